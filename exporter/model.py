@@ -1,0 +1,311 @@
+"""The values that flow through the house: what was seen (Observation) and what it means (Report).
+
+Everything here is frozen and holds no secret: sources make Observations, the verdict turns one
+into an AgentReport, and metrics, pages, tables and alerts are views of Reports. All times are Unix
+seconds as floats; ``None`` means "not seen" or "there is none", never 0.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+class Reason(enum.StrEnum):
+    """Why a look failed: the ``error.reason`` of the JSON and the ``reason`` label of failures."""
+
+    COMMAND_NOT_FOUND = "command_not_found"
+    TIMEOUT = "timeout"
+    KILLED = "killed"
+    COMMAND_ERROR = "command_error"
+    UNKNOWN_AGENT = "unknown_agent"
+    INVALID_OUTPUT = "invalid_output"
+    CONNECTION = "connection"
+    UNAUTHORIZED = "unauthorized"
+    NOT_READY = "not_ready"
+    NOT_ENABLED = "not_enabled"
+    HTTP_ERROR = "http_error"
+    PERMISSION = "permission"
+    STORE_UNREADABLE = "store_unreadable"
+    OTHER = "other"
+
+
+class LookError(Exception):
+    """A look that gave no answer. ``message`` is one sentence for a person and holds no secret."""
+
+    def __init__(self, reason: Reason, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after  # seconds, where the other side asked for a pause
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A look that failed, as a value: it travels beside the last good Observation."""
+
+    reason: Reason
+    message: str
+    at: float
+
+
+class Dialect(enum.StrEnum):
+    """Which of OpenClaw's ways of telling an Observation speaks. Recognised by the fields that are
+    there, never by the release's number; what each one's words mean is the verdict's business."""
+
+    STATUS = "status"  # to 2026.4: the status word of an OAuth profile knows its refresh token
+    LISTING = "listing"  # 2026.6 and 7: neither the status nor the missing providers know it
+    ROUTES = "routes"  # from 2026.8: missing providers know cooldowns, issues know refreshability
+    GATEWAY = "gateway"  # models.authStatus: a refreshing login is "ok"; no cooldowns
+    STORE = "store"  # the auth store itself: no word of OpenClaw's at all
+    LOGIN = "login"  # Claude Code's own login
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A cooldown or a disable, in OpenClaw's words."""
+
+    kind: str  # cooldown, disabled
+    reason: str | None
+    until: float | None
+    model: str | None = None  # a cooldown may be for one model only (store: cooldownModel)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenProfile:
+    """One auth profile as a source saw it, nothing judged."""
+
+    id: str
+    provider: str
+    kind: str  # token, oauth, api_key, or a word we do not know
+    status: str | None = None  # OpenClaw's word
+    reason_code: str | None = None  # OpenClaw's reasonCode
+    expires_at: float | None = None
+    login_ends_at: float | None = None  # a login's own deadline (Claude Code), not the access token's
+    has_refresh_token: bool | None = None  # None: this source cannot tell
+    secret_hash: str | None = None  # keyed hash of a token or key; None for OAuth, which rotates
+    unusable: Unusable | None = None
+    last_used_at: float | None = None
+    error_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageWindow:
+    """A quota window a provider reported."""
+
+    provider: str
+    window: str
+    used_ratio: float
+    resets_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one look at one agent saw.
+
+    ``order`` holds, per provider, the effective order of its profiles where the source tells it; a
+    provider that is not there has an unknown order. ``blind_to`` names what the source cannot see
+    and nothing filled in: ``unusable`` (cooldowns and disables).
+    """
+
+    target: str
+    agent: str
+    source: str
+    dialect: Dialect
+    observed_at: float
+    profiles: tuple[SeenProfile, ...] = ()
+    providers_in_use: tuple[str, ...] | None = None  # None: not seen
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    missing_providers: frozenset[str] = frozenset()  # missingProvidersInUse
+    indeterminate_providers: frozenset[str] = frozenset()  # a route's readiness is unknown
+    refreshing_providers: frozenset[str] = frozenset()  # … and its evidence is a profile
+    openclaw_exit_code: int | None = None
+    openclaw_version: str | None = None
+    usage: tuple[UsageWindow, ...] = ()
+    usage_error: str | None = None
+    blind_to: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()  # what explain should say about how this was seen
+
+
+class Severity(enum.StrEnum):
+    """How much a condition wants a person. Ordered: info < warning < critical."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return ("info", "warning", "critical").index(self.value)
+
+
+class Family(enum.StrEnum):
+    """Conditions of one family about one credential are one alert's life."""
+
+    DEADLINE = "deadline"
+    AVAILABILITY = "availability"
+    WATCH = "watch"
+    NOTICE = "notice"
+
+
+class Name(enum.StrEnum):
+    """Every condition there is."""
+
+    UNDATED = "undated"
+    EXPIRING = "expiring"
+    EXPIRED = "expired"
+    UNUSABLE = "unusable"
+    MISSING = "missing"
+    NO_USABLE_PROFILE = "no_usable_profile"
+    CHECK_FAILED = "check_failed"
+    REPORTED = "reported"
+    STATUS_DISAGREES = "status_disagrees"
+    IDLE = "idle"
+    VANISHED = "vanished"
+    CREDENTIAL_CHANGED = "credential_changed"
+    PARTIAL_VIEW = "partial_view"
+    QUOTA = "quota"
+    CLOCK = "clock"
+
+    @property
+    def family(self) -> Family:
+        return _FAMILIES.get(self, Family.NOTICE)
+
+
+_FAMILIES = {
+    Name.UNDATED: Family.DEADLINE,
+    Name.EXPIRING: Family.DEADLINE,
+    Name.EXPIRED: Family.DEADLINE,
+    Name.UNUSABLE: Family.AVAILABILITY,
+    Name.MISSING: Family.AVAILABILITY,
+    Name.NO_USABLE_PROFILE: Family.AVAILABILITY,
+    Name.CHECK_FAILED: Family.WATCH,
+}
+
+
+class Status(enum.StrEnum):
+    """A profile's status, computed by us. The metric shows 1 for the current one."""
+
+    OK = "ok"
+    EXPIRING = "expiring"
+    EXPIRED = "expired"
+    MISSING = "missing"
+    STATIC = "static"
+    UNKNOWN = "unknown"
+
+
+class Basis(enum.StrEnum):
+    """What a deadline rests on."""
+
+    REPORTED = "reported"  # the source printed it
+    LOGIN = "login"  # a login's own end
+    CONFIGURED = "configured"  # a person told it
+    LEDGER = "ledger"  # remembered, or counted from when the credential was first seen
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A named fact with a severity. ``summary`` and ``remedy`` are for the person who is told."""
+
+    name: Name
+    severity: Severity
+    provider: str | None = None
+    profile: str | None = None
+    summary: str = ""
+    remedy: tuple[str, ...] = ()
+    reason: str | None = None  # OpenClaw's reason, or the Reason of a failed look
+    since: float | None = None
+    deadline: float | None = None
+    rule: str = ""  # which rule decided, for explain
+
+    @property
+    def family(self) -> Family:
+        return self.name.family
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileReport:
+    """What is known of one profile, judged."""
+
+    id: str
+    provider: str
+    kind: str
+    status: Status
+    expires_at: float | None  # the deadline that needs a person
+    basis: Basis | None
+    refreshable: bool | None
+    selected: bool | None  # None: the source does not tell
+    unusable: Unusable | None
+    unusable_seen: bool  # False: cooldowns cannot be seen, so the absence of one says nothing
+    in_use: bool | None
+    usable: bool
+    label: str  # the id, or its alias: what metrics call it
+    last_used_at: float | None = None
+    error_count: int | None = None
+    first_seen_at: float | None = None
+    secret_hash: str | None = None
+    evidence: tuple[str, ...] = ()  # sentences for explain
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReport:
+    """The verdict about one agent of one target."""
+
+    target: str
+    agent: str
+    source: str
+    judged_at: float
+    checked_at: float | None  # the last look that could be read
+    exit_code: int
+    profiles: tuple[ProfileReport, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    providers_usable: Mapping[str, bool] = field(default_factory=dict)  # providers in use only
+    unusable_counts: Mapping[str, int] | None = None  # per provider; None: cannot be seen
+    usage: tuple[UsageWindow, ...] = ()
+    openclaw_exit_code: int | None = None
+    openclaw_version: str | None = None
+    failure: Failure | None = None
+    duration: float | None = None  # seconds the last look took
+    changes_at: float | None = None  # when time alone would change this report
+    look_at: float | None = None  # when a deadline or cooldown ends: look again then
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReport:
+    """All agents of one target. ``failure`` is set when the agents could not be listed."""
+
+    target: str
+    source: str
+    agents: tuple[AgentReport, ...] = ()
+    failure: Failure | None = None
+    chosen: str | None = None  # what ``auto`` chose, and why
+
+    @property
+    def exit_code(self) -> int:
+        return worst_exit_code(agent.exit_code for agent in self.agents) if self.agents else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything we know: one TargetReport per configured target, in the order configured."""
+
+    checked_at: float
+    targets: tuple[TargetReport, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return worst_exit_code(target.exit_code for target in self.targets)
+
+
+def worst_exit_code(codes: Iterable[int]) -> int:
+    """OpenClaw's contract: 1 is worse than 2 is worse than 0."""
+    seen = set(codes)
+    return 1 if 1 in seen else 2 if 2 in seen else 0
+
+
+def exit_code_of(severities: Iterable[Severity]) -> int:
+    """Any critical is 1, else any warning is 2, else 0; info never changes it."""
+    seen = set(severities)
+    return 1 if Severity.CRITICAL in seen else 2 if Severity.WARNING in seen else 0

@@ -1,0 +1,84 @@
+"""Sources look and say what they saw. One protocol, one file each, registered in ``build``.
+
+A source does I/O and translates; it judges nothing. Where it cannot answer it raises LookError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from exporter.config import TargetBase
+from exporter.model import Observation
+
+
+class Notebook(Protocol):
+    """What a source may remember between looks and runs: small texts, never secrets."""
+
+    def recall(self, key: str, max_age: float) -> str | None:
+        """The text noted under ``key`` at most ``max_age`` seconds ago, else None."""
+
+    def note(self, key: str, text: str) -> None: ...
+
+
+class BlankNotebook:
+    """Remembers in this process only."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._pages: dict[str, tuple[float, str]] = {}
+
+    def recall(self, key: str, max_age: float) -> str | None:
+        at, text = self._pages.get(key, (0.0, ""))
+        return text if key in self._pages and 0 <= self._now() - at <= max_age else None
+
+    def note(self, key: str, text: str) -> None:
+        self._pages[key] = (self._now(), text)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What sources are given: our clock, the keyed hash, a notebook, and the bound on processes."""
+
+    #: Hex of a keyed hash, the only form in which anything derived from a secret leaves a source.
+    keyed_hash: Callable[[str], str]
+    notebook: Notebook = field(default_factory=BlankNotebook)
+    now: Callable[[], float] = time.time
+    #: How many processes may run together, over all targets.
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """One way to look at one target."""
+
+    #: openclaw, store, gateway, claude or simulated: the ``source`` of reports.
+    kind: str
+    #: What ``auto`` chose and why, for people; None when nothing had to be chosen.
+    chosen: str | None
+
+    async def agents(self) -> list[str]:
+        """The agents to look at, the default one first. Raises LookError."""
+
+    async def look(self, agent: str) -> Observation:
+        """One look at one agent. Raises LookError."""
+
+    def fingerprint(self) -> str | None:
+        """A keyed hash of what matters in the store on this host, cheap enough to take every few
+        seconds; None where there is no store to compare (yet). Never raises."""
+
+    async def aclose(self) -> None:
+        """Give back what is held open."""
+
+
+def build(target: TargetBase, context: Context) -> Source:
+    """The source a target is configured with. The one place where sources are registered."""
+    match target.source:  # type: ignore[attr-defined]  # every member of the Target union has it
+        case "openclaw":
+            from exporter.sources.openclaw import OpenClawSource as Chosen
+        case _:
+            raise AssertionError(target)
+    return Chosen(target, context)  # type: ignore[arg-type]  # the tag chose the class
