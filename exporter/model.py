@@ -116,6 +116,7 @@ class Observation:
     observed_at: float
     profiles: tuple[SeenProfile, ...] = ()
     providers_in_use: tuple[str, ...] | None = None  # None: not seen
+    models_in_use: tuple[str, ...] = ()  # provider/model; empty: not seen
     order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing_providers: frozenset[str] = frozenset()  # missingProvidersInUse
     indeterminate_providers: frozenset[str] = frozenset()  # a route's readiness is unknown
@@ -262,6 +263,7 @@ class AgentReport:
     conditions: tuple[Condition, ...] = ()
     providers_usable: Mapping[str, bool] = field(default_factory=dict)  # providers in use only
     unusable_counts: Mapping[str, int] | None = None  # per provider; None: cannot be seen
+    serving: Mapping[str, str] = field(default_factory=dict)  # provider in use -> kind that serves it
     usage: tuple[UsageWindow, ...] = ()
     openclaw_exit_code: int | None = None
     openclaw_version: str | None = None
@@ -283,8 +285,25 @@ class TargetReport:
     chosen: str | None = None  # what ``auto`` chose, and why
 
     @property
+    def entries(self) -> tuple[AgentReport, ...]:
+        """The agents; where they could not be listed also one entry ``*`` that carries the error."""
+        if self.failure is None or any(agent.agent == "*" for agent in self.agents):
+            return self.agents
+        condition = Condition(
+            Name.CHECK_FAILED,
+            Severity.CRITICAL,
+            summary=self.failure.message,
+            reason=self.failure.reason.value,
+            rule="the agents could not be listed",
+        )
+        nobody = AgentReport(
+            self.target, "*", self.source, self.failure.at, None, 1, conditions=(condition,), failure=self.failure
+        )
+        return (*self.agents, nobody)
+
+    @property
     def exit_code(self) -> int:
-        return worst_exit_code(agent.exit_code for agent in self.agents) if self.agents else 1
+        return worst_exit_code(agent.exit_code for agent in self.entries) if self.entries else 1
 
 
 @dataclass(frozen=True, slots=True)

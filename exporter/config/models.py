@@ -1,19 +1,11 @@
-"""The configuration: pydantic models, read from JSON5, with secrets from files and environment.
-
-``load`` is the only way in. A bad configuration raises ConfigError, whose ``problems`` are
-sentences that name the key, its place and what to do.
-"""
+"""The configuration's shape: one pydantic model per part, with its defaults and its checks."""
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
-import json
 import os
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -25,7 +17,6 @@ from pydantic import (
     PlainSerializer,
     SecretStr,
     Tag,
-    ValidationError,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -55,6 +46,14 @@ def _date(value: object) -> object:
     return parse_date(value) if isinstance(value, str) else value
 
 
+def _agents(value: object) -> object:
+    names = value if isinstance(value, list) else [value]
+    if not names or not all(isinstance(name, str) and name for name in names) or (names == [value] and value != "all"):
+        raise ValueError('write "all" or a list of agent ids, like ["main", "work"]')
+    return value
+
+
+Agents = Annotated[Literal["all"] | list[str], BeforeValidator(_agents)]
 Duration = Annotated[
     float,
     BeforeValidator(_duration),
@@ -67,6 +66,7 @@ Date = Annotated[
     WithJsonSchema({"type": "string", "examples": ["2026-03-01", "2026-03-01T12:00:00Z"]}),
 ]
 FilePath = Annotated[str, Field(min_length=1)]
+Command = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 TargetName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f/\x7f]+$")]
 
 
@@ -112,6 +112,19 @@ class WithSecrets(Model):
     _once = model_validator(mode="after")(_one_of_each_secret)
 
 
+def expand(path: str) -> Path:
+    """A path with ``~`` expanded."""
+    return Path(os.path.expanduser(path))
+
+
+def find_credential(path: str) -> Path:
+    """A secret's file; a bare name is looked up in systemd's CREDENTIALS_DIRECTORY first."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if directory and "/" not in path and (Path(directory) / path).exists():
+        return Path(directory) / path
+    return expand(path)
+
+
 # --- targets ---------------------------------------------------------------------------------
 
 
@@ -126,8 +139,8 @@ class OpenClawTarget(TargetBase):
     """The openclaw command: on this host, in a container, or over ssh."""
 
     source: Literal["openclaw"]
-    command: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] = ["openclaw"]
-    agents: Literal["all"] | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] = "all"
+    command: Command = ["openclaw"]
+    agents: Agents = "all"
     env_file: FilePath | None = None
     state_dir: FilePath | None = Field(None, description="OPENCLAW_STATE_DIR for the command and the store")
     ssh: Annotated[str, Field(min_length=1, pattern=r"^[^-\s][^\s]*$")] | None = None
@@ -137,7 +150,7 @@ class StoreTarget(TargetBase):
     """The auth stores, read directly."""
 
     source: Literal["store"]
-    agents: Literal["all"] | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] = "all"
+    agents: Agents = "all"
     env_file: FilePath | None = None
     state_dir: FilePath | None = None
 
@@ -150,7 +163,7 @@ class GatewayTarget(TargetBase):
     token: SecretStr | None = None
     token_file: FilePath | None = None
     token_env: str | None = None
-    agents: Literal["all"] | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] = "all"
+    agents: Agents = "all"
     state_dir: FilePath | None = Field(None, description="the gateway's store, where it is on this host")
     ca_file: FilePath | None = None
     usage: bool = Field(False, description="ask usage.status too, hourly")
@@ -160,7 +173,7 @@ class ClaudeTarget(TargetBase):
     """Claude Code's own login."""
 
     source: Literal["claude"]
-    command: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] = ["claude"]
+    command: Command = ["claude"]
     env_file: FilePath | None = None
 
 
@@ -168,7 +181,7 @@ class AutoTarget(TargetBase):
     """The command if it can be found, else the store, else Claude Code."""
 
     source: Literal["auto"] = "auto"
-    agents: Literal["all"] | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] = "all"
+    agents: Agents = "all"
     env_file: FilePath | None = None
     state_dir: FilePath | None = None
 
@@ -187,14 +200,12 @@ def _source_of(value: object) -> str | None:
 
 
 Target = Annotated[
-    Union[
-        Annotated[OpenClawTarget, Tag("openclaw")],
-        Annotated[StoreTarget, Tag("store")],
-        Annotated[GatewayTarget, Tag("gateway")],
-        Annotated[ClaudeTarget, Tag("claude")],
-        Annotated[AutoTarget, Tag("auto")],
-        Annotated[SimulatedTarget, Tag("simulated")],
-    ],
+    Annotated[OpenClawTarget, Tag("openclaw")]
+    | Annotated[StoreTarget, Tag("store")]
+    | Annotated[GatewayTarget, Tag("gateway")]
+    | Annotated[ClaudeTarget, Tag("claude")]
+    | Annotated[AutoTarget, Tag("auto")]
+    | Annotated[SimulatedTarget, Tag("simulated")],
     Discriminator(_source_of),
 ]
 
@@ -299,7 +310,7 @@ class OpenClawChannel(ChannelBase):
     type: Literal["openclaw"]
     channel: str
     recipient: str
-    command: Annotated[list[str], Field(min_length=1)] = ["openclaw"]
+    command: Command = ["openclaw"]
 
 
 class TermuxChannel(ChannelBase):
@@ -308,7 +319,7 @@ class TermuxChannel(ChannelBase):
 
 class CommandChannel(ChannelBase):
     type: Literal["command"]
-    command: Annotated[list[str], Field(min_length=1)]
+    command: Command
 
 
 Channel = Annotated[
@@ -395,12 +406,12 @@ class Config(Model):
             seen: set[str] = set()
             for item in names:
                 if item.name in seen:
-                    raise ValueError(f"{what}: two are named {item.name!r}: names tell them apart in metrics and alerts")
+                    raise ValueError(f"{what}: two are named {item.name!r}; names tell them apart everywhere")
                 seen.add(item.name)
         known = {channel.name for channel in self.channels}
         for name in self.alerts.order:
             if name not in known:
-                raise ValueError(f"alerts.order: there is no channel named {name!r}{_nearest(name, known)}")
+                raise ValueError(f"alerts.order: there is no channel named {name!r}; there are {sorted(known)}")
         return self
 
     def interval_of(self, target: TargetBase) -> float:
@@ -409,180 +420,3 @@ class Config(Model):
             return target.interval
         remote = isinstance(target, OpenClawTarget) and target.ssh is not None
         return max(self.interval, 3600.0) if remote else self.interval
-
-
-# --- reading ---------------------------------------------------------------------------------
-
-
-def expand(path: str) -> Path:
-    """A path with ``~`` expanded."""
-    return Path(os.path.expanduser(path))
-
-
-def find_credential(path: str) -> Path:
-    """A secret's file; a bare name is looked up in systemd's CREDENTIALS_DIRECTORY first."""
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    if directory and "/" not in path and (Path(directory) / path).exists():
-        return Path(directory) / path
-    return expand(path)
-
-
-def default_config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The configuration file in effect without ``--config``, or None when there is none."""
-    named = environ.get("OPENCLAW_AUTH_EXPORTER_CONFIG")
-    if named:
-        return expand(named)
-    home = environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    candidates = [Path(home) / "openclaw-auth-exporter/config.json5", Path("/etc/openclaw-auth-exporter/config.json5")]
-    for directory in filter(None, environ.get("CONFIGURATION_DIRECTORY", "").split(":")):
-        candidates.insert(0, Path(directory) / "config.json5")
-    return next((candidate for candidate in candidates if candidate.exists()), None)
-
-
-def default_state_dir(config: Config, environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the ledger lives: the configuration's, systemd's, or ``~/.local/state``."""
-    if config.state_dir:
-        return expand(config.state_dir)
-    if environ.get("STATE_DIRECTORY"):
-        return Path(environ["STATE_DIRECTORY"].split(":")[0])
-    home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Path(home) / "openclaw-auth-exporter"
-
-
-MAX_CONFIG_BYTES = 16 * 1024 * 1024
-
-
-def load(path: Path | None) -> Config:
-    """The configuration in ``path``; the defaults when it is None. Raises ConfigError."""
-    if path is None:
-        return Config()
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from None
-    if len(raw) > MAX_CONFIG_BYTES:
-        raise ConfigError(str(path), ["is larger than 16 MiB: this is no configuration"])
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(str(path), [f"is not UTF-8 text (byte {error.start})"]) from None
-    return parse(text, str(path))
-
-
-def parse(text: str, where: str = "configuration") -> Config:
-    """The configuration in JSON5 ``text``. Raises ConfigError; ``where`` is its first word."""
-    try:
-        data = _parse_json5(text)
-    except ValueError as error:
-        raise ConfigError(where, [f"is not JSON5: {error}"]) from None
-    except RecursionError:
-        raise ConfigError(where, ["is nested too deeply"]) from None
-    if not isinstance(data, dict):
-        raise ConfigError(where, ["must be an object: { … }"])
-    try:
-        return Config.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(where, [_sentence(problem, data) for problem in error.errors()]) from None
-
-
-def _parse_json5(text: str) -> Any:
-    try:
-        return json.loads(text)  # json5 takes a second for a thousand targets
-    except ValueError:
-        import json5
-
-        try:
-            return json5.loads(text, allow_duplicate_keys=False)
-        except ValueError as error:
-            found = re.search(r"<string>:(\d+) (.*?) at column (\d+)", str(error))
-            if found:
-                # Only the place: the text around it may be a secret.
-                what = re.sub(r'"(\\.|[^"])*"', "character", found[2])
-                raise ValueError(f"line {found[1]}, column {found[3]}: {what}") from None
-            raise ValueError("a key is there twice" if "Duplicate key" in str(error) else "cannot be read") from None
-
-
-_TAGS = {"openclaw", "store", "gateway", "claude", "auto", "simulated"}
-
-
-def _sentence(problem: Any, data: Any) -> str:
-    """One pydantic error as a sentence with the key's place, and the nearest known key."""
-    location = list(problem["loc"])
-    place, model = _walk(location)
-    kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        known = set(_field_names(model)) if model else set()
-        return f"{place}: unknown key{_nearest(str(location[-1]), known)}"
-    if kind == "union_tag_invalid":
-        return f"{place}: unknown source; there are {', '.join(sorted(_TAGS - {'simulated'}))}"
-    if kind == "union_tag_not_found":
-        return f"{place}: type is missing"
-    if kind == "missing":
-        return f"{place}: is missing"
-    return f"{place}: {message[0].lower()}{message[1:]}" if place else message
-
-
-def _field_names(model: type[BaseModel]) -> list[str]:
-    return [info.alias or name for name, info in model.model_fields.items()]
-
-
-def _walk(location: list[Any]) -> tuple[str, type[BaseModel] | None]:
-    """The readable place of a pydantic location, and the model its last key belongs to."""
-    place, model, annotation = "", None, Config
-    current: Any = annotation
-    for step in location:
-        models = _models_in(current)
-        if isinstance(step, int):
-            place += f"[{step}]"
-            current = [m for m in models] or current
-            continue
-        tagged = [m for m in models if _tag_of(m) == step and len(models) > 1]
-        if tagged:
-            current = tagged[0]
-            continue
-        place += f".{step}" if place else str(step)
-        model = models[0] if len(models) == 1 else None
-        fields = {info.alias or name: info for m in models for name, info in m.model_fields.items()}
-        current = fields[step].annotation if step in fields else current
-    return re.sub(r"\.(literal\['all'\]|list\[.*|function-.*|constrained-str)$", "", place), model
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, list):
-        return annotation
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
-
-
-def _tag_of(model: type[BaseModel]) -> str | None:
-    for name in ("source", "type"):
-        if name in model.model_fields:
-            return str(get_args(model.model_fields[name].annotation)[0])
-    return None
-
-
-def _nearest(word: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else (f"; known are {', '.join(sorted(known))}" if known else "")
-
-
-def redacted(config: Config) -> dict[str, Any]:
-    """The whole configuration as JSON can hold it, every secret replaced by ``<secret>``."""
-
-    def clean(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: clean(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [clean(item) for item in value]
-        return "<secret>" if isinstance(value, SecretStr) else value
-
-    result = clean(config.model_dump(by_alias=True))
-    assert isinstance(result, dict)
-    return result
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of the configuration."""
-    return Config.model_json_schema(by_alias=True)

@@ -1,0 +1,354 @@
+"""The daemon: APScheduler decides when, the monitor looks, the exposition and the pages show.
+
+One asyncio loop. Signals are ours: SIGHUP reloads and keeps the old configuration when the new one
+is bad, SIGTERM and SIGINT end it with exit 0 and no child left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import signal
+import time
+import zlib
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from exporter import __version__
+from exporter.config import Config, ConfigError, TargetBase
+from exporter.ledger import Ledger
+from exporter.metrics import TEXT, ExporterState, Exposition, one_shot, render_target
+from exporter.model import Failure, Reason, Report, TargetReport
+from exporter.monitor import Monitor, Watched
+from exporter.sources import Context, Source, build
+from exporter.timing import Timing, Why, baseline, next_look
+
+log = logging.getLogger(__name__)
+
+#: How often stores on this host are compared, seconds.
+COMPARE_EVERY = 2.5
+#: How long a changed store must stay as it is before we look: OpenClaw writes in several steps. Seconds.
+SETTLE = 1.0
+#: How often the loop's lag, the clock and the ledger's other writers are looked after, seconds.
+PULSE = 1.0
+#: A step of the wall clock beside the monotonic one that makes us plan anew, seconds.
+CLOCK_STEP = 5.0
+#: Without a pulse for this long the daemon is not healthy, seconds.
+PULSE_LOST = 30.0
+#: A report younger than this answers a probe, seconds.
+PROBE_FRESH = 30.0
+
+
+class Daemon:
+    """What ``serve`` runs; the web side sees it as its Board."""
+
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        reread: Callable[[], Config],
+        now: Callable[[], float] = time.time,
+        make: Callable[[TargetBase, Context], Source] = build,
+    ) -> None:
+        self._ledger = ledger
+        self._reread = reread
+        self._now = now
+        self._monitor = Monitor(config, ledger, now, make)
+        self._scheduler = AsyncIOScheduler(
+            timezone="UTC",
+            # None: a run that is late is still wanted; one is enough however many were missed.
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._scheduler.add_listener(self._job_failed, EVENT_JOB_ERROR)
+        self.exposition_of_all = Exposition(self._state)
+        self._composing = asyncio.Lock()
+        self._fingerprints: dict[str, str | None] = {}
+        self._changed_at: dict[str, float] = {}
+        self._journal: dict[tuple[str, str], tuple[int, Reason | None]] = {}
+        self._reloaded_well = True
+        self._reloaded_at = now()
+        self._lag = 0.0
+        self._pulse_at = time.monotonic()
+        self._told_version = ledger.changes()
+        self._ready = False
+        self._background: set[asyncio.Task[Any]] = set()
+
+    # --- life ------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Plan all looks, the first at once, and begin."""
+        self._scheduler.start()
+        for watched in self._monitor.watched.values():
+            self._schedule(watched)
+        self._scheduler.add_job(self._compare, IntervalTrigger(seconds=COMPARE_EVERY), id="compare")
+        self._spawn(self._pulse())
+        self._ready = True
+
+    async def stop(self) -> None:
+        """End all looks, their processes with them."""
+        self._ready = False
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._monitor.aclose()
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _job_failed(self, event: JobExecutionEvent) -> None:
+        log.error("job %s failed: %s", event.job_id, type(event.exception).__name__)
+
+    # --- looking ---------------------------------------------------------------------------
+
+    def _schedule(self, watched: Watched) -> None:
+        """The repeating job of a target; ``_plan`` moves its next run after each look."""
+        if not watched.target.schedule:
+            return
+        seconds = baseline(self._timing(watched))
+        self._scheduler.add_job(
+            self._look,
+            IntervalTrigger(seconds=seconds, jitter=min(seconds / 10, 30.0)),
+            args=[watched.name],
+            id=f"look:{watched.name}",
+            replace_existing=True,
+            next_run_time=_moment(self._now()),
+        )
+
+    def _timing(self, watched: Watched) -> Timing:
+        return Timing(
+            interval=self._monitor.config.interval_of(watched.target),
+            comparable=self._fingerprints.get(watched.name) is not None,
+            looked_at=watched.looked_at,
+            failed=watched.failed,
+            retry_after=watched.retry_after,
+            look_at=watched.look_at,
+            changed_at=self._changed_at.get(watched.name),
+        )
+
+    def _plan(self, watched: Watched) -> None:
+        """Move a target's next run to when it is due, and judge again when time alone changes it."""
+        job = self._scheduler.get_job(f"look:{watched.name}")
+        if job is not None:
+            due, why = next_look(self._timing(watched))
+            # An ordinary look is spread a little, so that many targets do not fall together.
+            spread = _spread(watched.name) * min(due - self._now(), 300.0) / 10 if why is Why.SCHEDULE else 0.0
+            job.modify(next_run_time=_moment(max(due - max(spread, 0.0), self._now())))
+        if watched.changes_at is not None:
+            self._scheduler.add_job(
+                self._judge,
+                "date",
+                run_date=_moment(watched.changes_at),
+                args=[watched.name],
+                id=f"judge:{watched.name}",
+                replace_existing=True,
+            )
+
+    async def _look(self, name: str) -> None:
+        watched = self._monitor.watched.get(name)
+        if watched is None:
+            return
+        self._changed_at.pop(name, None)
+        await watched.look(self._monitor.config.policy)
+        # Taken after the look: it is the look that tells where the store is. What changes while it
+        # is under way is looked at again.
+        after = await asyncio.to_thread(watched.source.fingerprint)
+        self._fingerprints[name] = after
+        await self._show(watched)
+
+    async def _judge(self, name: str) -> None:
+        watched = self._monitor.watched.get(name)
+        if watched is not None and watched.report is not None:
+            watched.judge(self._monitor.config.policy)
+            await self._show(watched)
+
+    async def _show(self, watched: Watched) -> None:
+        """Hand a new report on: plan, render, compose."""
+        if self._monitor.watched.get(watched.name) is not watched or watched.report is None:
+            return
+        self._plan(watched)
+        self._tell_journal(watched.report)
+        report, counters = watched.report, watched.counters
+        fragment = await asyncio.to_thread(render_target, report, counters)
+        if watched.report is report:
+            self.exposition_of_all.put(watched.name, fragment)
+        await self._compose()
+
+    def _tell_journal(self, report: TargetReport) -> None:
+        """One line where a verdict changed, so that the journal tells the story."""
+        for agent in report.entries:
+            now = (agent.exit_code, agent.failure.reason if agent.failure else None)
+            key = (agent.target, agent.agent)
+            if self._journal.get(key) != now:
+                self._journal[key] = now
+                worst = agent.conditions[0].summary if agent.exit_code else "nothing to do"
+                level = {0: logging.INFO, 2: logging.WARNING}.get(agent.exit_code, logging.ERROR)
+                log.log(level, "%s/%s: exit code %d: %s", *key, agent.exit_code, worst)
+
+    async def _compose(self) -> None:
+        async with self._composing:  # one at a time; whoever waits finds nothing left to do
+            if self.exposition_of_all.stale:
+                await asyncio.to_thread(self.exposition_of_all.compose)
+
+    async def _compare(self) -> None:
+        """Look where a store on this host no longer is what the last look saw."""
+        for name, watched in list(self._monitor.watched.items()):
+            before = self._fingerprints.get(name)
+            if before is None or name in self._changed_at:
+                continue
+            if await asyncio.to_thread(watched.source.fingerprint) == before:
+                continue
+            await asyncio.sleep(SETTLE)
+            self._changed_at[name] = self._now()
+            log.debug("%s: %s", name, Why.STORE_CHANGED)
+            self._plan(watched)
+
+    async def _pulse(self) -> None:
+        """The loop's own lag; steps of the wall clock; dates told by another process."""
+        wall, steady = self._now(), time.monotonic()
+        while True:
+            await asyncio.sleep(PULSE)
+            new_wall, new_steady = self._now(), time.monotonic()
+            self._lag = max(0.0, new_steady - steady - PULSE)
+            if abs((new_wall - wall) - (new_steady - steady)) > CLOCK_STEP:
+                log.warning("the clock stepped by %.0f s: planning anew", (new_wall - wall) - (new_steady - steady))
+                await self._after_step(new_wall)
+            wall, steady = new_wall, new_steady
+            self._pulse_at = steady
+            version = self._ledger.changes()
+            if version != self._told_version:
+                self._told_version = version
+                for watched in self._monitor.watched.values():
+                    if watched.report is not None:
+                        watched.told(self._monitor.config.policy)
+                        await self._show(watched)
+
+    async def _after_step(self, now: float) -> None:
+        """APScheduler runs on wall-clock time: after a step nothing may wait for the old one."""
+        self._scheduler.reschedule_job("compare", trigger=IntervalTrigger(seconds=COMPARE_EVERY))
+        for watched in self._monitor.watched.values():
+            if watched.looked_at is not None and watched.looked_at > now:
+                watched.looked_at = now
+            await self._judge(watched.name)
+
+    # --- the board -------------------------------------------------------------------------
+
+    def exposition(self, accept: str, accept_encoding: str) -> tuple[bytes, str, str | None]:
+        return self.exposition_of_all.body(accept, accept_encoding)
+
+    def report(self) -> Report:
+        return self._monitor.report()
+
+    def healthy(self) -> bool:
+        return self._scheduler.running and time.monotonic() - self._pulse_at < PULSE_LOST
+
+    def ready(self) -> bool:
+        return self._ready
+
+    def scrape_targets(self) -> list[tuple[str, dict[str, str]]]:
+        watched = self._monitor.watched.values()
+        return [(w.name, {"__meta_openclaw_auth_source": w.source.kind}) for w in watched]
+
+    async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
+        """A look at one configured target on request; raises KeyError for one that is not there."""
+        watched = self._monitor.watched[target]
+        if watched.looked_at is None or self._now() - watched.looked_at > PROBE_FRESH or watched.report is None:
+            try:
+                await asyncio.wait_for(watched.look(self._monitor.config.policy), timeout)
+                await self._show(watched)
+            except TimeoutError:
+                # The look goes on; what it finds is there for the next probe.
+                late = Failure(Reason.TIMEOUT, f"no answer within the scrape timeout, {timeout:g} s", self._now())
+                return one_shot(Report(self._now(), (TargetReport(target, watched.source.kind, (), late),))), TEXT
+        report = watched.report
+        assert report is not None
+        if agent is not None:
+            chosen = tuple(one for one in report.agents if one.agent == agent)
+            if not chosen and report.failure is None:
+                raise KeyError(agent)
+            report = replace(report, agents=chosen)
+        return one_shot(Report(self._now(), (report,))), TEXT
+
+    async def check_now(self, target: str | None) -> None:
+        """Look at once; raises KeyError for a target that is not configured."""
+        names = [target] if target is not None else list(self._monitor.watched)
+        await asyncio.gather(*(self._look(self._monitor.watched[name].name) for name in names))
+
+    async def reload(self) -> str | None:
+        """Take over the configuration anew; a bad one changes nothing and its problem is returned."""
+        try:
+            config = await asyncio.to_thread(self._reread)
+        except ConfigError as error:
+            self._reloaded_well = False
+            log.error("the configuration is not taken over: %s", error)
+            return str(error)
+        before = self._monitor.config
+        for name in ("web", "state_dir"):
+            if getattr(before, name) != getattr(config, name):
+                log.warning("%s changed: this takes a restart", name)
+        for gone in self._monitor.configure(config):
+            for prefix in ("look:", "judge:"):
+                if self._scheduler.get_job(prefix + gone.name):
+                    self._scheduler.remove_job(prefix + gone.name)
+            self.exposition_of_all.remove(gone.name)
+            self._fingerprints.pop(gone.name, None)
+            await gone.aclose()
+        for watched in self._monitor.watched.values():
+            if self._scheduler.get_job(f"look:{watched.name}") is None:
+                self._schedule(watched)
+            await self._judge(watched.name)
+        await self._compose()
+        self._reloaded_well, self._reloaded_at = True, self._now()
+        log.info("the configuration is taken over: %d targets", len(config.targets))
+        return None
+
+    def reload_soon(self) -> None:
+        """What SIGHUP does."""
+        self._spawn(self.reload())
+
+    def _state(self) -> ExporterState:
+        return ExporterState(__version__, self._reloaded_well, self._reloaded_at, self._lag)
+
+
+def _moment(seconds: float) -> dt.datetime:
+    """The aware datetime that APScheduler wants."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def _spread(name: str) -> float:
+    """A share of 0 to 1 that stays the same for a name."""
+    return (zlib.crc32(name.encode("utf-8", "surrogatepass")) % 1000) / 1000
+
+
+async def run(config: Config, directory: Path | None, reread: Callable[[], Config]) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ListenError where the address cannot be had."""
+    from exporter.web.app import create_app
+    from exporter.web.server import WebServer
+
+    loop = asyncio.get_running_loop()
+    end = asyncio.Event()
+    ledger = Ledger(directory)
+    daemon = Daemon(config, ledger, reread)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end.set)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
+    web = WebServer(create_app(daemon, config.web), config.web.host, config.web.port, config.web.tls)
+    try:
+        await web.start()
+        await daemon.start()
+        log.info("watching %d targets, listening on %s", len(config.targets), web.url)
+        await end.wait()
+    finally:
+        await web.stop()
+        await daemon.stop()
+        ledger.close()

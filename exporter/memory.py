@@ -1,0 +1,129 @@
+"""What is remembered of an agent's credentials between looks, as values: pure, no I/O.
+
+The ledger stores a Memory; ``remember`` makes the next one from an Observation before it is
+judged, ``settle`` from the Report afterwards. A date outlives the report that printed it: recent
+OpenClaw releases drop ``expiresAt`` from an expired token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from exporter.model import AgentReport, Name, Observation, SeenProfile
+
+DAY = 86400.0
+#: How long something gone or changed is told of, in seconds.
+REMEMBER_GONE = 7 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """One credential: a profile with the secret it had. Times are Unix seconds."""
+
+    profile: str
+    provider: str
+    kind: str
+    first_seen_at: float
+    last_seen_at: float
+    secret_hash: str | None = None
+    deadline: float | None = None  # the last date OpenClaw printed for it
+    gone_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a person told about a profile (``deadline set``): when it was made, or when it ends."""
+
+    issued_at: float | None = None
+    expires_at: float | None = None
+    told_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Another kind of credential took over a provider."""
+
+    before: str
+    now: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All that is remembered of one agent of one target."""
+
+    profiles: Mapping[str, Remembered] = field(default_factory=dict)
+    since: Mapping[str, float] = field(default_factory=dict)  # condition key -> when it began
+    serving: Mapping[str, str] = field(default_factory=dict)  # provider -> kind
+    changed: Mapping[str, Changed] = field(default_factory=dict)  # provider -> the last take-over
+    told: Mapping[str, Told] = field(default_factory=dict)  # profile -> what a person said
+    latest: float = 0.0  # the latest moment anything was stored
+
+
+def condition_key(name: Name, provider: str | None, profile: str | None) -> str:
+    """The key of ``Memory.since``: one condition about one thing."""
+    return f"{name}|{provider or ''}|{profile or ''}"
+
+
+def same_credential(old: Remembered, seen: SeenProfile) -> bool:
+    """Whether a profile still holds the credential that is remembered.
+
+    Where both hashes are known they decide. Else a token's own date does: it never moves by
+    itself, and it is only dropped when the token has expired.
+    """
+    if (old.provider, old.kind) != (seen.provider, seen.kind):
+        return False
+    if old.secret_hash and seen.secret_hash:
+        return old.secret_hash == seen.secret_hash
+    if seen.kind == "oauth" or old.deadline is None:
+        return True
+    if seen.expires_at is not None:
+        return abs(seen.expires_at - old.deadline) < 1
+    return seen.status not in ("static", "ok")
+
+
+def remember(memory: Memory, seen: Observation, now: float) -> Memory:
+    """The memory after a look, before it is judged."""
+    profiles: dict[str, Remembered] = {}
+    for profile in seen.profiles:
+        old = memory.profiles.get(profile.id)
+        if old is None or old.gone_at is not None or not same_credential(old, profile):
+            first_seen = old.first_seen_at if old and old.gone_at and same_credential(old, profile) else now
+            old = Remembered(profile.id, profile.provider, profile.kind, first_seen, now)
+        profiles[profile.id] = replace(
+            old,
+            last_seen_at=now,
+            gone_at=None,
+            secret_hash=profile.secret_hash or old.secret_hash,
+            deadline=profile.expires_at if profile.expires_at is not None else old.deadline,
+        )
+    for key, old in memory.profiles.items():
+        if key not in profiles and (old.gone_at is None or now - old.gone_at < REMEMBER_GONE):
+            profiles[key] = old if old.gone_at is not None else replace(old, gone_at=now)
+    told = about_present(memory.told, profiles)
+    return replace(memory, profiles=profiles, told=told, latest=max(memory.latest, now))
+
+
+def about_present(told: Mapping[str, Told], profiles: Mapping[str, Remembered]) -> dict[str, Told]:
+    """What was told of the credentials that are there: a later one under the same name is another."""
+    return {
+        key: said for key, said in told.items() if key not in profiles or profiles[key].first_seen_at <= said.told_at
+    }
+
+
+def settle(memory: Memory, report: AgentReport) -> Memory:
+    """The memory after the verdict: since when each condition holds, and what serves each provider."""
+    now = report.judged_at
+    since = {}
+    for condition in report.conditions:
+        key = condition_key(condition.name, condition.provider, condition.profile)
+        since[key] = memory.since.get(key, now)
+    serving, changed = dict(memory.serving), dict(memory.changed)
+    for provider, kind in report.serving.items():
+        before = serving.get(provider)
+        if before is not None and before != kind:
+            changed[provider] = Changed(before, kind, now)
+        serving[provider] = kind
+    changed = {key: change for key, change in changed.items() if now - change.at < REMEMBER_GONE}
+    return replace(memory, since=since, serving=serving, changed=changed)

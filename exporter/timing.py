@@ -1,0 +1,59 @@
+"""When to look again: a pure decision from what is known of a target. Dates are absolute, so an
+unchanged credential needs no new process to stay known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: Between looks at a target whose store can be compared, seconds.
+HOURLY = 3600.0
+#: At the least between two looks because the store changed, start to start, seconds.
+APART = 15.0
+#: How long after a deadline or a cooldown ends we look, seconds: its end must be past for OpenClaw too.
+AFTER_END = 1.0
+
+
+class Why(StrEnum):
+    """Why a look is due, for the log."""
+
+    FIRST = "first look"
+    SCHEDULE = "schedule"
+    STORE_CHANGED = "the store changed"
+    DEADLINE = "a deadline or cooldown ended"
+    RETRY = "the last look failed"
+    ASKED = "somebody asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What the decision rests on. Times are Unix seconds."""
+
+    interval: float  # configured, seconds
+    comparable: bool  # the source has a store to compare
+    looked_at: float | None = None  # when the last look began
+    failed: bool = False
+    retry_after: float | None = None  # seconds the other side asked for
+    look_at: float | None = None  # when a deadline or cooldown ends
+    changed_at: float | None = None  # when the store was seen to differ
+
+
+def baseline(timing: Timing) -> float:
+    """Seconds between looks when nothing happens."""
+    if timing.failed or not timing.comparable:
+        return timing.interval
+    return max(timing.interval, HOURLY)
+
+
+def next_look(timing: Timing) -> tuple[float, Why]:
+    """When the next look is due and why. Without a look so far it is due at once (0)."""
+    if timing.looked_at is None:
+        return 0.0, Why.FIRST
+    due = [(timing.looked_at + baseline(timing), Why.RETRY if timing.failed else Why.SCHEDULE)]
+    if timing.failed and timing.retry_after is not None:
+        due.append((timing.looked_at + min(max(timing.retry_after, 1.0), timing.interval), Why.RETRY))
+    if timing.look_at is not None:
+        due.append((max(timing.look_at + AFTER_END, timing.looked_at + AFTER_END), Why.DEADLINE))
+    if timing.changed_at is not None:
+        due.append((max(timing.changed_at, timing.looked_at + APART), Why.STORE_CHANGED))
+    return min(due)

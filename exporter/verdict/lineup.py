@@ -1,0 +1,75 @@
+"""All standings of one agent, by provider: who may serve, who does, and whether anything works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice
+
+from exporter.model import Dialect, Status
+from exporter.verdict.standing import Standing
+from exporter.verdict.view import View
+
+#: Providers that cannot work without a credential. A source without OpenClaw's own word of what is
+#: missing alarms for these only: ollama, say, needs none.
+NEEDS_CREDENTIAL = frozenset({"anthropic", "openai", "google", "openrouter", "xai", "mistral", "groq", "deepseek"})
+
+
+class Lineup:
+    """The standings, and the questions about more than one of them. Each costs its answer's size once."""
+
+    def __init__(self, view: View, stands: list[Standing]) -> None:
+        self.view = view
+        self._stands = stands
+        self._by_provider: dict[str, list[Standing]] = {}
+        for stand in stands:
+            self._by_provider.setdefault(stand.provider, []).append(stand)
+        self.usable = cache(self._usable)
+        self.selected = cache(self._selected)
+        self.works = cache(self._works)
+
+    def __iter__(self) -> Iterator[Standing]:
+        return iter(self._stands)
+
+    def of(self, provider: str) -> list[Standing]:
+        return self._by_provider.get(provider, [])
+
+    def _usable(self, provider: str) -> tuple[Standing, ...]:
+        """Those that can serve: usable, and not excluded by an explicit order."""
+        return tuple(s for s in self.of(provider) if s.is_usable and self.view.is_in_order(s.seen))
+
+    def _works(self, provider: str) -> bool:
+        """Whether some credential can serve, or OpenClaw, which knows of cooldowns, finds a route."""
+        if self.usable(provider):
+            return True
+        return self.view.counts_as_working(provider) and any(
+            stand.status not in (Status.EXPIRED, Status.MISSING) and self.view.is_in_order(stand.seen)
+            for stand in self.of(provider)
+        )
+
+    def has_spare(self, stand: Standing) -> bool:
+        """Whether something other than ``stand`` serves its provider."""
+        if any(other is not stand for other in islice(self.usable(stand.provider), 2)):
+            return True
+        # None is usable by itself: then a route that OpenClaw finds goes over one that cools down.
+        return not self.usable(stand.provider) and self.works(stand.provider) and len(self.of(stand.provider)) > 1
+
+    def _selected(self, provider: str) -> Standing | None:
+        """The one that serves now; None where nothing does or the order is not told."""
+        usable = self.usable(provider)
+        profiles = {stand.seen.id: stand for stand in usable if not stand.seen.id.startswith("env:")}
+        if not profiles:
+            return usable[0] if usable else None
+        if len(profiles) == 1:
+            return next(iter(profiles.values()))
+        order = self.view.seen.order.get(provider, ()) if self.view.seen else ()
+        return next((profiles[name] for name in order if name in profiles), None)
+
+    def is_missing(self, provider: str) -> bool:
+        """A provider in use without any credential, by OpenClaw's word where it has one."""
+        seen = self.view.seen
+        if self.of(provider) or seen is None:
+            return False
+        if self.view.dialect in (Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES):
+            return provider in seen.missing_providers | (seen.indeterminate_providers - seen.refreshing_providers)
+        return provider in NEEDS_CREDENTIAL

@@ -1,0 +1,47 @@
+"""What real programs printed (tests/captures), as the values the tests need."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from exporter.config import Policy
+from exporter.memory import Memory, remember
+from exporter.model import AgentReport, Observation
+from exporter.sources.status import observe
+from exporter.verdict import Subject, judge
+
+CAPTURES = Path(__file__).parent / "captures"
+
+
+def capture(program: str, scenario: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((CAPTURES / program / f"{scenario}.json").read_text(encoding="utf-8"))
+    return data
+
+
+def scenarios(program: str) -> list[str]:
+    return sorted(path.stem for path in (CAPTURES / program).glob("*.json") if not path.stem.startswith("_"))
+
+
+def seen(release: str, scenario: str) -> Observation:
+    """The observation of a capture of the openclaw command, at the moment it was made."""
+    data = capture(f"openclaw-{release}", scenario)
+    return observe(
+        json.loads(data["stdout"]),
+        target="home",
+        agent="main",
+        observed_at=data["now_ms"] / 1000,
+        exit_code=data["exit_code"],
+        version=release,
+    )
+
+
+def verdict(
+    observation: Observation, memory: Memory | None = None, policy: Policy | None = None, now: float | None = None
+) -> AgentReport:
+    """The verdict about an observation at its own moment, remembered before it is judged."""
+    at = observation.observed_at if now is None else now
+    subject = Subject(observation.target, observation.agent, observation.source)
+    remembered = remember(memory or Memory(), observation, at)
+    return judge(subject, observation, None, remembered, policy or Policy(), at)

@@ -1,0 +1,79 @@
+"""A source whose answers a test decides."""
+
+from __future__ import annotations
+
+import asyncio
+
+from exporter.config import Config, TargetBase
+from exporter.model import Dialect, LookError, Observation, SeenProfile
+from exporter.sources import Context
+
+
+def token(expires_at: float | None = None, **rest: object) -> SeenProfile:
+    status = "ok" if expires_at is not None else "static"
+    return SeenProfile("anthropic:default", "anthropic", "token", status, expires_at=expires_at, **rest)  # type: ignore[arg-type]
+
+
+class FakeSource:
+    """Answers with what is set; counts looks; can be made to wait or to fail."""
+
+    kind = "openclaw"
+    chosen: str | None = None
+
+    def __init__(self, target: TargetBase, context: Context) -> None:
+        self.name = target.name
+        self.context = context
+        self.profiles: tuple[SeenProfile, ...] = ()
+        self.agent_ids = ["main"]
+        self.error: Exception | None = None
+        self.listing_error: LookError | None = None
+        self.print: str | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.looks: list[str] = []
+        self.running = 0
+        self.most_running = 0
+        self.closed = False
+
+    async def agents(self) -> list[str]:
+        if self.listing_error:
+            raise self.listing_error
+        return list(self.agent_ids)
+
+    async def look(self, agent: str) -> Observation:
+        self.looks.append(agent)
+        self.running += 1
+        self.most_running = max(self.running, self.most_running)
+        try:
+            await self.gate.wait()
+        finally:
+            self.running -= 1
+        if self.error:
+            raise self.error
+        return Observation(
+            self.name, agent, self.kind, Dialect.ROUTES, self.context.now(), self.profiles, ("anthropic",)
+        )
+
+    def fingerprint(self) -> str | None:
+        return self.print
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Fakes:
+    """Makes FakeSources for a monitor and keeps them by target."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, FakeSource] = {}
+
+    def __call__(self, target: TargetBase, context: Context) -> FakeSource:
+        self.sources[target.name] = FakeSource(target, context)
+        return self.sources[target.name]
+
+    def __getitem__(self, name: str) -> FakeSource:
+        return self.sources[name]
+
+
+def config(*names: str, **rest: object) -> Config:
+    return Config.model_validate({"targets": [{"name": name} for name in names], **rest})

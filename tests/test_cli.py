@@ -1,0 +1,208 @@
+"""The command line as its users meet it: outputs, exit codes, and sentences instead of tracebacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator.world import Fault, World
+
+DAY = 86400.0
+
+
+class Cli:
+    """The installed command over a simulated OpenClaw, with a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.world_file = home / "world.json"
+        self.world = World()
+        self.config = home / "config.json5"
+        command = [sys.executable, "-m", "exporter.simulator", "--world", str(self.world_file), "openclaw"]
+        target = {"name": "home", "source": "openclaw", "command": command, "timeout": "20s"}
+        self.configure({"targets": [target]})
+        self.save()
+
+    def configure(self, made: dict[str, object]) -> None:
+        self.config.write_text(json.dumps({**made, "state_dir": str(self.home / "state")}))
+
+    def save(self) -> None:
+        self.world.save(self.world_file)
+
+    def paste(self, expires_in: float | None, profile: str = "anthropic:default") -> None:
+        self.world.paste_token(profile, expires_in, time.time())
+        self.save()
+
+    def __call__(self, *args: str, with_config: bool = True) -> subprocess.CompletedProcess[str]:
+        where = ["--config", str(self.config)] if with_config else []
+        return subprocess.run(
+            [sys.executable, "-m", "exporter.cli", *args, *where],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={"HOME": str(self.home), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return Cli(tmp_path)
+
+
+def test_check_follows_the_three_codes(cli: Cli) -> None:
+    assert cli("check").returncode == 1  # no credential
+    cli.paste(90 * DAY)
+    assert cli("check").returncode == 0
+    cli.paste(DAY / 2)
+    result = cli("check", "--json")
+    assert result.returncode == 2
+    report = json.loads(result.stdout)
+    assert (report["schema_version"], report["exit_code"]) == (1, 2)
+    (agent,) = report["targets"][0]["agents"]
+    assert (agent["id"], agent["exit_code"], agent["openclaw_exit_code"], agent["error"]) == ("main", 2, 2, None)
+    (profile,) = agent["profiles"]
+    assert (profile["status"], profile["basis"], profile["refreshable"]) == ("expiring", "reported", False)
+    assert [c["condition"] for c in agent["conditions"]] == ["expiring"]
+
+
+def test_the_other_outputs(cli: Cli) -> None:
+    cli.paste(DAY / 2)
+    line = cli("check", "--line")
+    assert line.stdout.startswith("EXPIRING anthropic:default on home")
+    assert line.stdout.count("\n") == 1
+    nagios = cli("check", "--nagios")
+    assert (nagios.returncode, nagios.stdout.split(" - ")[0]) == (1, "OPENCLAW_AUTH WARNING")
+    quiet = cli("check", "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (2, "", "")
+    table = cli("check")
+    assert "anthropic:default" in table.stdout
+    assert "claude setup-token" in table.stdout
+
+
+def test_a_command_that_is_not_there(cli: Cli) -> None:
+    cli.configure(
+        {"targets": [{"name": "home", "source": "openclaw", "command": ["/nowhere/openclaw"], "agents": ["main"]}]}
+    )
+    result = cli("check", "--json")
+    assert result.returncode == 1
+    (agent,) = json.loads(result.stdout)["targets"][0]["agents"]
+    assert agent["error"]["reason"] == "command_not_found"
+    assert result.stderr == ""
+
+
+def test_a_broken_command_is_one_entry_for_all_agents(cli: Cli) -> None:
+    cli.world.inject(Fault.COMMAND_ERROR)
+    cli.save()
+    result = cli("check", "--json")
+    assert result.returncode == 1
+    (agent,) = json.loads(result.stdout)["targets"][0]["agents"]
+    assert (agent["id"], agent["error"]["reason"]) == ("*", "command_error")
+
+
+def test_own_errors_have_codes_of_their_own(cli: Cli) -> None:
+    assert cli("check", "--no-such-option").returncode == 64
+    assert cli("no-such-command").returncode == 64
+    assert cli(with_config=False).returncode == 64
+    unknown = cli("check", "--target", "vps")
+    assert (unknown.returncode, "there is no target named 'vps'; there are home" in unknown.stderr) == (64, True)
+    cli.config.write_text("{intervall: '5m'}")
+    bad = cli("check")
+    assert (bad.returncode, bad.stdout) == (78, "")
+    assert bad.stderr == f"{cli.config}: intervall: unknown key; did you mean 'interval'?\n"
+    assert cli("config", "check").returncode == 78
+
+
+def test_config_commands(cli: Cli) -> None:
+    assert cli("config", "check").stdout == f"{cli.config}: good; 1 target (home)\n"
+    assert json.loads(cli("config", "show").stdout)["interval"] == "5m"
+    assert json.loads(cli("config", "schema", with_config=False).stdout)["type"] == "object"
+
+
+def test_deadlines_are_told_listed_and_cleared(cli: Cli) -> None:
+    cli.paste(None)
+    assert cli("check", "--line").stdout == "OK\n"
+    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    assert cli("deadline", "set", "anthropic:default", ends).stdout == f"anthropic:default: ends {ends}\n"
+    assert cli("check").returncode == 2
+    assert cli("deadline", "list").stdout.startswith(f"anthropic:default\tends {ends}\ttold ")
+    assert cli("deadline", "clear", "anthropic:default").returncode == 0
+    assert cli("deadline", "clear", "anthropic:default").returncode == 64
+    assert cli("check").returncode == 0
+    assert cli("deadline", "set", "x", "soon").returncode == 64
+    made = cli("deadline", "set", "anthropic:default", "2020-01-01").stdout
+    assert made == "anthropic:default: made 2020-01-01T00:00:00Z, so it ends 2020-12-31T00:00:00Z (365d later)\n"
+
+
+def test_explain_says_what_the_verdict_rests_on(cli: Cli) -> None:
+    cli.paste(DAY / 2)
+    result = cli("explain", "anthropic:default")
+    assert "OpenClaw says expiring" in result.stdout
+    assert "the deadline is near" in result.stdout
+    assert cli("explain", "anthropic:nobody").returncode == 64
+
+
+def test_textfile_is_replaced_whole(cli: Cli) -> None:
+    cli.paste(90 * DAY)
+    output = cli.home / "openclaw.prom"
+    output.write_text("old")
+    assert cli("textfile", "--output", str(output)).returncode == 0
+    text = output.read_text()
+    assert "openclaw_auth_profile_expiry_timestamp_seconds" in text
+    assert "_total" not in text
+    assert sorted(path.name for path in cli.home.iterdir()) == ["config.json5", "openclaw.prom", "state", "world.json"]
+    assert output.stat().st_mode & 0o777 == 0o644
+    assert cli("textfile", "--output", str(cli.home / "openclaw.txt")).returncode == 70
+    assert cli("textfile", "--output", str(cli.home / "none" / "x.prom")).returncode == 70
+
+
+def test_no_secret_of_any_input_comes_out(cli: Cli) -> None:
+    from exporter.simulator.world import Profile
+
+    secret = "PLANTEDPLANTEDPLANTEDPLANTEDPLANTED"
+    cli.world.add(Profile("anthropic:default", "anthropic", "token", secret=f"sk-ant-oat01-{secret}"))
+    cli.world.add(Profile("anthropic:api", "anthropic", "api_key", secret=f"sk-ant-api03-{secret}"))
+    cli.save()
+    output = cli.home / "out.prom"
+    runs = [
+        cli(*command)
+        for command in (
+            ["check"],
+            ["check", "--json"],
+            ["check", "--nagios"],
+            ["explain"],
+            ["textfile", "--output", str(output)],
+        )
+    ]
+    texts = [run.stdout + run.stderr for run in runs] + [output.read_text()]
+    texts += [path.read_bytes().decode("latin-1") for path in (cli.home / "state").iterdir()]
+    for text in texts:
+        assert "PLANTED" not in text
+
+
+def test_a_hanging_look_ends_with_us(cli: Cli) -> None:
+    cli.world.inject(Fault.HANG, 600)
+    cli.save()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exporter.cli", "check", "--config", str(cli.config)],
+        env={"HOME": str(cli.home), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    children: list[int] = []
+    deadline = time.monotonic() + 30
+    while not children and time.monotonic() < deadline:
+        time.sleep(0.05)
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = [int(pid) for pid in listed if b"exporter.simulator" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert children
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 130
+    assert process.communicate()[1] == b""
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)

@@ -1,0 +1,229 @@
+"""The daemon: looks on schedule, when a store changes and when somebody asks; reloads; ends cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from fakes import Fakes, config, token
+
+from exporter import daemon as module
+from exporter.config import Config, ConfigError
+from exporter.daemon import Daemon
+from exporter.ledger import Ledger
+from exporter.memory import Told
+from exporter.model import LookError, Reason
+
+NOW = 1_795_346_770.0
+DAY = 86400.0
+
+
+class Setting:
+    """A running daemon over fake sources; its configuration can be exchanged."""
+
+    def __init__(self, made: Config, ledger: Ledger | None = None) -> None:
+        import time
+
+        self.config: Config | ConfigError = made
+        self.fakes = Fakes()
+        self.ledger = ledger or Ledger(None)
+        self.daemon = Daemon(made, self.ledger, self.reread, time.time, self.fakes)
+        for source in self.fakes.sources.values():
+            source.profiles = (token(time.time() + 30 * DAY),)
+
+    def reread(self) -> Config:
+        if isinstance(self.config, ConfigError):
+            raise self.config
+        return self.config
+
+    def metrics(self) -> str:
+        return self.daemon.exposition("", "")[0].decode()
+
+
+@asynccontextmanager
+async def running(*names: str, **rest: object) -> AsyncIterator[Setting]:
+    setting = Setting(config(*names, **rest))
+    await setting.daemon.start()
+    try:
+        yield setting
+    finally:
+        await setting.daemon.stop()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what must come; a hang is ended by the deadline, far beyond what it takes."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110  # what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
+async def test_the_first_look_is_at_once_and_is_shown() -> None:
+    async with running("home", "vps") as setting:
+        await until(lambda: setting.metrics().count("openclaw_auth_check_success{") == 2)
+        assert setting.daemon.report().exit_code == 0
+        assert setting.daemon.healthy()
+        assert setting.daemon.ready()
+
+
+async def test_a_hanging_target_does_not_delay_the_others() -> None:
+    setting = Setting(config("home", "vps"))
+    setting.fakes["vps"].gate.clear()
+    await setting.daemon.start()
+    try:
+        await until(lambda: 'openclaw_auth_check_success{agent="main",target="home"} 1' in setting.metrics())
+        assert 'target="vps"' not in setting.metrics()
+    finally:
+        await setting.daemon.stop()
+    assert setting.fakes["vps"].running == 0
+
+
+async def test_a_changed_store_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "COMPARE_EVERY", 0.05)
+    monkeypatch.setattr(module, "SETTLE", 0.0)
+    monkeypatch.setattr("exporter.timing.APART", 0.2)
+    setting = Setting(config("home"))
+    source = setting.fakes["home"]
+    source.print = "one"
+    await setting.daemon.start()
+    try:
+        await until(lambda: len(source.looks) == 1)
+        await asyncio.sleep(0.5)
+        assert len(source.looks) == 1  # nothing changed, nothing was looked at
+        source.print = "two"
+        await until(lambda: len(source.looks) == 2)
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_a_deadline_that_passes_is_judged_without_a_look() -> None:
+    import time
+
+    setting = Setting(config("home"))
+    setting.fakes["home"].profiles = (token(time.time() + DAY + 0.5),)
+    await setting.daemon.start()
+    try:
+        await until(lambda: setting.daemon.report().targets)
+        assert setting.daemon.report().exit_code == 0
+        await until(lambda: setting.daemon.report().exit_code == 2)
+        assert len(setting.fakes["home"].looks) == 1
+        assert 'openclaw_auth_exit_code{agent="main",target="home"} 2' in setting.metrics()
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_a_date_told_by_another_process_is_taken_over(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+    from pathlib import Path
+
+    assert isinstance(tmp_path, Path)
+    monkeypatch.setattr(module, "PULSE", 0.05)
+    setting = Setting(config("home"), Ledger(tmp_path))
+    setting.fakes["home"].profiles = (token(None),)
+    await setting.daemon.start()
+    try:
+        await until(lambda: setting.daemon.report().targets)
+        other = Ledger(tmp_path)
+        other.tell("anthropic:default", Told(expires_at=time.time() + 3600, told_at=time.time()))
+        other.close()
+        await until(lambda: setting.daemon.report().exit_code == 2)
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_a_bad_configuration_changes_nothing() -> None:
+    async with running("home") as setting:
+        await until(lambda: setting.daemon.report().targets)
+        setting.config = ConfigError("config.json5", ["interval: is wrong"])
+        assert await setting.daemon.reload() == "config.json5: interval: is wrong"
+        assert "openclaw_auth_exporter_config_last_reload_successful 0" in setting.metrics()
+        assert [t.target for t in setting.daemon.report().targets] == ["home"]
+        setting.config = config("home", "new")
+        assert await setting.daemon.reload() is None
+        await until(lambda: [t.target for t in setting.daemon.report().targets] == ["home", "new"])
+        assert "openclaw_auth_exporter_config_last_reload_successful 1" in setting.metrics()
+        assert len(setting.fakes["home"].looks) == 1  # what did not change is not looked at again
+
+
+async def test_a_removed_target_is_gone_from_the_metrics() -> None:
+    async with running("home", "old") as setting:
+        await until(lambda: 'target="old"' in setting.metrics())
+        setting.config = config("home")
+        await setting.daemon.reload()
+        assert 'target="old"' not in setting.metrics()
+        assert setting.fakes["old"].closed
+
+
+async def test_a_probe_looks_once_and_shares() -> None:
+    setting = Setting(config("home"))
+    setting.config = Config.model_validate({"targets": [{"name": "home", "schedule": False}]})
+    setting = Setting(setting.config)
+    await setting.daemon.start()
+    try:
+        source = setting.fakes["home"]
+        await asyncio.sleep(0.1)
+        assert source.looks == []  # looked at only so
+        bodies = await asyncio.gather(*(setting.daemon.probe("home", None, 5.0) for _ in range(3)))
+        assert source.looks == ["main"]
+        assert all(b"openclaw_auth_check_success" in body for body, _ in bodies)
+        await setting.daemon.probe("home", "main", 5.0)
+        assert source.looks == ["main"]  # a young report is reused
+        for unknown in (("nobody", None), ("home", "nobody")):
+            with pytest.raises(KeyError):
+                await setting.daemon.probe(*unknown, 5.0)
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_a_probe_out_of_time_says_so_and_the_look_goes_on() -> None:
+    setting = Setting(Config.model_validate({"targets": [{"name": "home", "schedule": False}]}))
+    source = setting.fakes["home"]
+    source.gate.clear()
+    await setting.daemon.start()
+    try:
+        body, _ = await setting.daemon.probe("home", None, 0.05)
+        assert b'openclaw_auth_check_success{agent="*",target="home"} 0' in body
+        source.gate.set()
+        body, _ = await setting.daemon.probe("home", None, 5.0)
+        assert b'openclaw_auth_check_success{agent="main",target="home"} 1' in body
+        assert source.looks == ["main"]
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_failures_are_counted_by_reason_from_the_start() -> None:
+    setting = Setting(config("home"))
+    setting.fakes["home"].error = LookError(Reason.TIMEOUT, "no answer")
+    await setting.daemon.start()
+    try:
+        await until(lambda: "check_failures_total" in setting.metrics())
+        counts = [
+            line for line in setting.metrics().splitlines() if line.startswith("openclaw_auth_check_failures_total")
+        ]
+        assert len([line for line in counts if 'agent="main"' in line]) == len(Reason)
+        assert [line for line in counts if 'agent="main"' in line and not line.endswith(" 0.0")] == [
+            'openclaw_auth_check_failures_total{agent="main",reason="timeout",target="home"} 1.0'
+        ]
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_a_step_of_the_clock_plans_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setattr(module, "PULSE", 0.05)
+    step = 0.0
+    fakes = Fakes()
+    daemon = Daemon(
+        config("home", interval="1s"), Ledger(None), lambda: config("home"), lambda: time.time() + step, fakes
+    )
+    fakes["home"].profiles = (token(time.time() + 30 * DAY),)
+    await daemon.start()
+    try:
+        await until(lambda: len(fakes["home"].looks) >= 1)
+        step = -3600.0
+        looks = len(fakes["home"].looks)
+        await until(lambda: len(fakes["home"].looks) > looks + 1)
+    finally:
+        await daemon.stop()

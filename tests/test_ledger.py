@@ -1,0 +1,141 @@
+"""The ledger: what is remembered survives, what is broken is set aside and told."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from exporter.ledger import FILE, MIGRATIONS, Ledger
+from exporter.memory import Changed, Memory, Remembered, Told
+from exporter.model import Dialect, Observation, SeenProfile, Unusable, UsageWindow
+
+NOW = 1_795_346_770.0
+PROFILE = SeenProfile(
+    "anthropic:default", "anthropic", "token", "ok", None, NOW + 5, None, False, "h", Unusable("cooldown", "auth", NOW)
+)
+SEEN = Observation(
+    "home",
+    "main",
+    "openclaw",
+    Dialect.ROUTES,
+    NOW,
+    (PROFILE,),
+    ("anthropic",),
+    ("anthropic/claude-opus-5",),
+    {"anthropic": ("anthropic:default",)},
+    frozenset({"openai"}),
+    usage=(UsageWindow("anthropic", "5h", 0.5, NOW),),
+)
+MEMORY = Memory(
+    profiles={"anthropic:default": Remembered("anthropic:default", "anthropic", "token", NOW, NOW, "h", NOW + 5, None)},
+    since={"expired|anthropic|anthropic:default": NOW},
+    serving={"anthropic": "token"},
+    changed={"anthropic": Changed("api_key", "token", NOW)},
+    latest=NOW,
+)
+
+
+def test_what_is_recorded_is_there_after_a_restart(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record("home", "main", MEMORY, SEEN)
+    key = ledger.keyed_hash("secret")
+    ledger.close()
+    again = Ledger(tmp_path)
+    assert again.recorded("home", "main") == (MEMORY, SEEN)
+    assert again.recorded("home", "other") == (Memory(), None)
+    assert again.agents("home") == ["main"]
+    assert again.keyed_hash("secret") == key
+    assert again.problem is None
+
+
+def test_another_ledger_hashes_otherwise(tmp_path: Path) -> None:
+    assert Ledger(tmp_path / "a").keyed_hash("secret") != Ledger(tmp_path / "b").keyed_hash("secret")
+
+
+def test_the_ledger_is_private(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "state")
+    ledger.record("home", "main", MEMORY, SEEN)
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+    for file in (tmp_path / "state").iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+def test_the_narrower_told_date_wins_and_can_be_cleared(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+
+    def told(target: str) -> Told:
+        return ledger.recorded(target, "main")[0].told["anthropic:default"]
+
+    ledger.tell("anthropic:default", Told(expires_at=1.0, told_at=NOW))
+    ledger.tell("home/main/anthropic:default", Told(issued_at=2.0, told_at=NOW))
+    assert told("home") == Told(issued_at=2.0, told_at=NOW)
+    assert told("vps") == Told(expires_at=1.0, told_at=NOW)
+    assert ledger.untell("home/main/anthropic:default")
+    assert not ledger.untell("home/main/anthropic:default")
+    assert told("home") == Told(expires_at=1.0, told_at=NOW)
+
+
+def test_another_process_writing_is_noticed(tmp_path: Path) -> None:
+    ledger, other = Ledger(tmp_path), Ledger(tmp_path)
+    before = ledger.changes()
+    ledger.tell("mine", Told(told_at=NOW))
+    assert ledger.changes() == before
+    other.tell("theirs", Told(told_at=NOW))
+    assert ledger.changes() != before
+
+
+def test_notes_grow_old(tmp_path: Path) -> None:
+    clock = [NOW]
+    ledger = Ledger(tmp_path, lambda: clock[0])
+    ledger.note("agents", "main")
+    clock[0] += 60
+    assert ledger.recall("agents", 60) == "main"
+    assert ledger.recall("agents", 59) is None
+    assert ledger.recall("other", 60) is None
+    clock[0] = NOW - 10  # a note from the future is none
+    assert ledger.recall("agents", 60) is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database at all, but long enough to be one" * 50, b"SQLite format 3\0junk" * 99]
+)
+def test_a_corrupt_ledger_is_set_aside(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    ledger = Ledger(tmp_path, lambda: NOW)
+    ledger.record("home", "main", MEMORY, SEEN)
+    assert ledger.problem is None
+    assert (tmp_path / f"{FILE}.corrupt-{int(NOW)}").read_bytes() == content
+    assert "set aside" in caplog.text
+
+
+def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
+    Ledger(tmp_path).close()
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    db.close()
+    ledger = Ledger(tmp_path)
+    assert "newer release" in (ledger.problem or "")
+    ledger.record("home", "main", MEMORY, SEEN)  # in memory: the check goes on
+    assert ledger.recorded("home", "main")[0] == MEMORY
+    with sqlite3.connect(tmp_path / FILE) as db:
+        assert db.execute("SELECT count(*) FROM agent").fetchone() == (0,)
+    db.close()
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ledger = Ledger(tmp_path / "file" / "state")
+    assert "cannot be used" in (ledger.problem or "")
+    ledger.record("home", "main", MEMORY, SEEN)
+
+
+def test_a_memory_that_cannot_be_read_starts_anew(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record("home", "main", MEMORY, SEEN)
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute("UPDATE agent SET memory = '{', observation = 'null'")
+    db.close()
+    assert ledger.recorded("home", "main") == (Memory(), None)

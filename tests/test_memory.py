@@ -1,0 +1,134 @@
+"""What is remembered between looks: deadlines outlive the report, replaced credentials start anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from captured import verdict
+
+from exporter.memory import Memory, Told, remember, settle
+from exporter.model import AgentReport, Dialect, Observation, SeenProfile, Status
+
+NOW = 1_795_346_770.0
+DAY = 86400.0
+TOKEN = SeenProfile("anthropic:default", "anthropic", "token", status="ok", expires_at=NOW + DAY, secret_hash="h1")
+
+
+def seen(*profiles: SeenProfile, at: float = NOW) -> Observation:
+    return Observation(
+        "home", "main", "openclaw", Dialect.ROUTES, at, tuple(profiles), ("anthropic",), openclaw_version="2026.9.6"
+    )
+
+
+def after(memory: Memory, observation: Observation) -> tuple[Memory, AgentReport]:
+    """One look: remembered, judged, settled."""
+    report = verdict(observation, memory)
+    return settle(remember(memory, observation, observation.observed_at), report), report
+
+
+def test_a_deadline_outlives_the_report_that_printed_it() -> None:
+    memory, _ = after(Memory(), seen(TOKEN))
+    dropped = replace(TOKEN, status="expired", reason_code="expired", expires_at=None)
+    _, report = after(memory, seen(dropped, at=NOW + 2 * DAY))
+    (profile,) = report.profiles
+    assert (profile.status, profile.expires_at, profile.basis) == (Status.EXPIRED, NOW + DAY, "ledger")
+    (expired,) = [c for c in report.conditions if c.name == "expired"]
+    assert expired.since == NOW + DAY
+
+
+def test_a_replaced_token_does_not_inherit_the_old_deadline() -> None:
+    memory, _ = after(Memory(), seen(TOKEN))
+    undated = replace(TOKEN, status="static", expires_at=None, secret_hash="h2")
+    _, report = after(memory, seen(undated, at=NOW + 60))
+    (profile,) = report.profiles
+    assert profile.expires_at == NOW + 60 + 365 * DAY  # counted from when this one was first seen
+    assert [c.name for c in report.conditions] == ["undated"]
+
+
+def test_without_a_hash_a_new_date_is_a_new_token() -> None:
+    bare = replace(TOKEN, secret_hash=None)
+    memory, _ = after(Memory(), seen(bare))
+    memory, _ = after(memory, seen(replace(bare, expires_at=NOW + 90 * DAY), at=NOW + 60))
+    assert memory.profiles[TOKEN.id].first_seen_at == NOW + 60
+    memory, _ = after(memory, seen(replace(bare, expires_at=NOW + 90 * DAY), at=NOW + 120))
+    assert memory.profiles[TOKEN.id].first_seen_at == NOW + 60
+
+
+def test_a_store_that_cannot_be_read_for_a_moment_replaces_nothing() -> None:
+    memory, _ = after(Memory(), seen(TOKEN))
+    memory, _ = after(memory, seen(replace(TOKEN, secret_hash=None), at=NOW + 60))
+    assert memory.profiles[TOKEN.id].first_seen_at == NOW
+    assert memory.profiles[TOKEN.id].secret_hash == "h1"
+
+
+def test_an_undated_token_expires_a_year_after_it_was_first_seen() -> None:
+    undated = replace(TOKEN, status="static", expires_at=None)
+    memory, report = after(Memory(), seen(undated))
+    assert (report.exit_code, report.profiles[0].status) == (0, Status.STATIC)
+    _, report = after(memory, seen(undated, at=NOW + 364.5 * DAY))
+    assert (report.exit_code, report.profiles[0].status) == (2, Status.EXPIRING)
+    _, report = after(memory, seen(undated, at=NOW + 366 * DAY))
+    assert (report.exit_code, report.profiles[0].status) == (1, Status.EXPIRED)
+
+
+def test_a_told_date_is_about_one_credential() -> None:
+    undated = replace(TOKEN, status="static", expires_at=None)
+    memory, _ = after(Memory(), seen(undated))
+    memory = replace(memory, told={TOKEN.id: Told(expires_at=NOW + 12 * 3600, told_at=NOW + 10)})
+    memory, report = after(memory, seen(undated, at=NOW + 60))
+    assert (report.exit_code, report.profiles[0].basis) == (2, "configured")
+    _, report = after(memory, seen(replace(undated, secret_hash="h2"), at=NOW + 120))
+    assert (report.exit_code, report.profiles[0].basis) == (0, "ledger")
+
+
+def test_a_date_told_as_made_counts_from_there() -> None:
+    undated = replace(TOKEN, status="static", expires_at=None)
+    memory = replace(Memory(), told={TOKEN.id: Told(issued_at=NOW - 300 * DAY, told_at=NOW + 1)})
+    _, report = after(memory, seen(undated))
+    assert report.profiles[0].expires_at == NOW + 65 * DAY
+    assert report.conditions == ()
+
+
+def test_what_openclaw_prints_stands_over_what_was_told() -> None:
+    memory = replace(Memory(), told={TOKEN.id: Told(expires_at=NOW + 90 * DAY, told_at=NOW + 1)})
+    _, report = after(memory, seen(TOKEN))
+    assert (report.profiles[0].expires_at, report.profiles[0].basis) == (NOW + DAY, "reported")
+
+
+def test_a_vanished_profile_is_told_for_a_week() -> None:
+    spare = replace(TOKEN, id="anthropic:spare", secret_hash="h9")
+    memory, _ = after(Memory(), seen(TOKEN, spare))
+    memory, report = after(memory, seen(TOKEN, at=NOW + 60))
+    assert [(c.name, c.profile) for c in report.conditions if c.name == "vanished"] == [("vanished", spare.id)]
+    assert report.exit_code == 2  # for TOKEN, which expires within a day
+    _, report = after(memory, seen(replace(TOKEN, expires_at=NOW + 99 * DAY), at=NOW + 8 * DAY))
+    assert report.conditions == ()
+
+
+def test_a_renamed_profile_has_not_vanished() -> None:
+    memory, _ = after(Memory(), seen(TOKEN))
+    _, report = after(memory, seen(replace(TOKEN, id="anthropic:renamed"), at=NOW + 60))
+    assert "vanished" not in {c.name for c in report.conditions}
+
+
+def test_another_kind_of_credential_that_takes_over_is_told() -> None:
+    key = SeenProfile("anthropic:api", "anthropic", "api_key", status="static")
+    memory, _ = after(Memory(), seen(replace(TOKEN, expires_at=NOW + 99 * DAY)))
+    memory, _ = after(memory, seen(key, at=NOW + 60))
+    _, report = after(memory, seen(key, at=NOW + 120))
+    (changed,) = [c for c in report.conditions if c.name == "credential_changed"]
+    assert (changed.severity, changed.provider, changed.since) == ("info", "anthropic", NOW + 60)
+
+
+def test_a_clock_that_went_back_judges_no_deadline() -> None:
+    memory, _ = after(Memory(), seen(TOKEN))
+    _, report = after(memory, seen(replace(TOKEN, expires_at=NOW - 30 * DAY), at=NOW - 40 * DAY))
+    assert [c.name for c in report.conditions] == ["clock"]
+    assert report.exit_code == 2
+
+
+def test_the_age_of_a_condition_is_kept() -> None:
+    missing = replace(TOKEN, status="missing", expires_at=None)
+    memory, _ = after(Memory(), seen(missing))
+    _, report = after(memory, seen(missing, at=NOW + 3600))
+    assert {c.since for c in report.conditions} == {NOW}

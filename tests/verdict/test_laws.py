@@ -1,0 +1,118 @@
+"""The laws of the verdict hold for anything that may be seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from captured import verdict
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from worlds import DAY, NOW, PROVIDERS, observations, unusables
+
+from exporter.memory import Memory, remember, settle
+from exporter.model import AgentReport, Observation, SeenProfile, Severity, Status, Unusable
+
+BADNESS = {0: 0, 2: 1, 1: 2}
+
+
+def badness(report: AgentReport) -> int:
+    return BADNESS[report.exit_code]
+
+
+@given(observations(), st.randoms(use_true_random=False))
+def test_the_order_of_profiles_never_matters(seen: Observation, random: Random) -> None:
+    shuffled = list(seen.profiles)
+    random.shuffle(shuffled)
+    assert verdict(replace(seen, profiles=tuple(shuffled))) == verdict(seen)
+
+
+def _with(seen: Observation, changed: SeenProfile) -> Observation:
+    others = tuple(p for p in seen.profiles if p.id != changed.id)
+    return replace(seen, profiles=(*others, changed))
+
+
+@given(observations(min_profiles=1), unusables, st.sampled_from(["unusable", "expired", "missing", "date", "listed"]))
+def test_more_evidence_of_trouble_never_lowers_a_severity(
+    seen: Observation, unusable: Unusable | None, kind: str
+) -> None:
+    first = seen.profiles[0]
+    match kind:
+        case "unusable":
+            assume(first.unusable is None and unusable is not None)
+            worse = _with(seen, replace(first, unusable=unusable))
+        case "expired":
+            assume(first.status in ("ok", "expiring", "static"))
+            worse = _with(seen, replace(first, status="expired"))
+        case "missing":
+            worse = _with(seen, replace(first, status="missing"))
+        case "date":
+            # Not further back than a week: a spare's old expiry is info by contract.
+            assume(first.expires_at is not None and first.expires_at > NOW - 6 * DAY)
+            worse = _with(seen, replace(first, expires_at=NOW - 6 * DAY))
+        case _:
+            worse = replace(seen, missing_providers=frozenset(PROVIDERS))
+    assert badness(verdict(worse)) >= badness(verdict(seen))
+
+
+@given(observations(), st.sampled_from([(None, 2), (0, 2), (2, 1), (None, 1)]))
+def test_a_worse_code_of_openclaw_never_lowers_the_verdict(seen: Observation, codes: tuple[int | None, int]) -> None:
+    better, worse = (verdict(replace(seen, openclaw_exit_code=code)) for code in codes)
+    assert badness(worse) >= badness(better)
+
+
+@given(observations(min_profiles=1), st.floats(0, 800 * DAY))
+def test_time_never_heals_what_expired(seen: Observation, later: float) -> None:
+    before, after = verdict(seen), verdict(seen, now=NOW + later)
+    expired = {p.id for p in before.profiles if p.status is Status.EXPIRED}
+    assert expired <= {p.id for p in after.profiles if p.status is Status.EXPIRED}
+
+
+@given(observations(min_profiles=1), st.floats(0, 800 * DAY))
+def test_time_never_makes_a_credential_usable(seen: Observation, later: float) -> None:
+    usable = {p.id for p in verdict(seen).profiles if p.usable}
+    assert {p.id for p in verdict(seen, now=NOW + later).profiles if p.usable} <= usable
+
+
+@given(observations())
+def test_what_was_not_seen_is_never_zero_or_fine(seen: Observation) -> None:
+    report = verdict(seen)
+    blind = "unusable" in seen.blind_to
+    assert (report.unusable_counts is None) == blind
+    assert all(profile.unusable_seen is not blind for profile in report.profiles)
+    assert any(c.name == "partial_view" for c in report.conditions) == blind
+    if seen.providers_in_use is None:
+        assert report.providers_usable == {}
+        assert all(profile.in_use is None for profile in report.profiles)
+    for profile in report.profiles:
+        if profile.refreshable is not False and profile.kind == "oauth" and profile.basis != "login":
+            assert profile.expires_at is None
+
+
+@given(observations())
+def test_the_exit_code_is_that_of_the_worst_condition(seen: Observation) -> None:
+    report = verdict(seen)
+    severities = [condition.severity for condition in report.conditions]
+    worst = max(severities, key=lambda s: s.rank, default=Severity.INFO)
+    assert report.exit_code == {"critical": 1, "warning": 2, "info": 0}[worst]
+    assert severities == sorted(severities, key=lambda s: -s.rank)
+
+
+@given(observations())
+def test_nothing_changes_before_changes_at(seen: Observation) -> None:
+    report = verdict(seen)
+    until = report.changes_at if report.changes_at is not None else NOW + 4000 * DAY
+    just_before = verdict(seen, now=max(NOW, until - 0.01))
+    told = [(c.name, c.severity, c.profile, c.provider) for c in report.conditions]
+    assert [(c.name, c.severity, c.profile, c.provider) for c in just_before.conditions] == told
+
+
+@given(observations(), observations())
+def test_memory_settles(first: Observation, second: Observation) -> None:
+    memory = remember(Memory(), first, NOW)
+    memory = settle(memory, verdict(first))
+    once = remember(memory, second, NOW + 60)
+    report = verdict(second, memory, now=NOW + 60)
+    settled = settle(once, report)
+    again = settle(remember(settled, second, NOW + 60), verdict(second, settled, now=NOW + 60))
+    assert again == settled
