@@ -158,12 +158,18 @@ class Daemon:
         watched = self._monitor.watched.get(name)
         if watched is None:
             return
+        before = await asyncio.to_thread(watched.source.fingerprint)
         self._changed_at.pop(name, None)
-        await watched.look(self._monitor.config.policy)
-        # Taken after the look: it is the look that tells where the store is. What changes while it
-        # is under way is looked at again.
-        after = await asyncio.to_thread(watched.source.fingerprint)
-        self._fingerprints[name] = after
+        try:
+            await watched.look(self._monitor.config.policy)
+        except asyncio.CancelledError:
+            if self._monitor.watched.get(name) is watched and self._ready:
+                raise
+            return  # its target was removed, or the daemon ends
+        # The first look tells where the store is. What changed while it was under way is looked at again.
+        after = self._fingerprints[name] = await asyncio.to_thread(watched.source.fingerprint)
+        if before is not None and after != before:
+            self._changed_at[name] = self._now()
         await self._show(watched)
 
     async def _judge(self, name: str) -> None:
@@ -204,7 +210,7 @@ class Daemon:
         """Look where a store on this host no longer is what the last look saw."""
         for name, watched in list(self._monitor.watched.items()):
             before = self._fingerprints.get(name)
-            if before is None or name in self._changed_at:
+            if before is None or name in self._changed_at or watched.is_looking:
                 continue
             if await asyncio.to_thread(watched.source.fingerprint) == before:
                 continue

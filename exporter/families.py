@@ -11,15 +11,15 @@ import hashlib
 import platform
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from exporter.model import AgentReport, ProfileReport, Reason, Status
+from exporter.model import AgentCounters, AgentReport, ProfileReport, Reason, Status
 
 PREFIX = "openclaw_auth_"
 #: The longest label value, in characters; what is longer is a prefix and a hash.
@@ -29,19 +29,6 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 Row = tuple[tuple[str, ...], float | None]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class AgentCounters:
-    """What has been counted of one agent since the daemon started.
-
-    ``failures`` are failed looks by reason, ``unusable_seconds`` the seconds each provider in use
-    has had no usable credential. What is not in a mapping counts as 0.
-    """
-
-    checks: int = 0
-    failures: Mapping[Reason, int] = field(default_factory=dict)
-    unusable_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from exporter.families import (
     LOOK_FAMILIES,
     OPENMETRICS,
     TEXT,
-    AgentCounters,
     ExporterState,
     Family,
     Look,
@@ -33,7 +32,7 @@ from exporter.families import (
     label_value,
     profile_labels,
 )
-from exporter.model import AgentReport, Report, TargetReport
+from exporter.model import AgentCounters, AgentReport, Report, TargetReport
 
 __all__ = [
     "FAMILIES",

@@ -275,6 +275,19 @@ class AgentReport:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentCounters:
+    """What has been counted of one agent since the daemon started.
+
+    ``failures`` are failed looks by reason, ``unusable_seconds`` the seconds each provider in use
+    has had no usable credential. What is not in a mapping counts as 0.
+    """
+
+    checks: int = 0
+    failures: Mapping[Reason, int] = field(default_factory=dict)
+    unusable_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TargetReport:
     """All agents of one target. ``failure`` is set when the agents could not be listed."""
 

@@ -15,10 +15,9 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 from exporter.config import Config, OpenClawTarget, Policy, TargetBase
-from exporter.families import AgentCounters
 from exporter.ledger import Ledger, LedgerError
 from exporter.memory import Memory, remember, settle
-from exporter.model import AgentReport, Failure, LookError, Observation, Reason, Report, TargetReport
+from exporter.model import AgentCounters, AgentReport, Failure, LookError, Observation, Reason, Report, TargetReport
 from exporter.sources import Context, Source, build
 from exporter.verdict import Subject, judge
 
@@ -61,6 +60,10 @@ class Watched:
         return self.target.name
 
     @property
+    def is_looking(self) -> bool:
+        return self._looking is not None and not self._looking.done()
+
+    @property
     def counters(self) -> Mapping[str, AgentCounters]:
         return {name: agent.counters for name, agent in self._agents.items()} | {"*": self._listing}
 
@@ -81,7 +84,7 @@ class Watched:
 
     async def look(self, policy: Policy) -> TargetReport:
         """One look at every agent; whoever asks while one is under way gets its result."""
-        if self._looking is None or self._looking.done():
+        if self._looking is None or not self.is_looking:
             self._looking = asyncio.create_task(self._look(policy), name=f"look at {self.name}")
         # Shielded: who no longer waits (a probe out of time) does not end it for the others.
         return await asyncio.shield(self._looking)
@@ -170,7 +173,7 @@ class Watched:
         return self.judge(policy)
 
     async def aclose(self) -> None:
-        if self._looking is not None and not self._looking.done():
+        if self._looking is not None and self.is_looking:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
         await self.source.aclose()

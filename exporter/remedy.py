@@ -24,21 +24,21 @@ def renew(
     if profile.startswith("env:"):
         return _environment(profile)
     ident, who = shlex.quote(profile), shlex.quote(provider)
-    auth = _auth(openclaw, agent, dialect)
+    auth, owner = _auth(openclaw, agent, dialect)
     if kind == "token" and provider == "anthropic":
         return (
             "claude setup-token",
-            f"{auth} paste-token --provider {who} --profile-id {ident} --expires-in {TOKEN_LIFE}",
+            f"{auth} paste-token --provider {who} --profile-id {ident} --expires-in {TOKEN_LIFE}{owner}",
         )
     if kind == "token":
-        return (f"{auth} paste-token --provider {who} --profile-id {ident}",)
+        return (f"{auth} paste-token --provider {who} --profile-id {ident}{owner}",)
     if kind == "api_key":
         if dialect is Dialect.STATUS:
             return (f"{auth} add",)  # this release has no paste-api-key
-        return (f"{auth} paste-api-key --provider {who} --profile-id {ident}",)
+        return (f"{auth} paste-api-key --provider {who} --profile-id {ident}{owner}",)
     if dialect in (Dialect.STATUS, Dialect.LISTING):
         return (f"{auth} login --provider {who}",)
-    return (f"{auth} login --provider {who} --profile-id {ident}",)
+    return (f"{auth} login --provider {who} --profile-id {ident}{owner}",)
 
 
 def unusable(
@@ -69,13 +69,19 @@ def date(profile: str, agent: str, target: str) -> tuple[str, ...]:
 PERSON = frozenset({"auth", "auth_permanent", "session_expired", "billing"})
 
 
-def _auth(openclaw: str, agent: str, dialect: Dialect) -> str:
-    """``openclaw models auth`` for one agent; the oldest releases know an agent by its folder only."""
-    if agent == "main":
-        return f"{openclaw} models auth"
+def _auth(openclaw: str, agent: str, dialect: Dialect) -> tuple[str, str]:
+    """What goes before and after the auth command to make it about one agent.
+
+    Recent releases insist on ``--agent`` where there are several; 2026.6 and 7 take it before the
+    command only; the oldest know an agent by its folder only. (Seen on 2026.2.9, 6.11 and 9.6.)
+    """
+    command, name = f"{openclaw} models auth", shlex.quote(agent)
     if dialect is Dialect.STATUS:
-        return f"OPENCLAW_AGENT_DIR=~/.openclaw/agents/{shlex.quote(agent)}/agent {openclaw} models auth"
-    return f"{openclaw} models auth --agent {shlex.quote(agent)}"
+        folder = "" if agent == "main" else f"OPENCLAW_AGENT_DIR=~/.openclaw/agents/{name}/agent "
+        return folder + command, ""
+    if dialect is Dialect.LISTING:
+        return command if agent == "main" else f"{command} --agent {name}", ""
+    return command, f" --agent {name}"
 
 
 def _environment(profile: str) -> tuple[str, ...]:

@@ -13,15 +13,18 @@ from exporter.sources.status import observe
 from exporter.verdict import Subject, judge
 
 CAPTURES = Path(__file__).parent / "captures"
+MORE_CAPTURES = Path(__file__).parent / "simulator_captures"
 
 
 def capture(program: str, scenario: str) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((CAPTURES / program / f"{scenario}.json").read_text(encoding="utf-8"))
+    paths = [folder / program / f"{scenario}.json" for folder in (CAPTURES, MORE_CAPTURES)]
+    path = next(path for path in paths if path.exists())
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return data
 
 
-def scenarios(program: str) -> list[str]:
-    return sorted(path.stem for path in (CAPTURES / program).glob("*.json") if not path.stem.startswith("_"))
+def scenarios(program: str, folder: Path = CAPTURES) -> list[str]:
+    return sorted(path.stem for path in (folder / program).glob("*.json") if not path.stem.startswith("_"))
 
 
 def seen(release: str, scenario: str) -> Observation:

@@ -91,7 +91,9 @@ def _is_not_eligible(view: View, stand: Standing) -> bool:
 
     2026.6 and 7 list every expired OAuth login so, refreshable or not: that is no evidence.
     """
-    if not view.lists_as_missing(stand.provider) or not stand.is_usable or not view.is_in_order(stand.seen):
+    if not view.lists_as_missing(stand.provider) or stand.is_from_environment:
+        return False
+    if not stand.is_usable or not view.is_in_order(stand.seen):
         return False
     date, at = stand.seen.expires_at, view.seen.observed_at if view.seen else view.now
     expired_login = stand.seen.kind == "oauth" and (stand.seen.status == "expired" or (date or at + 1) <= at)
@@ -140,6 +142,8 @@ def _selected(stand: Standing, lineup: Lineup) -> bool | None:
     """Whether the profile serves its provider now; None where the order is not told."""
     if not stand.is_usable or not lineup.view.is_in_order(stand.seen):
         return False
+    if stand.is_from_environment and stand not in lineup.usable(stand.provider):
+        return False
     chosen = lineup.selected(stand.provider)
     return None if chosen is None else chosen is stand
 
@@ -150,7 +154,7 @@ def _serving(view: View, lineup: Lineup) -> dict[str, str]:
     for provider in view.providers_in_use:
         chosen = lineup.selected(provider)
         candidates = (chosen,) if chosen else lineup.usable(provider)
-        kinds = {"environment" if s.seen.id.startswith("env:") else s.seen.kind for s in candidates}
+        kinds = {"environment" if s.is_from_environment else s.seen.kind for s in candidates}
         if len(kinds) == 1:
             result[provider] = kinds.pop()
     return result

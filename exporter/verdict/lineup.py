@@ -35,8 +35,18 @@ class Lineup:
         return self._by_provider.get(provider, [])
 
     def _usable(self, provider: str) -> tuple[Standing, ...]:
-        """Those that can serve: usable, and not excluded by an explicit order."""
-        return tuple(s for s in self.of(provider) if s.is_usable and self.view.is_in_order(s.seen))
+        """Those that can serve: usable, and not excluded by an explicit order.
+
+        A credential in the environment serves only where nothing is left in the order: expired tokens
+        leave it, a login or a profile that cools down does not, and neither does what an explicit
+        order names: then OpenClaw lists the provider as missing (seen on 2026.9.6).
+        """
+        usable = [s for s in self.of(provider) if s.is_usable and self.view.is_in_order(s.seen)]
+        stored = [s for s in self.of(provider) if not s.is_from_environment]
+        gone = all(s.status in (Status.EXPIRED, Status.MISSING) and s.seen.kind != "oauth" for s in stored)
+        if gone and not self.view.lists_as_missing(provider):
+            return tuple(usable)
+        return tuple(s for s in usable if not s.is_from_environment)
 
     def _works(self, provider: str) -> bool:
         """Whether some credential can serve, or OpenClaw, which knows of cooldowns, finds a route."""
@@ -57,7 +67,7 @@ class Lineup:
     def _selected(self, provider: str) -> Standing | None:
         """The one that serves now; None where nothing does or the order is not told."""
         usable = self.usable(provider)
-        profiles = {stand.seen.id: stand for stand in usable if not stand.seen.id.startswith("env:")}
+        profiles = {stand.seen.id: stand for stand in usable if not stand.is_from_environment}
         if not profiles:
             return usable[0] if usable else None
         if len(profiles) == 1:

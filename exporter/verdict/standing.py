@@ -45,6 +45,10 @@ class Standing:
         return self.status not in (Status.EXPIRED, Status.MISSING) and not self.is_blocked
 
     @property
+    def is_from_environment(self) -> bool:
+        return self.seen.id.startswith("env:")
+
+    @property
     def provider(self) -> str:
         return self.seen.provider
 

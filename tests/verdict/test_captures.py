@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from captured import MORE_CAPTURES, seen, verdict
 from captured import scenarios as names_of
-from captured import seen, verdict
 
 from exporter.model import AgentReport
 
-OLD, NEW = "2026.2.9", "2026.9.6"
+OLD, MIDDLE, NEW = "2026.2.9", "2026.6.11", "2026.9.6"
 Found = set[tuple[str, str, str | None]]
 A, W = "anthropic:default", "anthropic:work"
 
@@ -108,3 +108,48 @@ def test_deadlines_are_right_to_the_millisecond(release: str) -> None:
 def test_an_access_token_has_no_deadline(release: str, scenario: str) -> None:
     (profile,) = verdict(seen(release, scenario)).profiles
     assert (profile.expires_at, profile.basis, profile.status) == (None, None, "ok")
+
+
+#: More stores on the three eras: one exit code where their outputs can tell, else one for each.
+CODES: dict[str, int | tuple[int, int, int]] = {
+    "all_expired": 1,
+    "cooldown_and_env": 1,
+    "cooldown_and_spare": (0, 0, 2),  # only the new output prints that the reason needs a person
+    "disabled_and_cooldown": 1,
+    "env_and_expired": 2,
+    "env_only": 0,
+    "fallback_missing": 1,
+    "key_and_expiring": 2,
+    "key_empty": (0, 1, 1),  # the old release takes a key that is empty
+    "model_cooldown_in_use": 1,
+    "oauth_dead_and_env": (1, 0, 1),  # in the middle nothing tells that it cannot refresh
+    "oauth_expired_and_env": 0,
+    "oauth_expired_and_token": 0,
+    "oauth_no_expires": 1,
+    "openrouter_cooldown": 0,
+    "ordered_expired_and_env": (2, 2, 1),  # whether an order is explicit only the store tells
+    "spare": 2,
+    "spare_excluded": (2, 1, 1),  # the old release does not print the order
+    "spare_ordered": 2,
+    "two_oauth_one_expired": 0,
+    # The middle era's own captures of the scenarios above.
+    "model_cooldown": (1, 1, 0),
+    "oauth_expired_no_refresh": (1, 0, 1),
+    "token_invalid_expires": (0, 1, 1),
+    "expires_beyond_date": (0, 1, 1),
+    "mode_mismatch": (0, 1, 1),
+}
+
+
+@pytest.mark.parametrize("position", range(3), ids=[OLD, MIDDLE, NEW])
+@pytest.mark.parametrize("scenario", sorted(EXPECTED.keys() | CODES.keys()))
+def test_one_store_is_one_verdict_on_every_era(position: int, scenario: str) -> None:
+    release = (OLD, MIDDLE, NEW)[position]
+    code = CODES.get(scenario, EXPECTED[scenario][0] if scenario in EXPECTED else None)
+    expected = code[position] if isinstance(code, tuple) else code
+    assert verdict(seen(release, scenario)).exit_code == expected
+
+
+def test_every_capture_is_in_a_table() -> None:
+    for release in (OLD, MIDDLE, NEW):
+        assert set(names_of(f"openclaw-{release}", MORE_CAPTURES)) <= EXPECTED.keys() | CODES.keys()

@@ -59,6 +59,15 @@ def test_a_key_in_the_environment_is_a_spare() -> None:
     assert {p.id: p.selected for p in report.profiles} == {TOKEN.id: False, env.id: True}
 
 
+def test_a_key_in_the_environment_is_no_spare_for_what_stays_in_the_order() -> None:
+    env = SeenProfile("env:ANTHROPIC_API_KEY", "anthropic", "api_key", status="static")
+    cooling = replace(TOKEN, unusable=Unusable("cooldown", "rate_limit", NOW + 60))
+    listing = {"dialect": Dialect.LISTING}
+    assert ("no_usable_profile", "critical", None) in told(verdict(seen(cooling, env, **listing)))
+    login = replace(LOGIN, provider="anthropic", status="expired", expires_at=NOW - HOUR, has_refresh_token=False)
+    assert ("expired", "critical", LOGIN.id) in told(verdict(seen(login, env, **listing)))
+
+
 def test_what_no_route_uses_is_a_note() -> None:
     for at in (NOW - DAY, NOW + HOUR):
         report = verdict(seen(replace(TOKEN, provider="openai", expires_at=at)))
@@ -227,8 +236,8 @@ def test_the_remedy_names_profile_agent_and_host() -> None:
     (expired,) = [c for c in report.conditions if c.name == "expired"]
     assert expired.remedy == (
         "claude setup-token",
-        "ssh -t me@vps openclaw models auth --agent work paste-token --provider anthropic "
-        """--profile-id 'anthropic:o'"'"'brien' --expires-in 365d""",
+        "ssh -t me@vps openclaw models auth paste-token --provider anthropic "
+        """--profile-id 'anthropic:o'"'"'brien' --expires-in 365d --agent work""",
     )
 
 

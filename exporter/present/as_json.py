@@ -1,0 +1,95 @@
+"""Report → the JSON of ``check --json`` and ``/api/v1/status``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exporter.model import AgentReport, Condition, Failure, ProfileReport, Report, TargetReport
+from exporter.units import iso
+
+SCHEMA_VERSION = 1
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """What ``check --json`` prints and ``/api/v1/status`` answers, ready for ``json.dumps``.
+
+    Dates are ISO 8601 in UTC; null beyond the year 9999. Lone surrogates, which UTF-8 cannot hold,
+    are backslash escapes.
+    """
+    result = {
+        "schema_version": SCHEMA_VERSION,
+        "exit_code": report.exit_code,
+        "checked_at": iso(report.checked_at),
+        "targets": [_target(target) for target in report.targets],
+    }
+    cleaned = _encodable(result)
+    assert isinstance(cleaned, dict)
+    return cleaned
+
+
+def _target(target: TargetReport) -> dict[str, Any]:
+    chosen = {} if target.chosen is None else {"chosen": target.chosen}
+    return {
+        "name": target.target,
+        "source": target.source,
+        **chosen,
+        "error": _error(target.failure),
+        "agents": [_agent(agent) for agent in target.entries],
+    }
+
+
+def _agent(agent: AgentReport) -> dict[str, Any]:
+    return {
+        "id": agent.agent,
+        "exit_code": agent.exit_code,
+        "openclaw_exit_code": agent.openclaw_exit_code,
+        "openclaw_version": agent.openclaw_version,
+        "checked_at": iso(agent.checked_at),
+        "error": _error(agent.failure),
+        "profiles": [_profile(profile) for profile in agent.profiles],
+        "conditions": [_condition(condition) for condition in agent.conditions],
+    }
+
+
+def _profile(profile: ProfileReport) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": profile.id,
+        "provider": profile.provider,
+        "kind": profile.kind,
+        "status": profile.status.value,
+        "expires_at": iso(profile.expires_at),
+        "basis": profile.basis.value if profile.basis else None,
+        "refreshable": profile.refreshable,
+        "selected": profile.selected,
+    }
+    if profile.label != profile.id:
+        shown["alias"] = profile.label
+    unusable = profile.unusable
+    if unusable is not None:
+        shown["unusable"] = {"kind": unusable.kind, "reason": unusable.reason, "until": iso(unusable.until)}
+    elif profile.unusable_seen:
+        shown["unusable"] = None
+    return shown
+
+
+def _condition(condition: Condition) -> dict[str, Any]:
+    return {
+        "condition": condition.name.value,
+        "severity": condition.severity.value,
+        "provider": condition.provider,
+        "profile": condition.profile,
+        "summary": condition.summary,
+        "remedy": list(condition.remedy),
+    }
+
+
+def _error(failure: Failure | None) -> dict[str, str] | None:
+    return None if failure is None else {"reason": failure.reason.value, "message": failure.message}
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _encodable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -1,0 +1,80 @@
+"""Report → each verdict with the evidence it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.model import AgentReport, Condition, ProfileReport, Report
+from exporter.present.words import heading, in_full, now_of, remedy_lines, until_of, visible
+
+MAX_NAMED = 20
+
+
+def explain(report: Report, profile: str | None = None, now: float | None = None) -> str:
+    """Each verdict with what it rests on; of one ``profile`` (id or alias) only, where one is named.
+
+    A profile that is not there is said, with those that are.
+    """
+    now = now_of(report, now)
+    blocks = []
+    for target in report.targets:
+        if target.chosen is not None:
+            blocks.append(f"{visible(target.target, 60)}: {visible(target.chosen, 400)}")
+        for agent in target.entries:
+            profiles = [p for p in agent.profiles if profile is None or profile in (p.id, p.label)]
+            if profiles or profile is None:
+                blocks.append("\n".join(_explanation(agent, profiles, profile is not None, now)))
+    if profile is not None and not blocks:
+        known = {p.id for target in report.targets for agent in target.entries for p in agent.profiles}
+        listed = ", ".join(visible(id, 80) for id in sorted(known)[:MAX_NAMED]) or "none at all"
+        return f"There is no profile {visible(profile, 80)}; there are: {listed}"
+    return "\n\n".join(blocks)
+
+
+def _explanation(agent: AgentReport, profiles: list[ProfileReport], only: bool, now: float) -> Iterator[str]:
+    own = "" if agent.openclaw_exit_code is None else f"; OpenClaw's own code is {agent.openclaw_exit_code}"
+    yield f"{heading(agent, now)}: exit code {agent.exit_code}{own}"
+    for profile in profiles:
+        yield from _profile_explanation(profile, now)
+        for condition in agent.conditions:
+            if (condition.provider, condition.profile) == (profile.provider, profile.id):
+                yield from _condition_explanation(condition)
+    told = {(profile.provider, profile.id) for profile in profiles}
+    providers = {profile.provider for profile in profiles}
+    rest = [c for c in agent.conditions if (c.provider, c.profile) not in told]
+    if only:
+        rest = [c for c in rest if c.profile is None and (c.provider is None or c.provider in providers)]
+    if rest:
+        yield "  beside the profiles"
+        for condition in rest:
+            yield from _condition_explanation(condition)
+    if agent.notes:
+        yield "  how it was seen"
+        yield from (f"    - {visible(note, 400)}" for note in agent.notes)
+
+
+def _profile_explanation(profile: ProfileReport, now: float) -> Iterator[str]:
+    alias = f", called {visible(profile.label, 80)}" if profile.label != profile.id else ""
+    kind, provider = visible(profile.kind, 40), visible(profile.provider, 60)
+    yield f"  {visible(profile.id)} ({kind} of {provider}{alias}): {profile.status.value}"
+    basis = f", {profile.basis.value}" if profile.basis else ""
+    deadline = "none" if profile.expires_at is None else in_full(profile.expires_at, now) or "not a date"
+    yield f"    deadline: {deadline}{basis}"
+    facts = ("refreshable", profile.refreshable), ("selected", profile.selected), ("in use", profile.in_use)
+    told = [f"{name}: {'not known' if value is None else 'yes' if value else 'no'}" for name, value in facts]
+    yield f"    {', '.join(told)}, usable: {'yes' if profile.usable else 'no'}"
+    if profile.unusable is not None:
+        yield f"    {visible(profile.unusable.kind, 40)}: {until_of(profile, now)}"
+    elif not profile.unusable_seen:
+        yield "    cooldowns and disables: cannot be seen"
+    for name, moment in (("first seen", profile.first_seen_at), ("last used", profile.last_used_at)):
+        if moment is not None and (when := in_full(moment, now)):
+            yield f"    {name}: {when}"
+    yield from (f"    - {visible(sentence, 400)}" for sentence in profile.evidence)
+
+
+def _condition_explanation(condition: Condition) -> Iterator[str]:
+    yield f"    {condition.severity.value} {condition.name.value}: {visible(condition.summary, 600)}"
+    if condition.rule:
+        yield f"      rule: {visible(condition.rule, 400)}"
+    yield from remedy_lines(condition.remedy, "      ")

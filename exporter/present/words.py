@@ -1,0 +1,91 @@
+"""Words that the outputs for people share: ids made visible, times, headings, commands."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from exporter.model import AgentReport, Name, ProfileReport, Report
+from exporter.units import END_OF_DATES, in_words, iso
+
+#: What an exit code tells a person.
+VERDICTS = {0: "nothing to do", 1: "act now", 2: "act soon"}
+#: Why a provider has no usable profile, the worst first.
+CAUSES = (Name.EXPIRED, Name.UNUSABLE, Name.MISSING)
+
+
+def visible(text: str, limit: int = 128) -> str:
+    """``text`` on one line, at most ``limit`` characters of it; what cannot be printed as an escape."""
+    if len(text) > limit:
+        text = text[: limit - 3] + "..."
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def now_of(report: Report, now: float | None) -> float:
+    """The moment that times are told from, in Unix seconds."""
+    moment = report.checked_at if now is None else now
+    return moment if 0 <= moment <= END_OF_DATES else 0.0
+
+
+def relative(moment: float | None, now: float) -> str:
+    """``in 3 days 4 h``, ``2 h ago``; empty where there is no moment."""
+    if moment is None or not 0 <= moment < math.inf:
+        return ""
+    if moment > END_OF_DATES:
+        return "beyond the year 9999"
+    return f"in {in_words(moment - now)}" if moment > now else f"{in_words(now - moment)} ago"
+
+
+def in_full(moment: float | None, now: float) -> str:
+    """In words and as an absolute time in UTC."""
+    return "  ".join(filter(None, [relative(moment, now), iso(moment)]))
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def counts(report: Report) -> str:
+    """How many targets, agents and profiles; a profile that agents share is one."""
+    agents = [agent for target in report.targets for agent in target.entries]
+    profiles = {(agent.target, profile.provider, profile.id) for agent in agents for profile in agent.profiles}
+    numbers = (len(report.targets), "target"), (len(agents), "agent"), (len(profiles), "profile")
+    return ", ".join(count(number, noun) for number, noun in numbers)
+
+
+def listed(counted: Counter[str]) -> str:
+    return ", ".join(f"{number} {word}" for word, number in counted.items())
+
+
+def heading(agent: AgentReport, now: float) -> str:
+    """Where, through what, and how old where the last look failed."""
+    about = visible(agent.source, 20)
+    if agent.openclaw_version:
+        about += f", OpenClaw {visible(agent.openclaw_version, 40)}"
+    if agent.checked_at is None:
+        about += ", never seen"
+    elif agent.failure is not None:
+        about += f", last seen {relative(agent.checked_at, now)}"
+    return f"{visible(agent.target, 60)}/{visible(agent.agent, 60)} ({about})"
+
+
+def until_of(profile: ProfileReport, now: float) -> str:
+    """Until when a profile works, or does not."""
+    unusable = profile.unusable
+    if unusable is not None:
+        ends = in_full(unusable.until, now)
+        if unusable.until is not None and unusable.until > now:
+            ends = f"ends {ends}"
+        return ", ".join(filter(None, [ends, visible(unusable.reason or "", 40)])) or "-"
+    if profile.expires_at is not None:
+        return in_full(profile.expires_at, now) or "no date"
+    return "refreshes itself" if profile.refreshable else "no date"
+
+
+def remedy_lines(commands: Iterable[str], indent: str) -> Iterator[str]:
+    """Commands whole on lines of their own, to be copied."""
+    for number, command in enumerate(commands):
+        yield f"{indent}{'   ' if number else 'do:'} {visible(command, 2000)}"

@@ -1,0 +1,17 @@
+"""``python -m exporter.simulator``: the stand-in for the ``openclaw`` command."""
+
+import contextlib
+import os
+import sys
+
+from exporter.simulator.command import main
+
+try:
+    code = main(sys.argv[1:], sys.stdout.buffer, sys.stderr.buffer)
+    sys.stdout.buffer.flush()
+except BrokenPipeError:
+    # The reader has heard enough, as with head(1): end without a traceback at exit.
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    code = 1
+sys.exit(code)

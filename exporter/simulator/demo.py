@@ -1,0 +1,20 @@
+"""The configuration of ``demo``: simulated targets that together show every state."""
+
+from __future__ import annotations
+
+from exporter.config import Config, SimulatedTarget
+
+_TARGETS = {
+    "home": "healthy",
+    "office": "expiring",
+    "garage": "spare",
+    "cabin": "cooldown",
+    "attic": "failing",
+    "phone": "aging",
+}
+
+
+def demo_config() -> Config:
+    """Six targets, looked at every five seconds, so that ``phone`` is seen through its ten-minute life."""
+    targets = [SimulatedTarget(source="simulated", name=name, scenario=word) for name, word in _TARGETS.items()]
+    return Config(interval=5.0, targets=list(targets))

@@ -1,0 +1,106 @@
+"""Named scenarios: the World of a moment. Every date is a function of the clock's cycle, never of ``now``
+itself, so that looking twice shows the same absolute date, and a cycle's end is a real renewal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from exporter.model import Reason
+from exporter.simulator.world import Profile, World
+
+MINUTE, HOUR, DAY, MONTH = 60.0, 3600.0, 86400.0, 30 * 86400.0
+PROVIDER, DEFAULT, WORK = "anthropic", "anthropic:default", "anthropic:work"
+
+#: Of ``aging``: ten minutes from one paste to the next, the last two of them expired.
+AGING_CYCLE, AGING_LIFE = 10 * MINUTE, 8 * MINUTE
+#: Of ``flapping``: a cooldown every other minute.
+FLAPPING_CYCLE = 2 * MINUTE
+
+
+def cycle_start(now: float, length: float) -> float:
+    """When the cycle of ``length`` seconds that ``now`` is in began."""
+    return now // length * length
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How to fill a World with profiles, one at a time."""
+
+    cycle: float  # seconds after which the dates move on
+    fill: Callable[[World, str, int, float], None]  # (world, profile id, its number, cycle's start)
+    broken: Reason | None = None
+    spare: bool = False  # another profile works
+
+
+def _token(life: float, spread: float = 0.0) -> Callable[[World, str, int, float], None]:
+    """A token that ends ``life`` seconds after the cycle began, the next profile's ``spread`` later."""
+
+    def fill(world: World, profile: str, index: int, start: float) -> None:
+        world.add(Profile(profile, PROVIDER, "token", start + life + index % 1000 * spread))
+
+    return fill
+
+
+def _undated(world: World, profile: str, index: int, start: float) -> None:
+    world.add(Profile(profile, PROVIDER, "token"))
+
+
+def _good_token(world: World, profile: str, start: float) -> None:
+    # Its date must not move with a short cycle, or every look would see a renewal.
+    world.add(Profile(profile, PROVIDER, "token", cycle_start(start, MONTH) + 2 * MONTH))
+
+
+def _cooldown(world: World, profile: str, index: int, start: float) -> None:
+    _good_token(world, profile, start)
+    world.cool_down(profile, "rate_limit", start + 5 * MINUTE)
+
+
+def _flapping(world: World, profile: str, index: int, start: float) -> None:
+    _good_token(world, profile, start)
+    world.cool_down(profile, "auth", start + FLAPPING_CYCLE / 2)
+
+
+def _revoked(world: World, profile: str, index: int, start: float) -> None:
+    _good_token(world, profile, start)
+    world.disable(profile, "auth_permanent", start + HOUR)
+
+
+def _oauth(world: World, profile: str, index: int, start: float) -> None:
+    world.add(Profile(profile, PROVIDER, "oauth", start + 8 * HOUR, refreshable=True))
+
+
+def _nothing(world: World, profile: str, index: int, start: float) -> None:
+    """No credential at all."""
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "healthy": Scenario(MONTH, _token(2 * MONTH, spread=MINUTE)),
+    "undated": Scenario(MONTH, _undated),
+    "expiring": Scenario(12 * HOUR, _token(12 * HOUR)),
+    "expired": Scenario(2 * DAY, _token(-3 * HOUR, spread=-1.0)),
+    "cooldown": Scenario(5 * MINUTE, _cooldown),
+    "revoked": Scenario(HOUR, _revoked),
+    "spare": Scenario(2 * DAY, _token(-3 * HOUR, spread=-1.0), spare=True),
+    "oauth": Scenario(8 * HOUR, _oauth),
+    "missing": Scenario(MONTH, _nothing),
+    "failing": Scenario(MONTH, _token(2 * MONTH), broken=Reason.TIMEOUT),
+    "aging": Scenario(AGING_CYCLE, _token(AGING_LIFE)),
+    "flapping": Scenario(FLAPPING_CYCLE, _flapping),
+}
+
+
+def scenario_world(name: str, now: float, profiles: int = 1) -> World:
+    """The World of scenario ``name`` at ``now`` (Unix seconds), spread over ``profiles`` profiles.
+
+    The same for every moment of a cycle. Raises KeyError for a name that is not in SCENARIOS.
+    """
+    scenario = SCENARIOS[name]
+    start = cycle_start(now, scenario.cycle)
+    world = World(broken=scenario.broken)
+    for index in range(profiles):
+        scenario.fill(world, DEFAULT if index == 0 else f"{PROVIDER}:p{index:06d}", index, start)
+    if scenario.spare and profiles:
+        _good_token(world, WORK, start)
+    return world

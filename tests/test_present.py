@@ -1,0 +1,388 @@
+"""Report → JSON, table, line, Nagios output, explanation: exact words, and any report at all."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reports import (
+    DAY,
+    EXAMPLES,
+    HOUR,
+    NOW,
+    SECRET,
+    agent,
+    compare_golden,
+    expired_with_spare,
+    expiring,
+    failed,
+    healthy,
+    not_listed,
+    odd_ids,
+    profile,
+    report,
+    reports,
+    unusable,
+)
+
+from exporter.model import Condition, Failure, Name, Reason, Report, Severity, Status, TargetReport, Unusable
+from exporter.present import explain, to_json, to_line, to_nagios, to_table
+
+any_report = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_golden(example: str) -> None:
+    one = EXAMPLES[example]()
+    output, code = to_nagios(one)
+    compare_golden(f"{example}.json", json.dumps(to_json(one), indent=2) + "\n")
+    compare_golden(f"{example}.table.txt", to_table(one) + "\n")
+    compare_golden(f"{example}.line.txt", f"{to_line(one)}\n")
+    compare_golden(f"{example}.nagios.txt", f"{output}\nexit code {code}\n")
+    compare_golden(f"{example}.explain.txt", explain(one) + "\n")
+
+
+# --- JSON --------------------------------------------------------------------------------------
+
+
+def test_json_is_the_contract() -> None:
+    """The documented shape, keys and order."""
+    disabled = unusable().targets[0].agents[0]
+    shown = to_json(report(replace(disabled, conditions=disabled.conditions[:1])))
+    assert json.dumps(shown) == json.dumps(
+        {
+            "schema_version": 1,
+            "exit_code": 1,
+            "checked_at": "2026-11-22T10:00:00Z",
+            "targets": [
+                {
+                    "name": "home",
+                    "source": "openclaw",
+                    "error": None,
+                    "agents": [
+                        {
+                            "id": "main",
+                            "exit_code": 1,
+                            "openclaw_exit_code": 1,
+                            "openclaw_version": "2026.9.6",
+                            "checked_at": "2026-11-22T10:00:00Z",
+                            "error": None,
+                            "profiles": [
+                                {
+                                    "id": "anthropic:default",
+                                    "provider": "anthropic",
+                                    "kind": "token",
+                                    "status": "ok",
+                                    "expires_at": "2026-12-22T10:00:00Z",
+                                    "basis": "reported",
+                                    "refreshable": False,
+                                    "selected": True,
+                                    "unusable": {
+                                        "kind": "disabled",
+                                        "reason": "billing",
+                                        "until": "2026-11-22T20:00:00Z",
+                                    },
+                                }
+                            ],
+                            "conditions": [
+                                {
+                                    "condition": "unusable",
+                                    "severity": "critical",
+                                    "provider": "anthropic",
+                                    "profile": "anthropic:default",
+                                    "summary": "Disabled: billing.",
+                                    "remedy": ["Top up the account, then: openclaw models status"],
+                                }
+                            ],
+                        }
+                    ],
+                }
+            ],
+        }
+    )
+
+
+def first_profile(one: Report) -> dict[str, object]:
+    shown = to_json(one)["targets"][0]["agents"][0]["profiles"][0]
+    assert isinstance(shown, dict)
+    return shown
+
+
+def test_json_unusable_is_null_or_absent_where_it_cannot_be_seen() -> None:
+    assert first_profile(report(agent(profile())))["unusable"] is None
+    assert "unusable" not in first_profile(report(agent(profile(unusable_seen=False))))
+
+
+@pytest.mark.parametrize("date", [None, 253402300800.0, 1e300, float("inf"), float("nan"), -1.0])
+def test_json_has_no_date_that_json_cannot_hold(date: float | None) -> None:
+    assert first_profile(report(agent(profile(expires_at=date))))["expires_at"] is None
+    assert first_profile(report(agent(profile(expires_at=253402300799.0))))["expires_at"] == "9999-12-31T23:59:59Z"
+
+
+def test_json_of_agents_that_could_not_be_listed() -> None:
+    error = {"reason": "command_not_found", "message": "openclaw is not there"}
+    shown = to_json(not_listed())
+    target = shown["targets"][0]
+    assert (shown["exit_code"], target["chosen"], target["error"]) == (1, "openclaw: on PATH", error)
+    assert [(a["id"], a["exit_code"], a["checked_at"], a["error"]) for a in target["agents"]] == [("*", 1, None, error)]
+
+
+def test_agents_known_before_stay_beside_the_star() -> None:
+    known = report(agent(profile()), failure=Failure(Reason.TIMEOUT, "slow", NOW))
+    assert [a["id"] for a in to_json(known)["targets"][0]["agents"]] == ["main", "*"]
+    assert known.exit_code == 1  # not seen is not fine
+
+
+# --- the line ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "line"),
+    [
+        (healthy(), "OK"),
+        (expiring(), "EXPIRING anthropic:default on home/main in 11 h 59 min"),
+        (expired_with_spare(), "EXPIRED anthropic:default on home/main,work 3 h ago"),
+        (unusable(), "UNUSABLE anthropic:default on home/main (billing), 10 h left"),
+        (failed(), "UNKNOWN home/main (timeout)"),
+        (not_listed(), "UNKNOWN home/* (command_not_found)"),
+        (odd_ids(), "MISSING a\"b\\c\\nd\\x1b[31m|='e on home/main (missing_credential)"),
+        (report(), "UNKNOWN home (no agents)"),
+        (report(agent(exit_code=2)), "UNKNOWN home/main (exit code 2)"),
+    ],
+)
+def test_line(one: Report, line: str) -> None:
+    assert to_line(one) == line
+
+
+def test_line_counts_from_now() -> None:
+    assert to_line(expiring(), NOW + 11 * HOUR) == "EXPIRING anthropic:default on home/main in 59 min"
+    # Nobody looked since: the word stands as it was judged, without a time that contradicts it.
+    assert to_line(expiring(), NOW + DAY) == "EXPIRING anthropic:default on home/main"
+
+
+def condition(name: Name, severity: Severity, profile: str | None = None, **more: object) -> Condition:
+    return Condition(name, severity, "anthropic", profile, **more)  # type: ignore[arg-type]
+
+
+def test_line_shows_the_worst_first() -> None:
+    bad = (
+        condition(Name.EXPIRING, Severity.WARNING, "b", deadline=NOW + 60),
+        Condition(Name.CHECK_FAILED, Severity.CRITICAL, reason="timeout"),
+        condition(Name.MISSING, Severity.CRITICAL, "c"),
+        condition(Name.EXPIRED, Severity.CRITICAL, "d", deadline=NOW - 60),
+        condition(Name.EXPIRED, Severity.CRITICAL, "a", deadline=NOW - 120),
+        condition(Name.UNDATED, Severity.INFO, "e"),
+    )
+    for rotation in range(len(bad)):
+        one = report(agent(exit_code=1, conditions=bad[rotation:] + bad[:rotation]))
+        assert to_line(one) == "EXPIRED a on home/main 2 min ago, and 4 more"
+
+
+def test_line_is_ok_with_information_only() -> None:
+    assert to_line(report(agent(conditions=(condition(Name.UNDATED, Severity.INFO, "a"),)))) == "OK"
+
+
+def test_no_usable_profile_is_the_word_of_its_cause() -> None:
+    nothing = condition(Name.NO_USABLE_PROFILE, Severity.CRITICAL)
+    causes = (
+        condition(Name.MISSING, Severity.CRITICAL, "c"),
+        condition(Name.UNUSABLE, Severity.INFO, "b", reason="rate_limit"),
+        condition(Name.EXPIRED, Severity.CRITICAL, "a", deadline=NOW - 60),
+    )
+    lines = [to_line(report(agent(exit_code=1, conditions=(nothing, *causes[:n])))) for n in range(4)]
+    assert lines == [
+        "MISSING anthropic on home/main",
+        "MISSING c on home/main",
+        "UNUSABLE b on home/main (rate_limit)",
+        "EXPIRED a on home/main 1 min ago",
+    ]
+
+
+def test_line_of_a_credential_that_many_agents_share() -> None:
+    expired = condition(Name.EXPIRED, Severity.CRITICAL, "a")
+    many = [agent(id=f"a{n}", exit_code=1, conditions=(expired,)) for n in range(5)]
+    assert to_line(report(*many)) == "EXPIRED a on home/a0,a1,a2 and 2 more agents"
+
+
+# --- Nagios ------------------------------------------------------------------------------------
+
+
+def test_nagios() -> None:
+    assert to_nagios(expiring()) == (
+        "OPENCLAW_AUTH WARNING - EXPIRING anthropic:default on home/main in 11 h 59 min"
+        " | 'home/main/anthropic:default expiry'=43180s;86400:;0:",
+        1,
+    )
+    assert to_nagios(expiring(), NOW + 40, expiring_within=3600)[0].endswith("expiry'=43140s;3600:;0:")
+    assert to_nagios(healthy())[0].startswith("OPENCLAW_AUTH OK - 1 target, 1 agent, 2 profiles | ")
+    assert to_nagios(not_listed())[0] == "OPENCLAW_AUTH UNKNOWN - UNKNOWN home/* (command_not_found)"
+
+
+def test_nagios_codes() -> None:
+    codes = {name: to_nagios(example())[1] for name, example in EXAMPLES.items()}
+    assert codes == {
+        "healthy": 0,
+        "expiring": 1,
+        "expired_with_spare": 1,
+        "unusable": 2,
+        "failed": 3,
+        "not_listed": 3,
+        "odd_ids": 2,
+    }
+
+
+def test_nagios_a_failed_look_does_not_hide_what_is_critical() -> None:
+    both = Report(NOW, failed().targets + unusable().targets)
+    output, code = to_nagios(both)
+    assert code == 2
+    assert output.startswith(
+        "OPENCLAW_AUTH CRITICAL - UNUSABLE anthropic:default on home/main (billing), 10 h left, and 1 more |"
+    )
+
+
+def test_nagios_perfdata_is_bounded_and_nearest_first() -> None:
+    many = [profile(f"p:{n:03}", expires_at=NOW + 1000 - n) for n in range(300)]
+    perfdata = to_nagios(report(agent(*many)))[0].partition(" | ")[2]
+    labels = re.findall("'home/main/(p:...) expiry'=", perfdata)
+    assert labels == [f"p:{n:03}" for n in range(299, 199, -1)]
+
+
+def test_nagios_labels_are_never_the_same() -> None:
+    twins = [profile(id, label=label, expires_at=NOW + 60) for id, label in (("a", "x"), ("b", "x"), ("c", "x+"))]
+    labels = re.findall("'home/main/(.*?) expiry'=60s", to_nagios(report(agent(*twins)))[0])
+    assert labels == ["x", "x+", "x++"]
+
+
+# --- the table ---------------------------------------------------------------------------------
+
+
+def test_table_fits_a_terminal_but_for_commands() -> None:
+    for name, example in EXAMPLES.items():
+        if name != "odd_ids":
+            lines = to_table(example()).splitlines()
+            assert [line for line in lines if len(line) > 80 and "openclaw models" not in line] == []
+
+
+def test_table_is_worst_first_and_ends_in_a_sum() -> None:
+    fine = agent(profile(), id="fine")
+    soon = replace(expiring().targets[0].agents[0], agent="soon")
+    now = replace(unusable().targets[0].agents[0], agent="now")
+    lines = to_table(report(fine, soon, now)).splitlines()
+    headings = [line.partition(" ")[0] for line in lines if re.match(r"home/", line)]
+    assert headings == ["home/now", "home/soon", "home/fine"]
+    assert lines[-1] == "Act now: 1 critical, 1 warning in 1 target, 3 agents, 1 profile (exit code 1)."
+
+
+def test_table_profiles_are_worst_first() -> None:
+    rows = [
+        profile("p:static", status=Status.STATIC, expires_at=None),
+        profile("p:late", expires_at=NOW + 9 * DAY),
+        profile("p:soon", expires_at=NOW + 8 * DAY),
+        profile("p:expiring", status=Status.EXPIRING),
+        profile("p:cooldown", unusable=Unusable("cooldown", "rate_limit", NOW + 60)),
+        profile("p:missing", status=Status.MISSING),
+        profile("p:expired", status=Status.EXPIRED),
+    ]
+    found = re.findall(r"^  (p:\w+)", to_table(report(agent(*rows))), re.M)
+    assert found == [f"p:{n}" for n in ("expired", "missing", "cooldown", "expiring", "soon", "late", "static")]
+
+
+def test_table_of_a_fleet_stays_short() -> None:
+    agents = [agent(*(profile(f"p:{n}") for n in range(50)), id=f"a{n}") for n in range(60)]
+    one = Report(NOW, tuple(TargetReport(f"t{n}", "gateway", tuple(agents)) for n in range(20)))
+    table = to_table(one)
+    assert len(table.splitlines()) < 500
+    assert "  ... and 30 more profiles: 30 ok" in table
+    assert "... and 1180 more agents: 1180 nothing to do" in table
+
+
+def test_table_shows_remedies_whole_and_once_for_a_dead_provider() -> None:
+    table = to_table(expiring())
+    assert "    do: claude setup-token\n        openclaw models auth paste-token --provider anthropic " in table
+    assert "unusable:" not in to_table(unusable())  # listed in no_usable_profile
+
+
+def test_table_says_what_refreshes_itself() -> None:
+    login = profile(kind="oauth", expires_at=None, basis=None, refreshable=True)
+    assert "  anthropic:default  ok        refreshes itself\n" in to_table(report(agent(login)))
+
+
+def test_table_of_no_agents() -> None:
+    assert to_table(report()).splitlines()[0] == "home (openclaw): no agents"
+
+
+# --- the explanation ---------------------------------------------------------------------------
+
+
+def test_explain_one_profile() -> None:
+    text = explain(expired_with_spare(), "anthropic:spare")
+    assert re.findall(r"^  (\S+) \(", text, re.M) == ["anthropic:spare", "anthropic:spare"]
+    assert "expired" not in text
+    aliased = report(agent(profile("a:1", label="work"), profile("a:2")))
+    assert re.findall(r"^  (\S+) \(", explain(aliased, "work"), re.M) == ["a:1"]
+
+
+def test_explain_a_profile_brings_what_is_said_of_its_provider() -> None:
+    text = explain(unusable(), "anthropic:default")
+    assert "rule: billing needs a person" in text
+    assert "critical no_usable_profile" in text
+
+
+def test_explain_no_such_profile() -> None:
+    text = explain(healthy(), "nobody\n")
+    assert text == "There is no profile nobody\\n; there are: anthropic:default, openai:key"
+
+
+# --- any report --------------------------------------------------------------------------------
+
+
+def is_printable(text: str) -> bool:
+    return all(line.isprintable() for line in text.split("\n"))
+
+
+@any_report
+@given(reports)
+def test_any_report_is_json(one: Report) -> None:
+    text = json.dumps(to_json(one), ensure_ascii=False, allow_nan=False)
+    text.encode()
+    assert SECRET not in text
+    assert json.loads(text)["exit_code"] == one.exit_code
+
+
+@any_report
+@given(reports)
+def test_any_report_is_a_line(one: Report) -> None:
+    line = to_line(one)
+    assert line.isprintable()
+    assert (line == "OK") is (one.exit_code == 0)
+    assert line.split(" ")[0] in ("OK", "EXPIRING", "EXPIRED", "UNUSABLE", "MISSING", "UNKNOWN")
+    assert len(line) < 3000
+
+
+@any_report
+@given(reports)
+def test_any_report_is_nagios_output(one: Report) -> None:
+    output, code = to_nagios(one)
+    assert output.isprintable()
+    assert output.count("|") <= 1
+    word = re.match("OPENCLAW_AUTH (OK|WARNING|CRITICAL|UNKNOWN) - .", output)
+    assert word is not None
+    assert ("OK", "WARNING", "CRITICAL", "UNKNOWN").index(word[1]) == code
+    perfdata = output.partition("| ")[2]
+    labels = re.findall(r"'((?:[^'=|]|'')*)'=-?\d+s;86400:;0:(?: |$)", perfdata)
+    assert len(labels) == len(set(labels)) == perfdata.count("s;86400:;0:")
+
+
+@any_report
+@given(reports, st.none() | st.text())
+def test_any_report_is_a_table_and_an_explanation(one: Report, name: str | None) -> None:
+    for text in (to_table(one), explain(one), explain(one, name)):
+        assert is_printable(text)
+        assert not text.endswith("\n")
+        assert SECRET not in text
+    last = to_table(one).splitlines()[-1]
+    assert last.endswith(f"(exit code {one.exit_code}).")
