@@ -55,7 +55,7 @@ async def run(
     argv: Sequence[str],
     *,
     env: Mapping[str, str],
-    timeout: float,  # noqa: ASYNC109 - what happens to the process at the timeout is the point
+    timeout: float,
     stdin: bytes | None = None,
     hold_stdin: bool = False,
     max_stdout: int = MAX_STDOUT,

@@ -62,7 +62,7 @@ def test_a_remote_look_is_hourly_by_default() -> None:
         ('{web: {tls: {cert_file: "a"}}}', "web.tls: cert_file and key_file belong together"),
         ('{policy: {profiles: {x: {alis: "y"}}}}', "policy.profiles.x.alis: unknown key; did you mean 'alias'?"),
         ('{policy: {profiles: {x: {expires_at: "soon"}}}}', "policy.profiles.x.expires_at: 'soon' is no date"),
-        ('{targets: [{source: "gateway", token: "a", token_file: "b"}]}', "targets[0]: token and token_file are both set"),
+        ('{targets: [{source: "gateway", token: "a", token_file: "b"}]}', "targets[0]: token and token_file are both"),
         ('{targets: [{source: "openclaw", ssh: "-oProxyCommand=x"}]}', "targets[0].ssh: "),
         ('{"a": 1, "a": 2}', "a: unknown key"),
         ("[]", "must be an object"),

@@ -1,0 +1,53 @@
+"""An environment file (``~/.openclaw/.env``, systemd's EnvironmentFile), read and never executed.
+
+Called by sources that have an ``env_file``, so that a command sees what the service sees.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from exporter.model import LookError, Reason
+
+_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_DOUBLE_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_SINGLE_QUOTED = re.compile(r"'([^']*)'")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+_MAX = 1024 * 1024  # bytes; an environment file is a page
+
+
+def read_env_file(path: str) -> dict[str, str]:
+    """The variables in the file at ``path`` (``~`` is the home folder).
+
+    Raises LookError PERMISSION where this user may not read it, OTHER where it is not there or is no
+    file; the sentence names the path, never a value.
+    """
+    try:
+        with Path(path).expanduser().open("rb") as file:
+            content = file.read(_MAX)
+    except PermissionError:
+        raise LookError(Reason.PERMISSION, f"env_file {path}: this user may not read it") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        why = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "is no path"
+        raise LookError(Reason.OTHER, f"env_file {path}: {why}") from None
+    return parse_env_file(os.fsdecode(content))
+
+
+def parse_env_file(text: str) -> dict[str, str]:
+    """``KEY=VALUE`` lines with an optional ``export``, quotes and comments. Other lines are passed over."""
+    variables = {}
+    for line in text.removeprefix("\ufeff").split("\n"):
+        assignment = _ASSIGNMENT.fullmatch(line)
+        if assignment and "\0" not in line:
+            variables[assignment[1]] = _value(assignment[2].strip())
+    return variables
+
+
+def _value(raw: str) -> str:
+    if quoted := _SINGLE_QUOTED.match(raw):
+        return quoted[1]
+    if quoted := _DOUBLE_QUOTED.match(raw):
+        return re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), quoted[1])
+    return "" if raw.startswith("#") else re.split(r"\s#", raw, maxsplit=1)[0].rstrip()

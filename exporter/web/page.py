@@ -1,0 +1,134 @@
+"""The HTML a person sees: the status page and the sign-in form. A view of a Report, nothing decided.
+
+No script, nothing from elsewhere; the one style sheet is inline, and its hash is all that the
+Content-Security-Policy lets in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, Response
+
+from exporter.model import AgentReport, ProfileReport, Report, TargetReport
+from exporter.present.words import visible
+from exporter.units import in_words, iso
+
+#: How many profiles one page shows; a phone does not want more. The API has all.
+MAX_PROFILES = 500
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def answer(html: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A page of this module as a response, with the policy its style needs."""
+    return HTMLResponse(html, status, {"Content-Security-Policy": _POLICY, **(headers or {})})
+
+
+def status_page(report: Report, csrf: str | None = None, can_log_in: bool = False, now: float | None = None) -> str:
+    """The status page; with a session's ``csrf`` token it has buttons. ``now``: Unix seconds."""
+    targets = sorted(report.targets, key=_urgency)  # stable: else in the order configured
+    return (
+        _environment()
+        .get_template("status.html")
+        .render(
+            report=report,
+            now=time.time() if now is None else now,
+            targets=_bounded(targets),
+            hidden=sum(len(agent.profiles) for target in targets for agent in target.entries) - MAX_PROFILES,
+            looked=any(target.entries for target in targets),
+            csrf=csrf,
+            can_log_in=can_log_in,
+        )
+    )
+
+
+def login_page(problem: str | None = None) -> str:
+    """The sign-in form, with what was wrong the last time."""
+    return _environment().get_template("login.html").render(problem=problem)
+
+
+def _urgency(target: TargetReport) -> int:
+    return {1: 0, 2: 1, 0: 2}[target.exit_code] if target.entries else 3
+
+
+_Shown = list[tuple[TargetReport, list[tuple[AgentReport, list[tuple[ProfileReport, str]]]]]]
+
+
+def _bounded(targets: list[TargetReport]) -> _Shown:
+    """Agents and their profiles with the colour of each, the worst first, MAX_PROFILES in all."""
+    left = MAX_PROFILES
+    shown: _Shown = []
+    for target in targets:
+        agents = []
+        for agent in target.entries:
+            colours = _colours(agent)
+            profiles = [(profile, _colour(profile, colours)) for profile in agent.profiles]
+            profiles.sort(key=lambda pair: _COLOURS.index(pair[1]))
+            agents.append((agent, profiles[:left]))
+            left -= len(profiles[:left])
+        shown.append((target, agents))
+    return shown
+
+
+_COLOURS = ("critical", "warning", "info", "ok")
+
+
+def _colours(agent: AgentReport) -> dict[str | None, str]:
+    """The worst condition of each profile."""
+    ranked = sorted(agent.conditions, key=lambda condition: condition.severity.rank)
+    return {condition.profile: condition.severity.value for condition in ranked}
+
+
+def _colour(profile: ProfileReport, colours: Mapping[str | None, str]) -> str:
+    quiet = "ok" if profile.status in ("ok", "static") and profile.unusable is None else "info"
+    return colours.get(profile.id, quiet)
+
+
+def _plain(text: str) -> str:
+    return visible(text, 300)  # bounded, and nothing in it reorders or hides what is around it
+
+
+def _command(text: str) -> str:
+    return visible(text, 2000)  # to be copied: whole, or it does something else
+
+
+@pass_context
+def _when(context: Context, seconds: float) -> str:
+    """The absolute time, and how far it is from the page's ``now``."""
+    moment, now = iso(seconds), context["now"]
+    if moment is None:
+        return "a time that is no date" if not seconds > 0 else "a time after the year 9999"
+    distance = f"in {in_words(seconds - now)}" if seconds >= now else f"{in_words(now - seconds)} ago"
+    return f"{moment.replace('T', ' ').replace('Z', ' UTC')}, {distance}"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(plain=_plain, command=_command, when=_when)
+    environment.globals.update(
+        style=Markup(_STYLE),
+        worst_first=lambda conditions: sorted(conditions, key=lambda condition: -condition.severity.rank),
+    )
+    return environment

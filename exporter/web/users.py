@@ -1,0 +1,209 @@
+"""HTTP basic authentication with bcrypt users, as Prometheus' own exporters have it.
+
+The users file is JSON5 (``{alice: "$2y$10$…"}``), htpasswd lines (``alice:$2y$10$…``, made by
+``htpasswd -nB alice``), or exporter-toolkit's web configuration where it holds nothing but
+``basic_auth_users`` written one user a line. It is read again when it changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import json
+import logging
+import os
+import re
+import secrets
+from collections import OrderedDict
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from exporter.config import ConfigError, find_credential
+from exporter.web.security import Guard, sentence
+
+log = logging.getLogger(__name__)
+
+MAX_FILE = 1024 * 1024  # bytes
+MAX_COST = 16  # 2**16 rounds take seconds
+MAX_REMEMBERED = 256  # right passwords, by keyed hash
+
+_HASH = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
+
+
+def parse_users(text: str, where: str) -> dict[str, str]:
+    """bcrypt hashes by user name. Raises ConfigError; its sentences name lines, never contents."""
+    is_json5 = text.lstrip().startswith(("{", "//", "/*"))
+    found = _from_json5(text, where) if is_json5 else _from_lines(text, where)
+    if not found:
+        raise ConfigError(where, ["has no users in it"])
+    for place, hashed in found.items():
+        cost = _HASH.fullmatch(hashed)
+        if cost is None:
+            raise ConfigError(where, [f'{place}: this is no bcrypt hash ("$2y$…"): make one with htpasswd -nB'])
+        if not 4 <= int(cost[1]) <= MAX_COST:
+            raise ConfigError(where, [f"{place}: the bcrypt cost must be from 4 to {MAX_COST}"])
+    return found
+
+
+def _from_json5(text: str, where: str) -> dict[str, str]:
+    try:
+        data = json.loads(text)
+    except ValueError:
+        import json5
+
+        try:
+            data = json5.loads(text)
+        except (ValueError, RecursionError):
+            raise ConfigError(where, ["is not JSON5"]) from None
+    except RecursionError:
+        raise ConfigError(where, ["is nested too deeply"]) from None
+    if isinstance(data, dict) and set(data) == {"basic_auth_users"}:
+        data = data["basic_auth_users"]
+    if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
+        raise ConfigError(where, ['must be an object of users and their bcrypt hashes: { alice: "$2y$…" }'])
+    return data
+
+
+def _from_lines(text: str, where: str) -> dict[str, str]:
+    users: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.strip()
+        if not bare or bare.startswith("#") or bare in ("basic_auth_users:", "---"):
+            continue
+        name, colon, hashed = bare.partition(":")
+        name = name.strip(" \t\"'")
+        if not colon or not name or not _HASH.fullmatch(hashed.strip(" \t\"'")):
+            raise ConfigError(where, [f"line {number}: write user:$2y$… (htpasswd -nB makes such lines)"])
+        if name in users:
+            raise ConfigError(where, [f"line {number}: this user is there twice"])
+        users[name] = hashed.strip(" \t\"'")
+    return users
+
+
+class Users:
+    """The users of a file, and which passwords have been right."""
+
+    def __init__(self, path: str) -> None:
+        self._path = find_credential(path)
+        self._seen: tuple[int, ...] | None = None
+        self._users: dict[str, str] = {}
+        self._nobody = ""  # what a password of an unknown user is checked against: it takes as long
+        self._key = secrets.token_bytes(32)
+        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._running: dict[bytes, asyncio.Task[bool]] = {}
+        self._slots = asyncio.Semaphore(2)
+
+    def load(self) -> dict[str, str]:
+        """Hashes by user name, read again when the file has changed. Raises ConfigError."""
+        where = str(self._path)
+        try:
+            stat = os.stat(self._path)
+            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if seen == self._seen:
+                return self._users
+            self._seen = None
+            with self._path.open("rb") as file:
+                raw = file.read(MAX_FILE + 1)
+        except OSError as error:
+            self._seen = None
+            raise ConfigError(where, [f"cannot be read: {error.strerror}"]) from None
+        if len(raw) > MAX_FILE:
+            raise ConfigError(where, ["is larger than 1 MiB: this is no users file"])
+        try:
+            self._users = parse_users(raw.decode("utf-8-sig"), where)
+        except UnicodeDecodeError:
+            raise ConfigError(where, ["is not UTF-8 text"]) from None
+        cost = max(hashed[4:6] for hashed in self._users.values())
+        self._nobody = f"$2b${cost}${'.' * 21}O{'.' * 31}"
+        self._seen = seen
+        return self._users
+
+    def is_known(self, user: str, password: str) -> bool:
+        """Whether ``check`` needs no work: it was right before, or is being checked just now."""
+        key = self._key_of(user, password)
+        return key in self._right or key in self._running
+
+    async def check(self, user: str, password: str) -> bool:
+        """Whether this is the password. Takes as long for users there are as for others.
+
+        bcrypt is slow on purpose: it runs in a thread, once for many who ask the same at once, and
+        a right password is remembered by a hash with a key that only this process has.
+        """
+        key = self._key_of(user, password)
+        if key in self._right:
+            self._right.move_to_end(key)
+            return True
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.create_task(self._compare(key, password, self.load().get(user)))
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _compare(self, key: bytes, password: str, hashed: str | None) -> bool:
+        async with self._slots:
+            right = await asyncio.to_thread(_bcrypt, password, hashed or self._nobody)
+        if not right or hashed is None:
+            return False
+        self._right[key] = None
+        while len(self._right) > MAX_REMEMBERED:
+            self._right.popitem(last=False)
+        return True
+
+    def _key_of(self, user: str, password: str) -> bytes:
+        # The hash is part of the key: a changed one makes what was remembered worthless.
+        parts = (user, self.load().get(user, ""), password)
+        message = b"".join(len(part).to_bytes(8, "big") + part for part in (text.encode() for text in parts))
+        return hmac.digest(self._key, message, "sha256")
+
+
+def _bcrypt(password: str, hashed: str) -> bool:
+    import bcrypt
+
+    try:
+        return bcrypt.checkpw(password.encode()[:72], hashed.encode())  # bcrypt itself knows 72 bytes
+    except ValueError:
+        return False
+
+
+class BasicAuth:
+    """ASGI middleware: every path, health too, needs a user, as with exporter-toolkit. The bearer
+    of the token that may change things may also read, since a request carries one of the two."""
+
+    def __init__(self, app: ASGIApp, users: Users, guard: Guard) -> None:
+        self._app = app
+        self._users = users
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        try:
+            if scheme.lower() == "bearer":
+                refused = self._guard.limiter.admit(scope)
+                allowed = refused is None and self._guard.is_bearer(scope)
+            else:
+                user, password = _credentials(given) if scheme.lower() == "basic" else (None, "")
+                known = user is None or self._users.is_known(user, password)
+                refused = None if known else self._guard.limiter.admit(scope)
+                allowed = refused is None and user is not None and await self._users.check(user, password)
+                if allowed and known:
+                    return await self._app(scope, receive, send)
+        except ConfigError as error:
+            log.error("web: nobody is let in: %s", error)
+            return await sentence(503, "The users file cannot be used; the log says why.")(scope, receive, send)
+        if allowed:
+            self._guard.limiter.forgive(scope)
+            return await self._app(scope, receive, send)
+        answer = refused or sentence(401, "Unauthorized.", {"WWW-Authenticate": 'Basic realm="openclaw-auth-exporter"'})
+        return await answer(scope, receive, send)
+
+
+def _credentials(given: str) -> tuple[str | None, str]:
+    try:
+        user, colon, password = base64.b64decode(given.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None, ""
+    return (user, password) if colon else (None, "")

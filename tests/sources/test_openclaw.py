@@ -1,0 +1,453 @@
+"""The openclaw source against stand-ins: what it asks, what it remembers, and what each failure is called."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter import process
+from exporter.config import OpenClawTarget
+from exporter.model import LookError, Observation, Reason
+from exporter.process import Finished
+from exporter.sources import BlankNotebook, Context, build
+from exporter.sources import openclaw as module
+from exporter.sources.openclaw import ELSEWHERE, OpenClawSource, failure_of
+
+SECRET = "PLANTED-SECRET-0123456789abcdef"
+CAPTURE = json.loads((Path(__file__).parent.parent / "captures/openclaw-2026.9.6/token_expiring_12h.json").read_text())
+DAY = 86400.0
+
+#: Prints what the files beside it hold, and logs how it was called.
+STAND_IN = """#!{python} -S
+import json, os, sys
+here = {here!r}
+log = open(here + "/log", "a"); log.write(json.dumps([sys.argv[1:], dict(os.environ)]) + "\\n"); log.close()
+name = {{"models": "status", "agents": "agents", "--version": "version"}}[sys.argv[1]]
+for stream, tail in ((sys.stdout.buffer, ".out"), (sys.stderr.buffer, ".err")):
+    if os.path.exists(here + "/" + name + tail):
+        stream.write(open(here + "/" + name + tail, "rb").read()); stream.flush()
+code = here + "/" + name + ".code"
+sys.exit(int(open(code).read()) if os.path.exists(code) else 0)
+"""
+
+
+@dataclass
+class StandIn:
+    folder: Path
+    clock: list[float]
+    notebook: BlankNotebook
+
+    @property
+    def path(self) -> str:
+        return str(self.folder / "openclaw")
+
+    def is_now(self, body: str, mode: int = 0o755) -> None:
+        Path(self.path).write_text(body)
+        Path(self.path).chmod(mode)
+
+    def says(self, what: str, stdout: str | bytes = b"", stderr: str | bytes = b"", code: int = 0) -> None:
+        for tail, text in ((".out", stdout), (".err", stderr), (".code", str(code))):
+            (self.folder / (what + tail)).write_bytes(text.encode() if isinstance(text, str) else text)
+
+    @property
+    def calls(self) -> list[list[str]]:
+        return [call[0] for call in self._log]
+
+    @property
+    def environ(self) -> dict[str, str]:
+        seen: dict[str, str] = self._log[-1][1]
+        return seen
+
+    @property
+    def _log(self) -> list[Any]:
+        log = self.folder / "log"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def source(self, environ: dict[str, str] | None = None, **config: Any) -> OpenClawSource:
+        context = Context(
+            keyed_hash=lambda text: hashlib.sha256(text.encode()).hexdigest(),
+            notebook=self.notebook,
+            now=lambda: self.clock[0],
+            environ=environ if environ is not None else {"PATH": os.environ["PATH"], "HOME": str(self.folder)},
+        )
+        target = OpenClawTarget(source="openclaw", **{"name": "t", "command": [self.path], **config})
+        source = build(target, context)
+        assert isinstance(source, OpenClawSource)
+        return source
+
+
+class NoStore:
+    """Stands where the store's reader is: there is nothing to complete."""
+
+    class StorePaths:
+        @staticmethod
+        def from_status(payload: Any) -> None:
+            return None
+
+
+@pytest.fixture(autouse=True)
+def _without_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_store", NoStore)
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> StandIn:
+    clock = [1_800_000_000.0]
+    openclaw = StandIn(tmp_path, clock, BlankNotebook(lambda: clock[0]))
+    openclaw.is_now(STAND_IN.format(python=sys.executable, here=str(tmp_path)))
+    openclaw.says("status", CAPTURE["stdout"], CAPTURE["stderr"], CAPTURE["exit_code"])
+    openclaw.says("agents", '[{"id": "work"}, {"id": "main", "isDefault": true}]')
+    openclaw.says("version", "OpenClaw 2026.9.6 (eb377ac)\n")
+    return openclaw
+
+
+# --- a look ----------------------------------------------------------------------------------------
+
+
+async def test_one_process_gives_the_json_and_the_exit_code(stand_in: StandIn) -> None:
+    observation = await stand_in.source().look("main")
+    assert stand_in.calls == [["models", "status", "--json", "--check", "--agent", "main"], ["--version"]]
+    assert (observation.target, observation.agent, observation.source) == ("t", "main", "openclaw")
+    assert observation.observed_at == 1_800_000_000.0
+    assert observation.openclaw_exit_code == CAPTURE["exit_code"] == 2
+    assert observation.openclaw_version == "2026.9.6"
+    assert [profile.id for profile in observation.profiles] == ["anthropic:default"]
+
+
+async def test_the_environment_is_the_services(stand_in: StandIn, tmp_path: Path, caplog: Any) -> None:
+    caplog.set_level(logging.DEBUG)
+    file = tmp_path / "env"
+    file.write_text(
+        "# the service's\nPLAIN=a b # comment\nexport EXPORTED=1\nSINGLE='x # y'\n"
+        f'DOUBLE="say \\"hi\\"\\nthere" # comment\nEMPTY=\nTOKEN={SECRET}\nFORCE_COLOR=3\n'
+        "nonsense\n1BAD=2\nHASH=a#b\r\n"
+    )
+    environ = {"PATH": os.environ["PATH"], "PLAIN": "overruled", "KEPT": "yes"}
+    await stand_in.source(environ, env_file=str(file), state_dir="/state").look("main")
+    expected = {"PLAIN": "a b", "EXPORTED": "1", "SINGLE": "x # y", "DOUBLE": 'say "hi"\nthere', "EMPTY": ""}
+    expected |= {"TOKEN": SECRET, "HASH": "a#b", "KEPT": "yes", "NO_COLOR": "1", "OPENCLAW_STATE_DIR": "/state"}
+    assert stand_in.environ.items() >= expected.items()
+    assert not {"FORCE_COLOR", "nonsense", "1BAD", "HOME"} & stand_in.environ.keys()
+    assert SECRET not in caplog.text
+
+
+async def test_an_env_file_that_cannot_be_read(stand_in: StandIn, tmp_path: Path, monkeypatch: Any) -> None:
+    with pytest.raises(LookError, match="no such file") as caught:
+        await stand_in.source(env_file=str(tmp_path / "none")).look("main")
+    assert caught.value.reason is Reason.OTHER
+    with pytest.raises(LookError, match="is a directory"):
+        await stand_in.source(env_file=str(tmp_path)).look("main")
+
+    def refuse(*_: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(LookError, match="may not read it") as caught:
+        await stand_in.source(env_file=str(tmp_path / "env")).look("main")
+    assert caught.value.reason is Reason.PERMISSION
+    assert stand_in.calls == []
+
+
+async def test_never_two_looks_at_one_agent_at_once_and_no_more_processes_than_slots(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: list[str] = []
+    most: list[int] = []
+
+    async def run(argv: list[str], **_: Any) -> Finished:
+        agent = argv[-1]
+        assert agent not in running
+        running.append(agent)
+        most.append(len(running))
+        await asyncio.sleep(0.001)
+        running.remove(agent)
+        return Finished(0, CAPTURE["stdout"].encode(), b"", False, 0.0)
+
+    monkeypatch.setattr(process, "run", run)
+    source = stand_in.source()
+    await asyncio.gather(*(source.look(agent) for agent in ["a", "a", "b", "c", "d", "a", "b"]))
+    assert max(most) == 2
+
+
+# --- failures --------------------------------------------------------------------------------------
+
+UNKNOWN = 'Unknown agent id "nope". Use "openclaw agents list" to see configured agents.'
+NOTICES = "[openclaw] The CLI command failed.\n[openclaw] Reason: {}\n[openclaw] Try: openclaw doctor\n"
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "code", "reason", "message"),
+    [
+        ("", f"Error: {UNKNOWN}\n", 1, Reason.UNKNOWN_AGENT, UNKNOWN),
+        (json.dumps({"ok": False, "error": {"message": UNKNOWN}}), "", 1, Reason.UNKNOWN_AGENT, UNKNOWN),
+        (json.dumps({"ok": False, "error": {}}), NOTICES.format(UNKNOWN), 1, Reason.UNKNOWN_AGENT, UNKNOWN),
+        (json.dumps({"ok": False, "error": "broken"}), "", 1, Reason.COMMAND_ERROR, "broken"),
+        ("", NOTICES.format("bad config"), 1, Reason.COMMAND_ERROR, "bad config"),
+        (
+            "",
+            "a notice\n\x1b[31mError: no such container: gw\x1b[0m\n",
+            1,
+            Reason.COMMAND_ERROR,
+            "no such container: gw",
+        ),
+        ("", "", 3, Reason.COMMAND_ERROR, "the command ended with exit code 3 and said nothing"),
+        ("", f"Error: token {SECRET} is bad\n", 1, Reason.COMMAND_ERROR, "token <redacted> is bad"),
+        ("", "Error: " + "no way " * 100, 1, Reason.COMMAND_ERROR, ("no way " * 100)[:198] + "…"),
+        ("a log line\n", "Error: bad config\n", 1, Reason.COMMAND_ERROR, "bad config"),
+        ("", "sh: openclaw: not found\n", 127, Reason.COMMAND_NOT_FOUND, None),
+        ("", "sh: openclaw: Permission denied\n", 126, Reason.PERMISSION, None),
+        ("", "", 137, Reason.KILLED, "the command was killed by SIGKILL"),
+        ("", "some notice\n", 0, Reason.INVALID_OUTPUT, "the command printed nothing"),
+        (CAPTURE["stdout"][:-3], "", 2, Reason.INVALID_OUTPUT, None),
+        (b"\xff\xfe\x00garbage", "", 0, Reason.INVALID_OUTPUT, None),
+        ('{"auth":' * 200_000, "", 0, Reason.INVALID_OUTPUT, None),
+        ('{"auth": {"oauth": 5}}', "", 0, Reason.INVALID_OUTPUT, None),
+        (b"x" * 100_000_000, "", 0, Reason.INVALID_OUTPUT, "the command printed more than 8 MiB"),
+    ],
+    ids=range(19),
+)
+async def test_each_failure_has_its_reason(
+    stand_in: StandIn, stdout: str | bytes, stderr: str, code: int, reason: Reason, message: str | None
+) -> None:
+    stand_in.says("status", stdout, stderr, code)
+    with pytest.raises(LookError) as caught:
+        await stand_in.source().look("nope")
+    assert caught.value.reason is reason
+    assert caught.value.message == message if message else caught.value.message
+    assert SECRET not in str(caught.value)
+    assert len(caught.value.message) <= 300
+    assert len(stand_in.calls) == 1  # a failed look does not ask for the version too
+
+
+async def test_log_lines_and_colours_around_the_answer_are_no_failure(stand_in: StandIn) -> None:
+    clean = await stand_in.source().look("main")
+    noise = b"\xef\xbb\xbf[plugins] {loaded\n\x1b[2m12:00\x1b[0m \xff\n"
+    stand_in.says("status", noise + CAPTURE["stdout"].encode() + b"\n\x1b[32mbye {\x1b[0m\n", "Error: a notice\n", 2)
+    assert await stand_in.source().look("main") == clean
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [("kill -KILL $$", Reason.KILLED), ("trap '' TERM; sleep 600 & sleep 600", Reason.TIMEOUT)],
+)
+async def test_a_command_that_dies_or_hangs(stand_in: StandIn, body: str, reason: Reason) -> None:
+    stand_in.is_now(f"#!/bin/sh\n{body}\n")
+    with pytest.raises(LookError) as caught:
+        await stand_in.source(timeout="1s").look("main")
+    assert caught.value.reason is reason
+
+
+async def test_a_command_that_is_not_there_or_may_not_be_run(stand_in: StandIn) -> None:
+    with pytest.raises(LookError) as caught:
+        await stand_in.source(command=["no-such-openclaw"]).look("main")
+    assert caught.value.reason is Reason.COMMAND_NOT_FOUND
+    stand_in.is_now("", 0o644)
+    with pytest.raises(LookError) as caught:
+        await stand_in.source().look("main")
+    assert caught.value.reason is Reason.PERMISSION
+
+
+def test_a_truncated_answer_that_is_whole_is_not_lost() -> None:
+    unread = LookError(Reason.INVALID_OUTPUT, "x")
+    assert failure_of(Finished(0, b"x", b"", True, 0.0), unread).message == "the command printed more than 8 MiB"
+
+
+# --- agents ----------------------------------------------------------------------------------------
+
+
+async def test_named_agents_cost_nothing(stand_in: StandIn) -> None:
+    assert await stand_in.source(agents=["b", "a"]).agents() == ["b", "a"]
+    assert stand_in.calls == []
+
+
+async def test_all_agents_are_listed_once_a_day_and_across_runs_the_default_first(stand_in: StandIn) -> None:
+    for _ in range(2):
+        source = stand_in.source()
+        assert [*await asyncio.gather(source.agents(), source.agents())] == [["main", "work"]] * 2
+    assert stand_in.calls == [["agents", "list", "--json"]]
+    stand_in.clock[0] += DAY + 1
+    stand_in.says("agents", b'log [x] {y}\n{"agents": [{"id": "new"}, {"id": "new"}, {"name": "x"}, 5]}\n')
+    assert await stand_in.source().agents() == ["new"]
+
+
+async def test_another_target_command_or_configuration_asks_anew(stand_in: StandIn, tmp_path: Path) -> None:
+    await stand_in.source().agents()
+    await stand_in.source(name="other").agents()
+    await stand_in.source(state_dir=str(tmp_path / "state")).agents()
+    assert len(stand_in.calls) == 3
+    config = tmp_path / ".openclaw" / "openclaw.json"
+    config.parent.mkdir()
+    for text in ("{}", '{"agents": {}}'):
+        config.write_text(text)
+        await stand_in.source().agents()
+        await stand_in.source().agents()
+    assert len(stand_in.calls) == 5
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "code", "reason"),
+    [
+        ("", "Error: bad config", 1, Reason.COMMAND_ERROR),
+        ('{"ok": false, "error": {"message": "bad config"}}', "", 1, Reason.COMMAND_ERROR),
+        ("[]", "", 0, Reason.INVALID_OUTPUT),
+        ('[{"id": 5}, {"id": ""}, 7]', "", 0, Reason.INVALID_OUTPUT),
+        ("", "", 0, Reason.INVALID_OUTPUT),
+        ("[" * 200_000, "", 0, Reason.INVALID_OUTPUT),
+        ("", "not found", 127, Reason.COMMAND_NOT_FOUND),
+    ],
+    ids=range(7),
+)
+async def test_agents_that_cannot_be_listed(
+    stand_in: StandIn, stdout: str, stderr: str, code: int, reason: Reason
+) -> None:
+    stand_in.says("agents", stdout, stderr, code)
+    with pytest.raises(LookError) as caught:
+        await stand_in.source().agents()
+    assert caught.value.reason is reason
+    stand_in.says("agents", '[{"id": "main"}]')
+    assert await stand_in.source().agents() == ["main"]  # a failure is not remembered
+
+
+async def test_a_spoiled_note_is_as_good_as_none(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    for note in ("", "{", "[]", '{"agents": 5, "config": null}', '{"agents": [5], "config": null}'):
+        monkeypatch.setattr(stand_in.notebook, "recall", lambda *_, note=note: note)
+        assert await stand_in.source().agents() == ["main", "work"]
+
+
+# --- version ---------------------------------------------------------------------------------------
+
+
+async def test_the_version_comes_from_the_package_without_a_process(stand_in: StandIn, tmp_path: Path) -> None:
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    (bin_folder / "openclaw").symlink_to(stand_in.path)
+    (tmp_path / "package.json").write_text('{"name": "openclaw", "version": "2026.6.11"}')
+    environ = {"PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    assert (await stand_in.source(environ, command=["openclaw"]).look("main")).openclaw_version == "2026.6.11"
+    assert len(stand_in.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "package", ['{"name": "else", "version": "1.2.3"}', "{", "[]", '{"name": "openclaw"}', "[" * 9999]
+)
+async def test_another_package_beside_it_says_nothing(stand_in: StandIn, tmp_path: Path, package: str) -> None:
+    (tmp_path / "package.json").write_text(package)
+    assert (await stand_in.source().look("main")).openclaw_version == "2026.9.6"
+
+
+async def test_the_version_is_asked_once_for_one_file(stand_in: StandIn) -> None:
+    for _ in range(2):
+        await stand_in.source().look("main")
+    stand_in.clock[0] += 20 * DAY
+    await stand_in.source().look("main")
+    assert stand_in.calls.count(["--version"]) == 1
+    stand_in.is_now(STAND_IN.format(python=sys.executable, here=str(stand_in.folder)) + "# upgraded\n")
+    stand_in.says("version", "2026.10.1\n")
+    assert (await stand_in.source().look("main")).openclaw_version == "2026.10.1"
+
+
+@pytest.mark.parametrize(
+    ("stdout", "code"),
+    [(CAPTURE["stdout"], 0), ("", 0), ("2026.9.6", 1), ("v 1", 0), (b"\xff" * 9999, 0), ("1.2.3 " + SECRET, 0)],
+)
+async def test_a_version_that_cannot_be_read_is_none_and_asked_again_a_day_later(
+    stand_in: StandIn, stdout: str | bytes, code: int
+) -> None:
+    stand_in.says("version", stdout, code=code)
+    for _ in range(2):
+        assert (await stand_in.source().look("main")).openclaw_version is None
+    assert stand_in.calls.count(["--version"]) == 1
+    stand_in.clock[0] += DAY + 1
+    stand_in.says("version", "2026.2.9")
+    assert (await stand_in.source().look("main")).openclaw_version == "2026.2.9"
+
+
+async def test_elsewhere_the_version_is_asked_daily(stand_in: StandIn, tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
+    docker.chmod(0o755)
+    command = [str(docker), "exec", "gw", stand_in.path]
+    for days in (0, 0, 1.1):
+        stand_in.clock[0] += days * DAY
+        assert (await stand_in.source(command=command).look("main")).openclaw_version == "2026.9.6"
+    assert stand_in.calls.count(["--version"]) == 2
+
+
+# --- the store -------------------------------------------------------------------------------------
+
+
+class Store:
+    """The store's side of the agreement, recording what it is asked."""
+
+    asked: list[tuple[str, str]]
+    trouble: LookError | None
+
+    class StorePaths:
+        @staticmethod
+        def from_status(payload: Any) -> str:
+            return str(payload["auth"]["storePath"])
+
+    class StoreReader:
+        def __init__(self, keyed_hash: Callable[[str], str], now: Callable[[], float]) -> None:
+            assert now() == 1_800_000_000.0
+            assert keyed_hash("x") == hashlib.sha256(b"x").hexdigest()
+
+        def read(self, paths: str, agent: str) -> str:
+            Store.asked.append((paths, agent))
+            if Store.trouble:
+                raise Store.trouble
+            return f"facts of {agent}"
+
+        def fingerprint(self, paths: list[str]) -> str:
+            return f"{len(paths)} stores"
+
+    @staticmethod
+    def complete(observation: Observation, facts: str) -> Observation:
+        return replace(observation, notes=(facts,))
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> type[Store]:
+    Store.asked, Store.trouble = [], None
+    monkeypatch.setattr(module, "_store", lambda: Store)
+    return Store
+
+
+async def test_a_look_on_this_host_is_completed_from_the_store(stand_in: StandIn, store: type[Store]) -> None:
+    source = stand_in.source()
+    assert source.fingerprint() is None
+    assert (await source.look("main")).notes == ("facts of main",)
+    assert source.fingerprint() == "1 stores"
+    await source.look("work")
+    assert source.fingerprint() == "2 stores"
+    assert store.asked == [(json.loads(CAPTURE["stdout"])["auth"]["storePath"], agent) for agent in ("main", "work")]
+
+
+async def test_a_store_that_cannot_be_read_costs_a_note_not_the_look(stand_in: StandIn, store: type[Store]) -> None:
+    store.trouble = LookError(Reason.STORE_UNREADABLE, "it is cut off")
+    observation = await stand_in.source().look("main")
+    assert observation.notes == ("the store was not read: it is cut off",)
+    assert len(observation.profiles) == 1
+
+
+@pytest.mark.parametrize("runner", sorted(ELSEWHERE))
+async def test_what_runs_elsewhere_has_no_store_here(
+    stand_in: StandIn, store: type[Store], tmp_path: Path, runner: str
+) -> None:
+    path = tmp_path / runner
+    path.write_text('#!/bin/sh\nexec "$@"\n')
+    path.chmod(0o755)
+    source = stand_in.source(command=[str(path), stand_in.path])
+    assert (await source.look("main")).notes == ()
+    assert source.fingerprint() is None
+    assert store.asked == []

@@ -1,0 +1,414 @@
+"""What OpenClaw prints is read as what it is, whatever is around it or missing from it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile, Unusable
+from exporter.sources.status import extract_json, merged, observe
+
+CAPTURES = sorted((Path(__file__).parent.parent / "captures").glob("openclaw-*/*.json"))
+
+
+def capture(name: str, release: str = "2026.9.6") -> dict[str, Any]:
+    path = Path(__file__).parent.parent / "captures" / f"openclaw-{release}" / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def payload_of(name: str, release: str = "2026.9.6") -> dict[str, Any]:
+    return extract_json(capture(name, release)["stdout"].encode())
+
+
+def seen(payload: Mapping[str, Any], exit_code: int | None = 0) -> Observation:
+    return observe(payload, target="t", agent="main", observed_at=1000.0, exit_code=exit_code, version="1.2.3")
+
+
+def status_of(*profiles: Any, **auth: Any) -> dict[str, Any]:
+    return {
+        "resolvedDefault": "anthropic/x",
+        "auth": {"oauth": {"profiles": [*profiles]}, "unusableProfiles": [], **auth},
+    }
+
+
+def answer_or_reason(call: Callable[[Any], Any], given: Any) -> Any:
+    try:
+        return call(given)
+    except LookError as error:
+        assert "PLANTED" not in str(error)  # noqa: PT017
+        return error.reason
+
+
+# --- JSON out of bytes -----------------------------------------------------------------------------
+
+STATUS = b'{"defaultModel": "a/b", "auth": {"oauth": {"profiles": []}}}'
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        STATUS,
+        b"\n\n  " + STATUS + b"\r\n",
+        b"\xef\xbb\xbf" + STATUS,
+        b"[plugins] loading {x} and {\n" + STATUS + b"\ndone {\n",
+        b'{"level":"info","auth":"none"}\n{"level":"info","auth":{"mode":"token"}}\n' + STATUS,
+        b'{"ok": false, "error": "a notice"}\n' + STATUS,
+        b"{}\n[]\n[1]\n" + STATUS,
+        b'log: {"x": \n' + STATUS,
+        b"the answer is " + STATUS + b" they said",
+        b"\x1b[2m\x1b[36mlog\x1b[0m \x1b]0;title\x07\n\x1b[32m" + STATUS.replace(b'"auth"', b'\x1b[1m"auth"\x1b[0m'),
+        b"\xff\xfe\x80 broken log\n" + STATUS,
+        b'{"level":30}\n' * 10_000 + STATUS,
+    ],
+)
+def test_the_object_is_found_among_other_lines(stdout: bytes) -> None:
+    assert extract_json(stdout) == json.loads(STATUS)
+
+
+def test_a_refusal_is_found_too() -> None:
+    refusal = b'{\n "ok": false,\n "error": {"type": "cli_error", "message": "no"}\n}\n'
+    assert extract_json(b"log {\n" + refusal) == json.loads(refusal)
+
+
+def test_bytes_that_are_no_utf8_inside_a_text_are_replaced() -> None:
+    assert extract_json(b'{"auth": {"oauth": {"x": "\xff"}}}') == {"auth": {"oauth": {"x": "\ufffd"}}}
+
+
+def test_a_number_of_thousands_of_digits_does_not_cost_the_answer() -> None:
+    payload = extract_json(b'{"auth": {"oauth": {"profiles": [{"profileId": "a", "expiresAt": %s}]}}}' % (b"9" * 9000))
+    assert seen(payload).profiles[0].expires_at is None
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        b"",
+        b" \n\t\n",
+        b"no json here",
+        STATUS[:-2],
+        b"null",
+        b"[]",
+        b'"auth"',
+        b'{"auth": []}',
+        b'{"ok": true}',
+        bytes(range(256)) * 100,
+        STATUS.decode().encode("utf-16"),
+        b'{"auth":' * 200_000,
+        b'{"auth": {"oauth": ' + b"[" * 200_000 + b"]" * 200_000 + b"}}",
+        b"[" * 200_000,
+        # Eight megabytes that a careless search reads once for every brace.
+        b"{" * 8_000_000,
+        b'{"' * 4_000_000,
+        b'{"a":[' + b"{}," * 2_600_000,
+        b'{"a":"' * 1_300_000,
+        b'{"a":"b' + b"c" * 9_000 + b'",' * 900,
+        b'{"a":1,"b":' * 700 + b"1," * 4_000_000,
+    ],
+    ids=range(20),
+)
+def test_what_holds_no_status_is_said_to_be_invalid(stdout: bytes) -> None:
+    with pytest.raises(LookError) as caught:
+        extract_json(stdout)
+    assert caught.value.reason is Reason.INVALID_OUTPUT
+
+
+@given(st.binary(max_size=2000))
+def test_any_bytes_give_an_object_or_the_right_reason(stdout: bytes) -> None:
+    outcome = answer_or_reason(extract_json, stdout)
+    assert isinstance(outcome, dict) or outcome is Reason.INVALID_OUTPUT
+
+
+# --- captures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: f"{path.parent.name[9:]}-{path.stem}")
+def test_every_capture_is_seen_whole_and_without_a_secret(path: Path) -> None:
+    recorded = json.loads(path.read_text())
+    payload = extract_json(recorded["stdout"].encode())
+    observation = seen(payload, recorded["exit_code"])
+    listed = {entry["profileId"]: entry for entry in payload["auth"]["oauth"]["profiles"]}
+    down = {entry["profileId"]: entry for entry in payload["auth"]["unusableProfiles"]}
+    assert {profile.id for profile in observation.profiles} == listed.keys() | down.keys()
+    for profile in observation.profiles:
+        entry = listed[profile.id]
+        assert (profile.provider, profile.kind, profile.status) == (entry["provider"], entry["type"], entry["status"])
+        assert profile.reason_code == entry.get("reasonCode")
+        date = entry.get("expiresAt")
+        assert profile.expires_at == (date / 1000 if date and date > 0 else None)
+        assert (profile.unusable is not None) == (profile.id in down)
+    assert observation.dialect is (Dialect.ROUTES if "2026.9.6" in str(path) else Dialect.STATUS)
+    assert observation.providers_in_use == ("anthropic",)
+    assert (observation.openclaw_exit_code, observation.openclaw_version) == (recorded["exit_code"], "1.2.3")
+    assert observation.missing_providers == frozenset(payload["auth"]["missingProvidersInUse"])
+    assert (observation.blind_to, observation.notes) == (frozenset(), ())
+    masked = [word for entry in payload["auth"]["providers"] for word in entry["profiles"]["labels"] if "..." in word]
+    for text in masked:
+        assert text not in repr(observation)
+    assert "..." not in repr(observation)
+
+
+def test_the_order_and_what_is_down() -> None:
+    observation = seen(payload_of("all_unusable"))
+    assert observation.order == {"anthropic": ("anthropic:default", "anthropic:work", "anthropic:api")}
+    by_id = {profile.id: profile.unusable for profile in observation.profiles}
+    assert by_id == {
+        "anthropic:default": Unusable("cooldown", "auth", 1795346823.969),
+        "anthropic:work": Unusable("cooldown", None, 1795347363.969),
+        "anthropic:api": Unusable("disabled", "billing", 1795379163.969),
+    }
+    assert seen(payload_of("all_unusable", "2026.2.9")).order == {}
+
+
+def test_a_route_of_unknown_readiness() -> None:
+    observation = seen(payload_of("oauth_expired_refreshable"))
+    assert observation.indeterminate_providers == {"anthropic"}
+    assert observation.refreshing_providers == {"anthropic"}
+    payload = payload_of("oauth_expired_refreshable")
+    for issue in payload["auth"]["modelRouteIssues"]:
+        del issue["evidence"]
+    assert seen(payload).indeterminate_providers == {"anthropic"}
+    assert seen(payload).refreshing_providers == frozenset()
+
+
+# --- fields ----------------------------------------------------------------------------------------
+
+
+def test_dialects_are_known_by_their_fields() -> None:
+    assert seen(status_of()).dialect is Dialect.STATUS
+    assert seen(status_of(runtimeAuthRoutes=[])).dialect is Dialect.LISTING
+    assert seen(status_of(runtimeAuthRoutes=[], modelRouteIssues=[])).dialect is Dialect.ROUTES
+
+
+def test_models_and_providers_in_use() -> None:
+    payload = status_of() | {
+        "resolvedDefault": "anthropic/claude",
+        "defaultModel": "ignored/where-resolved",
+        "fallbacks": ["openrouter/meta/llama", 7, "no-provider", "anthropic/claude-2"],
+        "imageModel": "google/g",
+        "imageFallbacks": ["openrouter/meta/llama"],
+        "utilityModel": {"ref": "mistral/small"},
+    }
+    observation = seen(payload)
+    assert observation.providers_in_use == ("anthropic", "openrouter", "google", "mistral")
+    assert observation.models_in_use == (
+        "anthropic/claude",
+        "openrouter/meta/llama",
+        "anthropic/claude-2",
+        "google/g",
+        "mistral/small",
+    )
+    assert seen(status_of() | {"resolvedDefault": None, "defaultModel": "openai/x"}).providers_in_use == ("openai",)
+    nothing_said = status_of()
+    del nothing_said["resolvedDefault"]
+    assert seen(nothing_said).providers_in_use is None
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("1795346823969", 1795346823.969),
+        ("1795346823969.5", 1795346823.9695),
+        ("9e17", 9e14),
+        ('"1795346823969"', None),
+        ("0", None),
+        ("-1", None),
+        ("NaN", None),
+        ("Infinity", None),
+        ("1e999", None),
+        ("true", None),
+        ("null", None),
+        ("[]", None),
+        ("9" * 310, None),
+        ("9" * 5000, None),
+    ],
+)
+def test_a_date_is_a_positive_finite_number(written: str, read: float | None) -> None:
+    text = '{"auth": {"oauth": {"profiles": [{"profileId": "a:b", "expiresAt": %s}]}}}' % written  # noqa: UP031
+    assert seen(extract_json(text.encode())).profiles == (SeenProfile("a:b", "a", "unknown", expires_at=read),)
+
+
+def test_a_profile_that_is_only_down_still_appears() -> None:
+    observation = seen(
+        status_of(
+            unusableProfiles=[
+                {"profileId": "x:1", "kind": "disabled", "reason": "billing", "until": 5000},
+                {"profileId": "y:1", "provider": "z"},
+                {"kind": "cooldown"},
+                "nonsense",
+            ]
+        )
+    )
+    assert observation.profiles == (
+        SeenProfile("x:1", "x", "unknown", unusable=Unusable("disabled", "billing", 5.0)),
+        SeenProfile("y:1", "z", "unknown", unusable=Unusable("unknown", None, None)),
+    )
+    assert observation.notes == ("2 entries of OpenClaw's lists name no profile and were passed over",)
+
+
+def test_cooldowns_that_are_not_told_are_not_seen() -> None:
+    payload = status_of()
+    del payload["auth"]["unusableProfiles"]
+    assert seen(payload).blind_to == {"unusable"}
+    assert seen(status_of(unusableProfiles={})).blind_to == {"unusable"}
+    assert seen(status_of()).blind_to == frozenset()
+
+
+def test_a_list_that_is_lost_is_made_up_for_by_the_one_per_provider() -> None:
+    payload = payload_of("all_unusable")
+    whole = seen(payload)
+    del payload["auth"]["oauth"]["profiles"]
+    assert sorted(seen(payload).profiles, key=lambda p: p.id) == sorted(whole.profiles, key=lambda p: p.id)
+
+
+@pytest.mark.parametrize("auth", [None, [], "x", {}, {"oauth": None}, {"oauth": {}}, {"oauth": {"profiles": {}}}, 7])
+def test_without_any_list_of_profiles_nothing_was_seen(auth: Any) -> None:
+    with pytest.raises(LookError) as caught:
+        seen({"auth": auth})
+    assert caught.value.reason is Reason.INVALID_OUTPUT
+
+
+def test_strange_ids_are_kept_as_they_are_and_can_be_encoded() -> None:
+    ids = ["x" * 100_000, "a\x00\x1b[31m\n:b", "ü:\u202e", "half:\ud800", "half:\ud801", " ", ":"]
+    profiles = seen(status_of(*({"profileId": one} for one in ids))).profiles
+    assert len({profile.id for profile in profiles}) == len(ids)
+    assert [profile.id for profile in profiles[:3]] == ids[:3]
+    assert [profile.provider for profile in profiles[-2:]] == ["unknown", "unknown"]
+    for profile in profiles:
+        profile.id.encode()
+
+
+# --- the same id twice -----------------------------------------------------------------------------
+
+
+def test_of_two_entries_with_one_id_the_trouble_wins() -> None:
+    entries = [
+        {"profileId": "a:b", "provider": "a", "type": "token", "status": "ok", "expiresAt": 9000},
+        {"profileId": "a:b", "provider": "a", "type": "token", "status": "expiring", "expiresAt": 5000},
+        {"profileId": "a:b", "provider": "a", "status": "missing", "reasonCode": "unresolved_ref", "expiresAt": 7000},
+    ]
+    down = [
+        {"profileId": "a:b", "kind": "cooldown", "reason": "rate_limit", "until": 9000},
+        {"profileId": "a:b", "kind": "cooldown", "reason": "auth", "until": 1000},
+        {"profileId": "a:b", "kind": "disabled", "until": 8000},
+    ]
+    expected = SeenProfile(
+        "a:b", "a", "token", "missing", "unresolved_ref", 5.0, unusable=Unusable("cooldown", "auth", 1.0)
+    )
+    for some in permutations(entries):
+        for others in permutations(down):
+            assert seen(status_of(*some, unusableProfiles=list(others))).profiles == (expected,)
+
+
+def test_an_undated_expiry_is_not_softened_by_another_entrys_date() -> None:
+    entries = [{"profileId": "a", "status": "ok", "expiresAt": 9e15}, {"profileId": "a", "status": "expired"}]
+    [profile] = seen(status_of(*entries)).profiles
+    assert (profile.status, profile.expires_at) == ("expired", None)
+
+
+PROFILES = st.builds(
+    SeenProfile,
+    id=st.just("a"),
+    provider=st.sampled_from("pq"),
+    kind=st.sampled_from(["token", "oauth", "unknown"]),
+    status=st.sampled_from([None, "ok", "static", "expiring", "expired", "missing", "strange"]),
+    reason_code=st.sampled_from([None, "expired", "invalid_expires"]),
+    expires_at=st.sampled_from([None, 1.0, 2.0]),
+    unusable=st.none()
+    | st.builds(
+        Unusable,
+        st.sampled_from(["cooldown", "disabled"]),
+        st.sampled_from([None, "auth", "rate_limit"]),
+        st.sampled_from([None, 1.0, 2.0]),
+    ),
+)
+
+
+@given(st.lists(PROFILES, min_size=1, max_size=4), st.randoms())
+def test_merging_does_not_depend_on_the_order_nor_on_repetition(twins: list[SeenProfile], random: Any) -> None:
+    shuffled = [*twins, random.choice(twins)]
+    random.shuffle(shuffled)
+    assert merged(shuffled) == merged(twins)
+    assert (merged(twins).unusable is not None) == any(twin.unusable for twin in twins)
+
+
+# --- environment -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("env: ANTHROPIC_API_KEY", ("env:ANTHROPIC_API_KEY", "api_key")),
+        ("shell env: ANTHROPIC_OAUTH_TOKEN", ("env:ANTHROPIC_OAUTH_TOKEN", "token")),
+        ("env: A or B_TOKEN", ("env:B_TOKEN", "token")),
+        ("env: lower_case", None),
+        ("env: sk-ant-PLANTED", None),
+        ("", None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_environment_credentials_of_providers_in_use(source: Any, expected: tuple[str, str] | None) -> None:
+    env = {"value": "PLANTED-SECRET-VALUE", "source": source}
+    entries = [{"provider": "anthropic", "env": env}, {"provider": "not-in-use", "env": env}, {"env": env}, 5]
+    found = seen(status_of(providers=entries)).profiles
+    wanted = (SeenProfile(expected[0], "anthropic", expected[1], status="static"),) if expected else ()
+    assert found == wanted if source != "env: sk-ant-PLANTED" else "sk-ant" not in repr(found)
+
+
+# --- anything at all -------------------------------------------------------------------------------
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
+
+
+def with_junk(payload: dict[str, Any], place: tuple[Any, ...], junk: Any) -> Any:
+    if not place:
+        return junk
+    payload = copy.deepcopy(payload)
+    where: Any = payload
+    for key in place[:-1]:
+        where = where[key]
+    where[place[-1]] = junk
+    return payload
+
+
+@given(st.sampled_from(["all_unusable", "mixed_providers", "oauth_expired_refreshable"]), st.data(), JUNK)
+def test_junk_anywhere_is_survived(name: str, data: st.DataObject, junk: Any) -> None:
+    payload = payload_of(name)
+    spoiled = with_junk(payload, data.draw(st.sampled_from(places(payload))), junk)
+    outcome = answer_or_reason(seen, spoiled if isinstance(spoiled, dict) else {})
+    assert isinstance(outcome, Observation) or outcome is Reason.INVALID_OUTPUT
+    repr(outcome).encode()
+
+
+def test_a_secret_in_any_field_of_any_entry_comes_out_nowhere() -> None:
+    """Ids, providers and models are names and copied as they are; nothing else may carry a secret."""
+    names = {"profileId", "provider", "ref", "resolvedDefault", "defaultModel", "missingProvidersInUse"}
+    for name in ("all_unusable", "oauth_expired_refreshable", "empty"):
+        payload = payload_of(name)
+        for place in places(payload):
+            if place and not names.intersection(place):
+                outcome = answer_or_reason(seen, with_junk(payload, place, "PLANTED-SECRET-0123456789"))
+                assert "PLANTED" not in repr(outcome), place
+
+
+def test_unknown_words_are_kept_and_strange_ones_made_safe() -> None:
+    entry = {"profileId": "a", "type": "passkey", "status": "half-alive", "reasonCode": "x" * 49 + "\x1b[0m"}
+    assert seen(status_of(entry)).profiles == (SeenProfile("a", "a", "passkey", "half-alive", "<redacted>"),)

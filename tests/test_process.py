@@ -1,0 +1,211 @@
+"""Commands are bounded in time and output, and leave nothing behind, however they end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter import process
+from exporter.model import LookError, Reason
+
+ENV = {"PATH": os.environ.get("PATH", os.defpath)}
+Script = Callable[[str], str]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    def write(body: str, name: str = "stand-in") -> str:
+        path = tmp_path / name
+        path.write_text(body)
+        path.chmod(0o755)
+        return str(path)
+
+    return write
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    """Waits for something that is sure to come; that it never does is what the limit is for."""
+    async with asyncio.timeout(20):
+        while not fact():  # noqa: ASYNC110 - what is waited for is another process
+            await asyncio.sleep(0.01)
+
+
+def pids(folder: Path) -> list[int]:
+    return [int(path.name) for path in folder.iterdir()]
+
+
+#: Ignores SIGTERM, and so does its child, which holds the pipe. Each leaves its pid in $1.
+STUBBORN = """#!/bin/sh
+trap '' TERM
+sh -c 'trap "" TERM; : >"$0/$$"; while :; do sleep 1; done' "$1" &
+: >"$1/$$"
+while :; do sleep 1; done
+"""
+
+
+async def test_an_answer(script: Script) -> None:
+    finished = await process.run([script("#!/bin/sh\necho out; echo err >&2; exit 2\n")], env=ENV, timeout=30)
+    assert (finished.exit_code, finished.stdout, finished.stderr) == (2, b"out\n", b"err\n")
+    assert not finished.truncated
+    assert finished.duration >= 0
+    assert "out" not in repr(finished)
+
+
+async def test_the_environment_is_exactly_the_given_one_and_stdin_is_empty() -> None:
+    finished = await process.run(["/bin/sh", "-c", "/usr/bin/env; cat"], env={"A": "1"}, timeout=30)
+    assert b"A=1\n" in finished.stdout
+    assert b"HOME=" not in finished.stdout
+
+
+async def test_stdin_is_given_whole_and_a_command_that_does_not_read_it_is_no_trouble() -> None:
+    data = os.urandom(1_000_000)
+    finished = await process.run(["cat"], env=ENV, timeout=30, stdin=data)
+    assert finished.stdout == data
+    assert (await process.run(["true"], env=ENV, timeout=30, stdin=data)).exit_code == 0
+
+
+@pytest.mark.parametrize(("hold", "then"), [(True, b"open\n"), (False, b"closed\n")])
+async def test_stdin_can_be_held_open_until_the_command_ends(hold: bool, then: bytes) -> None:
+    program = "import select, sys; input(); print('closed' if select.select([0], [], [], 0.2)[0] else 'open')"
+    argv = [sys.executable, "-c", program]
+    finished = await process.run(argv, env=ENV, timeout=30, stdin=b"word\n", hold_stdin=hold)
+    assert finished.stdout == then
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason", "says"),
+    [
+        (["no-such-command-here"], Reason.COMMAND_NOT_FOUND, "not found on PATH"),
+        (["/no/such/file"], Reason.COMMAND_NOT_FOUND, "does not exist"),
+        (["/etc/passwd/x"], Reason.COMMAND_NOT_FOUND, "does not exist"),
+        (["/etc/passwd"], Reason.PERMISSION, "may not execute"),
+        (["echo", "a\0b"], Reason.OTHER, "NUL"),
+        (["echo", "x" * 10_000_000], Reason.OTHER, "argument list too long"),
+    ],
+)
+async def test_what_cannot_be_started(argv: list[str], reason: Reason, says: str) -> None:
+    with pytest.raises(LookError) as caught:
+        await process.run(argv, env=ENV, timeout=30)
+    assert caught.value.reason is reason
+    assert says in caught.value.message
+
+
+async def test_a_missing_interpreter_is_told_apart(script: Script) -> None:
+    with pytest.raises(LookError, match="interpreter") as caught:
+        await process.run([script("#!/no/such/interpreter\n")], env=ENV, timeout=30)
+    assert caught.value.reason is Reason.COMMAND_NOT_FOUND
+
+
+async def test_death_by_a_signal(script: Script) -> None:
+    with pytest.raises(LookError, match="SIGSEGV") as caught:
+        await process.run([script("#!/bin/sh\necho half; kill -SEGV $$\n")], env=ENV, timeout=30)
+    assert caught.value.reason is Reason.KILLED
+
+
+async def test_a_hang_that_ignores_sigterm_is_ended_with_the_grandchild_that_holds_the_pipe(
+    script: Script, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    with pytest.raises(LookError, match="within 3 s") as caught:
+        await process.run([script(STUBBORN), str(folder)], env=ENV, timeout=3)
+    assert caught.value.reason is Reason.TIMEOUT
+    left = pids(folder)
+    assert len(left) == 2
+    await until(lambda: not any(map(alive, left)))
+
+
+async def test_a_command_that_heeds_sigterm_may_tidy_up(script: Script, tmp_path: Path) -> None:
+    body = '#!/bin/sh\ntrap \'echo tidy >"$1"; exit\' TERM\n: >"$1.up"\nwhile :; do sleep 0.05; done\n'
+    with pytest.raises(LookError):
+        await process.run([script(body), str(tmp_path / "log")], env=ENV, timeout=3)
+    assert (tmp_path / "log").read_text() == "tidy\n"
+
+
+async def test_after_a_good_answer_nothing_is_left_either(script: Script, tmp_path: Path) -> None:
+    body = '#!/bin/sh\nsh -c \'trap "" TERM; : >"$0/$$"; while :; do sleep 1; done\' "$1" &\n'
+    body += 'while ! [ "$(ls "$1")" ]; do sleep 0.02; done\necho answer\n'
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    finished = await process.run([script(body), str(folder)], env=ENV, timeout=600)
+    assert finished.stdout == b"answer\n"
+    [left] = pids(folder)
+    await until(lambda: not alive(left))
+
+
+async def test_cancelling_ends_everything(script: Script, tmp_path: Path) -> None:
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    running = asyncio.create_task(process.run([script(STUBBORN), str(folder)], env=ENV, timeout=600))
+    await until(lambda: len(pids(folder)) == 2)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await until(lambda: not any(map(alive, pids(folder))))
+
+
+async def test_a_hundred_megabytes_are_read_but_not_kept() -> None:
+    program = "import sys; [sys.stdout.write('x' * 1_000_000) for _ in range(100)]; print('end', file=sys.stderr)"
+    finished = await process.run([sys.executable, "-c", program], env=ENV, timeout=120)
+    assert len(finished.stdout) == process.MAX_STDOUT
+    assert finished.truncated
+    assert finished.stderr == b"end\n"  # it was not blocked: it came to its end
+
+
+async def test_the_bounds_are_exact(script: Script) -> None:
+    command = script("#!/bin/sh\nprintf 12345; printf abcdef >&2\n")
+    whole = await process.run([command], env=ENV, timeout=30, max_stdout=5, max_stderr=3)
+    assert (whole.stdout, whole.stderr, whole.truncated) == (b"12345", b"abc", False)
+    cut = await process.run([command], env=ENV, timeout=30, max_stdout=4)
+    assert (cut.stdout, cut.truncated) == (b"1234", True)
+
+
+async def test_nothing_stays_open(script: Script) -> None:
+    command = script("#!/bin/sh\necho x\n")
+    await process.run([command], env=ENV, timeout=30)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        await process.run([command], env=ENV, timeout=30, stdin=b"x", hold_stdin=True)
+    assert len(os.listdir("/proc/self/fd")) == before
+    with pytest.raises(ChildProcessError):  # no zombie either, guards included
+        os.waitpid(-1, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
+
+
+async def test_without_pidfd_it_works_too(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pidfd_open")
+    finished = await process.run([script("#!/bin/sh\nsleep 0.1; echo x\n")], env=ENV, timeout=30)
+    assert finished.stdout == b"x\n"
+    with pytest.raises(LookError, match="did not answer"):
+        await process.run(["sleep", "600"], env=ENV, timeout=0.1)
+
+
+async def test_children_die_with_a_daemon_that_was_killed(script: Script, tmp_path: Path) -> None:
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    daemon = "import asyncio, sys\nfrom exporter import process\n"
+    daemon += f"asyncio.run(process.run(sys.argv[1:], env={ENV!r}, timeout=600))\n"
+    parent = subprocess.Popen([sys.executable, "-c", daemon, script(STUBBORN), str(folder)])  # noqa: ASYNC220
+    try:
+        await until(lambda: len(pids(folder)) == 2)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    await until(lambda: not any(map(alive, pids(folder))))

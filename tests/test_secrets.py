@@ -1,0 +1,72 @@
+"""A secret planted in any field of what OpenClaw prints comes out nowhere."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from captured import capture, verdict
+
+from exporter.ledger import Ledger
+from exporter.memory import Memory, remember, settle
+from exporter.metrics import one_shot
+from exporter.model import LookError, Report, TargetReport
+from exporter.present import explain, to_json, to_line, to_nagios, to_table
+from exporter.sources.status import observe
+
+SECRET = "sk-ant-oat01-PLANTED0PLANTED1PLANTED2PLANTED3PLANTED4"
+PARTS = ("PLANTED", SECRET[:16], SECRET[-8:])
+Path_ = tuple[str | int, ...]
+
+
+def leaves(value: Any, path: Path_ = ()) -> Iterator[Path_]:
+    """The places of all texts, numbers and nulls."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from leaves(item, (*path, index))
+    else:
+        yield path
+
+
+def planted(value: Any, path: Path_) -> Any:
+    result = copy.deepcopy(value)
+    inner = result
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = SECRET
+    return result
+
+
+def everything_said(report: Report, state: Path) -> str:
+    said = [json.dumps(to_json(report)), to_table(report), to_line(report), to_nagios(report)[0], explain(report)]
+    said += [one_shot(report).decode(), repr(report)]
+    said += [file.read_bytes().decode("latin-1") for file in state.iterdir()]
+    return "\n".join(said)
+
+
+@pytest.mark.parametrize("release", ["2026.2.9", "2026.9.6"])
+@pytest.mark.parametrize("scenario", ["all_unusable", "oauth_expired_refreshable", "token_expired"])
+def test_nothing_planted_comes_out(release: str, scenario: str, tmp_path: Path) -> None:
+    data = capture(f"openclaw-{release}", scenario)
+    payload = json.loads(data["stdout"])
+    ledger = Ledger(tmp_path)
+    for path in leaves(payload):
+        said = ""
+        try:
+            seen = observe(
+                planted(payload, path), target="home", agent="main", observed_at=data["now_ms"] / 1000, exit_code=1
+            )
+        except LookError as error:
+            said = str(error)
+        else:
+            report = verdict(seen)
+            ledger.record("home", "main", settle(remember(Memory(), seen, seen.observed_at), report), seen)
+            said = everything_said(Report(seen.observed_at, (TargetReport("home", "openclaw", (report,)),)), tmp_path)
+        assert not any(part in said for part in PARTS), path

@@ -1,0 +1,469 @@
+"""The routes, through ASGI: what each answers, and to bad requests a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import httpx
+import pytest
+from boards import TOKEN, FakeBoard, client, web
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reports import EXAMPLES, NOW, SECRET, agent, odd_ids, profile, report, reports
+
+from exporter.model import Condition, Name, Report, Severity, Status, TargetReport, Unusable
+from exporter.present import to_json
+from exporter.web import page
+from exporter.web.app import create_app, probe_timeout
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+async def ask(board: FakeBoard, method: str, path: str, /, *, keys: Any = None, **rest: Any) -> httpx.Response:
+    async with client(create_app(board, web(**(keys or {"token": TOKEN})))) as browser:
+        return await browser.request(method, path, **rest)
+
+
+# --- what is read ------------------------------------------------------------------------------
+
+
+async def test_metrics_are_what_the_board_has_ready() -> None:
+    board = FakeBoard(body=b"\x1f\x8bcompressed", encoding="gzip")
+    async with client(create_app(board, web())) as scraper:
+        headers = [("Accept", "application/openmetrics-text"), ("Accept", "text/plain"), ("Accept-Encoding", "gzip")]
+        async with scraper.stream("GET", "/metrics", headers=headers) as answer:
+            body = b"".join([part async for part in answer.aiter_raw()])
+    assert body == b"\x1f\x8bcompressed"
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["vary"] == "Accept, Accept-Encoding"
+    assert board.asked[0][0] == "exposition"
+    assert board.asked[0][1].endswith("application/openmetrics-text,text/plain")
+    assert "gzip" in board.asked[0][2]
+
+
+async def test_junk_in_accept_headers_is_the_boards_to_ignore() -> None:
+    board = FakeBoard()
+    headers = {"Accept-Encoding": b"\xff;;q=nan,,gzip;q=9" + b"x" * 9000, "Accept": b"*/*;\xfe"}
+    answer = await ask(board, "GET", "/metrics", headers=headers)
+    assert (answer.status_code, answer.content) == (200, board.body)
+    assert "content-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("10", 9.5),
+        ("0.6", 0.3),
+        ("1e99", 3600.0),
+        (None, 60.0),
+        ("", 60.0),
+        ("soon", 60.0),
+        ("nan", 60.0),
+        ("inf", 60.0),
+        ("-3", 60.0),
+        ("0", 60.0),
+    ],
+)
+def test_a_probe_leaves_a_margin_of_the_scrape_timeout(header: str | None, seconds: float) -> None:
+    assert probe_timeout(header) == pytest.approx(seconds)
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_a_probe_timeout_is_always_one_that_can_be_waited_for(header: str) -> None:
+    assert 0 < probe_timeout(header) <= 3600
+
+
+async def test_a_probe_hands_over_target_agent_and_timeout() -> None:
+    board = FakeBoard()
+    headers = {"X-Prometheus-Scrape-Timeout-Seconds": "5"}
+    answer = await ask(board, "GET", "/probe?target=rack7&agent=main", headers=headers)
+    assert (answer.status_code, answer.text) == (200, "openclaw_auth_check_success 0\n")
+    assert board.asked == [("probe", "rack7", "main", 4.5)]
+    await ask(board, "GET", "/probe?target=home&agent=")
+    assert board.asked[1] == ("probe", "home", None, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("", "Say which target: /probe?target=NAME, once."),
+        ("target=", "Say which target: /probe?target=NAME, once."),
+        ("target=home&target=rack7", "Say which target: /probe?target=NAME, once."),
+        ("target=home&agent=a&agent=b", "Name one agent, or none: /probe?target=NAME&agent=ID."),
+        ("target=nowhere", "There is no target 'nowhere'; there are home, rack7."),
+        ("target=home&agent=ghost", "The target 'home' has no agent 'ghost'."),
+        ("target=%0d%0aSet-Cookie:x", "There is no target '\\r\\nSet-Cookie:x'; there are home, rack7."),
+        ("target=" + "x" * 5000, f"There is no target '{'x' * 127}…'; there are home, rack7."),
+    ],
+)
+async def test_a_probe_of_what_is_not_there_is_400_with_a_sentence(query: str, text: str) -> None:
+    answer = await ask(FakeBoard(), "GET", f"/probe?{query}")
+    assert (answer.status_code, answer.text) == (400, text + "\n")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+async def test_a_bug_is_500_and_says_nothing_of_itself() -> None:
+    answer = await ask(FakeBoard(), "GET", "/probe?target=bug")
+    assert (answer.status_code, answer.text) == (500, "This is a bug in the exporter: its log has the details.\n")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_service_discovery_is_http_sd() -> None:
+    answer = await ask(FakeBoard(), "GET", "/sd")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == [
+        {"targets": ["home"], "labels": {"__meta_openclaw_auth_source": "openclaw"}},
+        {"targets": ["rack7"], "labels": {}},
+    ]
+
+
+async def test_status_is_check_as_json_and_as_a_line() -> None:
+    board = FakeBoard()
+    answer = await ask(board, "GET", "/api/v1/status")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == json.loads(json.dumps(to_json(board.shown)))
+    line = await ask(board, "GET", "/api/v1/status?format=line")
+    assert (line.text, line.headers["content-type"]) == ("OK\n", "text/plain; charset=utf-8")
+    other = await ask(board, "GET", "/api/v1/status?format=xml")
+    assert other.status_code == 400
+    assert other.text == "This format is not known: there are json (the default) and line.\n"
+
+
+async def test_odd_ids_get_through_json() -> None:
+    shown = odd_ids()
+    answer = await ask(FakeBoard(shown=shown), "GET", "/api/v1/status")
+    assert answer.status_code == 200
+    first = answer.json()["targets"][0]["agents"][0]["profiles"][0]
+    assert first["id"] == shown.targets[0].agents[0].profiles[0].id
+
+
+async def test_health_and_readiness_say_why_not() -> None:
+    for path, good, bad in (
+        (
+            "/-/healthy",
+            "Healthy.\n",
+            "Not healthy: the scheduler does not run; restart the exporter and see its log.\n",
+        ),
+        ("/-/ready", "Ready.\n", "Not ready: the state is not open yet.\n"),
+    ):
+        answer = await ask(FakeBoard(), "GET", path)
+        assert (answer.status_code, answer.text) == (200, good)
+        answer = await ask(FakeBoard(is_healthy=False, is_ready=False), "GET", path)
+        assert (answer.status_code, answer.text) == (503, bad)
+
+
+# --- what is not there -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/metrics/",
+        "//metrics",
+        "/METRICS",
+        "/../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/templates/status.html",
+        "/api/v1/status/../../../x",
+        "/\x00",
+        "/%ff%fe",
+        "/" + "a" * 8000,
+    ],
+)
+async def test_other_paths_are_404(path: str) -> None:
+    app = create_app(FakeBoard(), web())
+    answer = await raw(app, path.encode("latin-1"))
+    assert answer[0] == 404
+    assert answer[2] == b"There is nothing here: / links to what there is.\n"
+
+
+async def raw(app: Any, path: bytes, method: str = "GET", headers: Any = ()) -> tuple[int, dict[bytes, bytes], bytes]:
+    """One request with a path that no client library would send as it is."""
+    sent: list[Any] = []
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path.decode("latin-1"),
+        "raw_path": path,
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), *headers],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 9785),
+    }
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent[0]["status"], dict(sent[0]["headers"]), b"".join(part.get("body", b"") for part in sent[1:])
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/sd", "/api/v1/status", "/api/v1/check", "/-/reload"])
+async def test_other_methods_are_405(method: str, path: str) -> None:
+    board = FakeBoard()
+    answer = await ask(board, method, path, headers=BEARER)
+    assert (answer.status_code, answer.text) == (405, "This path does not take this method.\n")
+    allowed = {"POST"} if path in ("/api/v1/check", "/-/reload") else {"GET", "HEAD"}
+    assert set(answer.headers["allow"].split(", ")) == allowed
+    assert board.asked == []
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/sd", "/api/v1/status", "/-/healthy", "/-/ready", "/login"])
+async def test_head_is_answered_like_get(path: str) -> None:
+    get, head = await ask(FakeBoard(), "GET", path), await ask(FakeBoard(), "HEAD", path)
+    assert head.status_code == get.status_code == 200
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/check", "/-/reload", "/logout"])
+async def test_what_changes_something_is_not_for_get(path: str) -> None:
+    board = FakeBoard()
+    assert (await ask(board, "GET", path, headers=BEARER)).status_code == 405
+    assert board.asked == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/metrics", "/login", "/nothing", "/api/v1/status", "/-/healthy", "/api/v1/check"]
+)
+async def test_every_answer_has_the_security_headers(path: str) -> None:
+    headers = (await ask(FakeBoard(), "GET", path)).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-store"
+    assert headers["content-security-policy"].startswith("default-src 'none'; ")
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert "access-control-allow-origin" not in headers
+
+
+# --- what changes something --------------------------------------------------------------------
+
+
+async def test_a_check_is_asked_for_with_the_token() -> None:
+    board = FakeBoard()
+    answer = await ask(board, "POST", "/api/v1/check", headers=BEARER)
+    assert (answer.status_code, answer.json()) == (200, json.loads(json.dumps(to_json(board.shown))))
+    await ask(board, "POST", "/api/v1/check?target=home", headers=BEARER)
+    await ask(board, "POST", "/api/v1/check", headers=BEARER, data={"target": "home"})
+    assert board.asked == [("check_now", None), ("check_now", "home"), ("check_now", "home")]
+    unknown = await ask(board, "POST", "/api/v1/check?target=nowhere", headers=BEARER)
+    assert (unknown.status_code, unknown.text) == (400, "There is no target 'nowhere'; there are home, rack7.\n")
+
+
+async def test_a_body_that_is_no_form_is_refused_rather_than_ignored() -> None:
+    board = FakeBoard()
+    answer = await ask(board, "POST", "/api/v1/check", headers=BEARER, json={"target": "home"})
+    assert (answer.status_code, answer.text) == (415, "The body must be a form: application/x-www-form-urlencoded.\n")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for body in (b"\xff\xfe", b"target=%ff", b"&".join(b"a%d=1" % number for number in range(40))):
+        answer = await ask(board, "POST", "/api/v1/check", headers=BEARER | form, content=body)
+        assert (answer.status_code, answer.text) == (400, "The form cannot be read.\n")
+    assert board.asked == []
+
+
+async def test_reload_tells_how_it_went() -> None:
+    answer = await ask(FakeBoard(), "POST", "/-/reload", headers=BEARER)
+    assert (answer.status_code, answer.text) == (200, "The configuration was reloaded.\n")
+    answer = await ask(FakeBoard(problem="config.json5: intervall: unknown key"), "POST", "/-/reload", headers=BEARER)
+    assert answer.status_code == 500
+    assert answer.text == (
+        "The configuration was not reloaded, the old one stays: config.json5: intervall: unknown key\n"
+    )
+
+
+# --- bodies ------------------------------------------------------------------------------------
+
+
+async def test_a_body_over_64_kib_is_413_told_or_not() -> None:
+    board = FakeBoard()
+    big = b"a" * (64 * 1024 + 1)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    async def chunks() -> Any:
+        for start in range(0, len(big), 1000):
+            yield big[start : start + 1000]
+
+    for body in (big, chunks()):
+        answer = await ask(board, "POST", "/api/v1/check", headers=BEARER | form, content=body)
+        assert (answer.status_code, answer.text) == (413, "The body is larger than 65536 bytes.\n")
+        assert answer.headers["connection"] == "close"
+    exactly = b"target=" + b"a" * (64 * 1024 - 7)
+    answer = await ask(board, "POST", "/api/v1/check", headers=BEARER | form, content=exactly)
+    assert answer.status_code == 400  # it was read: there is no such target
+    assert (await ask(board, "GET", "/metrics", headers={"Content-Length": "9" * 5000})).status_code == 413
+
+
+async def test_a_body_that_does_not_end_is_408() -> None:
+    from exporter.web import security
+
+    app = security.BodyLimit(create_app(FakeBoard(), web(token=TOKEN)), timeout=0.01)
+
+    async def never() -> Any:
+        yield b"target="
+        await asyncio.Event().wait()
+
+    async with client(app) as slow:
+        answer = await slow.post("/api/v1/check", content=never(), headers=BEARER)
+    assert (answer.status_code, answer.text) == (408, "The body did not arrive in time.\n")
+
+
+async def test_headers_over_16_kib_are_431() -> None:
+    for headers, query in (({"X": "a" * 16_384}, ""), ({f"X-{n}": "a" for n in range(3000)}, ""), ({}, "a" * 16_384)):
+        answer = await ask(FakeBoard(), "GET", f"/metrics?{query}", headers=headers)
+        assert (answer.status_code, answer.text) == (431, "The request's headers are larger than 16384 bytes.\n")
+        assert answer.headers["x-frame-options"] == "DENY"
+
+
+# --- the page ----------------------------------------------------------------------------------
+
+
+class Seen(HTMLParser):
+    """What a browser would make of a page: its elements, and the text of it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;{{ 7*7 }}</style>\u202e"
+
+
+def hostile() -> Report:
+    condition = Condition(Name.MISSING, Severity.CRITICAL, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,))
+    one = profile(HOSTILE, kind=HOSTILE, provider=HOSTILE, label=HOSTILE, status=Status.MISSING)
+    main = agent(one, id=HOSTILE, openclaw_version=HOSTILE, conditions=(condition,), exit_code=1)
+    return Report(NOW, (TargetReport(HOSTILE, HOSTILE, (main,), chosen=HOSTILE),))
+
+
+def test_html_in_what_is_shown_is_text() -> None:
+    html = page.status_page(hostile(), now=NOW)
+    seen = Seen(html)
+    assert {tag for tag, _ in seen.elements}.isdisjoint({"script", "img"})
+    assert not [name for _, attributes in seen.elements for name in attributes if name.startswith("on")]
+    assert "49" not in html
+    assert "\u202e" not in html
+    # Everywhere it is shown, it is shown as it is.
+    assert (
+        seen.text.count("<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;{{ 7*7 }}</style>\\u202e") == 10
+    )
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+async def test_every_example_has_a_page_without_a_secret(name: str) -> None:
+    answer = await ask(FakeBoard(shown=EXAMPLES[name]()), "GET", "/")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert SECRET not in answer.text
+    assert TOKEN not in answer.text
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(reports)
+def test_any_report_has_a_page(shown: Report) -> None:
+    answer = page.answer(page.status_page(shown, now=NOW))
+    assert SECRET not in bytes(answer.body).decode()
+
+
+def test_the_page_says_what_until_when_and_what_to_do() -> None:
+    condition = Condition(
+        Name.EXPIRING, Severity.WARNING, "anthropic", "anthropic:default", "Ends in 11 h.", ("openclaw models auth …",)
+    )
+    one = profile(status=Status.EXPIRING, expires_at=NOW + 11 * 3600)
+    text = Seen(page.status_page(report(agent(one, exit_code=2, conditions=(condition,))), now=NOW)).text
+    words = re.sub(r"\s+", " ", text)
+    assert "Someone must act soon" in words
+    assert "expiring Ends in 11 h. openclaw models auth …" in words
+    assert "anthropic:default in use now anthropic token expiring 2026-11-22 21:00:00 UTC, in 11 h" in words
+    assert "As of 2026-11-22 10:00:00 UTC, in 0 s." in words
+
+
+def test_a_command_to_copy_is_whole() -> None:
+    remedy = "openclaw models auth paste-token --profile-id " + "x" * 500
+    condition = Condition(Name.EXPIRED, Severity.CRITICAL, "a", "a", "Over.", (remedy,))
+    assert f"<pre>{remedy}\n</pre>" in page.status_page(report(agent(conditions=(condition,))), now=NOW)
+
+
+def test_colours_are_those_of_the_conditions() -> None:
+    shown = [
+        profile("a", status=Status.EXPIRED, usable=False),
+        profile("b", status=Status.EXPIRED, usable=False),
+        profile("c", unusable=Unusable("cooldown", "rate_limit", NOW + 60)),
+        profile("d"),
+    ]
+    conditions = (
+        Condition(Name.UNDATED, Severity.INFO, "a", "a"),
+        Condition(Name.EXPIRED, Severity.WARNING, "a", "a"),
+        Condition(Name.MISSING, Severity.INFO, "a", "a"),
+    )
+    html = page.status_page(report(agent(*shown, exit_code=2, conditions=conditions)), now=NOW)
+    assert re.findall(r'<td data-name="Status"><span class="badge (\w+)">(\w+)<', html) == [
+        ("warning", "expired"),
+        ("info", "expired"),
+        ("info", "cooldown"),
+        ("ok", "ok"),
+    ]
+    assert "rate_limit until 2026-11-22 10:01:00 UTC, in 1 min" in html
+
+
+def test_a_page_before_the_first_look_does_not_claim_anything() -> None:
+    text = Seen(page.status_page(Report(NOW, (TargetReport("home", "openclaw"),)), now=NOW)).text
+    assert text.count("No look has ended yet") == 3  # title, verdict, target
+    assert "Someone must" not in text
+    assert "Nothing to do" not in text
+
+
+def test_a_big_page_is_bounded_and_shows_what_is_worst() -> None:
+    bad = profile("anthropic:bad", status=Status.EXPIRED, usable=False)
+    condition = Condition(Name.EXPIRED, Severity.CRITICAL, "anthropic", "anthropic:bad", "Over.")
+    many = [profile(f"anthropic:{number}") for number in range(600)]
+    text = Seen(page.status_page(report(agent(*many, bad, conditions=(condition,))), now=NOW)).text
+    assert text.count("anthropic:") == 500
+    assert "anthropic:bad" in text
+    assert "101 more profiles are not shown here" in text
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_its_style_is_allowed() -> None:
+    import base64
+    import hashlib
+
+    html = page.status_page(hostile(), now=NOW)
+    style = html.partition("<style>")[2].partition("</style>")[0]
+    hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = page.answer(html).headers["content-security-policy"]
+    assert f"style-src 'sha256-{hashed}'" in policy
+    for tag, attributes in Seen(html).elements:
+        assert "style" not in attributes, tag
+        for name in ("src", "href", "action"):
+            assert not re.match(r"(\w+:)?//|/", attributes.get(name) or ""), (tag, attributes)
+
+
+async def test_the_page_offers_what_the_visitor_may_do() -> None:
+    without = await ask(FakeBoard(), "GET", "/", keys={"listen": "127.0.0.1:9785"})
+    assert 'href="login"' not in without.text
+    assert "<form" not in without.text
+    with_token = await ask(FakeBoard(), "GET", "/")
+    assert 'href="login"' in with_token.text
+    assert "<form" not in with_token.text

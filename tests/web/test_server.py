@@ -1,0 +1,484 @@
+"""The real server on a loopback port: binding, TLS, clients that misbehave, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import warnings
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from boards import TOKEN, FakeBoard, web
+from starlette.types import ASGIApp
+
+from exporter.config import Tls
+from exporter.web import server as server_module
+from exporter.web.app import create_app
+from exporter.web.server import ListenError, WebServer
+
+HOST = "127.0.0.1"
+
+
+@contextlib.asynccontextmanager
+async def running(app: ASGIApp | None = None, tls: Tls | None = None, host: str = HOST) -> AsyncIterator[WebServer]:
+    server = WebServer(app or create_app(FakeBoard(), web(token=TOKEN)), host, 0, tls)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+async def talk(server: WebServer, sent: bytes) -> bytes:
+    """What comes back until the server closes."""
+    reader, writer = await asyncio.open_connection(*server.addresses[0])
+    try:
+        writer.write(sent)
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+def connections(server: WebServer) -> set[Any]:
+    assert server._uvicorn is not None
+    return server._uvicorn.server_state.connections
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nothing tells when a socket is closed
+            await asyncio.sleep(0.01)
+
+
+# --- listening ---------------------------------------------------------------------------------
+
+
+async def test_port_0_is_any_and_is_told() -> None:
+    async with running() as server:
+        assert server.serving
+        [(host, port)] = server.addresses
+        assert (host, server.url) == (HOST, f"http://127.0.0.1:{port}")
+        async with httpx.AsyncClient() as scraper:
+            answer = await scraper.get(f"{server.url}/metrics")
+            assert answer.text == "openclaw_auth_exit_code 0\n"
+            assert "server" not in answer.headers
+            assert answer.headers["date"].endswith("GMT")
+            assert (await scraper.head(f"{server.url}/metrics")).content == b""
+    assert not server.serving
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(host, port)
+
+
+async def test_a_taken_port_is_a_sentence() -> None:
+    async with running() as server:
+        port = server.addresses[0][1]
+        second = WebServer(server.app, HOST, port)
+        with pytest.raises(ListenError) as caught:
+            await second.start()
+        assert str(caught.value) == (
+            f"web.listen: cannot listen on 127.0.0.1:{port}: "
+            "another program listens there; end it, or set another web.listen"
+        )
+        await second.stop()  # nothing to do, and no error
+    # The port is free again at once.
+    await second.start()
+    await second.stop()
+    await second.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "text"),
+    [
+        ("192.0.2.1", "web.listen: cannot listen on 192.0.2.1:0: this machine does not have this address"),
+        ("no such host.invalid", "web.listen: 'no such host.invalid' is no address of this machine: "),
+    ],
+)
+async def test_an_address_that_is_not_ours_is_a_sentence(host: str, text: str) -> None:
+    with pytest.raises(ListenError) as caught:
+        await WebServer(create_app(FakeBoard(), web()), host, 0).start()
+    assert str(caught.value).startswith(text)
+
+
+async def test_a_name_is_all_its_addresses_on_one_port() -> None:
+    async with running(host="localhost") as server:
+        assert {host for host, _ in server.addresses} <= {"127.0.0.1", "::1"}
+        assert len({port for _, port in server.addresses}) == 1
+
+
+async def test_signals_stay_the_daemons() -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    async with running():
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+async def test_the_app_can_be_replaced_while_serving() -> None:
+    async with running() as server, httpx.AsyncClient() as scraper:
+        assert (await scraper.get(f"{server.url}/metrics")).text == "openclaw_auth_exit_code 0\n"
+        server.app = create_app(FakeBoard(body=b"another\n"), web())
+        assert (await scraper.get(f"{server.url}/metrics")).text == "another\n"
+
+
+# --- clients that misbehave --------------------------------------------------------------------
+
+GET = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [  # what is too large arrives in one piece (431) or in several (400)
+        (GET + b"X: " + b"a" * 70_000 + b"\r\n\r\n", 431),
+        (GET + b"X: a\r\n" * 20_000 + b"\r\n", 431),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431),
+        (b"GET /metrics HTTP/1.1\r\n\r\n", 400),
+        (GET + b"Host: evil.example\r\n\r\n", 400),
+        (b"GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 421),
+        (b"GET http://evil.example/metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /..%2f..%2fetc%2fpasswd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        (b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        (GET + b"Content-Length: 9999999999\r\n\r\n", 413),
+        (GET + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n", 200),
+        (GET + b"Content-Length: -1\r\n\r\n", 400),
+        (GET + b"Accept-Encoding: \xff;;q=,gzip;q=9e9\r\nConnection: close\r\n\r\n", 200),
+        (GET + b"Upgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n", 200),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200, 400),
+        (b"GET /metrics HTTP/1.0\r\n\r\n", 200),
+    ],
+)
+async def test_hostile_requests_are_answered_and_the_next_one_is_served(sent: bytes, status: int) -> None:
+    async with running() as server:
+        answer = await asyncio.wait_for(talk(server, sent), 10)
+        # A large request may be cut off before its answer has been read.
+        if len(sent) > 16_384:
+            assert answer[:13] in (b"HTTP/1.1 431 ", b"HTTP/1.1 400 ", b"")
+        else:
+            assert answer.startswith(b"HTTP/1.1 %d " % status)
+        assert (await talk(server, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_headers_that_do_not_end_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "HEADER_TIMEOUT", 0.05)
+    async with running() as server:
+        assert await asyncio.wait_for(talk(server, b""), 10) == b""
+        assert await asyncio.wait_for(talk(server, b"GET / HT"), 10) == b""
+        # And on a connection that was used before.
+        reader, writer = await asyncio.open_connection(*server.addresses[0])
+        writer.write(GET + b"\r\n")
+        assert (await reader.readuntil(b"exit_code 0\n")).startswith(b"HTTP/1.1 200 ")
+        writer.write(GET)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+
+
+async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "STALL_TIMEOUT", 0.05)
+    big = FakeBoard(body=b"x" * 30_000_000)
+    async with running(create_app(big, web())) as server:
+        _, writer = await asyncio.open_connection(*server.addresses[0], limit=1024)
+        writer.write(GET + b"\r\n")
+        await until(lambda: bool(connections(server)))
+        await until(lambda: not connections(server))
+        writer.close()
+
+
+async def test_idle_connections_make_room_and_busy_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 3)
+    free = asyncio.Event()
+
+    class Slow(FakeBoard):
+        async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
+            await free.wait()
+            return b"late\n", "text/plain"
+
+    async with running(create_app(Slow(), web())) as server:
+        busy = asyncio.create_task(
+            talk(server, b"GET /probe?target=home HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        )
+        await until(lambda: bool(connections(server)))
+        idle = [await asyncio.open_connection(*server.addresses[0]) for _ in range(20)]
+        assert (await talk(server, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert len(connections(server)) <= 3
+        free.set()
+        assert (await busy).endswith(b"late\n")
+        for _, writer in idle:
+            writer.close()
+
+
+# --- stopping ----------------------------------------------------------------------------------
+
+
+async def test_stopping_waits_for_answers_but_for_no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "STOP_TIMEOUT", 1)
+    asked, cancelled = asyncio.Event(), asyncio.Event()
+
+    class Endless(FakeBoard):
+        async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+            raise AssertionError
+
+    async with running(create_app(Endless(body=b"x" * 30_000_000), web())) as server:
+        writers = []
+        for sent in (
+            b"",
+            b"GET / HT",
+            GET + b"\r\n",  # does not read
+            b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx",
+            b"GET /probe?target=home HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        ):
+            _, writer = await asyncio.open_connection(*server.addresses[0])
+            writer.write(sent)
+            writers.append(writer)
+        await asked.wait()
+        left = connections(server)
+        await asyncio.wait_for(server.stop(), 10)
+        await asyncio.wait_for(cancelled.wait(), 10)
+        await until(lambda: not left)
+        for writer in writers:
+            writer.close()
+
+
+async def test_an_answer_under_way_is_finished_when_stopping() -> None:
+    asked, free = asyncio.Event(), asyncio.Event()
+
+    class Slow(FakeBoard):
+        async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
+            asked.set()
+            await free.wait()
+            return b"late\n", "text/plain"
+
+    async with running(create_app(Slow(), web())) as server:
+        answer = asyncio.create_task(talk(server, b"GET /probe?target=home HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+        await asked.wait()
+        stopping = asyncio.create_task(server.stop())
+        await asyncio.sleep(0)
+        free.set()
+        assert (await answer).endswith(b"late\n")
+        await stopping
+
+
+# --- TLS ---------------------------------------------------------------------------------------
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
+
+
+def openssl(*words: str | Path) -> None:
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+
+
+class Authority:
+    """A CA in a folder, which signs certificates for 127.0.0.1."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.cert, self.key = folder / "ca.pem", folder / "ca.key"
+        subject = ("-subj", f"/CN={folder.name}", "-days", "2")
+        openssl("req", "-x509", *EC, "-nodes", *subject, "-keyout", self.key, "-out", self.cert)
+
+    def issue(self, name: str, key: tuple[str, ...] = (), common_name: str = "localhost") -> tuple[Path, Path]:
+        """Certificate and key files."""
+        cert, secret, request = (self.folder / f"{name}.{kind}" for kind in ("pem", "key", "csr"))
+        extensions = self.folder / "extensions"
+        extensions.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        openssl(
+            "req", "-new", *(key or EC), "-nodes", "-subj", f"/CN={common_name}", "-keyout", secret, "-out", request
+        )
+        signed = ("-CA", self.cert, "-CAkey", self.key, "-CAcreateserial", "-days", "2")
+        openssl("x509", "-req", "-in", request, *signed, "-extfile", extensions, "-out", cert)
+        return cert, secret
+
+
+EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+RSA = ("-newkey", "rsa:2048")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls") / "ours")
+
+
+@pytest.fixture
+def tls(authority: Authority, tmp_path: Path) -> Tls:
+    cert, key = authority.issue("server", common_name="first")
+    shutil.copy(cert, tmp_path / "cert.pem")
+    shutil.copy(key, tmp_path / "key.pem")
+    return Tls(cert_file=str(tmp_path / "cert.pem"), key_file=str(tmp_path / "key.pem"))
+
+
+def trusting(authority: Authority, client_cert: tuple[Path, Path] | None = None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(authority.cert))
+    if client_cert:
+        context.load_cert_chain(*client_cert)
+    return context
+
+
+async def certificate(server: WebServer, authority: Authority) -> tuple[str, str]:
+    """The common name a new connection is shown, and the TLS version."""
+    _, writer = await asyncio.open_connection(*server.addresses[0], ssl=trusting(authority))
+    shown: Any = writer.get_extra_info("peercert")
+    version = writer.get_extra_info("ssl_object").version()
+    writer.close()
+    await writer.wait_closed()
+    return dict(pair[0] for pair in shown["subject"])["commonName"], version
+
+
+def install(tls: Tls, cert: Path, key: Path) -> None:
+    """Puts certificate and key in place of the old ones, each at once."""
+    for source, goal in ((cert, tls.cert_file), (key, tls.key_file)):
+        shutil.copy(source, goal + ".new")
+        os.replace(goal + ".new", goal)
+
+
+@needs_openssl
+async def test_tls_serves_and_plain_text_does_not(tls: Tls, authority: Authority) -> None:
+    async with running(tls=tls) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        async with httpx.AsyncClient(verify=trusting(authority)) as scraper:
+            assert (await scraper.get(f"{server.url}/metrics")).text == "openclaw_auth_exit_code 0\n"
+            login = await scraper.post(f"{server.url}/login", data={"token": TOKEN}, headers={"Origin": server.url})
+            assert login.headers["set-cookie"].endswith("; Secure")
+        assert b"200" not in await talk(server, GET + b"\r\n")
+        assert await certificate(server, authority) == ("first", "TLSv1.3")
+
+
+@needs_openssl
+async def test_tls_below_1_2_is_refused(tls: Tls, authority: Authority) -> None:
+    old = trusting(authority)
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that they are old is the point
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+    async with running(tls=tls) as server:
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            await asyncio.open_connection(*server.addresses[0], ssl=old)
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        _, writer = await asyncio.open_connection(*server.addresses[0], ssl=old)
+        assert writer.get_extra_info("ssl_object").version() == "TLSv1.2"
+        writer.close()
+
+
+@needs_openssl
+async def test_changed_certificates_are_used_by_new_connections(
+    tls: Tls, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(tls=tls) as server, httpx.AsyncClient(verify=trusting(authority)) as scraper:
+        assert (await scraper.get(f"{server.url}/metrics")).status_code == 200
+        assert (await certificate(server, authority))[0] == "first"
+        # Another kind of key: the old certificate must not stay beside the new one.
+        second = authority.issue("second", RSA, common_name="second")
+        shutil.copy(second[0], tls.cert_file)
+        assert (await certificate(server, authority))[0] == "first"  # half a rotation
+        assert "web: the old certificates stay in use: web.tls: " in caplog.text
+        assert (
+            f"{tls.cert_file} and {tls.key_file} do not work together: the key is of another certificate" in caplog.text
+        )
+        install(tls, *second)
+        assert (await certificate(server, authority))[0] == "second"
+        os.unlink(tls.key_file)
+        assert (await certificate(server, authority))[0] == "second"
+        assert "cannot be read: No such file or directory" in caplog.text
+        install(tls, *authority.issue("third", common_name="third"))
+        assert (await certificate(server, authority))[0] == "third"
+        assert (await scraper.get(f"{server.url}/metrics")).status_code == 200  # the old connection lives on
+
+
+@needs_openssl
+async def test_with_a_client_ca_only_its_certificates_get_in(tls: Tls, authority: Authority, tmp_path: Path) -> None:
+    clients, strangers = Authority(tmp_path / "clients"), Authority(tmp_path / "strangers")
+    ca = tmp_path / "client-ca.pem"
+    shutil.copy(clients.cert, ca)
+    good, bad = clients.issue("prometheus"), strangers.issue("prometheus")
+
+    async def gets_in(cert: tuple[Path, Path] | None) -> bool:
+        async with httpx.AsyncClient(verify=trusting(authority, cert)) as scraper:
+            try:
+                return (await scraper.get(f"{server.url}/metrics")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+    async with running(tls=tls.model_copy(update={"client_ca_file": str(ca)})) as server:
+        assert [await gets_in(cert) for cert in (None, bad, good)] == [False, False, True]
+        shutil.copy(strangers.cert, ca)  # a changed CA counts as well
+        assert [await gets_in(cert) for cert in (None, bad, good)] == [False, True, False]
+
+
+@needs_openssl
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_session_does_not_outlive_the_ca_that_let_it_in(
+    tls: Tls, authority: Authority, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    clients, strangers = Authority(tmp_path / "clients"), Authority(tmp_path / "strangers")
+    ca = tmp_path / "client-ca.pem"
+    shutil.copy(clients.cert, ca)
+    context = trusting(authority, clients.issue("prometheus"))
+    context.maximum_version = version
+
+    def ask(address: tuple[str, int], session: ssl.SSLSession | None) -> tuple[bytes, ssl.SSLSession | None]:
+        with (
+            socket.create_connection(address, 10) as plain,
+            context.wrap_socket(plain, server_hostname="localhost", session=session) as sock,
+        ):
+            sock.sendall(GET + b"Connection: close\r\n\r\n")
+            return sock.recv(12), sock.session
+
+    async with running(tls=tls.model_copy(update={"client_ca_file": str(ca)})) as server:
+        answer, session = await asyncio.to_thread(ask, server.addresses[0], None)
+        assert (answer, session is not None) == (b"HTTP/1.1 200", True)
+        shutil.copy(strangers.cert, ca)
+        with contextlib.suppress(OSError):
+            assert (await asyncio.to_thread(ask, server.addresses[0], session))[0] == b""
+
+
+@needs_openssl
+async def test_bad_tls_files_are_sentences(tls: Tls, authority: Authority, tmp_path: Path) -> None:
+    other_key = str(authority.issue("other")[1])
+    encrypted, junk = str(tmp_path / "encrypted.key"), str(tmp_path / "junk.pem")
+    openssl("ec", "-in", tls.key_file, "-aes256", "-passout", "pass:PLANTED-SECRET", "-out", encrypted)
+    shutil.copy(__file__, junk)
+    pair = f"{tls.cert_file} and "
+    for changes, text in (
+        ({"cert_file": "/nowhere.pem"}, "/nowhere.pem cannot be read: No such file or directory"),
+        ({"key_file": other_key}, f"{pair}{other_key} do not work together: the key is of another certificate"),
+        ({"key_file": encrypted}, f"{pair}{encrypted} do not work together: the key is encrypted; write it without"),
+        ({"key_file": junk}, f"{pair}{junk} do not work together: "),
+        ({"client_ca_file": junk}, f"{junk} is no CA certificate: "),
+    ):
+        with pytest.raises(ListenError) as caught:
+            await WebServer(create_app(FakeBoard(), web()), HOST, 0, tls.model_copy(update=changes)).start()
+        assert str(caught.value).startswith(f"web.tls: {text}")
+
+
+@needs_openssl
+async def test_handshakes_that_do_not_end_are_cut_off(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "HANDSHAKE_TIMEOUT", 0.05)
+    async with running(tls=tls) as server:
+        assert await asyncio.wait_for(talk(server, b"\x16\x03\x01"), 10) == b""
+
+
+def test_sockets_are_not_inherited() -> None:
+    async def inheritable() -> list[bool]:
+        sockets = await server_module._bind(HOST, 0)
+        try:
+            return [sock.get_inheritable() for sock in sockets]
+        finally:
+            for sock in sockets:
+                sock.close()
+
+    assert asyncio.run(inheritable()) == [False]
