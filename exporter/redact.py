@@ -5,6 +5,7 @@ Used wherever a message that we did not write ourselves goes into an error, a lo
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 
@@ -45,6 +46,20 @@ def safe_text(text: str, limit: int = 200) -> str:
         text = pattern.sub(REDACTED, text)
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+#: What nobody names a profile, provider or model: a key with its issuer's prefix.
+_KEY = re.compile(r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk|ghp|gho|tk|xox[abprs])[-_]|AKIA|AIza|eyJ)[A-Za-z0-9+/=_-]{16,}")
+
+
+def safe_name(text: str) -> str:
+    """An id, provider or model as it is, except for a key pasted where a name belongs.
+
+    Such a key becomes a mark that differs from key to key. Half characters, which JSON can spell and
+    no output could encode, are written out.
+    """
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return _KEY.sub(lambda found: f"{REDACTED}-{hashlib.sha256(found[0].encode()).hexdigest()[:8]}", text)
 
 
 def _is_space(char: str) -> bool:

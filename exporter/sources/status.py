@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile, Unusable
-from exporter.redact import ANSI, safe_text
+from exporter.redact import ANSI, safe_name, safe_text
 
 _ATTEMPTS = 20_000  # places at which a JSON value may begin before we stop looking
 _EFFORT = 8  # how many times the whole text may be read in vain
@@ -293,10 +293,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _text(value: Any) -> str | None:
-    if not isinstance(value, str) or not value:
-        return None
-    # JSON can spell half a character, which no output could encode; two such texts stay different.
-    return value.encode("utf-8", "backslashreplace").decode()
+    return safe_name(value) if isinstance(value, str) and value else None
 
 
 def _word(value: Any) -> str | None:
