@@ -3,4 +3,10 @@
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+# A slow machine is no defect: no test depends on the wall clock's speed.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")

@@ -20,6 +20,8 @@ NOT_ELIGIBLE = {
     "missing_credential": "it holds no secret",
     "unresolved_ref": "the secret it refers to cannot be found",
     "setup_inactive": "its setup is not active",
+    "mode_mismatch": "its kind is not what auth.profiles in openclaw.json says",
+    "provider_mismatch": "its provider is not what auth.profiles in openclaw.json says",
 }
 _WORDS = {"ok": Status.OK, "expiring": Status.EXPIRING, "static": Status.STATIC}
 

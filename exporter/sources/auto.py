@@ -1,0 +1,155 @@
+"""The source of a target that names none: the openclaw command, else its store, else Claude Code.
+
+Registered in ``sources.build``. Says which and why, and when that is another one than before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarget, TargetBase
+from exporter.model import LookError, Observation, Reason
+from exporter.sources import Context, Source, build
+from exporter.sources.envfile import read_env_file
+
+#: How long notes tell that the choice changed, and how long the last choice is known, seconds.
+TELL_FOR = 86400.0
+KNOWN_FOR = 10 * 365 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which source, and why: a sentence for a person."""
+
+    kind: str
+    why: str
+
+
+class AutoSource:
+    """Chooses anew whenever the agents are asked for; what was chosen does the looking."""
+
+    def __init__(self, target: AutoTarget, context: Context) -> None:
+        self.kind = "auto"  # until something is chosen
+        self.chosen: str | None = None
+        self._target = target
+        self._context = context
+        self._source: Source | None = None
+        self._choosing = asyncio.Lock()
+
+    async def agents(self) -> list[str]:
+        """The chosen source's agents. Raises LookError, COMMAND_NOT_FOUND where there is nothing to choose."""
+        return await (await self._choose()).agents()
+
+    async def look(self, agent: str) -> Observation:
+        """The chosen source's look; for a day after the choice changed its notes tell that. Raises LookError."""
+        observation = await (self._source or await self._choose()).look(agent)
+        changed = self._context.notebook.recall(self._key("changed"), TELL_FOR)
+        return replace(observation, notes=(*observation.notes, changed)) if changed else observation
+
+    def fingerprint(self) -> str | None:
+        """The chosen source's; None before there is one."""
+        return self._source.fingerprint() if self._source else None
+
+    async def aclose(self) -> None:
+        """Close what was chosen."""
+        source, self._source = self._source, None
+        if source is not None:
+            await source.aclose()
+
+    async def _choose(self) -> Source:
+        async with self._choosing:
+            try:
+                choice = choose(self._target, self._environment())
+            except LookError:
+                self.chosen = None
+                raise
+            if self._source is None or self.kind != choice.kind:
+                await self.aclose()
+                self._source = build(_target_of(choice.kind, self._target), self._context)
+                self._remember(choice)
+            self.kind, self.chosen = choice.kind, f"{choice.kind}: {choice.why}"
+            return self._source
+
+    def _remember(self, choice: Choice) -> None:
+        notebook, key = self._context.notebook, self._key("choice")
+        before = notebook.recall(key, KNOWN_FOR)
+        if before and before != choice.kind:
+            notebook.note(self._key("changed"), f"the source changed from {before} to {choice.kind}")
+        if before != choice.kind:
+            notebook.note(key, choice.kind)
+
+    def _environment(self) -> dict[str, str]:
+        environ = dict(self._context.environ or os.environ)
+        return environ | read_env_file(self._target.env_file) if self._target.env_file else environ
+
+    def _key(self, what: str) -> str:
+        return f"auto-{what}:{self._context.keyed_hash(self._target.name)}"
+
+
+def choose(target: AutoTarget, environ: Mapping[str, str]) -> Choice:
+    """What there is to look at on this host, as ``environ`` sees it.
+
+    Raises LookError COMMAND_NOT_FOUND, which says where was looked and what to configure.
+    """
+    path = environ.get("PATH", os.defpath)
+    if command := shutil.which("openclaw", path=path):
+        return Choice("openclaw", f"{command} is on PATH")
+    state_dir, store = _store(target, environ)
+    if store is not None:
+        return Choice("store", f"openclaw is not on PATH, and {store} is there")
+    if command := shutil.which("claude", path=path):
+        return Choice("claude", f"there is no OpenClaw, and {command} is on PATH")
+    from exporter.sources.claude import credentials_file
+
+    credentials = credentials_file(environ)
+    if _is_there(credentials):
+        return Choice("claude", f"there is no OpenClaw, and {credentials} is there")
+    raise LookError(
+        Reason.COMMAND_NOT_FOUND,
+        f"nothing to look at: no `openclaw` on PATH, no auth store in {state_dir}, no `claude` on PATH, "
+        f'no {credentials}; configure a target with source "openclaw" and its full command, '
+        '"store" with its state_dir, "gateway" with its url, or "claude"',
+    )
+
+
+def _store(target: AutoTarget, environ: Mapping[str, str]) -> tuple[Path, Path | None]:
+    """Where OpenClaw keeps its state, and a file or folder there that is a store; None where there is none."""
+    from exporter.sources.store_files import StorePaths
+
+    paths = StorePaths.from_environment(environ, target.state_dir, "main")
+    folders = [paths.agent_dir, paths.shared_dir]
+    try:
+        folders += sorted(entry / "agent" for entry in (paths.state_dir / "agents").iterdir())
+    except PermissionError:
+        return paths.state_dir, paths.state_dir  # the look then says that it may not be read
+    except (OSError, ValueError):
+        pass
+    names = ("openclaw-agent.sqlite", "auth-profiles.json")
+    candidates = [paths.shared_database, *(folder / name for folder in folders for name in names)]
+    return paths.state_dir, next(filter(_is_there, candidates), None)
+
+
+def _is_there(path: Path) -> bool:
+    """Also where this user may not look: what is read later says so."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _target_of(kind: str, target: AutoTarget) -> TargetBase:
+    common = {name: getattr(target, name) for name in TargetBase.model_fields} | {"env_file": target.env_file}
+    if kind == "claude":
+        return ClaudeTarget(source="claude", **common)
+    openclaw = common | {"agents": target.agents, "state_dir": target.state_dir}
+    if kind == "store":
+        return StoreTarget(source="store", **openclaw)
+    return OpenClawTarget(source="openclaw", **openclaw)

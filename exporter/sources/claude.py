@@ -1,0 +1,270 @@
+"""Claude Code's own login as a source: ``claude auth status --json``, and its credentials file.
+
+Registered in ``sources.build``. A login ends 27 to 30 days after it was made, whatever refreshes in
+between, and Claude Code still calls it logged in afterwards: its date is the thing to see. What
+serves Claude Code is one credential at a time; the environment's go before the login. Observed on
+Claude Code 2.1.330.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exporter import process
+from exporter.config import ClaudeTarget
+from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile
+from exporter.sources import Context
+from exporter.sources.envfile import read_env_file
+from exporter.sources.openclaw import ELSEWHERE, failure_of
+from exporter.sources.status import json_values
+from exporter.units import parse_date
+
+AGENT = "claude-code"
+PROVIDER = "anthropic"
+LOGIN = "claude-code:login"
+
+#: By authMethod: the variables that may hold the credential, the first that is set wins, and its kind.
+_VARIABLES = {
+    "oauth_token": (("ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"), "token"),
+    "api_key": (("ANTHROPIC_API_KEY",), "api_key"),
+}
+#: The same variables as Claude Code ranks them.
+_BY_RANK = (
+    ("ANTHROPIC_AUTH_TOKEN", "oauth_token"),
+    ("ANTHROPIC_API_KEY", "api_key"),
+    ("CLAUDE_CODE_OAUTH_TOKEN", "oauth_token"),
+)
+_WORD = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
+_MAX_FILE = 1024 * 1024  # bytes; the real one is half a kilobyte
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLogin:
+    """What the credentials file tells of the login. Times in Unix seconds."""
+
+    ends_at: float | None = None
+    access_expires_at: float | None = None
+    has_refresh_token: bool | None = None
+
+
+class ClaudeSource:
+    """Looks by running ``claude auth status --json``."""
+
+    kind = "claude"
+    chosen: str | None = None
+
+    def __init__(self, target: ClaudeTarget, context: Context) -> None:
+        self._target = target
+        self._context = context
+        self._command = [os.path.expanduser(target.command[0]), *target.command[1:]]
+        #: In a container or over ssh neither the file nor the environment are the command's.
+        self._on_this_host = os.path.basename(target.command[0]) not in ELSEWHERE
+        self._looking = asyncio.Lock()
+
+    async def agents(self) -> list[str]:
+        """Always ``claude-code``."""
+        return [AGENT]
+
+    async def look(self, agent: str) -> Observation:
+        """One process, one look; where there is no command, what the file and the environment tell.
+
+        Raises LookError.
+        """
+        if agent != AGENT:
+            raise LookError(Reason.UNKNOWN_AGENT, f"Claude Code has no agents: its login is called {AGENT}")
+        async with self._looking:
+            environ = self._environment()
+            notes: list[str] = []
+            stored = self._stored(environ, notes)
+            try:
+                told = await self._status(environ)
+            except LookError as error:
+                instead = self._without_command(environ, stored)
+                if error.reason is not Reason.COMMAND_NOT_FOUND or instead is None:
+                    raise
+                told = instead
+                notes.append(f"{error.message}; the credentials file and the environment were read instead")
+            observed_at = self._context.now()
+            profiles = tuple(self._profiles(told, stored or StoredLogin(), environ))
+        if stored is not None and not any(profile.id == LOGIN for profile in profiles):
+            notes.append("a login is stored too; it is not what serves Claude Code now")
+        elsewhere = told.get("authMethod") == "third_party"
+        if elsewhere:
+            notes.append("Claude Code is served by another cloud, whose credentials are not watched")
+        return Observation(
+            target=self._target.name,
+            agent=AGENT,
+            source=self.kind,
+            dialect=Dialect.LOGIN,
+            observed_at=observed_at,
+            profiles=profiles,
+            providers_in_use=() if elsewhere else (PROVIDER,),
+            notes=tuple(notes),
+        )
+
+    def fingerprint(self) -> str | None:
+        """Of the login's date and of the environment's credentials; not of the access token, which rotates."""
+        try:
+            environ = self._environment()
+            stored = self._stored(environ, [])
+        except LookError:
+            return None
+        if stored is None:
+            return None
+        values = [environ.get(name, "") for names, _ in _VARIABLES.values() for name in names]
+        return self._context.keyed_hash(json.dumps([stored.ends_at, stored.has_refresh_token, values]))
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def _environment(self) -> dict[str, str]:
+        environ = dict(self._context.environ or os.environ)
+        if self._target.env_file:
+            environ.update(read_env_file(self._target.env_file))
+        # Asking must not update the program or send anything.
+        return {"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", **environ}
+
+    async def _status(self, environ: Mapping[str, str]) -> Mapping[str, Any]:
+        argv = [*self._command, "auth", "status", "--json"]
+        async with self._context.slots:
+            finished = await process.run(argv, env=environ, timeout=self._target.timeout)
+        unread = LookError(Reason.INVALID_OUTPUT, "what the command printed holds no login status of Claude Code")
+        try:
+            for value in json_values(finished.stdout):
+                if isinstance(value, dict) and isinstance(value.get("loggedIn"), bool):
+                    return value
+        except LookError as error:
+            unread = error
+        raise failure_of(finished, unread)
+
+    def _without_command(self, environ: Mapping[str, str], stored: StoredLogin | None) -> Mapping[str, Any] | None:
+        """What the command would say, from what it reads; None where that is nothing."""
+        if not self._on_this_host:
+            return None
+        for name, method in _BY_RANK:
+            if environ.get(name):
+                return {"loggedIn": True, "authMethod": method}
+        return {"loggedIn": True, "authMethod": "claude.ai"} if stored else None
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _profiles(
+        self, told: Mapping[str, Any], stored: StoredLogin, environ: Mapping[str, str]
+    ) -> Iterator[SeenProfile]:
+        """The one credential that serves Claude Code; none where it is not logged in."""
+        method = told.get("authMethod")
+        method = method if isinstance(method, str) and _WORD.fullmatch(method) else "unknown"
+        if told["loggedIn"] is not True or method == "third_party":
+            return
+        ends_at = _date(told.get("loginExpiresAt")) or stored.ends_at
+        if method == "claude.ai" or told.get("loginExpiresAt"):
+            yield SeenProfile(
+                LOGIN,
+                PROVIDER,
+                "oauth",
+                expires_at=stored.access_expires_at,
+                login_ends_at=ends_at,
+                has_refresh_token=stored.has_refresh_token,
+            )
+        elif method in _VARIABLES:
+            yield self._from_environment(told, *_VARIABLES[method], environ)
+        else:
+            yield SeenProfile(f"claude-code:{method}", PROVIDER, "api_key" if "key" in method else "unknown")
+
+    def _from_environment(
+        self, told: Mapping[str, Any], names: tuple[str, ...], kind: str, environ: Mapping[str, str]
+    ) -> SeenProfile:
+        visible = environ if self._on_this_host else {}
+        name = next((name for name in names if visible.get(name)), None)
+        value = visible[name].strip() if name else None
+        if name is None and kind == "api_key":
+            source = told.get("apiKeySource")
+            if source is not None and not (isinstance(source, str) and _VARIABLE.fullmatch(source)):
+                return SeenProfile("claude-code:api_key", PROVIDER, kind)  # made at a login, kept by Claude Code
+        hashed = self._context.keyed_hash(value) if value else None
+        return SeenProfile(f"env:{name or names[-1]}", PROVIDER, kind, has_refresh_token=False, secret_hash=hashed)
+
+    def _stored(self, environ: Mapping[str, str], notes: list[str]) -> StoredLogin | None:
+        """The login in the credentials file; None where there is none. What is wrong with it is a note."""
+        if not self._on_this_host:
+            return None
+        folder = environ.get("CLAUDE_CONFIG_DIR") or os.path.join(
+            environ.get("HOME") or os.path.expanduser("~"), ".claude"
+        )
+        path = Path(folder, ".credentials.json")
+        try:
+            content = _read(path)
+            return None if content is None else stored_login(content)
+        except PermissionError:
+            notes.append(f"{path}: this user may not read it")
+        except (OSError, ValueError, RecursionError):
+            notes.append(f"{path} is not what Claude Code writes: it was not used")
+        return None
+
+
+def credentials_file(environ: Mapping[str, str]) -> Path:
+    """Where Claude Code, run with ``environ``, keeps its login (on macOS the keychain has it)."""
+    home = environ.get("HOME") or os.path.expanduser("~")
+    return Path(environ.get("CLAUDE_CONFIG_DIR") or os.path.join(home, ".claude"), ".credentials.json")
+
+
+def stored_login(content: bytes) -> StoredLogin | None:
+    """The login in a credentials file; None where it holds none. Raises ValueError for what is none at all."""
+    data = json.loads(content)
+    if not isinstance(data, dict):
+        raise ValueError("no object")
+    login = data.get("claudeAiOauth")
+    if login is None:
+        return None
+    if not isinstance(login, dict):
+        raise ValueError("no login")
+    token = login.get("refreshToken")
+    return StoredLogin(
+        ends_at=_seconds(login.get("refreshTokenExpiresAt")),
+        access_expires_at=_seconds(login.get("expiresAt")),
+        has_refresh_token=isinstance(token, str) and bool(token.strip()),
+    )
+
+
+def _read(path: Path) -> bytes | None:
+    """The regular file's bytes; None where there is none. Raises OSError, ValueError."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would hold us up
+            raise ValueError("no regular file")
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if len(content) > _MAX_FILE:
+        raise ValueError("too large")
+    return content
+
+
+def _date(value: object) -> float | None:
+    """Unix seconds of an ISO 8601 time; None for what is none."""
+    if not isinstance(value, str) or len(value) > 64:
+        return None
+    try:
+        seconds = parse_date(value)
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds > 0 else None
+
+
+def _seconds(milliseconds: object) -> float | None:
+    """Unix seconds; None for what is no positive finite number."""
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        return None
+    return milliseconds / 1000 if 0 < milliseconds < 1e300 and math.isfinite(milliseconds) else None

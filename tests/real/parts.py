@@ -1,0 +1,443 @@
+"""The real parts as objects: an OpenClaw in a private home, our daemon beside it, a Prometheus.
+
+Everything runs on free loopback ports under a test's own folder, and ends by process id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+RELEASES = ("2026.9.6", "2026.6.11", "2026.2.9")
+CURRENT = RELEASES[0]
+#: Seconds in which one OpenClaw command must end; they take 1 to 9 on an idle machine.
+COMMAND_TIMEOUT = 120.0
+#: What a setup-token begins with; the body after it is the secret part.
+TOKEN_PREFIX = "sk-ant-oat01-"
+
+T = TypeVar("T")
+
+
+def folder() -> Path:
+    """Where install-parts.sh puts the npm parts: the same rule as there."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(os.environ.get("OAE_REAL_PARTS") or f"{cache}/openclaw-auth-exporter/real-parts")
+
+
+def find(part: str) -> Path | None:
+    """The executable of ``node``, ``openclaw-<release>``, ``prometheus`` or ``promtool``; None when missing."""
+    if part == "node" or part.startswith("openclaw-"):
+        home = folder() / part
+        found = home / "node_modules/.bin" / part.partition("-")[0]
+        return found if (home / ".complete").exists() and found.exists() else None
+    on_path = shutil.which(part)
+    return Path(on_path) if on_path else None
+
+
+def wait_for(what: str, look: Callable[[], T | None], seconds: float) -> T:
+    """What ``look`` returns once it is neither None nor False; fails after ``seconds``."""
+    ends = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found is not None and found is not False:
+            return found
+        if time.monotonic() > ends:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.25)
+
+
+def free_port() -> int:
+    """A loopback TCP port that was free a moment ago."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def processes_of(home: Path) -> dict[int, str]:
+    """Command lines by process id of what lives in the private ``home``: told by HOME in its environment."""
+    mark = f"HOME={home}".encode()
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            environment, command = (entry / "environ").read_bytes(), (entry / "cmdline").read_bytes()
+        except OSError:  # it ended meanwhile, or is not ours
+            continue
+        if mark in environment.split(b"\0"):
+            found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+class OpenClawHome:
+    """One OpenClaw release in a home of its own, set up by its own commands where it has them."""
+
+    def __init__(self, release: str, tmp_path: Path) -> None:
+        command, node = find(f"openclaw-{release}"), find("node")
+        assert command is not None, f"openclaw {release} is not installed"
+        assert node is not None, "node is not installed"
+        self.release = release
+        self.version = tuple(map(int, release.split(".")))
+        self.command = command
+        self.home = tmp_path / "home"
+        self.home.mkdir(parents=True)
+        # What Node and OpenClaw compile is kept there: without it 2026.2.9 takes 22 s of CPU to start.
+        temporary = folder() / f"openclaw-{release}" / "tmp"
+        temporary.mkdir(exist_ok=True)
+        # Made anew, not copied: no *_API_KEY and nothing else of ours gets in.
+        self.env = {
+            "HOME": str(self.home),
+            "TMPDIR": str(temporary),
+            "PATH": f"{node.parent}:/usr/local/bin:/usr/bin:/bin",
+            "NO_COLOR": "1",
+        }
+
+    @property
+    def state(self) -> Path:
+        return self.home / ".openclaw"
+
+    def run(self, *args: str, input: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """``openclaw ARGS`` to its end; with ``check`` a non-zero exit code fails the test."""
+        finished = subprocess.run(
+            [self.command, *args],
+            env=self.env,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT,
+            check=False,
+        )
+        if check:
+            assert finished.returncode == 0, f"openclaw {' '.join(args)}: {finished.stdout}{finished.stderr}"
+        return finished
+
+    def set_model(self) -> None:
+        """The default model, so that anthropic is in use."""
+        model = "claude-opus-5" if self.version >= (2026, 7) else "claude-opus-4-6"
+        self.run("models", "set", f"anthropic/{model}")
+
+    def paste_token(
+        self, profile: str, expires_in: str | None = None, *, token: str | None = None, agent: str | None = None
+    ) -> None:
+        """``openclaw models auth paste-token``, the token through standard input.
+
+        The releases before 2026.6 ask with a prompt that reads keys there: it wants the Enter key's \\r.
+        """
+        enter = "\n" if self.version >= (2026, 6) else "\r"
+        owner = ["--agent", agent] if agent else []
+        until = ["--expires-in", expires_in] if expires_in else []
+        where = ["--provider", "anthropic", "--profile-id", profile, *until]
+        self.run("models", "auth", *owner, "paste-token", *where, input=(token or TOKEN_PREFIX + "A" * 80) + enter)
+        assert profile in self.stored_profiles(agent), f"paste-token left no {profile}"
+
+    def set_order(self, *profiles: str) -> None:
+        """``openclaw models auth order set`` for the main agent's anthropic."""
+        self.run("models", "auth", "order", "set", "--agent", "main", "--provider", "anthropic", *profiles)
+
+    def add_agent(self, name: str) -> None:
+        """``openclaw agents add``. Recent releases let it inherit the profiles, old ones give it none."""
+        self.run("agents", "add", name, "--non-interactive", "--workspace", str(self.home / f"workspace-{name}"))
+
+    def status(self, agent: str = "main") -> tuple[int, dict[str, Any]]:
+        """Exit code and JSON of ``openclaw models status --json --check``."""
+        finished = self.run("models", "status", "--json", "--check", "--agent", agent, check=False)
+        return finished.returncode, json.loads(finished.stdout)
+
+    # --- the stores ------------------------------------------------------------------------------
+
+    def stored_profiles(self, agent: str | None = None) -> dict[str, Any]:
+        """The profiles as the agent's own store, or the shared one, holds them."""
+        profiles: dict[str, Any] = {}
+        for _, table, _, text in self._rows(agent or "main"):
+            if table == "store":
+                profiles |= json.loads(text)["profiles"]
+        return profiles
+
+    def write_store(
+        self,
+        profiles: Mapping[str, Mapping[str, Any]],
+        usage: Mapping[str, Mapping[str, Any]] | None = None,
+        order: Mapping[str, Sequence[str]] | None = None,
+        config_auth: bool = True,
+    ) -> None:
+        """Replace the main agent's profiles, usageStats and order, in the layout this release has made.
+
+        ``config_auth`` also names the profiles in ``auth.profiles`` of the configuration, as pasting does.
+        """
+        store = {"version": 1, "profiles": profiles}
+        state: dict[str, Any] = {"version": 1}
+        if usage:
+            state["usageStats"] = usage
+        if order:
+            state["order"] = order
+        rows = self._rows("main")
+        if not rows:
+            self.paste_token("anthropic:default")  # makes the layout
+            rows = self._rows("main")
+        shared = any(path.parent.name == "state" for path, table, _, _ in rows if table == "store")
+        for path in {path for path, _, _, _ in rows}:
+            if path.suffix == ".json":
+                _replace_json(path, {**store, **state})
+            elif path.parent.name == "state":
+                self._write_rows(path, "config_machine_state", "authProfiles.", store, state)
+            else:
+                own = {"version": 1, "profiles": {}} if shared else store
+                self._write_rows(path, "auth_profile", "primary", own, state)
+        if config_auth:
+            path = self.state / "openclaw.json"
+            config = json.loads(path.read_text())
+            config.setdefault("auth", {})["profiles"] = {
+                name: {"provider": profile["provider"], "mode": profile["type"]} for name, profile in profiles.items()
+            }
+            _replace_json(path, config)
+
+    def write_usage(self, usage: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replace usageStats alone, as a gateway does after each request."""
+        self.write_store(self.stored_profiles(), usage, config_auth=False)
+
+    def _rows(self, agent: str) -> list[tuple[Path, str, str, str]]:
+        """(file, ``store`` or ``state``, key, JSON) of the agent's own and the shared stores that exist."""
+        own = self.state / "agents" / agent / "agent"
+        found = []
+        if (own / "auth-profiles.json").exists():
+            found.append((own / "auth-profiles.json", "store", "", (own / "auth-profiles.json").read_text()))
+        tables = {
+            own / "openclaw-agent.sqlite": {
+                "store": "SELECT store_key, store_json FROM auth_profile_store",
+                "state": "SELECT state_key, state_json FROM auth_profile_state",
+            },
+            self.state / "state/openclaw.sqlite": {
+                "store": "SELECT state_key, value_json FROM config_machine_state WHERE state_key='authProfiles.store'",
+                "state": "SELECT state_key, value_json FROM config_machine_state WHERE state_key='authProfiles.state'",
+            },
+        }
+        for path, queries in tables.items():
+            if not path.exists():
+                continue
+            with closing(sqlite3.connect(path, timeout=10)) as database:
+                for table, query in queries.items():
+                    try:
+                        found += [(path, table, key, text) for key, text in database.execute(query)]
+                    except sqlite3.OperationalError as error:
+                        if "no such table" not in str(error):
+                            raise
+        return found
+
+    @staticmethod
+    def _write_rows(path: Path, table: str, key: str, store: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        now = int(time.time() * 1000)
+        rows = {"store": store, "state": state}
+        with closing(sqlite3.connect(path, timeout=10)) as database, database:
+            for which, value in rows.items():
+                name = table if table == "config_machine_state" else f"{table}_{which}"
+                row_key = f"{key}{which}" if table == "config_machine_state" else key
+                database.execute(f"INSERT OR REPLACE INTO {name} VALUES (?, ?, ?)", (row_key, json.dumps(value), now))
+
+
+def _replace_json(path: Path, value: Mapping[str, Any]) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(value, indent=2))
+    fresh.chmod(0o600)
+    fresh.replace(path)
+
+
+class Exporter:
+    """openclaw-auth-exporter beside an OpenClaw home: its commands, and its daemon."""
+
+    def __init__(self, world: OpenClawHome, directory: Path, **config: Any) -> None:
+        self.world = world
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self.state_dir = directory / "state"
+        self.port = free_port()
+        self.config_file = directory / "config.json5"
+        self.config = {
+            "targets": [{"name": "home", "source": "openclaw", "command": [str(world.command)]}],
+            "state_dir": str(self.state_dir),
+            "web": {"listen": f"127.0.0.1:{self.port}"},
+            **config,
+        }
+        self.config_file.write_text(json.dumps(self.config))
+        self.log = directory / "log"
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.daemon: subprocess.Popen[bytes] | None = None
+
+    def _argv(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "exporter.cli", *args, "--config", str(self.config_file)]
+
+    def run(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """One command to its end."""
+        return subprocess.run(
+            self._argv(*args),
+            env={**self.world.env, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT,
+            check=False,
+        )
+
+    def check(self, *args: str) -> tuple[int, dict[str, Any]]:
+        """Exit code and JSON of ``check --json``; they must agree."""
+        finished = self.run("check", "--json", *args)
+        assert finished.returncode in (0, 1, 2), finished.stderr
+        result = json.loads(finished.stdout)
+        assert result["exit_code"] == finished.returncode
+        assert isinstance(result, dict)
+        return finished.returncode, result
+
+    # --- the daemon ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """``serve``, until it is ready."""
+        with self.log.open("ab") as log:
+            self.daemon = subprocess.Popen(
+                self._argv("serve"), env=self.world.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        wait_for(f"serve is ready; its log:\n{self.log.read_text()}", self._is_ready, 30)
+
+    def _is_ready(self) -> bool:
+        assert self.daemon is not None
+        assert self.daemon.poll() is None, f"serve ended at once:\n{self.log.read_text()}"
+        try:
+            return httpx.get(f"{self.url}/-/ready", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.daemon is not None
+        self.daemon.send_signal(number)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code; nothing may be left of it."""
+        self.send(signal.SIGTERM)
+        assert self.daemon is not None
+        code = self.daemon.wait(timeout=30)
+        left = processes_of(self.world.home)
+        assert not left, f"still running after serve ended: {left}"
+        return code
+
+    def end(self) -> None:
+        """Whatever happened, nothing stays: for the fixture."""
+        if self.daemon is not None and self.daemon.poll() is None:
+            self.daemon.kill()
+            self.daemon.wait()
+        for pid in processes_of(self.world.home):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+    def get(self, path: str) -> str:
+        answer = httpx.get(f"{self.url}{path}", trust_env=False)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+        return answer.text
+
+    def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """/metrics by name and labels; no series may be there twice."""
+        found: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+        for family in text_string_to_metric_families(self.get("/metrics")):
+            for sample in family.samples:
+                key = (sample.name, frozenset(sample.labels.items()))
+                assert key not in found, f"twice in /metrics: {key}"
+                found[key] = sample.value
+        return found
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The one sample of ``openclaw_auth_NAME`` that has these labels; None when there is none."""
+        full = f"openclaw_auth_{name}"
+        found = [
+            value for (n, have), value in self.samples().items() if n == full and labels.items() <= dict(have).items()
+        ]
+        assert len(found) <= 1, f"{len(found)} samples of {full} with {labels}"
+        return found[0] if found else None
+
+    def wait_for_look(self, looks: int = 1) -> None:
+        """Until the main agent has been looked at so many times."""
+        wait_for(
+            f"{looks} looks at home/main; log:\n{self.log.read_text()}",
+            lambda: (self.value("checks_total", target="home", agent="main") or 0) >= looks,
+            60,
+        )
+
+
+class Prometheus:
+    """A real Prometheus that scrapes one address every second."""
+
+    def __init__(self, command: Path, directory: Path, scraped: str) -> None:
+        directory.mkdir(parents=True)
+        self.log = directory / "log"
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        config = directory / "prometheus.yml"
+        jobs = [{"job_name": "exporter", "static_configs": [{"targets": [scraped]}]}]
+        # JSON is YAML.
+        config.write_text(
+            json.dumps({"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs})
+        )
+        flags = [
+            f"--config.file={config}",
+            f"--storage.tsdb.path={directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        environment = {"HOME": str(directory), "PATH": "/usr/bin:/bin"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [command, *flags], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def wait_until_ready(self) -> None:
+        def is_ready() -> bool:
+            assert self.process.poll() is None, f"prometheus ended at once:\n{self.log.read_text()}"
+            try:
+                return httpx.get(f"{self.url}/-/ready", trust_env=False).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_for("prometheus is ready", is_ready, 60)
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """An instant query through the HTTP API: labels and value of each series."""
+        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, trust_env=False).json()
+        assert answer["status"] == "success", answer
+        return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
+
+    def complaints(self) -> list[str]:
+        """What its log warns of: samples it refused, scrapes that failed."""
+        lines = self.log.read_text().splitlines()
+        return [line for line in lines if "level=warn" in line or "level=error" in line]
+
+    def end(self) -> int:
+        """SIGTERM, and the exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+@contextmanager
+def running(exporter: Exporter) -> Iterator[Exporter]:
+    """The daemon for the length of a ``with``; it must end well: exit 0, nothing left running."""
+    try:
+        exporter.start()
+        yield exporter
+        assert exporter.stop() == 0, exporter.log.read_text()
+    finally:
+        exporter.end()

@@ -1,0 +1,281 @@
+"""What auto chooses on a host, what it says about it, and how a change is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarget, TargetBase
+from exporter.model import Dialect, LookError, Observation, Reason
+from exporter.sources import BlankNotebook, Context, Source, auto
+from exporter.sources.auto import AutoSource, choose
+
+
+class Host:
+    """A home and a PATH on which things come and go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.bin = folder / "bin"
+        self.home.mkdir()
+        self.bin.mkdir()
+        self.environ = {"HOME": str(self.home), "PATH": str(self.bin)}
+
+    def command(self, name: str) -> None:
+        (self.bin / name).write_text("#!/bin/sh\n")
+        (self.bin / name).chmod(0o755)
+
+    def store(self, layout: str = "agents/main/agent/auth-profiles.json", folder: str = ".openclaw") -> Path:
+        path = self.home / folder / layout
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"version": 1, "profiles": {}}))
+        return path
+
+    def credentials(self, folder: str = ".claude") -> Path:
+        path = self.home / folder / ".credentials.json"
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+        return path
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def chosen(host: Host, **config: Any) -> tuple[str, str]:
+    choice = choose(AutoTarget(**config), host.environ)
+    return choice.kind, choice.why
+
+
+def test_the_command_goes_before_everything(host: Host) -> None:
+    host.store()
+    host.command("claude")
+    host.command("openclaw")
+    assert chosen(host) == ("openclaw", f"{host.bin}/openclaw is on PATH")
+
+
+def test_what_cannot_be_executed_is_no_command(host: Host) -> None:
+    (host.bin / "openclaw").write_text("")
+    host.command("claude")
+    assert chosen(host) == ("claude", f"there is no OpenClaw, and {host.bin}/claude is on PATH")
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "agents/main/agent/auth-profiles.json",
+        "agents/work/agent/auth-profiles.json",
+        "agents/main/agent/openclaw-agent.sqlite",
+        "state/openclaw.sqlite",
+    ],
+)
+def test_the_store_goes_before_claude_code(host: Host, layout: str) -> None:
+    host.command("claude")
+    path = host.store(layout)
+    assert chosen(host) == ("store", f"openclaw is not on PATH, and {path} is there")
+
+
+def test_a_state_folder_without_a_store_is_none(host: Host) -> None:
+    (host.home / ".openclaw/agents/main/agent").mkdir(parents=True)
+    (host.home / ".openclaw/openclaw.json").write_text("{}")
+    host.credentials()
+    assert chosen(host)[0] == "claude"
+
+
+def test_a_state_folder_elsewhere(host: Host) -> None:
+    host.command("claude")
+    path = host.store(folder="elsewhere")
+    assert chosen(host)[0] == "claude"
+    assert chosen(host, state_dir=str(host.home / "elsewhere")) == (
+        "store",
+        f"openclaw is not on PATH, and {path} is there",
+    )
+    host.environ["OPENCLAW_STATE_DIR"] = str(host.home / "elsewhere")
+    assert chosen(host)[0] == "store"
+
+
+def test_a_credentials_file_is_enough(host: Host) -> None:
+    path = host.credentials("conf")
+    host.environ["CLAUDE_CONFIG_DIR"] = str(path.parent)
+    assert chosen(host) == ("claude", f"there is no OpenClaw, and {path} is there")
+
+
+def test_where_there_is_nothing_it_says_where_it_looked_and_what_to_do(host: Host) -> None:
+    with pytest.raises(LookError) as caught:
+        chosen(host)
+    assert caught.value.reason is Reason.COMMAND_NOT_FOUND
+    for word in ("`openclaw` on PATH", f"{host.home}/.openclaw", "`claude` on PATH", "configure a target"):
+        assert word in caught.value.message
+
+
+def test_a_state_folder_that_may_not_be_read_is_chosen_to_say_so(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", denied)  # root may read everything
+    assert chosen(host) == ("store", f"openclaw is not on PATH, and {host.home}/.openclaw is there")
+
+
+# --- the source -----------------------------------------------------------------------------------------------
+
+
+class Stand:
+    """What auto built: answers at once and counts."""
+
+    built: list[TargetBase]
+    closed: int
+
+    def __init__(self) -> None:
+        self.built, self.closed = [], 0
+
+    def __call__(self, target: TargetBase, context: Context) -> Source:
+        self.built.append(target)
+        stand = self
+
+        class Chosen:
+            kind = target.source  # type: ignore[attr-defined]
+            chosen: str | None = None
+
+            async def agents(self) -> list[str]:
+                return ["main"]
+
+            async def look(self, agent: str) -> Observation:
+                return Observation(target.name, agent, self.kind, Dialect.STORE, 0.0, notes=("its own",))
+
+            def fingerprint(self) -> str | None:
+                return f"of {self.kind}"
+
+            async def aclose(self) -> None:
+                stand.closed += 1
+
+        return Chosen()
+
+
+@pytest.fixture
+def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    made = Stand()
+    monkeypatch.setattr(auto, "build", made)
+    return made
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make(host: Host, notebook: BlankNotebook | None = None, **config: Any) -> AutoSource:
+    context = Context(
+        keyed_hash=lambda text: f"hash of {text}", notebook=notebook or BlankNotebook(), environ=host.environ
+    )
+    return AutoSource(AutoTarget(**config), context)
+
+
+async def test_it_says_what_it_chose_and_why(host: Host, stand: Stand) -> None:
+    host.command("openclaw")
+    looking = make(host)
+    assert (looking.kind, looking.chosen, looking.fingerprint()) == ("auto", None, None)
+    assert await looking.agents() == ["main"]
+    assert looking.kind == "openclaw"
+    assert looking.chosen == f"openclaw: {host.bin}/openclaw is on PATH"
+    assert looking.fingerprint() == "of openclaw"
+    assert (await looking.look("main")).notes == ("its own",)
+    await looking.aclose()
+    assert stand.closed == 1
+
+
+async def test_a_change_is_told_for_a_day_and_across_restarts(host: Host, stand: Stand) -> None:
+    clock = Clock()
+    notebook = BlankNotebook(clock)
+    host.command("openclaw")
+    looking = make(host, notebook)
+    await looking.agents()
+    (host.bin / "openclaw").unlink()
+    host.store()
+    await looking.agents()
+    told = ("its own", "the source changed from openclaw to store")
+    assert looking.kind == "store"
+    assert looking.chosen
+    assert looking.chosen.startswith("store: openclaw is not on PATH")
+    assert (await looking.look("main")).notes == told
+    assert stand.closed == 1
+    again = make(host, notebook)
+    await again.agents()
+    assert (await again.look("main")).notes == told
+    clock.now += 86401
+    await again.agents()
+    assert (await again.look("main")).notes == ("its own",)
+
+
+async def test_another_run_notices_what_changed_in_between(host: Host, stand: Stand) -> None:
+    notebook = BlankNotebook()
+    host.credentials()
+    await make(host, notebook).agents()
+    host.command("openclaw")
+    looking = make(host, notebook)
+    await looking.agents()
+    assert "the source changed from claude to openclaw" in (await looking.look("main")).notes
+
+
+async def test_the_same_choice_keeps_its_source(host: Host, stand: Stand) -> None:
+    host.command("openclaw")
+    looking = make(host)
+    for _ in range(3):
+        await looking.agents()
+    assert len(stand.built) == 1
+
+
+async def test_when_nothing_is_left_it_fails_and_recovers(host: Host, stand: Stand) -> None:
+    host.command("openclaw")
+    looking = make(host)
+    await looking.agents()
+    (host.bin / "openclaw").unlink()
+    with pytest.raises(LookError) as caught:
+        await looking.agents()
+    assert caught.value.reason is Reason.COMMAND_NOT_FOUND
+    assert looking.chosen is None
+    host.command("openclaw")
+    assert await looking.agents() == ["main"]
+    assert (await looking.look("main")).notes == ("its own",)
+
+
+async def test_what_is_chosen_gets_the_targets_settings(host: Host, stand: Stand) -> None:
+    env_file, state_dir = host.home / "env", str(host.home / ".openclaw")
+    env_file.write_text(f"PATH={host.bin}/more\n")
+    common: dict[str, Any] = {
+        "name": "home",
+        "timeout": 9.0,
+        "interval": 60.0,
+        "schedule": False,
+        "env_file": str(env_file),
+    }
+    openclaw = {**common, "agents": ["main", "work"], "state_dir": state_dir}
+    host.command("openclaw")  # not on the service's PATH
+    host.store()
+    await make(host, **openclaw).agents()
+    (host.bin / "more").mkdir()
+    (host.bin / "openclaw").rename(host.bin / "more/openclaw")
+    await make(host, **openclaw).agents()
+    (host.bin / "more/openclaw").rename(host.bin / "more/claude")
+    (host.home / ".openclaw/agents/main/agent/auth-profiles.json").unlink()
+    await make(host, **openclaw).agents()
+    assert stand.built == [
+        StoreTarget(source="store", **openclaw),
+        OpenClawTarget(source="openclaw", **openclaw),
+        ClaudeTarget(source="claude", **common),
+    ]
+
+
+async def test_the_real_sources_are_built(host: Host) -> None:
+    host.credentials()
+    looking = make(host)
+    assert await looking.agents() == ["claude-code"]
+    host.store()
+    assert await looking.agents() == ["main"]
+    assert (await looking.look("main")).source == "store"
+    await looking.aclose()

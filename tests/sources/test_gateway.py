@@ -1,0 +1,667 @@
+"""The gateway source against recorded answers of OpenClaw 2026.9.6 and against everything else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from captured import capture, scenarios, verdict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config import GatewayTarget
+from exporter.model import Dialect, LookError, Reason, Severity, UsageWindow
+from exporter.sources import BlankNotebook, Context
+from exporter.sources.gateway import GatewaySource
+from exporter.sources.gateway_answers import observe, only_in_use, providers_in_use, roster_of, usage_of
+from exporter.sources.rpc import MAX_BODY
+
+RELEASE = "gateway-2026.9.6"
+TOKEN = "PLANTED-SECRET-token"
+OTHER = capture(RELEASE, "_other_responses")
+NOW = 1_800_000_000.0
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+class Gateway:
+    """Answers each method with what is set; counts calls."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers: dict[str, Any] = {
+            "models.authStatus": _answer(capture(RELEASE, "mixed_providers")),
+            "agents.list": _answer(OTHER["agents_list"]),
+            "status": httpx.Response(200, json={"id": "1", "ok": True, "payload": {"runtimeVersion": "2026.9.6"}}),
+            "usage.status": _answer(OTHER["usage_status"]),
+        }
+        self.answers.update({name.replace("_", "."): answer for name, answer in answers.items()})
+        self.calls: list[str] = []
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        method = json.loads(request.content)["method"]
+        self.calls.append(method)
+        self.requests.append(request)
+        answer = self.answers[method]
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, httpx.Response)
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
+def _answer(data: dict[str, Any]) -> httpx.Response:
+    return httpx.Response(data["status"], json=data["body"])
+
+
+def _payload(payload: dict[str, Any]) -> httpx.Response:
+    return httpx.Response(200, json={"id": "1", "ok": True, "payload": payload})
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def source(
+    handler: Handler, clock: Clock | None = None, notebook: BlankNotebook | None = None, **config: Any
+) -> GatewaySource:
+    now = clock or Clock()
+    target = GatewayTarget(**{"source": "gateway", "name": "rack7", "token": TOKEN, "timeout": "5s", **config})
+    context = Context(keyed_hash=lambda text: f"hash{len(text)}", notebook=notebook or BlankNotebook(now), now=now)
+    return GatewaySource(target, context, transport=httpx.MockTransport(handler))
+
+
+async def refused(handler: Handler, **config: Any) -> LookError:
+    looking = source(handler, **config)
+    with pytest.raises(LookError) as caught:
+        await looking.look("main")
+    await looking.aclose()
+    assert TOKEN not in str(caught.value)
+    assert "user-part" not in str(caught.value)
+    assert caught.value.message
+    return caught.value
+
+
+# --- what a good answer becomes --------------------------------------------------------------------
+
+
+async def test_a_look_is_what_the_gateway_said() -> None:
+    gateway = Gateway()
+    looking = source(gateway)
+    assert await looking.agents() == ["main"]
+    seen = await looking.look("main")
+    assert (seen.target, seen.agent, seen.source, seen.dialect) == ("rack7", "main", "gateway", Dialect.GATEWAY)
+    assert seen.observed_at == NOW
+    assert [(p.id, p.provider, p.kind, p.status, p.expires_at) for p in seen.profiles] == [
+        ("anthropic:default", "anthropic", "token", "ok", 1803123087.011),
+        ("google:default", "google", "api_key", "static", None),
+        ("openai:user@example.com", "openai", "oauth", "ok", 1795419087.011),
+        ("openrouter:manual", "openrouter", "api_key", "static", None),
+    ]
+    assert seen.providers_in_use == ("anthropic",)
+    assert seen.models_in_use == ("anthropic/claude-opus-5",)
+    assert seen.openclaw_version == "2026.9.6"
+    assert seen.blind_to == {"unusable"}
+    assert seen.openclaw_exit_code is None
+    assert looking.fingerprint() is None
+    request = gateway.requests[0]
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    assert str(request.url) == "http://127.0.0.1:18789/api/v1/admin/rpc"
+    assert json.loads(gateway.requests[1].content)["params"] == {"agentId": "main"}
+
+
+@pytest.mark.parametrize(
+    ("scenario", "exit_code", "conditions"),
+    [
+        ("mixed_providers", 0, {("partial_view", "info")}),
+        ("all_unusable", 2, {("partial_view", "info"), ("expiring", "warning")}),
+        (
+            "token_expired",
+            1,
+            {("partial_view", "info"), ("expired", "critical"), ("no_usable_profile", "critical")},
+        ),
+    ],
+)
+def test_every_capture_is_judged(scenario: str, exit_code: int, conditions: set[tuple[str, str]]) -> None:
+    data = capture(RELEASE, scenario)
+    payload = data["body"]["payload"]
+    seen = observe(payload, target="t", agent="main", observed_at=data["now_ms"] / 1000)
+    models = ("anthropic/claude-opus-5",)
+    in_use = providers_in_use(models, payload)
+    assert in_use == ("anthropic",)
+    report = verdict(only_in_use(replace(seen, providers_in_use=in_use), payload))
+    assert report.exit_code == exit_code
+    assert {(c.name, c.severity) for c in report.conditions} == conditions
+    assert all(p.unusable_seen is False for p in report.profiles)
+
+
+def test_there_is_an_expectation_for_every_capture() -> None:
+    assert scenarios(RELEASE) == ["all_unusable", "mixed_providers", "token_expired"]
+
+
+def test_no_account_leaves() -> None:
+    payload = capture(RELEASE, "mixed_providers")["body"]["payload"]
+    for entry in payload["providers"]:
+        for profile in entry["profiles"]:
+            profile["email"] = profile["displayName"] = "PLANTED-SECRET-person"
+        entry["usage"] = {"accountEmail": "PLANTED-SECRET-person", "plan": "PLANTED-SECRET-plan", "windows": []}
+    assert "PLANTED-SECRET" not in repr(observe(payload, target="t", agent="main", observed_at=NOW))
+
+
+def test_an_explicit_order_is_the_order() -> None:
+    payload = {
+        "providers": [
+            {"provider": "anthropic", "profiles": [], "profileOrder": ["a:2", "a:1", "a:2"]},
+            {"provider": "openai", "profiles": []},
+        ]
+    }
+    assert observe(payload, target="t", agent="main", observed_at=NOW).order == {"anthropic": ("a:2", "a:1")}
+
+
+def test_keys_in_the_environment_are_profiles_where_their_provider_is_in_use() -> None:
+    # As 2026.9.6 answers with XAI_API_KEY in the gateway's environment: the alias is listed first.
+    key = {"source": "env", "envVar": "XAI_API_KEY"}
+    payload = {
+        "providers": [
+            {"provider": "x-ai", "authProvider": "xai", "status": "static", "profiles": [], "apiKey": key},
+            {"provider": "xai", "authProvider": "xai", "status": "static", "profiles": [], "apiKey": key},
+            {
+                "provider": "groq",
+                "authProvider": "groq",
+                "profiles": [],
+                "apiKey": {"source": "env", "envVar": "GROQ_KEY"},
+            },
+        ]
+    }
+    seen = observe(payload, target="t", agent="main", observed_at=NOW)
+    in_use = providers_in_use(("x-ai/grok-5", "openrouter/a/b"), payload)
+    assert in_use == ("xai", "openrouter")
+    kept = only_in_use(replace(seen, providers_in_use=in_use), payload)
+    assert [(p.id, p.provider, p.kind) for p in kept.profiles] == [("env:XAI_API_KEY", "xai", "api_key")]
+    assert kept.providers_in_use == ("xai", "openrouter")
+
+
+def test_a_key_in_openclaws_configuration_is_not_called_missing() -> None:
+    payload = {"providers": [{"provider": "openai", "profiles": [], "apiKey": {"source": "config"}}]}
+    seen = replace(observe(payload, target="t", agent="main", observed_at=NOW), providers_in_use=("openai", "xai"))
+    kept = only_in_use(seen, payload)
+    assert kept.providers_in_use == ("xai",)
+    assert any("openai" in note for note in kept.notes)
+
+
+def test_one_profile_listed_twice_is_one() -> None:
+    def profile(status: str) -> dict[str, str]:
+        return {"profileId": "a:1", "type": "token", "status": status}
+
+    entries = [
+        {"provider": "alias", "authProvider": "anthropic", "profiles": [profile("ok")]},
+        {"provider": "anthropic", "authProvider": "anthropic", "profiles": [profile("ok"), profile("expired")]},
+    ]
+    for order in (entries, entries[::-1]):
+        seen = observe({"providers": order}, target="t", agent="main", observed_at=NOW)
+        assert [(p.id, p.provider, p.status) for p in seen.profiles] == [("a:1", "anthropic", "expired")]
+
+
+@pytest.mark.parametrize("at", [0, -5, "1800000000000", True, None, float("nan"), float("inf"), [], {}])
+def test_what_is_no_date_is_none(at: object) -> None:
+    profile = {"profileId": "a:1", "type": "token", "status": "ok", "expiry": {"at": at}}
+    seen = observe({"providers": [{"provider": "a", "profiles": [profile]}]}, target="t", agent="main", observed_at=NOW)
+    assert seen.profiles[0].expires_at is None
+    assert seen.profiles[0].status == "ok"
+
+
+def test_entries_that_name_nothing_are_counted() -> None:
+    payload = {"providers": [None, {"provider": ""}, {"provider": "a", "profiles": [7, {}, {"profileId": "a:1"}]}]}
+    seen = observe(payload, target="t", agent="main", observed_at=NOW)
+    assert [(p.id, p.kind, p.status) for p in seen.profiles] == [("a:1", "unknown", None)]
+    assert seen.notes == ("4 entries of the gateway's lists name nothing and were passed over",)
+
+
+WORDS = (
+    *("provider", "authProvider", "profiles", "profileId", "type", "status", "expiry", "at", "profileOrder", "usage"),
+    *("windows", "label", "usedPercent", "resetAt", "apiKey", "source", "envVar", "error"),
+    *("agents", "id", "model", "primary", "fallbacks", "defaultId"),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("provider"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=5),
+    max_leaves=30,
+)
+
+
+@given(providers=st.lists(JSON, max_size=5), agents=JSON, extra=JSON)
+def test_no_payload_breaks_the_reading(providers: list[Any], agents: Any, extra: Any) -> None:
+    payload = {"providers": providers, "extra": extra}
+    seen = observe(payload, target="t", agent="main", observed_at=NOW)
+    assert len({p.id for p in seen.profiles}) == len(seen.profiles)
+    in_use = providers_in_use(("provider/x", "b/y"), payload)
+    assert in_use
+    only_in_use(replace(seen, providers_in_use=in_use), payload)
+    usage_of({"providers": providers})
+    with contextlib.suppress(LookError):
+        assert roster_of({"agents": agents, "defaultId": extra})
+
+
+# --- agents, version, usage -------------------------------------------------------------------------
+
+
+def _agents(*entries: dict[str, Any], default: str = "main") -> httpx.Response:
+    return _payload({"defaultId": default, "agents": list(entries)})
+
+
+async def test_the_default_agent_comes_first_and_each_has_its_own_models() -> None:
+    gateway = Gateway(
+        agents_list=_agents(
+            {"id": "work", "model": {"primary": "google/gemini-3"}, "utilityModel": "openrouter/foo/bar"},
+            {"id": "main", "model": {"primary": "anthropic/claude-opus-5", "fallbacks": ["xai/grok-5"]}},
+        )
+    )
+    looking = source(gateway)
+    assert await looking.agents() == ["main", "work"]
+    assert (await looking.look("main")).providers_in_use == ("anthropic", "xai")
+    assert (await looking.look("work")).providers_in_use == ("google", "openrouter")
+    assert gateway.calls.count("agents.list") == 1
+
+
+async def test_agents_and_version_are_remembered_for_a_while() -> None:
+    gateway, clock = Gateway(), Clock()
+    notebook = BlankNotebook(clock)
+    for _ in range(2):
+        looking = source(gateway, clock, notebook)  # as after a restart of ours
+        await looking.agents()
+        await looking.look("main")
+    assert gateway.calls == ["agents.list", "models.authStatus", "status", "models.authStatus"]
+    clock.now += 901
+    await looking.agents()
+    assert gateway.calls[4:] == ["agents.list"]
+
+
+async def test_configured_agents_are_not_asked_for() -> None:
+    gateway = Gateway()
+    looking = source(gateway, agents=["work", "main"])
+    assert await looking.agents() == ["work", "main"]
+    assert gateway.calls == []
+
+
+async def test_without_agents_list_the_providers_in_use_are_not_seen() -> None:
+    gateway = Gateway(agents_list=httpx.Response(500))
+    seen = await source(gateway, agents=["main"]).look("main")
+    assert seen.providers_in_use is None
+    assert seen.models_in_use == ()
+    assert len(seen.profiles) == 4
+
+
+async def test_known_agents_stay_known_when_they_can_no_longer_be_listed() -> None:
+    gateway, clock = Gateway(), Clock()
+    looking = source(gateway, clock)
+    assert await looking.agents() == ["main"]
+    clock.now += 1000
+    gateway.answers = dict.fromkeys(gateway.answers, httpx.ConnectError("nobody"))
+    assert await looking.agents() == ["main"]
+    with pytest.raises(LookError) as caught:
+        await looking.look("main")
+    assert caught.value.reason is Reason.CONNECTION
+    clock.now += 2 * 86400
+    with pytest.raises(LookError) as caught:
+        await looking.agents()
+    assert caught.value.reason is Reason.CONNECTION
+
+
+async def test_a_gateway_that_was_away_is_asked_anew() -> None:
+    gateway = Gateway()
+    looking = source(gateway)
+    await looking.agents()
+    await looking.look("main")
+    good = dict(gateway.answers)
+    gateway.answers["models.authStatus"] = _answer(capture(RELEASE, "_not_ready"))
+    with pytest.raises(LookError):
+        await looking.look("main")
+    gateway.answers = good | {
+        "status": _payload({"runtimeVersion": "2026.10.1"}),
+        "agents.list": _agents({"id": "main", "model": {"primary": "openai/gpt-6"}}),
+    }
+    seen = await looking.look("main")
+    assert (seen.openclaw_version, seen.providers_in_use) == ("2026.10.1", ("openai",))
+
+
+async def test_usage_is_asked_hourly_and_only_when_told() -> None:
+    gateway, clock = Gateway(), Clock()
+    await source(gateway, clock).look("main")
+    assert "usage.status" not in gateway.calls
+    looking = source(gateway, clock, usage=True)
+    for _ in range(3):
+        seen = await looking.look("main")
+    assert gateway.calls.count("usage.status") == 1
+    assert seen.usage_error == "anthropic: Unsupported provider; openai: fetch failed; openrouter: Unsupported provider"
+    clock.now += 3601
+    await looking.look("main")
+    assert gateway.calls.count("usage.status") == 2
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(500), httpx.ReadTimeout("slow"), httpx.ConnectError("gone")])
+async def test_a_failing_usage_never_fails_the_look(answer: Any) -> None:
+    seen = await source(Gateway(usage_status=answer), usage=True).look("main")
+    assert len(seen.profiles) == 4
+    assert seen.usage == ()
+    assert seen.usage_error
+
+
+async def test_usage_windows_of_both_answers() -> None:
+    five = {"label": "5h", "usedPercent": 91.5, "resetAt": 1_800_000_600_000}
+    status = {"providers": [{"provider": "anthropic", "profiles": [], "usage": {"windows": [five]}}]}
+    usage = {
+        "providers": [
+            {"provider": "anthropic", "windows": [five | {"usedPercent": 12}, {"label": "Week", "usedPercent": 40}]},
+            {"provider": "openai", "windows": [{"label": "x"}, {"usedPercent": 3}, {"label": "y", "usedPercent": -1}]},
+        ]
+    }
+    gateway = Gateway(models_authStatus=_payload(status), usage_status=_payload(usage))
+    looking = source(gateway, usage=True)
+    expected = (
+        UsageWindow("anthropic", "5h", 0.915, 1_800_000_600.0),
+        UsageWindow("anthropic", "Week", 0.4, None),
+    )
+    assert (await looking.look("main")).usage == expected
+    assert (await looking.look("main")).usage == expected  # out of the notebook
+
+
+# --- each failure has its own reason -----------------------------------------------------------------
+
+
+async def test_not_ready_is_not_no_profiles() -> None:
+    error = await refused(Gateway(models_authStatus=_answer(capture(RELEASE, "_not_ready"))))
+    assert error.reason is Reason.NOT_READY
+    assert "Model authentication status is unavailable" in error.message
+
+
+async def test_no_profiles_is_no_failure() -> None:
+    seen = await source(Gateway(models_authStatus=_payload({"providers": []}))).look("main")
+    assert seen.profiles == ()
+    report = verdict(seen)
+    assert [c.severity for c in report.conditions if c.name == "missing"] == [Severity.CRITICAL]
+
+
+HTML = httpx.Response(200, html="<!doctype html><title>router</title>")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (_answer(OTHER["wrong_token"]), Reason.UNAUTHORIZED),
+        (httpx.Response(403, text="Forbidden"), Reason.UNAUTHORIZED),
+        (httpx.Response(404, text="Not Found"), Reason.NOT_ENABLED),
+        (httpx.Response(503, text="Plugin runtime is starting"), Reason.NOT_READY),
+        (httpx.Response(503, html="<h1>upstream</h1>"), Reason.NOT_READY),
+        (_answer(OTHER["unknown_agent"]), Reason.UNKNOWN_AGENT),
+        (_answer(OTHER["method_not_allowed"]), Reason.HTTP_ERROR),
+        (httpx.Response(302, headers={"location": "https://elsewhere.example/"}), Reason.HTTP_ERROR),
+        (httpx.Response(500, text="oops"), Reason.HTTP_ERROR),
+        (httpx.Response(429, json={"error": {"type": "rate_limited"}}), Reason.HTTP_ERROR),
+        (httpx.Response(504, json={"ok": False, "error": {"code": "AGENT_TIMEOUT"}}), Reason.HTTP_ERROR),
+        (HTML, Reason.HTTP_ERROR),
+        (httpx.Response(200, text="  <html>"), Reason.HTTP_ERROR),
+        (httpx.Response(200, content=b""), Reason.INVALID_OUTPUT),
+        (httpx.Response(200, text="pong"), Reason.INVALID_OUTPUT),
+        (httpx.Response(200, content=b"\xff\xfe{"), Reason.INVALID_OUTPUT),
+        (httpx.Response(200, json=[1]), Reason.INVALID_OUTPUT),
+        (httpx.Response(200, json={"ok": True}), Reason.INVALID_OUTPUT),
+        (httpx.Response(200, json={"ok": True, "payload": []}), Reason.INVALID_OUTPUT),
+        (httpx.Response(200, json={"payload": {"providers": []}}), Reason.INVALID_OUTPUT),
+        (httpx.Response(200, json={"ok": False, "error": {"message": "no"}}), Reason.HTTP_ERROR),
+        (_payload({"providers": "none"}), Reason.INVALID_OUTPUT),
+        (_payload({}), Reason.INVALID_OUTPUT),
+        (httpx.Response(200, content=b"[" * 200_000), Reason.INVALID_OUTPUT),
+        (httpx.Response(200, content=b" " * (MAX_BODY + 1)), Reason.INVALID_OUTPUT),
+        (httpx.Response(200, headers={"content-encoding": "zstd"}, content=b"{}"), Reason.INVALID_OUTPUT),
+        (httpx.ConnectError("refused"), Reason.CONNECTION),
+        (httpx.ReadError("reset"), Reason.CONNECTION),
+        (httpx.RemoteProtocolError("Server disconnected without sending a response."), Reason.CONNECTION),
+        (httpx.RemoteProtocolError("illegal status line"), Reason.INVALID_OUTPUT),
+        (httpx.ConnectTimeout("slow"), Reason.TIMEOUT),
+        (httpx.ReadTimeout("slow"), Reason.TIMEOUT),
+    ],
+)
+async def test_each_failure_has_its_reason(answer: Any, reason: Reason) -> None:
+    error = await refused(Gateway(models_authStatus=answer))
+    assert error.reason is reason
+
+
+async def test_the_remedy_of_a_missing_plugin_is_told() -> None:
+    error = await refused(Gateway(models_authStatus=httpx.Response(404)))
+    assert "openclaw plugins enable admin-http-rpc" in error.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (httpx.Response(503, json={"ok": False, "error": {"message": "suspended", "retryAfterMs": 2500}}), 2.5),
+        (httpx.Response(409, json={"ok": False, "error": {"message": "busy", "retryAfterMs": 250}}), 0.25),
+        (httpx.Response(503, headers={"retry-after": "7"}), 7.0),
+        (httpx.Response(503, headers={"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}), None),
+        (httpx.Response(503, json={"error": {"retryAfterMs": "soon"}}), None),
+        (httpx.Response(503, json={"error": {"retryAfterMs": -1}}), None),
+        (httpx.Response(503, json={"error": {"retryAfterMs": 1e300}}), 3600.0),
+    ],
+)
+async def test_a_gateway_may_ask_for_a_pause(answer: httpx.Response, seconds: float | None) -> None:
+    error = await refused(Gateway(models_authStatus=answer))
+    assert (error.reason, error.retry_after) == (Reason.NOT_READY, seconds)
+
+
+async def test_a_certificate_that_is_not_trusted_is_told() -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        failed = ssl.SSLCertVerificationError("verify failed")
+        failed.verify_message = "self-signed certificate"
+        raise httpx.ConnectError("x") from failed
+
+    error = await refused(handler, url="https://gw.example")
+    assert error.reason is Reason.CONNECTION
+    assert "self-signed certificate" in error.message
+
+
+async def test_ca_file_must_hold_certificates(tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").write_text("")
+    for name in ("empty.pem", "missing.pem"):
+        error = await refused(Gateway(), url="https://gw.example", ca_file=str(tmp_path / name))
+        assert error.reason is Reason.CONNECTION
+        assert "ca_file" in error.message
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[::1", "http://a:b:c", "https:///x"])
+async def test_a_url_that_is_none(url: str) -> None:
+    assert (await refused(Gateway(), url=url)).reason is Reason.CONNECTION
+
+
+# --- the token ------------------------------------------------------------------------------------------
+
+
+async def test_a_rotated_token_file_is_seen(tmp_path: Path) -> None:
+    file, gateway = tmp_path / "token", Gateway()
+    looking = source(gateway, token=None, token_file=str(file), agents=["main"])
+    for token in ("first-token", "second-token"):
+        file.write_text(token + "\n")
+        await looking.look("main")
+        assert gateway.requests[-1].headers["authorization"] == f"Bearer {token}"
+
+
+@pytest.mark.parametrize("token", ["", "two words", "PLANTED-SECRET\x07", "PLANTED-SECRETß"])
+async def test_a_token_that_no_header_can_carry(token: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(token)
+    error = await refused(Gateway(), token=None, token_file=str(tmp_path / "token"))
+    assert error.reason is Reason.UNAUTHORIZED
+    assert "PLANTED" not in str(error)
+
+
+async def test_a_token_file_that_is_not_there(tmp_path: Path) -> None:
+    error = await refused(Gateway(), token=None, token_file=str(tmp_path / "none"))
+    assert error.reason is Reason.UNAUTHORIZED
+
+
+async def test_no_secret_comes_back_out_of_an_answer() -> None:
+    def echo(request: httpx.Request) -> httpx.Response:
+        message = f"no: {request.headers['authorization']} {TOKEN} at http://user-part:{TOKEN}@host/"
+        return httpx.Response(500, json={"ok": False, "error": {"message": message}})
+
+    error = await refused(echo, url=f"http://user-part:{TOKEN}@gw.example:1")
+    assert error.reason is Reason.HTTP_ERROR
+
+
+async def test_the_users_part_of_the_url_is_used_only_without_a_token() -> None:
+    gateway = Gateway()
+    await source(gateway, url="http://me:word@gw.example/base/", agents=["main"]).look("main")
+    assert gateway.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+    assert str(gateway.requests[0].url) == "http://gw.example/base/api/v1/admin/rpc"
+    await source(gateway, url="http://me:word@gw.example", token=None, agents=["main"]).look("main")
+    assert gateway.requests[-1].headers["authorization"] == "Basic bWU6d29yZA=="
+
+
+# --- over a real socket ------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """The URL of a server that answers each connection so; all of them have ended when this ends."""
+    connections: list[asyncio.Task[None]] = []
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.current_task())  # type: ignore[arg-type]
+        with contextlib.suppress(OSError):
+            await answer(reader, writer)
+        with contextlib.suppress(OSError):
+            writer.close()
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await asyncio.gather(*connections)
+
+
+async def _look_at(url: str, timeout: str = "5s") -> LookError:
+    target = GatewayTarget(source="gateway", url=url, token=TOKEN, timeout=timeout)
+    looking = GatewaySource(target, Context(keyed_hash=lambda text: "hash"))
+    with pytest.raises(LookError) as caught:
+        await looking.look("main")
+    await looking.aclose()
+    assert TOKEN not in str(caught.value)
+    return caught.value
+
+
+async def test_nobody_listens() -> None:
+    async def nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None: ...
+
+    async with serving(nothing) as url:
+        pass
+    error = await _look_at(url)
+    assert error.reason is Reason.CONNECTION
+    assert "connection refused" in error.message
+
+
+async def test_who_answers_a_byte_at_a_time_is_not_waited_for() -> None:
+    done = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while not done.is_set():
+            writer.write(b" ")
+            await asyncio.sleep(0.05)
+
+    async with serving(drip) as url:
+        error = await _look_at(url, timeout="300ms")
+        done.set()
+    assert error.reason is Reason.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"", Reason.CONNECTION),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", Reason.CONNECTION),
+        (b"220 mail.example ESMTP\r\n\r\n", Reason.INVALID_OUTPUT),
+    ],
+)
+async def test_who_hangs_up_or_speaks_something_else(said: bytes, reason: Reason) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}}")  # the whole request: what is left unread would reset the connection
+        writer.write(said)
+
+    async with serving(answer) as url:
+        assert (await _look_at(url)).reason is reason
+
+
+async def test_plain_http_where_tls_was_expected() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with serving(answer) as url:
+        error = await _look_at(url.replace("http:", "https:"))
+    assert error.reason is Reason.CONNECTION
+    assert "TLS" in error.message
+
+
+# --- the store on the same host ------------------------------------------------------------------------------
+
+
+def _store(folder: Path, **usage: Any) -> None:
+    """A store as releases to 2026.5 keep it, with the profile that the payload below has."""
+    agent = folder / "agents/main/agent"
+    agent.mkdir(parents=True)
+    profile = {"type": "token", "provider": "anthropic", "token": "PLANTED-SECRET-sk", "expires": 1_803_000_000_000}
+    (agent / "auth-profiles.json").write_text(
+        json.dumps({"version": 1, "profiles": {"anthropic:default": profile}, "usageStats": usage})
+    )
+    models = {"defaults": {"model": "anthropic/claude-opus-5", "imageModel": {"primary": "xai/grok-image"}}}
+    (folder / "openclaw.json").write_text(json.dumps({"agents": models}))
+
+
+STATUS = {
+    "providers": [
+        {
+            "provider": "anthropic",
+            "profiles": [
+                {
+                    "profileId": "anthropic:default",
+                    "type": "token",
+                    "status": "ok",
+                    "expiry": {"at": 1_803_000_000_000},
+                }
+            ],
+        }
+    ]
+}
+
+
+async def test_the_store_fills_in_what_the_gateway_does_not_see(tmp_path: Path) -> None:
+    until = int((NOW + 600) * 1000)
+    _store(tmp_path, **{"anthropic:default": {"disabledUntil": until, "disabledReason": "billing"}})
+    seen = await source(Gateway(models_authStatus=_payload(STATUS)), state_dir=str(tmp_path)).look("main")
+    assert seen.blind_to == frozenset()
+    unusable = seen.profiles[0].unusable
+    assert unusable is not None
+    assert (unusable.kind, unusable.reason, unusable.until) == ("disabled", "billing", NOW + 600)
+    assert seen.providers_in_use == ("anthropic", "xai")
+    assert seen.models_in_use == ("anthropic/claude-opus-5", "xai/grok-image")
+    assert "PLANTED-SECRET" not in repr(seen)
+
+
+async def test_a_store_that_cannot_be_read_is_a_note(tmp_path: Path) -> None:
+    seen = await source(Gateway(models_authStatus=_payload(STATUS)), state_dir=str(tmp_path / "none")).look("main")
+    assert seen.blind_to == {"unusable"}
+    assert len(seen.profiles) == 1
+    assert any("the store was not read" in note for note in seen.notes)

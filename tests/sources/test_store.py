@@ -1,0 +1,253 @@
+"""Where the store is, and the store as a source of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, store_of, token
+
+from exporter.config import StoreTarget
+from exporter.model import Dialect, LookError, Observation, Reason
+from exporter.sources import Context
+from exporter.sources.store import StorePaths, StoreSource
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+# --- where the store is ---
+
+
+STATE = Path("/home/u/.openclaw")
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (
+            {"agentDir": f"{STATE}/agents/work/agent", "configPath": f"{STATE}/openclaw.json"},
+            StorePaths(STATE / "agents/work/agent", STATE, STATE / "openclaw.json"),
+        ),
+        (
+            {
+                "agentDir": "/data/work",
+                "configPath": "/etc/openclaw.json",
+                "auth": {"storePath": f"{STATE}/state/openclaw.sqlite"},
+            },
+            StorePaths(Path("/data/work"), STATE, Path("/etc/openclaw.json")),
+        ),
+        (
+            {"agentDir": f"{STATE}/agents/work/agent", "configPath": "/etc/openclaw.json"},
+            StorePaths(STATE / "agents/work/agent", STATE, Path("/etc/openclaw.json")),
+        ),
+        (
+            {"agentDir": "/data/work", "auth": {"storePath": f"{STATE}/agents/w/agent/auth-profiles.json"}},
+            StorePaths(Path("/data/work"), STATE, STATE / "openclaw.json"),
+        ),
+        ({"agentDir": "/data/work", "auth": []}, None),
+        ({"agentDir": "agents/work/agent"}, None),
+        ({"agentDir": "/a\0b"}, None),
+        ({"agentDir": 7, "configPath": [], "auth": "x"}, None),
+        ({}, None),
+    ],
+)
+def test_paths_from_what_the_command_prints(payload: dict[str, Any], expected: StorePaths | None) -> None:
+    assert StorePaths.from_status(payload) == expected
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(["agentDir", "configPath", "auth"]), st.text() | st.integers() | st.none()))
+def test_paths_from_nonsense(payload: dict[str, Any]) -> None:
+    found = StorePaths.from_status(payload)
+
+    assert found is None or found.agent_dir.is_absolute()
+
+
+def test_paths_from_the_environment() -> None:
+    main = StorePaths.from_environment({"HOME": "/home/u"}, None, "main")
+    assert main == StorePaths(STATE / "agents/main/agent", STATE, STATE / "openclaw.json")
+    moved = {
+        "HOME": "/home/u",
+        "OPENCLAW_STATE_DIR": "~/state",
+        "OPENCLAW_CONFIG_PATH": "~/c.json",
+        "OPENCLAW_AGENT_DIR": "/agent",
+    }
+    state, config, agent = Path("/home/u/state"), Path("/home/u/c.json"), Path("/agent")
+    assert StorePaths.from_environment(moved, None, "main") == StorePaths(agent, state, config, agent)
+    assert StorePaths.from_environment(moved, None, "w") == StorePaths(state / "agents/w/agent", state, config, agent)
+    assert StorePaths.from_environment(moved, "~/other", "w").state_dir == Path("/home/u/other")
+    assert StorePaths.from_environment(moved, None, "w").shared_dir == agent
+    assert StorePaths.from_environment({"HOME": "/h", "OPENCLAW_HOME": "/o"}, None, "w").state_dir == Path(
+        "/o/.openclaw"
+    )
+
+
+# --- the source ---
+
+
+def source(home: Home, **more: Any) -> StoreSource:
+    target = StoreTarget(name="old", source="store", state_dir=str(home.state_dir), **more)
+    return StoreSource(target, Context(keyed_hash=keyed_hash, now=lambda: NOW, environ={"HOME": "/nowhere"}))
+
+
+async def test_a_look(home: Home) -> None:
+    home.write_shared(store_of(anthropic_default=token(expires=MS + DAY)))
+    home.write_config({"agents": {"defaults": {"model": "anthropic/opus"}}})
+
+    seen = await source(home).look("main")
+
+    assert seen == Observation(
+        target="old",
+        agent="main",
+        source="store",
+        dialect=Dialect.STORE,
+        observed_at=NOW,
+        profiles=home.read().profiles,
+        providers_in_use=("anthropic",),
+        models_in_use=("anthropic/opus",),
+    )
+    assert SECRET not in repr(seen)
+
+
+@pytest.mark.parametrize(
+    ("agents", "expected"),
+    [
+        ({"list": [{"id": "main"}, {"id": "Work", "default": True}, {"name": "x"}]}, ["work", "main"]),
+        ({"list": [{"id": "b"}, {"id": "a"}]}, ["b", "a"]),
+        ({"entries": {"work": {}, "main": {}, "bad": 3}, "list": [{"id": "old"}]}, ["main", "work"]),
+        ({"entries": {}}, ["main"]),
+        ({}, ["main"]),
+    ],
+)
+async def test_the_agents_are_those_that_are_configured(home: Home, agents: object, expected: list[str]) -> None:
+    home.write_json({}, "leftover")
+    home.write_config({"agents": agents})
+
+    assert await source(home).agents() == expected
+
+
+async def test_without_a_configuration_the_folders_are_the_agents(home: Home) -> None:
+    home.write_json({}, "work")
+    home.write_json({}, "another")
+    (home.state_dir / "agents" / "empty").mkdir()
+    (home.state_dir / "agents" / "file").write_text("")
+
+    assert await source(home).agents() == ["main", "another", "work"]
+    assert await source(home, agents=["work"]).agents() == ["work"]
+
+
+async def test_there_is_no_such_agent(home: Home) -> None:
+    home.write_json({}, "leftover")
+    home.write_config({"agents": {"list": [{"id": "main"}]}})
+
+    for agent in ("leftover", "../../etc", "x" * 100_000, SECRET):
+        with pytest.raises(LookError) as caught:
+            await source(home).look(agent)
+        assert caught.value.reason is Reason.UNKNOWN_AGENT
+        assert SECRET not in str(caught.value)
+        assert len(str(caught.value)) < 1000
+
+
+async def test_without_a_list_of_agents_a_folder_makes_one(home: Home) -> None:
+    home.write_json({"a:b": token()}, "work")
+
+    assert len((await source(home).look("work")).profiles) == 1
+    assert (await source(home).look("main")).profiles == home.read().profiles
+    with pytest.raises(LookError) as caught:
+        await source(home).look("nobody")
+    assert caught.value.reason is Reason.UNKNOWN_AGENT
+
+
+async def test_an_agents_folder_may_be_elsewhere(home: Home, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    home.write_json({"a:b": token()}, "tmp").parent.rename(elsewhere)
+    home.write_config({"agents": {"entries": {"work": {"agentDir": str(elsewhere)}}}})
+
+    assert [profile.id for profile in (await source(home).look("work")).profiles] == ["a:b"]
+
+
+async def test_no_folder_fails_the_list_and_the_look(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.state_dir.rmdir()
+
+    for ask in (source(home).agents(), source(home).look("main")):
+        with pytest.raises(LookError) as caught:
+            await ask
+        assert caught.value.reason is Reason.STORE_UNREADABLE
+    assert source(home).fingerprint() is None
+
+
+async def test_environment_credentials_of_providers_in_use(home: Home, tmp_path: Path) -> None:
+    fallbacks = ["openai/x", "google/x", "xai/x"]
+    model = {"model": {"primary": "anthropic/x", "fallbacks": fallbacks}}
+    home.write_config(
+        {
+            "agents": {"defaults": model},
+            "env": {
+                "OPENAI_API_KEY": SECRET + "1",
+                "vars": {"GROQ_API_KEY": "unused", "XAI_API_KEY": " "},
+                "shellEnv": {},
+            },
+        }
+    )
+    (home.state_dir / ".env").write_text(f"export GOOGLE_API_KEY='{SECRET}2'\nANTHROPIC_API_KEY=second\n")
+    (tmp_path / "service.env").write_text(f"ANTHROPIC_OAUTH_TOKEN={SECRET}3\n")
+
+    seen = await source(home, env_file=str(tmp_path / "service.env")).look("main")
+
+    assert [(p.id, p.provider, p.kind, p.status, p.secret_hash) for p in seen.profiles] == [
+        ("env:ANTHROPIC_OAUTH_TOKEN", "anthropic", "token", None, keyed_hash(SECRET + "3")),
+        ("env:OPENAI_API_KEY", "openai", "api_key", None, keyed_hash(SECRET + "1")),
+        ("env:GOOGLE_API_KEY", "google", "api_key", None, keyed_hash(SECRET + "2")),
+    ]
+    assert SECRET not in repr(seen)
+
+
+async def test_a_provider_whose_credential_is_elsewhere_is_not_called_missing(home: Home) -> None:
+    home.write_config(
+        {
+            "agents": {
+                "defaults": {"model": {"primary": "anthropic/x", "fallbacks": ["ollama/x", "mine/x", "other/x"]}}
+            },
+            "models": {"providers": {"Mine": {"apiKey": SECRET}, "other": {"baseUrl": "http://127.0.0.1"}}},
+        }
+    )
+
+    seen = await source(home).look("main")
+
+    assert seen.providers_in_use == ("anthropic", "other")
+    assert seen.notes == ("the credentials of ollama, mine are not in the store: they are not watched",)
+
+
+async def test_a_store_that_hangs_ends_in_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "to_thread", hang)
+
+    with pytest.raises(LookError) as caught:
+        await source(home, timeout="10ms").look("main")
+
+    assert caught.value.reason is Reason.TIMEOUT
+
+
+async def test_the_source_watches_the_agents_it_knows(home: Home) -> None:
+    home.write_local(store_of(a_b=token()))
+    home.write_local(store_of(), None, "work")
+    home.write_config({"agents": {"list": [{"id": "main"}, {"id": "work"}]}})
+    watching = source(home)
+    alone = watching.fingerprint()
+    await watching.agents()
+    both = watching.fingerprint()
+
+    home.write_local(store_of(a_c=token()), None, "work")
+
+    assert len({alone, both, watching.fingerprint()}) == 3
+    await watching.aclose()

@@ -1,0 +1,167 @@
+"""What the store adds to what another source saw, and what it never changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stores import NOW
+
+from exporter.model import Dialect, Observation, SeenProfile, Unusable
+from exporter.sources.store import StoreFacts, complete
+
+
+def observation(*profiles: SeenProfile, **more: Any) -> Observation:
+    return Observation("home", "main", "openclaw", Dialect.ROUTES, NOW, profiles, **more)
+
+
+STORED = SeenProfile(
+    "a:b",
+    "anthropic",
+    "token",
+    reason_code="mode_mismatch",
+    expires_at=NOW - 60,
+    has_refresh_token=False,
+    secret_hash="hash",
+    unusable=Unusable("cooldown", "rate_limit", NOW + 60, "opus"),
+    last_used_at=NOW - 90,
+    error_count=4,
+)
+
+
+def test_the_store_fills_in_what_was_not_printed() -> None:
+    seen = SeenProfile("a:b", "anthropic", "token", "expired", unusable=Unusable("cooldown", None, NOW + 60))
+    facts = StoreFacts((STORED,), {"anthropic": ("a:b",)}, ("anthropic",), ("anthropic/opus",), ("a note",))
+
+    done = complete(observation(seen), facts)
+
+    assert done.profiles == (replace(STORED, status="expired", reason_code=None),)
+    assert (done.order, done.providers_in_use) == ({"anthropic": ("a:b",)}, ("anthropic",))
+    assert (done.models_in_use, done.notes) == (("anthropic/opus",), ("a note",))
+
+
+def test_what_was_printed_stands() -> None:
+    seen = replace(
+        STORED,
+        status="ok",
+        secret_hash="other",
+        has_refresh_token=True,
+        last_used_at=1.0,
+        error_count=0,
+        unusable=Unusable("disabled", "auth", NOW + 5),
+    )
+    before = observation(seen, providers_in_use=(), order={"anthropic": ("z",)})
+    facts = StoreFacts((STORED,), {"anthropic": ("a:b",), "openai": ("o",)}, ("anthropic",))
+
+    done = complete(before, facts)
+
+    assert done == replace(before, order={"anthropic": ("z",), "openai": ("o",)})
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        SeenProfile("a:c", "anthropic", "token"),
+        SeenProfile("a:b", "openai", "token"),
+        SeenProfile("a:b", "anthropic", "api_key"),
+        SeenProfile("a:b", "anthropic", "token", expires_at=NOW + 60),
+    ],
+)
+def test_another_credential_takes_nothing(seen: SeenProfile) -> None:
+    before = observation(seen, blind_to=frozenset({"unusable"}))
+
+    done = complete(before, StoreFacts((STORED,)))
+
+    assert done.profiles == (seen,)
+    assert done.blind_to == {"unusable"}
+    assert bool(done.notes) == (seen.expires_at is not None)
+
+
+def test_a_login_that_was_refreshed_meanwhile_is_the_same_login() -> None:
+    seen = SeenProfile("o", "openai", "oauth", "ok", expires_at=NOW - 60)
+    stored = replace(seen, status=None, expires_at=NOW + 3600, has_refresh_token=True)
+
+    later = complete(observation(seen), StoreFacts((stored,))).profiles[0]
+    earlier = complete(observation(seen), StoreFacts((replace(stored, expires_at=NOW - 3600),))).profiles[0]
+
+    assert later == replace(seen, has_refresh_token=True)
+    assert earlier == seen
+
+
+def test_a_gateway_is_not_blind_beside_a_store_that_knows_all() -> None:
+    seen = (SeenProfile("a:b", "anthropic", "token", "ok"), SeenProfile("env:KEY", "openai", "api_key"))
+    done = complete(observation(*seen, blind_to=frozenset({"unusable"})), StoreFacts((STORED,)))
+
+    assert done.blind_to == frozenset()
+    assert done.profiles[0].unusable == STORED.unusable
+    assert done.profiles[0].expires_at is None  # it does not call it expired
+
+
+def test_a_source_that_sees_cooldowns_is_believed_that_there_is_none() -> None:
+    done = complete(observation(SeenProfile("a:b", "anthropic", "token", "ok")), StoreFacts((STORED,)))
+
+    assert done.profiles[0].unusable is None
+
+
+DATES = st.none() | st.sampled_from([NOW - 60, NOW + 60])
+TROUBLE = st.none() | st.builds(
+    Unusable,
+    st.sampled_from(["cooldown", "disabled"]),
+    st.none() | st.sampled_from(["auth", "rate_limit"]),
+    DATES,
+    st.none() | st.just("opus"),
+)
+PROFILES = st.lists(
+    st.builds(
+        SeenProfile,
+        st.sampled_from(["a", "b", "c", "env:KEY"]),
+        st.sampled_from(["anthropic", "openai"]),
+        st.sampled_from(["token", "oauth"]),
+        status=st.sampled_from([None, "ok", "expired"]),
+        expires_at=DATES,
+        has_refresh_token=st.none() | st.booleans(),
+        secret_hash=st.none() | st.just("h"),
+        unusable=TROUBLE,
+        last_used_at=DATES,
+        error_count=st.none() | st.just(2),
+    ),
+    max_size=4,
+    unique_by=lambda profile: profile.id,
+).map(tuple)
+BLIND = st.sampled_from([frozenset(), frozenset({"unusable"})])
+
+
+@settings(deadline=None)
+@given(PROFILES, PROFILES, BLIND)
+def test_completing_changes_nothing_that_was_seen(
+    seen: tuple[SeenProfile, ...], stored: tuple[SeenProfile, ...], blind: frozenset[str]
+) -> None:
+    before = observation(*seen, blind_to=blind)
+
+    after = complete(before, StoreFacts(stored))
+
+    assert [profile.id for profile in after.profiles] == [profile.id for profile in seen]
+    for old, new in zip(before.profiles, after.profiles, strict=True):
+        for name in SeenProfile.__slots__:
+            if name != "unusable" and getattr(old, name) is not None:
+                assert getattr(new, name) == getattr(old, name)
+        if old.unusable:
+            assert new.unusable is not None
+            for name in Unusable.__slots__:
+                assert getattr(old.unusable, name) in (None, getattr(new.unusable, name))
+        assert blind or old.unusable or new.unusable is None
+    assert complete(after, StoreFacts(stored)).profiles == after.profiles
+
+
+@settings(deadline=None)
+@given(PROFILES, PROFILES, BLIND)
+def test_the_order_of_profiles_never_matters(
+    seen: tuple[SeenProfile, ...], stored: tuple[SeenProfile, ...], blind: frozenset[str]
+) -> None:
+    one_way = complete(observation(*seen, blind_to=blind), StoreFacts(stored))
+    other_way = complete(observation(*seen[::-1], blind_to=blind), StoreFacts(stored[::-1]))
+
+    assert other_way == replace(one_way, profiles=one_way.profiles[::-1])
