@@ -1,5 +1,6 @@
 """Shared by all tests: helper modules beside this file can be imported by their names."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-# A slow machine is no defect: no test depends on the wall clock's speed.
-settings.register_profile("project", deadline=None)
-settings.load_profile("project")
+# A slow machine is no defect: no test depends on the wall clock's speed. HYPOTHESIS_PROFILE=thorough
+# looks longer for what the usual run has not found.
+settings.register_profile("usual", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))

@@ -79,7 +79,8 @@ class Model(BaseModel):
         Read anew at every call, so that a rotated file is seen. Raises ConfigError with a sentence
         when the file cannot be read or the variable is not set.
         """
-        plain = getattr(self, name)
+        # Fields only: one named `secret` is `secret_` here, for this method has its name.
+        plain = self.__dict__.get(name, self.__dict__.get(f"{name}_"))
         if plain is not None:
             return str(plain.get_secret_value())
         file, variable = getattr(self, f"{name}_file", None), getattr(self, f"{name}_env", None)
@@ -97,7 +98,7 @@ class Model(BaseModel):
         return None
 
     def has_secret(self, name: str) -> bool:
-        return any(getattr(self, f"{name}{tail}", None) for tail in ("", "_file", "_env"))
+        return any(self.__dict__.get(f"{name}{tail}") for tail in ("", "_", "_file", "_env"))
 
 
 def _one_of_each_secret(model: Model) -> Model:
