@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from exporter import __version__
+from exporter import __version__, kit_cli, notify_cli
 
 if TYPE_CHECKING:
     from exporter.config import Config
     from exporter.ledger import Ledger
     from exporter.model import Report
+    from exporter.monitor import Monitor
 
 #: Our own errors, as sysexits.h has them: they never borrow a verdict's 0, 1 or 2.
-EX_USAGE, EX_SOFTWARE, EX_CONFIG = 64, 70, 78
+EX_USAGE, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 64, 70, 75, 78
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -42,6 +43,13 @@ def cli() -> None:
     """Watches OpenClaw's model credentials: for Prometheus, for timers, for people."""
 
 
+cli.add_command(kit_cli.init)
+cli.add_command(kit_cli.assets)
+cli.add_command(notify_cli.notify)
+cli.add_command(notify_cli.silence)
+cli.add_command(notify_cli.forecast)
+
+
 def _read(config_file: Path | None) -> Config:
     from exporter.config import default_config_file, load
 
@@ -56,7 +64,11 @@ def _ledger(config: Config) -> Ledger:
 
 
 def _look(config: Config, names: list[str] | None) -> Report:
-    """One look at the named targets, or all, with the ledger's help."""
+    return look_with(config, names)[0]
+
+
+def look_with(config: Config, names: list[str] | None) -> tuple[Report, Monitor]:
+    """One look at the named targets, or all, with the ledger's help; and who looked, closed."""
     from exporter.monitor import Monitor
 
     known = [target.name for target in config.targets]
@@ -64,11 +76,11 @@ def _look(config: Config, names: list[str] | None) -> Report:
         if name not in known:
             raise click.UsageError(f"there is no target named {name!r}; there are {', '.join(known)}")
 
-    async def look() -> Report:
+    async def look() -> tuple[Report, Monitor]:
         ledger = _ledger(config)
         monitor = Monitor(config, ledger)
         try:
-            return await monitor.look(names or known)
+            return await monitor.look(names or known), monitor
         finally:
             await monitor.aclose()
             ledger.close()
@@ -98,10 +110,13 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 @click.option("--line", "style", flag_value="line", help="One line, for scripts and widgets.")
 @click.option("--nagios", "style", flag_value="nagios", help="Nagios plugin output with Nagios' exit codes.")
 @click.option("--quiet", "style", flag_value="quiet", help="Print nothing; the exit code says it.")
+@click.option("--notify", is_flag=True, help="Also tell the channels, where no daemon does it already.")
 @_with_config
-def check(targets: tuple[str, ...], style: str | None, config_file: Path | None) -> int:
+def check(targets: tuple[str, ...], style: str | None, notify: bool, config_file: Path | None) -> int:
     """One look at every target. Exits 0: nothing to do, 1: act now or unknown, 2: act soon."""
-    report = _look(_read(config_file), list(targets) or None)
+    config = _read(config_file)
+    report = _look(config, list(targets) or None)
+    delivered = not notify or _notify(config, report)
     if style != "quiet":
         from exporter import present
 
@@ -116,7 +131,30 @@ def check(targets: tuple[str, ...], style: str | None, config_file: Path | None)
                 return code
             case _:
                 click.echo(present.to_table(report))
-    return report.exit_code
+    return report.exit_code if delivered or report.exit_code else EX_TEMPFAIL
+
+
+def _notify(config: Config, report: Report) -> bool:
+    """Run the alert lifecycle once; whether everything could be handed over."""
+    from exporter.alerts.notifier import Notifier
+    from exporter.alerts.outbox import OutboxError
+    from exporter.config import default_state_dir
+
+    async def once() -> bool | None:
+        notifier = Notifier(config, default_state_dir(config), lambda: report)
+        try:
+            return await notifier.once()
+        finally:
+            await notifier.stop()
+
+    try:
+        delivered = _run(once())
+    except OutboxError as error:
+        click.echo(f"Nothing was told: {error}", err=True)
+        return False
+    if delivered is None:
+        click.echo("A daemon tells of alerts already: this only looked.", err=True)
+    return delivered is not False
 
 
 @cli.command()

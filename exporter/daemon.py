@@ -21,8 +21,11 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from exporter import __version__
+from exporter import __version__, sdnotify
+from exporter.alerts.notifier import Notifier
+from exporter.alerts.outbox import OutboxError
 from exporter.config import Config, ConfigError, TargetBase
+from exporter.heartbeat import Heartbeat
 from exporter.ledger import Ledger
 from exporter.metrics import TEXT, ExporterState, Exposition, one_shot, render_target
 from exporter.model import Failure, Reason, Report, TargetReport
@@ -33,15 +36,17 @@ from exporter.timing import Timing, Why, baseline, next_look
 log = logging.getLogger(__name__)
 
 #: How often stores on this host are compared, seconds.
-COMPARE_EVERY = 2.5
+COMPARE_EVERY = 2.0
 #: How long a changed store must stay as it is before we look: OpenClaw writes in several steps. Seconds.
-SETTLE = 1.0
+SETTLE = 0.7
 #: How often the loop's lag, the clock and the ledger's other writers are looked after, seconds.
 PULSE = 1.0
 #: A step of the wall clock beside the monotonic one that makes us plan anew, seconds.
 CLOCK_STEP = 5.0
 #: Without a pulse for this long the daemon is not healthy, seconds.
 PULSE_LOST = 30.0
+#: A notification that waits longer than this is told to the dead-man's switch, seconds.
+UNDELIVERED = 3600.0
 #: A report younger than this answers a probe, seconds.
 PROBE_FRESH = 30.0
 
@@ -56,8 +61,14 @@ class Daemon:
         reread: Callable[[], Config],
         now: Callable[[], float] = time.time,
         make: Callable[[TargetBase, Context], Source] = build,
+        directory: Path | None = None,
     ) -> None:
+        """``directory`` is where the alert state lives; None keeps it in memory.
+
+        Raises ConfigError for a channel that cannot be used, OutboxError for a state that cannot.
+        """
         self._ledger = ledger
+        self._directory = directory
         self._reread = reread
         self._now = now
         self._monitor = Monitor(config, ledger, now, make)
@@ -79,6 +90,9 @@ class Daemon:
         self._told_version = ledger.changes()
         self._ready = False
         self._background: set[asyncio.Task[Any]] = set()
+        self._heartbeat = Heartbeat(config.heartbeat, self.problem, now) if config.heartbeat else None
+        # Without a channel there is nobody to tell.
+        self._notifier = Notifier(config, directory, self.report, now) if config.channels else None
 
     # --- life ------------------------------------------------------------------------------
 
@@ -89,6 +103,11 @@ class Daemon:
             self._schedule(watched)
         self._scheduler.add_job(self._compare, IntervalTrigger(seconds=COMPARE_EVERY), id="compare")
         self._spawn(self._pulse())
+        self._spawn(sdnotify.feed(self.healthy))
+        if self._notifier is not None:
+            self._notifier.start()
+        if self._heartbeat is not None:
+            self._heartbeat.start()
         self._ready = True
 
     async def stop(self) -> None:
@@ -99,7 +118,11 @@ class Daemon:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
         await self._monitor.aclose()
+        if self._notifier is not None:
+            await self._notifier.stop()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
@@ -107,7 +130,8 @@ class Daemon:
         task.add_done_callback(self._background.discard)
 
     def _job_failed(self, event: JobExecutionEvent) -> None:
-        log.error("job %s failed: %s", event.job_id, type(event.exception).__name__)
+        if not isinstance(event.exception, asyncio.CancelledError):  # which is how we end
+            log.error("job %s failed: %s", event.job_id, type(event.exception).__name__)
 
     # --- looking ---------------------------------------------------------------------------
 
@@ -184,6 +208,8 @@ class Daemon:
             return
         self._plan(watched)
         self._tell_journal(watched.report)
+        if self._notifier is not None:
+            self._notifier.poke()
         report, counters = watched.report, watched.counters
         fragment = await asyncio.to_thread(render_target, report, counters)
         if watched.report is report:
@@ -231,6 +257,8 @@ class Daemon:
                 await self._after_step(new_wall)
             wall, steady = new_wall, new_steady
             self._pulse_at = steady
+            if self._notifier is not None:
+                self._notifier.look_for_others()
             version = self._ledger.changes()
             if version != self._told_version:
                 self._told_version = version
@@ -292,6 +320,13 @@ class Daemon:
 
     async def reload(self) -> str | None:
         """Take over the configuration anew; a bad one changes nothing and its problem is returned."""
+        sdnotify.reloading()
+        try:
+            return await self._reload()
+        finally:
+            sdnotify.ready(self.status())
+
+    async def _reload(self) -> str | None:
         try:
             config = await asyncio.to_thread(self._reread)
         except ConfigError as error:
@@ -302,6 +337,12 @@ class Daemon:
         for name in ("web", "state_dir"):
             if getattr(before, name) != getattr(config, name):
                 log.warning("%s changed: this takes a restart", name)
+        try:
+            await self._reconfigure_alerts(config)
+        except (ConfigError, OutboxError) as error:
+            self._reloaded_well = False
+            log.error("the configuration is not taken over: %s", error)
+            return str(error)
         for gone in self._monitor.configure(config):
             for prefix in ("look:", "judge:"):
                 if self._scheduler.get_job(prefix + gone.name):
@@ -318,12 +359,56 @@ class Daemon:
         log.info("the configuration is taken over: %d targets", len(config.targets))
         return None
 
+    async def _reconfigure_alerts(self, config: Config) -> None:
+        if self._notifier is not None:
+            await self._notifier.reconfigure(config)
+        elif config.channels:
+            self._notifier = Notifier(config, self._directory, self.report, self._now)
+            self._notifier.start()
+        if config.heartbeat != self._monitor.config.heartbeat:
+            if self._heartbeat is not None:
+                await self._heartbeat.stop()
+            self._heartbeat = Heartbeat(config.heartbeat, self.problem, self._now) if config.heartbeat else None
+            if self._heartbeat is not None:
+                self._heartbeat.start()
+
+    def problem(self) -> str | None:
+        """Why we cannot do our work at present, as a sentence for the heartbeat; None while we can."""
+        if not self.healthy():
+            return "the scheduler does not run"
+        if self._ledger.problem is not None:
+            return self._ledger.problem
+        if self._notifier is None:
+            return None
+        if self._notifier.problem is not None:
+            return self._notifier.problem
+        late = [
+            name
+            for name, said in self._notifier.statistics().items()
+            if said.oldest_pending is not None and self._now() - said.oldest_pending > UNDELIVERED
+        ]
+        return f"notifications wait undelivered: {', '.join(sorted(late))}" if late else None
+
     def reload_soon(self) -> None:
         """What SIGHUP does."""
         self._spawn(self.reload())
 
+    def status(self) -> str:
+        """What ``systemctl status`` shows."""
+        count = len(self._monitor.watched)
+        note = "" if self._reloaded_well else "; the last reload found a bad configuration and kept the one before"
+        return f"Watching {count} target{'' if count == 1 else 's'}{note}"
+
     def _state(self) -> ExporterState:
-        return ExporterState(__version__, self._reloaded_well, self._reloaded_at, self._lag)
+        return ExporterState(
+            __version__,
+            self._reloaded_well,
+            self._reloaded_at,
+            self._lag,
+            channels=self._notifier.statistics() if self._notifier else {},
+            heartbeat_success_at=self._heartbeat.success_at if self._heartbeat else None,
+            silences=self._notifier.silences if self._notifier else None,
+        )
 
 
 def _moment(seconds: float) -> dt.datetime:
@@ -344,7 +429,7 @@ async def run(config: Config, directory: Path | None, reread: Callable[[], Confi
     loop = asyncio.get_running_loop()
     end = asyncio.Event()
     ledger = Ledger(directory)
-    daemon = Daemon(config, ledger, reread)
+    daemon = Daemon(config, ledger, reread, directory=directory)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
@@ -353,8 +438,10 @@ async def run(config: Config, directory: Path | None, reread: Callable[[], Confi
         await web.start()
         await daemon.start()
         log.info("watching %d targets, listening on %s", len(config.targets), web.url)
+        sdnotify.ready(daemon.status())
         await end.wait()
     finally:
+        sdnotify.stopping()
         await web.stop()
         await daemon.stop()
         ledger.close()

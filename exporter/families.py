@@ -11,15 +11,18 @@ import hashlib
 import platform
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter.model import AgentCounters, AgentReport, ProfileReport, Reason, Status
+
+if TYPE_CHECKING:
+    from exporter.alerts.outbox import ChannelStatistics
 
 PREFIX = "openclaw_auth_"
 #: The longest label value, in characters; what is longer is a prefix and a hash.
@@ -39,6 +42,9 @@ class ExporterState:
     config_reload_successful: bool | None = None
     config_reload_success_at: float | None = None
     event_loop_lag: float | None = None
+    channels: Mapping[str, ChannelStatistics] = field(default_factory=dict)  # by the channel's name
+    heartbeat_success_at: float | None = None
+    silences: int | None = None  # None: nothing notifies, so nothing can be silenced
 
 
 @dataclass(frozen=True)
@@ -312,6 +318,72 @@ EXPORTER_FAMILIES: tuple[Family[ExporterState], ...] = (
         lambda state: [((), state.event_loop_lag)],
     ),
 )
+
+
+def _per_channel(
+    name: str,
+    help: str,
+    value: Callable[[ChannelStatistics], float | None],
+    type: Literal["gauge", "counter"] = "gauge",
+) -> Family[ExporterState]:
+    def rows(state: ExporterState) -> Iterator[Row]:
+        return (((channel,), value(said)) for channel, said in state.channels.items())
+
+    return Family(PREFIX + name, ("channel",), help, rows, type)
+
+
+def _failed_notifications(state: ExporterState) -> Iterator[Row]:
+    for channel, said in state.channels.items():
+        for reason in dict.fromkeys((*(reason.value for reason in Reason), *said.failures)):
+            yield (channel, reason), said.failures.get(reason, 0)
+
+
+#: What is told of notifications; nothing where no channel is configured.
+NOTIFICATION_FAMILIES: tuple[Family[ExporterState], ...] = (
+    _per_channel(
+        "notifications_total",
+        "How many attempts were made to hand a notification over, since the state file was made.",
+        lambda said: said.attempts,
+        "counter",
+    ),
+    Family(
+        PREFIX + "notifications_failed_total",
+        ("channel", "reason"),
+        "How many attempts failed, by reason; the reasons of failed looks are there from the start.",
+        _failed_notifications,
+        "counter",
+    ),
+    _per_channel(
+        "notifications_dead_total",
+        "How many notifications were given up: refused for good, or undelivered for three days.",
+        lambda said: said.dead,
+        "counter",
+    ),
+    _per_channel("notifications_pending", "How many notifications wait to be delivered.", lambda said: said.pending),
+    _per_channel(
+        "notification_oldest_timestamp_seconds",
+        "When the oldest notification that waits was made, in Unix seconds; absent where none waits.",
+        lambda said: said.oldest_pending,
+    ),
+    _per_channel(
+        "notification_last_success_timestamp_seconds",
+        "When a notification was last handed over, in Unix seconds.",
+        lambda said: said.last_success,
+    ),
+    _per_channel(
+        "channel_last_proven_timestamp_seconds",
+        "When a person last acknowledged through the channel, in Unix seconds.",
+        lambda said: said.proven,
+    ),
+    Family(
+        PREFIX + "heartbeat_last_success_timestamp_seconds",
+        (),
+        "When the dead-man's switch was last told that all is well, in Unix seconds.",
+        lambda state: [((), state.heartbeat_success_at)],
+    ),
+    Family(PREFIX + "silences", (), "How many silences hold.", lambda state: [((), state.silences)]),
+)
+EXPORTER_FAMILIES += NOTIFICATION_FAMILIES
 
 #: Every metric there is; docs/metrics.md has a row for each.
 FAMILIES: tuple[Family[Any], ...] = LOOK_FAMILIES + EXPORTER_FAMILIES

@@ -148,6 +148,15 @@ class Watched:
         self.report = TargetReport(self.name, self.source.kind, reports, self._failure, self.source.chosen)
         return self.report
 
+    def as_of(self, policy: Policy, now: float) -> TargetReport:
+        """The report as it would be at ``now`` on today's facts; remembers and writes nothing."""
+        words = openclaw_words(self.target)
+        reports = tuple(
+            judge(Subject(self.name, name, self.source.kind, words), a.seen, a.failure, a.memory, policy, now)
+            for name, a in self._agents.items()
+        )
+        return TargetReport(self.name, self.source.kind, reports, self._failure, self.source.chosen)
+
     def _judge(self, name: str, policy: Policy, now: float) -> AgentReport:
         agent = self._agents[name]
         subject = Subject(self.name, name, self.source.kind, openclaw_words(self.target))
@@ -262,6 +271,10 @@ class Monitor:
         """The latest reports, of the named targets or of all that were looked at."""
         reports = [w.report for w in self.watched.values() if w.report and (names is None or w.name in names)]
         return Report(self._now(), tuple(reports))
+
+    def as_of(self, now: float) -> Report:
+        """What the report would be at ``now`` on today's facts; remembers and writes nothing."""
+        return Report(now, tuple(w.as_of(self.config.policy, now) for w in self.watched.values() if w.report))
 
     async def aclose(self) -> None:
         await asyncio.gather(*(watched.aclose() for watched in self.watched.values()))

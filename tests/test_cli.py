@@ -162,6 +162,52 @@ def test_textfile_is_replaced_whole(cli: Cli) -> None:
     assert cli("textfile", "--output", str(cli.home / "none" / "x.prom")).returncode == 70
 
 
+def test_check_notify_tells_once_and_tells_the_end(cli: Cli) -> None:
+    told = cli.home / "told.jsonl"
+    script = cli.home / "tell.sh"
+    script.write_text(f"#!/bin/sh\ncat >> {told}\necho >> {told}\n")
+    script.chmod(0o755)
+    made = json.loads(cli.config.read_text())
+    cli.configure({**made, "channels": [{"name": "script", "type": "command", "command": [str(script)]}]})
+    cli.paste(-60)
+    assert cli("check", "--notify").returncode == 1
+    assert cli("check", "--notify").returncode == 1
+    cli.paste(90 * DAY)
+    assert cli("check", "--notify").returncode == 0
+    messages = [json.loads(line) for line in told.read_text().splitlines() if line]
+    assert [[alert["reason"] for alert in message["alerts"]] for message in messages] == [["first"], ["renewed"]]
+    assert [alert["condition"] for alert in messages[0]["alerts"]] == ["no_usable_profile"]
+    assert messages[0]["alerts"][0]["fingerprint"] == messages[1]["alerts"][0]["fingerprint"]
+
+
+def test_what_cannot_be_handed_over_is_75_where_nothing_is_wrong(cli: Cli) -> None:
+    made = json.loads(cli.config.read_text())
+    cli.configure({**made, "channels": [{"name": "script", "type": "command", "command": ["false"]}]})
+    cli.paste(None)  # an info, told once
+    assert cli("check", "--notify", "--quiet").returncode == 75
+    assert cli("notify", "test").returncode == 75
+    assert cli("notify", "test", "--channel", "nobody").returncode == 64
+
+
+def test_silences_are_added_listed_and_removed(cli: Cli) -> None:
+    added = cli("silence", "add", "--target", "home", "--for", "8h", "--reason", "moving house").stdout
+    name = added.split(":")[0]
+    assert "target=home until " in added
+    assert cli("silence", "list").stdout.endswith("\tmoving house\n")
+    assert cli("silence", "remove", name).returncode == 0
+    assert cli("silence", "remove", name).returncode == 64
+    assert cli("silence", "add", "--for", "8h").returncode == 64
+    assert cli("silence", "add", "--condition", "nonsense", "--for", "8h").returncode == 64
+
+
+def test_the_forecast_tells_every_step(cli: Cli) -> None:
+    cli.paste(20 * DAY)
+    lines = cli("forecast", "--for", "21d").stdout.splitlines()
+    reasons = [line.split("  ")[2] for line in lines]
+    assert reasons[:6] == ["first", "reminder", "reminder", "escalated", "reminder", "reminder"]
+    assert "anthropic" in lines[0]
+
+
 def test_no_secret_of_any_input_comes_out(cli: Cli) -> None:
     from exporter.simulator.world import Profile
 

@@ -104,9 +104,8 @@ async def test_a_deadline_that_passes_is_judged_without_a_look() -> None:
     setting.fakes["home"].profiles = (token(time.time() + DAY + 2),)
     await setting.daemon.start()
     try:
-        await until(lambda: setting.daemon.report().exit_code == 2)
+        await until(lambda: 'openclaw_auth_exit_code{agent="main",target="home"} 2' in setting.metrics())
         assert len(setting.fakes["home"].looks) == 1
-        assert 'openclaw_auth_exit_code{agent="main",target="home"} 2' in setting.metrics()
     finally:
         await setting.daemon.stop()
 

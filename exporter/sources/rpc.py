@@ -54,7 +54,7 @@ class AdminRpc:
         if token is not None:
             headers["Authorization"], login = f"Bearer {token}", None
         try:
-            async with asyncio.timeout(None):
+            async with asyncio.timeout(limit):
                 client = await self._open(url, where)
                 request = client.build_request(
                     "POST", url, json={"id": "1", "method": method, "params": params}, headers=headers

@@ -1,0 +1,147 @@
+"""Channels: one file per service that can tell somebody, behind one small protocol.
+
+A channel sends what it is given, once, and says how that went; when to send, what to try again and
+what to give up is ``delivery``'s business. Adding one is a file here, its config model, a line in
+``build``, and its test.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+from zoneinfo import ZoneInfo
+
+from exporter.alerts import text
+from exporter.alerts.values import Alert, Message, Outgoing
+from exporter.config import ConfigError, models
+from exporter.model import Reason
+
+if TYPE_CHECKING:
+    import httpx
+
+#: The signed single-use link for one action (``acknowledge``, ``silence``) on one alert; None: there is none.
+Links = Callable[[str, Alert], str | None]
+
+#: What a person can do at a button, and what the button says.
+_ACTIONS = {"acknowledge": "Acknowledge", "silence": "Silence"}
+
+
+class DeliveryError(Exception):
+    """A message that was not handed over. ``reason`` is a word for the metric's label; ``message`` is
+    one sentence for a person and holds no secret and no URL."""
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(f"{reason}: {message}" if message else str(reason))
+        self.reason = str(reason)
+        self.message = message
+
+
+class TemporaryError(DeliveryError):
+    """It is worth trying again; ``retry_after`` is in seconds, where a pause was asked for."""
+
+    def __init__(self, reason: str, retry_after: float | None = None, message: str = "") -> None:
+        super().__init__(reason, message)
+        self.retry_after = retry_after
+
+
+class PermanentError(DeliveryError):
+    """Trying again changes nothing: a person has to change something first."""
+
+
+class Channel(Protocol):
+    """One way to tell somebody. ``name`` is the configured one."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def send(self, outgoing: Outgoing) -> None:
+        """Hand one message over, within a bounded time. Raises TemporaryError or PermanentError."""
+
+
+def no_links(action: str, alert: Alert) -> str | None:
+    """Links where nobody could follow one."""
+    return None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What channels are made with beside their own configuration."""
+
+    external_url: str = ""  # web.external_url; empty: there is no page to link to
+    links: Links = no_links
+    zone: ZoneInfo | None = None  # of times in texts, where the channel's quiet hours name none; None: UTC
+    transport: httpx.AsyncBaseTransport | None = None  # tests put theirs here
+    environment: Mapping[str, str] | None = None  # of commands; None: our own
+    clock: Callable[[], float] = time.time
+
+    def words(self, channel: models.ChannelBase, message: Message) -> text.Text:
+        """A message in words, as of now, in the time zone of the person at that channel."""
+        zone = ZoneInfo(channel.quiet_hours.timezone) if channel.quiet_hours else self.zone
+        return text.render(message, self.clock(), zone, self.external_url)
+
+    def buttons(self, message: Message) -> list[tuple[str, str]]:
+        """Label and link of each button: for one alert that somebody can still do something about."""
+        if len(message.alerts) != 1 or message.alerts[0].reason.ends:
+            return []
+        alert = message.alerts[0]
+        links = [(label, self.links(action, alert)) for action, label in _ACTIONS.items()]
+        return [(label, link) for label, link in links if link]
+
+
+def secret(config: models.ChannelBase, name: str) -> str | None:
+    """A secret as it is now. TemporaryError where it cannot be read: a rotated file may be back soon."""
+    try:
+        return config.secret(name)
+    except ConfigError as error:
+        raise TemporaryError(Reason.OTHER, None, f"the channel's {name} cannot be read: {error}") from None
+
+
+def build(config: models.Channel, context: Context) -> Channel:
+    """The channel that ``config`` describes. Imports what it needs, and nothing else.
+
+    Raises ConfigError where what is configured cannot be used (a secret that cannot be read, an
+    apprise URL that no service knows). An Alertmanager is none: it wants the state, see ``alertmanager``.
+    """
+    match config:
+        case models.NtfyChannel():
+            from exporter.alerts.channels import ntfy
+
+            return ntfy.build(config, context)
+        case models.WebhookChannel():
+            from exporter.alerts.channels import webhook
+
+            return webhook.build(config, context)
+        case models.AppriseChannel():
+            from exporter.alerts.channels import apprise
+
+            return apprise.build(config, context)
+        case models.OpenClawChannel():
+            from exporter.alerts.channels import openclaw
+
+            return openclaw.build(config, context)
+        case models.TermuxChannel():
+            from exporter.alerts.channels import termux
+
+            return termux.build(config, context)
+        case models.CommandChannel():
+            from exporter.alerts.channels import command
+
+            return command.build(config, context)
+        case _:
+            raise ValueError(f"a channel of type {config.type} is sent no messages")
+
+
+__all__ = [
+    "Channel",
+    "Context",
+    "DeliveryError",
+    "Links",
+    "PermanentError",
+    "Reason",
+    "TemporaryError",
+    "build",
+    "no_links",
+    "secret",
+]

@@ -1,0 +1,393 @@
+"""The outbox: alert states and the messages made of them, committed together in SQLite.
+
+Whatever is killed when, either both the new states and their messages are there or neither is: what
+was decided is sent, at least once, under an id that stays the same. ``delivery`` takes messages out.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from exporter.alerts.database import Database, OutboxError, transaction
+from exporter.alerts.lease import Lease
+from exporter.alerts.policy import Silence
+from exporter.alerts.ulid import next_ulid
+from exporter.alerts.values import AlertState, Message, Outgoing, Reason, dump, load_message, load_state
+
+__all__ = ["GIVE_UP", "ChannelStatistics", "DeadMessage", "Outbox", "OutboxError"]
+
+DAY = 86400.0
+#: How long a message is tried, in seconds.
+GIVE_UP = 3 * DAY
+#: How long what is done with is kept, in seconds.
+KEEP = 30 * DAY
+#: What nobody needs any more once something newer is said of the same alert.
+SUPERSEDED = frozenset({Reason.REMINDER, Reason.REPEAT})
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatistics:
+    """What metrics say of one channel. Counts are over the life of the state file; times Unix seconds."""
+
+    attempts: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)  # by reason
+    dead: int = 0
+    pending: int = 0
+    oldest_pending: float | None = None  # when the oldest that waits was made
+    last_success: float | None = None
+    proven: float | None = None  # when a person last acknowledged through it
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMessage:
+    """A message that was given up, for the status page."""
+
+    id: str
+    channel: str
+    made_at: float
+    given_up_at: float
+    reason: str
+    alerts: int
+
+
+class Outbox:
+    """An open outbox. Usable from several threads; every method is one short transaction.
+
+    Raises OutboxError, on opening and from every method, where the disk is full or cannot be written.
+    """
+
+    def __init__(self, path: Path | None, now: Callable[[], float] = time.time) -> None:
+        self._lock = threading.RLock()
+        database = Database.open(path, now())
+        self._db = database.connection
+        #: That an unreadable file was set aside, as a sentence; None when there was none.
+        self.problem = database.problem
+        self._lease = Lease(path)
+        self._written: dict[str, AlertState] | None = None
+        self._pruned_at: float | None = None
+
+    def close(self) -> None:
+        self._lease.release()
+        self._db.close()
+
+    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self._db, self._lock)
+
+    # --- one writer ------------------------------------------------------------------------
+
+    def acquire_lease(self, owner: str) -> bool:
+        """Become the one process that runs the lifecycle on this file; False where another is.
+
+        Held until ``release_lease`` or the end of the process, however it ends.
+        """
+        try:
+            return self._lease.acquire(owner)
+        except OSError as error:
+            why = (error.strerror or "error").lower()
+            raise OutboxError(f"the alert state cannot be locked for writing: {why}") from None
+
+    def release_lease(self) -> None:
+        self._lease.release()
+
+    @property
+    def lease_holder(self) -> str | None:
+        """Who last took the lease, for a person."""
+        return self._lease.holder()
+
+    # --- states and messages ---------------------------------------------------------------
+
+    def states(self) -> dict[str, AlertState]:
+        """The alert states as last committed. One that cannot be read is left out: its alert is told anew."""
+        with self._transaction() as db:
+            if self._written is None:
+                self._written = _read_states(db)
+            return dict(self._written)
+
+    def commit(self, states: Mapping[str, AlertState], messages: Iterable[Message], now: float) -> list[str]:
+        """Write the new states and enqueue ``messages``, both or neither; returns the messages' ids."""
+        messages = list(messages)
+        with self._transaction() as db:
+            before = self._written if self._written is not None else _read_states(db)
+            after = _difference(before, states)
+            _write_states(db, before, after)
+            ids = [self._enqueue(db, message, now) for message in messages]
+            pruned_at = self._pruned_at
+            if pruned_at is None or abs(now - pruned_at) > DAY:
+                _prune(db, now)
+                pruned_at = now
+        self._written, self._pruned_at = after, pruned_at
+        return ids
+
+    def _enqueue(self, db: sqlite3.Connection, message: Message, now: float) -> str:
+        (last,) = db.execute("SELECT max(id) FROM message").fetchone()
+        ulid = next_ulid(now, last)
+        sequence = db.execute(
+            "INSERT INTO message (id, channel, body, made_at, retry_at, has_missed) VALUES (?, ?, ?, ?, ?, ?)",
+            (ulid, message.channel, dump(message), now, now, bool(message.missed)),
+        ).lastrowid
+        _supersede(db, message)
+        db.executemany(
+            "INSERT OR REPLACE INTO about VALUES (?, ?, ?, 0)",
+            [(sequence, alert.fingerprint, alert.reason in SUPERSEDED) for alert in message.alerts],
+        )
+        return ulid
+
+    # --- the queue -------------------------------------------------------------------------
+
+    def due(self, channel: str, now: float, limit: int = 20) -> list[Outgoing]:
+        """What is to be sent to a channel now, oldest first, no two about the same alert.
+
+        A message waits for earlier ones about any of its alerts, not for others.
+        """
+        with self._transaction() as db:
+            rows = db.execute(
+                f"""SELECT id, body, attempts FROM message AS m WHERE {_IS_DUE} AND {_IS_FREE}
+                    ORDER BY sequence LIMIT :limit""",
+                {"channel": channel, "now": now, "limit": limit},
+            ).fetchall()
+            result = []
+            for id, body, attempts in rows:
+                try:
+                    result.append(Outgoing(id, load_message(body), attempts))
+                except ValueError:
+                    db.execute("UPDATE message SET reason = 'unreadable' WHERE id = ?", (id,))
+                    _finish(db, id, "dead", now)
+                    _count(db, channel, dead=1)
+        return result
+
+    def next_due(self, channel: str) -> float | None:
+        """When the next message to a channel may be sent; None where none waits."""
+        with self._transaction() as db:
+            (at,) = db.execute(
+                f"SELECT min(retry_at) FROM message AS m WHERE channel = :channel AND state = 'pending' AND {_IS_FREE}",
+                {"channel": channel},
+            ).fetchone()
+        return None if at is None else float(at)
+
+    def sent(self, id: str, now: float) -> None:
+        """A message was handed over."""
+        with self._transaction() as db:
+            channel = _finish(db, id, "delivered", now)
+            if channel is not None:
+                _count(db, channel, attempts=1)
+                db.execute("UPDATE channel SET last_success = ? WHERE name = ?", (now, channel))
+
+    def failed(self, id: str, now: float, reason: str, retry_at: float, *, permanent: bool = False) -> bool:
+        """A try failed. False where the message is given up: for good reason, or after three days."""
+        with self._transaction() as db:
+            row = db.execute("SELECT channel, made_at, state FROM message WHERE id = ?", (id,)).fetchone()
+            if row is None:
+                return False
+            channel, made_at, state = row
+            _count(db, channel, attempts=1, failure=reason)
+            give_up = permanent or now - made_at >= GIVE_UP
+            if state == "pending" and not give_up:
+                db.execute(
+                    "UPDATE message SET attempts = attempts + 1, reason = ?, tried_at = ?, retry_at = ? WHERE id = ?",
+                    (reason, now, min(retry_at, max(made_at + GIVE_UP, now)), id),
+                )
+                return True
+            if state == "pending":
+                db.execute("UPDATE message SET reason = ? WHERE id = ?", (reason, id))
+                _finish(db, id, "dead", now)
+                _count(db, channel, dead=1)
+            return False
+
+    def retire(self, channels: Iterable[str], now: float) -> int:
+        """Give up what waits for channels that are not among ``channels`` any more; how many that were."""
+        known = set(channels)
+        with self._transaction() as db:
+            gone = [
+                (id, name)
+                for id, name in db.execute("SELECT id, channel FROM message WHERE state = 'pending'")
+                if name not in known
+            ]
+            for id, name in gone:
+                db.execute("UPDATE message SET reason = 'channel_removed' WHERE id = ?", (id,))
+                _finish(db, id, "dead", now)
+                _count(db, name, dead=1)
+        return len(gone)
+
+    # --- what metrics and pages show ---------------------------------------------------------
+
+    def statistics(self, channels: Iterable[str] = ()) -> dict[str, ChannelStatistics]:
+        """Per channel, those named (from the start, with zeros) and those ever used."""
+        with self._transaction() as db:
+            kept = {
+                row[0]: row[1:] for row in db.execute("SELECT name, attempts, dead, last_success, proven FROM channel")
+            }
+            failures: dict[str, dict[str, int]] = {}
+            for name, reason, count in db.execute("SELECT channel, reason, count FROM failure ORDER BY reason"):
+                failures.setdefault(name, {})[reason] = count
+            waiting = {
+                name: (count, oldest)
+                for name, count, oldest in db.execute(
+                    "SELECT channel, count(*), min(made_at) FROM message WHERE state = 'pending' GROUP BY channel"
+                )
+            }
+        result = {}
+        for name in dict.fromkeys((*channels, *kept, *waiting)):
+            attempts, dead, success, proven = kept.get(name, (0, 0, None, None))
+            pending, oldest = waiting.get(name, (0, None))
+            result[name] = ChannelStatistics(attempts, failures.get(name, {}), dead, pending, oldest, success, proven)
+        return result
+
+    def dead(self, limit: int = 100) -> list[DeadMessage]:
+        """What was given up in the last 30 days, the latest first."""
+        with self._transaction() as db:
+            rows = db.execute(
+                """SELECT id, channel, made_at, done_at, reason,
+                          (SELECT count(*) FROM about WHERE about.sequence = message.sequence)
+                   FROM message WHERE state = 'dead' ORDER BY done_at DESC, sequence DESC LIMIT ?""",
+                (limit,),
+            ).fetchall()
+        return [DeadMessage(row[0], row[1], row[2], row[3], row[4] or "unknown", row[5]) for row in rows]
+
+    # --- what people said ------------------------------------------------------------------
+
+    def add_silence(self, matchers: Mapping[str, str], until: float, reason: str, now: float) -> Silence:
+        """Silence what matches, until ``until``."""
+        with self._transaction() as db:
+            (last,) = db.execute("SELECT max(id) FROM silence").fetchone()
+            silence = Silence(next_ulid(now, last), dict(matchers), until, reason, now)
+            db.execute(
+                "INSERT INTO silence VALUES (?, ?, ?, ?, ?)",
+                (silence.id, json.dumps(silence.matchers, sort_keys=True), until, reason, now),
+            )
+        return silence
+
+    def remove_silence(self, id: str) -> bool:
+        """End a silence early; False where there is none of that id."""
+        with self._transaction() as db:
+            return db.execute("DELETE FROM silence WHERE id = ?", (id,)).rowcount > 0
+
+    def silences(self, now: float) -> tuple[Silence, ...]:
+        """The silences that hold now."""
+        with self._transaction() as db:
+            rows = db.execute("SELECT * FROM silence WHERE until > ? ORDER BY id", (now,)).fetchall()
+        return tuple(Silence(row[0], json.loads(row[1]), row[2], row[3], row[4]) for row in rows)
+
+    def acknowledge(self, fingerprint: str, now: float, channel: str | None = None) -> bool:
+        """A person has seen an alert, through ``channel``; False where nothing like it is known."""
+        with self._transaction() as db:
+            known = db.execute("SELECT 1 FROM state WHERE fingerprint = ?", (fingerprint,)).fetchone()
+            if known:
+                db.execute("REPLACE INTO acknowledgement VALUES (?, ?)", (fingerprint, now))
+            if channel is not None:
+                _count(db, channel)
+                db.execute("UPDATE channel SET proven = ? WHERE name = ?", (now, channel))
+        return known is not None
+
+    def acknowledged(self) -> dict[str, float]:
+        """Fingerprint to when it was acknowledged, of all that is remembered."""
+        with self._transaction() as db:
+            return dict(db.execute("SELECT fingerprint, at FROM acknowledgement ORDER BY fingerprint").fetchall())
+
+    def changes(self) -> int:
+        """A number that differs once another process has written to the file (a silence, say)."""
+        with self._lock:
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+
+# A time of trying that lies ahead means that the clock was set back: then nothing waits for it.
+_IS_DUE = "channel = :channel AND state = 'pending' AND (retry_at <= :now OR tried_at > :now)"
+_IS_FREE = """NOT EXISTS (
+    SELECT 1 FROM about AS mine
+    JOIN about AS theirs ON theirs.fingerprint = mine.fingerprint AND theirs.sequence < mine.sequence
+    JOIN message AS earlier ON earlier.sequence = theirs.sequence
+    WHERE mine.sequence = m.sequence AND earlier.channel = m.channel AND earlier.state = 'pending'
+)"""
+
+
+def _read_states(db: sqlite3.Connection) -> dict[str, AlertState]:
+    states = {}
+    for key, body in db.execute("SELECT key, body FROM state ORDER BY key"):
+        try:
+            states[key] = load_state(body)
+        except ValueError:
+            continue
+    return states
+
+
+def _difference(before: Mapping[str, AlertState], after: Mapping[str, AlertState]) -> dict[str, AlertState]:
+    """``after``, with what differs only in its words left as it was written: words change at every look."""
+    result = {}
+    for key, state in after.items():
+        old = before.get(key)
+        if old is not None and old is not state and replace(state, summary=old.summary, remedy=old.remedy) == old:
+            state = old
+        result[key] = state
+    return result
+
+
+def _write_states(db: sqlite3.Connection, before: Mapping[str, AlertState], after: Mapping[str, AlertState]) -> None:
+    db.executemany("DELETE FROM state WHERE key = ?", [(key,) for key in before.keys() - after.keys()])
+    changed = [state for key, state in after.items() if before.get(key) is not state]
+    db.executemany("REPLACE INTO state VALUES (?, ?, ?)", [(s.key, s.fingerprint, dump(s)) for s in changed])
+
+
+def _supersede(db: sqlite3.Connection, message: Message) -> None:
+    """Drop waiting reminders and repeats about alerts that ``message`` says something newer of.
+
+    Whole messages only: what has an id never changes its content.
+    """
+    waiting: Sequence[tuple[int]] = db.execute(
+        "SELECT sequence FROM message WHERE channel = ? AND state = 'pending' AND NOT has_missed", (message.channel,)
+    ).fetchall()
+    fingerprints = message.fingerprints
+    for (sequence,) in waiting:
+        rows = db.execute(
+            "SELECT fingerprint, droppable, superseded FROM about WHERE sequence = ?", (sequence,)
+        ).fetchall()
+        if not rows or not any(droppable for _, droppable, _ in rows):
+            continue
+        newly = [(sequence, row[0]) for row in rows if row[0] in fingerprints]
+        db.executemany("UPDATE about SET superseded = 1 WHERE sequence = ? AND fingerprint = ?", newly)
+        if all(droppable and (superseded or row in fingerprints) for row, droppable, superseded in rows):
+            db.execute(
+                "UPDATE message SET state = 'superseded', done_at = ? WHERE sequence = ?", (message.at, sequence)
+            )
+
+
+def _finish(db: sqlite3.Connection, id: str, state: Literal["delivered", "dead"], now: float) -> str | None:
+    """Mark a message; its channel, or None where there is no such message."""
+    row = db.execute(
+        "UPDATE message SET state = ?, done_at = ?, attempts = attempts + 1 WHERE id = ? RETURNING channel",
+        (state, now, id),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _count(db: sqlite3.Connection, channel: str, attempts: int = 0, dead: int = 0, failure: str | None = None) -> None:
+    db.execute("INSERT OR IGNORE INTO channel (name) VALUES (?)", (channel,))
+    db.execute("UPDATE channel SET attempts = attempts + ?, dead = dead + ? WHERE name = ?", (attempts, dead, channel))
+    if failure is not None:
+        db.execute(
+            "INSERT INTO failure VALUES (?, ?, 1) ON CONFLICT (channel, reason) DO UPDATE SET count = count + 1",
+            (channel, failure),
+        )
+
+
+def _prune(db: sqlite3.Connection, now: float) -> None:
+    """Forget what is long done with, never what is about something that still fires."""
+    db.execute(
+        """DELETE FROM message WHERE state != 'pending' AND done_at < ? AND NOT EXISTS (
+               SELECT 1 FROM about JOIN state ON state.fingerprint = about.fingerprint
+               WHERE about.sequence = message.sequence)""",
+        (now - KEEP,),
+    )
+    db.execute("DELETE FROM about WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.sequence = about.sequence)")
+    db.execute("DELETE FROM silence WHERE until < ?", (now - KEEP,))
+    db.execute(
+        """DELETE FROM acknowledgement WHERE at < ? AND NOT EXISTS (
+               SELECT 1 FROM state WHERE state.fingerprint = acknowledgement.fingerprint)""",
+        (now - KEEP,),
+    )

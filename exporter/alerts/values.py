@@ -1,0 +1,224 @@
+"""The values of alerting: states, what was told where, and the messages made of them. All frozen.
+
+Everything here can be written as JSON and read back (``dump``, ``load``); no value holds a secret,
+only the keyed hash of one, and that stays in the state: messages do not carry it.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from typing import Any
+
+from exporter.model import Family, Name, Severity
+
+
+class Reason(enum.StrEnum):
+    """Why something is told: the ``reason`` of an alert in a message."""
+
+    FIRST = "first"
+    ESCALATED = "escalated"
+    EASED = "eased"
+    REMINDER = "reminder"
+    REPEAT = "repeat"
+    RESOLVED = "resolved"
+    RENEWED = "renewed"
+    TEST = "test"
+
+    @property
+    def ends(self) -> bool:
+        """Whether it is the last that is told of an alert."""
+        return self in (Reason.RESOLVED, Reason.RENEWED)
+
+
+class Why(enum.StrEnum):
+    """What ended an alert, where it is more than that the trouble is over."""
+
+    OVER = ""
+    UNWATCHED = "unwatched"  # its target is no longer configured
+    GONE = "gone"  # its agent or profile is no longer there
+    IGNORED = "ignored"  # the policy says to ignore the profile
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """What an alert is about: (target, provider, profile, topic).
+
+    ``topic`` is the family; a notice has its condition in it (and a quota its window), because
+    notices do not turn into one another.
+    """
+
+    target: str
+    provider: str
+    profile: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What identified a profile's credential when it was in trouble."""
+
+    profile: str
+    secret: str | None = None  # keyed hash
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The last that was told of an alert on one channel."""
+
+    severity: Severity
+    condition: Name
+    reason: Reason
+    at: float
+    step: float | None = None  # the nearest reminder step that is behind us, in seconds before the deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What came and went on one channel while it was held back: one line of a summary."""
+
+    fingerprint: str
+    condition: Name
+    severity: Severity
+    target: str
+    agents: tuple[str, ...]
+    provider: str | None
+    profile: str | None
+    began_at: float
+    ended_at: float
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the trouble ended, kept until it was told wherever the trouble was told."""
+
+    at: float
+    reason: Reason  # resolved or renewed
+    why: Why = Why.OVER
+    until: float | None = None  # renewed: until when it holds now; None: it has no date
+
+
+@dataclass(frozen=True, slots=True)
+class AlertState:
+    """One alert's life. Times are Unix seconds."""
+
+    key: str
+    slot: Slot
+    condition: Name
+    severity: Severity
+    agents: tuple[str, ...]
+    started_at: float  # first seen by the lifecycle
+    since: float  # since when the condition holds
+    worsened_at: float  # when it last got worse: an acknowledgement before that no longer counts
+    firing: bool = True
+    confirmed: bool = False
+    absorbed: bool = False  # told inside no_usable_profile, not separately
+    heals: bool = False  # it may heal by itself, so it must last before it alarms
+    summary: str = ""
+    remedy: tuple[str, ...] = ()
+    cause: str | None = None  # OpenClaw's reason, or why a look failed
+    deadline: float | None = None
+    secret: str | None = None  # keyed hash
+    credentials: tuple[Credential, ...] = ()  # of a provider-level alert: what does not work
+    looks: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # agent -> looks in a row, the last one's time
+    quiet_step: float | None = None  # steps from here up were behind us when a person renewed it
+    ending: Ending | None = None
+    told: Mapping[str, Told] = field(default_factory=dict)  # channel -> the last that was told there
+    news: Mapping[str, float] = field(default_factory=dict)  # channel -> since when there is news for it
+    missed: Mapping[str, Missed] = field(default_factory=dict)  # channel -> what came and went
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.key)
+
+    @property
+    def family(self) -> Family:
+        return self.condition.family
+
+
+@lru_cache(maxsize=65536)
+def fingerprint(key: str) -> str:
+    """32 hex characters, the same for the life of an alert and for its resolution."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert as a message tells it."""
+
+    fingerprint: str
+    reason: Reason
+    family: Family
+    condition: Name
+    severity: Severity
+    target: str
+    agents: tuple[str, ...] = ()
+    provider: str | None = None
+    profile: str | None = None
+    since: float | None = None
+    deadline: float | None = None
+    ended_at: float | None = None  # resolved and renewed only
+    why: Why = Why.OVER
+    cause: str | None = None
+    summary: str = ""
+    remedy: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is told to one channel at one moment; its content never changes any more."""
+
+    channel: str
+    at: float
+    alerts: tuple[Alert, ...] = ()
+    missed: tuple[Missed, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        """The worst in it; a resolution counts with the severity that was told."""
+        told = [alert.severity for alert in self.alerts] + [missed.severity for missed in self.missed]
+        return max(told, key=lambda severity: severity.rank, default=Severity.INFO)
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        return frozenset(alert.fingerprint for alert in self.alerts)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way: ``id`` is the idempotency key, the same on every try."""
+
+    id: str
+    message: Message
+    attempts: int = 0  # before this one
+
+
+@cache
+def _adapters() -> tuple[Any, Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(AlertState), TypeAdapter(Message)
+
+
+def dump(value: AlertState | Message) -> str:
+    """A value as JSON."""
+    adapter = _adapters()[0 if isinstance(value, AlertState) else 1]
+    text: str = adapter.dump_json(value, exclude_defaults=True).decode()
+    return text
+
+
+def load_state(text: str) -> AlertState:
+    """The state in ``text``. Raises ValueError when it is none."""
+    state: AlertState = _adapters()[0].validate_json(text)
+    return state
+
+
+def load_message(text: str) -> Message:
+    """The message in ``text``. Raises ValueError when it is none."""
+    message: Message = _adapters()[1].validate_json(text)
+    return message

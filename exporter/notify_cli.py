@@ -1,0 +1,170 @@
+"""The commands about notifications: ``notify test``, ``silence``, ``forecast``; ``cli`` registers them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from exporter.alerts.outbox import Outbox
+    from exporter.config import Config
+
+#: Something could not be handed over now (sysexits.h: EX_TEMPFAIL).
+EX_TEMPFAIL = 75
+
+config_option = click.option("--config", "config_file", type=click.Path(path_type=Path), help="The configuration file.")
+
+
+def _read(config_file: Path | None) -> Config:
+    from exporter.config import default_config_file, load
+
+    return load(config_file or default_config_file())
+
+
+@click.group()
+def notify() -> None:
+    """Notifications: send a test."""
+
+
+@notify.command("test")
+@click.option("--channel", "names", multiple=True, metavar="NAME", help="Only this channel; may be repeated.")
+@config_option
+def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
+    """Send one real test notification per channel and report each; exits 75 when one failed."""
+    from exporter.alerts.notifier import send_test
+
+    config = _read(config_file)
+    known = [channel.name for channel in config.channels]
+    for name in names:
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "none is configured"
+            raise click.UsageError(f"there is no channel named {name!r}; {there}")
+    if not known:
+        raise click.UsageError("no channel is configured: write one into `channels`")
+    results = asyncio.run(send_test(config, names or known, time.time()))
+    for name, problem in results:
+        click.echo(f"{name}: delivered" if problem is None else f"{name}: FAILED: {problem}")
+    return EX_TEMPFAIL if any(problem for _, problem in results) else 0
+
+
+def _outbox(config: Config) -> Outbox:
+    from exporter.alerts.notifier import FILE
+    from exporter.alerts.outbox import Outbox, OutboxError
+    from exporter.config import default_state_dir
+
+    directory = default_state_dir(config)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Outbox(directory / FILE)
+    except (OSError, OutboxError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise click.ClickException(f"the alert state in {directory} cannot be used: {why}") from None
+
+
+@click.group()
+def silence() -> None:
+    """Mute alerts for a time; what still holds at its end is told then."""
+
+
+@silence.command("add")
+@click.option("--target", metavar="NAME")
+@click.option("--agent", metavar="ID")
+@click.option("--provider", metavar="NAME")
+@click.option("--profile", metavar="ID")
+@click.option("--condition", metavar="NAME")
+@click.option("--for", "length", required=True, metavar="DURATION", help="Like 8h or 3d.")
+@click.option("--reason", default="", help="Why, for whoever asks later.")
+@config_option
+def silence_add(length: str, reason: str, config_file: Path | None, **matchers: str | None) -> None:
+    """Mute what matches all that is given."""
+    from exporter.model import Name
+    from exporter.units import iso, parse_duration
+
+    given = {name: value for name, value in matchers.items() if value is not None}
+    if not given:
+        raise click.UsageError(
+            "say what to mute: at least one of --target, --agent, --provider, --profile, --condition"
+        )
+    if given.get("condition") not in (None, *Name):
+        raise click.UsageError(f"there is no condition {given['condition']!r}; there are {', '.join(Name)}")
+    try:
+        seconds = parse_duration(length)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    now = time.time()
+    with _closing(_outbox(_read(config_file))) as outbox:
+        added = outbox.add_silence(given, now + seconds, reason, now)
+    click.echo(f"{added.id}: {_matchers(added.matchers)} until {iso(added.until)}")
+
+
+@silence.command("list")
+@config_option
+def silence_list(config_file: Path | None) -> None:
+    """The silences that hold."""
+    from exporter.units import iso
+
+    with _closing(_outbox(_read(config_file))) as outbox:
+        silences = outbox.silences(time.time())
+    for one in silences:
+        click.echo("\t".join(filter(None, (one.id, _matchers(one.matchers), f"until {iso(one.until)}", one.reason))))
+    if not silences:
+        click.echo("Nothing is silenced.", err=True)
+
+
+@silence.command("remove")
+@click.argument("id")
+@config_option
+def silence_remove(id: str, config_file: Path | None) -> None:
+    """End the silence ID early."""
+    with _closing(_outbox(_read(config_file))) as outbox:
+        if not outbox.remove_silence(id):
+            raise click.UsageError(f"no silence is named {id!r}: see `openclaw-auth-exporter silence list`")
+    click.echo(f"{id}: removed")
+
+
+def _matchers(matchers: Any) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(matchers.items()))
+
+
+def _closing(outbox: Outbox) -> Any:
+    import contextlib
+
+    return contextlib.closing(outbox)
+
+
+@click.command()
+@click.option("--for", "length", default="1y", show_default=True, metavar="DURATION")
+@config_option
+def forecast(length: str, config_file: Path | None) -> None:
+    """Every message that would be sent on today's facts: when, to which channel, saying what."""
+    from dataclasses import replace
+
+    from exporter.alerts import lifecycle, text
+    from exporter.alerts.policy import AlertPolicy, ChannelPolicy, commands_of
+    from exporter.cli import look_with
+    from exporter.units import iso, parse_duration
+
+    try:
+        ahead = parse_duration(length)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    config = _read(config_file)
+    now = time.time()
+    with _closing(_outbox(config)) as outbox:
+        states, policy = (
+            outbox.states(),
+            AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged(), commands_of(config)),
+        )
+    if not policy.channels:
+        policy = replace(policy, channels=(ChannelPolicy("(no channel configured)"),))
+    report, monitor = look_with(config, None)
+    told = lifecycle.forecast(states, report, policy, now, now + ahead, monitor.as_of)
+    for at, message in told:
+        for alert in message.alerts:
+            click.echo(f"{iso(at)}  {message.channel}  {alert.reason}  {text.title(alert, at)}")
+    if not told:
+        click.echo(f"Nothing would be told within {length}.", err=True)

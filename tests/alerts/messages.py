@@ -1,0 +1,49 @@
+"""Alerts and messages as the channels' tests send them, with a secret planted where none may leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exporter.alerts.values import Alert, Message, Outgoing, Reason
+from exporter.model import Name, Severity
+
+NOW = 1_795_000_000.0
+DAY = 86400.0
+ID = "01JD0000000000000000000000"
+FINGERPRINT = "0123456789abcdef0123456789abcdef"
+SECRET = "PLANTED-SECRET-tk-0123456789"
+
+
+def alert(**changes: Any) -> Alert:
+    """A token of the main agent that expired an hour ago, told for the first time."""
+    name = changes.get("condition", Name.EXPIRED)
+    values: dict[str, Any] = {
+        "fingerprint": FINGERPRINT,
+        "reason": Reason.FIRST,
+        "family": name.family,
+        "condition": name,
+        "severity": Severity.CRITICAL,
+        "target": "home",
+        "agents": ("main",),
+        "provider": "anthropic",
+        "profile": "anthropic:default",
+        "since": NOW - 3600,
+        "deadline": NOW - 3600,
+        "summary": "anthropic:default on home has expired",
+        "remedy": ("claude setup-token", "openclaw models auth paste-token --provider anthropic"),
+    }
+    return Alert(**{**values, **changes})
+
+
+def ended(reason: Reason = Reason.RESOLVED, **changes: Any) -> Alert:
+    return alert(reason=reason, ended_at=NOW, remedy=(), **changes)
+
+
+def outgoing(*alerts: Alert, **changes: Any) -> Outgoing:
+    """A message on its way, of one expired token where nothing else is said."""
+    return Outgoing(changes.pop("id", ID), Message("phone", NOW, alerts or (alert(),), **changes))
+
+
+def other(number: int, **changes: Any) -> Alert:
+    """One of many: another profile, another fingerprint."""
+    return alert(fingerprint=f"{number:032x}", profile=f"anthropic:{number}", **changes)

@@ -1,0 +1,266 @@
+"""Alertmanager: the state as JSON, what ends when, and that one instance's trouble is its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.alerts.channels import Context, PermanentError, TemporaryError
+from exporter.alerts.channels.alertmanager import (
+    AHEAD,
+    BATCH,
+    REPEATED,
+    AlertmanagerChannel,
+    Memory,
+    advance,
+    build,
+    entry,
+    labels,
+)
+from exporter.alerts.values import Alert, Reason
+from exporter.config import ConfigError, models
+from exporter.model import Name, Severity
+from exporter.units import iso
+
+from .messages import FINGERPRINT, NOW, alert, ended, other
+
+MINUTE = 60.0
+
+
+def test_a_firing_alert_as_alertmanager_takes_it() -> None:
+    assert entry(alert(), None, NOW, "https://status.test/") == {
+        "labels": {
+            "alertname": "OpenClawAuthDeadline",
+            "fingerprint": FINGERPRINT,
+            "profile": "anthropic:default",
+            "provider": "anthropic",
+            "severity": "critical",
+            "target": "home",
+        },
+        "annotations": {
+            "summary": "anthropic:default on home has expired",
+            "description": "anthropic:default on home has expired.\nAgents: main.\n"
+            f"Deadline: {iso(NOW - 3600)}.\nDo:\n  claude setup-token\n"
+            "  openclaw models auth paste-token --provider anthropic",
+            "condition": "expired",
+            "agents": "main",
+            "runbook_url": "https://github.com/openclaw-auth-exporter/openclaw-auth-exporter/blob/main/docs/"
+            "runbook.md#openclawauthexpired",
+        },
+        "startsAt": iso(NOW - 3600),
+        "endsAt": iso(NOW + AHEAD),
+        "generatorURL": "https://status.test/",
+    }
+
+
+def test_an_alert_that_has_ended() -> None:
+    said = entry(alert(), NOW - 30, NOW)
+    assert (said["startsAt"], said["endsAt"]) == (iso(NOW - 3600), iso(NOW - 30))
+    assert "generatorURL" not in said
+
+
+@pytest.mark.parametrize(
+    ("since", "ended_at", "starts"),
+    [(None, None, NOW), (NOW + 99, None, NOW), (NOW, NOW - 30, NOW - 30), (-5, None, 0)],
+)
+def test_it_never_starts_after_it_ends(since: float | None, ended_at: float | None, starts: float) -> None:
+    assert entry(alert(since=since), ended_at, NOW)["startsAt"] == iso(starts)
+
+
+@pytest.mark.parametrize(
+    ("about", "name"),
+    [
+        (alert(condition=Name.EXPIRING), "OpenClawAuthDeadline"),
+        (alert(condition=Name.NO_USABLE_PROFILE), "OpenClawAuthAvailability"),
+        (alert(condition=Name.CHECK_FAILED), "OpenClawAuthWatch"),
+        (alert(condition=Name.STATUS_DISAGREES), "OpenClawAuthStatusDisagrees"),
+        (alert(condition=Name.REPORTED, reason=Reason.TEST), "OpenClawAuthTest"),
+    ],
+)
+def test_names(about: Alert, name: str) -> None:
+    assert dict(labels(about))["alertname"] == name
+
+
+def test_labels_are_identity() -> None:
+    """What changes in an alert's life, but for its severity, leaves its labels as they are."""
+    told = alert()
+    for change in (
+        {"condition": Name.EXPIRING},
+        {"reason": Reason.REPEAT},
+        {"agents": ("main", "work")},
+        {"since": None},
+        {"deadline": NOW},
+        {"summary": "other words", "remedy": ()},
+        {"ended_at": NOW},
+    ):
+        assert labels(replace(told, **change)) == labels(told)
+    assert labels(replace(told, severity=Severity.WARNING)) != labels(told)
+    assert labels(replace(told, target="other")) != labels(told)
+
+
+def test_an_empty_label_is_left_out_and_half_a_character_replaced() -> None:
+    found = dict(labels(alert(provider=None, profile="half \ud800")))
+    assert "provider" not in found
+    assert found["profile"] == "half ?"
+
+
+def story(*chapters: tuple[float, list[Alert], list[Alert]]) -> list[dict[str, float | None]]:
+    """What each publication tells: severity and profile of each label set, and when it ended."""
+    memory, said = Memory(), []
+    for at, firing, resolved in chapters:
+        memory, told = advance(memory, firing, resolved, at)
+        said.append({f"{one.severity} {one.profile}": when for one, when in told})
+        assert len(said[-1]) == len(told)
+    return said
+
+
+def test_the_whole_state_each_time() -> None:
+    both = [other(1), other(2)]
+    fires = {"critical anthropic:1": None, "critical anthropic:2": None}
+    assert story((NOW, both, []), (NOW + MINUTE, both, [])) == [fires, fires]
+
+
+def test_what_ended_is_repeated_for_a_while() -> None:
+    over = ended()
+    told = {"critical anthropic:default": NOW}
+    assert story(
+        (NOW - MINUTE, [alert()], []),
+        (NOW + 5, [], [over]),
+        (NOW + MINUTE, [], []),
+        (NOW + 5 + REPEATED - 1, [], []),
+        (NOW + 5 + REPEATED, [], []),
+    ) == [{"critical anthropic:default": None}, told, told, told, {}]
+
+
+def test_what_vanished_without_a_word_has_ended_now() -> None:
+    assert story((NOW - MINUTE, [alert()], []), (NOW, [], [])) == [
+        {"critical anthropic:default": None},
+        {"critical anthropic:default": NOW},
+    ]
+
+
+def test_what_ended_while_we_were_down_is_told_all_the_same_but_not_for_ever() -> None:
+    assert story((NOW + MINUTE, [], [ended()])) == [{"critical anthropic:default": NOW}]
+    assert story((NOW + REPEATED, [], [ended()])) == [{}]
+
+
+def test_a_changed_severity_ends_the_old_label_set() -> None:
+    soon = alert(condition=Name.EXPIRING, severity=Severity.WARNING)
+    assert story((NOW, [soon], []), (NOW + MINUTE, [alert()], []), (NOW + 2 * MINUTE, [soon], [])) == [
+        {"warning anthropic:default": None},
+        {"critical anthropic:default": None, "warning anthropic:default": NOW + MINUTE},
+        {"warning anthropic:default": None, "critical anthropic:default": NOW + 2 * MINUTE},
+    ]
+
+
+def test_what_fires_again_has_not_ended() -> None:
+    assert story((NOW, [alert()], []), (NOW + 1, [], []), (NOW + 2, [alert()], [ended()])) == [
+        {"critical anthropic:default": None},
+        {"critical anthropic:default": NOW + 1},
+        {"critical anthropic:default": None},
+    ]
+
+
+def test_a_clock_that_was_set_back_lets_nothing_fire_on() -> None:
+    said = story((NOW, [alert()], []), (NOW + 1, [], []), (NOW - 3600, [], []))
+    assert said[-1] == {"critical anthropic:default": NOW - 3600}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-100, 1000), st.sets(st.tuples(st.integers(0, 3), st.sampled_from(list(Severity))), max_size=4)
+        ),
+        max_size=12,
+    )
+)
+def test_over_any_history(history: list[tuple[int, set[tuple[int, Severity]]]]) -> None:
+    """What fires is told to fire, once; what fired and does not is told to have ended, not ahead of now."""
+    memory, now, before = Memory(), NOW, set()
+    for seconds, firing in history:
+        now += seconds
+        alerts = [other(number, severity=severity) for number, severity in firing]
+        memory, told = advance(memory, alerts, [], now)
+        keys = [labels(one) for one, _ in told]
+        assert len(keys) == len(set(keys))
+        fires = {labels(one) for one, at in told if at is None}
+        assert fires == set(map(labels, alerts))
+        assert all(at is None or at <= now for _, at in told)
+        assert before - fires <= {labels(one) for one, at in told if at is not None}
+        before = fires
+
+
+# --- the instances -----------------------------------------------------------------------------
+
+
+class Instances:
+    """Several Alertmanagers behind one transport; those named in ``broken`` answer with that status."""
+
+    def __init__(self, **broken: int) -> None:
+        self.broken = broken
+        self.received: dict[str, list[list[dict[str, Any]]]] = {}
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        host = request.url.host
+        assert (request.method, request.url.path) == ("POST", "/api/v2/alerts")
+        self.received.setdefault(host, []).append(json.loads(request.content))
+        return httpx.Response(self.broken.get(host, 200))
+
+
+def channel(instances: Instances, *hosts: str) -> AlertmanagerChannel:
+    urls = [f"http://{host}:9093/" for host in hosts]
+    config = models.AlertmanagerChannel(name="am", type="alertmanager", urls=urls)
+    return build(config, Context(transport=httpx.MockTransport(instances), clock=lambda: NOW))
+
+
+async def test_every_instance_is_told_and_one_that_fails_stops_none() -> None:
+    instances = Instances(two=503, three=400)
+    result = await channel(instances, "one", "two", "three", "four").publish([alert()], [], NOW)
+    assert [type(error) for error in result] == [type(None), TemporaryError, PermanentError, type(None)]
+    assert instances.received == {host: [[entry(alert(), None, NOW)]] for host in ("one", "two", "three", "four")}
+
+
+async def test_an_instance_that_was_away_hears_of_the_end() -> None:
+    instances = Instances(one=503)
+    am = channel(instances, "one")
+    await am.publish([alert()], [], NOW)
+    await am.publish([], [ended()], NOW + 1)
+    instances.broken = {}
+    await am.publish([], [], NOW + MINUTE)
+    assert instances.received["one"][-1] == [entry(alert(), NOW, NOW + MINUTE)]
+
+
+async def test_nothing_to_tell_is_no_request() -> None:
+    instances = Instances()
+    assert await channel(instances, "one").publish([], [], NOW) == [None]
+    assert instances.received == {}
+
+
+async def test_ten_thousand_in_pieces() -> None:
+    instances = Instances()
+    await channel(instances, "one").publish([other(number) for number in range(10_000)], [], NOW)
+    sizes = [len(batch) for batch in instances.received["one"]]
+    assert sizes == [BATCH] * (10_000 // BATCH)
+    assert len({one["labels"]["profile"] for batch in instances.received["one"] for one in batch}) == 10_000
+
+
+async def test_a_test_leaves_what_fires_alone() -> None:
+    instances = Instances()
+    am = channel(instances, "one")
+    await am.publish([alert()], [], NOW)
+    await am.test(alert(reason=Reason.TEST, fingerprint="f" * 32), NOW)
+    await am.publish([alert()], [], NOW + MINUTE)
+    names = [[one["labels"]["alertname"] for one in batch] for batch in instances.received["one"]]
+    assert names == [["OpenClawAuthDeadline"], ["OpenClawAuthTest"], ["OpenClawAuthDeadline"]]
+
+
+def test_an_address_that_is_none() -> None:
+    config = models.AlertmanagerChannel(name="am", type="alertmanager", urls=["http://one:9093", "two:9093"])
+    with pytest.raises(ConfigError, match="number 2 is no address"):
+        build(config, Context())

@@ -1,0 +1,1 @@
+"""The channels that are commands: OpenClaw's own, and Termux'."""

@@ -1,0 +1,323 @@
+"""Every bad answer that a server can give, once, for every channel that speaks HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email.utils
+import logging
+import shutil
+import ssl
+import subprocess
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.alerts.channels import Context, DeliveryError, PermanentError, TemporaryError, http
+from exporter.alerts.channels.alertmanager import AlertmanagerChannel
+from exporter.alerts.channels.ntfy import PAUSE, Ntfy
+from exporter.alerts.channels.webhook import Webhook
+from exporter.config import models
+
+from .messages import NOW, SECRET, alert, outgoing
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Deliver = Callable[[str], Awaitable[None]]
+
+#: Seconds a request may take here. Only what never ends waits for them.
+SHORT = 0.5
+
+
+@dataclass
+class Server:
+    """Answers each connection with ``behave``, whatever is asked."""
+
+    behave: Handler
+    tls: ssl.SSLContext | None = None
+    waits: bool = True  # for the head of a request
+    connections: int = 0
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def __aenter__(self) -> Server:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._server.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            if self.waits:
+                await reader.readuntil(b"\r\n\r\n")
+            await self.behave(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+def saying(status: int, *headers: str, body: bytes = b"{}") -> Handler:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = [f"HTTP/1.1 {status} Something", f"Content-Length: {len(body)}", "Connection: close", *headers]
+        writer.write("\r\n".join([*head, "", ""]).encode() + body)
+        await writer.drain()
+
+    return say
+
+
+def sending(data: bytes) -> Handler:
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return send
+
+
+async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+async def byte_by_byte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Each byte well within the time a single read may take; together they never come to an end."""
+    writer.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def slow_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """It has accepted the message, and dawdles over telling what it thinks of it."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+    await asyncio.Event().wait()
+
+
+# --- the channels ------------------------------------------------------------------------------
+
+
+def context(**changes: Any) -> Context:
+    return Context(clock=lambda: NOW, **changes)
+
+
+async def by_ntfy(root: str) -> None:
+    config = models.NtfyChannel(name="phone", type="ntfy", url=root, topic="topic", token=SECRET)
+    await Ntfy(config, context(), timeout=SHORT).send(outgoing())
+
+
+async def by_webhook(root: str) -> None:
+    config = models.WebhookChannel.model_validate(
+        {"name": "hook", "type": "webhook", "url": f"{root}/{SECRET}?{SECRET}", "secret": SECRET}
+    )
+    await Webhook(config, context(), timeout=SHORT).send(outgoing())
+
+
+async def by_alertmanager(root: str) -> None:
+    config = models.AlertmanagerChannel(name="am", type="alertmanager", urls=[f"{root}/{SECRET}"])
+    channel = AlertmanagerChannel(config, context(), timeout=SHORT)
+    (error,) = await channel.publish([alert()], [], NOW)
+    if error is not None:
+        raise error
+
+
+CHANNELS = [
+    pytest.param(by_ntfy, id="ntfy"),
+    pytest.param(by_webhook, id="webhook"),
+    pytest.param(by_alertmanager, id="alertmanager"),
+]
+
+
+@pytest.fixture(params=CHANNELS)
+def deliver(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Any:
+    """One delivery by each of the channels; nothing it logs may hold its secrets."""
+    caplog.set_level(logging.DEBUG, "exporter")
+    yield request.param
+    assert SECRET not in caplog.text
+
+
+async def failure(deliver: Deliver, behave: Handler) -> DeliveryError:
+    """The error that one delivery to such a server comes to, after one request and without a secret."""
+    async with Server(behave) as server:
+        with pytest.raises(DeliveryError) as caught:
+            await deliver(f"http://127.0.0.1:{server.port}")
+        assert server.connections == 1
+    error = caught.value
+    for text in (repr(error), error.message, "".join(traceback.format_exception(error))):
+        assert SECRET not in text
+        assert str(server.port) not in text
+    return error
+
+
+IN_40_S = email.utils.formatdate(NOW + 40, usegmt=True)
+IN_THE_PAST = email.utils.formatdate(NOW - 40, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "reason", "retry_after"),
+    [
+        (408, [], "http_error", None),
+        (425, [], "http_error", None),
+        (429, ["Retry-After: 17"], "http_error", 17.0),
+        (429, [f"Retry-After: {IN_40_S}"], "http_error", 40.0),
+        (429, [f"Retry-After: {IN_THE_PAST}"], "http_error", 0.0),
+        (429, ["Retry-After: 99999999"], "http_error", 86400.0),
+        (500, [], "http_error", None),
+        (502, ["Retry-After: soon"], "http_error", None),
+        (503, ["Retry-After: 120"], "http_error", 120.0),
+        (504, [], "http_error", None),
+        (599, [], "http_error", None),
+    ],
+)
+async def test_what_is_tried_again(
+    deliver: Deliver, status: int, headers: list[str], reason: str, retry_after: float | None
+) -> None:
+    error = await failure(deliver, saying(status, *headers, body=SECRET.encode()))
+    assert isinstance(error, TemporaryError)
+    assert (error.reason, error.retry_after) == (reason, retry_after)
+    assert error.message.startswith(f"it answered {status}")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (301, "http_error"),
+        (302, "http_error"),
+        (308, "http_error"),
+        (400, "http_error"),
+        (401, "unauthorized"),
+        (403, "unauthorized"),
+        (404, "http_error"),
+        (410, "http_error"),
+        (413, "http_error"),
+        (422, "http_error"),
+    ],
+)
+async def test_what_is_not(deliver: Deliver, status: int, reason: str) -> None:
+    error = await failure(deliver, saying(status, "Location: http://127.0.0.1:1/", body=SECRET.encode()))
+    assert isinstance(error, PermanentError)
+    assert error.reason == reason
+    assert error.message.startswith(f"it answered {status}")
+
+
+@pytest.mark.parametrize(
+    ("behave", "reason", "message"),
+    [
+        pytest.param(sending(b"\x00\xff garbage\r\n\r\n"), "http_error", "what it answered is not HTTP", id="garbage"),
+        pytest.param(sending(b"SSH-2.0-OpenSSH_9.6\r\n"), "http_error", "what it answered is not HTTP", id="ssh"),
+        pytest.param(sending(b""), "http_error", "what it answered is not HTTP", id="nothing"),
+        pytest.param(silence, "timeout", "there was no answer within 0.5 s", id="silence"),
+        pytest.param(byte_by_byte, "timeout", "there was no answer within 0.5 s", id="byte by byte"),
+    ],
+)
+async def test_what_is_no_answer(deliver: Deliver, behave: Handler, reason: str, message: str) -> None:
+    error = await failure(deliver, behave)
+    assert isinstance(error, TemporaryError)
+    assert (error.reason, error.retry_after, error.message) == (reason, None, message)
+
+
+async def test_nobody_listens(deliver: Deliver) -> None:
+    async with Server(silence) as server:
+        port = server.port
+    with pytest.raises(TemporaryError) as caught:
+        await deliver(f"http://127.0.0.1:{port}")
+    assert (caught.value.reason, caught.value.message) == ("connection", "nobody listens at the configured address")
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+async def test_2xx_is_delivered(deliver: Deliver, status: int) -> None:
+    async with Server(saying(status, body=b"" if status == 204 else b"garbage")) as server:
+        await deliver(f"http://127.0.0.1:{server.port}")
+    assert server.connections == 1
+
+
+async def test_2xx_is_delivered_although_the_rest_never_comes(deliver: Deliver) -> None:
+    async with Server(slow_body) as server:
+        await deliver(f"http://127.0.0.1:{server.port}")
+
+
+@pytest.fixture
+def unsigned(tmp_path: Path) -> ssl.SSLContext:
+    """A server's side of TLS with a certificate that nobody signed."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the openssl command is not installed")
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(cert)]
+    subprocess.run(["openssl", *kind, *subject, *files], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    return tls
+
+
+async def test_a_certificate_that_nobody_signed(deliver: Deliver, unsigned: ssl.SSLContext) -> None:
+    async with Server(saying(200), unsigned) as server:
+        with pytest.raises(TemporaryError) as caught:
+            await deliver(f"https://127.0.0.1:{server.port}")
+    assert caught.value.reason == "connection"
+    assert caught.value.message == "its certificate is not trusted: self-signed certificate"
+    assert server.connections == 0  # nothing was said to it
+
+
+async def test_no_tls_where_tls_is_configured(deliver: Deliver) -> None:
+    async with Server(saying(400), waits=False) as server:
+        with pytest.raises(TemporaryError) as caught:
+            await deliver(f"https://127.0.0.1:{server.port}")
+    assert (caught.value.reason, caught.value.message) == ("connection", "no TLS connection comes about")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "ftp://127.0.0.1/", f"http://[{SECRET}", f"{SECRET}", "http://127.0.0.1:99999999/"]
+)
+async def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(DeliveryError) as caught:
+        await http.send("POST", url)
+    assert isinstance(caught.value, PermanentError)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", [f"{SECRET}\nX-Other: 1", f"{SECRET}\0", f"{SECRET}é"])
+async def test_a_token_that_no_header_can_carry(token: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        await http.send("POST", "http://127.0.0.1:1/", headers={"Authorization": token})
+    assert caught.value.message == "no request can be made of the configured url and headers"
+
+
+def test_ntfys_pause_is_its_own() -> None:
+    """2.13 names none in a 429, and has patience for one message in 5 s."""
+    assert PAUSE >= 5
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("0", 0.0),
+        ("²", None),
+        (" 30 ", 30.0),
+        ("9" * 60, 86400.0),
+        ("9" * 100, None),
+        ("Mon, 99 Nov 2026 10:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86400.0),
+    ],
+)
+def test_retry_after(header: str | None, seconds: float | None) -> None:
+    assert http.retry_after(header, NOW) == seconds

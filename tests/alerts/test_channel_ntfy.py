@@ -1,0 +1,319 @@
+"""ntfy: exactly the calls that a server with ntfy's rules expects."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.alerts.channels import Context, PermanentError, TemporaryError, build
+from exporter.alerts.channels.ntfy import GRACE, MAX_JSON, MAX_MESSAGE, Ntfy, cut, fitted
+from exporter.alerts.values import Alert, Missed, Reason
+from exporter.config import ConfigError
+from exporter.config.models import NtfyChannel
+from exporter.model import Name, Severity
+
+from .fake_ntfy import FakeNtfy
+from .messages import DAY, FINGERPRINT, ID, NOW, SECRET, alert, ended, other, outgoing
+
+TOPIC = "PLANTED-SECRET-topic"
+
+
+def channel(server: FakeNtfy, *, config: dict[str, Any] | None = None, **context: Any) -> Ntfy:
+    values = {"name": "phone", "type": "ntfy", "url": "http://ntfy.test", "topic": TOPIC, **(config or {})}
+    made = build(NtfyChannel(**values), Context(transport=server.transport, clock=lambda: NOW, **context))
+    assert isinstance(made, Ntfy)
+    return made
+
+
+@pytest.fixture
+def server() -> FakeNtfy:
+    return FakeNtfy(now=NOW)
+
+
+async def test_one_alert_is_one_call_to_the_root(server: FakeNtfy) -> None:
+    await channel(server).send(outgoing())
+
+    assert server.calls == [("POST", "/")]
+    (said,) = server.published
+    body = said.pop("message")
+    assert said == {
+        "id": "m00000000000",
+        "topic": TOPIC,
+        "title": "anthropic:default has expired on home",
+        "priority": 5,
+        "tags": ["rotating_light", "critical", "first", "expired"],
+        "sequence_id": FINGERPRINT,
+    }
+    assert "claude setup-token" in body
+    assert "openclaw models auth paste-token --provider anthropic" in body
+
+
+async def test_an_alert_keeps_one_notification_through_its_life(server: FakeNtfy) -> None:
+    phone = channel(server)
+    for told in (alert(reason=Reason.FIRST), alert(reason=Reason.REPEAT), ended()):
+        await phone.send(outgoing(told))
+    assert [(name, shown["tags"][0]) for name, shown in server.phone.items()] == [(FINGERPRINT, "white_check_mark")]
+
+
+async def test_a_group_is_replaced_by_another_try_of_itself_alone(server: FakeNtfy) -> None:
+    phone = channel(server)
+    await phone.send(outgoing(other(1), other(2)))
+    await phone.send(outgoing(other(1), other(2)))
+    await phone.send(outgoing(ended(), other(2), id="01JD0000000000000000000001"))
+    assert list(server.phone) == [ID, "01JD0000000000000000000001"]
+
+
+@pytest.mark.parametrize(
+    ("told", "priority", "tags"),
+    [
+        ([alert()], 5, ["rotating_light", "critical", "first", "expired"]),
+        ([alert(reason=Reason.ESCALATED)], 5, ["rotating_light", "critical", "escalated", "expired"]),
+        ([alert(reason=Reason.REPEAT)], 4, ["rotating_light", "critical", "repeat", "expired"]),
+        (
+            [alert(condition=Name.EXPIRING, severity=Severity.WARNING, reason=Reason.REMINDER)],
+            3,
+            ["warning", "warning", "reminder", "expiring"],
+        ),
+        (
+            [alert(condition=Name.UNDATED, severity=Severity.INFO)],
+            2,
+            ["information_source", "info", "first", "undated"],
+        ),
+        ([ended()], 2, ["white_check_mark", "resolved"]),
+        ([ended(Reason.RENEWED)], 2, ["white_check_mark", "renewed"]),
+        ([alert(reason=Reason.TEST, severity=Severity.INFO)], 3, ["test_tube", "test"]),
+        (
+            [ended(), other(2, severity=Severity.WARNING, condition=Name.UNUSABLE)],
+            3,
+            ["warning", "warning", "first", "unusable"],
+        ),
+    ],
+)
+async def test_priority_and_tags(server: FakeNtfy, told: list[Alert], priority: int, tags: list[str]) -> None:
+    await channel(server).send(outgoing(*told))
+    assert (server.published[0]["priority"], server.published[0]["tags"]) == (priority, tags)
+
+
+async def test_what_came_and_went_is_said_quietly(server: FakeNtfy) -> None:
+    gone = Missed(
+        FINGERPRINT, Name.EXPIRED, Severity.CRITICAL, "home", ("main",), "anthropic", "anthropic:default", NOW, NOW
+    )
+    message = replace(outgoing().message, alerts=(), missed=(gone,))
+    await channel(server).send(replace(outgoing(), message=message))
+    assert (server.published[0]["priority"], server.published[0]["tags"]) == (2, ["moon", "summary"])
+
+
+async def test_the_status_page_and_buttons_by_signed_links(server: FakeNtfy) -> None:
+    def links(action: str, about: Alert) -> str:
+        return f"https://status.test/a/{action}-{about.fingerprint[:4]}"
+
+    phone = channel(server, external_url="https://status.test/", links=links)
+    await phone.send(outgoing())
+    await phone.send(outgoing(ended()))
+    await phone.send(outgoing(other(1), other(2)))
+
+    first, over, group = server.published
+    assert first["actions"] == [
+        {"action": "view", "label": "Acknowledge", "url": "https://status.test/a/acknowledge-0123"},
+        {"action": "view", "label": "Silence", "url": "https://status.test/a/silence-0123"},
+    ]
+    assert first["click"] == "https://status.test/"
+    assert "https://status.test/" in first["message"]
+    # A link is for one action on one alert that is still there.
+    assert "actions" not in over
+    assert "actions" not in group
+
+
+async def test_no_links_no_buttons(server: FakeNtfy) -> None:
+    await channel(server).send(outgoing())
+    assert not server.published[0].keys() & {"actions", "click"}
+
+
+async def test_a_large_message_stays_a_message(server: FakeNtfy) -> None:
+    remedy = tuple(f"openclaw models auth {'x' * 1500} # {number}" for number in range(9))
+    await channel(server).send(outgoing(alert(remedy=remedy)))
+    (said,) = server.published
+    assert "attachment" not in said
+    assert said["message"].endswith("\n…")
+    assert 2000 < len(said["message"].encode()) <= MAX_MESSAGE
+
+
+@given(st.text(alphabet=st.characters(), max_size=9000), st.integers(0, 5000))
+def test_a_cut_is_within_its_limit_and_a_head_of_the_text(text: str, limit: int) -> None:
+    said = cut(text, limit)
+    assert len(said.encode()) <= limit
+    whole = text.encode("utf-8", "replace").decode()
+    assert said == whole or whole.startswith(said.removesuffix("…").removesuffix("\n"))
+
+
+@given(
+    st.one_of(
+        st.text(max_size=5000),
+        st.text(st.sampled_from('\n"\\\x01\ud800💥a'), min_size=3000, max_size=9000),
+        st.integers(0, 9000).map(lambda size: "\x01" * size),
+    )
+)
+def test_the_json_is_within_its_limit_too(body: str) -> None:
+    whole = fitted({"topic": "t", "title": "T" * 250, "click": "u" * 300}, body)
+    assert len(whole) <= MAX_JSON
+    said = json.loads(whole)["message"]
+    assert len(said.encode()) <= MAX_MESSAGE
+    assert not body or said
+
+
+async def test_the_token_goes_into_the_header_and_nowhere_else(server: FakeNtfy) -> None:
+    server.token = SECRET
+    await channel(server, config={"token": SECRET}).send(outgoing())
+    assert SECRET not in json.dumps(server.published)
+
+    with pytest.raises(PermanentError) as wrong:
+        await channel(server, config={"token": "PLANTED-SECRET-wrong"}).send(outgoing())
+    assert (wrong.value.reason, str(wrong.value)) == (
+        "unauthorized",
+        "unauthorized: it answered 401: it does not accept the credentials: check the token",
+    )
+    with pytest.raises(PermanentError, match="it answered 403"):
+        await channel(server).send(outgoing())
+
+
+async def test_a_rotated_token_and_topic_are_seen(server: FakeNtfy, tmp_path: Any) -> None:
+    token, topic = tmp_path / "token", tmp_path / "topic"
+    token.write_text("one\n")
+    topic.write_text("first\n")
+    server.token = "one"
+    phone = channel(server, config={"token_file": str(token), "topic": None, "topic_file": str(topic)})
+    await phone.send(outgoing())
+    server.token = "two"
+    token.write_text("two\n")
+    topic.write_text("second\n")
+    await phone.send(outgoing())
+    assert [said["topic"] for said in server.published] == ["first", "second"]
+
+    topic.unlink()
+    with pytest.raises(TemporaryError, match="the channel's topic cannot be read"):
+        await phone.send(outgoing())
+    topic.write_text("PLANTED SECRET")
+    with pytest.raises(PermanentError, match="topic can only have letters") as wrong:
+        await phone.send(outgoing())
+    assert "PLANTED" not in str(wrong.value)
+
+
+async def test_too_many_requests_have_a_pause_of_our_own(server: FakeNtfy) -> None:
+    server.burst = 0
+    with pytest.raises(TemporaryError) as limited:
+        await channel(server).send(outgoing())
+    assert limited.value.retry_after is not None
+    assert limited.value.retry_after >= 5
+
+
+async def test_a_web_page_is_no_delivery() -> None:
+    def portal(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, html="<h1>Welcome to the hotel</h1>")
+
+    config = NtfyChannel(name="phone", type="ntfy", topic=TOPIC)
+    with pytest.raises(TemporaryError, match="a web page answered, not ntfy"):
+        await Ntfy(config, Context(transport=httpx.MockTransport(portal))).send(outgoing())
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"url": "https://ntfy.test/PLANTED-SECRET"}, "url must be the server alone"),
+        ({"url": "https://ntfy.test/?auth=PLANTED-SECRET"}, "url must be the server alone"),
+        ({"url": "PLANTED-SECRET"}, "url must be the server alone"),
+        ({"url": "https://[PLANTED-SECRET"}, "url must be the server alone"),
+        ({"topic": None}, "topic must be set"),
+        ({"topic": "PLANTED SECRET"}, "topic can only have letters"),
+        ({"topic": "PLANTED-SECRET" * 10}, "topic can only have letters"),
+    ],
+)
+def test_what_cannot_be_used_is_said_without_it(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem) as error:
+        channel(FakeNtfy(), config=changes)
+    assert "PLANTED" not in str(error.value)
+
+
+def test_the_public_server_is_the_default() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        return httpx.Response(200, json={})
+
+    config = NtfyChannel(name="phone", type="ntfy", topic=TOPIC)
+    asyncio.run(Ntfy(config, Context(transport=httpx.MockTransport(answer))).send(outgoing()))
+    assert seen == ["https://ntfy.sh/"]
+
+
+# --- deadlines planted ahead -------------------------------------------------------------------
+
+
+def due(number: int, deadline: float) -> Alert:
+    return other(number, condition=Name.EXPIRING, severity=Severity.WARNING, deadline=deadline)
+
+
+async def test_a_planted_deadline_rings_when_we_are_dead(server: FakeNtfy) -> None:
+    planted: dict[str, float] = {}
+    deadline = NOW + DAY
+    await channel(server).plant([due(1, deadline), due(2, NOW + 9 * DAY), other(3, deadline=None)], NOW, planted)
+
+    assert planted == {f"d-{1:032x}": deadline + GRACE}
+    assert server.phone == {}
+    server.ring(deadline + GRACE)
+    (rung,) = server.phone.values()
+    assert rung["title"] == "anthropic:1 has expired on home"
+    assert rung["priority"] == 5
+    assert "Planted ahead" in rung["message"]
+    assert "claude setup-token" in rung["message"]
+
+
+async def test_a_planted_deadline_is_replaced_and_taken_back(server: FakeNtfy) -> None:
+    planted: dict[str, float] = {}
+    phone = channel(server)
+    await phone.plant([due(1, NOW + DAY), due(2, NOW + DAY)], NOW, planted)
+    calls = len(server.calls)
+    await phone.plant([due(1, NOW + DAY), due(2, NOW + DAY)], NOW + 60, planted)
+    assert len(server.calls) == calls  # nothing new
+
+    # 1 got a later date, 2 is gone; the daemon was restarted in between.
+    phone = channel(server)
+    await phone.plant([due(1, NOW + 2 * DAY)], NOW + 120, planted)
+    assert planted == {f"d-{1:032x}": NOW + 2 * DAY + GRACE}
+    assert [(one["sequence_id"], float(one["delay"])) for one in server.delayed] == list(planted.items())
+
+
+async def test_a_planted_deadline_that_passes_while_we_live_is_taken_back(server: FakeNtfy) -> None:
+    planted: dict[str, float] = {}
+    phone = channel(server)
+    await phone.plant([due(1, NOW + 3600)], NOW, planted)
+    await phone.plant([due(1, NOW + 3600)], NOW + 3601, planted)
+    server.ring(NOW + DAY)
+    assert (planted, server.delayed, server.phone) == ({}, [], {})
+
+
+async def test_nothing_is_planted_where_it_cannot_be_taken_back(server: FakeNtfy) -> None:
+    server.replaces = False
+    planted: dict[str, float] = {}
+    await channel(server).plant([due(1, NOW + DAY)], NOW, planted)
+    assert (planted, server.published) == ({}, [])
+    assert server.calls == [("DELETE", f"/{TOPIC}/d-{1:032x}")]
+
+
+async def test_planting_that_broke_off_is_known(server: FakeNtfy) -> None:
+    planted: dict[str, float] = {}
+    server.burst = 3
+    with pytest.raises(TemporaryError):
+        await channel(server).plant([due(1, NOW + DAY), due(2, NOW + DAY), due(3, NOW + DAY)], NOW, planted)
+    assert planted == {f"d-{1:032x}": NOW + DAY + GRACE, f"d-{2:032x}": NOW + DAY + GRACE, f"d-{3:032x}": 0.0}
+
+    server.burst = 99
+    await channel(server).plant([due(3, NOW + DAY)], NOW, planted)
+    assert planted == {f"d-{3:032x}": NOW + DAY + GRACE}
+    assert [one["sequence_id"] for one in server.delayed] == [f"d-{3:032x}"]

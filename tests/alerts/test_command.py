@@ -1,0 +1,84 @@
+"""The command channel: the message on standard input and in the environment, exit codes that mean something."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerts.test_webhook import ALERT, OUTGOING
+from alerts.worlds import NOW
+from exporter.alerts.channels import Context, PermanentError, TemporaryError, build
+from exporter.alerts.channels.command import Command
+from exporter.alerts.values import Message, Outgoing
+from exporter.config.models import CommandChannel
+
+
+def channel(*argv: str, timeout: float = 30.0, **environment: str) -> Command:
+    config = CommandChannel(name="script", type="command", command=list(argv))
+    context = Context(clock=lambda: NOW, environment={"PATH": "/usr/bin:/bin", **environment})
+    built = build(config, context)
+    assert isinstance(built, Command)
+    return Command(config, context, timeout)
+
+
+def python(code: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", code)
+
+
+async def test_the_message_is_on_standard_input_and_in_the_environment(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    code = (
+        "import json, os, sys\n"
+        "json.dump({'in': json.load(sys.stdin), 'env': dict(os.environ)}, open(os.environ['OUT'], 'w'))"
+    )
+    await channel(*python(code), OUT=str(out)).send(OUTGOING)
+    got: dict[str, Any] = json.loads(out.read_text())
+    assert got["in"]["id"] == OUTGOING.id
+    assert got["in"]["alerts"][0]["condition"] == "expired"
+    said = {key: value for key, value in got["env"].items() if key.startswith("OPENCLAW_AUTH_ALERT_")}
+    body = said.pop("OPENCLAW_AUTH_ALERT_BODY")
+    assert "claude setup-token" in body
+    assert said == {
+        "OPENCLAW_AUTH_ALERT_ID": OUTGOING.id,
+        "OPENCLAW_AUTH_ALERT_CHANNEL": "hook",
+        "OPENCLAW_AUTH_ALERT_TITLE": "anthropic:default has expired on home",
+        "OPENCLAW_AUTH_ALERT_SEVERITY": "critical",
+        "OPENCLAW_AUTH_ALERT_REASON": "first",
+        "OPENCLAW_AUTH_ALERT_COUNT": "1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (1, TemporaryError),
+        (7, TemporaryError),
+        (75, TemporaryError),
+        (64, PermanentError),
+        (65, PermanentError),
+        (77, PermanentError),
+        (78, PermanentError),
+    ],
+)
+async def test_exit_codes(code: int, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=f"exited {code}"):
+        await channel("/bin/sh", "-c", f"exit {code}").send(OUTGOING)
+
+
+async def test_running_out_of_time_dying_and_not_being_there_are_tried_again() -> None:
+    for argv, reason in (
+        (("/bin/sh", "-c", "sleep 600"), "timeout"),
+        (("/bin/sh", "-c", "kill -9 $$"), "killed"),
+        (("/does/not/exist",), "command_not_found"),
+    ):
+        with pytest.raises(TemporaryError) as caught:
+            await channel(*argv, timeout=0.3).send(OUTGOING)
+        assert caught.value.reason == reason
+
+
+async def test_a_command_that_reads_nothing_and_a_message_of_ten_thousand_alerts() -> None:
+    await channel("/bin/sh", "-c", "exec <&-; exit 0").send(Outgoing("id", Message("script", NOW, (ALERT,) * 10_000)))

@@ -1,0 +1,273 @@
+"""The lifecycle over random histories: what lasted is told, what never was is not, each thing once and in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from alerts.worlds import DAY, HOUR, MINUTE, NOW, STEPS, P, World, policy
+from exporter.alerts.lifecycle import advance, next_event
+from exporter.alerts.policy import ChannelPolicy, QuietHours, Silence
+from exporter.alerts.values import Alert, AlertState, Message, Reason, dump, load_state
+from exporter.config import QuietHours as Configured
+from exporter.model import Condition, Name, Report, Severity
+
+NIGHT = Configured.model_validate(
+    {"from": "22:00", "to": "07:00", "timezone": "Europe/Stockholm", "except": "critical"}
+)
+CHANNELS = (
+    ChannelPolicy("all"),
+    ChannelPolicy("pager", Severity.CRITICAL),
+    ChannelPolicy("phone", Severity.WARNING, QuietHours.of(NIGHT)),
+)
+IDS = ("anthropic:a", "anthropic:b", "openai:c")
+REASONS = ("auth", "billing", "rate_limit", "overloaded")
+DEAD = {Name.NO_USABLE_PROFILE}
+CAUSES = {Name.EXPIRED, Name.UNUSABLE}
+Told = dict[str, Alert]
+
+
+class Histories(RuleBasedStateMachine):
+    @initialize(
+        group_wait=st.sampled_from([0.0, 10.0]), start=st.integers(min_value=0, max_value=364), hour=st.integers(0, 23)
+    )
+    def begin(self, group_wait: float, start: int, hour: int) -> None:
+        self.now = NOW + start * DAY + hour * HOUR
+        self.policy = policy(*CHANNELS, group_wait=group_wait)
+        self.profiles = {id: P(id, ends=self.now + 300 * DAY, secret=f"{id} 0") for id in IDS}
+        self.seen = dict(self.profiles)
+        self.failing_since: float | None = None
+        self.failed_looks = 0
+        self.forgotten = False
+        self.secrets = 0
+        self.states: dict[str, AlertState] = {}
+        self.open: dict[str, Told] = {channel.name: {} for channel in CHANNELS}
+        self.steps: dict[tuple[str, str], tuple[float, float]] = {}
+        self.renewed_near: set[str] = set()
+        self.look()
+
+    # --- the world ---------------------------------------------------------------------------
+
+    @rule(id=st.sampled_from(IDS), left=st.sampled_from([-DAY, 30 * MINUTE, 5 * HOUR, 2 * DAY, 10 * DAY, 13.9 * DAY]))
+    def comes_to_its_end(self, id: str, left: float) -> None:
+        """As if it had been made earlier: the same secret, an earlier date."""
+        ends = self.profiles[id].ends if id in self.profiles else None
+        if ends is not None and self.now + left < ends:
+            self.profiles[id] = replace(self.profiles[id], ends=self.now + left)
+            self.look()
+
+    @rule(id=st.sampled_from(IDS), left=st.sampled_from([30 * DAY, 365 * DAY, 5 * DAY]), another=st.booleans())
+    def is_renewed(self, id: str, left: float, another: bool) -> None:
+        old = self.profiles.get(id)
+        if old is not None and old.ends is not None and old.ends + HOUR > self.now + left:
+            return
+        self.secrets += another or old is None
+        secret = f"{id} {self.secrets}" if another or old is None else old.secret
+        self.profiles[id] = P(id, ends=self.now + left, secret=secret)
+        if left < STEPS[0]:
+            self.renewed_near.add(id)
+        self.look()
+
+    @rule(id=st.sampled_from(IDS), reason=st.sampled_from(REASONS))
+    def breaks(self, id: str, reason: str) -> None:
+        if id in self.profiles:
+            since = self.profiles[id].down_since if self.profiles[id].down else self.now
+            self.profiles[id] = replace(self.profiles[id], down=reason, down_since=since)
+            self.look()
+
+    @rule(id=st.sampled_from(IDS))
+    def heals(self, id: str) -> None:
+        if id in self.profiles:
+            self.profiles[id] = replace(self.profiles[id], down=None)
+            self.look()
+
+    @rule(id=st.sampled_from(IDS))
+    def is_removed(self, id: str) -> None:
+        self.profiles.pop(id, None)
+        self.renewed_near.discard(id)
+        self.look()
+
+    @rule(forgotten=st.booleans())
+    def cannot_be_looked_at(self, forgotten: bool) -> None:
+        """Forgotten: even what was known is gone, as with a lost ledger."""
+        self.failing_since, self.forgotten = self.now, forgotten
+        self.look()
+
+    @rule()
+    def can_be_looked_at_again(self) -> None:
+        self.failing_since, self.forgotten = None, False
+        self.look()
+
+    # --- us ----------------------------------------------------------------------------------
+
+    @rule()
+    def restart(self) -> None:
+        self.states = {key: load_state(dump(state)) for key, state in self.states.items()}
+
+    @rule(id=st.sampled_from(IDS), length=st.sampled_from([5 * MINUTE, 3 * HOUR]))
+    def is_silenced(self, id: str, length: float) -> None:
+        silence = Silence(str(self.now), {"profile": id}, self.now + length)
+        self.policy = replace(self.policy, silences=(*self.policy.silences, silence))
+        self.step()
+
+    @rule(steps=st.sampled_from([STEPS, STEPS[1:], (*STEPS[:2], HOUR)]))
+    def thresholds_are_edited(self, steps: tuple[float, ...]) -> None:
+        self.policy = replace(self.policy, remind_before=steps)
+        self.step()
+
+    @rule()
+    def is_acknowledged(self) -> None:
+        said = {state.fingerprint: self.now for state in self.states.values()}
+        self.policy = replace(self.policy, acknowledged=said)
+        self.step()
+
+    @rule(seconds=st.sampled_from([1.0, 11.0, 5 * MINUTE, 20 * MINUTE, 7 * HOUR, 30 * HOUR, 8 * DAY]))
+    def time_passes(self, seconds: float) -> None:
+        self.live_until(self.now + seconds)
+
+    @rule(seconds=st.sampled_from([HOUR, 12 * HOUR, 9 * DAY]))
+    def we_are_down(self, seconds: float) -> None:
+        self.now += seconds
+        self.look()
+
+    @rule(seconds=st.sampled_from([1.0, HOUR]))
+    def the_clock_is_set_back(self, seconds: float) -> None:
+        self.now -= seconds
+        self.look()
+
+    # --- looking and telling -----------------------------------------------------------------
+
+    def report(self) -> Report:
+        failing = {"main": self.failing_since} if self.failing_since is not None else {}
+        agents = {"main": () if self.forgotten else tuple(self.seen.values())}
+        return Report(self.now, (World(agents, failing=failing).report(self.now),))
+
+    def look(self) -> None:
+        if self.failing_since is None:
+            self.seen, self.failed_looks = dict(self.profiles), 0
+        else:
+            self.failing_since, self.failed_looks = self.now, self.failed_looks + 1
+        self.step()
+
+    def step(self) -> None:
+        report, before = self.report(), self.states
+        self.states, messages = advance(before, report, self.policy, self.now)
+        if self.failing_since is not None:
+            for key, state in before.items():
+                if state.firing and state.confirmed:
+                    assert self.states[key].firing, "nothing is over because a look failed"
+        for message in messages:
+            self.hear(message, report)
+
+    def live_until(self, end: float) -> None:
+        """As the daemon does: look every five minutes at first, and wherever time alone changes something."""
+        looks = 0
+        while self.now < end:
+            report = self.report()
+            ends = [p.ends for p in self.seen.values() if p.ends is not None]
+            times = [next_event(self.states, report, self.policy, self.now), *ends, *(at - DAY + 0.001 for at in ends)]
+            ahead = min([at for at in times if at is not None and at > self.now] + [end])
+            if looks < 4 and ahead > self.now + 5 * MINUTE:
+                looks, ahead = looks + 1, min(self.now + 5 * MINUTE, end)
+            self.now = ahead
+            if looks < 4 or ahead == end:
+                self.look()
+            else:
+                self.step()
+
+    def hear(self, message: Message, report: Report) -> None:
+        heard = self.open[message.channel]
+        holds = {
+            (c.name, c.severity, c.profile or c.provider): c for a in report.targets[0].agents for c in a.conditions
+        }
+        for alert in message.alerts:
+            place = (message.channel, alert.fingerprint)
+            if alert.reason is Reason.FIRST:
+                assert alert.fingerprint not in heard, "first although it was told"
+            else:
+                assert alert.fingerprint in heard, f"{alert.reason} although nothing was told"
+            if alert.reason.ends:
+                del heard[alert.fingerprint]
+                self.steps.pop(place, None)
+                continue
+            heard[alert.fingerprint] = alert
+            assert alert.condition is not Name.CHECK_FAILED or self.failed_looks > 1, "one failed look is no alarm"
+            dead = {c.provider for a in report.targets[0].agents for c in a.conditions if c.name in DEAD}
+            assert alert.condition not in CAUSES or alert.provider not in dead, "told beside what it causes"
+            is_ahead = alert.condition is Name.EXPIRING and alert.severity is Severity.INFO
+            assert is_ahead or (alert.condition, alert.severity, alert.profile or alert.provider) in holds, "never was"
+            if alert.condition is Name.EXPIRING:
+                assert alert.deadline is not None
+                step = self.policy.step_at(alert.deadline, self.now)
+                if alert.reason is Reason.REMINDER:
+                    assert step is not None
+                    assert place not in self.steps or self.steps[place] > (step, 0), "a step is told once"
+                if step is not None:
+                    self.steps[place] = min(self.steps.get(place, (step, 0)), (step, 0))
+
+    # --- what must be so -----------------------------------------------------------------------
+
+    @invariant()
+    def the_same_moment_twice_is_no_news(self) -> None:
+        if hasattr(self, "now"):
+            assert advance(self.states, self.report(), self.policy, self.now) == (self.states, ())
+
+    @precondition(lambda self: hasattr(self, "now"))
+    @rule()
+    def what_lasts_is_told_everywhere(self) -> None:
+        """Nothing changes for a day: then every channel knows the truth, and nothing but the truth."""
+        self.policy = replace(self.policy, silences=(), acknowledged={})
+        for _ in range(2):
+            self.now += 5 * MINUTE
+            self.look()
+        self.live_until(self.now + DAY)
+        while CHANNELS[2].quiet is not None and CHANNELS[2].quiet.hold(self.now):
+            self.live_until(self.now + HOUR)
+        self.live_until(self.now + MINUTE)
+        truth = self.truth()
+        for channel in CHANNELS:
+            known = {
+                (alert.profile or alert.provider or alert.target, str(alert.family)): alert
+                for alert in self.open[channel.name].values()
+            }
+            for place, condition in truth.items():
+                if condition.severity.rank < channel.min_severity.rank:
+                    continue
+                if condition.severity is Severity.INFO and place[0] in self.renewed_near and place not in known:
+                    continue  # a person has just renewed it to a near date: no news until the next step
+                assert place in known, f"{channel.name} was not told of {condition}"
+                told = known[place]
+                assert (told.condition, told.severity) == (condition.name, condition.severity)
+                if told.condition is Name.EXPIRING and told.deadline is not None and not self.forgotten:
+                    step = self.policy.step_at(told.deadline, self.now)
+                    said = self.steps.get((channel.name, told.fingerprint), (float("inf"), 0))[0]
+                    assert step is None or said <= step, "a step was not told"
+            firing = {
+                (s.slot.profile or s.slot.provider or s.slot.target, str(s.family))
+                for s in self.states.values()
+                if s.firing
+            }
+            assert set(known) <= firing, f"{channel.name} was not told that it is over"
+
+    def truth(self) -> dict[tuple[str, str], Condition]:
+        """What a person would say holds: causes instead of what they cause, deadlines within the first step."""
+        (agent,) = self.report().targets[0].agents
+        dead = {c.provider for c in agent.conditions if c.name is Name.NO_USABLE_PROFILE}
+        found = {}
+        for condition in agent.conditions:
+            if condition.provider in dead and condition.name in CAUSES:
+                continue
+            if condition.name is Name.CHECK_FAILED and self.failed_looks < 2:
+                continue
+            found[condition.profile or condition.provider or "home", str(condition.family)] = condition
+        for p in () if self.forgotten else self.seen.values():
+            if p.ends is not None and self.now + DAY < p.ends < self.now + self.policy.remind_before[0]:
+                found.setdefault((p.id, "deadline"), Condition(Name.EXPIRING, Severity.INFO, profile=p.id))
+        return found
+
+
+Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestHistories = Histories.TestCase

@@ -1,0 +1,527 @@
+"""The lifecycle on histories written by hand: what is told, why, and what is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, World, policy, world
+from exporter.alerts.lifecycle import firing, forecast, next_event
+from exporter.alerts.policy import ChannelPolicy, QuietHours, Silence
+from exporter.alerts.values import Reason, Why, dump, load_state
+from exporter.config import Policy, ProfilePolicy
+from exporter.config import QuietHours as Configured
+from exporter.model import Condition, Failure, Name, Report, Severity, TargetReport
+from exporter.model import Reason as LookReason
+
+INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
+FIRST, ESCALATED, EASED, REMINDER, REPEAT, RESOLVED, RENEWED = (
+    Reason.FIRST,
+    Reason.ESCALATED,
+    Reason.EASED,
+    Reason.REMINDER,
+    Reason.REPEAT,
+    Reason.RESOLVED,
+    Reason.RENEWED,
+)
+SPARE = P("anthropic:spare", ends=NOW + 300 * DAY, secret="spare")
+
+
+def expiring(ends: float, **changes: object) -> World:
+    return world(P(ends=ends), SPARE, **changes)
+
+
+def test_a_deadline_is_told_step_by_step_and_renewed_with_its_new_date() -> None:
+    life, ends = Life(policy()), NOW + 15 * DAY
+    it = expiring(ends)
+    assert life.at(NOW, it) == []
+    assert life.at(ends - 14 * DAY, it) == []
+    assert life.at(ends - 14 * DAY + 1, it) == [("hook", FIRST, Name.EXPIRING, INFO)]
+    assert life.at(ends - 8 * DAY, it) == []
+    assert life.at(ends - 7 * DAY + 1, it) == [("hook", REMINDER, Name.EXPIRING, INFO)]
+    assert life.at(ends - 3 * DAY + 1, it) == [("hook", REMINDER, Name.EXPIRING, INFO)]
+    assert life.at(ends - DAY + 1, it) == [("hook", ESCALATED, Name.EXPIRING, WARNING)]
+    assert life.at(ends - 6 * HOUR + 1, it) == [("hook", REMINDER, Name.EXPIRING, WARNING)]
+    assert life.at(ends - HOUR + 1, it) == [("hook", REMINDER, Name.EXPIRING, WARNING)]
+    assert life.at(ends, it) == [("hook", ESCALATED, Name.EXPIRED, WARNING)]
+    assert life.at(ends + DAY, it) == []
+    renewed = world(P(ends=NOW + 380 * DAY, secret="secret-2"), SPARE)
+    assert life.at(ends + 2 * DAY, renewed) == [("hook", RENEWED, Name.EXPIRED, WARNING)]
+    assert life.messages[-1].alerts[0].deadline == NOW + 380 * DAY
+    assert life.messages[-1].alerts[0].since == ends
+    assert life.states == {}
+    assert len({alert.fingerprint for m in life.messages for alert in m.alerts}) == 1
+
+
+def test_steps_passed_while_down_collapse_into_the_nearest() -> None:
+    life, ends = Life(policy()), NOW + 13 * DAY
+    assert life.at(NOW, expiring(ends)) == [("hook", FIRST, Name.EXPIRING, INFO)]
+    assert life.at(ends - 2 * DAY, expiring(ends)) == [("hook", REMINDER, Name.EXPIRING, INFO)]
+    assert life.at(ends - 2 * DAY + 1, expiring(ends)) == []
+
+
+def test_undated_is_told_once_and_its_assumed_end_reminds() -> None:
+    life, ends = Life(policy()), NOW + 20 * DAY
+    it = world(P(ends=ends, undated=True), SPARE)
+    assert life.at(NOW, it) == [("hook", FIRST, Name.UNDATED, INFO)]
+    assert life.at(NOW + DAY, it) == []
+    assert life.at(ends - 14 * DAY + 1, it) == [("hook", REMINDER, Name.EXPIRING, INFO)]
+    dated = world(P(ends=NOW + 300 * DAY), SPARE)
+    assert life.at(ends - 13 * DAY, dated) == [("hook", RENEWED, Name.EXPIRING, INFO)]
+
+
+def test_an_undated_token_that_gets_a_date_is_renewed() -> None:
+    life = Life(policy())
+    life.at(NOW, world(P(undated=True), SPARE))
+    assert life.at(NOW + 60, world(P(ends=NOW + 200 * DAY), SPARE)) == [("hook", RENEWED, Name.UNDATED, INFO)]
+
+
+def test_renewed_to_a_near_date_is_renewed_and_the_next_step_is_first() -> None:
+    life = Life(policy())
+    assert life.at(NOW, expiring(NOW + 5 * HOUR)) == [("hook", FIRST, Name.EXPIRING, WARNING)]
+    later = world(P(ends=NOW + 5 * DAY, secret="secret-2"), SPARE)
+    assert life.at(NOW + 60, later) == [("hook", RENEWED, Name.EXPIRING, WARNING)]
+    assert life.at(NOW + 120, later) == []
+    assert life.at(NOW + 2 * DAY + 1, later) == [("hook", FIRST, Name.EXPIRING, INFO)]
+
+
+def test_a_date_that_moves_with_the_clock_is_not_renewed_at_every_look() -> None:
+    life = Life(policy())
+    life.at(NOW, expiring(NOW + 12 * HOUR))
+    for minutes in range(1, 60):
+        assert life.at(NOW + minutes * MINUTE, expiring(NOW + minutes * MINUTE + 12 * HOUR)) == []
+
+
+def test_a_profile_that_is_gone_resolves_and_says_so() -> None:
+    life = Life(policy())
+    life.at(NOW, expiring(NOW + HOUR))
+    assert life.at(NOW + 60, world(SPARE)) == [("hook", RESOLVED, Name.EXPIRING, WARNING)]
+    assert life.messages[-1].alerts[0].why is Why.GONE
+
+
+def test_critical_repeats_until_it_is_over() -> None:
+    life, it = Life(policy()), world(P(ends=NOW - HOUR))
+    assert life.at(NOW, it) == [("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(NOW + 6 * HOUR - 1, it) == []
+    assert life.at(NOW + 6 * HOUR, it) == [("hook", REPEAT, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(NOW + 11 * HOUR, it) == []
+    assert life.at(NOW + 30 * HOUR, it) == [("hook", REPEAT, Name.NO_USABLE_PROFILE, CRITICAL)]
+    fixed = world(P(ends=NOW + 365 * DAY, secret="secret-2"))
+    assert life.at(NOW + 31 * HOUR, fixed) == [("hook", RENEWED, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.messages[-1].alerts[0].deadline == NOW + 365 * DAY
+
+
+def test_one_cause_is_one_alarm() -> None:
+    life = Life(policy())
+    down = world(*(P(f"anthropic:{n}", ends=NOW - HOUR, secret=str(n)) for n in range(5)))
+    assert life.at(NOW, down) == [("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL)]
+    back = world(
+        P("anthropic:0", ends=NOW + 300 * DAY, secret="new"),
+        *(P(f"anthropic:{n}", ends=NOW - HOUR, secret=str(n)) for n in range(1, 5)),
+    )
+    # What still holds is said when its cause no longer says it.
+    assert life.at(NOW + 60, back) == [
+        ("hook", RENEWED, Name.NO_USABLE_PROFILE, CRITICAL),
+        *[("hook", FIRST, Name.EXPIRED, WARNING)] * 4,
+    ]
+
+
+def test_an_alert_told_before_its_cause_ends_with_the_credential() -> None:
+    life, ends = Life(policy()), NOW + 2 * HOUR
+    assert life.at(NOW, world(P(ends=ends))) == [("hook", FIRST, Name.EXPIRING, WARNING)]
+    assert life.at(ends, world(P(ends=ends))) == [("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL)]
+    fixed = world(P(ends=ends + 90 * DAY, secret="secret-2"))
+    assert sorted(life.at(ends + HOUR, fixed)) == [
+        ("hook", RENEWED, Name.EXPIRING, WARNING),
+        ("hook", RENEWED, Name.NO_USABLE_PROFILE, CRITICAL),
+    ]
+
+
+def test_a_failing_check_alarms_after_two_looks_and_resolves_when_read() -> None:
+    life, healthy = Life(policy()), SPARE
+    once = world(healthy, failing={"main": NOW})
+    assert life.at(NOW, once) == []
+    assert life.at(NOW + 60, once) == [], "judging the same look again is no second look"
+    assert life.at(NOW + 120, world(healthy, failing={"main": NOW + 100})) == [
+        ("hook", FIRST, Name.CHECK_FAILED, CRITICAL)
+    ]
+    assert life.at(NOW + 200, world(healthy)) == [("hook", RESOLVED, Name.CHECK_FAILED, CRITICAL)]
+
+
+def test_one_good_look_between_starts_counting_anew() -> None:
+    life = Life(policy())
+    for minute in range(10):
+        failing = {"main": NOW + minute * MINUTE} if minute % 2 else {}
+        assert life.at(NOW + minute * MINUTE, world(SPARE, failing=failing)) == []
+
+
+def test_agents_that_cannot_be_listed_are_one_failing_target() -> None:
+    life = Life(policy())
+
+    def failing(at: float) -> Report:
+        failure = Failure(LookReason.TIMEOUT, "no answer", at)
+        return Report(at, (TargetReport("home", "openclaw", world(SPARE).report(at).agents, failure),))
+
+    from exporter.alerts.lifecycle import advance
+
+    states, told = advance(life.states, failing(NOW), life.policy, NOW)
+    assert told == ()
+    states, (message,) = advance(states, failing(NOW + 60), life.policy, NOW + 60)
+    assert [(a.condition, a.agents) for a in message.alerts] == [(Name.CHECK_FAILED, ("*",))]
+    life.states = states
+    assert life.at(NOW + 90, world(SPARE)) == [("hook", RESOLVED, Name.CHECK_FAILED, CRITICAL)]
+
+
+def test_nothing_resolves_because_a_look_failed() -> None:
+    life = Life(policy())
+    life.at(NOW, expiring(NOW + 5 * HOUR))
+    blind = World({"main": ()}, failing={"main": NOW + 1})
+    assert life.at(NOW + 60, blind) == []
+    assert life.at(NOW + 120) == [], "a target without a report"
+    absent = TargetReport("home", "openclaw", (), Failure(LookReason.TIMEOUT, "no answer", NOW))
+    from exporter.alerts.lifecycle import advance
+
+    states, told = advance(life.states, Report(NOW + 130, (absent,)), life.policy, NOW + 130)
+    assert told == ()
+    assert [state.condition for state in states.values() if state.confirmed] == [Name.EXPIRING]
+
+
+def test_a_known_deadline_passes_while_looks_fail() -> None:
+    life, ends = Life(policy()), NOW + 5 * HOUR
+    life.at(NOW, expiring(ends))
+    assert life.at(ends, expiring(ends, failing={"main": NOW + 1})) == [("hook", ESCALATED, Name.EXPIRED, WARNING)]
+
+
+@pytest.mark.parametrize("reason", ["rate_limit", "overloaded", "timeout", "unknown", None])
+def test_what_heals_by_itself_must_last(reason: str | None) -> None:
+    life = Life(policy())
+    down = world(replace(SPARE, down=reason or "format", down_since=NOW))
+    assert life.at(NOW, down) == []
+    assert life.at(NOW + 15 * MINUTE - 1, down) == []
+    assert life.at(NOW + 15 * MINUTE, down) == [("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(NOW + 20 * MINUTE, world(SPARE)) == [("hook", RESOLVED, Name.NO_USABLE_PROFILE, CRITICAL)]
+
+
+def test_short_cooldowns_are_never_told() -> None:
+    life = Life(policy())
+    for minute in range(0, 60, 10):
+        at = NOW + minute * MINUTE
+        assert life.at(at, world(replace(SPARE, down="rate_limit", down_since=at))) == []
+        assert life.at(at + 5 * MINUTE, world(SPARE)) == []
+
+
+def test_what_needs_a_person_is_told_at_once() -> None:
+    life = Life(policy())
+    broken = world(P("anthropic:default", down="auth_permanent"), SPARE)
+    assert life.at(NOW, broken) == [("hook", FIRST, Name.UNUSABLE, WARNING)]
+
+
+def test_an_expiry_behind_a_short_cooldown_waits_for_what_it_comes_to() -> None:
+    life = Life(policy())
+    both = world(P(ends=NOW), replace(SPARE, down="rate_limit", down_since=NOW))
+    assert life.at(NOW, both) == []
+    assert life.at(NOW + 60, expiring(NOW)) == [("hook", FIRST, Name.EXPIRED, WARNING)]
+    assert life.at(NOW + 120, both) == []
+    assert life.at(NOW + 180, expiring(NOW)) == []
+
+
+def test_agents_that_share_a_credential_are_one_alert() -> None:
+    life, shared = Life(policy()), P(ends=NOW + 40 * MINUTE)
+    it = World({"main": (shared, SPARE), "work": (shared, SPARE)})
+    assert life.at(NOW, it) == [("hook", FIRST, Name.EXPIRING, WARNING)]
+    assert life.messages[-1].alerts[0].agents == ("main", "work")
+    more = World({"main": (shared, SPARE), "work": (shared, SPARE), "new": (shared, SPARE)})
+    assert life.at(NOW + 60, more) == []
+
+
+def test_agents_with_different_secrets_by_one_name_are_two_alerts() -> None:
+    life = Life(policy())
+    one, two = P(ends=NOW - HOUR, secret="one"), P(ends=NOW + 40 * MINUTE, secret="two")
+    it = World({"main": (one, SPARE), "work": (two, SPARE)})
+    assert sorted(life.at(NOW, it)) == [
+        ("hook", FIRST, Name.EXPIRED, WARNING),
+        ("hook", FIRST, Name.EXPIRING, WARNING),
+    ]
+    first = {alert.agents: alert.fingerprint for alert in life.messages[-1].alerts}
+    assert set(first) == {("main",), ("work",)}
+    assert life.at(NOW + HOUR, it) == [("hook", ESCALATED, Name.EXPIRED, WARNING)]
+    assert life.messages[-1].alerts[0].fingerprint == first["work",]
+
+
+def test_a_provider_that_goes_down_at_another_agent_too_is_told() -> None:
+    life = Life(policy())
+    main, work = P("anthropic:a", ends=NOW, secret="a"), P("anthropic:b", ends=NOW + DAY, secret="b")
+    it = World({"main": (main,), "work": (work,)})
+    assert ("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL) in life.at(NOW, it)
+    assert ("hook", ESCALATED, Name.NO_USABLE_PROFILE, CRITICAL) in life.at(NOW + DAY, it)
+    assert life.messages[-1].alerts[0].agents == ("main", "work")
+
+
+def test_removed_on_purpose_resolves_with_that_reason() -> None:
+    life = Life(policy())
+    it = expiring(NOW + HOUR)
+    life.at(NOW, it)
+    told = life.at(NOW + 60, targets=frozenset({"other"}))
+    assert told == [("hook", RESOLVED, Name.EXPIRING, WARNING)]
+    assert life.messages[-1].alerts[0].why is Why.UNWATCHED
+    life.at(NOW + 120, it)
+    ignored = Policy(profiles={"anthropic:default": ProfilePolicy(ignore=True)})
+    quiet = World({"main": (P(ends=None, secret="secret-1"), SPARE)})
+    assert life.at(NOW + 180, quiet, verdict=ignored) == [("hook", RESOLVED, Name.EXPIRING, WARNING)]
+    assert life.messages[-1].alerts[0].why is Why.IGNORED
+
+
+def test_edited_thresholds_are_not_new_alerts() -> None:
+    life, it = Life(policy()), expiring(NOW + 10 * DAY)
+    assert life.at(NOW, it) == [("hook", FIRST, Name.EXPIRING, INFO)]
+    assert life.at(NOW + 1, it, remind_before=(2 * DAY,)) == []
+    assert life.at(NOW + 2, it) == []
+    assert life.at(NOW + 3, it, remind_before=(30 * DAY, 14 * DAY, 7 * DAY)) == []
+
+
+def test_each_channel_hears_its_severities() -> None:
+    pager = ChannelPolicy("pager", CRITICAL)
+    life = Life(policy(ChannelPolicy("all"), pager))
+    spared = world(P(down="auth"), SPARE)
+    assert life.at(NOW, spared) == [("all", FIRST, Name.UNUSABLE, WARNING)]
+    # The cause takes over; to the pager it is the first it hears.
+    alone = world(P(down="auth"))
+    assert life.at(NOW + 1, alone) == [
+        ("all", FIRST, Name.NO_USABLE_PROFILE, CRITICAL),
+        ("pager", FIRST, Name.NO_USABLE_PROFILE, CRITICAL),
+    ]
+    assert life.at(NOW + 2, spared) == [
+        ("all", RENEWED, Name.NO_USABLE_PROFILE, CRITICAL),
+        ("pager", RENEWED, Name.NO_USABLE_PROFILE, CRITICAL),
+    ]
+    assert life.at(NOW + 3, world(P(), SPARE)) == [("all", RESOLVED, Name.UNUSABLE, WARNING)]
+
+
+def notice(severity: Severity) -> World:
+    condition = Condition(Name.CLOCK, severity, summary="odd")
+    return World({"main": (SPARE,)}, extra={"main": (condition,)})
+
+
+def test_a_channel_that_was_told_hears_that_it_eased_below_what_it_hears() -> None:
+    life = Life(policy(ChannelPolicy("team", WARNING)))
+    assert life.at(NOW, notice(CRITICAL)) == [("team", FIRST, Name.CLOCK, CRITICAL)]
+    assert life.at(NOW + 1, notice(INFO)) == [("team", EASED, Name.CLOCK, INFO)]
+    assert life.at(NOW + 2, notice(INFO)) == []
+    assert life.at(NOW + 3, notice(CRITICAL)) == [("team", ESCALATED, Name.CLOCK, CRITICAL)]
+    assert life.at(NOW + 4, notice(INFO)) == [("team", EASED, Name.CLOCK, INFO)]
+    assert life.at(NOW + 5, world(SPARE)) == [("team", RESOLVED, Name.CLOCK, INFO)]
+
+
+def test_what_was_not_told_is_not_resolved() -> None:
+    life = Life(policy(ChannelPolicy("pager", CRITICAL)))
+    assert life.at(NOW, notice(WARNING)) == []
+    assert life.at(NOW + 1, world(SPARE)) == []
+    assert life.states == {}
+
+
+def test_a_silence_holds_back_and_what_holds_at_its_end_is_told() -> None:
+    silence = Silence("1", {"profile": "anthropic:default"}, until=NOW + HOUR)
+    life, it = Life(policy(silences=(silence,))), expiring(NOW + 5 * HOUR)
+    assert life.at(NOW, it) == []
+    assert next_event(life.states, Report(NOW), life.policy, NOW) == NOW + HOUR
+    assert life.at(NOW + HOUR, it) == [("hook", FIRST, Name.EXPIRING, WARNING)]
+
+
+def test_a_silence_for_an_agent_does_not_cover_another() -> None:
+    silence = Silence("1", {"agent": "main"}, until=NOW + HOUR)
+    life, shared = Life(policy(silences=(silence,))), P(ends=NOW + 5 * HOUR)
+    assert life.at(NOW, World({"main": (shared, SPARE)})) == []
+    assert life.at(NOW + 1, World({"main": (shared, SPARE), "work": (shared, SPARE)})) == [
+        ("hook", FIRST, Name.EXPIRING, WARNING)
+    ]
+
+
+def quiet(passes: str | None = None, zone: str = "UTC") -> ChannelPolicy:
+    hours = Configured.model_validate({"from": "22:00", "to": "07:00", "timezone": zone, "except": passes})
+    return ChannelPolicy("phone", quiet=QuietHours.of(hours))
+
+
+NIGHT = NOW + 13 * HOUR  # 23:00
+MORNING = NOW + 21 * HOUR  # 07:00
+
+
+def test_quiet_hours_hold_back_and_the_morning_tells() -> None:
+    life, it = Life(policy(quiet("critical"))), expiring(NIGHT + 12 * HOUR)
+    assert life.at(NIGHT, it) == []
+    assert next_event(life.states, Report(NIGHT), life.policy, NIGHT) == MORNING - 2 * HOUR + 0.001  # the 6 h step
+    assert life.at(MORNING - 1, it) == []
+    assert next_event(life.states, Report(NIGHT), life.policy, MORNING - 1) == MORNING
+    assert life.at(MORNING, it) == [("phone", FIRST, Name.EXPIRING, WARNING)]
+
+
+def test_what_came_and_went_in_the_night_is_one_line() -> None:
+    life = Life(policy(quiet("critical")))
+    for minutes in (0, 60):
+        assert life.at(NIGHT + minutes * MINUTE, notice(WARNING)) == []
+        assert life.at(NIGHT + (minutes + 5) * MINUTE, world(SPARE)) == []
+    assert life.at(MORNING, world(SPARE)) == []
+    (message,) = life.messages
+    assert message.alerts == ()
+    assert [(m.condition, m.times, m.began_at, m.ended_at) for m in message.missed] == [
+        (Name.CLOCK, 2, NIGHT, NIGHT + 65 * MINUTE)
+    ]
+    assert life.states == {}
+
+
+def test_a_critical_passes_the_night_and_so_does_its_end() -> None:
+    life = Life(policy(quiet("critical")))
+    assert life.at(NIGHT, notice(CRITICAL)) == [("phone", FIRST, Name.CLOCK, CRITICAL)]
+    assert life.at(NIGHT + 60, world(SPARE)) == [("phone", RESOLVED, Name.CLOCK, CRITICAL)]
+
+
+def test_a_resolution_follows_the_severity_that_was_told() -> None:
+    life = Life(policy(quiet("critical")))
+    assert life.at(NOW, notice(WARNING)) == [("phone", FIRST, Name.CLOCK, WARNING)]
+    assert life.at(NIGHT, world(SPARE)) == []
+    assert life.at(NIGHT + HOUR, notice(WARNING)) == [], "back before anybody heard that it was over"
+    assert life.at(NIGHT + 2 * HOUR, world(SPARE)) == []
+    assert life.at(MORNING, world(SPARE)) == [("phone", RESOLVED, Name.CLOCK, WARNING)]
+    assert life.messages[-1].missed == ()
+
+
+@pytest.mark.parametrize(
+    ("now", "holds", "ends"),
+    [
+        # Europe/Stockholm springs from 02:00 to 03:00 on 2026-03-29 and falls from 03:00 to 02:00 on 2026-10-25.
+        ("2026-03-28T20:59:59Z", False, None),
+        ("2026-03-28T21:00:00Z", True, "2026-03-29T05:00:00Z"),
+        ("2026-03-29T04:59:59Z", True, "2026-03-29T05:00:00Z"),
+        ("2026-03-29T05:00:00Z", False, None),
+        ("2026-10-24T20:00:00Z", True, "2026-10-25T06:00:00Z"),
+        ("2026-10-25T05:59:59Z", True, "2026-10-25T06:00:00Z"),
+    ],
+)
+def test_quiet_hours_are_the_persons_across_daylight_saving(now: str, holds: bool, ends: str | None) -> None:
+    from exporter.units import iso, parse_date
+
+    hours = quiet(zone="Europe/Stockholm").quiet
+    assert hours is not None
+    assert hours.hold(parse_date(now)) is holds
+    if ends:
+        assert iso(hours.end(parse_date(now))) == ends
+
+
+def test_quiet_hours_that_end_where_the_clock_springs_end_at_the_spring() -> None:
+    from exporter.units import iso, parse_date
+
+    hours = Configured.model_validate({"from": "22:00", "to": "02:30", "timezone": "Europe/Stockholm"})
+    assert iso(QuietHours.of(hours).end(parse_date("2026-03-28T23:00:00Z"))) == "2026-03-29T01:00:00Z"
+
+
+def test_acknowledging_stops_repeats_until_it_gets_worse() -> None:
+    life = Life(policy())
+    life.at(NOW, notice(CRITICAL))
+    (state,) = life.states.values()
+    acknowledged = {state.fingerprint: NOW + 60}
+    assert life.at(NOW + 7 * HOUR, notice(CRITICAL), acknowledged=acknowledged) == []
+    assert life.at(NOW + 8 * HOUR, notice(WARNING), acknowledged=acknowledged) == [("hook", EASED, Name.CLOCK, WARNING)]
+    assert life.at(NOW + 9 * HOUR, notice(CRITICAL), acknowledged=acknowledged) == [
+        ("hook", ESCALATED, Name.CLOCK, CRITICAL)
+    ]
+    assert life.at(NOW + 15 * HOUR, notice(CRITICAL), acknowledged=acknowledged) == [
+        ("hook", REPEAT, Name.CLOCK, CRITICAL)
+    ]
+
+
+def test_a_critical_climbs_the_order_until_it_is_acknowledged() -> None:
+    climb = policy(
+        ChannelPolicy("phone"), ChannelPolicy("team", step=1), ChannelPolicy("boss", step=2), escalate_after=15 * MINUTE
+    )
+    life, it = Life(climb), notice(CRITICAL)
+    assert life.at(NOW, it) == [("phone", FIRST, Name.CLOCK, CRITICAL)]
+    assert next_event(life.states, Report(NOW), climb, NOW) == NOW + 15 * MINUTE
+    assert life.at(NOW + 15 * MINUTE, it) == [("team", FIRST, Name.CLOCK, CRITICAL)]
+    acknowledged = {next(iter(life.states.values())).fingerprint: NOW + 16 * MINUTE}
+    assert life.at(NOW + HOUR, it, acknowledged=acknowledged) == []
+    assert life.at(NOW + 2 * HOUR, world(SPARE), acknowledged=acknowledged) == [
+        ("phone", RESOLVED, Name.CLOCK, CRITICAL),
+        ("team", RESOLVED, Name.CLOCK, CRITICAL),
+    ]
+
+
+def test_what_happens_together_is_told_together() -> None:
+    life = Life(policy(group_wait=10.0))
+    one = P("anthropic:a", ends=NOW + 40 * MINUTE)
+    two = P("anthropic:b", ends=NOW + 40 * MINUTE, secret="b")
+    assert life.at(NOW, world(one, SPARE)) == []
+    assert next_event(life.states, Report(NOW), life.policy, NOW) == NOW + 10
+    assert life.at(NOW + 5, world(one, two, SPARE)) == []
+    assert life.at(NOW + 10, world(one, two, SPARE)) == [("hook", FIRST, Name.EXPIRING, WARNING)] * 2
+    assert life.at(NOW + 20, world(replace(one, ends=NOW + 200 * DAY), two, SPARE)) == []
+    assert len(life.at(NOW + 22, world(replace(one, ends=NOW + 200 * DAY), two, SPARE))) == 1
+
+
+def test_what_comes_and_goes_while_gathering_is_not_told() -> None:
+    life = Life(policy(group_wait=10.0))
+    life.at(NOW, notice(WARNING))
+    assert life.at(NOW + 5, world(SPARE)) == []
+    assert life.at(NOW + 60, world(SPARE)) == []
+    assert life.states == {}
+
+
+def test_a_clock_set_back_delays_nothing() -> None:
+    life = Life(policy())
+    life.at(NOW, notice(CRITICAL))
+    assert life.at(NOW - HOUR, notice(CRITICAL)) == []
+    assert life.at(NOW + 5 * HOUR, notice(CRITICAL)) == [("hook", REPEAT, Name.CLOCK, CRITICAL)]
+
+
+def test_states_survive_being_written_down() -> None:
+    life = Life(policy(quiet("critical"), ChannelPolicy("hook")))
+    life.at(NOW, expiring(NOW + 10 * DAY))
+    life.at(NIGHT, world(P(ends=NIGHT - HOUR), failing={"main": NIGHT}))
+    life.at(NIGHT + 60, world(P(ends=NIGHT + 5 * DAY, secret="new", down="format")))
+    assert life.states
+    for key, state in life.states.items():
+        assert load_state(dump(state)) == state
+        assert state.key == key
+
+
+def test_firing_is_the_state_whoever_was_told() -> None:
+    life = Life(policy(ChannelPolicy("pager", CRITICAL)))
+    assert life.at(NOW, world(P(ends=NOW + HOUR), failing={"main": NOW})) == []
+    assert [(alert.condition, alert.severity) for alert in firing(life.states, NOW)] == [(Name.EXPIRING, WARNING)]
+
+
+def test_forecast_is_the_lifecycle_run_forward() -> None:
+    ends = NOW + 10 * DAY
+    it = expiring(ends)
+
+    def rejudge(at: float) -> Report:
+        report = it.report(at)
+        changes = [ends - DAY + 0.001, ends + 0.001]
+        agents = tuple(
+            replace(agent, changes_at=min((c for c in changes if c > at), default=None)) for agent in report.agents
+        )
+        return Report(at, (replace(report, agents=agents),))
+
+    told = forecast({}, rejudge(NOW), policy(), NOW, NOW + 200 * DAY, rejudge)
+    assert [(round(at - ends), a.reason, a.condition) for at, m in told for a in m.alerts] == [
+        (-10 * DAY, FIRST, Name.EXPIRING),
+        (-7 * DAY, REMINDER, Name.EXPIRING),
+        (-3 * DAY, REMINDER, Name.EXPIRING),
+        (-DAY, ESCALATED, Name.EXPIRING),
+        (-6 * HOUR, REMINDER, Name.EXPIRING),
+        (-HOUR, REMINDER, Name.EXPIRING),
+        (0, ESCALATED, Name.EXPIRED),
+    ]
+
+
+def test_a_new_channel_hears_what_holds() -> None:
+    life, it = Life(policy()), expiring(NOW + 40 * MINUTE)
+    life.at(NOW, it)
+    both = (ChannelPolicy("hook"), ChannelPolicy("new"))
+    assert life.at(NOW + 1, it, channels=both) == [("new", FIRST, Name.EXPIRING, WARNING)]
+
+
+def test_no_secret_is_in_a_message() -> None:
+    life = Life(policy())
+    life.at(NOW, world(P(ends=NOW - 1, secret="PLANTED-SECRET-hash"), failing={"main": NOW}))
+    assert life.messages
+    assert "PLANTED-SECRET" not in "".join(dump(message) for message in life.messages)

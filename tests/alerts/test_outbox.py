@@ -1,0 +1,342 @@
+"""The outbox: both or neither, in order per alert, nothing lost that is needed, nothing kept that is not."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.worlds import DAY, HOUR, NOW, Life, P, policy, world
+from exporter.alerts.database import MIGRATIONS
+from exporter.alerts.outbox import GIVE_UP, KEEP, Outbox, OutboxError
+from exporter.alerts.ulid import next_ulid
+from exporter.alerts.values import Alert, AlertState, Message, Reason, Slot
+from exporter.model import Family, Name, Severity
+
+
+def message(reason: Reason, *about: str, channel: str = "hook", at: float = NOW) -> Message:
+    alerts = tuple(
+        Alert(one, reason, Family.DEADLINE, Name.EXPIRING, Severity.WARNING, "home", profile=one) for one in about
+    )
+    return Message(channel, at, alerts)
+
+
+def state(key: str) -> AlertState:
+    slot = Slot("home", "anthropic", key, "deadline")
+    return AlertState(key, slot, Name.EXPIRING, Severity.WARNING, ("main",), NOW, NOW, NOW, summary="soon")
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path / "alerts.sqlite", lambda: NOW)
+
+
+def told(outbox: Outbox, now: float = NOW, channel: str = "hook") -> list[tuple[str, str]]:
+    return [(a.fingerprint, a.reason) for o in outbox.due(channel, now) for a in o.message.alerts]
+
+
+def test_states_come_back_as_they_were_committed(outbox: Outbox, tmp_path: Path) -> None:
+    life = Life(policy())
+    life.at(NOW, world(P(ends=NOW + HOUR / 2), P("anthropic:b", secret="b"), failing={"main": NOW}))
+    outbox.commit(life.states, life.messages, NOW)
+    assert outbox.states() == life.states
+    outbox.close()
+    again = Outbox(tmp_path / "alerts.sqlite")
+    assert again.states() == life.states
+    assert [o.message for o in again.due("hook", NOW)] == life.messages
+    assert (tmp_path / "alerts.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_differs_in_words_only_is_not_written(outbox: Outbox) -> None:
+    one = state("a")
+    outbox.commit({"a": one}, [], NOW)
+    outbox.commit({"a": replace(one, summary="in 2 h")}, [], NOW)
+    assert outbox.states()["a"].summary == "soon"
+    outbox.commit({"a": replace(one, summary="in 1 h", severity=Severity.CRITICAL)}, [], NOW)
+    assert outbox.states()["a"].summary == "in 1 h"
+    outbox.commit({}, [], NOW)
+    assert outbox.states() == {}
+
+
+def test_messages_about_one_alert_wait_for_each_other_and_for_no_other(outbox: Outbox) -> None:
+    first, other, both, last = outbox.commit(
+        {},
+        [
+            message(Reason.FIRST, "a"),
+            message(Reason.FIRST, "b"),
+            message(Reason.ESCALATED, "a", "b"),
+            message(Reason.FIRST, "c"),
+        ],
+        NOW,
+    )
+    assert [o.id for o in outbox.due("hook", NOW)] == [first, other, last]
+    assert outbox.failed(first, NOW, "timeout", NOW + 60)
+    outbox.sent(other, NOW)
+    assert [o.id for o in outbox.due("hook", NOW)] == [last]
+    assert [(o.id, o.attempts) for o in outbox.due("hook", NOW + 60)] == [(first, 1), (last, 0)]
+    outbox.sent(first, NOW + 60)
+    assert [o.id for o in outbox.due("hook", NOW + 60)] == [both, last]
+
+
+def test_channels_do_not_wait_for_each_other(outbox: Outbox) -> None:
+    slow, _ = outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "a", channel="mail")], NOW)
+    outbox.failed(slow, NOW, "timeout", NOW + 60)
+    assert told(outbox, channel="mail") == [("a", "first")]
+    assert outbox.next_due("hook") == NOW + 60
+    assert outbox.next_due("mail") == NOW
+    assert outbox.next_due("none") is None
+
+
+def test_what_nobody_needs_any_more_is_dropped(outbox: Outbox) -> None:
+    for reason in (Reason.FIRST, Reason.REMINDER, Reason.REPEAT, Reason.RESOLVED):
+        outbox.commit({}, [message(reason, "a")], NOW)
+    order = []
+    while due := outbox.due("hook", NOW):
+        order += [alert.reason for o in due for alert in o.message.alerts]
+        outbox.sent(due[0].id, NOW)
+    assert order == [Reason.FIRST, Reason.RESOLVED]
+
+
+def test_a_group_is_dropped_only_as_a_whole(outbox: Outbox) -> None:
+    group, _ = outbox.commit({}, [message(Reason.REPEAT, "a", "b"), message(Reason.RESOLVED, "a")], NOW)
+    assert told(outbox) == [("a", "repeat"), ("b", "repeat")]
+    outbox.commit({}, [message(Reason.RESOLVED, "b")], NOW)
+    assert group not in [o.id for o in outbox.due("hook", NOW)]
+    assert told(outbox) == [("a", "resolved"), ("b", "resolved")]
+
+
+def test_a_message_is_given_up_after_three_days_or_for_good_reason(outbox: Outbox) -> None:
+    slow, wrong = outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "b")], NOW)
+    assert not outbox.failed(wrong, NOW, "http_error", NOW, permanent=True)
+    assert outbox.failed(slow, NOW + 2 * DAY, "connection", NOW + 9 * DAY)
+    assert outbox.next_due("hook") == NOW + GIVE_UP, "a last try at the end"
+    assert not outbox.failed(slow, NOW + GIVE_UP, "connection", NOW + 4 * DAY)
+    assert outbox.due("hook", NOW + 9 * DAY) == []
+    assert {(one.id, one.reason, one.alerts) for one in outbox.dead()} == {
+        (wrong, "http_error", 1),
+        (slow, "connection", 1),
+    }
+    statistics = outbox.statistics(["hook", "new"])
+    assert (statistics["hook"].attempts, statistics["hook"].dead, statistics["hook"].pending) == (3, 2, 0)
+    assert statistics["hook"].failures == {"connection": 2, "http_error": 1}
+    assert statistics["new"].attempts == 0
+
+
+def test_statistics_tell_what_waits_and_what_arrived(outbox: Outbox) -> None:
+    one, _ = outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "b")], NOW)
+    outbox.sent(one, NOW + 5)
+    (found,) = outbox.statistics().values()
+    assert (found.attempts, found.pending, found.oldest_pending, found.last_success) == (1, 1, NOW, NOW + 5)
+
+
+def test_a_removed_channels_messages_are_dead_visibly(outbox: Outbox) -> None:
+    outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "a", channel="gone")], NOW)
+    assert outbox.retire(["hook"], NOW) == 1
+    assert [(one.channel, one.reason) for one in outbox.dead()] == [("gone", "channel_removed")]
+    assert outbox.statistics()["gone"].dead == 1
+    assert told(outbox) == [("a", "first")]
+
+
+def test_a_clock_set_back_delays_nothing(outbox: Outbox) -> None:
+    (one,) = outbox.commit({}, [message(Reason.FIRST, "a")], NOW)
+    outbox.failed(one, NOW, "timeout", NOW + 60)
+    assert [o.id for o in outbox.due("hook", NOW - HOUR)] == [one]
+
+
+def test_old_rows_go_but_never_of_what_still_fires(outbox: Outbox) -> None:
+    firing = state("a")
+    about_it, old = message(Reason.FIRST, firing.fingerprint), message(Reason.FIRST, "over")
+    for id in outbox.commit({"a": firing}, [about_it, old], NOW):
+        outbox.failed(id, NOW, "http_error", NOW, permanent=True)
+    outbox.commit({"a": firing}, [], NOW + KEEP + 2 * DAY)
+    assert [(one.alerts, one.channel) for one in outbox.dead()] == [(1, "hook")]
+    outbox.commit({}, [], NOW + KEEP + 4 * DAY)
+    assert outbox.dead() == []
+
+
+def test_silences_and_acknowledgements(outbox: Outbox) -> None:
+    silence = outbox.add_silence({"target": "home"}, NOW + HOUR, "moving", NOW)
+    assert outbox.silences(NOW) == (silence,)
+    assert outbox.silences(NOW + HOUR) == ()
+    assert outbox.remove_silence(silence.id)
+    assert not outbox.remove_silence(silence.id)
+    firing = state("a")
+    outbox.commit({"a": firing}, [], NOW)
+    assert outbox.acknowledge(firing.fingerprint, NOW, "hook")
+    assert not outbox.acknowledge("nothing", NOW)
+    assert outbox.acknowledged() == {firing.fingerprint: NOW}
+    assert outbox.statistics()["hook"].proven == NOW
+
+
+def test_one_writer(tmp_path: Path) -> None:
+    daemon, timer = Outbox(tmp_path / "a.sqlite"), Outbox(tmp_path / "a.sqlite")
+    assert daemon.acquire_lease("daemon, pid 1")
+    assert daemon.acquire_lease("daemon, pid 1")
+    assert not timer.acquire_lease("check")
+    assert timer.lease_holder == "daemon, pid 1"
+    timer.add_silence({"target": "home"}, NOW + HOUR, "", NOW)  # people's words need no lease
+    assert len(daemon.silences(NOW)) == 1
+    daemon.release_lease()
+    assert timer.acquire_lease("check")
+
+
+def test_the_lease_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from exporter.alerts.outbox import Outbox;"
+        "o = Outbox(Path(sys.argv[1])); print(o.acquire_lease('x'), flush=True); time.sleep(600)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a.sqlite")], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"True\n"
+    mine = Outbox(tmp_path / "a.sqlite")
+    assert not mine.acquire_lease("me")
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    assert mine.acquire_lease("me")
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all, but long enough to be looked at" * 100, b"SQLite format 3\0" + b"\xff" * 5000]
+)
+def test_a_file_that_is_no_database_is_set_aside_and_told(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "alerts.sqlite"
+    path.write_bytes(content)
+    outbox = Outbox(path, lambda: NOW)
+    assert outbox.problem is not None
+    assert "set aside as alerts.sqlite.corrupt-1795341600" in outbox.problem
+    assert (tmp_path / "alerts.sqlite.corrupt-1795341600").read_bytes() == content
+    assert outbox.states() == {}
+    assert outbox.commit({}, [message(Reason.FIRST, "a")], NOW)
+
+
+def test_another_programs_database_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE theirs (x)")
+    db.close()
+    outbox = Outbox(path, lambda: NOW)
+    assert outbox.problem is not None
+    assert "another program" in outbox.problem
+
+
+def test_a_damaged_file_that_can_be_read_as_a_whole_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    outbox = Outbox(path, lambda: NOW)
+    outbox.commit({f"{n}": state(f"{n}") for n in range(500)}, [message(Reason.FIRST, "a")], NOW)
+    outbox.close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'state_fingerprint'").fetchone()
+    db.close()
+    with path.open("r+b") as file:  # an index that does not fit its table
+        file.seek((root - 1) * 4096 + 3)
+        file.write(b"\0\0")
+    again = Outbox(path, lambda: NOW)
+    assert again.problem is not None
+    assert "everything in it was taken over" in again.problem
+    assert len(again.states()) == 500
+    assert told(again) == [("a", "first")]
+
+
+def test_a_newer_releases_file_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    Outbox(path).close()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    db.close()
+    with pytest.raises(OutboxError, match="newer release"):
+        Outbox(path)
+
+
+def test_a_full_disk_is_one_clear_error_and_changes_nothing(outbox: Outbox) -> None:
+    outbox.commit({"a": state("a")}, [message(Reason.FIRST, "a")], NOW)
+    pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
+    outbox._db.execute(f"PRAGMA max_page_count = {pages}")
+    many = {f"{n}": state(f"{n}") for n in range(3000)}
+    with pytest.raises(OutboxError, match="cannot be written"):
+        outbox.commit(many, [message(Reason.FIRST, "b")], NOW)
+    assert list(outbox.states()) == ["a"]
+    outbox._db.execute("PRAGMA max_page_count = 100000")
+    assert told(outbox) == [("a", "first")]
+    outbox.commit(many, [message(Reason.FIRST, "b")], NOW)
+    assert len(outbox.states()) == 3000
+
+
+def test_a_read_only_file_is_one_clear_error(outbox: Outbox) -> None:
+    outbox._db.execute("PRAGMA query_only = 1")
+    with pytest.raises(OutboxError, match="readonly"):
+        outbox.commit({"a": state("a")}, [], NOW)
+
+
+def test_a_directory_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutboxError, match=r"not a directory|file exists"):
+        Outbox(tmp_path / "file" / "alerts.sqlite")
+
+
+def test_a_message_that_cannot_be_read_is_dead_not_deadly(outbox: Outbox) -> None:
+    outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "b")], NOW)
+    outbox._db.execute("UPDATE message SET body = '{' WHERE sequence = 1")
+    assert told(outbox) == [("b", "first")]
+    assert [one.reason for one in outbox.dead()] == ["unreadable"]
+
+
+@given(st.lists(st.floats(min_value=0, max_value=2e9, allow_nan=False), min_size=2, max_size=20))
+def test_ids_are_unique_and_in_the_order_made_whatever_the_clock_does(times: list[float]) -> None:
+    ids: list[str] = []
+    for now in times:
+        ids.append(next_ulid(now, ids[-1] if ids else None))
+    assert ids == sorted(set(ids))
+    assert all(re.fullmatch("[0-9A-HJKMNP-TV-Z]{26}", one) for one in ids)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from alerts.test_outbox import message, state
+from dataclasses import replace
+from exporter.alerts.outbox import Outbox
+from exporter.alerts.values import Reason
+from exporter.model import Severity
+outbox = Outbox(Path(sys.argv[1]))
+number = int(next(iter(outbox.states().values())).cause) if outbox.states() else 0
+while True:
+    number += 1
+    one = replace(state("a"), cause=str(number))
+    outbox.commit({"a": one}, [message(Reason.ESCALATED, str(number))], float(number))
+    print(number, flush=True)
+"""
+
+
+def test_states_and_messages_are_both_there_or_neither_after_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    printed = 0
+    for round in range(5):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), str(Path(__file__).parent.parent)], stdout=subprocess.PIPE
+        )
+        assert writer.stdout is not None
+        for _ in range(1 + round):
+            printed = int(writer.stdout.readline())
+        time.sleep(0.003 * round)
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        outbox = Outbox(path)
+        (only,) = outbox.states().values()
+        numbers = [int(o.message.alerts[0].fingerprint) for o in outbox.due("hook", 2e9, limit=10**6)]
+        outbox.close()
+        assert int(only.cause or 0) >= printed, "what was committed stays"
+        assert numbers == list(range(1, int(only.cause or 0) + 1))

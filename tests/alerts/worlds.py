@@ -1,0 +1,183 @@
+"""Small worlds for the tests of alerting: profiles that age and break, as Reports judged at a moment.
+
+What the verdict would say is said here by hand, in the few rules that the lifecycle leans on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from exporter.alerts.lifecycle import advance
+from exporter.alerts.policy import AlertPolicy, ChannelPolicy
+from exporter.alerts.values import AlertState, Message, Reason
+from exporter.model import (
+    AgentReport,
+    Basis,
+    Condition,
+    Failure,
+    Name,
+    ProfileReport,
+    Report,
+    Severity,
+    Status,
+    TargetReport,
+    Unusable,
+)
+from exporter.model import Reason as LookReason
+from exporter.remedy import PERSON
+
+#: 2026-11-22T10:00:00Z, a Sunday
+NOW = 1795341600.0
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+STEPS = (14 * DAY, 7 * DAY, 3 * DAY, DAY, 6 * HOUR, HOUR)
+
+HOOK = ChannelPolicy("hook")
+
+
+def policy(*channels: ChannelPolicy, **changes: Any) -> AlertPolicy:
+    """The defaults but for gathering: what is news is told at once."""
+    facts: dict[str, Any] = {
+        "channels": channels or (HOOK,),
+        "targets": frozenset({"home"}),
+        "remind_before": STEPS,
+        "group_wait": 0.0,
+    }
+    return AlertPolicy(**(facts | changes))
+
+
+@dataclass(frozen=True)
+class P:
+    """A profile of a small world. ``ends``: its deadline; ``down``: why it is unusable, since when."""
+
+    id: str = "anthropic:default"
+    ends: float | None = None
+    secret: str | None = "secret-1"
+    down: str | None = None
+    down_since: float | None = None
+    undated: bool = False
+
+
+@dataclass(frozen=True)
+class World:
+    """One target; ``agents`` maps each to its profiles. A failing look shows what was known before."""
+
+    agents: dict[str, tuple[P, ...]] = field(default_factory=dict)
+    target: str = "home"
+    failing: dict[str, float] = field(default_factory=dict)  # agent -> when the look failed
+    looked_at: float = NOW
+    extra: dict[str, tuple[Condition, ...]] = field(default_factory=dict)
+    expiring_within: float = DAY
+
+    def report(self, now: float) -> TargetReport:
+        agents = tuple(self._agent(name, profiles, now) for name, profiles in self.agents.items())
+        return TargetReport(self.target, "openclaw", agents)
+
+    def _agent(self, name: str, profiles: tuple[P, ...], now: float) -> AgentReport:
+        conditions: list[Condition] = list(self.extra.get(name, ()))
+        reports = []
+        usable = [p for p in profiles if not (p.ends is not None and p.ends <= now) and p.down is None]
+        providers = {p.id.split(":")[0] for p in profiles}
+        working = {p.id.split(":")[0] for p in usable}
+        for p in profiles:
+            provider = p.id.split(":")[0]
+            relief = Severity.WARNING if provider in working else Severity.CRITICAL
+            status = Status.OK
+            if p.ends is not None and p.ends <= now:
+                status = Status.EXPIRED
+                conditions.append(self._about(p, Name.EXPIRED, relief, since=p.ends))
+            elif p.ends is not None and p.ends - now < self.expiring_within:
+                status = Status.EXPIRING
+                conditions.append(self._about(p, Name.EXPIRING, Severity.WARNING))
+            elif p.undated:
+                conditions.append(self._about(p, Name.UNDATED, Severity.INFO))
+            if p.down is not None:
+                severity = relief if p.down in PERSON else Severity.INFO
+                conditions.append(self._about(p, Name.UNUSABLE, severity, reason=p.down, since=p.down_since))
+            reports.append(
+                ProfileReport(
+                    id=p.id,
+                    provider=provider,
+                    kind="token",
+                    status=status,
+                    expires_at=p.ends,
+                    basis=Basis.REPORTED if p.ends is not None else None,
+                    refreshable=False,
+                    selected=None,
+                    unusable=Unusable("cooldown", p.down, None) if p.down else None,
+                    unusable_seen=True,
+                    in_use=True,
+                    usable=p in usable,
+                    label=p.id,
+                    secret_hash=p.secret,
+                )
+            )
+        for provider in sorted(providers - working):
+            conditions.append(
+                Condition(
+                    Name.NO_USABLE_PROFILE,
+                    Severity.CRITICAL,
+                    provider=provider,
+                    summary=f"No credential of {provider} works",
+                    remedy=("claude setup-token",),
+                )
+            )
+        failure = None
+        if name in self.failing:
+            failure = Failure(LookReason.TIMEOUT, "no answer", self.failing[name])
+            conditions.append(
+                Condition(Name.CHECK_FAILED, Severity.CRITICAL, summary="The check failed", reason="timeout")
+            )
+        return AgentReport(
+            target=self.target,
+            agent=name,
+            source="openclaw",
+            judged_at=now,
+            checked_at=self.looked_at,
+            exit_code=0,
+            profiles=tuple(reports),
+            conditions=tuple(conditions),
+            failure=failure,
+        )
+
+    @staticmethod
+    def _about(
+        p: P, name: Name, severity: Severity, reason: str | None = None, since: float | None = None
+    ) -> Condition:
+        return Condition(
+            name,
+            severity,
+            provider=p.id.split(":")[0],
+            profile=p.id,
+            summary=f"{p.id} {name}",
+            remedy=("claude setup-token", f"openclaw models auth paste-token --profile-id {p.id}"),
+            reason=reason,
+            since=since,
+            deadline=p.ends,
+        )
+
+
+def world(*profiles: P, agent: str = "main", **changes: Any) -> World:
+    return World({agent: profiles}, **changes)
+
+
+Say = tuple[str, Reason, Name, Severity]
+
+
+class Life:
+    """The lifecycle run over worlds, remembering what it told."""
+
+    def __init__(self, policy: AlertPolicy) -> None:
+        self.policy = policy
+        self.states: dict[str, AlertState] = {}
+        self.messages: list[Message] = []
+
+    def at(self, now: float, *worlds: World, **changes: Any) -> list[Say]:
+        """Advance to ``now``; what was told, one entry per alert and channel."""
+        policy = replace(self.policy, **changes)
+        report = Report(now, tuple(one.report(now) for one in worlds))
+        self.states, messages = advance(self.states, report, policy, now)
+        again, more = advance(self.states, report, policy, now)
+        assert (again, more) == (self.states, ()), "the same moment twice is no news"
+        self.messages += messages
+        return [(m.channel, a.reason, a.condition, a.severity) for m in messages for a in m.alerts]

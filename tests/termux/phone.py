@@ -1,0 +1,127 @@
+"""A Termux-shaped world in a temporary folder: a prefix with a shell, a few tools and strict stand-ins, and a home."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+SCRIPTS = Path(__file__).parents[2] / "scripts/termux"
+STANDIN = Path(__file__).parent / "standin.py"
+STANDINS = (
+    *("termux-notification", "termux-notification-remove", "termux-toast", "termux-dialog", "termux-open-url"),
+    *("termux-job-scheduler", "am", "curl", "ssh"),
+)
+TOOLS = ("cat", "chmod", "cp", "dirname", "head", "mkdir", "mv", "rm", "timeout", "tr")
+#: 2026-11-23 10:00 UTC.
+NOW = 1_795_428_000
+
+
+class Phone:
+    """A phone with the kit's scripts in a folder as a download leaves them; ``shell`` is its ``sh``."""
+
+    def __init__(self, root: Path, shell: Path) -> None:
+        self.root = root
+        self.prefix = root / "usr"
+        self.home = root / "home"
+        self.download = root / "download"
+        self.now = NOW
+        bin_ = self.prefix / "bin"
+        bin_.mkdir(parents=True)
+        self.home.mkdir()
+        shutil.copytree(SCRIPTS, self.download)
+        (bin_ / "sh").symlink_to(shell)
+        for tool in TOOLS:
+            found = shutil.which(tool)
+            assert found, f"{tool} is missing on this machine"
+            (bin_ / tool).symlink_to(found)
+        program = self.prefix / "libexec/standin"
+        program.parent.mkdir()
+        program.write_text(f"#!{sys.executable} -SsE\n{STANDIN.read_text()}")
+        program.chmod(0o755)
+        for name in STANDINS:
+            (bin_ / name).symlink_to(program)
+        # The clock stands still; how a moment is written is the real program's business.
+        date = bin_ / "date"
+        date.write_text(f'#!/bin/sh\n[ "$*" = +%s ] || exec {shutil.which("date")} -u "$@"\ncat "$TERMUX_PHONE/now"\n')
+        date.chmod(0o755)
+        self.calls_file.touch()
+        self.set_clock(NOW)
+
+    @property
+    def calls_file(self) -> Path:
+        return self.root / "calls.jsonl"
+
+    @property
+    def programs(self) -> Path:
+        return self.home / ".local/share/openclaw-auth"
+
+    @property
+    def state(self) -> Path:
+        return self.home / ".local/state/openclaw-auth"
+
+    @property
+    def config(self) -> Path:
+        return self.home / ".config/openclaw-auth/config"
+
+    @property
+    def button(self) -> str:
+        """How a notification's action begins that calls the program."""
+        return f"'{self.prefix}/bin/sh' '{self.programs}/openclaw-auth'"
+
+    def set_clock(self, now: int) -> None:
+        self.now = now
+        (self.root / "now").write_text(str(now))
+
+    def later(self, *, hours: float) -> None:
+        self.set_clock(self.now + int(hours * 3600))
+
+    def answers(self, name: str, out: str, code: int = 0) -> None:
+        """What the stand-in ``name`` prints from now on, and its exit code."""
+        (self.root / f"{name}.json").write_text(json.dumps({"out": out, "code": code}))
+
+    def run(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
+        """A command as Termux starts it: from a home of its own, with the prefix alone on PATH."""
+        environment = {"PREFIX": str(self.prefix), "HOME": str(self.home), "PATH": str(self.prefix / "bin")}
+        return self._run(argv, environment)
+
+    def sh(self, script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run(self.prefix / "bin/sh", script, *arguments)
+
+    def do(self, command: str) -> subprocess.CompletedProcess[str]:
+        """One command of the installed program."""
+        return self.sh(self.programs / "openclaw-auth", command)
+
+    def install(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.sh(self.download / "install.sh", *arguments)
+
+    def tap(self, notification: list[str], action: str) -> subprocess.CompletedProcess[str]:
+        """Runs a notification's action (``button1-action``, ``on-delete``) as Android does: a fresh shell, no PATH."""
+        command = notification[notification.index(f"--{action}") + 1]
+        # Where the prefix is not the real one, it has to be told.
+        environment = {"PREFIX": str(self.prefix), "HOME": str(self.home)}
+        return self._run([self.prefix / "bin/sh", "-c", command], environment)
+
+    def _run(self, argv: Any, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [os.fspath(word) for word in argv],
+            env={**environment, "TERMUX_PHONE": str(self.root)},
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def calls(self) -> list[list[str]]:
+        """The calls since the last time, each as its words; fails on one that a stand-in refused."""
+        found = [json.loads(line) for line in self.calls_file.read_text().splitlines()]
+        self.calls_file.write_text("")
+        refused = [call for call in found if "refused" in call]
+        assert not refused, refused
+        return [[call["name"], *call["argv"]] for call in found]

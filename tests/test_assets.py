@@ -1,0 +1,136 @@
+"""The shipped files: in the checkout and in the wheel, by the same names."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter import kit
+from exporter.cli import main
+
+ROOT = Path(__file__).parent.parent
+UNIT = "deploy/systemd/openclaw-auth-exporter.service"
+USER_UNIT = "deploy/systemd/user/openclaw-auth-exporter.service"
+Assets = Callable[..., tuple[object, bytes, bytes]]
+
+
+@pytest.fixture
+def assets(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Assets:
+    """``openclaw-auth-exporter assets ARGS``: exit code, standard output, standard error."""
+
+    def run(*args: str) -> tuple[object, bytes, bytes]:
+        monkeypatch.setattr("sys.argv", ["openclaw-auth-exporter", "assets", *args])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capfdbinary.readouterr()
+
+    return run
+
+
+def test_names_are_paths_in_the_repository() -> None:
+    assert {UNIT, USER_UNIT} <= set(kit.names())
+    assert kit.names() == sorted(set(kit.names()))
+    for name in kit.names():
+        assert kit.read(name) == (ROOT / name).read_bytes()
+
+
+def test_a_name_s_end_is_enough_where_only_one_has_it() -> None:
+    assert kit.read("user/openclaw-auth-exporter.service") == (ROOT / USER_UNIT).read_bytes()
+    with pytest.raises(kit.KitError, match=f"is {UNIT} and {USER_UNIT}: say which"):
+        kit.read("openclaw-auth-exporter.service")
+
+
+@pytest.mark.parametrize("name", ["nothing", "../pyproject.toml", "deploy", "", "deploy/systemd/../../pyproject.toml"])
+def test_nothing_else_can_be_read(name: str) -> None:
+    with pytest.raises(kit.KitError, match="nothing shipped is named"):
+        kit.read(name)
+
+
+def test_export_writes_all_and_again_nothing(tmp_path: Path) -> None:
+    written = kit.export(tmp_path / "kit")
+    assert {str(path.relative_to(tmp_path / "kit")) for path in written} == set(kit.names())
+    for path in written:
+        is_script = path.read_bytes().startswith(b"#!")
+        assert bool(path.stat().st_mode & 0o100) == is_script, path
+    assert kit.export(tmp_path / "kit") == []
+
+
+def test_export_keeps_what_a_person_changed(tmp_path: Path) -> None:
+    (tmp_path / UNIT).parent.mkdir(parents=True)
+    (tmp_path / UNIT).write_text("mine")
+    with pytest.raises(kit.KitError, match=r"openclaw-auth-exporter.service would be overwritten"):
+        kit.export(tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / UNIT]
+    kit.export(tmp_path, force=True)
+    assert (tmp_path / UNIT).read_bytes() == kit.read(UNIT)
+
+
+def test_export_to_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(kit.KitError, match="Not a directory"):
+        kit.export(tmp_path / "file")
+
+
+def test_the_commands(tmp_path: Path, assets: Assets) -> None:
+    assert assets("list") == (0, "".join(f"{name}\n" for name in kit.names()).encode(), b"")
+    assert assets("show", UNIT) == (0, kit.read(UNIT), b"")
+    code, _, stderr = assets("show", "nothing")
+    assert code == 64
+    assert b"nothing shipped is named 'nothing'" in stderr
+    assert assets("export", str(tmp_path)) == (
+        0,
+        f"{len(kit.names())} files written below {tmp_path}\n".encode(),
+        b"",
+    )
+    (tmp_path / UNIT).write_text("mine")
+    code, _, stderr = assets("export", str(tmp_path))
+    assert code == 70
+    assert b"--force overwrites" in stderr
+    assert assets("export", "--force", str(tmp_path))[1] == f"1 file written below {tmp_path}\n".encode()
+
+
+def test_the_wheel_has_them_and_finds_them(tmp_path: Path) -> None:
+    """Built without a network (hatchling is one of the test tools), unpacked, and asked without the repository."""
+    built = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"),
+            *("--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", str(tmp_path), str(ROOT)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    inside = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
+    shipped = {name for name in inside if name.startswith("exporter/assets/")}
+    assert shipped == {f"exporter/assets/{name}" for name in kit.names()}
+    assert not {name for name in inside if not name.startswith(("exporter/", "openclaw_auth_exporter-"))}
+
+    script = (
+        "import json, exporter.kit as kit\n"
+        "print(json.dumps([kit.__file__, {name: len(kit.read(name)) for name in kit.names()}]))"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(site)},
+    )
+    where, sizes = json.loads(asked.stdout)
+    assert where == str(site / "exporter/kit.py")
+    assert sizes == {name: len(kit.read(name)) for name in kit.names()}

@@ -1,0 +1,337 @@
+"""``init``: what it writes, what it keeps, what it asks, and that undoing undoes it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from exporter import init, kit
+from exporter.cli import main
+from exporter.config import default_config_file, load
+from exporter.config.reading import parse
+
+
+class Home:
+    """A home, a shell's environment, and a stand-in for systemctl that records its calls."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        self.home = home
+        self.config = home / ".config/openclaw-auth-exporter/config.json5"
+        self.units = home / ".config/systemd/user"
+        self.bin = home / "bin"
+        self.bin.mkdir(parents=True)
+        self.env = {"HOME": str(home), "PATH": f"{self.bin}:/usr/bin:/bin", "USER": "alice"}
+        self.systemctl("exit 0")
+
+    def systemctl(self, script: str) -> None:
+        file = self.bin / "systemctl"
+        file.write_text(f'#!/bin/sh\necho "$*" >>"$HOME/calls"\n{script}\n')
+        file.chmod(0o755)
+
+    def calls(self) -> list[str]:
+        file = self.home / "calls"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def __call__(self, *args: str, stdin: int | None = None) -> subprocess.CompletedProcess[str]:
+        with (
+            self._monkeypatch.context() as patch,
+            open(os.devnull if stdin is None else stdin, closefd=stdin is None) as file,
+        ):
+            for name in set(os.environ) - set(self.env):
+                patch.delenv(name)
+            for name, value in self.env.items():
+                patch.setenv(name, value)
+            patch.setattr("sys.argv", ["openclaw-auth-exporter", "init", *args])
+            patch.setattr("sys.stdin", file)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        assert isinstance(ended.value.code, int)
+        return subprocess.CompletedProcess(args, ended.value.code, *self._capsys.readouterr())
+
+    def files(self) -> set[str]:
+        """Everything below the home but the stand-in and its record."""
+        found = {str(path.relative_to(self.home)) for path in self.home.rglob("*") if not path.is_dir()}
+        return {name for name in found if not name.startswith(("bin/", "calls"))}
+
+    def undo(self, output: str) -> None:
+        """Run what was printed to undo it, as a person would: pasted into a shell."""
+        script = output.partition("To undo this:\n")[2]
+        assert script
+        subprocess.run(["sh", "-eu"], input=script, env=self.env, text=True, check=True, timeout=60)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Home:
+    return Home(tmp_path / "a home", monkeypatch, capsys)
+
+
+# --- the configuration -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("env_file", [None, "~/.openclaw/.env"])
+@pytest.mark.parametrize("topic_file", [None, Path('/home/a "quoted" \\ one/ntfy-topic')])
+def test_the_starting_configuration_is_good(env_file: str | None, topic_file: Path | None) -> None:
+    made = parse(init.starting_config(env_file, topic_file))
+    (target,) = made.targets
+    assert (target.name, target.source, getattr(target, "env_file", None)) == ("local", "auto", env_file)
+    assert [getattr(channel, "topic_file", None) for channel in made.channels] == (
+        [str(topic_file)] if topic_file else []
+    )
+
+
+def test_what_is_commented_out_is_good_too() -> None:
+    """Each example, put in, makes a configuration that is taken: no example may be out of date."""
+    text = init.starting_config(None, None)
+    examples = re.findall(r'^( *)// (\{ name: .*|"anthropic.*|\w+: .*,)$', text, re.MULTILINE)
+    assert len(examples) == 12
+    for indent, example in examples:
+        made = text.replace(f"{indent}// {example}", indent + example)
+        assert made != text
+        assert parse(made) is not None
+
+
+def test_the_defaults_that_are_named_are_the_defaults() -> None:
+    text = init.starting_config(None, None)
+    with_them = re.sub(r"^( *)// ((interval|expiring_within|alerts|web): )", r"\1\2", text, flags=re.MULTILINE)
+    assert with_them.count("//") == text.count("//") - 4
+    assert parse(with_them) == parse(text)
+
+
+def test_it_is_written_for_its_owner_only_and_found(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = home()
+    assert done.returncode == 0, done.stderr
+    assert home.files() == {".config/openclaw-auth-exporter/config.json5"}
+    assert home.config.stat().st_mode & 0o777 == 0o600
+    assert home.config.parent.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("HOME", str(home.home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.delenv("OPENCLAW_AUTH_EXPORTER_CONFIG", raising=False)
+    assert default_config_file() == home.config
+    assert load(home.config).targets[0].name == "local"
+    home.undo(done.stdout)
+    assert home.files() == set()
+
+
+def test_openclaw_s_file_of_keys_is_named_where_it_is(home: Home) -> None:
+    (home.home / ".openclaw").mkdir()
+    (home.home / ".openclaw/.env").write_text("ANTHROPIC_API_KEY=PLANTED-SECRET-1\n")
+    done = home()
+    assert '{ name: "local", source: "auto", env_file: "~/.openclaw/.env" },' in home.config.read_text()
+    assert "PLANTED-SECRET" not in home.config.read_text() + done.stdout + done.stderr
+
+
+def test_what_is_there_is_not_overwritten(home: Home) -> None:
+    home.config.parent.mkdir(parents=True)
+    home.config.write_text("mine")
+    done = home()
+    assert done.returncode == 70
+    assert done.stderr == (
+        f"Error: {home.config} is there already and stays as it is; --force writes it anew and keeps it aside\n"
+    )
+    assert home.config.read_text() == "mine"
+
+
+def test_a_link_to_nowhere_is_there_too(home: Home) -> None:
+    home.config.parent.mkdir(parents=True)
+    home.config.symlink_to("gone")
+    assert home().returncode == 70
+    assert home.config.is_symlink()
+
+
+def test_force_keeps_what_was_there_and_undoing_brings_it_back(home: Home) -> None:
+    home.config.parent.mkdir(parents=True)
+    home.config.write_text("mine")
+    done = home("--force")
+    assert done.returncode == 0, done.stderr
+    assert load(home.config)
+    (kept,) = home.config.parent.glob("config.json5.before-*")
+    assert kept.read_text() == "mine"
+    home.undo(done.stdout)
+    assert home.files() == {".config/openclaw-auth-exporter/config.json5"}
+    assert home.config.read_text() == "mine"
+
+
+def test_where_it_writes() -> None:
+    assert init.config_path({"OPENCLAW_AUTH_EXPORTER_CONFIG": "/etc/x.json5"}) == Path("/etc/x.json5")
+    assert init.config_path({"XDG_CONFIG_HOME": "/c"}) == Path("/c/openclaw-auth-exporter/config.json5")
+    assert init.config_path({}) == Path.home() / ".config/openclaw-auth-exporter/config.json5"
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(home: Home) -> None:
+    (home.home / ".config").write_text("")
+    done = home()
+    assert done.returncode == 70
+    assert done.stderr == f"Error: {home.config.parent}: Not a directory\n"
+
+
+@pytest.mark.parametrize(("answer", "wants"), [(b"y\n", True), (b"\n", False)])
+def test_a_terminal_is_asked_one_question(home: Home, answer: bytes, wants: bool) -> None:
+    terminal, its_end = pty.openpty()
+    try:
+        os.write(terminal, answer)
+        done = home(stdin=its_end)
+    finally:
+        os.close(terminal)
+        os.close(its_end)
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout + done.stderr).count("?") == 1
+    topic_file = home.config.parent / "ntfy-topic"
+    assert topic_file.exists() == wants
+    made = load(home.config)
+    assert len(made.channels) == wants
+    if wants:
+        topic = topic_file.read_text().strip()
+        assert re.fullmatch(r"openclaw-[-_A-Za-z0-9]{24}", topic)
+        assert made.channels[0].secret("topic") == topic
+        assert f"subscribe to the topic {topic}\n" in done.stdout
+        assert topic_file.stat().st_mode & 0o777 == 0o600
+    home.undo(done.stdout)
+    assert home.files() == set()
+
+
+def test_a_topic_the_phone_knows_is_kept(tmp_path: Path) -> None:
+    first = init.write_topic(tmp_path / "x/ntfy-topic")
+    assert init.write_topic(tmp_path / "x/ntfy-topic") == first
+    assert init.write_topic(tmp_path / "y/ntfy-topic") != first
+
+
+# --- the units -------------------------------------------------------------------------------
+
+SHIPPED = {
+    name: kit.read(f"deploy/systemd/user/{name}").decode()
+    for name in (
+        "openclaw-auth-exporter.service",
+        "openclaw-auth-exporter-check.service",
+        "openclaw-auth-exporter-check.timer",
+    )
+}
+
+
+def test_the_units_are_the_shipped_ones_with_drop_ins() -> None:
+    environ = {"PATH": "/nvm/bin:/usr/bin:relative::/nvm/bin", "OPENCLAW_STATE_DIR": "/o", "ANTHROPIC_API_KEY": "no"}
+    home = Path.home() / ".config/openclaw-auth-exporter/config.json5"
+    files = init.unit_files(["/opt/x/openclaw-auth-exporter"], environ, home)
+    drop_ins = {name: text for name, text in files.items() if name.endswith(".conf")}
+    assert {name: text for name, text in files.items() if name not in drop_ins} == SHIPPED
+    head = [
+        "# Written by `openclaw-auth-exporter init --systemd`, which replaces it. Your own changes: another drop-in.",
+        "[Service]",
+        'Environment="OPENCLAW_STATE_DIR=/o"',
+        'Environment="PATH=/nvm/bin:/usr/bin"',
+    ]
+    assert {name: text.splitlines() for name, text in drop_ins.items()} == {
+        "openclaw-auth-exporter.service.d/10-init.conf": [
+            *head,
+            "ExecStart=",
+            'ExecStart="/opt/x/openclaw-auth-exporter" serve',
+        ],
+        "openclaw-auth-exporter-check.service.d/10-init.conf": [
+            *head,
+            "ExecStart=",
+            'ExecStart="/opt/x/openclaw-auth-exporter" check --notify',
+            "ExecStartPre=",
+            'ExecStartPre="/opt/x/openclaw-auth-exporter" config check',
+        ],
+    }
+
+
+def test_where_the_program_is_expected_its_path_is_not_repeated() -> None:
+    expected = [str(Path.home() / ".local/bin/openclaw-auth-exporter")]
+    files = init.unit_files(expected, {"PATH": "/bin"}, Path("/etc/x.json5"))
+    assert files["openclaw-auth-exporter.service.d/10-init.conf"].splitlines()[1:] == [
+        "[Service]",
+        'Environment="OPENCLAW_AUTH_EXPORTER_CONFIG=/etc/x.json5"',
+        'Environment="PATH=/bin"',
+    ]
+
+
+def test_what_systemd_would_read_otherwise_is_quoted() -> None:
+    files = init.unit_files(
+        ['/a "b" %h $HOME\\c', "-m"], {"PATH": '/p %n "q"', "OPENCLAW_HOME": "/x\nExecStart=/bin/evil"}, Path("/c d%")
+    )
+    lines = files["openclaw-auth-exporter.service.d/10-init.conf"].splitlines()
+    assert 'ExecStart="/a \\"b\\" %%h $$HOME\\\\c" "-m" serve' in lines
+    assert 'Environment="PATH=/p %%n \\"q\\""' in lines
+    assert 'Environment="OPENCLAW_AUTH_EXPORTER_CONFIG=/c d%%"' in lines
+    assert not [line for line in lines if "evil" in line]
+
+
+def test_systemd_installs_starts_and_can_be_undone(home: Home) -> None:
+    done = home("--systemd")
+    assert done.returncode == 0, done.stderr
+    assert home.calls() == [
+        "--user show --property=Version",
+        "--user daemon-reload",
+        "--user enable --quiet openclaw-auth-exporter.service",
+        "--user restart openclaw-auth-exporter.service",
+    ]
+    assert {name for name in SHIPPED if (home.units / name).read_text() == SHIPPED[name]} == set(SHIPPED)
+    drop_in = (home.units / "openclaw-auth-exporter.service.d/10-init.conf").read_text()
+    assert f'PATH={home.env["PATH"]}"' in drop_in
+    assert "loginctl enable-linger" in done.stdout
+    home.undo(done.stdout)
+    assert home.files() == set()
+    assert home.calls()[4:] == [
+        "--user disable --now openclaw-auth-exporter.service openclaw-auth-exporter-check.timer",
+        "--user daemon-reload",
+    ]
+
+
+def test_systemd_again_keeps_the_configuration_and_renews_the_units(home: Home) -> None:
+    home.config.parent.mkdir(parents=True)
+    home.config.write_text('{targets: [{name: "mine", source: "simulated"}]}')
+    home.units.mkdir(parents=True)
+    (home.units / "openclaw-auth-exporter.service").write_text("of an older release")
+    done = home("--systemd")
+    assert done.returncode == 0, done.stderr
+    assert f"{home.config}: is there already and stays as it is\n" in done.stdout
+    assert load(home.config).targets[0].name == "mine"
+    assert (home.units / "openclaw-auth-exporter.service").read_text() == SHIPPED["openclaw-auth-exporter.service"]
+    home.undo(done.stdout)
+    assert home.files() == {".config/openclaw-auth-exporter/config.json5"}
+
+
+def test_systemd_with_a_bad_configuration_starts_nothing(home: Home) -> None:
+    home.config.parent.mkdir(parents=True)
+    home.config.write_text("{intervall: 1}")
+    done = home("--systemd")
+    assert done.returncode == 78
+    assert "did you mean 'interval'?" in done.stderr
+    assert home.calls() == ["--user show --property=Version"]
+
+
+def test_a_systemd_that_cannot_be_reached_leaves_everything_as_it_is(home: Home) -> None:
+    home.systemctl("echo 'Failed to connect to bus: No medium found' >&2; exit 1")
+    done = home("--systemd")
+    assert done.returncode == 70
+    assert "Log in as this user" in done.stderr
+    assert "No medium found" in done.stderr
+    assert home.files() == set()
+
+
+def test_no_systemd_at_all(home: Home) -> None:
+    (home.bin / "systemctl").unlink()
+    home.env["PATH"] = str(home.bin)
+    done = home("--systemd")
+    assert done.returncode == 70
+    assert "systemctl was not found" in done.stderr
+    assert home.files() == set()
+
+
+def test_a_daemon_that_does_not_start_is_told(home: Home) -> None:
+    home.systemctl('case $2 in restart) echo "Job failed" >&2; exit 1;; esac')
+    done = home("--systemd")
+    assert done.returncode == 70
+    assert done.stderr == (
+        "Error: `systemctl --user restart openclaw-auth-exporter.service` failed; see "
+        "`journalctl --user -u openclaw-auth-exporter.service -e`. It said: Job failed\n"
+    )
+    home.undo(done.stdout)
+    assert home.files() == set()

@@ -1,0 +1,191 @@
+"""What systemd is told, received by a real datagram socket in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter import sdnotify
+
+
+@pytest.fixture
+def systemd(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The socket behind $NOTIFY_SOCKET."""
+    # Not tmp_path: the name of a UNIX socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        path = os.path.join(directory, "notify")
+        sock.bind(path)
+        sock.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", path)
+        yield sock
+
+
+def received(sock: socket.socket) -> list[str]:
+    return sock.recv(4096).decode().split("\n")
+
+
+def test_ready_with_a_status(systemd: socket.socket) -> None:
+    sdnotify.ready("watching 3 targets")
+    assert received(systemd) == ["READY=1", "STATUS=watching 3 targets"]
+
+
+def test_reloading_tells_the_monotonic_time(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic_ns", lambda: 12_345_678_901)
+    sdnotify.reloading()
+    assert received(systemd) == ["RELOADING=1", "MONOTONIC_USEC=12345678", "STATUS=Reading the configuration anew"]
+
+
+def test_stopping(systemd: socket.socket) -> None:
+    sdnotify.stopping()
+    assert received(systemd) == ["STOPPING=1", "STATUS=Ending"]
+
+
+def test_a_status_cannot_bring_lines_of_its_own(systemd: socket.socket) -> None:
+    sdnotify.ready("good\nMAINPID=1")
+    assert received(systemd) == ["READY=1", "STATUS=good MAINPID=1"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux'")
+def test_an_abstract_socket() -> None:
+    name = f"openclaw-auth-exporter-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind("\0" + name)
+        sock.settimeout(10)
+        assert sdnotify.notify("READY=1", environ={"NOTIFY_SOCKET": "@" + name})
+        assert received(sock) == ["READY=1"]
+
+
+def test_without_the_variable_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.setattr("socket.socket", None)  # touching it would be an error
+    assert not sdnotify.notify("READY=1")
+
+
+@pytest.mark.parametrize("address", ["vsock:2:1234", "relative"])
+def test_a_kind_of_socket_that_is_not_known(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert not sdnotify.notify("READY=1", environ={"NOTIFY_SOCKET": address})
+    assert "of a kind that is not known" in caplog.text
+
+
+def test_a_socket_that_is_gone_is_logged_and_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert not sdnotify.notify("READY=1", environ={"NOTIFY_SOCKET": str(tmp_path / "s")})
+    assert "systemd could not be told READY=1: No such file or directory" in caplog.text
+
+
+def test_a_full_socket_does_not_hold_us(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sdnotify, "PATIENCE", 0.01)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                other.sendto(b"x" * 1024, os.environ["NOTIFY_SOCKET"])
+    assert not sdnotify.notify("WATCHDOG=1")
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({"WATCHDOG_USEC": "60000000"}, 60.0),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}, 60.0),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, None),  # our parent is watched, not we
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_the_watchdog_s_interval(environ: dict[str, str], seconds: float | None) -> None:
+    assert sdnotify.watchdog_interval(environ) == seconds
+
+
+async def test_the_watchdog_is_fed_at_half_its_interval_while_alive(
+    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = [True, False, False, True]
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if not answers:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    caplog.set_level(logging.ERROR)
+    environ = {"NOTIFY_SOCKET": os.environ["NOTIFY_SOCKET"], "WATCHDOG_USEC": "4000000"}
+    with pytest.raises(asyncio.CancelledError):
+        await sdnotify.feed(lambda: answers.pop(0), environ)
+    assert slept == [2.0] * 4
+    assert [received(systemd), received(systemd)] == [["WATCHDOG=1"]] * 2
+    systemd.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        systemd.recv(1)
+    assert [record.message for record in caplog.records] == [
+        "the scheduler does not run any more: systemd's watchdog is not fed"
+    ]
+
+
+async def test_no_watchdog_no_feeding() -> None:
+    def never() -> bool:
+        raise AssertionError("asked for nothing")
+
+    async with asyncio.timeout(10):
+        await sdnotify.feed(never, {})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux'")
+def test_the_daemon_tells_its_whole_life(systemd: socket.socket, tmp_path: Path) -> None:
+    """serve: ready, fed, reloaded with a good and with a bad configuration, stopped."""
+    config = tmp_path / "config.json5"
+    good = (
+        '{"targets": [{"name": "home", "source": "simulated"}], "web": {"listen": "127.0.0.1:0"},'
+        f' "state_dir": "{tmp_path}/state"}}'
+    )
+    config.write_text(good)
+    environ = {**os.environ, "WATCHDOG_USEC": "1000000", "HOME": str(tmp_path)}
+    daemon = subprocess.Popen(
+        [sys.executable, "-m", "exporter.cli", "serve", "--config", str(config)],
+        env=environ,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        systemd.settimeout(60)
+
+        def next_of(name: str) -> list[str]:
+            while True:
+                lines = received(systemd)
+                if lines[0].startswith(name):
+                    return lines
+
+        started = next_of("READY=1")
+        assert started == ["READY=1", "STATUS=Watching 1 target"]
+        assert next_of("WATCHDOG") == ["WATCHDOG=1"]
+        daemon.send_signal(1)
+        assert next_of("RELOADING=1")
+        assert next_of("READY=1") == started
+        config.write_text('{"intervall": "5m", "web": {"token": "PLANTED-SECRET-1"}}')
+        daemon.send_signal(1)
+        assert next_of("RELOADING=1")
+        assert next_of("READY=1") == [
+            "READY=1",
+            "STATUS=Watching 1 target; the last reload found a bad configuration and kept the one before",
+        ]
+        daemon.terminate()
+        assert next_of("STOPPING=1")
+        assert daemon.wait(timeout=60) == 0
+        assert daemon.stderr is not None
+        assert "PLANTED-SECRET" not in daemon.stderr.read()
+    finally:
+        daemon.kill()
+        daemon.wait()
+        assert daemon.stderr is not None
+        daemon.stderr.close()
