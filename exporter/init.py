@@ -189,9 +189,9 @@ def _drop_in(unit: str, program: list[str], environ: Mapping[str, str], config_f
     if program != [os.path.expanduser("~/.local/bin/openclaw-auth-exporter")]:
         words = " ".join(_quoted(word).replace("$", "$$") for word in program)
         for line in unit.splitlines():
-            key, is_ours, rest = line.partition(f"={EXPECTED_PROGRAM}")
-            if is_ours:
-                lines += [f"{key}=", f"{key}={words}{rest}"]
+            key, _, command = line.partition("=")
+            if key.startswith("Exec") and EXPECTED_PROGRAM in command:
+                lines += [f"{key}=", f"{key}={command.replace(EXPECTED_PROGRAM, words)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -237,7 +237,8 @@ def test_the_units_are_the_shipped_ones_with_drop_ins() -> None:
             "ExecStart=",
             'ExecStart="/opt/x/openclaw-auth-exporter" check --notify',
             "ExecStartPre=",
-            'ExecStartPre="/opt/x/openclaw-auth-exporter" config check',
+            'ExecStartPre=/bin/sh -c \'"$$0" "$$@" config check >/dev/null || exit 70\' '
+            '"/opt/x/openclaw-auth-exporter"',
         ],
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from exporter.alerts.channels.alertmanager import (
     BATCH,
     REPEATED,
     AlertmanagerChannel,
+    Labels,
     Memory,
     advance,
     build,
@@ -85,6 +87,13 @@ def test_it_never_starts_after_it_ends(since: float | None, ended_at: float | No
 )
 def test_names(about: Alert, name: str) -> None:
     assert dict(labels(about))["alertname"] == name
+
+
+def test_every_condition_has_a_section_in_the_runbook() -> None:
+    runbook = (Path(__file__).parents[2] / "docs/runbook.md").read_text()
+    sections = {line.lstrip("# ").lower() for line in runbook.splitlines() if line.startswith("### ")}
+    urls = [entry(alert(condition=name), None, NOW)["annotations"]["runbook_url"] for name in Name]
+    assert {url.partition("#")[2] for url in urls} <= sections
 
 
 def test_labels_are_identity() -> None:
@@ -182,7 +191,8 @@ def test_a_clock_that_was_set_back_lets_nothing_fire_on() -> None:
 )
 def test_over_any_history(history: list[tuple[int, set[tuple[int, Severity]]]]) -> None:
     """What fires is told to fire, once; what fired and does not is told to have ended, not ahead of now."""
-    memory, now, before = Memory(), NOW, set()
+    memory, now = Memory(), NOW
+    before: set[Labels] = set()
     for seconds, firing in history:
         now += seconds
         alerts = [other(number, severity=severity) for number, severity in firing]
@@ -240,6 +250,12 @@ async def test_nothing_to_tell_is_no_request() -> None:
     instances = Instances()
     assert await channel(instances, "one").publish([], [], NOW) == [None]
     assert instances.received == {}
+
+
+async def test_a_timer_makes_what_fires_last_longer() -> None:
+    instances = Instances()
+    await channel(instances, "one").publish([alert()], [], NOW, ahead=3600)
+    assert instances.received["one"][0][0]["endsAt"] == iso(NOW + 3600)
 
 
 async def test_ten_thousand_in_pieces() -> None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the real parts that tests/real needs: OpenClaw releases with a Node new enough for them
-# (npm), and Prometheus with promtool (Debian). Idempotent: what is already there is kept.
+# (npm), and Prometheus with promtool, Alertmanager with amtool (Debian). Idempotent: what is already there is kept.
 #
 #   tests/real/install-parts.sh            install everything, print the folder
 #   OAE_REAL_PARTS=DIR                     where to (default: ~/.cache/openclaw-auth-exporter/real-parts)
@@ -61,5 +61,7 @@ debian() { # COMMAND PACKAGE
 }
 debian prometheus prometheus
 debian promtool prometheus
+debian prometheus-alertmanager prometheus-alertmanager
+debian amtool prometheus-alertmanager
 
 printf '%s\n' "$parts"

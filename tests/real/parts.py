@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.units import parse_duration
+
 RELEASES = ("2026.9.6", "2026.6.11", "2026.2.9")
 CURRENT = RELEASES[0]
 #: Seconds in which one OpenClaw command must end; they take 1 to 9 on an idle machine.
@@ -136,13 +138,21 @@ class OpenClawHome:
     ) -> None:
         """``openclaw models auth paste-token``, the token through standard input.
 
-        The releases before 2026.6 ask with a prompt that reads keys there: it wants the Enter key's \\r.
+        2026.2 asks with a prompt that reads keys there: it wants the Enter key's \\r. It pastes for the
+        main agent only: what is for another one is written as it writes its own.
         """
+        secret = token or TOKEN_PREFIX + "A" * 80
+        if agent and self.version < (2026, 6):
+            path = self.state / "agents" / agent / "agent/auth-profiles.json"
+            until = {"expires": int((time.time() + parse_duration(expires_in)) * 1000)} if expires_in else {}
+            pasted = {profile: {"type": "token", "provider": "anthropic", "token": secret, **until}}
+            _replace_json(path, {"version": 1, "profiles": {**self.stored_profiles(agent), **pasted}})
+            return
         enter = "\n" if self.version >= (2026, 6) else "\r"
         owner = ["--agent", agent] if agent else []
-        until = ["--expires-in", expires_in] if expires_in else []
-        where = ["--provider", "anthropic", "--profile-id", profile, *until]
-        self.run("models", "auth", *owner, "paste-token", *where, input=(token or TOKEN_PREFIX + "A" * 80) + enter)
+        options = ["--expires-in", expires_in] if expires_in else []
+        where = ["--provider", "anthropic", "--profile-id", profile, *options]
+        self.run("models", "auth", *owner, "paste-token", *where, input=secret + enter)
         assert profile in self.stored_profiles(agent), f"paste-token left no {profile}"
 
     def set_order(self, *profiles: str) -> None:
@@ -150,13 +160,13 @@ class OpenClawHome:
         self.run("models", "auth", "order", "set", "--agent", "main", "--provider", "anthropic", *profiles)
 
     def add_agent(self, name: str) -> None:
-        """``openclaw agents add``. Recent releases let it inherit the profiles, old ones give it none."""
+        """``openclaw agents add``. It inherits the main agent's profiles: 2026.2 copies them at the first look."""
         self.run("agents", "add", name, "--non-interactive", "--workspace", str(self.home / f"workspace-{name}"))
 
     def status(self, agent: str = "main") -> tuple[int, dict[str, Any]]:
         """Exit code and JSON of ``openclaw models status --json --check``."""
         finished = self.run("models", "status", "--json", "--check", "--agent", agent, check=False)
-        return finished.returncode, json.loads(finished.stdout)
+        return finished.returncode, json.loads(finished.stdout[finished.stdout.index("{") :])
 
     # --- the stores ------------------------------------------------------------------------------
 
@@ -211,19 +221,19 @@ class OpenClawHome:
         self.write_store(self.stored_profiles(), usage, config_auth=False)
 
     def _rows(self, agent: str) -> list[tuple[Path, str, str, str]]:
-        """(file, ``store`` or ``state``, key, JSON) of the agent's own and the shared stores that exist."""
+        """(file, ``store`` or ``state``, key, JSON) of the stores that exist, the shared one before the agent's own."""
         own = self.state / "agents" / agent / "agent"
         found = []
         if (own / "auth-profiles.json").exists():
             found.append((own / "auth-profiles.json", "store", "", (own / "auth-profiles.json").read_text()))
         tables = {
-            own / "openclaw-agent.sqlite": {
-                "store": "SELECT store_key, store_json FROM auth_profile_store",
-                "state": "SELECT state_key, state_json FROM auth_profile_state",
-            },
             self.state / "state/openclaw.sqlite": {
                 "store": "SELECT state_key, value_json FROM config_machine_state WHERE state_key='authProfiles.store'",
                 "state": "SELECT state_key, value_json FROM config_machine_state WHERE state_key='authProfiles.state'",
+            },
+            own / "openclaw-agent.sqlite": {
+                "store": "SELECT store_key, store_json FROM auth_profile_store",
+                "state": "SELECT state_key, state_json FROM auth_profile_state",
             },
         }
         for path, queries in tables.items():
@@ -328,8 +338,10 @@ class Exporter:
         self.send(signal.SIGTERM)
         assert self.daemon is not None
         code = self.daemon.wait(timeout=30)
-        left = processes_of(self.world.home)
-        assert not left, f"still running after serve ended: {left}"
+        try:
+            wait_for("everything is gone", lambda: not processes_of(self.world.home), 5)
+        except AssertionError:
+            raise AssertionError(f"still running after serve ended: {processes_of(self.world.home)}") from None
         return code
 
     def end(self) -> None:

@@ -111,7 +111,7 @@ WORLDS: dict[str, Callable[[int], World]] = {
             THIRD: disabled(now + HOUR, "auth_permanent"),
         },
     ),
-    "empty": lambda now: World(1, {critical("missing", None), NOTHING}, {}),
+    "empty": lambda now: World(1, {critical("missing", None)}, {}),
     "one of two expiring, the other selected": lambda now: World(
         2,
         {("expiring", "warning", "anthropic", DEFAULT)},

@@ -77,7 +77,7 @@ def test_prometheus_has_the_truth(exporter: Exporter, tmp_path: Path) -> None:
             ("google:login", "disabled", "billing"),
         }
 
-        exporter.world.paste_token("anthropic:default", "12h")
+        exporter.world.paste_token("anthropic:default", "12h", agent="main")
         stored = exporter.world.stored_profiles()["anthropic:default"]["expires"]
         wait_for("the next paste in Prometheus", lambda: has(stored), 20)
         assert prometheus.complaints() == []

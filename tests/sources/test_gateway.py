@@ -342,9 +342,10 @@ async def test_usage_is_asked_hourly_and_only_when_told() -> None:
     looking = source(gateway, clock, usage=True)
     for _ in range(3):
         seen = await looking.look("main")
+        clock.now += 1000
     assert gateway.calls.count("usage.status") == 1
     assert seen.usage_error == "anthropic: Unsupported provider; openai: fetch failed; openrouter: Unsupported provider"
-    clock.now += 3601
+    clock.now += 601
     await looking.look("main")
     assert gateway.calls.count("usage.status") == 2
 
@@ -510,11 +511,29 @@ async def test_a_token_file_that_is_not_there(tmp_path: Path) -> None:
 
 async def test_no_secret_comes_back_out_of_an_answer() -> None:
     def echo(request: httpx.Request) -> httpx.Response:
-        message = f"no: {request.headers['authorization']} {TOKEN} at http://user-part:{TOKEN}@host/"
+        message = f"no: {request.headers['authorization']}, that is {token}, at http://user-part:{TOKEN}@host/"
         return httpx.Response(500, json={"ok": False, "error": {"message": message}})
 
-    error = await refused(echo, url=f"http://user-part:{TOKEN}@gw.example:1")
-    assert error.reason is Reason.HTTP_ERROR
+    for token in (TOKEN, "hunter2"):  # a short one looks like any word
+        error = await refused(echo, url=f"http://user-part:{TOKEN}@gw.example:1", token=token)
+        assert error.reason is Reason.HTTP_ERROR
+        assert token not in str(error)
+
+
+async def test_an_answer_without_an_end_is_not_kept() -> None:
+    sent = 0
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            nonlocal sent
+            while sent < 4 * MAX_BODY:
+                sent += 65536
+                yield b" " * 65536
+
+    error = await refused(lambda request: httpx.Response(200, stream=Endless()))
+    assert error.reason is Reason.INVALID_OUTPUT
+    assert "more than 8 MiB" in error.message
+    assert sent == MAX_BODY + 65536
 
 
 async def test_the_users_part_of_the_url_is_used_only_without_a_token() -> None:
@@ -582,8 +601,11 @@ async def test_who_answers_a_byte_at_a_time_is_not_waited_for() -> None:
             await asyncio.sleep(0.05)
 
     async with serving(drip) as url:
-        error = await _look_at(url, timeout="300ms")
-        done.set()
+        try:
+            async with asyncio.timeout(30):
+                error = await _look_at(url, timeout="300ms")
+        finally:
+            done.set()
     assert error.reason is Reason.TIMEOUT
 
 

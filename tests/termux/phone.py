@@ -16,7 +16,7 @@ STANDINS = (
     *("termux-notification", "termux-notification-remove", "termux-toast", "termux-dialog", "termux-open-url"),
     *("termux-job-scheduler", "am", "curl", "ssh"),
 )
-TOOLS = ("cat", "chmod", "cp", "dirname", "head", "mkdir", "mv", "rm", "timeout", "tr")
+TOOLS = ("cat", "chmod", "cp", "dirname", "head", "mkdir", "mv", "rm", "timeout")
 #: 2026-11-23 10:00 UTC.
 NOW = 1_795_428_000
 

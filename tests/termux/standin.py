@@ -127,6 +127,6 @@ try:
 except FileNotFoundError:
     answer = {"out": "", "code": 0}
 if answer["code"] and NAME in ("curl", "ssh"):
-    print(f"{NAME}: PLANTED-NOISE", file=sys.stderr)
+    print(f"{NAME}: no answer today", file=sys.stderr)
 sys.stdout.write(answer["out"])
 sys.exit(answer["code"])

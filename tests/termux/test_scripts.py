@@ -66,26 +66,24 @@ def shell() -> Path:
     return Path("/bin/sh").resolve()
 
 
-@pytest.fixture
-def phone(tmp_path: Path, shell: Path) -> Phone:
-    """A phone with the kit installed, asking by HTTP, re-authenticating by ssh, and all well."""
-    phone = Phone(tmp_path, shell)
-    phone.answers("curl", "OK\n")
-    assert phone.install(f"URL={URL}", "SSH=me@host").returncode == 0
-    phone.calls()
-    return phone
-
-
-@pytest.fixture
-def alarmed(phone: Phone) -> Phone:
-    """The same, with the notification of an expired profile shown."""
-    phone.answers("curl", EXPIRED + "\n")
-    assert phone.do("job").returncode == 0
-    assert phone.calls() == [ASK_URL, expired(phone)]
-    return phone
-
-
 class Situations:
+    @pytest.fixture
+    def phone(self, tmp_path: Path, shell: Path) -> Phone:
+        """A phone with the kit installed, asking by HTTP, re-authenticating by ssh, and all well."""
+        phone = Phone(tmp_path, shell)
+        phone.answers("curl", "OK\n")
+        assert phone.install(f"URL={URL}", "SSH=me@host").returncode == 0
+        phone.calls()
+        return phone
+
+    @pytest.fixture
+    def alarmed(self, phone: Phone) -> Phone:
+        """The same, with the notification of an expired profile shown."""
+        phone.answers("curl", EXPIRED + "\n")
+        assert phone.do("job").returncode == 0
+        assert phone.calls() == [ASK_URL, expired(phone)]
+        return phone
+
     # --- the job: one notification, kept up to date ----------------------------------------------
 
     def test_all_well_costs_one_question(self, phone: Phone) -> None:
@@ -176,6 +174,7 @@ class Situations:
             ("ok\n", 0),
             ("EXPIRED\tx\n", 0),
             ("OK \x1b[2Jgone\n", 0),
+            ("OK\r\n", 0),
             ("This format is not known: there are json (the default) and line.\n", 22),
             ("\n\n", 0),
             ("EXPIRED " + "x" * 3000 + "\nOK\n" * 3000, 0),
@@ -235,7 +234,24 @@ class Situations:
         phone.do("job")
         content = f"No answer from {URL}.\nLast known: OK"
         title = "OpenClaw: not checked since 2026-11-23 10:00"
-        assert phone.calls() == [ASK_URL, notification(phone, title, content, "default")]
+        told = notification(phone, title, content, "default")
+        assert phone.calls() == [ASK_URL, told]
+        # What is then learned is heard.
+        phone.answers("curl", EXPIRING)
+        phone.do("job")
+        assert [call[0] for call in phone.calls()] == ["curl", REMOVE[0], "termux-notification"]
+
+    def test_no_answer_can_be_swiped_away(self, phone: Phone) -> None:
+        phone.answers("curl", "", 6)
+        phone.later(hours=6)
+        phone.do("job")
+        phone.tap(phone.calls()[-1], "on-delete")
+        phone.calls()
+        phone.do("job")
+        assert phone.calls() == [ASK_URL]
+        phone.answers("curl", EXPIRING)
+        phone.do("job")
+        assert [call[0] for call in phone.calls()] == ["curl", "termux-notification"]
 
     def test_never_an_answer_counts_from_the_first_question(self, tmp_path: Path, shell: Path) -> None:
         phone = Phone(tmp_path, shell)
@@ -395,6 +411,11 @@ class Situations:
         assert alarmed.run(alarmed.home / ".termux/boot/openclaw-auth").returncode == 0
         assert alarmed.calls() == [schedule(alarmed), ASK_URL, expired(alarmed)]
 
+    def test_boot_into_all_well_removes_nothing(self, alarmed: Phone) -> None:
+        alarmed.answers("curl", "OK\n")
+        alarmed.run(alarmed.home / ".termux/boot/openclaw-auth")
+        assert alarmed.calls() == [schedule(alarmed), ASK_URL]
+
     def test_boot_offline_is_quiet(self, phone: Phone) -> None:
         phone.answers("curl", "", 6)
         assert phone.run(phone.home / ".termux/boot/openclaw-auth").returncode == 0
@@ -440,7 +461,7 @@ class Situations:
         [
             ([], 64, "say where to ask"),
             (["--purge"], 64, "usage"),
-            (["HOST=x"], 78, "not one of URL="),
+            (["SSH=me@host", "PASSWORD=PLANTED"], 78, "a line is none of URL="),
             (["COMMAND=x"], 78, "neither URL= nor SSH="),
             (["URL=host:9785"], 78, "must begin with http://"),
             (["URL=http://me:PLANTED@host"], 78, "~/.netrc"),

@@ -37,7 +37,7 @@ _NAMES = {
     Family.AVAILABILITY: "OpenClawAuthAvailability",
     Family.WATCH: "OpenClawAuthWatch",
 }
-#: The runbook's sections are the shipped Prometheus rules.
+#: The runbook's sections are named after the shipped Prometheus rules, or the condition where there is none.
 _SECTIONS = {
     Name.UNDATED: "OpenClawAuthUndated",
     Name.EXPIRING: "OpenClawAuthExpiringVerySoon",
@@ -118,9 +118,11 @@ def advance(
     return Memory(fires, ended), told
 
 
-def entry(alert: Alert, ended_at: float | None, now: float, external_url: str = "") -> dict[str, Any]:
-    """One alert as ``POST /api/v2/alerts`` takes it."""
-    ends = now + AHEAD if ended_at is None else ended_at
+def entry(
+    alert: Alert, ended_at: float | None, now: float, external_url: str = "", ahead: float = AHEAD
+) -> dict[str, Any]:
+    """One alert as ``POST /api/v2/alerts`` takes it; where it fires, until ``ahead`` seconds from now."""
+    ends = now + ahead if ended_at is None else ended_at
     starts = min(now if alert.since is None else alert.since, now, ends)
     found: dict[str, Any] = {
         "labels": dict(labels(alert)),
@@ -144,7 +146,7 @@ def said_of(alert: Alert) -> dict[str, str]:
         "description": "\n".join(filter(None, [f"{summary}.", *where, *until, *remedy])),
         "condition": str(alert.condition),
         "agents": ", ".join(alert.agents),
-        "runbook_url": f"{RUNBOOK}#{_SECTIONS[alert.condition].lower()}" if alert.condition in _SECTIONS else "",
+        "runbook_url": f"{RUNBOOK}#{_SECTIONS.get(alert.condition, str(alert.condition)).lower()}",
     }
     return {name: _sayable(text) for name, text in found.items() if text}
 
@@ -176,16 +178,18 @@ class AlertmanagerChannel:
         self._memory = Memory()
 
     async def publish(
-        self, firing: Sequence[Alert], resolved: Sequence[Alert], now: float
+        self, firing: Sequence[Alert], resolved: Sequence[Alert], now: float, ahead: float = AHEAD
     ) -> list[DeliveryError | None]:
         """Tell every instance what fires (all of it, also what was told before) and what has ended.
 
-        To be called every ``EVERY`` seconds and when something changes. For each instance, in the order
-        configured: None, or why it was not told. Nothing is tried again here: the next call is the
-        next try. Sends nothing where there is nothing to tell.
+        To be called every ``EVERY`` seconds and when something changes; whoever comes more rarely (a
+        timer) says with ``ahead`` how many seconds what fires is to last without being repeated. For
+        each instance, in the order configured: None, or why it was not told. Nothing is tried again
+        here: the next call is the next try. Sends nothing where there is nothing to tell.
         """
         self._memory, told = advance(self._memory, firing, resolved, now)
-        return await self._post([entry(alert, at, now, self._context.external_url) for alert, at in told])
+        url = self._context.external_url
+        return await self._post([entry(alert, at, now, url, ahead) for alert, at in told])
 
     async def test(self, alert: Alert, now: float) -> list[DeliveryError | None]:
         """Tell every instance of a test alert that ends by itself; what fires stays as it is."""

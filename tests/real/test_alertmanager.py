@@ -1,0 +1,264 @@
+"""Real Alertmanagers, alone and as a cluster of three: they receive the state, deduplicate and resolve."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.alerts.channels import Context, TemporaryError
+from exporter.alerts.channels.alertmanager import AlertmanagerChannel, build
+from exporter.alerts.values import Alert, Reason
+from exporter.config import models
+from exporter.model import Family, Name, Severity
+
+from .conftest import need
+from .parts import free_port, wait_for
+
+pytestmark = pytest.mark.real
+
+#: Seconds that each next instance of a cluster waits for the one before it to notify.
+PEER_TIMEOUT = 2
+
+
+class Receiver:
+    """Where Alertmanagers notify: a webhook that keeps (status, severity, profile) of each alert told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, str]] = []
+
+    @contextmanager
+    def listening(self) -> Iterator[str]:
+        told = self.told
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *words: Any) -> None:
+                pass
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                for alert in body["alerts"]:
+                    told.append((alert["status"], alert["labels"]["severity"], alert["labels"]["profile"]))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+            thread.start()
+            try:
+                yield f"http://127.0.0.1:{server.server_address[1]}/"
+            finally:
+                server.shutdown()
+                thread.join()
+
+    def wait_for(self, *told: tuple[str, str, str]) -> None:
+        wait_for(f"told {told}, not {self.told}", lambda: sorted(self.told) == sorted(told) or None, 30)
+
+
+class Instance:
+    """One Alertmanager on free loopback ports, one notification per alert."""
+
+    def __init__(self, directory: Path, webhook: str, cluster: Sequence[int] = (), number: int = 0) -> None:
+        directory.mkdir(parents=True)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = directory / "log"
+        config = directory / "alertmanager.yml"
+        route = {"receiver": "hook", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s"}
+        receiver = {"name": "hook", "webhook_configs": [{"url": webhook, "send_resolved": True}]}
+        config.write_text(json.dumps({"route": {**route, "repeat_interval": "1h"}, "receivers": [receiver]}))
+        flags = [f"--config.file={config}", f"--storage.path={directory / 'data'}"]
+        flags += [f"--web.listen-address=127.0.0.1:{port}"]
+        if cluster:
+            own = f"127.0.0.1:{cluster[number]}"
+            flags += [f"--cluster.listen-address={own}", f"--cluster.advertise-address={own}"]
+            flags += [f"--cluster.peer=127.0.0.1:{peer}" for peer in cluster if peer != cluster[number]]
+            flags += [f"--cluster.peer-timeout={PEER_TIMEOUT}s", "--cluster.settle-timeout=5s"]
+        else:
+            flags += ["--cluster.listen-address="]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [need("prometheus-alertmanager"), *flags],
+                env={"HOME": str(directory), "PATH": "/usr/bin:/bin"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait_until_ready(self, peers: int) -> None:
+        def is_ready() -> bool:
+            assert self.process.poll() is None, f"alertmanager ended at once:\n{self._log.read_text()}"
+            try:
+                status = self.get("/api/v2/status")["cluster"]
+            except httpx.TransportError:
+                return False
+            return peers == 0 or (status["status"] == "ready" and len(status["peers"]) == peers)
+
+        wait_for("alertmanager is ready", is_ready, 60)
+
+    def get(self, path: str) -> Any:
+        return httpx.get(f"{self.url}{path}", trust_env=False).raise_for_status().json()
+
+    def alerts(self) -> list[tuple[str, str]]:
+        """Severity and profile of what it holds to be firing."""
+        found = self.get("/api/v2/alerts?active=true")
+        return sorted((alert["labels"]["severity"], alert["labels"]["profile"]) for alert in found)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def alert(profile: str, severity: Severity = Severity.CRITICAL) -> Alert:
+    return Alert(
+        fingerprint=f"{profile}-0123",
+        reason=Reason.FIRST,
+        family=Family.DEADLINE,
+        condition=Name.EXPIRED,
+        severity=severity,
+        target="home",
+        agents=("main",),
+        provider="anthropic",
+        profile=profile,
+        since=time.time() - 3600,
+        deadline=time.time() - 3600,
+        summary=f"{profile} on home has expired – “now”",
+        remedy=("claude setup-token",),
+    )
+
+
+def over(told: Alert) -> Alert:
+    return replace(told, reason=Reason.RESOLVED, ended_at=time.time())
+
+
+def channel(*instances: Instance) -> AlertmanagerChannel:
+    urls = [instance.url for instance in instances]
+    config = models.AlertmanagerChannel(name="am", type="alertmanager", urls=urls)
+    return build(config, Context(external_url="https://status.test/"))
+
+
+def publish(am: AlertmanagerChannel, firing: Sequence[Alert], resolved: Sequence[Alert] = (), **more: Any) -> list[Any]:
+    return asyncio.run(am.publish(firing, resolved, time.time(), **more))
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+def alone(tmp_path: Path, receiver: Receiver) -> Iterator[Instance]:
+    with ExitStack() as stack:
+        instance = Instance(tmp_path / "alertmanager", stack.enter_context(receiver.listening()))
+        stack.callback(instance.end)
+        instance.wait_until_ready(0)
+        yield instance
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, receiver: Receiver) -> Iterator[list[Instance]]:
+    with ExitStack() as stack:
+        webhook, ports = stack.enter_context(receiver.listening()), [free_port() for _ in range(3)]
+        instances = [Instance(tmp_path / f"am-{number}", webhook, ports, number) for number in range(3)]
+        for instance in instances:
+            stack.callback(instance.end)
+        for instance in instances:
+            instance.wait_until_ready(3)
+        yield instances
+
+
+def test_one_alertmanager(alone: Instance, receiver: Receiver) -> None:
+    am, one, two = channel(alone), alert("anthropic:one", Severity.WARNING), alert("anthropic:two")
+    assert publish(am, [one, two]) == [None]
+    fires = [("firing", "warning", "anthropic:one"), ("firing", "critical", "anthropic:two")]
+    receiver.wait_for(*fires)
+    assert alone.alerts() == [("critical", "anthropic:two"), ("warning", "anthropic:one")]
+    (held,) = alone.get('/api/v2/alerts?filter=profile="anthropic:two"')
+    assert held["annotations"]["summary"] == two.summary
+    assert held["generatorURL"] == "https://status.test/"
+
+    # Said again it is the same alert.
+    for _ in range(3):
+        assert publish(am, [one, two]) == [None]
+    assert alone.alerts() == [("critical", "anthropic:two"), ("warning", "anthropic:one")]
+
+    # A changed severity ends the old label set; the other one stays.
+    worse = replace(one, severity=Severity.CRITICAL)
+    assert publish(am, [worse, two]) == [None]
+    escalated = [("resolved", "warning", "anthropic:one"), ("firing", "critical", "anthropic:one")]
+    receiver.wait_for(*fires, *escalated)
+    assert alone.alerts() == [("critical", "anthropic:one"), ("critical", "anthropic:two")]
+
+    # What is over is resolved, and is so once however often it is repeated.
+    assert publish(am, [two], [over(worse)]) == [None]
+    resolved = ("resolved", "critical", "anthropic:one")
+    receiver.wait_for(*fires, *escalated, resolved)
+    for _ in range(3):
+        assert publish(am, [two]) == [None]
+    assert alone.alerts() == [("critical", "anthropic:two")]
+    time.sleep(3)  # a few group intervals, for what should not come
+    assert sorted(receiver.told) == sorted([*fires, *escalated, resolved])
+
+
+def test_what_nobody_repeats_resolves_by_itself(alone: Instance, receiver: Receiver) -> None:
+    """We died: a restarted exporter that says nothing of it leaves nothing firing for ever."""
+    publish(channel(alone), [alert("anthropic:one")], ahead=3)
+    receiver.wait_for(("firing", "critical", "anthropic:one"), ("resolved", "critical", "anthropic:one"))
+    assert alone.alerts() == []
+
+
+def test_it_takes_the_worst_of_names_and_a_test(alone: Instance, receiver: Receiver) -> None:
+    odd = replace(alert('anthropic:"odd"\\\n{}é\ud800'), agents=(), provider=None, since=None, deadline=None)
+    am = channel(alone)
+    assert publish(am, [odd]) == [None]
+    receiver.wait_for(("firing", "critical", 'anthropic:"odd"\\\n{}é?'))
+    test = replace(alert("test"), reason=Reason.TEST, severity=Severity.INFO)
+    assert asyncio.run(am.test(test, time.time())) == [None]
+    receiver.wait_for(("firing", "critical", 'anthropic:"odd"\\\n{}é?'), ("firing", "info", "test"))
+
+
+def test_a_cluster_of_three_tells_once(cluster: list[Instance], receiver: Receiver) -> None:
+    am, one, two = channel(*cluster), alert("anthropic:one"), alert("anthropic:two")
+    told: list[tuple[str, str, str]] = []
+
+    def is_told_once(*news: tuple[str, str, str]) -> None:
+        told.extend(news)
+        receiver.wait_for(*told)
+        # The last in line would have told it by now. Without that pause an instance that still waits for
+        # its turn tells "firing" after another has told "resolved": Alertmanager's own race.
+        time.sleep(3 * PEER_TIMEOUT + 1)
+        assert sorted(receiver.told) == sorted(told)
+
+    assert publish(am, [one, two]) == [None, None, None]
+    is_told_once(("firing", "critical", "anthropic:one"), ("firing", "critical", "anthropic:two"))
+    for instance in cluster:
+        assert instance.alerts() == [("critical", "anthropic:one"), ("critical", "anthropic:two")]
+
+    assert publish(am, [two], [over(one)]) == [None, None, None]
+    is_told_once(("resolved", "critical", "anthropic:one"))
+    for instance in cluster:
+        assert instance.alerts() == [("critical", "anthropic:two")]
+
+    # One dies; the others hear of what comes, and still it is told once.
+    cluster[0].end()
+    result = publish(am, [], [over(two)])
+    assert isinstance(result[0], TemporaryError)
+    assert result[1:] == [None, None]
+    is_told_once(("resolved", "critical", "anthropic:two"))

@@ -1,0 +1,84 @@
+"""The real ``openclaw message send`` of each release accepts our arguments."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from exporter.alerts.channels import Context, PermanentError, TemporaryError
+from exporter.alerts.channels.openclaw import OpenClaw
+from exporter.alerts.values import Alert, Message, Outgoing, Reason
+from exporter.config.models import OpenClawChannel
+from exporter.model import Family, Name, Severity
+
+from .conftest import MakeHome
+from .parts import CURRENT, RELEASES, OpenClawHome
+
+pytestmark = pytest.mark.real
+
+#: A group's id: a word that begins like a flag.
+RECIPIENT = "-1001234567"
+
+
+def outgoing() -> Outgoing:
+    """A message with all that could be taken for something else on a command line."""
+    alert = Alert(
+        fingerprint="0123",
+        reason=Reason.FIRST,
+        family=Family.DEADLINE,
+        condition=Name.EXPIRED,
+        severity=Severity.CRITICAL,
+        target="home",
+        agents=("main",),
+        provider="anthropic",
+        profile="--dry-run",
+        since=time.time(),
+        summary="-- 'one' \"two\" $HOME `id` \\n é 💥",
+        remedy=("claude setup-token", "openclaw models auth paste-token --provider anthropic"),
+    )
+    return Outgoing("01JD0000000000000000000000", Message("chat", time.time(), (alert,)))
+
+
+def channel(world: OpenClawHome, chat: str = "telegram") -> OpenClaw:
+    values = {"name": "chat", "type": "openclaw", "channel": chat, "recipient": RECIPIENT}
+    config = OpenClawChannel.model_validate({**values, "command": [str(world.command)]})
+    return OpenClaw(config, Context(environment=world.env))
+
+
+@pytest.fixture
+def make_chatty(openclaw: MakeHome) -> MakeHome:
+    """Makes a home whose OpenClaw knows Telegram. Its token opens nothing."""
+
+    def make(release: str) -> OpenClawHome:
+        world = openclaw(release)
+        path = world.state / "openclaw.json"
+        config = json.loads(path.read_text())
+        config["channels"] = {"telegram": {"enabled": True, "botToken": "123456:" + "A" * 35}}
+        config.setdefault("plugins", {})["entries"] = {"telegram": {"enabled": True}}
+        path.write_text(json.dumps(config))
+        return world
+
+    return make
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_our_arguments_are_accepted(make_chatty: MakeHome, release: str) -> None:
+    world = make_chatty(release)
+    command, *arguments = channel(world).arguments(outgoing())
+    assert command == str(world.command)
+    answer = json.loads(world.run(*arguments, "--dry-run", "--json").stdout)
+    assert (answer["action"], answer["channel"], answer["dryRun"]) == ("send", "telegram", True)
+    assert answer["payload"]["to"] == f"telegram:{RECIPIENT}"
+
+
+async def test_without_a_gateway_it_is_tried_again_and_an_unknown_chat_is_not(make_chatty: MakeHome) -> None:
+    world = make_chatty(CURRENT)
+    with pytest.raises(TemporaryError) as caught:
+        await channel(world).send(outgoing())
+    assert caught.value.reason == "command_error"
+    assert RECIPIENT not in str(caught.value)
+
+    with pytest.raises(PermanentError, match="Unknown channel"):
+        await channel(world, "telegrem").send(outgoing())

@@ -1,0 +1,518 @@
+"""A real systemd runs the shipped units, unchanged, from the wheel, on a machine without the repository.
+
+What differs here from a user's machine is in drop-ins, where it would be there too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator.world import Profile, World
+
+from .conftest import need
+from .machine import PARTS, PYTHON, ROOT, Machine, python_for_services
+from .parts import CURRENT, TOKEN_PREFIX, folder, wait_for
+
+pytestmark = pytest.mark.real
+
+UNITS = ROOT / "deploy/systemd"
+DAEMON = "openclaw-auth-exporter.service"
+CHECK = "openclaw-auth-exporter-check.service"
+TIMER = "openclaw-auth-exporter-check.timer"
+CONFIG = "/etc/openclaw-auth-exporter/config.json5"
+DAY = 86400.0
+SIMULATED = {"targets": [{"name": "home", "source": "simulated"}]}
+#: How it ended, in the journal: systemd soon forgets a unit that is neither active nor failed.
+TELL_END = "[Service]\nExecStopPost=/bin/sh -c 'echo ended: $$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS'\n"
+#: The highest `systemd-analyze security` exposure of each unit, in tenths: what its comments promise.
+BOUNDS = {
+    "openclaw-auth-exporter.service": 15,
+    "openclaw-auth-exporter-check.service": 15,
+    "openclaw-auth-exporter@.service": 20,
+    "openclaw-auth-exporter-check@.service": 20,
+    "user/openclaw-auth-exporter.service": 65,
+    "user/openclaw-auth-exporter-check.service": 65,
+}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our wheel, built from this tree without a network."""
+    directory = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"),
+            *("--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", str(directory), str(ROOT)),
+        ],
+        check=True,
+        timeout=300,
+    )
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def booted(wheel: Path) -> Iterator[Machine]:
+    """One machine for all tests of this file."""
+    need("systemd-nspawn")
+    python = python_for_services() if os.geteuid() == 0 else None
+    if python is None:
+        why = "a systemd of our own needs root, and a Python of this version that lies in nobody's home"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    with Machine(python, wheel) as machine:
+        machine.run("openclaw-auth-exporter", "assets", "export", "/root/kit")
+        for name in ("alice", "bob"):
+            machine.run("useradd", "--create-home", "--home-dir", f"/home/{name}", "--shell", "/bin/sh", name)
+            machine.run("chmod", "700", f"/home/{name}")
+        yield machine
+
+
+@pytest.fixture
+def machine(booted: Machine) -> Iterator[Machine]:
+    """The machine with the shipped system units installed and nothing running; told why when a test fails."""
+    booted.reset()
+    booted.run(
+        "sh", "-c", "cp /root/kit/deploy/systemd/*.service /root/kit/deploy/systemd/*.timer /etc/systemd/system/"
+    )
+    booted.systemctl("daemon-reload")
+    yield booted
+    booted.reset()
+
+
+def ledger(machine: Machine, directory: str = "/var/lib/openclaw-auth-exporter") -> str:
+    """The random key of the ledger there: another ledger has another."""
+    script = (
+        "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT hex(key) FROM secret').fetchone()[0])"
+    )
+    return machine.run(PYTHON, "-c", script, f"{directory}/ledger.sqlite").stdout
+
+
+def started(machine: Machine, unit: str = DAEMON) -> None:
+    done = machine.run("systemctl", "start", unit, check=False)
+    assert done.returncode == 0, done.stderr + machine.journal(unit)
+
+
+def gateway(machine: Machine, world: World, token: str) -> None:
+    """A simulated gateway on the machine's loopback, as a service of its own."""
+    script = (
+        "import sys, uvicorn\n"
+        "from pathlib import Path\n"
+        "from exporter.simulator.server import gateway_app\n"
+        "from exporter.simulator.world import World\n"
+        "world = World.load(Path('/root/world.json'))\n"
+        "uvicorn.run(gateway_app(world, sys.argv[1]), host='127.0.0.1', port=18789, log_level='error')\n"
+    )
+    machine.write("/root/world.json", world.to_json())
+    machine.write("/root/gateway.py", script)
+    machine.systemctl("stop", "gateway.service", check=False)
+    machine.run("systemd-run", "--quiet", "--collect", "--unit=gateway", PYTHON, "/root/gateway.py", token)
+
+
+#: Tries what a service may not do, from inside its sandbox; what could be done is told in the journal.
+PROBE = """
+import ctypes, json, mmap, os, socket, sys
+done = {}
+for path in sys.argv[1:]:
+    try:
+        if path.startswith("read:"):
+            open(path[5:]).read(1)
+        else:
+            open(path + "/probe", "w").close()
+        done[path] = True
+    except OSError as error:
+        done[path] = False
+try:
+    socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()
+    done["netlink"] = True
+except OSError:
+    done["netlink"] = False
+try:
+    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
+    done["writable code"] = True
+except OSError:
+    done["writable code"] = False
+done["namespaces"] = ctypes.CDLL(None).unshare(0x04000000) == 0  # CLONE_NEWUTS
+print("PROBE", os.getuid(), json.dumps(done), flush=True)
+"""
+
+
+def probed(machine: Machine, unit: str, *paths: str) -> tuple[int, set[str]]:
+    """Starts the unit with a probe in its sandbox: its user id, and what it could do."""
+    machine.write("/usr/local/lib/probe.py", PROBE)
+    machine.drop_in(unit, f"[Service]\nExecStartPost={PYTHON} /usr/local/lib/probe.py {' '.join(paths)}\n")
+    started(machine, unit)
+    told = re.findall(r"^PROBE (\d+) (.*)$", machine.journal(unit), re.MULTILINE)[-1]
+    return int(told[0]), {what for what, could in json.loads(told[1]).items() if could}
+
+
+# --- what needs no machine -------------------------------------------------------------------
+
+
+def test_every_unit_has_a_bound() -> None:
+    assert {str(path.relative_to(UNITS)) for path in UNITS.rglob("*.service")} == set(BOUNDS)
+
+
+@pytest.mark.parametrize("unit", BOUNDS)
+def test_no_unit_is_more_exposed_than_it_says(unit: str) -> None:
+    need("systemd-analyze")
+    asked = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={BOUNDS[unit]}", UNITS / unit],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    said = re.search(r"exposure level for \S+: ([\d.]+)", asked.stdout)
+    assert said is not None
+    assert float(said[1]) < BOUNDS[unit] / 10
+    promise = re.findall(r"rates it below\s+(?:# )?([\d.]+)", (UNITS / unit).read_text())
+    assert promise == [f"{BOUNDS[unit] / 10:.1f}"]
+
+
+# --- the daemon that asks gateways -----------------------------------------------------------
+
+
+def test_verify_has_nothing_to_say(machine: Machine) -> None:
+    """Run where the program is installed; unknown keys are warnings with exit code 0, so: no output at all."""
+    names = ["openclaw-auth-exporter@alice.service", "openclaw-auth-exporter-check@alice.service"]
+    names += ["openclaw-auth-exporter-check@alice.timer", DAEMON, CHECK, TIMER]
+    verified = machine.run("systemd-analyze", "verify", "--recursive-errors=yes", *names, check=False)
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+
+
+def test_the_gateway_daemon_from_start_to_stop(machine: Machine) -> None:
+    """Ready, with a credential only root can read, as nobody's user; state outlives a restart; it ends well."""
+    token = "PLANTED-SECRET-" + "g" * 40
+    world = World()
+    world.add(Profile("anthropic:default", "anthropic", "token"))  # no date: it is known from when we saw it first
+    gateway(machine, world, token)
+    machine.write("/etc/openclaw-auth-exporter/secrets/rack7", token + "\n", mode="600")
+    target = {"name": "rack7", "source": "gateway", "url": "http://127.0.0.1:18789", "token_file": "rack7"}
+    machine.configure({"targets": [target], "interval": "1s"})
+    machine.drop_in(DAEMON, f"{TELL_END}LoadCredential=rack7:/etc/openclaw-auth-exporter/secrets/rack7\n")
+
+    started(machine)
+    # `systemctl start` of Type=notify returns when it is ready.
+    assert (machine.show(DAEMON, "ActiveState"), machine.show(DAEMON, "StatusText")) == ("active", "Watching 1 target")
+    assert machine.get("http://127.0.0.1:9785/-/ready") == "Ready.\n"
+    assert machine.show(DAEMON, "WatchdogUSec") == "1min"
+    wait_for("a look", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
+    pid = machine.show(DAEMON, "MainPID")
+    (uid,) = machine.run("stat", "--format=%u", f"/proc/{pid}").stdout.split()
+    assert int(uid) >= 61184  # DynamicUser
+    expiry = machine.metric("openclaw_auth_profile_expiry_timestamp_seconds")
+    assert expiry is not None
+    key = ledger(machine)
+
+    machine.systemctl("restart", DAEMON)
+    assert machine.show(DAEMON, "MainPID") != pid
+    wait_for("a look", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
+    assert machine.metric("openclaw_auth_profile_expiry_timestamp_seconds") == expiry
+    assert ledger(machine) == key
+
+    machine.systemctl("stop", DAEMON)
+    assert machine.show(DAEMON, "ActiveState") == "inactive"
+    journal = machine.journal(DAEMON)
+    assert "ended: success exited 0" in journal
+    assert "PLANTED-SECRET" not in journal
+    assert "Killing process" not in journal  # nothing was left behind
+
+
+def test_a_loop_that_hangs_is_killed_and_started_anew(machine: Machine) -> None:
+    machine.configure(SIMULATED)
+    machine.drop_in(DAEMON, "[Service]\nWatchdogSec=4\nRestartSec=100ms\n")
+    started(machine)
+    pid = machine.show(DAEMON, "MainPID")
+    key = ledger(machine)
+    time.sleep(6)  # it is fed, or this would have been its end
+    assert machine.show(DAEMON, "MainPID") == pid
+    machine.run("kill", "-STOP", pid)
+    wait_for("another process", lambda: machine.show(DAEMON, "NRestarts") == "1", 30)
+    wait_for("it is ready again", lambda: machine.show(DAEMON, "ActiveState") == "active", 30)
+    assert machine.show(DAEMON, "MainPID") != pid
+    assert ledger(machine) == key
+    journal = machine.journal(DAEMON)
+    assert "Watchdog timeout" in journal
+    assert "Fatal Python error: Aborted" in journal  # and where it hung
+
+
+def test_a_reload_with_a_bad_configuration_changes_nothing(machine: Machine) -> None:
+    machine.configure(SIMULATED)
+    started(machine)
+    pid = machine.show(DAEMON, "MainPID")
+    well = "openclaw_auth_exporter_config_last_reload_successful"
+    assert machine.metric(well) == 1
+
+    machine.write(CONFIG, '{"intervall": "5m"}')
+    machine.systemctl("reload", DAEMON)
+    wait_for("it is told", lambda: machine.metric(well) == 0, 30)
+    assert machine.show(DAEMON, "StatusText") == (
+        "Watching 1 target; the last reload found a bad configuration and kept the one before"
+    )
+    assert "did you mean 'interval'?" in machine.journal(DAEMON)
+    assert (machine.show(DAEMON, "ActiveState"), machine.show(DAEMON, "MainPID")) == ("active", pid)
+
+    second = {"name": "second", "source": "simulated", "scenario": "expiring"}
+    machine.configure({"targets": [*SIMULATED["targets"], second]})
+    machine.systemctl("reload", DAEMON)
+    wait_for("it is taken over", lambda: machine.show(DAEMON, "StatusText") == "Watching 2 targets", 30)
+    assert machine.metric(well) == 1
+    assert machine.show(DAEMON, "MainPID") == pid
+
+
+def test_a_bad_configuration_at_the_start_fails_and_is_not_tried_again(machine: Machine) -> None:
+    machine.write(CONFIG, '{"intervall": "5m"}')
+    machine.drop_in(DAEMON, "[Service]\nRestartSec=100ms\n")
+    machine.systemctl("start", DAEMON, check=False)
+    assert (machine.show(DAEMON, "ActiveState"), machine.show(DAEMON, "ExecMainStatus")) == ("failed", "78")
+    assert machine.show(DAEMON, "NRestarts") == "0"
+    assert DAEMON in machine.systemctl("--failed", "--no-legend")
+
+
+def test_the_gateway_daemon_can_write_its_state_and_nothing_else(machine: Machine) -> None:
+    machine.configure(SIMULATED)
+    machine.write("/etc/openclaw-auth-exporter/secrets/rack7", "x", mode="600")
+    machine.write("/home/alice/secret", "x", owner="alice")
+    machine.write("/usr/local/lib/probe.py", PROBE)
+    unbounded = machine.run(PYTHON, "/usr/local/lib/probe.py", "/etc", "read:/home/alice/secret").stdout
+    assert unbounded.count("true") == 5  # the probe can tell
+    machine.run("rm", "/etc/probe")
+    uid, could = probed(
+        *(machine, DAEMON, "/var/lib/openclaw-auth-exporter", "/tmp"),  # noqa: S108  # its own
+        *(
+            "/etc",
+            "/etc/openclaw-auth-exporter",
+            "/usr/local/bin",
+            "/opt/openclaw-auth-exporter",
+            "/var/lib",
+            "/var/log",
+        ),
+        *("/root", "/home/alice", "/run", "/", "/dev", "/sys/fs/cgroup"),
+        *("read:/etc/openclaw-auth-exporter/secrets/rack7", "read:/home/alice/secret", "read:/etc/shadow"),
+    )
+    assert uid >= 61184
+    assert could == {"/var/lib/openclaw-auth-exporter", "/tmp"}  # noqa: S108
+    assert not machine.run("sh", "-c", "ls /tmp/probe", check=False).stdout  # its /tmp is not ours
+    assert machine.show(DAEMON, "LimitCORE") == "0"
+
+
+# --- the daemon as the user who runs OpenClaw --------------------------------------------------
+
+
+def stand_in(machine: Machine, user: str, world: World) -> None:
+    """The simulator's ``openclaw`` on the PATH, over a world in the user's state folder, which it writes to."""
+    machine.run("install", "-d", "-o", user, "-g", user, f"/home/{user}/.openclaw")
+    machine.write(f"/home/{user}/.openclaw/world.json", world.to_json(), owner=user)
+    command = (
+        "#!/bin/sh\n"
+        'touch "$HOME/.openclaw/touched" || exit 70\n'
+        f'exec {PYTHON} -m exporter.simulator --world "$HOME/.openclaw/world.json" openclaw "$@"\n'
+    )
+    machine.write("/usr/local/bin/openclaw", command, mode="755")
+
+
+def with_token(expires_in: float | None) -> World:
+    world = World()
+    world.paste_token("anthropic:default", expires_in, time.time())
+    return world
+
+
+def test_the_daemon_as_a_user_looks_with_that_user_s_openclaw(machine: Machine) -> None:
+    unit = "openclaw-auth-exporter@alice.service"
+    stand_in(machine, "alice", with_token(30 * DAY))
+    own = "/home/alice/.config/openclaw-auth-exporter/config.json5"
+    machine.write(own, '{targets: [{name: "home", source: "openclaw"}]}', owner="alice")
+    uid, could = probed(
+        *(machine, unit, "/var/lib/openclaw-auth-exporter-alice", "/var/cache/openclaw-auth-exporter-alice"),
+        *("/tmp", "/home/alice/.openclaw"),  # noqa: S108  # its own
+        *("/home/alice", "/home/alice/.config", "/etc", "/usr/local/bin", "/var/lib", "/root", "/home/bob", "/"),
+        *("read:/home/alice/.config/openclaw-auth-exporter/config.json5", "read:/etc/shadow"),
+    )
+    assert uid == int(machine.run("id", "-u", "alice").stdout)
+    assert could == {
+        *("/var/lib/openclaw-auth-exporter-alice", "/var/cache/openclaw-auth-exporter-alice"),
+        *("/tmp", "/home/alice/.openclaw"),  # noqa: S108
+        *("read:/home/alice/.config/openclaw-auth-exporter/config.json5", "netlink", "writable code"),
+    }
+    wait_for("a look", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
+    expiry = machine.metric("openclaw_auth_profile_expiry_timestamp_seconds")
+    assert expiry is not None
+    assert abs(expiry - time.time() - 30 * DAY) < 600
+    key = ledger(machine, "/var/lib/openclaw-auth-exporter-alice")
+    machine.systemctl("restart", unit)
+    assert ledger(machine, "/var/lib/openclaw-auth-exporter-alice") == key
+
+
+def test_the_real_openclaw_runs_in_that_sandbox(machine: Machine) -> None:
+    """Node with its compiler, the state folder with its SQLite files, through the check service."""
+    need("node")
+    need(f"openclaw-{CURRENT}")
+    if not folder().is_dir():
+        pytest.skip("the real parts are not in a folder")
+    home = {"PATH": f"{PARTS}/node/node_modules/.bin:/usr/bin:/bin", "NO_COLOR": "1"}
+    openclaw = f"{PARTS}/openclaw-{CURRENT}/node_modules/.bin/openclaw"
+    machine.run(openclaw, "models", "set", "anthropic/claude-opus-5", user="bob", env=home)
+    paste = ["paste-token", "--provider", "anthropic", "--profile-id", "anthropic:default", "--expires-in", "90d"]
+    token = f"{TOKEN_PREFIX}{'A' * 80}\n".encode()
+    machine.run(openclaw, "models", "auth", *paste, user="bob", input=token, env=home)
+
+    unit = "openclaw-auth-exporter-check@bob.service"
+    target = {"name": "home", "source": "openclaw", "command": [openclaw], "agents": ["main"]}
+    machine.configure({"targets": [target]}, "/etc/openclaw-auth-exporter/bob/config.json5")
+    machine.drop_in(unit, f"{TELL_END}Environment=PATH={home['PATH']}\n")
+    done = machine.run("systemctl", "start", unit, check=False)
+    journal = machine.journal(unit)
+    assert done.returncode == 0, journal
+    assert "ended: success exited 0" in journal
+    assert re.search(r"anthropic:default .*\bok\b", journal), journal
+
+
+# --- the check and its timer -------------------------------------------------------------------
+
+
+def test_the_timer_fires_and_makes_up_for_what_was_missed(machine: Machine) -> None:
+    machine.configure(SIMULATED)
+    machine.drop_in(TIMER, "[Timer]\nOnCalendar=\nOnCalendar=yearly\nRandomizedDelaySec=0\n")
+    machine.systemctl("start", TIMER)
+    assert machine.show(CHECK, "ExecMainStartTimestampMonotonic") == "0"  # not before its time
+    machine.systemctl("stop", TIMER)
+
+    machine.run("touch", "--date=2 years ago", f"/var/lib/systemd/timers/stamp-{TIMER}")
+    machine.systemctl("start", TIMER)
+    wait_for("the missed run", lambda: machine.show(CHECK, "ExecMainExitTimestampMonotonic") != "0", 30)
+    assert (machine.show(CHECK, "Result"), machine.show(CHECK, "ExecMainStatus")) == ("success", "0")
+
+    ran = machine.show(CHECK, "ExecMainExitTimestampMonotonic")
+    machine.drop_in(TIMER, "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/2\nRandomizedDelaySec=0\nAccuracySec=100ms\n")
+    machine.systemctl("restart", TIMER)
+    wait_for("the next run", lambda: machine.show(CHECK, "ExecMainExitTimestampMonotonic") != ran, 30)
+    machine.systemctl("stop", TIMER)
+
+
+@pytest.mark.parametrize(("scenario", "code"), [("expiring", "2"), ("failing", "1")])
+def test_a_finding_is_no_failure_and_a_crash_is_one(machine: Machine, scenario: str, code: str) -> None:
+    machine.write("/etc/systemd/system/alarm.service", "[Service]\nType=oneshot\nExecStart=/bin/touch /run/alarm\n")
+    machine.run("rm", "-f", "/run/alarm")
+    machine.drop_in(CHECK, f"[Unit]\nOnFailure=alarm.service\n{TELL_END}")
+    machine.configure({"targets": [{"name": "home", "source": "simulated", "scenario": scenario}]})
+    machine.systemctl("start", CHECK)
+    assert f"ended: success exited {code}" in machine.journal(CHECK)
+    assert machine.systemctl("--failed", "--no-legend") == ""
+    assert machine.run("test", "-e", "/run/alarm", check=False).returncode == 1
+
+    if scenario == "expiring":
+        machine.write(CONFIG, '{"intervall": "5m"}')
+        said = "did you mean 'interval'?"
+    else:  # a Python that cannot load the program exits 1 itself
+        machine.write("/opt/broken/pydantic.py", "raise ImportError('broken installation')\n")
+        machine.drop_in(CHECK, "[Unit]\nOnFailure=alarm.service\n[Service]\nEnvironment=PYTHONPATH=/opt/broken\n")
+        said = ""
+    assert machine.run("systemctl", "start", CHECK, check=False).returncode != 0
+    assert machine.show(CHECK, "Result") == "exit-code"
+    assert CHECK in machine.systemctl("--failed", "--no-legend")
+    assert said in machine.journal(CHECK)
+    wait_for("OnFailure=", lambda: machine.run("test", "-e", "/run/alarm", check=False).returncode == 0, 30)
+
+
+def test_the_check_and_the_daemon_share_one_memory(machine: Machine) -> None:
+    machine.configure(SIMULATED)
+    started(machine)
+    key = ledger(machine)
+    machine.drop_in(CHECK, TELL_END)
+    machine.systemctl("start", CHECK)
+    assert "ended: success exited 0" in machine.journal(CHECK)
+    assert ledger(machine) == key
+    assert machine.show(DAEMON, "ActiveState") == "active"
+
+
+# --- in a user's own systemd ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def session(machine: Machine) -> Iterator[dict[str, str]]:
+    """Alice's own systemd, which logind would have started; how to reach it."""
+    uid = machine.run("id", "-u", "alice").stdout.strip()
+    runtime = f"/run/user/{uid}"
+    machine.run("install", "-d", "-o", "alice", "-g", "alice", "-m", "700", runtime)
+    machine.run(
+        *("systemd-run", "--quiet", "--collect", "--unit=session", "--uid=alice", "--property=Delegate=yes"),
+        *(f"--setenv=XDG_RUNTIME_DIR={runtime}", "--setenv=HOME=/home/alice"),
+        *("--property=KillMode=mixed", "/lib/systemd/systemd", "--user"),
+    )
+    reach = {"XDG_RUNTIME_DIR": runtime}
+
+    def is_up() -> bool:
+        said = machine.run("systemctl", "--user", "is-system-running", user="alice", check=False, env=reach).stdout
+        return said.strip() in ("running", "degraded")
+
+    wait_for("alice's systemd is up", is_up, 30)
+    yield reach
+    machine.systemctl("stop", "session.service", check=False)
+
+
+def test_init_installs_and_starts_the_user_units_and_can_be_undone(machine: Machine, session: dict[str, str]) -> None:
+    def alice(*argv: str, check: bool = True) -> str:
+        return machine.run(*argv, user="alice", check=check, env=session).stdout.strip()
+
+    def show(unit: str, name: str) -> str:
+        return alice("systemctl", "--user", "show", unit, f"--property={name}", "--value")
+
+    stand_in(machine, "alice", with_token(30 * DAY))
+    # Somewhere the shipped unit does not look: the drop-in has to say it, and quote it.
+    machine.run("mkdir", "-p", "/home/alice/my tools 100%")
+    machine.run("mv", "/usr/local/bin/openclaw", "/home/alice/my tools 100%/openclaw")
+    tools = {**session, "PATH": "/home/alice/my tools 100%:/usr/local/bin:/usr/bin:/bin"}
+    done = machine.run("openclaw-auth-exporter", "init", "--systemd", user="alice", env=tools)
+
+    assert (show(DAEMON, "ActiveState"), show(DAEMON, "StatusText")) == ("active", "Watching 1 target")
+    assert alice("systemctl", "--user", "is-enabled", DAEMON) == "enabled"
+    wait_for("a look", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
+    assert machine.metric("openclaw_auth_openclaw_exit_code") == 0  # the stand-in ran
+    key = ledger(machine, "/home/alice/.local/state/openclaw-auth-exporter")
+
+    names = [DAEMON, CHECK, TIMER]
+    where = "/home/alice/.config/systemd/user"
+    verified = machine.run(
+        "systemd-analyze",
+        "--user",
+        "verify",
+        *(f"{where}/{name}" for name in names),
+        user="alice",
+        check=False,
+        env=tools,
+    )
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+
+    # The check service, its findings and its timer, in the user's systemd.
+    stand_in(machine, "alice", with_token(3600))
+    machine.run("mv", "/usr/local/bin/openclaw", "/home/alice/my tools 100%/openclaw")
+    alice("systemctl", "--user", "enable", "--now", TIMER)
+    assert show(TIMER, "ActiveState") == "active"
+    alice("systemctl", "--user", "start", CHECK)
+    assert (show(CHECK, "Result"), show(CHECK, "ExecMainStatus")) == ("success", "2")
+    assert alice("systemctl", "--user", "--failed", "--no-legend") == ""
+
+    # Again, as after an upgrade: the configuration stays, the daemon is another process, its memory the same.
+    pid = show(DAEMON, "MainPID")
+    again = machine.run("openclaw-auth-exporter", "init", "--systemd", user="alice", env=tools)
+    assert "is there already and stays as it is" in again.stdout
+    assert show(DAEMON, "MainPID") != pid
+    assert ledger(machine, "/home/alice/.local/state/openclaw-auth-exporter") == key
+
+    undo = done.stdout.partition("To undo this:\n")[2]
+    machine.run("sh", "-eu", user="alice", input=undo.encode(), env=session)
+    assert show(DAEMON, "LoadState") == "not-found"
+    left = machine.run("sh", "-c", "find /home/alice/.config -type f -o -type l").stdout
+    assert left == ""
