@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real parts that tests/real needs: OpenClaw releases with a Node new enough for them
-# (npm), and Prometheus with promtool, Alertmanager with amtool (Debian). Idempotent: what is already there is kept.
+# (npm), Claude Code (npm), and from Debian the Prometheus family, systemd-nspawn, sshd and shells.
+# Idempotent: what is already there is kept.
 #
 #   tests/real/install-parts.sh            install everything, print the folder
 #   OAE_REAL_PARTS=DIR                     where to (default: ~/.cache/openclaw-auth-exporter/real-parts)
@@ -38,30 +39,48 @@ for release in $releases; do
   esac
 done
 
+npm_folder claude-2.1.330 '{}' '' @anthropic-ai/claude-code@2.1.330
+
+# Commands that must be there, and the Debian packages that have them.
+wanted=
 debian() { # COMMAND PACKAGE
-  command -v "$1" >/dev/null && return 0
+  [ -n "$(PATH="$PATH:/usr/sbin" command -v "$1")" ] || wanted="$wanted $2"
+}
+debian prometheus prometheus
+debian promtool prometheus
+debian prometheus-alertmanager prometheus-alertmanager
+debian amtool prometheus-alertmanager
+debian systemd-nspawn systemd-container
+debian prometheus-node-exporter prometheus-node-exporter
+debian prometheus-pushgateway prometheus-pushgateway
+debian systemd-nspawn systemd-container
+debian sshd openssh-server
+debian openssl openssl
+debian curl curl
+debian shellcheck shellcheck
+debian dash dash
+debian busybox busybox
+debian mksh mksh
+if [ -n "$wanted" ]; then
   if [ "$(id -u)" != 0 ]; then
-    say "$1 is missing and this is not root: install the Debian package $2"
-    return 1
+    say "these Debian packages are missing and this is not root: install$wanted"
+    exit 1
   fi
-  say "installing the Debian package $2"
-  # Exit 101 keeps the package's own service from starting.
-  local policy=/usr/sbin/policy-rc.d made=
+  say "installing the Debian packages$wanted"
+  # Exit 101 keeps the packages' own services from starting.
+  policy=/usr/sbin/policy-rc.d made=
   if [ ! -e $policy ]; then
     printf '#!/bin/sh\nexit 101\n' >$policy
     chmod +x $policy
     made=yes
   fi
   export DEBIAN_FRONTEND=noninteractive
-  [ -n "${apt_updated:-}" ] || { apt-get update -qq >&2; apt_updated=yes; }
-  local result=0
-  apt-get install -y -qq --no-install-recommends "$2" >&2 || result=$?
+  apt-get update -qq >&2
+  result=0
+  # shellcheck disable=SC2086  # the packages are words
+  apt-get install -y -qq --no-install-recommends $wanted >&2 || result=$?
   if [ -n "$made" ]; then rm -f $policy; fi
-  return $result
-}
-debian prometheus prometheus
-debian promtool prometheus
-debian prometheus-alertmanager prometheus-alertmanager
-debian amtool prometheus-alertmanager
+  [ $result = 0 ] || exit $result
+fi
 
 printf '%s\n' "$parts"

@@ -1,0 +1,74 @@
+"""What is deployed by hand: the launchd agent, and that the documents name what is there."""
+
+from __future__ import annotations
+
+import plistlib
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from exporter import kit
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_launchd_agent_starts_the_daemon_from_a_bare_environment(tmp_path: Path) -> None:
+    agent = plistlib.loads(kit.read("deploy/launchd/openclaw-auth-exporter.plist"))
+    assert (agent["Label"], agent["RunAtLoad"], agent["KeepAlive"]) == (
+        "openclaw-auth-exporter",
+        True,
+        {"SuccessfulExit": False},
+    )
+    assert agent["Umask"] == 0o077
+    assert agent["HardResourceLimits"] == {"Core": 0}
+    home = tmp_path / "a home"
+    program = home / ".local/bin/openclaw-auth-exporter"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$$ $*" >&2\nexit 3\n')
+    program.chmod(0o755)
+    environ = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    started = subprocess.Popen(agent["ProgramArguments"], env=environ)
+    assert started.wait(timeout=60) == 3
+    # The same process id: launchd's SIGTERM reaches the daemon, not a shell around it.
+    assert (home / "Library/Logs/openclaw-auth-exporter.log").read_text() == f"{started.pid} serve\n"
+
+
+@pytest.mark.parametrize("document", ["docs/install.md"])
+def test_what_a_document_names_is_shipped(document: str) -> None:
+    text = (ROOT / document).read_text()
+    named = set(re.findall(r"\b(?:deploy|dashboards|scripts/termux)/[\w./@-]*[\w@]", text))
+    assert named
+    shipped = kit.names()
+    assert not {name for name in named if not any(f"{known}/".startswith(f"{name}/") for known in shipped)}
+
+
+def test_every_system_unit_is_in_the_document() -> None:
+    text = (ROOT / "docs/install.md").read_text()
+    units = {path.stem for path in (ROOT / "deploy/systemd").glob("*.service")}
+    assert {unit for unit in units if unit.rstrip("@") not in text} == set()
+
+
+def test_the_checks_have_the_sandbox_of_their_daemons() -> None:
+    """The one-shot does the daemon's work: what the one may do, the other may."""
+
+    def sandbox(name: str) -> list[str]:
+        lines = kit.read(f"deploy/systemd/{name}").decode().splitlines()
+        begin = next(
+            i for i, line in enumerate(lines) if line.startswith(("DynamicUser=", "User=", "Environment=PATH="))
+        )
+        return [line for line in lines[begin:] if "=" in line and not line.startswith(("#", "WantedBy="))]
+
+    for tail in (".service", "@.service"):
+        assert sandbox(f"openclaw-auth-exporter{tail}") == sandbox(f"openclaw-auth-exporter-check{tail}")
+    assert sandbox("user/openclaw-auth-exporter.service") == sandbox("user/openclaw-auth-exporter-check.service")
+    assert len(sandbox("openclaw-auth-exporter.service")) > 30
+
+
+def test_no_unit_runs_with_a_path_of_this_machine() -> None:
+    for name in kit.names():
+        if name.startswith("deploy/systemd/"):
+            for line in kit.read(name).decode().splitlines():
+                if line.startswith("Exec"):
+                    assert re.match(r"Exec\w+=(openclaw-auth-exporter|%h/\.local/bin/|/bin/kill |/bin/sh )", line), line
