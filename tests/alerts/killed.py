@@ -60,14 +60,14 @@ class TakenApart(Outbox):
 
 async def daemon(path: Path, truth: Path, url: str, taken_apart: bool) -> None:
     outbox = TakenApart(path) if taken_apart else Outbox(path)
-    while not outbox.acquire_lease(f"pid {os.getpid()}"):
+    while not outbox.acquire_lease(f"pid {os.getpid()}"):  # noqa: ASYNC110 - the one before is being killed
         await asyncio.sleep(0.005)
     channel = build(WebhookChannel.model_validate({"name": "hook", "type": "webhook", "url": url}), Context())
     deliverer = Deliverer(outbox, {"hook": channel}, spread=lambda: 0.002)
     deliverer.start()
-    states, rules, said = outbox.states(), policy(), 0
+    states, rules, said = outbox.states(), policy(), -1
     while True:
-        step, now = int(truth.read_text()), time.time()
+        step, now = int(truth.read_text()), time.time()  # noqa: ASYNC240 - a byte or two
         states, messages = advance(states, report(step, now), rules, now)
         outbox.commit(states, messages, now)
         if messages:

@@ -17,11 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from captured import verdict
 
-from exporter.config import OpenClawTarget
+from exporter.config import OpenClawTarget, StoreTarget
 from exporter.model import LookError, Reason
 from exporter.sources import BlankNotebook, Context
 from exporter.sources.openclaw import OpenClawSource
+from exporter.sources.store import StoreSource
+
+from .conftest import MakeHome
+from .parts import CURRENT
 
 pytestmark = pytest.mark.real
 
@@ -217,3 +222,29 @@ async def test_a_command_that_is_not_there(box: Box) -> None:
         await source.look("main")
     await source.aclose()
     assert caught.value.reason is Reason.COMMAND_NOT_FOUND
+
+
+async def test_the_real_openclaw_over_ssh_is_the_one_here(box: Box, openclaw: MakeHome) -> None:
+    """The same home seen by the command, over ssh and by the store: one verdict."""
+    world = openclaw(CURRENT)
+    world.paste_token("anthropic:default", "12h")
+    remote = ["env", *(f"{name}={value}" for name, value in world.env.items()), str(world.command)]
+    over_ssh = box.source(command=remote)
+    context = Context(keyed_hash=lambda text: text[::-1], environ=world.env)
+    here = OpenClawSource(
+        OpenClawTarget.model_validate({"source": "openclaw", "command": [str(world.command)]}), context
+    )
+    store = StoreSource(StoreTarget.model_validate({"source": "store", "state_dir": str(world.state)}), context)
+    told = []
+    try:
+        for source in (here, over_ssh, store):
+            assert await source.agents() == ["main"]
+            report = verdict(await source.look("main"))
+            (profile,) = report.profiles
+            said = {(c.name, c.severity, c.provider, c.profile) for c in report.conditions}
+            told.append((report.exit_code, said, profile.status, profile.expires_at, profile.basis))
+    finally:
+        await over_ssh.aclose()
+    assert told[0][0] == 2
+    assert told[1] == told[0]
+    assert told[2] == told[0]
