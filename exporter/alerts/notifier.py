@@ -211,6 +211,12 @@ class Notifier:
             if self.outbox.changes() != self._outbox_version:
                 self.poke()
 
+    async def acknowledge(self, fingerprint: str, through: str | None = None) -> bool:
+        """A person has seen an alert, ``through`` a channel where that is known. False for an unknown one."""
+        known = await asyncio.to_thread(self.outbox.acknowledge, fingerprint, self._now(), through)
+        self.poke()
+        return known
+
     # --- what is shown ---------------------------------------------------------------------
 
     def statistics(self) -> dict[str, ChannelStatistics]:

@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -28,6 +28,8 @@ PROBE_MARGIN = 0.5
 #: Seconds for a probe whose client tells no scrape timeout: a person's.
 PROBE_TIMEOUT = 60.0
 MAX_PROBE_TIMEOUT = 3600.0
+#: What a silence can be about.
+MATCHERS = ("target", "agent", "provider", "profile", "condition")
 
 
 class Board(Protocol):
@@ -57,6 +59,31 @@ class Board(Protocol):
 
     async def reload(self) -> str | None:
         """Reads the configuration again; the sentence of the problem, or None."""
+
+    def calendar(self) -> str:
+        """The known deadlines as iCalendar."""
+
+    async def silences(self) -> list[dict[str, Any]]:
+        """The silences that hold. Raises NothingNotifies, as all that follow."""
+
+    async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
+        """Mutes what matches all ``matchers``."""
+
+    async def remove_silence(self, id: str) -> bool:
+        """Ends a silence early; False where there is none of that id."""
+
+    async def acknowledge(self, fingerprint: str) -> bool:
+        """A person has seen an alert; False where none is known by that fingerprint."""
+
+    def action(self, token: str) -> str:
+        """What the link in a notification would do, as a sentence. Raises ValueError with one."""
+
+    async def act(self, token: str) -> str:
+        """Does it, once; what was done, as a sentence. Raises ValueError with one."""
+
+
+class NothingNotifies(Exception):  # it is an answer, not a fault
+    """No channel is configured, so there is nothing to silence or to acknowledge."""
 
 
 def create_app(board: Board, web: Web, guard: Guard | None = None) -> ASGIApp:
@@ -89,6 +116,10 @@ class _Site:
             Route("/sd", self.service_discovery),
             Route("/api/v1/status", self.status),
             Route("/api/v1/check", self.check, methods=["POST"]),
+            Route("/api/v1/silences", self.silences, methods=["GET", "POST", "DELETE"]),
+            Route("/api/v1/acknowledge", self.acknowledge, methods=["POST"]),
+            Route("/act/{token}", self.act, methods=["GET", "POST"]),
+            Route("/calendar.ics", self.calendar),
             Route("/login", self.login, methods=["GET", "POST"]),
             Route("/logout", self.logout, methods=["POST"]),
             Route("/-/healthy", self.healthy),
@@ -185,6 +216,56 @@ class _Site:
             return sentence(500, f"The configuration was not reloaded, the old one stays: {problem}")
         return sentence(200, "The configuration was reloaded.")
 
+    async def silences(self, request: Request) -> Response:
+        """GET lists, POST adds (target, agent, provider, profile, condition, for, reason), DELETE removes (id)."""
+        from exporter.units import parse_duration
+
+        try:
+            if request.method in ("GET", "HEAD"):
+                return _as_json(await self._board.silences())
+            form = await _form(request)
+            if refused := self._guard.refuse(request, _csrf(request, form)):
+                return refused
+            if request.method == "DELETE":
+                known = await self._board.remove_silence(request.query_params.get("id") or form.get("id", ""))
+                return sentence(200, "Removed.") if known else sentence(404, "There is no silence of that id.")
+            matchers = {name: form[name] for name in MATCHERS if form.get(name)}
+            if not matchers:
+                return sentence(400, f"Say what to mute: at least one of {', '.join(MATCHERS)}.")
+            try:
+                seconds = parse_duration(form.get("for", ""))
+            except ValueError as error:
+                return sentence(400, f"for: {error}.")
+            return _as_json(await self._board.add_silence(matchers, seconds, form.get("reason", "")[:500]))
+        except NothingNotifies:
+            return sentence(409, "Nothing notifies: configure a channel first.")
+
+    async def acknowledge(self, request: Request) -> Response:
+        form = await _form(request)
+        if refused := self._guard.refuse(request, _csrf(request, form)):
+            return refused
+        try:
+            known = await self._board.acknowledge(form.get("fingerprint", ""))
+        except NothingNotifies:
+            return sentence(409, "Nothing notifies: configure a channel first.")
+        return sentence(200, "Acknowledged.") if known else sentence(404, "No alert has that fingerprint.")
+
+    async def act(self, request: Request) -> Response:
+        """A notification's button: GET asks, POST does it. The link itself is the permission, once."""
+        from exporter.web import page
+
+        token = request.path_params["token"]
+        try:
+            if request.method != "POST":
+                return page.answer(page.action_page("Are you sure?", self._board.action(token), "Yes"))
+            return page.answer(page.action_page("Done", await self._board.act(token)))
+        except ValueError as error:
+            return page.answer(page.action_page("Nothing was done", str(error)), 410)
+
+    async def calendar(self, request: Request) -> Response:
+        body = await asyncio.to_thread(self._board.calendar)
+        return Response(body, headers={"Content-Type": "text/calendar; charset=utf-8"})
+
     async def login(self, request: Request) -> Response:
         from exporter.web import page
 
@@ -226,6 +307,10 @@ class _Site:
         return sentence(400, f"There is no target {_short(target)!r}{_nearest(target, names)}.")
 
 
+def _as_json(value: object) -> Response:
+    return Response(json.dumps(value, ensure_ascii=False), headers={"Content-Type": "application/json"})
+
+
 def probe_timeout(header: str | None) -> float:
     """Seconds a probe may take, from Prometheus' X-Prometheus-Scrape-Timeout-Seconds."""
     try:
@@ -250,13 +335,21 @@ def _short(text: str) -> str:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The fields of an HTML form; of two with one name the first. 400 or 415 for other bodies."""
+    """The fields of an HTML form (of two with one name the first) or of a JSON object of texts; else 400 or 415."""
     body = await request.body()
     if not body:
         return {}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        try:
+            made = json.loads(body)
+        except (ValueError, RecursionError):
+            made = None
+        if not isinstance(made, dict) or not all(isinstance(value, str) for value in made.values()):
+            raise HTTPException(400, "The body must be a JSON object of texts.")
+        return made
     if kind != "application/x-www-form-urlencoded":
-        raise HTTPException(415, "The body must be a form: application/x-www-form-urlencoded.")
+        raise HTTPException(415, "The body must be a form (application/x-www-form-urlencoded) or JSON.")
     try:
         fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=32, errors="strict")
     except ValueError:

@@ -57,6 +57,11 @@ def status_page(report: Report, csrf: str | None = None, can_log_in: bool = Fals
     )
 
 
+def action_page(title: str, text: str, button: str | None = None) -> str:
+    """The page that a button in a notification opens: it asks before it does anything."""
+    return _environment().get_template("action.html").render(title=title, text=text, button=button, home="../")
+
+
 def login_page(problem: str | None = None) -> str:
     """The sign-in form, with what was wrong the last time."""
     return _environment().get_template("login.html").render(problem=problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ FIRST, ESCALATED, EASED, REMINDER, REPEAT, RESOLVED, RENEWED = (
 SPARE = P("anthropic:spare", ends=NOW + 300 * DAY, secret="spare")
 
 
-def expiring(ends: float, **changes: object) -> World:
+def expiring(ends: float, **changes: Any) -> World:
     return world(P(ends=ends), SPARE, **changes)
 
 
@@ -264,12 +265,12 @@ def test_removed_on_purpose_resolves_with_that_reason() -> None:
     life.at(NOW, it)
     told = life.at(NOW + 60, targets=frozenset({"other"}))
     assert told == [("hook", RESOLVED, Name.EXPIRING, WARNING)]
-    assert life.messages[-1].alerts[0].why is Why.UNWATCHED
+    assert str(life.messages[-1].alerts[0].why) == Why.UNWATCHED
     life.at(NOW + 120, it)
     ignored = Policy(profiles={"anthropic:default": ProfilePolicy(ignore=True)})
     quiet = World({"main": (P(ends=None, secret="secret-1"), SPARE)})
     assert life.at(NOW + 180, quiet, verdict=ignored) == [("hook", RESOLVED, Name.EXPIRING, WARNING)]
-    assert life.messages[-1].alerts[0].why is Why.IGNORED
+    assert str(life.messages[-1].alerts[0].why) == Why.IGNORED
 
 
 def test_edited_thresholds_are_not_new_alerts() -> None:
@@ -525,3 +526,15 @@ def test_no_secret_is_in_a_message() -> None:
     life.at(NOW, world(P(ends=NOW - 1, secret="PLANTED-SECRET-hash"), failing={"main": NOW}))
     assert life.messages
     assert "PLANTED-SECRET" not in "".join(dump(message) for message in life.messages)
+
+
+def test_ten_thousand_profiles_that_expire_at_once_are_one_message_per_channel() -> None:
+    life, ends = Life(policy(ChannelPolicy("one"), ChannelPolicy("two"))), NOW + 40 * MINUTE
+    many = world(*(P(f"anthropic:{number}", ends=ends, secret=str(number)) for number in range(10_000)), SPARE)
+    life.at(NOW, many)
+    life.at(ends, many)
+    assert [(message.channel, len(message.alerts)) for message in life.messages] == [
+        ("one", 10_000),
+        ("two", 10_000),
+    ] * 2
+    assert {alert.reason for message in life.messages[2:] for alert in message.alerts} == {ESCALATED}

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from exporter.config import Web
 from exporter.model import Report
+from exporter.web.app import NothingNotifies
 
 TOKEN = "PLANTED-SECRET-the-token"
 PASSWORD = "PLANTED-SECRET-password"
@@ -26,6 +27,7 @@ class FakeBoard:
     is_healthy: bool = True
     is_ready: bool = True
     problem: str | None = None
+    notifies: bool = True
     body: bytes = b"openclaw_auth_exit_code 0\n"
     encoding: str | None = None
     asked: list[tuple[Any, ...]] = field(default_factory=list)
@@ -62,6 +64,36 @@ class FakeBoard:
     async def reload(self) -> str | None:
         self.asked.append(("reload",))
         return self.problem
+
+    def calendar(self) -> str:
+        return "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"
+
+    async def silences(self) -> list[dict[str, Any]]:
+        if not self.notifies:
+            raise NothingNotifies
+        return [{"id": "01J", "matchers": {"target": "home"}}]
+
+    async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
+        self.asked.append(("add_silence", matchers, seconds, reason))
+        return {"id": "01J", "matchers": matchers}
+
+    async def remove_silence(self, id: str) -> bool:
+        self.asked.append(("remove_silence", id))
+        return id == "01J"
+
+    async def acknowledge(self, fingerprint: str) -> bool:
+        self.asked.append(("acknowledge", fingerprint))
+        return fingerprint == "known"
+
+    def action(self, token: str) -> str:
+        if token != "good":
+            raise ValueError("This link has been used.")
+        return "Acknowledge <the> alert?"
+
+    async def act(self, token: str) -> str:
+        said = self.action(token)
+        self.asked.append(("act", token))
+        return said
 
 
 def web(**keys: Any) -> Web:

@@ -268,8 +268,9 @@ async def test_a_check_is_asked_for_with_the_token() -> None:
 
 async def test_a_body_that_is_no_form_is_refused_rather_than_ignored() -> None:
     board = FakeBoard()
-    answer = await ask(board, "POST", "/api/v1/check", headers=BEARER, json={"target": "home"})
-    assert (answer.status_code, answer.text) == (415, "The body must be a form: application/x-www-form-urlencoded.\n")
+    answer = await ask(board, "POST", "/api/v1/check", headers=BEARER | {"Content-Type": "text/plain"}, content=b"x")
+    said = "The body must be a form (application/x-www-form-urlencoded) or JSON.\n"
+    assert (answer.status_code, answer.text) == (415, said)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for body in (b"\xff\xfe", b"target=%ff", b"&".join(b"a%d=1" % number for number in range(40))):
         answer = await ask(board, "POST", "/api/v1/check", headers=BEARER | form, content=body)

@@ -1,0 +1,43 @@
+"""Deadlines for a phone's calendar."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from reports import agent, profile, report
+
+from exporter.calendar import calendar
+from exporter.units import parse_date
+
+NOW = parse_date("2026-11-22T10:00:00Z")
+
+
+def test_an_event_with_its_alarms() -> None:
+    shown = report(agent(profile("anthropic:work; rest", expires_at=parse_date("2026-12-01T12:30:00Z"))))
+    lines = calendar(shown, (86400.0, 3600.0), NOW).split("\r\n")
+    assert lines[0] == "BEGIN:VCALENDAR"
+    assert "DTSTART:20261201T123000Z" in lines
+    assert "SUMMARY:anthropic:work\\; rest expires on home" in lines
+    assert [line for line in lines if line.startswith("TRIGGER")] == ["TRIGGER:-PT86400S", "TRIGGER:-PT3600S"]
+    assert lines[-2:] == ["END:VCALENDAR", ""]
+
+
+def test_a_profile_without_a_deadline_is_no_event() -> None:
+    assert "VEVENT" not in calendar(report(agent(profile(expires_at=None))), (3600.0,), NOW)
+    assert "VEVENT" not in calendar(report(agent(profile(expires_at=9e12))), (3600.0,), NOW)
+
+
+def test_one_credential_of_many_agents_is_one_event_that_moves_when_renewed() -> None:
+    shared = replace(profile(expires_at=NOW + 86400), secret_hash="h")
+    text = calendar(report(agent(shared), agent(shared, agent="work")), (), NOW)
+    assert text.count("BEGIN:VEVENT") == 1
+
+
+@given(st.text())
+def test_any_id_is_lines_that_a_calendar_takes(name: str) -> None:
+    text = calendar(report(agent(profile(name or "x", expires_at=NOW))), (60.0,), NOW)
+    lines = text.split("\r\n")
+    assert all(len(line.encode()) <= 75 and line.isprintable() for line in lines)
+    assert text.count("BEGIN:VEVENT") == text.count("END:VEVENT") == 1

@@ -1,0 +1,71 @@
+"""The heartbeat to a dead-man's switch."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from exporter import heartbeat
+from exporter.config.models import Heartbeat as Configured
+from exporter.heartbeat import Heartbeat
+
+URL = "https://hc.example/PLANTED-SECRET"
+
+
+class Switch:
+    def __init__(self, *codes: int) -> None:
+        self.codes = list(codes)
+        self.heard: list[tuple[str, str]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.heard.append((request.url.path.removeprefix("/PLANTED-SECRET"), request.content.decode()))
+        code = self.codes.pop(0) if self.codes else 200
+        if code == 0:
+            raise httpx.ConnectError(f"cannot reach {URL}")
+        return httpx.Response(code)
+
+
+def beating(switch: Switch, problem: str | None) -> Heartbeat:
+    config = Configured.model_validate({"url": URL})
+    return Heartbeat(config, lambda: problem, lambda: 1000.0, httpx.MockTransport(switch))
+
+
+async def test_well_and_not_well() -> None:
+    switch = Switch()
+    well = beating(switch, None)
+    assert await well.beat()
+    assert well.success_at == 1000.0
+    ill = beating(switch, "the ledger cannot be used")
+    assert await ill.beat()
+    assert ill.success_at is None
+    assert switch.heard == [("", ""), ("/fail", "the ledger cannot be used")]
+
+
+async def test_a_lost_packet_is_no_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "PAUSE", 0.0)
+    switch = Switch(0, 503, 200)
+    assert await beating(switch, None).beat()
+    assert len(switch.heard) == 3
+
+
+async def test_what_does_not_arrive_is_logged_without_the_url(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(heartbeat, "PAUSE", 0.0)
+    beats = beating(Switch(0, 0, 0), None)
+    assert not await beats.beat()
+    assert beats.success_at is None
+    assert "did not arrive (ConnectError)" in caplog.text
+    assert "PLANTED-SECRET" not in caplog.text
+
+
+async def test_the_start_is_told() -> None:
+    switch = Switch()
+    beats = beating(switch, None)
+    beats.start()
+    while len(switch.heard) < 2:  # what is waited for has no event
+        import asyncio
+
+        await asyncio.sleep(0.01)
+    await beats.stop()
+    assert switch.heard == [("/start", ""), ("", "")]

@@ -1,0 +1,72 @@
+"""What people say over HTTP: silences, acknowledgements, the buttons of notifications; and their calendar."""
+
+from __future__ import annotations
+
+import pytest
+from boards import TOKEN, FakeBoard, client, web
+
+from exporter.web.app import create_app
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+async def test_silences_are_listed_added_and_removed() -> None:
+    board = FakeBoard()
+    async with client(create_app(board, web(token=TOKEN))) as http:
+        assert (await http.get("/api/v1/silences")).json() == [{"id": "01J", "matchers": {"target": "home"}}]
+        form = {"target": "home", "for": "8h", "reason": "moving"}
+        assert (await http.post("/api/v1/silences", data=form)).status_code == 401
+        assert (await http.post("/api/v1/silences", data=form, headers=BEARER)).json()["id"] == "01J"
+        assert (await http.post("/api/v1/silences", json=form, headers=BEARER)).status_code == 200
+        assert board.asked == [("add_silence", {"target": "home"}, 28800.0, "moving")] * 2
+        for wrong in ({"for": "8h"}, {"target": "home", "for": "soon"}, {"target": "home"}):
+            assert (await http.post("/api/v1/silences", data=wrong, headers=BEARER)).status_code == 400
+        assert (await http.delete("/api/v1/silences?id=01J")).status_code == 401
+        assert (await http.delete("/api/v1/silences?id=01J", headers=BEARER)).status_code == 200
+        assert (await http.delete("/api/v1/silences?id=nope", headers=BEARER)).status_code == 404
+
+
+async def test_without_a_token_configured_nothing_can_be_changed() -> None:
+    board = FakeBoard()
+    async with client(create_app(board, web())) as http:
+        for path in ("/api/v1/silences", "/api/v1/acknowledge"):
+            assert (await http.post(path, data={"target": "home", "for": "1h"}, headers=BEARER)).status_code == 403
+    assert board.asked == []
+
+
+async def test_an_alert_is_acknowledged() -> None:
+    async with client(create_app(FakeBoard(), web(token=TOKEN))) as http:
+        path = "/api/v1/acknowledge"
+        assert (await http.post(path, data={"fingerprint": "known"}, headers=BEARER)).status_code == 200
+        assert (await http.post(path, data={"fingerprint": "other"}, headers=BEARER)).status_code == 404
+        assert (await http.post(path, json={"fingerprint": 5}, headers=BEARER)).status_code == 400
+
+
+async def test_where_nothing_notifies_there_is_nothing_to_silence() -> None:
+    async with client(create_app(FakeBoard(notifies=False), web(token=TOKEN))) as http:
+        assert (await http.get("/api/v1/silences")).status_code == 409
+
+
+@pytest.mark.parametrize("token", ["good", "used"])
+async def test_a_button_asks_before_it_acts(token: str) -> None:
+    board = FakeBoard()
+    async with client(create_app(board, web())) as http:
+        asked = await http.get(f"/act/{token}")
+        assert board.asked == []
+        done = await http.post(f"/act/{token}")
+    if token == "good":
+        assert (asked.status_code, done.status_code) == (200, 200)
+        assert "Acknowledge &lt;the&gt; alert?" in asked.text
+        assert '<form method="post">' in asked.text
+        assert board.asked == [("act", "good")]
+    else:
+        assert (asked.status_code, done.status_code) == (410, 410)
+        assert "This link has been used." in done.text
+        assert "<form" not in asked.text
+
+
+async def test_the_calendar() -> None:
+    async with client(create_app(FakeBoard(), web())) as http:
+        answer = await http.get("/calendar.ics")
+    assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
+    assert answer.text.startswith("BEGIN:VCALENDAR\r\n")
