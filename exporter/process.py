@@ -8,6 +8,8 @@ How a command is kept within bounds:
 * It leads a session of its own, so that the whole process group can be ended: at the timeout, when
   the caller is cancelled, and after a good answer too (a grandchild may hold the pipe; the process
   is waited for, never the end of file).
+* openclaw starts a second Node in a session of *its* own: whatever descends from the leader is ended
+  with the group, where the system tells what does (Linux).
 * The leader is reaped after its group was ended, so that the group's number cannot have been
   given to somebody else in between.
 * It dies with us. ``PR_SET_PDEATHSIG`` would be Linux only, needs ``preexec_fn`` (Python code between
@@ -25,8 +27,9 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from exporter.model import LookError, Reason
 
@@ -37,7 +40,12 @@ _GRACE = 1.0  # seconds between SIGTERM and SIGKILL at the timeout
 _UNKILLABLE = 5.0  # seconds to wait for a process that even SIGKILL does not end (stuck in the kernel)
 _CHUNK = 64 * 1024
 _LEFTOVER = 1024 * 1024  # what a pipe can hold at the most when its writers are gone
-_GUARD = 'read -r _; kill -s KILL -- "-$1"'
+_GUARD = """
+below() { for pid in $(cat "/proc/$1/task/"*/children 2>/dev/null); do echo "$pid"; below "$pid"; done; }
+read -r _
+below=$(below "$1")
+kill -s KILL -- "-$1" $below
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,7 @@ async def run(
     process = _start(argv, env, wants_stdin=stdin is not None or hold_stdin)
     assert process.stdout is not None
     assert process.stderr is not None
+    family = _Family(process)
     guard = _Guard(process.pid)
     stdout, stderr = _Reader(process.stdout.fileno(), max_stdout), _Reader(process.stderr.fileno(), max_stderr)
     feeding = asyncio.ensure_future(_feed(process, stdin or b"", hold_stdin))
@@ -85,14 +94,14 @@ async def run(
             async with asyncio.timeout(timeout):
                 await _ended(process)
         except TimeoutError:
-            await _end(process)
+            await _end(process, family)
             raise LookError(
                 Reason.TIMEOUT, f"{_name(argv)} did not answer within {timeout:g} s and was ended"
             ) from None
     finally:
         # After an answer, after the grace, and when we are cancelled: then nobody waits for an answer
         # any more, so without a grace. The leader is not reaped yet: this is still our group.
-        _signal_group(process, signal.SIGKILL)
+        family.signal(signal.SIGKILL)
         feeding.cancel()
         try:
             await asyncio.wait({feeding})
@@ -259,9 +268,9 @@ def _wake(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-async def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to the group, a short grace. SIGKILL follows in any case."""
-    _signal_group(process, signal.SIGTERM)
+async def _end(process: subprocess.Popen[bytes], family: _Family) -> None:
+    """SIGTERM to all of it, a short grace. SIGKILL follows in any case."""
+    family.signal(signal.SIGTERM)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_GRACE):
             await _ended(process)
@@ -274,6 +283,37 @@ async def _reap(process: subprocess.Popen[bytes]) -> None:
     process.poll()
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+class _Family:
+    """The leader's group, and what descends from it in groups of its own."""
+
+    def __init__(self, leader: subprocess.Popen[bytes]) -> None:
+        self._leader = leader
+        self._known: dict[int, str] = {}  # process id -> when it started: ids are given again
+
+    def signal(self, number: signal.Signals) -> None:
+        """To all that are there now, and to those that were there the last time and lost their parent."""
+        for pid in _descendants(self._leader.pid):
+            self._known.setdefault(pid, _started(pid))
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._leader.pid, number)
+        for pid, started in self._known.items():
+            if started and _started(pid) == started:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """The children of a process and theirs, from Linux' /proc; elsewhere none."""
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in tasks.read_text().split():
+                yield int(child)
+                yield from _descendants(int(child))
+
+
+def _started(pid: int) -> str:
+    """When a process started, in the kernel's ticks; empty where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

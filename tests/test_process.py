@@ -209,3 +209,30 @@ async def test_children_die_with_a_daemon_that_was_killed(script: Script, tmp_pa
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     await until(lambda: not any(map(alive, pids(folder))))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells what descends from a process")
+@pytest.mark.parametrize("how", ["timeout", "cancelled"])
+async def test_a_child_in_a_session_of_its_own_is_ended_too(tmp_path: Path, how: str) -> None:
+    told = tmp_path / "pid"
+    child = (
+        "import os, time, pathlib; os.setsid(); "
+        "pathlib.Path(os.environ['TOLD']).write_text(str(os.getpid())); time.sleep(600)"
+    )
+    leader = f"import subprocess,sys,time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(600)"
+    argv = [sys.executable, "-c", leader]
+    running = asyncio.ensure_future(
+        process.run(argv, env={"TOLD": str(told)}, timeout=3.0 if how == "timeout" else 60.0)
+    )
+    while not (told.exists() and told.read_text()):  # noqa: ASYNC110  # what is waited for has no event
+        await asyncio.sleep(0.02)
+    pid = int(told.read_text())
+    if how == "cancelled":
+        running.cancel()
+    with pytest.raises((LookError, asyncio.CancelledError)):
+        await running
+    for _ in range(500):
+        if not alive(pid):
+            break
+        await asyncio.sleep(0.01)
+    assert not alive(pid)

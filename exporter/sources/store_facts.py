@@ -308,7 +308,9 @@ def what_matters(payload: object) -> object:
         for name, entry in section(payload, "usageStats").items()
         if (kept := _kept(entry, _USAGE_THAT_MATTERS))
     }
-    return {"usage": usage, "profiles": payload.get("profiles"), "order": payload.get("order")}
+    found = {"usage": usage, "profiles": payload.get("profiles"), "order": payload.get("order")}
+    # A gateway's first use makes the state: one with nothing that matters is as none at all.
+    return {name: value for name, value in found.items() if value} or None
 
 
 def what_matters_in_config(config: object) -> object:

@@ -135,3 +135,12 @@ def test_agents_may_come_in_any_order(watched: Home) -> None:
     both = reader.fingerprint(paths)
 
     assert both == reader.fingerprint(paths[::-1]) != reader.fingerprint(paths[:1])
+
+
+def test_a_state_with_nothing_that_matters_is_as_none_at_all() -> None:
+    """What a gateway's first use writes is no news of the credential."""
+    from exporter.sources.store_facts import what_matters
+
+    assert what_matters({"version": 1, "usageStats": {"anthropic:default": {"lastUsed": 5, "errorCount": 0}}}) is None
+    assert what_matters(None) is None
+    assert what_matters({"usageStats": {"anthropic:default": {"cooldownUntil": 5}}}) is not None
