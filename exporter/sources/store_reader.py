@@ -217,7 +217,7 @@ def _matter(path: Path, kind: str) -> object:
     if content is None or kind == "bytes":
         return content and content.hex()
     if kind == "json":
-        return what_matters(files.parse_json(content, path))
+        return [what_matters(files.parse_json(content, path))]  # an empty store is another thing than none
     try:
         return what_matters_in_config(files.parse_json(content, path))
     except LookError:

@@ -20,7 +20,7 @@ RUN = 8  # OpenClaw masks a secret as its first eight characters, dots, and its 
 
 def body(name: str) -> str:
     """The secret part of a secret: unlike anything else, and long enough to be taken for real."""
-    return "PLANTEDSECRET" + hashlib.sha256(name.encode()).hexdigest()[:47]
+    return "PLANTEDSECRET" + hashlib.sha512(name.encode()).hexdigest()[:80]
 
 
 BODIES = {name: body(name) for name in ("token", "access", "refresh", "key", "environment")}
