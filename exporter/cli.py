@@ -175,6 +175,30 @@ def explain(profile: str | None, config_file: Path | None) -> int:
 
 
 @cli.command()
+@click.option("--target", metavar="NAME", help="Only this target.")
+@click.option("--agent", metavar="ID", help="Only this agent.")
+@click.option("--profile", metavar="ID", help="Only this profile (its id or alias).")
+@_with_config
+def reauth(target: str | None, agent: str | None, profile: str | None, config_file: Path | None) -> int:
+    """Walk through signing in again, in this terminal, and check that it worked."""
+    from exporter import reauth as module
+
+    config = _read(config_file)
+    names = [target] if target is not None else None
+    wanted = module.wanting(_look(config, names), target, agent, profile)
+    if not wanted:
+        click.echo("Nothing needs it.")
+        return 0
+    for where, condition in wanted:
+        click.echo(f"{condition.severity}: {condition.summary}")
+        if not module.walk(condition.remedy, lambda question: click.confirm(question, default=False)):
+            return EX_SOFTWARE
+        if condition.profile is not None:
+            click.echo(module.outcome(_look(config, [where.target]), condition.profile))
+    return _look(config, names).exit_code
+
+
+@cli.command()
 @_with_config
 def serve(config_file: Path | None) -> int:
     """The daemon: looks on schedule, serves /metrics, the status page and the API."""
