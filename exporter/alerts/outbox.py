@@ -6,15 +6,16 @@ was decided is sent, at least once, under an id that stays the same. ``delivery`
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from exporter.alerts.database import Database, OutboxError, transaction
 from exporter.alerts.lease import Lease
@@ -148,11 +149,12 @@ class Outbox:
         A message waits for earlier ones about any of its alerts, not for others.
         """
         with self._transaction() as db:
-            rows = db.execute(
-                f"""SELECT id, body, attempts FROM message AS m WHERE {_IS_DUE} AND {_IS_FREE}
-                    ORDER BY sequence LIMIT :limit""",
-                {"channel": channel, "now": now, "limit": limit},
-            ).fetchall()
+            free = (one for one in _free(db, channel) if one.retry_at <= now or (one.tried_at or 0.0) > now)
+            chosen = [one.sequence for one in itertools.islice(free, limit)]
+            rows = [
+                db.execute("SELECT id, body, attempts FROM message WHERE sequence = ?", (sequence,)).fetchone()
+                for sequence in chosen
+            ]
             result = []
             for id, body, attempts in rows:
                 try:
@@ -166,11 +168,7 @@ class Outbox:
     def next_due(self, channel: str) -> float | None:
         """When the next message to a channel may be sent; None where none waits."""
         with self._transaction() as db:
-            (at,) = db.execute(
-                f"SELECT min(retry_at) FROM message AS m WHERE channel = :channel AND state = 'pending' AND {_IS_FREE}",
-                {"channel": channel},
-            ).fetchone()
-        return None if at is None else float(at)
+            return min((one.retry_at for one in _free(db, channel)), default=None)
 
     def sent(self, id: str, now: float) -> None:
         """A message was handed over."""
@@ -297,14 +295,24 @@ class Outbox:
             return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
 
-# A time of trying that lies ahead means that the clock was set back: then nothing waits for it.
-_IS_DUE = "channel = :channel AND state = 'pending' AND (retry_at <= :now OR tried_at > :now)"
-_IS_FREE = """NOT EXISTS (
-    SELECT 1 FROM about AS mine
-    JOIN about AS theirs ON theirs.fingerprint = mine.fingerprint AND theirs.sequence < mine.sequence
-    JOIN message AS earlier ON earlier.sequence = theirs.sequence
-    WHERE mine.sequence = m.sequence AND earlier.channel = m.channel AND earlier.state = 'pending'
-)"""
+class _Waiting(NamedTuple):
+    sequence: int
+    retry_at: float
+    tried_at: float | None  # one that lies ahead means that the clock was set back: then nothing waits for it
+
+
+def _free(db: sqlite3.Connection, channel: str) -> Iterator[_Waiting]:
+    """What waits for a channel and for no earlier message about one of its alerts, oldest first."""
+    before: set[str] = set()
+    rows = db.execute(
+        "SELECT sequence, retry_at, tried_at FROM message WHERE channel = ? AND state = 'pending' ORDER BY sequence",
+        (channel,),
+    ).fetchall()
+    for row in rows:
+        about = {one for (one,) in db.execute("SELECT fingerprint FROM about WHERE sequence = ?", (row[0],))}
+        if about.isdisjoint(before):
+            yield _Waiting(*row)
+        before |= about
 
 
 def _read_states(db: sqlite3.Connection) -> dict[str, AlertState]:

@@ -57,20 +57,20 @@ def _tell_one(
             and not _is_quiet_for(channel, state.missed[channel.name].severity, is_quiet)
         ):
             missed.append(state)
-        if reason is None:
-            if channel.name in state.news:
-                state = replace(state, news=_without(state.news, channel.name))
-        else:
-            since = state.news.get(channel.name, now)
-            if channel.name not in state.news:
-                state = replace(state, news={**state.news, channel.name: now})
-            is_due = is_due or now - since >= _wait(reason, policy)
+        if reason is not None:
+            is_due = is_due or now - state.news.get(channel.name, now) >= _wait(reason, policy)
             news.append((state, reason))
+        elif channel.name in state.news:
+            state = replace(state, news=_without(state.news, channel.name))
         states[key] = state
-    if not is_due and (news or not missed):
-        return None
+    if not is_due:
+        for state, _ in news:
+            if channel.name not in state.news:
+                states[state.key] = replace(state, news={**state.news, channel.name: now})
+        if news or not missed:
+            return None
     alerts = []
-    for state, reason in news if is_due else ():
+    for state, reason in news:
         alerts.append(alert_of(state, reason, now, channel))
         states[state.key] = _told(state, channel, reason, policy, now)
     lines = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from exporter.alerts.facts import SAME_DATE, Fact, View, gather, is_renewed, rank
 from exporter.alerts.policy import AlertPolicy
@@ -36,9 +37,11 @@ def track(states: Mapping[str, AlertState], report: Report, policy: AlertPolicy,
                 after[key] = replace(state, absorbed=True)
             continue
         state = _continued(state, fact, view, policy, now) if state else _begun(key, fact, now)
-        state = replace(state, absorbed=fact.absorbed, confirmed=state.confirmed or _is_confirmed(state, policy, now))
-        if state.confirmed and state.quiet_step is None:
-            state = replace(state, ending=None)  # it is back before anybody was told that it was over
+        confirmed = state.confirmed or _is_confirmed(state, policy, now)
+        # One that is back before anybody was told that it was over is not over.
+        ending = None if confirmed and state.quiet_step is None else state.ending
+        if (state.absorbed, state.confirmed, state.ending) != (fact.absorbed, confirmed, ending):
+            state = replace(state, absorbed=fact.absorbed, confirmed=confirmed, ending=ending)
         after[key] = state
         if not fact.slot.profile:
             parents[fact.slot] = state
@@ -126,21 +129,23 @@ def _begun(key: str, fact: Fact, now: float) -> AlertState:
         since=since,
         worsened_at=now,
     )
-    return _with_content(state, fact, looks={agent: (1, at) for agent, at in fact.looks.items()})
+    return replace(state, **_content(state, fact, {agent: (1, at) for agent, at in fact.looks.items()}))
 
 
-def _with_content(state: AlertState, fact: Fact, looks: Mapping[str, tuple[int, float]]) -> AlertState:
-    return replace(
-        state,
-        summary=fact.worst.summary,
-        remedy=fact.worst.remedy,
-        cause=fact.worst.reason,
-        deadline=fact.worst.deadline,
-        secret=fact.secret or state.secret,
-        credentials=fact.credentials,
-        heals=fact.heals,
-        looks=looks,
-    )
+def _content(state: AlertState, fact: Fact, looks: Mapping[str, tuple[int, float]]) -> dict[str, Any]:
+    """What a state takes over from the fact as it is."""
+    return {
+        "condition": fact.worst.name,
+        "severity": fact.worst.severity,
+        "summary": fact.worst.summary,
+        "remedy": fact.worst.remedy,
+        "cause": fact.worst.reason,
+        "deadline": fact.worst.deadline,
+        "secret": fact.secret or state.secret,
+        "credentials": fact.credentials,
+        "heals": fact.heals,
+        "looks": looks,
+    }
 
 
 def _continued(state: AlertState, fact: Fact, view: View, policy: AlertPolicy, now: float) -> AlertState:
@@ -153,26 +158,20 @@ def _continued(state: AlertState, fact: Fact, view: View, policy: AlertPolicy, n
         return renewed
     worse = rank(worst.severity, worst.name) > rank(state.severity, state.condition)
     closer = state.quiet_step is not None and _stage(fact, policy, now) > (1, -state.quiet_step)
-    if closer or worst.severity is not Severity.INFO:
-        state = replace(state, quiet_step=None)
     spread = state.firing and _has_spread(state, fact)
     began_again = not state.firing
+    louder = closer or worst.severity is not Severity.INFO
     since = min(fact.since, now) if fact.since is not None else (now if began_again else state.since)
-    return _with_content(
-        replace(
-            state,
-            firing=True,
-            condition=worst.name,
-            severity=worst.severity,
-            agents=agents,
-            since=since,
-            started_at=now if began_again else state.started_at,
-            worsened_at=now if worse or spread or began_again else state.worsened_at,
-            confirmed=state.confirmed and not began_again,
-            quiet_step=None if began_again else state.quiet_step,
-        ),
-        fact,
-        looks=_counted(state.looks if state.firing else {}, fact.looks),
+    return replace(
+        state,
+        firing=True,
+        agents=agents,
+        since=since,
+        started_at=now if began_again else state.started_at,
+        worsened_at=now if worse or spread or began_again else state.worsened_at,
+        confirmed=state.confirmed and not began_again,
+        quiet_step=None if began_again or louder else state.quiet_step,
+        **_content(state, fact, _counted(state.looks if state.firing else {}, fact.looks)),
     )
 
 
@@ -221,19 +220,17 @@ def _renewed_within(state: AlertState, fact: Fact, policy: AlertPolicy, now: flo
         return None
     step = policy.step_at(worst.deadline, now) if worst.deadline is not None else None
     step = step if step is not None else _LONG_BEFORE
-    renewed = replace(
+    content = _content(state, fact, {}) | {"secret": fact.secret}
+    return replace(
         state,
-        condition=worst.name,
-        severity=worst.severity,
         agents=fact.agents,
         started_at=now,
         since=min(fact.since, now) if fact.since is not None else now,
         worsened_at=now,
-        secret=fact.secret,
         quiet_step=step,
         ending=Ending(now, Reason.RENEWED, until=worst.deadline) if state.told else None,
+        **content,
     )
-    return _with_content(renewed, fact, looks={})
 
 
 def _is_confirmed(state: AlertState, policy: AlertPolicy, now: float) -> bool:
@@ -252,7 +249,7 @@ def _unseen(state: AlertState, view: View, policy: AlertPolicy, now: float) -> A
         return _ended(state, Ending(now, Reason.RESOLVED, Why.UNWATCHED))
     held = tuple(agent for agent in state.agents if view.holds(state, agent))
     if held:
-        return replace(state, agents=held, absorbed=False)
+        return replace(state, agents=held)
     theirs = list(view.profiles(state)) if state.slot.provider else []
     if _still_ahead(state, theirs, policy, now):
         return state

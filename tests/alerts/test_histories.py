@@ -25,7 +25,6 @@ CHANNELS = (
 )
 IDS = ("anthropic:a", "anthropic:b", "openai:c")
 REASONS = ("auth", "billing", "rate_limit", "overloaded")
-DEAD = {Name.NO_USABLE_PROFILE}
 CAUSES = {Name.EXPIRED, Name.UNUSABLE}
 Told = dict[str, Alert]
 
@@ -142,8 +141,13 @@ class Histories(RuleBasedStateMachine):
 
     def report(self) -> Report:
         failing = {"main": self.failing_since} if self.failing_since is not None else {}
-        agents = {"main": () if self.forgotten else tuple(self.seen.values())}
-        return Report(self.now, (World(agents, failing=failing).report(self.now),))
+        profiles = () if self.forgotten else tuple(self.seen.values())
+        return Report(self.now, (World({"main": profiles}, failing=failing).report(self.now),))
+
+    def last_known(self) -> list[Condition]:
+        """What was seen before it could no longer be looked at, forgotten or not."""
+        worlds = World({"main": tuple(self.seen.values())}).report(self.now), *self.report().targets
+        return [condition for world in worlds for agent in world.agents for condition in agent.conditions]
 
     def look(self) -> None:
         if self.failing_since is None:
@@ -160,7 +164,7 @@ class Histories(RuleBasedStateMachine):
                 if state.firing and state.confirmed:
                     assert self.states[key].firing, "nothing is over because a look failed"
         for message in messages:
-            self.hear(message, report)
+            self.hear(message)
 
     def live_until(self, end: float) -> None:
         """As the daemon does: look every five minutes at first, and wherever time alone changes something."""
@@ -178,11 +182,11 @@ class Histories(RuleBasedStateMachine):
             else:
                 self.step()
 
-    def hear(self, message: Message, report: Report) -> None:
+    def hear(self, message: Message) -> None:
         heard = self.open[message.channel]
-        holds = {
-            (c.name, c.severity, c.profile or c.provider): c for a in report.targets[0].agents for c in a.conditions
-        }
+        known = self.last_known()
+        holds = {(c.name, c.severity, c.profile or c.provider) for c in known}
+        dead = {c.provider for c in known if c.name is Name.NO_USABLE_PROFILE}
         for alert in message.alerts:
             place = (message.channel, alert.fingerprint)
             if alert.reason is Reason.FIRST:
@@ -195,9 +199,8 @@ class Histories(RuleBasedStateMachine):
                 continue
             heard[alert.fingerprint] = alert
             assert alert.condition is not Name.CHECK_FAILED or self.failed_looks > 1, "one failed look is no alarm"
-            dead = {c.provider for a in report.targets[0].agents for c in a.conditions if c.name in DEAD}
             assert alert.condition not in CAUSES or alert.provider not in dead, "told beside what it causes"
-            is_ahead = alert.condition is Name.EXPIRING and alert.severity is Severity.INFO
+            is_ahead = alert.condition is Name.EXPIRING and (alert.severity is Severity.INFO or self.forgotten)
             assert is_ahead or (alert.condition, alert.severity, alert.profile or alert.provider) in holds, "never was"
             if alert.condition is Name.EXPIRING:
                 assert alert.deadline is not None

@@ -188,17 +188,20 @@ class AlertmanagerChannel:
         here: the next call is the next try. Sends nothing where there is nothing to tell.
         """
         self._memory, told = advance(self._memory, firing, resolved, now)
-        url = self._context.external_url
-        return await self._post([entry(alert, at, now, url, ahead) for alert, at in told])
+        return await self._post(told, now, ahead)
 
     async def test(self, alert: Alert, now: float) -> list[DeliveryError | None]:
         """Tell every instance of a test alert that ends by itself; what fires stays as it is."""
-        return await self._post([entry(alert, None, now, self._context.external_url)])
+        return await self._post([(alert, None)], now, AHEAD)
 
-    async def _post(self, entries: Sequence[Mapping[str, Any]]) -> list[DeliveryError | None]:
+    async def _post(
+        self, told: Sequence[tuple[Alert, float | None]], now: float, ahead: float
+    ) -> list[DeliveryError | None]:
         batches = []
-        for start in range(0, len(entries), BATCH):
-            batches.append(json.dumps(entries[start : start + BATCH], ensure_ascii=False).encode("utf-8"))
+        for start in range(0, len(told), BATCH):
+            some = told[start : start + BATCH]
+            entries = [entry(alert, at, now, self._context.external_url, ahead) for alert, at in some]
+            batches.append(json.dumps(entries, ensure_ascii=False).encode("utf-8"))
             await asyncio.sleep(0)  # ten thousand alerts are megabytes: others want the loop too
         return list(await asyncio.gather(*(self._tell(url, batches) for url in self._urls)))
 
