@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -281,7 +282,10 @@ async def until_gone(pids: list[int]) -> None:
 
 def session(leader: int) -> list[int]:
     """The processes of a session that is over."""
-    stats = [(int(path.parent.name), path.read_text()) for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    stats = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # a process may end while we look
+            stats.append((int(path.parent.name), path.read_text()))
     return [pid for pid, stat in stats if stat.rpartition(")")[2].split()[3] == str(leader) and alive(pid)]
 
 
