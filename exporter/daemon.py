@@ -24,8 +24,6 @@ from apscheduler.triggers.interval import IntervalTrigger
 from exporter import __version__, sdnotify
 from exporter.alerts.notifier import Notifier
 from exporter.alerts.outbox import OutboxError
-from exporter.alerts.policy import Silence
-from exporter.alerts.values import Alert, AlertState
 from exporter.calendar import calendar
 from exporter.config import Config, ConfigError, TargetBase
 from exporter.heartbeat import Heartbeat
@@ -35,9 +33,7 @@ from exporter.model import Failure, Reason, Report, TargetReport
 from exporter.monitor import Monitor, Watched
 from exporter.sources import Context, Source, build
 from exporter.timing import Timing, Why, baseline, next_look
-from exporter.units import in_words, iso
-from exporter.web import links
-from exporter.web.app import NothingNotifies
+from exporter.web.people import People
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +71,6 @@ class Daemon:
         """
         self._ledger = ledger
         self._directory = directory
-        self._link_key = ledger.keyed_hash("links in notifications").encode()
         self._reread = reread
         self._now = now
         self._monitor = Monitor(config, ledger, now, make)
@@ -98,8 +93,9 @@ class Daemon:
         self._ready = False
         self._background: set[asyncio.Task[Any]] = set()
         self._heartbeat = Heartbeat(config.heartbeat, self.problem, now) if config.heartbeat else None
+        self.people = People(ledger, lambda: self._notifier, lambda: self._monitor.config.web.external_url, now)
         # Without a channel there is nobody to tell.
-        self._notifier = Notifier(config, directory, self.report, now, self._link) if config.channels else None
+        self._notifier = Notifier(config, directory, self.report, now, self.people.link) if config.channels else None
 
     # --- life ------------------------------------------------------------------------------
 
@@ -370,7 +366,7 @@ class Daemon:
         if self._notifier is not None:
             await self._notifier.reconfigure(config)
         elif config.channels:
-            self._notifier = Notifier(config, self._directory, self.report, self._now, self._link)
+            self._notifier = Notifier(config, self._directory, self.report, self._now, self.people.link)
             self._notifier.start()
         if config.heartbeat != self._monitor.config.heartbeat:
             if self._heartbeat is not None:
@@ -396,70 +392,8 @@ class Daemon:
         ]
         return f"notifications wait undelivered: {', '.join(sorted(late))}" if late else None
 
-    # --- what people say -------------------------------------------------------------------
-
     def calendar(self) -> str:
         return calendar(self.report(), self._monitor.config.alerts.remind_before, self._now())
-
-    def _people(self) -> Notifier:
-        if self._notifier is None:
-            raise NothingNotifies
-        return self._notifier
-
-    async def silences(self) -> list[dict[str, Any]]:
-        held = await asyncio.to_thread(self._people().outbox.silences, self._now())
-        return [_silence(one) for one in held]
-
-    async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
-        notifier, now = self._people(), self._now()
-        made = await asyncio.to_thread(notifier.outbox.add_silence, matchers, now + seconds, reason, now)
-        notifier.poke()
-        return _silence(made)
-
-    async def remove_silence(self, id: str) -> bool:
-        notifier = self._people()
-        known = await asyncio.to_thread(notifier.outbox.remove_silence, id)
-        notifier.poke()
-        return known
-
-    async def acknowledge(self, fingerprint: str) -> bool:
-        return await self._people().acknowledge(fingerprint)
-
-    def _link(self, action: str, alert: Alert) -> str | None:
-        """The signed link for a button, where ``web.external_url`` says how to reach us."""
-        base = self._monitor.config.web.external_url.rstrip("/")
-        return f"{base}/act/{links.sign(self._link_key, action, alert.fingerprint, self._now())}" if base else None
-
-    def _read_link(self, token: str) -> tuple[links.Action, AlertState]:
-        def is_used(nonce: str) -> bool:
-            return self._ledger.recall(f"link:{nonce}", links.LIFE + 60) is not None
-
-        action = links.read(self._link_key, token, self._now(), is_used)
-        states = self._notifier.states().values() if self._notifier else ()
-        state = next((one for one in states if one.fingerprint == action.fingerprint), None)
-        if state is None or not state.firing:
-            raise ValueError("What this link is about is over.")
-        return action, state
-
-    def action(self, token: str) -> str:
-        action, state = self._read_link(token)
-        if action.name == "silence":
-            return f"Silence this for {in_words(links.SILENCE)}? {state.summary}"
-        return f"Acknowledge this, so that it is not repeated? {state.summary}"
-
-    async def act(self, token: str) -> str:
-        action, state = self._read_link(token)
-        self._ledger.note(f"link:{action.nonce}", "used")
-        if action.name == "silence":
-            slot = state.slot
-            matchers = {"target": slot.target, "provider": slot.provider, "profile": slot.profile}
-            given = {name: value for name, value in matchers.items() if value}
-            await self.add_silence(given, links.SILENCE, "by a notification's button")
-            return f"Silenced for {in_words(links.SILENCE)}: {state.summary}"
-        # A link does not say where it was read; told on one channel only, it was there.
-        through = next(iter(state.told)) if len(state.told) == 1 else None
-        await self._people().acknowledge(action.fingerprint, through)
-        return f"Acknowledged: {state.summary}"
 
     def reload_soon(self) -> None:
         """What SIGHUP does."""
@@ -481,17 +415,6 @@ class Daemon:
             heartbeat_success_at=self._heartbeat.success_at if self._heartbeat else None,
             silences=self._notifier.silences if self._notifier else None,
         )
-
-
-def _silence(silence: Silence) -> dict[str, Any]:
-    """A silence as the API shows it."""
-    return {
-        "id": silence.id,
-        "matchers": dict(silence.matchers),
-        "until": iso(silence.until),
-        "reason": silence.reason,
-        "created_at": iso(silence.created_at),
-    }
 
 
 def _moment(seconds: float) -> dt.datetime:

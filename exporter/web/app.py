@@ -32,6 +32,28 @@ MAX_PROBE_TIMEOUT = 3600.0
 MATCHERS = ("target", "agent", "provider", "profile", "condition")
 
 
+class People(Protocol):
+    """What people say to the alarm."""
+
+    async def silences(self) -> list[dict[str, Any]]:
+        """The silences that hold. Raises NothingNotifies, as all that follow."""
+
+    async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
+        """Mutes what matches all ``matchers``."""
+
+    async def remove_silence(self, id: str) -> bool:
+        """Ends a silence early; False where there is none of that id."""
+
+    async def acknowledge(self, fingerprint: str) -> bool:
+        """A person has seen an alert; False where none is known by that fingerprint."""
+
+    def action(self, token: str) -> str:
+        """What the link in a notification would do, as a sentence. Raises ValueError with one."""
+
+    async def act(self, token: str) -> str:
+        """Does it, once; what was done, as a sentence. Raises ValueError with one."""
+
+
 class Board(Protocol):
     """What the web side needs from the daemon."""
 
@@ -63,23 +85,9 @@ class Board(Protocol):
     def calendar(self) -> str:
         """The known deadlines as iCalendar."""
 
-    async def silences(self) -> list[dict[str, Any]]:
-        """The silences that hold. Raises NothingNotifies, as all that follow."""
-
-    async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
-        """Mutes what matches all ``matchers``."""
-
-    async def remove_silence(self, id: str) -> bool:
-        """Ends a silence early; False where there is none of that id."""
-
-    async def acknowledge(self, fingerprint: str) -> bool:
-        """A person has seen an alert; False where none is known by that fingerprint."""
-
-    def action(self, token: str) -> str:
-        """What the link in a notification would do, as a sentence. Raises ValueError with one."""
-
-    async def act(self, token: str) -> str:
-        """Does it, once; what was done, as a sentence. Raises ValueError with one."""
+    @property
+    def people(self) -> People:
+        """The way to the alarm."""
 
 
 class NothingNotifies(Exception):  # it is an answer, not a fault
@@ -222,12 +230,12 @@ class _Site:
 
         try:
             if request.method in ("GET", "HEAD"):
-                return _as_json(await self._board.silences())
+                return _as_json(await self._board.people.silences())
             form = await _form(request)
             if refused := self._guard.refuse(request, _csrf(request, form)):
                 return refused
             if request.method == "DELETE":
-                known = await self._board.remove_silence(request.query_params.get("id") or form.get("id", ""))
+                known = await self._board.people.remove_silence(request.query_params.get("id") or form.get("id", ""))
                 return sentence(200, "Removed.") if known else sentence(404, "There is no silence of that id.")
             matchers = {name: form[name] for name in MATCHERS if form.get(name)}
             if not matchers:
@@ -236,7 +244,7 @@ class _Site:
                 seconds = parse_duration(form.get("for", ""))
             except ValueError as error:
                 return sentence(400, f"for: {error}.")
-            return _as_json(await self._board.add_silence(matchers, seconds, form.get("reason", "")[:500]))
+            return _as_json(await self._board.people.add_silence(matchers, seconds, form.get("reason", "")[:500]))
         except NothingNotifies:
             return sentence(409, "Nothing notifies: configure a channel first.")
 
@@ -245,7 +253,7 @@ class _Site:
         if refused := self._guard.refuse(request, _csrf(request, form)):
             return refused
         try:
-            known = await self._board.acknowledge(form.get("fingerprint", ""))
+            known = await self._board.people.acknowledge(form.get("fingerprint", ""))
         except NothingNotifies:
             return sentence(409, "Nothing notifies: configure a channel first.")
         return sentence(200, "Acknowledged.") if known else sentence(404, "No alert has that fingerprint.")
@@ -257,8 +265,8 @@ class _Site:
         token = request.path_params["token"]
         try:
             if request.method != "POST":
-                return page.answer(page.action_page("Are you sure?", self._board.action(token), "Yes"))
-            return page.answer(page.action_page("Done", await self._board.act(token)))
+                return page.answer(page.action_page("Are you sure?", self._board.people.action(token), "Yes"))
+            return page.answer(page.action_page("Done", await self._board.people.act(token)))
         except ValueError as error:
             return page.answer(page.action_page("Nothing was done", str(error)), 410)
 

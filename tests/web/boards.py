@@ -68,6 +68,10 @@ class FakeBoard:
     def calendar(self) -> str:
         return "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"
 
+    @property
+    def people(self) -> FakeBoard:
+        return self
+
     async def silences(self) -> list[dict[str, Any]]:
         if not self.notifies:
             raise NothingNotifies

@@ -1,0 +1,108 @@
+"""What people say to the alarm: silences, acknowledgements, and the buttons of notifications."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from exporter.alerts.notifier import Notifier
+from exporter.alerts.policy import Silence
+from exporter.alerts.values import Alert, AlertState
+from exporter.ledger import Ledger
+from exporter.units import in_words, iso
+from exporter.web import links
+from exporter.web.app import NothingNotifies
+
+
+class People:
+    """The web side's way to the notifier, and the maker of the links in notifications."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        notifier: Callable[[], Notifier | None],
+        external_url: Callable[[], str],
+        now: Callable[[], float],
+    ) -> None:
+        """``notifier`` and ``external_url`` are asked each time: a reload changes them."""
+        self._ledger = ledger
+        self._key = ledger.keyed_hash("links in notifications").encode()
+        self._notifier = notifier
+        self._external_url = external_url
+        self._now = now
+
+    def _notifies(self) -> Notifier:
+        notifier = self._notifier()
+        if notifier is None:
+            raise NothingNotifies
+        return notifier
+
+    async def silences(self) -> list[dict[str, Any]]:
+        held = await asyncio.to_thread(self._notifies().outbox.silences, self._now())
+        return [_shown(one) for one in held]
+
+    async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
+        notifier, now = self._notifies(), self._now()
+        made = await asyncio.to_thread(notifier.outbox.add_silence, matchers, now + seconds, reason, now)
+        notifier.poke()
+        return _shown(made)
+
+    async def remove_silence(self, id: str) -> bool:
+        notifier = self._notifies()
+        known = await asyncio.to_thread(notifier.outbox.remove_silence, id)
+        notifier.poke()
+        return known
+
+    async def acknowledge(self, fingerprint: str) -> bool:
+        return await self._notifies().acknowledge(fingerprint)
+
+    # --- buttons ---------------------------------------------------------------------------
+
+    def link(self, action: str, alert: Alert) -> str | None:
+        """The signed link for a button, where ``web.external_url`` says how to reach us."""
+        base = self._external_url().rstrip("/")
+        return f"{base}/act/{links.sign(self._key, action, alert.fingerprint, self._now())}" if base else None
+
+    def _read(self, token: str) -> tuple[links.Action, AlertState]:
+        def is_used(nonce: str) -> bool:
+            return self._ledger.recall(f"link:{nonce}", links.LIFE + 60) is not None
+
+        action = links.read(self._key, token, self._now(), is_used)
+        notifier = self._notifier()
+        states = notifier.states().values() if notifier else ()
+        state = next((one for one in states if one.fingerprint == action.fingerprint), None)
+        if state is None or not state.firing:
+            raise ValueError("What this link is about is over.")
+        return action, state
+
+    def action(self, token: str) -> str:
+        action, state = self._read(token)
+        if action.name == "silence":
+            return f"Silence this for {in_words(links.SILENCE)}? {state.summary}"
+        return f"Acknowledge this, so that it is not repeated? {state.summary}"
+
+    async def act(self, token: str) -> str:
+        action, state = self._read(token)
+        self._ledger.note(f"link:{action.nonce}", "used")
+        if action.name == "silence":
+            slot = state.slot
+            matchers = {"target": slot.target, "provider": slot.provider, "profile": slot.profile}
+            given = {name: value for name, value in matchers.items() if value}
+            await self.add_silence(given, links.SILENCE, "by a notification's button")
+            return f"Silenced for {in_words(links.SILENCE)}: {state.summary}"
+        # A link does not say where it was read; told on one channel only, it was there.
+        through = next(iter(state.told)) if len(state.told) == 1 else None
+        await self._notifies().acknowledge(action.fingerprint, through)
+        return f"Acknowledged: {state.summary}"
+
+
+def _shown(silence: Silence) -> dict[str, Any]:
+    """A silence as the API shows it."""
+    return {
+        "id": silence.id,
+        "matchers": dict(silence.matchers),
+        "until": iso(silence.until),
+        "reason": silence.reason,
+        "created_at": iso(silence.created_at),
+    }
