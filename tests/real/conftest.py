@@ -28,7 +28,6 @@ def need(part: str) -> Path:
 
 
 MakeHome = Callable[[str], parts.OpenClawHome]
-MakeExporter = Callable[..., parts.Exporter]
 Serve = Callable[..., parts.Exporter]
 
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .conftest import MakeHome, Serve, need
-from .parts import CURRENT, TOKEN_PREFIX, Exporter, Prometheus, wait_for
+from .conftest import need
+from .parts import CURRENT, TOKEN_PREFIX, Exporter, OpenClawHome, Prometheus, running, wait_for
 
 pytestmark = pytest.mark.real
 
 HOUR_MS = 3_600_000
 
 
-@pytest.fixture
-def exporter(openclaw: MakeHome, serve: Serve) -> Exporter:
+@pytest.fixture(scope="module")
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
     """The daemon beside a store with every kind of profile, two agents, a cooldown and a disable."""
-    need("prometheus")
-    need("promtool")
-    world = openclaw(CURRENT)
+    for part in ("node", f"openclaw-{CURRENT}", "prometheus", "promtool"):
+        need(part)
+    world = OpenClawHome(CURRENT, tmp_path_factory.mktemp("openclaw"))
+    world.set_model()
     world.paste_token("anthropic:default", "90d")
     world.add_agent("work")
     now = int(time.time() * 1000)
@@ -43,9 +45,9 @@ def exporter(openclaw: MakeHome, serve: Serve) -> Exporter:
             "google:login": {"disabledUntil": now + HOUR_MS, "disabledReason": "billing", "lastUsed": now},
         },
     )
-    exporter = serve(world)
-    exporter.wait_for_look()
-    return exporter
+    with running(Exporter(world, tmp_path_factory.mktemp("exporter"))) as exporter:
+        exporter.wait_for_look()
+        yield exporter
 
 
 def test_prometheus_has_the_truth(exporter: Exporter, tmp_path: Path) -> None:
