@@ -1,0 +1,107 @@
+"""The documents tell what the code does: every key of the configuration, and links that lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from exporter.config import models
+
+ROOT = Path(__file__).parent.parent
+ROW = re.compile(r"^\| `(\w+)` \| ?(.*?) ?\|", re.MULTILINE)
+#: Heading of docs/configuration.md -> the model it tells of, and the one whose keys it told before.
+SECTIONS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
+    "Top level": (models.Config, None),
+    "Targets": (models.TargetBase, None),
+    "source `openclaw`": (models.OpenClawTarget, models.TargetBase),
+    "source `store`": (models.StoreTarget, models.TargetBase),
+    "source `gateway`": (models.GatewayTarget, models.TargetBase),
+    "source `claude`": (models.ClaudeTarget, models.TargetBase),
+    "source `auto`": (models.AutoTarget, models.TargetBase),
+    "source `simulated`": (models.SimulatedTarget, models.TargetBase),
+    "Policy": (models.Policy, None),
+    "Profiles": (models.ProfilePolicy, None),
+    "Alerts": (models.Alerts, None),
+    "Channels": (models.ChannelBase, None),
+    "quiet_hours": (models.QuietHours, None),
+    "type `ntfy`": (models.NtfyChannel, models.ChannelBase),
+    "type `webhook`": (models.WebhookChannel, models.ChannelBase),
+    "type `alertmanager`": (models.AlertmanagerChannel, models.ChannelBase),
+    "type `apprise`": (models.AppriseChannel, models.ChannelBase),
+    "type `openclaw`": (models.OpenClawChannel, models.ChannelBase),
+    "type `termux`": (models.TermuxChannel, models.ChannelBase),
+    "type `command`": (models.CommandChannel, models.ChannelBase),
+    "Heartbeat": (models.Heartbeat, None),
+    "Web": (models.Web, None),
+    "tls": (models.Tls, None),
+}
+
+
+def sections() -> dict[str, str]:
+    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    parts = re.split(r"^##+ (.+)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def keys_of(model: type[BaseModel], told: type[BaseModel] | None) -> dict[str, str]:
+    """Key -> its default as a person writes it; empty where there is none, or where it is a table of its own."""
+    keys = {"type": ""} if model is models.ChannelBase else {}
+    before = set(told.model_fields) if told else set()
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        is_way = key.endswith(("_file", "_env")) and key.rsplit("_", 1)[0] in _plain(model)
+        if name in before or is_way or key == "type":
+            continue
+        keys[key] = _default(model, name, field.default)
+    return keys
+
+
+def _plain(model: type[BaseModel]) -> set[str]:
+    return {(field.alias or name) for name, field in model.model_fields.items()}
+
+
+def _default(model: type[BaseModel], name: str, default: Any) -> str:
+    if default is PydanticUndefined or isinstance(default, models.Model):
+        return ""
+    if name == "targets":
+        return "one `auto` target named `local`"
+    instance = model.model_construct()
+    shown = json.loads(instance.model_dump_json(include={name}, warnings=False))[name]
+    return f"`{json.dumps(shown)}`"
+
+
+def test_every_section_is_there() -> None:
+    assert set(sections()) == set(SECTIONS)
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_every_key_is_told_with_its_default(heading: str) -> None:
+    assert dict(ROW.findall(sections()[heading])) == keys_of(*SECTIONS[heading])
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_within_the_project_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = link.partition("#")
+        if path.startswith(("http:", "https:", "mailto:")):
+            continue
+        target = document if not path else (document.parent / path).resolve()
+        assert target.exists(), f"{document.name}: {link}"
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{document.name}: {link}"
