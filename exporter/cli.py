@@ -5,7 +5,6 @@ and an exit code. What a command needs is imported when it runs: a timer starts 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -15,6 +14,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from exporter import __version__, kit_cli, notify_cli
+from exporter.options import (
+    EX_CONFIG,
+    EX_PIPE,
+    EX_SOFTWARE,
+    EX_TEMPFAIL,
+    EX_USAGE,
+    as_json,
+    config_option,
+    hush,
+    read_config,
+    say,
+    takes_config_too,
+)
 
 if TYPE_CHECKING:
     from exporter.config import Config
@@ -22,24 +34,11 @@ if TYPE_CHECKING:
     from exporter.model import Report
     from exporter.monitor import Monitor
 
-#: Our own errors, as sysexits.h has them: they never borrow a verdict's 0, 1 or 2.
-EX_USAGE, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 64, 70, 75, 78
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _with_config(command: F) -> F:
-    return click.option(
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path),
-        help="The configuration file (default: $OPENCLAW_AUTH_EXPORTER_CONFIG, else config.json5 in "
-        "~/.config/openclaw-auth-exporter or /etc/openclaw-auth-exporter, else built-in defaults).",
-    )(command)
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="openclaw-auth-exporter")
-def cli() -> None:
+@config_option
+def cli(config_file: Path | None) -> None:
     """Watches OpenClaw's model credentials: for Prometheus, for timers, for people."""
 
 
@@ -48,12 +47,6 @@ cli.add_command(kit_cli.assets)
 cli.add_command(notify_cli.notify)
 cli.add_command(notify_cli.silence)
 cli.add_command(notify_cli.forecast)
-
-
-def _read(config_file: Path | None) -> Config:
-    from exporter.config import default_config_file, load
-
-    return load(config_file or default_config_file())
 
 
 def _ledger(config: Config) -> Ledger:
@@ -106,71 +99,81 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 @cli.command()
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="Only this target; may be repeated.")
-@click.option("--json", "style", flag_value="json", help="The full result as JSON.")
-@click.option("--line", "style", flag_value="line", help="One line, for scripts and widgets.")
-@click.option("--nagios", "style", flag_value="nagios", help="Nagios plugin output with Nagios' exit codes.")
-@click.option("--quiet", "style", flag_value="quiet", help="Print nothing; the exit code says it.")
+@click.option("--json", "json", is_flag=True, help="The full result as JSON.")
+@click.option("--line", "line", is_flag=True, help="One line, for scripts and widgets.")
+@click.option("--nagios", "nagios", is_flag=True, help="Nagios plugin output with Nagios' exit codes.")
+@click.option("--quiet", "quiet", is_flag=True, help="Print nothing; the exit code says it.")
 @click.option("--notify", is_flag=True, help="Also tell the channels, where no daemon does it already.")
-@_with_config
-def check(targets: tuple[str, ...], style: str | None, notify: bool, config_file: Path | None) -> int:
+@config_option
+def check(targets: tuple[str, ...], notify: bool, config_file: Path | None, **styles: bool) -> int:
     """One look at every target. Exits 0: nothing to do, 1: act now or unknown, 2: act soon."""
-    config = _read(config_file)
-    report = _look(config, list(targets) or None)
-    delivered = not notify or _notify(config, report)
-    if style != "quiet":
-        from exporter import present
+    chosen = [style for style, is_wanted in styles.items() if is_wanted]
+    if len(chosen) > 1:
+        raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
+    config = read_config(config_file)
+    report, monitor = look_with(config, list(targets) or None)
+    delivered = not notify or _notify(config, report, monitor)
+    code = report.exit_code if delivered or report.exit_code else EX_TEMPFAIL
+    if chosen == ["quiet"]:
+        return code
+    from exporter import present
 
-        match style:
-            case "json":
-                click.echo(json.dumps(present.to_json(report), indent=2, ensure_ascii=False))
-            case "line":
-                click.echo(present.to_line(report))
-            case "nagios":
-                text, code = present.to_nagios(report)
-                click.echo(text)
-                return code
-            case _:
-                click.echo(present.to_table(report))
-    return report.exit_code if delivered or report.exit_code else EX_TEMPFAIL
+    match chosen:
+        case ["json"]:
+            say(as_json(present.to_json(report)))
+        case ["line"]:
+            say(present.to_line(report))
+        case ["nagios"]:
+            text, code = present.to_nagios(report)
+            say(text)
+        case _:
+            say(present.to_table(report))
+    return code
 
 
-def _notify(config: Config, report: Report) -> bool:
+def _notify(config: Config, report: Report, monitor: Monitor) -> bool:
     """Run the alert lifecycle once; whether everything could be handed over."""
+    delivered = _notify_once(config, report, monitor)
+    if delivered is None:
+        click.echo("A daemon tells of alerts already: this only looked.", err=True)
+    return delivered is not False
+
+
+def _notify_once(config: Config, report: Report, monitor: Monitor) -> bool | None:
+    """Run the alert lifecycle once; whether everything could be handed over, None where a daemon does it."""
     from exporter.alerts.notifier import Notifier
     from exporter.alerts.outbox import OutboxError
     from exporter.config import default_state_dir
 
     async def once() -> bool | None:
-        notifier = Notifier(config, default_state_dir(config), lambda: report)
+        notifier = Notifier(config, default_state_dir(config), lambda: report, as_of=monitor.target_as_of)
         try:
             return await notifier.once()
         finally:
             await notifier.stop()
 
     try:
-        delivered = _run(once())
+        return _run(once())
     except OutboxError as error:
         click.echo(f"Nothing was told: {error}", err=True)
         return False
-    if delivered is None:
-        click.echo("A daemon tells of alerts already: this only looked.", err=True)
-    return delivered is not False
 
 
 @cli.command()
 @click.argument("profile", required=False)
-@_with_config
+@config_option
 def explain(profile: str | None, config_file: Path | None) -> int:
     """Each verdict with the evidence it rests on and the rule that decided."""
     from exporter import present
 
-    report = _look(_read(config_file), None)
+    config = read_config(config_file)
+    report = _look(config, None)
     if profile is not None:
-        known = {p.id for target in report.targets for agent in target.agents for p in agent.profiles}
-        if profile not in known:
+        known = {p.id: p.label for target in report.targets for agent in target.agents for p in agent.profiles}
+        if profile not in known and profile not in known.values():
             there = f"; there are {', '.join(sorted(known)[:20])}" if known else ""
             raise click.UsageError(f"no profile is named {profile!r}{there}")
-    click.echo(present.explain(report, profile))
+    say(present.explain(report, profile, alerts=notify_cli.explained(config)))
     return report.exit_code
 
 
@@ -178,38 +181,49 @@ def explain(profile: str | None, config_file: Path | None) -> int:
 @click.option("--target", metavar="NAME", help="Only this target.")
 @click.option("--agent", metavar="ID", help="Only this agent.")
 @click.option("--profile", metavar="ID", help="Only this profile (its id or alias).")
-@_with_config
+@config_option
 def reauth(target: str | None, agent: str | None, profile: str | None, config_file: Path | None) -> int:
-    """Walk through signing in again, in this terminal, and check that it worked."""
-    from exporter import reauth as module
+    """Sign in again, step by step in this terminal, and check that it worked.
 
-    config = _read(config_file)
-    names = [target] if target is not None else None
-    wanted = module.wanting(_look(config, names), target, agent, profile)
-    if not wanted:
-        click.echo("Nothing needs it.")
-        return 0
-    for where, condition in wanted:
-        click.echo(f"{condition.severity}: {condition.summary}")
-        if not module.walk(condition.remedy, lambda question: click.confirm(question, default=False)):
-            return EX_SOFTWARE
-        if condition.profile is not None:
-            click.echo(module.outcome(_look(config, [where.target]), condition.profile))
-    return _look(config, names).exit_code
+    Offers what needs it, worst first; with --profile also what nothing is wrong with. Exits as check
+    does: 0 when all is well afterwards.
+    """
+    from exporter.reauth import aftermath
+    from exporter.reauth.guide import Guide
+    from exporter.reauth.needs import Asked
+    from exporter.reauth.terminal import Terminal
+
+    config = read_config(config_file)
+    looked: list[tuple[Report, Monitor]] = []
+
+    def look(names: list[str] | None) -> Report:
+        looked[:] = [look_with(config, names)]
+        return looked[0][0]
+
+    def once(targets: list[str]) -> bool | None:
+        if {one.target for one in looked[0][0].targets} != set(targets):
+            look(targets)
+        return _notify_once(config, *looked[0])
+
+    guide = Guide(
+        config, Asked(target, agent, profile), Terminal(), look, lambda targets: aftermath.tell(config, targets, once)
+    )
+    return guide.run()
 
 
 @cli.command()
-@_with_config
+@config_option
 def serve(config_file: Path | None) -> int:
     """The daemon: looks on schedule, serves /metrics, the status page and the API."""
     from exporter.config import default_state_dir
 
-    config = _read(config_file)
-    return _serve(config, default_state_dir(config), lambda: _read(config_file))
+    config = read_config(config_file)
+    return _serve(config, default_state_dir(config), lambda: read_config(config_file))
 
 
 @cli.command()
 @click.option("--listen", metavar="HOST:PORT", default="127.0.0.1:9785", show_default=True)
+@takes_config_too
 def demo(listen: str) -> int:
     """Serve simulated targets in every state, for a first look without OpenClaw."""
     from exporter.config import Config
@@ -219,7 +233,11 @@ def demo(listen: str) -> int:
         made = demo_config()
         return Config.model_validate({**made.model_dump(by_alias=True), "web": {"listen": listen}})
 
-    return _serve(config(), None, config)
+    try:
+        made = config()
+    except ValueError:  # of the whole only this is not ours
+        raise click.UsageError(f"--listen: {listen!r} is no address: write host:port") from None
+    return _serve(made, None, config)
 
 
 def _serve(config: Config, state_dir: Path | None, reread: Callable[[], Config]) -> int:
@@ -246,9 +264,9 @@ def deadline() -> None:
 @deadline.command("set")
 @click.argument("profile")
 @click.argument("date")
-@_with_config
+@config_option
 def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
-    """Tell the date of PROFILE (an id, or TARGET/AGENT/ID).
+    """Tell the date of PROFILE (an id, an alias, TARGET/ID or TARGET/AGENT/ID).
 
     A DATE in the past is when the token was made, one in the future is when it ends. It holds until
     the credential is replaced.
@@ -256,7 +274,7 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
     from exporter.memory import Told
     from exporter.units import format_duration, iso, parse_date
 
-    config = _read(config_file)
+    config = read_config(config_file)
     try:
         at = parse_date(date)
     except ValueError as error:
@@ -264,6 +282,11 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
     now = time.time()
     made = at <= now
     ledger = _durable_ledger(config)
+    profile = _told_about(config, profile)
+    known = ledger.profiles()
+    if known and not any(name == profile or name.endswith(f"/{profile}") or _is_for(profile, name) for name in known):
+        there = ", ".join(dict.fromkeys(name.split("/", 2)[2] for name in known[:20]))
+        click.echo(f"No profile of that name was seen yet, only {there}: it holds once there is one.", err=True)
     ledger.tell(profile, Told(issued_at=at if made else None, expires_at=None if made else at, told_at=now))
     if made:
         life = config.policy.setup_token_lifetime
@@ -273,12 +296,12 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
 
 
 @deadline.command("list")
-@_with_config
+@config_option
 def deadline_list(config_file: Path | None) -> None:
     """The dates that were told."""
     from exporter.units import iso
 
-    told = _durable_ledger(_read(config_file)).told()
+    told = _ledger(read_config(config_file)).told()
     for profile, said in told.items():
         what = f"ends {iso(said.expires_at)}" if said.expires_at is not None else f"made {iso(said.issued_at)}"
         click.echo(f"{profile}\t{what}\ttold {iso(said.told_at)}")
@@ -288,16 +311,37 @@ def deadline_list(config_file: Path | None) -> None:
 
 @deadline.command("clear")
 @click.argument("profile")
-@_with_config
+@config_option
 def deadline_clear(profile: str, config_file: Path | None) -> None:
     """Forget what was told of PROFILE."""
-    if not _durable_ledger(_read(config_file)).untell(profile):
+    config = read_config(config_file)
+    ledger = _durable_ledger(config)
+    if not ledger.untell(profile) and not ledger.untell(_told_about(config, profile)):
         raise click.UsageError(f"no date was told for {profile!r}: see `openclaw-auth-exporter deadline list`")
     click.echo(f"{profile}: forgotten")
 
 
+def _told_about(config: Config, profile: str) -> str:
+    """The key under which a date of ``profile`` is kept: of an alias, the profile that has it."""
+    if not profile:
+        raise click.UsageError("name a profile: see `openclaw-auth-exporter explain`")
+    meant = [key for key, said in config.policy.profiles.items() if said.alias == profile]
+    if len(meant) > 1:
+        raise click.UsageError(f"{profile!r} is the alias of {' and of '.join(meant)}: name one of them")
+    return meant[0] if meant else profile
+
+
+def _is_for(told: str, name: str) -> bool:
+    """Whether TARGET/ID is about TARGET/AGENT/ID."""
+    target, _, profile = name.split("/", 2)
+    return told == f"{target}/{profile}"
+
+
 def _durable_ledger(config: Config) -> Ledger:
     """A ledger that keeps what is told, or a sentence why there is none."""
+    import logging
+
+    logging.getLogger("exporter.ledger").disabled = True  # the sentence is ours to say
     ledger = _ledger(config)
     if ledger.problem is not None:
         raise click.ClickException(ledger.problem)
@@ -305,16 +349,18 @@ def _durable_ledger(config: Config) -> Ledger:
 
 
 @cli.command()
-@click.option("--output", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.prom")
-@_with_config
-def textfile(output: Path, config_file: Path | None) -> int:
+@click.option("--output", required=True, type=click.Path(dir_okay=False), metavar="FILE.prom")
+@config_option
+def textfile(output: str, config_file: Path | None) -> int:
     """One look, written for node_exporter's textfile collector."""
+    if not output.endswith(".prom"):
+        raise click.UsageError(f"--output: {output!r} does not end in .prom, and node_exporter reads no other files")
     from exporter.metrics import one_shot
     from exporter.oneshot import OneShotError, write_textfile
 
-    report = _look(_read(config_file), None)
+    report = _look(read_config(config_file), None)
     try:
-        write_textfile(output, one_shot(report))
+        write_textfile(Path(output), one_shot(report))
     except OneShotError as error:
         raise click.ClickException(str(error)) from None
     return 0
@@ -324,15 +370,17 @@ def textfile(output: Path, config_file: Path | None) -> int:
 @click.option("--url", required=True, metavar="URL", help="The Pushgateway, like http://push.example:9091")
 @click.option("--job", default="openclaw-auth-exporter", show_default=True)
 @click.option("--instance", default=None, help="Default: this host's name.")
-@_with_config
+@config_option
 def push(url: str, job: str, instance: str | None, config_file: Path | None) -> int:
     """One look, pushed to a Pushgateway, from hosts that cannot be scraped."""
     import socket
 
     from exporter.metrics import one_shot
-    from exporter.oneshot import OneShotError, push_to
+    from exporter.oneshot import OneShotError, is_gateway, push_to
 
-    report = _look(_read(config_file), None)
+    if not is_gateway(url):
+        raise click.UsageError("--url must be like http://push.example:9091")
+    report = _look(read_config(config_file), None)
     try:
         push_to(url, job, instance or socket.gethostname(), one_shot(report))
     except OneShotError as error:
@@ -346,58 +394,44 @@ def config() -> None:
 
 
 @config.command("check")
-@_with_config
+@config_option
 def config_check(config_file: Path | None) -> None:
     """Validate; every problem is one sentence, and the exit code is 78."""
-    from exporter.config import default_config_file
+    from exporter.config import default_config_file, unreadable_secrets
 
-    made = _read(config_file)
+    made = read_config(config_file)
     where = config_file or default_config_file() or "built-in defaults"
     names = ", ".join(target.name for target in made.targets)
+    for problem in unreadable_secrets(made):
+        click.echo(f"{where}: warning: {problem} (as seen from here and now)", err=True)
     click.echo(f"{where}: good; {len(made.targets)} target{'s' if len(made.targets) > 1 else ''} ({names})")
 
 
 @config.command("show")
-@_with_config
+@config_option
 def config_show(config_file: Path | None) -> None:
     """The configuration in effect, secrets redacted."""
     from exporter.config import redacted
 
-    click.echo(json.dumps(redacted(_read(config_file)), indent=2, ensure_ascii=False))
+    click.echo(as_json(redacted(read_config(config_file))))
 
 
 @config.command("schema")
+@takes_config_too
 def config_schema() -> None:
     """The JSON Schema, for editors."""
     from exporter.config import schema
 
-    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    click.echo(as_json(schema()))
 
 
 def main() -> None:
     """The entry point: exceptions become sentences and exit codes."""
-    from exporter.config import ConfigError
-
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # what a locale cannot show is no reason to say nothing
     try:
-        code = cli.main(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        code = EX_USAGE
-    except click.UsageError as error:
-        error.show()
-        code = EX_USAGE
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        code = EX_CONFIG
-    except click.ClickException as error:
-        click.echo(f"Error: {error.format_message()}", err=True)
-        code = EX_SOFTWARE
-    except (click.Abort, KeyboardInterrupt, asyncio.CancelledError):
-        code = 130
-    except BrokenPipeError:
-        # Whoever read our output has left (`| head`); nothing can be said to them.
-        sys.stderr.close()
-        code = EX_SOFTWARE
+        code = _main()
     except Exception as error:
         # The text of an unforeseen error may quote what it choked on: only its kind and place.
         place = error.__traceback__
@@ -406,7 +440,37 @@ def main() -> None:
         line = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else "?"
         click.echo(f"Error of the exporter's own: {type(error).__name__} at {line}. Please report it.", err=True)
         code = EX_SOFTWARE
-    sys.exit(code if isinstance(code, int) else 0)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        hush()  # or the interpreter makes an exit code of its own
+    sys.exit(code)
+
+
+def _main() -> int:
+    from exporter.config import ConfigError
+
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return EX_USAGE
+    except click.UsageError as error:
+        error.show()
+        return EX_USAGE
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        return EX_CONFIG
+    except click.ClickException as error:
+        click.echo(f"Error: {error.format_message()}", err=True)
+        return EX_SOFTWARE
+    except (click.Abort, KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+    except SystemExit:  # click's own answer to a reader that has left
+        hush()
+        return EX_PIPE
+    return code if isinstance(code, int) else 0
 
 
 if __name__ == "__main__":

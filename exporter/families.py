@@ -42,8 +42,9 @@ class ExporterState:
     config_reload_successful: bool | None = None
     config_reload_success_at: float | None = None
     event_loop_lag: float | None = None
+    state_ok: bool | None = None
     channels: Mapping[str, ChannelStatistics] = field(default_factory=dict)  # by the channel's name
-    heartbeat_success_at: float | None = None
+    heartbeat_success_at: float | None = None  # 0: never; None: there is no heartbeat
     silences: int | None = None  # None: nothing notifies, so nothing can be silenced
 
 
@@ -121,13 +122,13 @@ def _per_profile(name: str, help: str, value: Callable[[ProfileReport], float | 
 
 def _status(look: Look) -> Iterator[Row]:
     for labels, profile in look.profiles:
-        for status in Status:
+        for status in () if profile.ignored else Status:
             yield (*labels, status.value), profile.status is status
 
 
 def _unusable_until(look: Look) -> Iterator[Row]:
     for labels, profile in look.profiles:
-        if profile.unusable is not None:
+        if profile.unusable is not None and not profile.ignored:
             yield (*labels, profile.unusable.kind, profile.unusable.reason or "unknown"), profile.unusable.until
 
 
@@ -138,6 +139,8 @@ def _info(look: Look) -> Iterator[Row]:
 
 
 def _unusable(profile: ProfileReport) -> float | None:
+    if profile.ignored:
+        return None
     if profile.unusable is not None:
         return 1.0
     return 0.0 if profile.unusable_seen else None
@@ -175,7 +178,7 @@ LOOK_FAMILIES: tuple[Family[Look], ...] = (
     _per_profile(
         "profile_expiry_timestamp_seconds",
         "When the profile's deadline that needs a person is, in Unix seconds; absent where there is none.",
-        lambda profile: profile.expires_at,
+        lambda profile: None if profile.ignored else profile.expires_at,
     ),
     Family(
         PREFIX + "profile_status",
@@ -317,6 +320,12 @@ EXPORTER_FAMILIES: tuple[Family[ExporterState], ...] = (
         "How late the event loop last ran what was due, in seconds.",
         lambda state: [((), state.event_loop_lag)],
     ),
+    Family(
+        PREFIX + "exporter_state_ok",
+        (),
+        "1 while what must outlive a restart can be read and written, else 0: a full or read-only disk, a damaged file.",
+        lambda state: [((), state.state_ok)],
+    ),
 )
 
 
@@ -378,7 +387,7 @@ NOTIFICATION_FAMILIES: tuple[Family[ExporterState], ...] = (
     Family(
         PREFIX + "heartbeat_last_success_timestamp_seconds",
         (),
-        "When the dead-man's switch was last told that all is well, in Unix seconds.",
+        "When the dead-man's switch was last told that all is well, in Unix seconds; 0 where it never was since the start.",
         lambda state: [((), state.heartbeat_success_at)],
     ),
     Family(PREFIX + "silences", (), "How many silences hold.", lambda state: [((), state.silences)]),

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
+from exporter.options import config_option, takes_config_too
+
 
 @click.command()
 @click.option("--force", is_flag=True, help="Write the configuration anew; what is there is kept aside.")
 @click.option("--systemd", is_flag=True, help="Also install and start the daemon in your own systemd.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Where to write the configuration.")
+@config_option
 def init(force: bool, systemd: bool, config_file: Path | None) -> None:
     """Write a commented starting configuration; with --systemd install the user units and start the daemon.
 
@@ -84,6 +86,7 @@ def assets() -> None:
 
 
 @assets.command("list")
+@takes_config_too
 def assets_list() -> None:
     """Their names."""
     from exporter import kit
@@ -94,6 +97,7 @@ def assets_list() -> None:
 
 @assets.command("show")
 @click.argument("name")
+@takes_config_too
 def assets_show(name: str) -> None:
     """Print one. NAME may be the end of it where only one ends so."""
     from exporter import kit
@@ -108,6 +112,7 @@ def assets_show(name: str) -> None:
 @assets.command("export")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--force", is_flag=True, help="Overwrite what differs.")
+@takes_config_too
 def assets_export(directory: Path, force: bool) -> None:
     """Write all of them below DIRECTORY."""
     from exporter import kit

@@ -14,14 +14,14 @@ import os
 import secrets
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from exporter import clock
 from exporter.memory import Memory, Told, about_present
 from exporter.model import Observation
 
@@ -53,11 +53,11 @@ class LedgerError(Exception):
 class Ledger:
     """An open ledger. Usable from several threads; every method is one short transaction."""
 
-    def __init__(self, directory: Path | None, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: Path | None, now: Callable[[], float] = clock.now) -> None:
         self._now = now
         self._lock = threading.RLock()
-        #: Why this ledger is in memory only, as a sentence; None while it is on disk.
-        self.problem: str | None = None
+        self._lost: str | None = None  # why this ledger is in memory only
+        self._unwritten: str | None = None  # why the last transaction failed
         self._db = self._open(directory)
         self._key = self._hash_key()
 
@@ -71,7 +71,7 @@ class Ledger:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             try:
                 return _connect(str(path))
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter: its schema is damaged
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 aside = path.with_name(f"{FILE}.corrupt-{int(self._now())}")
@@ -79,30 +79,56 @@ class Ledger:
                     part = path.with_name(FILE + tail)
                     if part.exists():
                         part.rename(aside.with_name(aside.name + tail))
-                log.error(
-                    "the ledger %s is no SQLite database of ours: set aside as %s, started fresh", path, aside.name
-                )
+                log.error("the ledger %s cannot be read: set aside as %s, started fresh", path, aside.name)
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
                 return _connect(str(path))
         except (OSError, sqlite3.Error, LedgerError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
-            self.problem = f"the ledger {path} cannot be used ({why}): what is seen is forgotten at the end"
-            log.error("%s", self.problem)
-            return _connect(":memory:")
+            return self._in_memory(f"the ledger {path} cannot be used ({why})", path)
+
+    def _in_memory(self, why: str, path: Path | None = None) -> sqlite3.Connection:
+        """Instead of the ledger at ``path``, and with what it knows where it can at least be read."""
+        self._lost = f"{why}: what is seen is forgotten at the end"
+        log.error("%s", self._lost)
+        db = _connect(":memory:")
+        if path is not None:
+            _copy(path, db)
+        return db
+
+    @property
+    def problem(self) -> str | None:
+        """Why what is seen now would not be known after a restart, as a sentence; None while it would."""
+        return self._lost or self._unwritten
 
     def close(self) -> None:
         self._db.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything within or nothing. Raises LedgerError for whatever SQLite cannot do."""
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:  # a full disk may have rolled it back already
+                        self._db.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                self._unwritten = f"the ledger cannot be written: {error}"
+                raise LedgerError(self._unwritten) from None
+            self._unwritten = None
+
+    def _read(self, query: str, *values: str) -> list[Any]:
+        """The rows of a query. None, and a line in the log, where they cannot be read: they start anew."""
+        with self._lock:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                log.error("the ledger cannot be read: %s", error)
+                return []
 
     def _hash_key(self) -> bytes:
         try:
@@ -112,10 +138,8 @@ class Ledger:
                     row = (secrets.token_bytes(32),)
                     db.execute("INSERT INTO secret VALUES (?)", row)
                 return bytes(row[0])
-        except sqlite3.Error as error:
-            self.problem = f"the ledger cannot be written ({error}): what is seen is forgotten at the end"
-            log.error("%s", self.problem)
-            self._db = _connect(":memory:")
+        except LedgerError as error:
+            self._db = self._in_memory(str(error))
             return secrets.token_bytes(32)
 
     def keyed_hash(self, text: str) -> str:
@@ -126,19 +150,14 @@ class Ledger:
 
     def recorded(self, target: str, agent: str) -> tuple[Memory, Observation | None]:
         """What is remembered of an agent, with its last look that could be read."""
-        with self._lock:
-            row = self._db.execute(
-                "SELECT memory, observation FROM agent WHERE target = ? AND agent = ?", (target, agent)
-            ).fetchone()
-        memory, observation = _memory(row[0]) if row else Memory(), _observation(row[1]) if row else None
+        rows = self._read("SELECT memory, observation FROM agent WHERE target = ? AND agent = ?", target, agent)
+        memory, observation = (_memory(rows[0][0]), _observation(rows[0][1])) if rows else (Memory(), None)
         told = about_present(self._told_of(target, agent), memory.profiles)
         return replace(memory, told=told), observation
 
     def agents(self, target: str) -> list[str]:
         """The agents of a target that are remembered."""
-        with self._lock:
-            rows = self._db.execute("SELECT agent FROM agent WHERE target = ? ORDER BY agent", (target,))
-            return [row[0] for row in rows]
+        return [row[0] for row in self._read("SELECT agent FROM agent WHERE target = ? ORDER BY agent", target)]
 
     def record(self, target: str, agent: str, memory: Memory, observation: Observation | None) -> None:
         """Write down an agent's memory and its last look that could be read.
@@ -149,76 +168,74 @@ class Ledger:
             _adapters()[0].dump_json(replace(memory, told={})).decode(),
             _adapters()[1].dump_json(observation).decode() if observation else None,
         )
-        try:
-            with self._transaction() as db:
-                db.execute("REPLACE INTO agent VALUES (?, ?, ?, ?)", (target, agent, *texts))
-        except sqlite3.Error as error:
-            raise LedgerError(f"the ledger cannot be written: {error}") from None
+        with self._transaction() as db:
+            db.execute("REPLACE INTO agent VALUES (?, ?, ?, ?)", (target, agent, *texts))
 
     def forget(self, target: str, agent: str) -> None:
-        """Forget an agent that is gone."""
+        """Forget an agent that is gone. Raises LedgerError."""
         with self._transaction() as db:
             db.execute("DELETE FROM agent WHERE target = ? AND agent = ?", (target, agent))
 
     def changes(self) -> int:
         """A number that differs once another process has written to the ledger."""
-        with self._lock:
-            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+        return sum(row[0] for row in self._read("PRAGMA data_version"))
 
     # --- what a person told ----------------------------------------------------------------
 
     def told(self) -> dict[str, Told]:
-        """Every date a person told, by profile (``profile`` or ``target/agent/profile``)."""
-        with self._lock:
-            rows = self._db.execute("SELECT profile, issued_at, expires_at, told_at FROM told ORDER BY profile")
-            return {row[0]: Told(*row[1:]) for row in rows}
+        """Every date a person told, by ``profile``, ``target/profile`` or ``target/agent/profile``."""
+        rows = self._read("SELECT profile, issued_at, expires_at, told_at FROM told ORDER BY profile")
+        return {row[0]: Told(*row[1:]) for row in rows}
 
     def tell(self, profile: str, said: Told) -> None:
         """Write down what a person told. Raises LedgerError."""
-        try:
-            with self._transaction() as db:
-                values = (profile, said.issued_at, said.expires_at, said.told_at)
-                db.execute("REPLACE INTO told VALUES (?, ?, ?, ?)", values)
-        except sqlite3.Error as error:
-            raise LedgerError(f"the ledger cannot be written: {error}") from None
+        with self._transaction() as db:
+            values = (profile, said.issued_at, said.expires_at, said.told_at)
+            db.execute("REPLACE INTO told VALUES (?, ?, ?, ?)", values)
 
     def untell(self, profile: str) -> bool:
-        """Forget what was told; False where nothing was."""
+        """Forget what was told; False where nothing was. Raises LedgerError."""
         with self._transaction() as db:
             return db.execute("DELETE FROM told WHERE profile = ?", (profile,)).rowcount > 0
 
     def _told_of(self, target: str, agent: str) -> dict[str, Told]:
-        """What was told of one agent's profiles; the narrower key wins."""
+        """What was told of one agent's profiles; the narrower key wins, as in the configuration's policy."""
         result: dict[str, Told] = {}
-        narrow: dict[str, Told] = {}
-        for key, said in self.told().items():
-            prefix = f"{target}/{agent}/"
-            if key.startswith(prefix):
-                narrow[key.removeprefix(prefix)] = said
-            else:
-                result[key] = said
-        return result | narrow
+        told = self.told()
+        for prefix in ("", f"{target}/", f"{target}/{agent}/"):
+            result |= {key.removeprefix(prefix): said for key, said in told.items() if key.startswith(prefix)}
+        return result
+
+    def profiles(self) -> list[str]:
+        """Every profile that is remembered and not gone, as ``target/agent/profile``."""
+        rows = self._read("SELECT target, agent, memory FROM agent ORDER BY target, agent")
+        return [
+            f"{target}/{agent}/{name}"
+            for target, agent, memory in rows
+            for name, old in sorted(_memory(memory).profiles.items())
+            if old.gone_at is None
+        ]
 
     # --- the sources' notebook -------------------------------------------------------------
 
     def recall(self, key: str, max_age: float) -> str | None:
         """The text noted under ``key`` at most ``max_age`` seconds ago, else None."""
-        with self._lock:
-            row = self._db.execute("SELECT at, text FROM note WHERE key = ?", (key,)).fetchone()
-        return row[1] if row and 0 <= self._now() - row[0] <= max_age else None
+        rows = self._read("SELECT at, text FROM note WHERE key = ?", key)
+        return rows[0][1] if rows and 0 <= self._now() - rows[0][0] <= max_age else None
 
     def note(self, key: str, text: str) -> None:
         """Note a text; what cannot be written down is not worth an error."""
         try:
             with self._transaction() as db:
                 db.execute("REPLACE INTO note VALUES (?, ?, ?)", (key, self._now(), text))
-        except sqlite3.Error as error:
-            log.warning("a note could not be written to the ledger: %s", error)
+        except LedgerError as error:
+            log.warning("a note is lost: %s", error)
 
 
 def _connect(path: str) -> sqlite3.Connection:
     """An open database with our schema. Raises sqlite3.Error, or LedgerError for a newer schema."""
     db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    db.text_factory = _text
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
@@ -226,6 +243,9 @@ def _connect(path: str) -> sqlite3.Connection:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
             raise LedgerError(f"it was written by a newer release (schema {version}; this one knows {len(MIGRATIONS)})")
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables and (version < 1 or db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok"):
+            raise sqlite3.DatabaseError("it is damaged")
         for migration in MIGRATIONS[version:]:
             for statement in filter(str.strip, migration.split(";")):
                 db.execute(statement)
@@ -235,6 +255,23 @@ def _connect(path: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _copy(path: Path, memory: sqlite3.Connection) -> None:
+    """What the ledger at ``path`` holds, where it is of our schema and can be read."""
+    for how in ("mode=ro", "immutable=1"):  # without a writer beside it, the first wants to make a -shm
+        try:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as db:
+                if db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS):
+                    db.backup(memory)
+            return
+        except (sqlite3.Error, ValueError):
+            continue
+
+
+def _text(content: bytes) -> str:
+    """A flipped bit in a text costs that text alone."""
+    return content.decode("utf-8", "replace")
 
 
 @cache

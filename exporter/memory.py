@@ -29,6 +29,8 @@ class Remembered:
     secret_hash: str | None = None
     deadline: float | None = None  # the last date OpenClaw printed for it
     gone_at: float | None = None
+    #: What was told earlier was about another credential of this name; None: since it was first seen.
+    told_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,15 @@ def remember(memory: Memory, seen: Observation, now: float) -> Memory:
     profiles: dict[str, Remembered] = {}
     for profile in seen.profiles:
         old = memory.profiles.get(profile.id)
-        if old is None or old.gone_at is not None or not same_credential(old, profile):
-            first_seen = old.first_seen_at if old and old.gone_at and same_credential(old, profile) else now
-            old = Remembered(profile.id, profile.provider, profile.kind, first_seen, now)
+        if old is None:
+            # Nothing was known by this name: what a person told before we looked is about this one.
+            old = Remembered(profile.id, profile.provider, profile.kind, now, now, told_from=0.0)
+        elif not same_credential(old, profile):
+            old = Remembered(profile.id, profile.provider, profile.kind, now, now)
+        elif old.gone_at is not None:
+            old = Remembered(
+                profile.id, profile.provider, profile.kind, old.first_seen_at, now, told_from=old.told_from
+            )
         profiles[profile.id] = replace(
             old,
             last_seen_at=now,
@@ -99,7 +107,8 @@ def remember(memory: Memory, seen: Observation, now: float) -> Memory:
             deadline=profile.expires_at if profile.expires_at is not None else old.deadline,
         )
     for key, old in memory.profiles.items():
-        if key not in profiles and (old.gone_at is None or now - old.gone_at < REMEMBER_GONE):
+        # For as long as something is told of it, so that it is not taken for the next one's.
+        if key not in profiles and (old.gone_at is None or now - old.gone_at < REMEMBER_GONE or key in memory.told):
             profiles[key] = old if old.gone_at is not None else replace(old, gone_at=now)
     told = about_present(memory.told, profiles)
     return replace(memory, profiles=profiles, told=told, latest=max(memory.latest, now))
@@ -107,9 +116,11 @@ def remember(memory: Memory, seen: Observation, now: float) -> Memory:
 
 def about_present(told: Mapping[str, Told], profiles: Mapping[str, Remembered]) -> dict[str, Told]:
     """What was told of the credentials that are there: a later one under the same name is another."""
-    return {
-        key: said for key, said in told.items() if key not in profiles or profiles[key].first_seen_at <= said.told_at
-    }
+
+    def begins(old: Remembered) -> float:
+        return old.first_seen_at if old.told_from is None else old.told_from
+
+    return {key: said for key, said in told.items() if key not in profiles or begins(profiles[key]) <= said.told_at}
 
 
 def settle(memory: Memory, report: AgentReport) -> Memory:

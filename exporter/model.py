@@ -136,9 +136,10 @@ class Severity(enum.StrEnum):
     WARNING = "warning"
     CRITICAL = "critical"
 
-    @property
-    def rank(self) -> int:
-        return ("info", "warning", "critical").index(self.value)
+    rank: int
+
+    def __init__(self, word: str) -> None:
+        self.rank = ("info", "warning", "critical").index(word)
 
 
 class Family(enum.StrEnum):
@@ -242,6 +243,7 @@ class ProfileReport:
     in_use: bool | None
     usable: bool
     label: str  # the id, or its alias: what metrics call it
+    ignored: bool = False  # the policy says so: nothing is to be told of it
     last_used_at: float | None = None
     error_count: int | None = None
     first_seen_at: float | None = None

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
-from exporter.config import Config, OpenClawTarget, Policy, TargetBase
+from exporter import clock, remedy
+from exporter.config import ClaudeTarget, Config, OpenClawTarget, Policy, TargetBase
 from exporter.ledger import Ledger, LedgerError
 from exporter.memory import Memory, remember, settle
 from exporter.model import AgentCounters, AgentReport, Failure, LookError, Observation, Reason, Report, TargetReport
 from exporter.sources import Context, Source, build
+from exporter.turns import Turns
 from exporter.verdict import Subject, judge
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,9 @@ class _Agent:
 class Watched:
     """One target: looks at all its agents and keeps the latest report."""
 
-    def __init__(self, target: TargetBase, source: Source, ledger: Ledger, now: Callable[[], float]) -> None:
+    def __init__(
+        self, target: TargetBase, source: Source, ledger: Ledger, now: Callable[[], float], turns: Turns
+    ) -> None:
         self.target = target
         self.source = source
         self.report: TargetReport | None = None
@@ -50,6 +53,7 @@ class Watched:
         self.retry_after: float | None = None
         self._ledger = ledger
         self._now = now
+        self._turns = turns
         self._agents: dict[str, _Agent] = {}
         self._failure: Failure | None = None
         self._listing = AgentCounters()  # of the agents' list, shown as agent "*"
@@ -65,7 +69,15 @@ class Watched:
 
     @property
     def counters(self) -> Mapping[str, AgentCounters]:
-        return {name: agent.counters for name, agent in self._agents.items()} | {"*": self._listing}
+        """By agent; before the first look those that are to be expected, so that they begin with 0."""
+        expected = dict.fromkeys(self._expected() if self.report is None else (), AgentCounters())
+        return expected | {name: agent.counters for name, agent in self._agents.items()} | {"*": self._listing}
+
+    def _expected(self) -> list[str]:
+        if isinstance(self.target, ClaudeTarget):
+            return [ClaudeTarget.AGENT]
+        named = getattr(self.target, "agents", "all")
+        return self._ledger.agents(self.name) if named == "all" else list(named)
 
     @property
     def failed(self) -> bool:
@@ -85,9 +97,13 @@ class Watched:
     async def look(self, policy: Policy) -> TargetReport:
         """One look at every agent; whoever asks while one is under way gets its result."""
         if self._looking is None or not self.is_looking:
-            self._looking = asyncio.create_task(self._look(policy), name=f"look at {self.name}")
+            self._looking = asyncio.create_task(self._in_turn(policy), name=f"look at {self.name}")
         # Shielded: who no longer waits (a probe out of time) does not end it for the others.
         return await asyncio.shield(self._looking)
+
+    async def _in_turn(self, policy: Policy) -> TargetReport:
+        async with self._turns.turn():
+            return await self._look(policy)
 
     async def _look(self, policy: Policy) -> TargetReport:
         self.looked_at = self._now()
@@ -105,7 +121,10 @@ class Watched:
                 self._listing = _counted(self._listing, None)
             for gone in self._agents.keys() - set(names):
                 del self._agents[gone]
-                self._ledger.forget(self.name, gone)
+                try:
+                    self._ledger.forget(self.name, gone)
+                except LedgerError as error:
+                    log.error("target %s: %s", self.name, error)
             for name in names:
                 self._of(name)
             await asyncio.gather(*(self._look_at(name, policy) for name in names))
@@ -190,17 +209,12 @@ class Watched:
 
 def openclaw_words(target: TargetBase) -> str:
     """How a person calls this target's OpenClaw: what remedies begin with."""
+    state_dir = getattr(target, "state_dir", None)
+    if state_dir == "~/.openclaw":
+        state_dir = None  # where it is anyway
     if isinstance(target, OpenClawTarget):
-        words = (
-            [*target.command[:-1], target.command[-1].rpartition("/")[2]]
-            if len(target.command) == 1
-            else target.command
-        )
-        command = shlex.join(words)
-        if words[0] in ("docker", "podman", "kubectl") and "exec" in words and "-it" not in words:
-            command = command.replace(" exec ", " exec -it ", 1)
-        return f"ssh -t {shlex.quote(target.ssh)} {command}" if target.ssh else command
-    return "openclaw"
+        return remedy.words(target.command, target.ssh, state_dir)
+    return remedy.words(["openclaw"], state_dir=state_dir)
 
 
 def _counted(counters: AgentCounters, failure: Failure | None) -> AgentCounters:
@@ -235,11 +249,12 @@ class Monitor:
         self,
         config: Config,
         ledger: Ledger,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] = clock.now,
         make: Callable[[TargetBase, Context], Source] = build,
     ) -> None:
         self._ledger = ledger
         self._now = now
+        self._turns = Turns()
         self._make = make
         self._context = Context(ledger.keyed_hash, ledger, now)
         self.config = config
@@ -258,7 +273,7 @@ class Monitor:
                 self.watched[target.name] = before.pop(target.name)
             else:
                 source = self._make(target, self._context)
-                self.watched[target.name] = Watched(target, source, self._ledger, self._now)
+                self.watched[target.name] = Watched(target, source, self._ledger, self._now, self._turns)
         return list(before.values())
 
     async def look(self, names: list[str] | None = None) -> Report:
@@ -272,9 +287,26 @@ class Monitor:
         reports = [w.report for w in self.watched.values() if w.report and (names is None or w.name in names)]
         return Report(self._now(), tuple(reports))
 
+    def scheduled(self) -> Report:
+        """The latest reports of the targets that are looked at without being asked for: what alarms."""
+        return self.report([w.name for w in self.watched.values() if w.target.schedule])
+
+    def board(self) -> Report:
+        """What is known of all targets: one that is still to be looked at for the first time is not fine."""
+        shown = (
+            w.report or (TargetReport(w.name, w.source.kind) if w.target.schedule else None)
+            for w in self.watched.values()
+        )
+        return Report(self._now(), tuple(one for one in shown if one is not None))
+
     def as_of(self, now: float) -> Report:
         """What the report would be at ``now`` on today's facts; remembers and writes nothing."""
         return Report(now, tuple(w.as_of(self.config.policy, now) for w in self.watched.values() if w.report))
+
+    def target_as_of(self, name: str, now: float) -> Report:
+        """``as_of`` of one target; nothing of one that is not watched."""
+        watched = self.watched.get(name)
+        return Report(now, (watched.as_of(self.config.policy, now),) if watched and watched.report else ())
 
     async def aclose(self) -> None:
         await asyncio.gather(*(watched.aclose() for watched in self.watched.values()))

@@ -42,6 +42,15 @@ def write_textfile(path: Path, text: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def is_gateway(url: str) -> bool:
+    """Whether ``url`` can be a Pushgateway's."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def push_to(url: str, job: str, instance: str, text: bytes, timeout: float = 30.0) -> None:
     """PUT ``text`` to a Pushgateway as one group (job, instance): what is gone there is gone.
 
@@ -49,9 +58,9 @@ def push_to(url: str, job: str, instance: str, text: bytes, timeout: float = 30.
     """
     import httpx
 
+    if not is_gateway(url):
+        raise OneShotError("a Pushgateway's URL is like http://push.example:9091")
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise OneShotError("--url must be like http://push.example:9091")
     where = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
     group = "".join(f"/{name}{_grouping(value)}" for name, value in (("job", job), ("instance", instance)))
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}

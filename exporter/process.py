@@ -33,7 +33,7 @@ from pathlib import Path
 
 from exporter.model import LookError, Reason
 
-MAX_STDOUT = 8 * 1024 * 1024
+MAX_STDOUT = 32 * 1024 * 1024  # 10,000 profiles are 10 MB
 MAX_STDERR = 64 * 1024
 
 _GRACE = 1.0  # seconds between SIGTERM and SIGKILL at the timeout

@@ -7,6 +7,8 @@ import re
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w|y)")
+#: The longest duration, seconds: a clock that adds it still has a year of four digits.
+MAX_DURATION = 1000 * _UNITS["y"]
 
 #: The last moment that has a four-digit year; beyond it a date is no date in JSON.
 END_OF_DATES = 253402300799.0
@@ -21,7 +23,10 @@ def parse_duration(text: str) -> float:
     parts = _DURATION.findall(whole)
     if not parts or "".join(number + unit for number, unit in parts) != whole:
         raise ValueError(f'{text!r} is no duration: write a number and a unit, like "90s", "5m", "24h" or "14d"')
-    return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    seconds = float(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    if seconds > MAX_DURATION:
+        raise ValueError(f"{text[:40]!r} is too long: write at most 1000y")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:
@@ -29,13 +34,13 @@ def format_duration(seconds: float) -> str:
     for unit in ("d", "h", "m", "s"):
         if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
             return f"{int(seconds // _UNITS[unit])}{unit}"
-    return f"{seconds:g}s"
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
 
 
 def parse_date(text: str) -> float:
     """Unix seconds of an ISO 8601 date or time; without a zone it is UTC, without a time midnight.
 
-    Raises ValueError with a sentence when it is none.
+    Raises ValueError with a sentence when it is none, or one before 1970.
     """
     try:
         moment = dt.datetime.fromisoformat(text.strip())
@@ -43,6 +48,8 @@ def parse_date(text: str) -> float:
         raise ValueError(f'{text!r} is no date: write it like "2026-03-01" or "2026-03-01T12:00:00Z"') from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)
+    if moment.timestamp() < 0:
+        raise ValueError(f"{text!r} is before 1970: that is no date of a credential")
     return moment.timestamp()
 
 

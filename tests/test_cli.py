@@ -10,8 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 
+from exporter import cli as program
 from exporter.simulator.world import Fault, World
 
 DAY = 86400.0
@@ -40,15 +42,25 @@ class Cli:
         self.world.paste_token(profile, expires_in, time.time())
         self.save()
 
-    def __call__(self, *args: str, with_config: bool = True) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *args: str, with_config: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
         where = ["--config", str(self.config)] if with_config else []
         return subprocess.run(
             [sys.executable, "-m", "exporter.cli", *args, *where],
             capture_output=True,
             text=True,
             timeout=60,
-            env={"HOME": str(self.home), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**self.env, **env},
         )
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"HOME": str(self.home), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def in_shell(self, line: str) -> str:
+        """What a shell prints of ``line``, in which ``$X`` is the program and ``$C`` its configuration."""
+        names = {"X": f"{sys.executable} -m exporter.cli", "C": str(self.config)}
+        run = ["bash", "-c", line]
+        return subprocess.run(run, capture_output=True, text=True, timeout=60, env={**self.env, **names}).stdout
 
 
 @pytest.fixture
@@ -117,6 +129,78 @@ def test_own_errors_have_codes_of_their_own(cli: Cli) -> None:
     assert (bad.returncode, bad.stdout) == (78, "")
     assert bad.stderr == f"{cli.config}: intervall: unknown key; did you mean 'interval'?\n"
     assert cli("config", "check").returncode == 78
+    assert cli("check", "--config", "", with_config=False).returncode == 64
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["check", "--json", "--quiet"],
+        ["textfile", "--output", "openclaw.txt"],
+        ["push", "--url", "push.example:9091"],
+        ["push", "--url", "http://push.example:port"],
+        ["demo", "--listen", "9785"],
+        ["deadline", "set", "", "2027-03-01"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_told_before_anything_is_looked_at(
+    cli: Cli, wrong: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*_: object) -> None:
+        raise AssertionError("it looked")
+
+    monkeypatch.setattr(program, "look_with", look)
+    with pytest.raises(click.UsageError):
+        program.cli.main([*wrong, "--config", str(cli.config)], standalone_mode=False)
+
+
+@pytest.mark.parametrize("error", [ImportError("PLANTED"), RuntimeError("PLANTED")])
+def test_an_error_of_ours_is_70_and_quotes_nothing(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> int:
+        raise error
+
+    monkeypatch.setattr(program, "_main", fail)  # which imports what it needs
+    with pytest.raises(SystemExit) as caught:
+        program.main()
+    assert caught.value.code == 70
+    told = capsys.readouterr().err
+    assert told.startswith(f"Error of the exporter's own: {type(error).__name__} at test_cli.py:")
+    assert "PLANTED" not in told
+
+
+def test_every_command_takes_the_configuration(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    def leaves(command: click.Command) -> list[click.Command]:
+        if not isinstance(command, click.Group):
+            return [command]
+        return [leaf for one in command.commands.values() for leaf in leaves(one)]
+
+    found = leaves(program.cli)
+    assert len(found) > 20
+    assert [leaf.name for leaf in found if not any("--config" in option.opts for option in leaf.params)] == []
+    program.cli.main(["--config", str(cli.config), "config", "check"], standalone_mode=False)
+    assert capsys.readouterr().out == f"{cli.config}: good; 1 target (home)\n"
+
+
+def test_a_reader_that_leaves_changes_no_verdict(cli: Cli) -> None:
+    cli.paste(DAY / 2)
+    assert cli.in_shell("$X check --config $C | true; echo ${PIPESTATUS[0]}") == "2\n"
+    assert cli.in_shell("$X explain --config $C | true; echo ${PIPESTATUS[0]}") == "2\n"
+    assert cli.in_shell("$X check --config $C 2>&1 >/dev/full; echo $?") == (
+        "Error: the result cannot be written: No space left on device\n70\n"
+    )
+    assert cli.in_shell("$X config schema | true; echo ${PIPESTATUS[0]}") in ("0\n", "141\n")
+
+
+def test_what_a_locale_cannot_show_is_shown_as_an_escape(cli: Cli) -> None:
+    cli.paste(DAY / 2, "anthropic:漢")
+    line = cli("check", "--line", PYTHONIOENCODING="latin-1")
+    assert (line.returncode, line.stderr) == (2, "")
+    assert line.stdout.startswith("EXPIRING anthropic:\\u6f22 on home")
+    whole = cli("check", "--json", PYTHONIOENCODING="latin-1")
+    assert json.loads(whole.stdout)["targets"][0]["agents"][0]["profiles"][0]["id"] == "anthropic:漢"
 
 
 def test_config_commands(cli: Cli) -> None:
@@ -136,8 +220,23 @@ def test_deadlines_are_told_listed_and_cleared(cli: Cli) -> None:
     assert cli("deadline", "clear", "anthropic:default").returncode == 64
     assert cli("check").returncode == 0
     assert cli("deadline", "set", "x", "soon").returncode == 64
+    typo = cli("deadline", "set", "anthropic:defualt", ends)
+    assert typo.stderr.startswith("No profile of that name was seen yet, only anthropic:default")
+    assert cli("deadline", "clear", "anthropic:defualt").returncode == 0
     made = cli("deadline", "set", "anthropic:default", "2020-01-01").stdout
     assert made == "anthropic:default: made 2020-01-01T00:00:00Z, so it ends 2020-12-31T00:00:00Z (365d later)\n"
+
+
+def test_a_deadline_is_told_by_alias_and_before_the_first_look(cli: Cli) -> None:
+    cli.paste(None)
+    made = json.loads(cli.config.read_text())
+    named = {"home/main/anthropic:default": {"alias": "mine"}, "anthropic:a": {"alias": "x"}, "b": {"alias": "x"}}
+    cli.configure({**made, "policy": {"profiles": named}})
+    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    assert cli("deadline", "set", "mine", ends).stdout == f"home/main/anthropic:default: ends {ends}\n"
+    assert cli("check").returncode == 2
+    with pytest.raises(click.UsageError, match="'x' is the alias of anthropic:a and of b: name one of them"):
+        program.cli.main(["deadline", "set", "x", ends, "--config", str(cli.config)], standalone_mode=False)
 
 
 def test_explain_says_what_the_verdict_rests_on(cli: Cli) -> None:
@@ -158,7 +257,6 @@ def test_textfile_is_replaced_whole(cli: Cli) -> None:
     assert "_total" not in text
     assert sorted(path.name for path in cli.home.iterdir()) == ["config.json5", "openclaw.prom", "state", "world.json"]
     assert output.stat().st_mode & 0o777 == 0o644
-    assert cli("textfile", "--output", str(cli.home / "openclaw.txt")).returncode == 70
     assert cli("textfile", "--output", str(cli.home / "none" / "x.prom")).returncode == 70
 
 

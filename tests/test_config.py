@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from exporter.config import (
     parse,
     redacted,
     schema,
+    unreadable_secrets,
 )
 
 EXAMPLE = (Path(__file__).parent / "data" / "example.json5").read_text(encoding="utf-8")
@@ -49,12 +51,53 @@ def test_a_remote_look_is_hourly_by_default() -> None:
         ('{intervall: "5m"}', "intervall: unknown key; did you mean 'interval'?"),
         ('{interval: "5 parsecs"}', "interval: '5 parsecs' is no duration"),
         ("{interval: 5}", "interval: write a duration with its unit"),
-        ('{interval: "0.5s"}', "interval: input should be greater than or equal to 1"),
+        ('{interval: "0.5s"}', "interval: must be at least 1s"),
+        ("{interval: 300.5}", "interval: write a duration with its unit"),
+        ("{interval: Infinity}", "interval: write a duration with its unit"),
+        ('{interval: "99999999y"}', "interval: '99999999y' is too long"),
+        ('{targets: [{timeout: "2h"}]}', "targets[0].timeout: must be at most 1h"),
+        ('{targets: [{timeout: "0s"}]}', "targets[0].timeout: must be more than 0s"),
         ('{targets: [{source: "stor"}]}', "targets[0].source: unknown source; there are auto, claude, gateway"),
         ('{targets: [{source: "openclaw", agents: []}]}', 'targets[0].agents: write "all" or a list of agent ids'),
         ('{targets: [{name: "a"}, {name: "a"}]}', "targets: two are named 'a'"),
         ('{targets: [{name: "a/b"}]}', "targets[0].name: "),
-        ("{targets: []}", "targets: list should have at least 1 item"),
+        ("{targets: []}", "targets: must not be empty"),
+        ("{targets: {}}", "targets: must be a list: [ … ]"),
+        ('{targets: ["a"]}', "targets[0]: must be an object: { … }"),
+        ("{targets: [{source: 5}]}", "targets[0].source: unknown source; there are auto, claude, gateway"),
+        ('{targets: [{}, {}, {source: "claude", coman: 1}]}', "targets[2].coman: unknown key; did you mean 'command'?"),
+        (
+            '{targets: [{command: ["openclaw"]}]}',
+            "targets[0].command: unknown key; did you mean 'command' of source \"claude\" or \"openclaw\"?",
+        ),
+        ('{targets: [{comand: ["x"]}]}', "targets[0].comand: unknown key; did you mean 'command' of source"),
+        ('{targets: [{sssh: "me@vps"}]}', "targets[0].sssh: unknown key; did you mean 'ssh' of source \"openclaw\"?"),
+        ('{targets: [{schedule: "no"}]}', "targets[0].schedule: must be true or false"),
+        ('{targets: [{source: "openclaw", command: "openclaw"}]}', "targets[0].command: must be a list"),
+        ('{targets: [{source: "openclaw", command: [1]}]}', "targets[0].command[0]: must be text, in quotes"),
+        ('{targets: [{source: "gateway", url: "rack7"}]}', "targets[0].url: write it like \"http://127.0.0.1:18789\""),
+        ('{alerts: {confirm_checks: "2"}}', "alerts.confirm_checks: must be a whole number"),
+        ('{channels: [{name: "x"}]}', "channels[0]: type is missing"),
+        ('{channels: [{name: "x", type: "ntfy"}]}', "channels[0]: topic is missing: write topic, topic_file"),
+        ('{channels: [{name: "x", type: "webhook", url: ""}]}', "channels[0]: url is missing: write url"),
+        ('{channels: [{name: "x", type: "apprise"}]}', "channels[0]: url is missing"),
+        ('{heartbeat: {every: "5m"}}', "heartbeat: url is missing"),
+        (
+            '{channels: [{name: "x", type: "webhook", url: "y", secret: "a", secret_file: "b"}]}',
+            "channels[0]: secret and secret_file are both set",
+        ),
+        (
+            '{channels: [{name: "x", type: "termux", topic: "y"}]}',
+            "channels[0].topic: unknown key; did you mean 'topic' of type \"ntfy\"?",
+        ),
+        (
+            '{channels: [{name: "x", type: "termux", quiet_hours: {from: "24:00", to: "07:00"}}]}',
+            'channels[0].quiet_hours.from: write a time of day like "22:00"',
+        ),
+        ('{channels: [{name: "x", type: "termux", min_severity: "bad"}]}', "channels[0].min_severity: must be 'info'"),
+        ("{policy: {profiles: {x: {issued_at: 2026}}}}", "policy.profiles.x.issued_at: write a date like"),
+        ('{policy: {profiles: {x: {issued_at: "1969-12-31"}}}}', "policy.profiles.x.issued_at: '1969-12-31' is before"),
+        ("{web: {nonsense: 1}}", "web.nonsense: unknown key; known are external_url, listen, tls, "),
         ('{channels: [{name: "x", type: "ntfi"}]}', "channels[0].type: unknown type; there are alertmanager"),
         ('{channels: [{name: "x", type: "ntfy", topc: "y"}]}', "channels[0].topc: unknown key; did you mean 'topic'?"),
         ('{alerts: {order: ["x"]}}', "alerts.order: there is no channel named 'x'"),
@@ -64,7 +107,10 @@ def test_a_remote_look_is_hourly_by_default() -> None:
         ('{policy: {profiles: {x: {expires_at: "soon"}}}}', "policy.profiles.x.expires_at: 'soon' is no date"),
         ('{targets: [{source: "gateway", token: "a", token_file: "b"}]}', "targets[0]: token and token_file are both"),
         ('{targets: [{source: "openclaw", ssh: "-oProxyCommand=x"}]}', "targets[0].ssh: "),
-        ('{"a": 1, "a": 2}', "a: unknown key"),
+        ('{"web": {"a": 1, "a": 2}}', "is not JSON5: the key 'a' is there twice in one object"),
+        ("{web: {a: 1, a: 2}}", "is not JSON5: the key 'a' is there twice in one object"),
+        ("", "is empty: write {}"),
+        ("// nothing\n", "is not JSON5: line 2"),
         ("[]", "must be an object"),
         ("{a: 1,", "is not JSON5: line 1"),
         ("{a: " + "[" * 100_000, "is n"),
@@ -102,16 +148,30 @@ def test_show_redacts_every_secret() -> None:
     assert "PLANTED" not in repr(config)
 
 
+def test_show_redacts_the_user_part_of_urls() -> None:
+    config = parse(
+        """{targets: [{source: "gateway", url: "https://me:PLANTED@rack7:18789/x"}],
+        channels: [{name: "am", type: "alertmanager", urls: ["http://PLANTED:PLANTED@am:9093"]}]}"""
+    )
+    shown = redacted(config)
+    assert shown["targets"][0]["url"] == "https://<secret>@rack7:18789/x"
+    assert shown["channels"][0]["urls"] == ["http://<secret>@am:9093"]
+
+
 def test_what_show_prints_is_a_configuration_again() -> None:
     config = parse(
-        '{interval: "90s", policy: {profiles: {"a": {expires_at: "2026-03-01"}}}, alerts: {repeat_every: "6h"}}'
+        """{interval: "1234567.25s", policy: {profiles: {"a": {expires_at: "2026-03-01", issued_at: null}}},
+        alerts: {repeat_every: "6h", group_wait: "1ms"}}"""
     )
     assert parse(json.dumps(redacted(config))) == config
+    shown = redacted(parse(EXAMPLE))
+    assert shown["policy"]["profiles"]["anthropic:work"]["issued_at"] == "2026-03-01T00:00:00Z"
+    assert parse(json.dumps(shown)).targets == parse(EXAMPLE).targets
 
 
 def test_secrets_from_file_environment_and_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "token").write_text("from-file\n")
-    monkeypatch.setenv("GATEWAY_TOKEN", "from-env")
+    monkeypatch.setenv("GATEWAY_TOKEN", "from-env\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
 
     def token(rest: str) -> str | None:
@@ -121,10 +181,29 @@ def test_secrets_from_file_environment_and_credentials(tmp_path: Path, monkeypat
     assert token(f'token_file: "{tmp_path}/token"') == "from-file"
     assert token('token_file: "token"') == "from-file"
     assert token('token_env: "GATEWAY_TOKEN"') == "from-env"
+    assert token('token: "", token_env: "GATEWAY_TOKEN"') == "from-env"
+    assert token('token: ""') == ""
+    assert token("agents: 'all'") is None
     with pytest.raises(ConfigError, match="environment variable NOPE is not set"):
         token('token_env: "NOPE"')
     with pytest.raises(ConfigError, match="No such file"):
         token('token_file: "/nowhere/token"')
+
+
+def test_secrets_that_cannot_be_read_here_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there").write_text("x")
+    monkeypatch.delenv("NOPE", raising=False)
+    config = parse(
+        f"""{{targets: [{{}}, {{name: "g", source: "gateway", token_file: "{tmp_path}/none"}}],
+        channels: [{{name: "h", type: "webhook", url_file: "{tmp_path}/there", secret_env: "NOPE"}}],
+        web: {{token_file: "{tmp_path}"}}}}"""
+    )
+    assert unreadable_secrets(config) == [
+        f"targets[1].token_file: {tmp_path}/none: No such file or directory",
+        "channels[0].secret_env: the environment variable NOPE is not set",
+        f"web.token_file: {tmp_path}: Is a directory",
+    ]
+    assert unreadable_secrets(Config()) == []
 
 
 def test_where_the_configuration_is_looked_for(tmp_path: Path) -> None:
@@ -136,6 +215,26 @@ def test_where_the_configuration_is_looked_for(tmp_path: Path) -> None:
     environ = {"OPENCLAW_AUTH_EXPORTER_CONFIG": "/x.json5", "XDG_CONFIG_HOME": str(tmp_path)}
     assert default_config_file(environ) == Path("/x.json5")
     assert default_config_file({"CONFIGURATION_DIRECTORY": str(file.parent)}) == file
+
+
+def test_a_place_that_may_not_be_looked_into_is_the_last_resort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json5").write_text("{}")
+    closed = tmp_path / "closed" / "openclaw-auth-exporter" / "config.json5"
+    really = Path.stat
+
+    def stat(path: Path, **rest: bool) -> os.stat_result:
+        if path == closed:
+            raise PermissionError
+        return really(path, **rest)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "closed")}
+    assert default_config_file(environ) == closed
+    environ["CONFIGURATION_DIRECTORY"] = f"{tmp_path}/none:{tmp_path}/mine"
+    assert default_config_file(environ) == tmp_path / "mine" / "config.json5"
 
 
 def test_where_the_state_goes() -> None:

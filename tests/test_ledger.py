@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,7 +78,17 @@ def test_the_narrower_told_date_wins_and_can_be_cleared(tmp_path: Path) -> None:
     assert told("vps") == Told(expires_at=1.0, told_at=NOW)
     assert ledger.untell("home/main/anthropic:default")
     assert not ledger.untell("home/main/anthropic:default")
-    assert told("home") == Told(expires_at=1.0, told_at=NOW)
+    ledger.tell("home/anthropic:default", Told(issued_at=3.0, told_at=NOW))
+    assert told("home") == Told(issued_at=3.0, told_at=NOW)
+    assert told("vps") == Told(expires_at=1.0, told_at=NOW)
+
+
+def test_the_profiles_that_are_there(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    gone = Remembered("anthropic:old", "anthropic", "token", NOW, NOW, gone_at=NOW)
+    ledger.record("home", "main", replace(MEMORY, profiles={**MEMORY.profiles, "anthropic:old": gone}), None)
+    ledger.record("home", "work", MEMORY, None)
+    assert ledger.profiles() == ["home/main/anthropic:default", "home/work/anthropic:default"]
 
 
 def test_another_process_writing_is_noticed(tmp_path: Path) -> None:
@@ -123,6 +136,27 @@ def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as db:
         assert db.execute("SELECT count(*) FROM agent").fetchone() == (0,)
     db.close()
+
+
+def test_a_ledger_that_can_only_be_read_is_known_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record("home", "main", MEMORY, SEEN)
+    key = ledger.keyed_hash("secret")
+    ledger.close()
+    before = (tmp_path / FILE).read_bytes()
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", refuse)
+    ledger = Ledger(tmp_path)
+    assert "Read-only file system" in (ledger.problem or "")
+    assert ledger.recorded("home", "main") == (MEMORY, SEEN)
+    assert ledger.keyed_hash("secret") == key
+    ledger.tell("anthropic:default", Told(told_at=NOW))
+    assert list(ledger.told()) == ["anthropic:default"]
+    ledger.close()
+    assert (tmp_path / FILE).read_bytes() == before
 
 
 def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:

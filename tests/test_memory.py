@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from captured import verdict
 
-from exporter.memory import Memory, Told, remember, settle
+from exporter.memory import Memory, Told, about_present, remember, settle
 from exporter.model import AgentReport, Dialect, Observation, SeenProfile, Status
 
 NOW = 1_795_346_770.0
@@ -81,16 +81,37 @@ def test_a_told_date_is_about_one_credential() -> None:
     assert (report.exit_code, report.profiles[0].basis) == (0, "ledger")
 
 
+def test_a_date_told_before_the_first_look_is_about_what_is_found() -> None:
+    undated = replace(TOKEN, status="static", expires_at=None)
+    told = {TOKEN.id: Told(expires_at=NOW + 90 * DAY, told_at=NOW - 60)}
+    memory, report = after(replace(Memory(), told=told), seen(undated))
+    assert (report.profiles[0].expires_at, report.profiles[0].basis) == (NOW + 90 * DAY, "configured")
+    memory, report = after(replace(memory, told=told), seen(undated, at=NOW + 60))
+    assert report.profiles[0].basis == "configured"
+    _, report = after(replace(memory, told=told), seen(replace(undated, secret_hash="h2"), at=NOW + 120))
+    assert report.profiles[0].basis == "ledger"
+
+
+def test_what_was_told_of_a_credential_long_gone_is_not_about_the_next_one() -> None:
+    undated = replace(TOKEN, status="static", expires_at=None)
+    told = {TOKEN.id: Told(expires_at=NOW + 90 * DAY, told_at=NOW - 60)}
+    memory, _ = after(replace(Memory(), told=told), seen(undated))
+    for days in (1, 9, 20):
+        memory, _ = after(replace(memory, told=about_present(told, memory.profiles)), seen(at=NOW + days * DAY))
+    (next_one,) = after(memory, seen(replace(undated, secret_hash="h2"), at=NOW + 30 * DAY))[1].profiles
+    assert (next_one.expires_at, next_one.basis) == (NOW + 395 * DAY, "ledger")
+
+
 def test_a_date_told_as_made_counts_from_there() -> None:
     undated = replace(TOKEN, status="static", expires_at=None)
-    memory = replace(Memory(), told={TOKEN.id: Told(issued_at=NOW - 300 * DAY, told_at=NOW + 1)})
+    memory = replace(Memory(), told={TOKEN.id: Told(issued_at=NOW - 300 * DAY, told_at=NOW - 1)})
     _, report = after(memory, seen(undated))
     assert report.profiles[0].expires_at == NOW + 65 * DAY
     assert report.conditions == ()
 
 
 def test_what_openclaw_prints_stands_over_what_was_told() -> None:
-    memory = replace(Memory(), told={TOKEN.id: Told(expires_at=NOW + 90 * DAY, told_at=NOW + 1)})
+    memory = replace(Memory(), told={TOKEN.id: Told(expires_at=NOW + 90 * DAY, told_at=NOW - 1)})
     _, report = after(memory, seen(TOKEN))
     assert (report.profiles[0].expires_at, report.profiles[0].basis) == (NOW + DAY, "reported")
 

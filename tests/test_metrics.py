@@ -116,6 +116,19 @@ def test_status_is_one_and_the_others_zero() -> None:
     }  # fmt: skip
 
 
+def test_an_ignored_profile_is_there_and_not_judged() -> None:
+    """What alert rules read of a profile is absent; that it is there, and is used, is not."""
+    cooldown = Unusable("cooldown", "auth", NOW + HOUR)
+    one = report(agent(profile(ignored=True, unusable=cooldown, error_count=3, last_used_at=NOW - HOUR)))
+    names = {name.removeprefix("openclaw_auth_profile_") for name, _ in series_of(exposition(one).body()[0].decode())}
+    assert {name for name in names if not name.startswith("openclaw")} == {
+        "info",
+        "selected",
+        "last_used_timestamp_seconds",
+        "errors",
+    }
+
+
 def test_unusable() -> None:
     down = profile(unusable=Unusable("cooldown", None, NOW + HOUR))
     forever = profile("openai:a", unusable=Unusable("disabled", "auth", None))

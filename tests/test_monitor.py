@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
+import pytest
 from fakes import Fakes, config, token
 
+from exporter.config import Config
 from exporter.ledger import Ledger
+from exporter.memory import Memory
 from exporter.model import LookError, Reason
 from exporter.monitor import Monitor, openclaw_words
 
@@ -176,3 +180,24 @@ def test_how_a_person_calls_openclaw() -> None:
     assert words('command: ["/opt/oc/bin/openclaw"]') == "openclaw"
     assert words('ssh: "me@vps"') == "ssh -t me@vps openclaw"
     assert words('command: ["docker", "exec", "gw", "openclaw"]') == "docker exec -it gw openclaw"
+
+
+def test_who_replaces_the_time_replaces_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 5.0)
+    assert Monitor(config("home"), Ledger(None), make=Fakes()).report().checked_at == 5.0
+
+
+def test_counters_begin_with_those_who_are_to_be_expected() -> None:
+    targets = [
+        {"name": "named", "agents": ["main", "work"]},
+        {"name": "all"},
+        {"name": "laptop", "source": "claude"},
+    ]
+    ledger = Ledger(None)
+    ledger.record("all", "known", Memory(), None)
+    watched = Monitor(Config.model_validate({"targets": targets}), ledger, make=Fakes()).watched
+    assert {name: sorted(one.counters) for name, one in watched.items()} == {
+        "named": ["*", "main", "work"],
+        "all": ["*", "known"],
+        "laptop": ["*", "claude-code"],
+    }

@@ -1,4 +1,4 @@
-"""The configuration: ``models`` is its shape, ``reading`` makes one from JSON5 or says what is wrong."""
+"""The configuration: ``models`` is its shape, ``reading`` makes one from JSON5, ``mistakes`` says what is wrong."""
 
 from exporter.config.models import (
     Alerts,
@@ -22,7 +22,15 @@ from exporter.config.models import (
     expand,
     find_credential,
 )
-from exporter.config.reading import default_config_file, default_state_dir, load, parse, redacted, schema
+from exporter.config.reading import (
+    default_config_file,
+    default_state_dir,
+    load,
+    parse,
+    redacted,
+    schema,
+    unreadable_secrets,
+)
 
 __all__ = [
     "Alerts",
@@ -51,4 +59,5 @@ __all__ = [
     "parse",
     "redacted",
     "schema",
+    "unreadable_secrets",
 ]

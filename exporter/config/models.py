@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -16,13 +16,15 @@ from pydantic import (
     Field,
     PlainSerializer,
     SecretStr,
+    Strict,
     Tag,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from exporter.units import format_duration, parse_date, parse_duration
+from exporter.units import format_duration, iso, parse_date, parse_duration
 
 
 class ConfigError(Exception):
@@ -34,16 +36,24 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-def _duration(value: object) -> object:
+#: The validation context of what a person wrote: a bare number there has no unit and no calendar.
+WRITTEN = {"written": True}
+
+
+def _duration(value: object, info: ValidationInfo) -> object:
     if isinstance(value, str):
         return parse_duration(value)
-    if isinstance(value, float):
-        return value  # a default, or one already parsed
+    if isinstance(value, float) and info.context != WRITTEN:
+        return value  # already parsed
     raise ValueError('write a duration with its unit, like "90s", "5m", "24h" or "14d"')
 
 
-def _date(value: object) -> object:
-    return parse_date(value) if isinstance(value, str) else value
+def _date(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str):
+        return parse_date(value)
+    if isinstance(value, float) and info.context != WRITTEN:
+        return value  # already parsed
+    raise ValueError('write a date like "2026-03-01" or "2026-03-01T12:00:00Z"')
 
 
 def _agents(value: object) -> object:
@@ -63,8 +73,12 @@ Duration = Annotated[
 Date = Annotated[
     float,
     BeforeValidator(_date),
+    PlainSerializer(iso, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["2026-03-01", "2026-03-01T12:00:00Z"]}),
 ]
+#: Text is no number and no truth: what the schema calls wrong is an error here too.
+Flag = Annotated[bool, Strict()]
+Count = Annotated[int, Strict()]
 FilePath = Annotated[str, Field(min_length=1)]
 Command = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 TargetName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f/\x7f]+$")]
@@ -81,7 +95,7 @@ class Model(BaseModel):
         """
         # Fields only: one named `secret` is `secret_` here, for this method has its name.
         plain = self.__dict__.get(name, self.__dict__.get(f"{name}_"))
-        if plain is not None:
+        if plain:
             return str(plain.get_secret_value())
         file, variable = getattr(self, f"{name}_file", None), getattr(self, f"{name}_env", None)
         if file:
@@ -94,23 +108,40 @@ class Model(BaseModel):
         if variable:
             if variable not in os.environ:
                 raise ConfigError(f"{name}_env", [f"the environment variable {variable} is not set"])
-            return os.environ[variable]
-        return None
+            return os.environ[variable].strip()
+        return None if plain is None else ""
+
+    @classmethod
+    def secrets(cls) -> list[str]:
+        """The names of what may be in a file or in the environment."""
+        return [name.removesuffix("_env") for name in cls.model_fields if name.endswith("_env")]
 
     def has_secret(self, name: str) -> bool:
         return any(self.__dict__.get(f"{name}{tail}") for tail in ("", "_", "_file", "_env"))
 
 
 def _one_of_each_secret(model: Model) -> Model:
-    for name in type(model).model_fields:
-        ways = [way for way in (name, f"{name}_file", f"{name}_env") if getattr(model, way, None)]
-        if f"{name}_file" in type(model).model_fields and len(ways) > 1:
+    for name in model.secrets():
+        held = model.__dict__  # a field named `secret` is `secret_` here
+        ways = [way for way in (name, f"{name}_file", f"{name}_env") if held.get(way) or held.get(f"{way}_")]
+        if len(ways) > 1:
             raise ValueError(f"{' and '.join(ways)} are both set: keep one")
     return model
 
 
+def _what_it_needs(model: WithSecrets) -> WithSecrets:
+    for name in model.NEEDS:
+        if not model.has_secret(name):
+            raise ValueError(f"{name} is missing: write {name}, {name}_file or {name}_env")
+    return model
+
+
 class WithSecrets(Model):
+    #: The secrets without which it is of no use.
+    NEEDS: ClassVar[tuple[str, ...]] = ()
+
     _once = model_validator(mode="after")(_one_of_each_secret)
+    _all = model_validator(mode="after")(_what_it_needs)
 
 
 def expand(path: str) -> Path:
@@ -133,7 +164,7 @@ class TargetBase(WithSecrets):
     name: TargetName = "local"
     interval: Duration | None = Field(None, ge=1, description="between looks; default: the global interval")
     timeout: Duration = Field(60.0, gt=0, le=3600)
-    schedule: bool = Field(True, description="false: looked at only through /probe")
+    schedule: Flag = Field(True, description="false: looked at only through /probe")
 
 
 class OpenClawTarget(TargetBase):
@@ -167,11 +198,14 @@ class GatewayTarget(TargetBase):
     agents: Agents = "all"
     state_dir: FilePath | None = Field(None, description="the gateway's store, where it is on this host")
     ca_file: FilePath | None = None
-    usage: bool = Field(False, description="ask usage.status too, hourly")
+    usage: Flag = Field(False, description="ask usage.status too, hourly")
 
 
 class ClaudeTarget(TargetBase):
     """Claude Code's own login."""
+
+    #: What its one login counts as.
+    AGENT: ClassVar[str] = "claude-code"
 
     source: Literal["claude"]
     command: Command = ["claude"]
@@ -192,12 +226,12 @@ class SimulatedTarget(TargetBase):
 
     source: Literal["simulated"]
     scenario: str = "healthy"
-    profiles: int = Field(1, ge=0, le=1_000_000, description="how many profiles the scenario is spread over")
+    profiles: Count = Field(1, ge=0, le=1_000_000, description="how many profiles the scenario is spread over")
 
 
-def _source_of(value: object) -> str | None:
+def _source_of(value: object) -> str:
     source = value.get("source", "auto") if isinstance(value, dict) else getattr(value, "source", "auto")
-    return source if isinstance(source, str) else None
+    return source if isinstance(source, str) else "?"
 
 
 Target = Annotated[
@@ -217,7 +251,7 @@ class ProfilePolicy(Model):
     issued_at: Date | None = None
     expires_at: Date | None = None
     alias: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-    ignore: bool = False
+    ignore: Flag = False
 
 
 class Policy(Model):
@@ -240,19 +274,27 @@ _NOTHING_SAID = ProfilePolicy()
 class Alerts(Model):
     remind_before: list[Duration] = [14 * 86400.0, 7 * 86400.0, 3 * 86400.0, 86400.0, 6 * 3600.0, 3600.0]
     repeat_every: Duration = Field(6 * 3600.0, gt=0)
-    confirm_checks: int = Field(2, ge=1, le=100)
+    confirm_checks: Count = Field(2, ge=1, le=100)
     cooldown_after: Duration = Field(900.0, ge=0)
     group_wait: Duration = Field(10.0, ge=0)
     escalate_after: Duration | None = None
     order: list[str] = Field([], description="channels, in the order in which a critical alert climbs them")
+    prove_every: Duration | None = Field(
+        None,
+        ge=60,
+        description="how often each channel is told that all is watched, to be acknowledged; default: never",
+    )
 
 
 # --- channels --------------------------------------------------------------------------------
 
 
+_TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
+
+
 class QuietHours(Model):
-    from_: Annotated[str, Field(alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-    to: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    from_: Annotated[str, Field(alias="from", pattern=_TIME_OF_DAY, examples=["22:00"])]
+    to: Annotated[str, Field(pattern=_TIME_OF_DAY, examples=["07:00"])]
     timezone: str = "UTC"
     except_: Annotated[Literal["critical", "warning"] | None, Field(alias="except")] = None
 
@@ -273,6 +315,8 @@ class ChannelBase(WithSecrets):
 
 
 class NtfyChannel(ChannelBase):
+    NEEDS = ("topic",)
+
     type: Literal["ntfy"]
     url: SecretStr | None = None
     url_file: FilePath | None = None
@@ -286,6 +330,8 @@ class NtfyChannel(ChannelBase):
 
 
 class AppriseChannel(ChannelBase):
+    NEEDS = ("url",)
+
     type: Literal["apprise"]
     url: SecretStr | None = None
     url_file: FilePath | None = None
@@ -298,6 +344,8 @@ class AlertmanagerChannel(ChannelBase):
 
 
 class WebhookChannel(ChannelBase):
+    NEEDS = ("url",)
+
     type: Literal["webhook"]
     url: SecretStr | None = None
     url_file: FilePath | None = None
@@ -336,6 +384,8 @@ Channel = Annotated[
 
 
 class Heartbeat(WithSecrets):
+    NEEDS = ("url",)
+
     url: SecretStr | None = None
     url_file: FilePath | None = None
     url_env: str | None = None
@@ -412,7 +462,8 @@ class Config(Model):
         known = {channel.name for channel in self.channels}
         for name in self.alerts.order:
             if name not in known:
-                raise ValueError(f"alerts.order: there is no channel named {name!r}; there are {sorted(known)}")
+                there = f"there are {', '.join(sorted(known))}" if known else "none is configured"
+                raise ValueError(f"alerts.order: there is no channel named {name!r}; {there}")
         return self
 
     def interval_of(self, target: TargetBase) -> float:

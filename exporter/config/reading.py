@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 
-from exporter.config.models import Config, ConfigError, expand
+from exporter.config.models import WRITTEN, Config, ConfigError, Model, expand
 
 
 def default_config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -27,7 +26,20 @@ def default_config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
     candidates = [Path(home) / "openclaw-auth-exporter/config.json5", Path("/etc/openclaw-auth-exporter/config.json5")]
     for directory in filter(None, environ.get("CONFIGURATION_DIRECTORY", "").split(":")):
         candidates.insert(0, Path(directory) / "config.json5")
-    return next((candidate for candidate in candidates if candidate.exists()), None)
+    # One that may be there but may not be looked at is the last resort: reading it then says why.
+    there = {candidate: _is_there(candidate) for candidate in candidates}
+    return next((one for is_there in (True, None) for one in candidates if there[one] is is_there), None)
+
+
+def _is_there(path: Path) -> bool | None:
+    """None where this user may not know."""
+    try:
+        path.stat()
+    except PermissionError:
+        return None
+    except OSError:
+        return False
+    return True
 
 
 def default_state_dir(config: Config, environ: Mapping[str, str] = os.environ) -> Path:
@@ -63,6 +75,8 @@ def load(path: Path | None) -> Config:
 
 def parse(text: str, where: str = "configuration") -> Config:
     """The configuration in JSON5 ``text``. Raises ConfigError; ``where`` is its first word."""
+    if not text.strip():
+        raise ConfigError(where, ["is empty: write {} for a configuration of defaults"])
     try:
         data = _parse_json5(text)
     except ValueError as error:
@@ -72,100 +86,52 @@ def parse(text: str, where: str = "configuration") -> Config:
     if not isinstance(data, dict):
         raise ConfigError(where, ["must be an object: { … }"])
     try:
-        return Config.model_validate(data)
+        return Config.model_validate(data, context=WRITTEN)
     except ValidationError as error:
-        raise ConfigError(where, [_sentence(problem, data) for problem in error.errors()]) from None
+        from exporter.config.mistakes import sentence  # the good case does without
+
+        raise ConfigError(where, [sentence(problem) for problem in error.errors()]) from None
 
 
 def _parse_json5(text: str) -> Any:
     try:
-        return json.loads(text)  # json5 takes a second for a thousand targets
-    except ValueError:
+        return json.loads(text, object_pairs_hook=_once_each)  # json5 takes a second for a thousand targets
+    except json.JSONDecodeError:
         import json5
 
         try:
-            return json5.loads(text, allow_duplicate_keys=False)
+            return json5.loads(text, object_pairs_hook=_once_each)
         except ValueError as error:
             found = re.search(r"<string>:(\d+) (.*?) at column (\d+)", str(error))
             if found:
                 # Only the place: the text around it may be a secret.
                 what = re.sub(r'"(\\.|[^"])*"', "character", found[2])
                 raise ValueError(f"line {found[1]}, column {found[3]}: {what}") from None
-            raise ValueError("a key is there twice" if "Duplicate key" in str(error) else "cannot be read") from None
+            raise ValueError(str(error) if str(error).endswith(_TWICE) else "cannot be read") from None
 
 
-def _sentence(problem: Any, data: Any) -> str:
-    """One pydantic error as a sentence with the key's place, and the nearest known key."""
-    location = list(problem["loc"])
-    place, model = _walk(location)
-    kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        known = set(_field_names(model)) if model else set()
-        return f"{place}: unknown key{_nearest(str(location[-1]), known)}"
-    if kind == "union_tag_invalid":
-        tags = re.findall(r"'(\w+)'", problem["ctx"]["expected_tags"])
-        key = problem["ctx"]["discriminator"].strip("'").replace("_source_of()", "source")
-        return f"{place}.{key}: unknown {key}; there are {', '.join(sorted(set(tags) - {'simulated'}))}"
-    if kind == "union_tag_not_found":
-        return f"{place}: type is missing"
-    if kind == "missing":
-        return f"{place}: is missing"
-    return f"{place}: {message[0].lower()}{message[1:]}" if place else message
+_TWICE = "is there twice in one object"
 
 
-def _field_names(model: type[BaseModel]) -> list[str]:
-    return [info.alias or name for name, info in model.model_fields.items()]
-
-
-def _walk(location: list[Any]) -> tuple[str, type[BaseModel] | None]:
-    """The readable place of a pydantic location, and the model its last key belongs to."""
-    place, model, annotation = "", None, Config
-    current: Any = annotation
-    for step in location:
-        models = _models_in(current)
-        if isinstance(step, int):
-            place += f"[{step}]"
-            current = models or current
-            continue
-        tagged = [m for m in models if _tag_of(m) == step and len(models) > 1]
-        if tagged:
-            current = tagged[0]
-            continue
-        place += f".{step}" if place else str(step)
-        model = models[0] if len(models) == 1 else None
-        fields = {info.alias or name: info for m in models for name, info in m.model_fields.items()}
-        current = fields[step].annotation if step in fields else current
-    return re.sub(r"\.(literal\['all'\]|list\[.*|function-.*|constrained-str)$", "", place), model
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, list):
-        return annotation
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
-
-
-def _tag_of(model: type[BaseModel]) -> str | None:
-    for name in ("source", "type"):
-        if name in model.model_fields:
-            return str(get_args(model.model_fields[name].annotation)[0])
-    return None
-
-
-def _nearest(word: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else (f"; known are {', '.join(sorted(known))}" if known else "")
+def _once_each(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    pairs = list(pairs)
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} {_TWICE}")
+    return made
 
 
 def redacted(config: Config) -> dict[str, Any]:
-    """The whole configuration as JSON can hold it, every secret replaced by ``<secret>``."""
+    """The whole configuration as JSON can hold it, every secret replaced by ``<secret>``, a URL's user part too."""
 
     def clean(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: clean(item) for key, item in value.items()}
         if isinstance(value, list):
             return [clean(item) for item in value]
+        if isinstance(value, str):
+            return re.sub(r"(?<=://)[^/?#]*@", "<secret>@", value)
         return "<secret>" if isinstance(value, SecretStr) else value
 
     result = clean(config.model_dump(by_alias=True))
@@ -176,3 +142,23 @@ def redacted(config: Config) -> dict[str, Any]:
 def schema() -> dict[str, Any]:
     """The JSON Schema of the configuration."""
     return Config.model_json_schema(by_alias=True)
+
+
+def unreadable_secrets(config: Config) -> list[str]:
+    """Secrets that this process could not read now, as sentences; the service may see another world."""
+
+    def problems(value: Any, place: str) -> Iterator[str]:
+        if isinstance(value, list):
+            for number, item in enumerate(value):
+                yield from problems(item, f"{place}[{number}]")
+        if not isinstance(value, Model):
+            return
+        for name in type(value).model_fields:
+            yield from problems(getattr(value, name), f"{place}.{name}" if place else name)
+        for name in value.secrets():
+            try:
+                value.secret(name)
+            except ConfigError as error:
+                yield f"{place}.{error}"
+
+    return list(problems(config, ""))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from exporter import clock
 from exporter.model import Reason
 from exporter.simulator.gateway import agents_list_json, gateway_json, health_json, usage_json
 from exporter.simulator.world import Fault, World
@@ -33,7 +33,7 @@ _AS_FAULT = {
 }
 
 
-def gateway_app(world: World, token: str, now: Callable[[], float] = time.time) -> Starlette:
+def gateway_app(world: World, token: str, now: Callable[[], float] = clock.now) -> Starlette:
     """The ASGI application of a gateway that knows ``world`` and expects ``token``."""
 
     async def rpc(request: Request) -> Response:

@@ -6,11 +6,11 @@ A source does I/O and translates; it judges nothing. Where it cannot answer it r
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from exporter import clock
 from exporter.config import TargetBase
 from exporter.model import Observation
 
@@ -27,7 +27,7 @@ class Notebook(Protocol):
 class BlankNotebook:
     """Remembers in this process only."""
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] = clock.now) -> None:
         self._now = now
         self._pages: dict[str, tuple[float, str]] = {}
 
@@ -46,7 +46,7 @@ class Context:
     #: Hex of a keyed hash, the only form in which anything derived from a secret leaves a source.
     keyed_hash: Callable[[str], str]
     notebook: Notebook = field(default_factory=BlankNotebook)
-    now: Callable[[], float] = time.time
+    now: Callable[[], float] = clock.now
     #: How many processes may run together, over all targets.
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     environ: Mapping[str, str] = field(default_factory=dict)

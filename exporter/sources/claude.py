@@ -28,7 +28,7 @@ from exporter.sources.openclaw import ELSEWHERE, failure_of
 from exporter.sources.status import json_values
 from exporter.units import parse_date
 
-AGENT = "claude-code"
+AGENT = ClaudeTarget.AGENT
 PROVIDER = "anthropic"
 LOGIN = "claude-code:login"
 

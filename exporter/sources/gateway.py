@@ -206,7 +206,7 @@ def _image_models(config: Mapping[str, Any], agent: str) -> tuple[str, ...]:
 
     defaults = section(config, "agents", "defaults")
     kept = {name: defaults[name] for name in ("imageModel", "models") if name in defaults}
-    return models_in_use({"agents": {"defaults": kept}}, agent)[1]
+    return models_in_use({"agents": {"defaults": kept}}, agent, inherits_fallbacks=False)[1]
 
 
 def _once(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

@@ -295,9 +295,10 @@ def _with(sentence: str, said: str) -> str:
 
 
 def _reason_line(stderr: bytes) -> str:
-    """The line that says why, among notices: OpenClaw's own ``Reason:``, else an ``Error:``, else the first."""
+    """The line that says why, among notices: OpenClaw's own ``Reason:``, else an ``Error:``, else the first
+    with a word in it that is no JSON."""
     lines = [line.strip() for line in ANSI.sub("", stderr.decode("utf-8", "replace")).splitlines()]
-    for pattern in (r"\bReason:\s*(.+)", r"\berror:\s*(.+)", r"(.*\berror\b.+)", r"(.*\S)"):
+    for pattern in (r"\bReason:\s*(.+)", r"\berror:\s*(.+)", r"(.*\berror\b.+)", r"^([^\"{}\]].+)"):
         for line in lines:
             if found := re.search(pattern, line, re.IGNORECASE):
                 return found[1].strip()

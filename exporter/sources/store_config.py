@@ -65,10 +65,14 @@ def agent_id(name: object) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", name.strip().lower()).strip("-")[:64] if isinstance(name, str) else ""
 
 
-def models_in_use(config: object, agent: str) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+def models_in_use(
+    config: object, agent: str, *, inherits_fallbacks: bool
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
     """Providers and models (``provider/model``) of the default model, fallbacks, image and utility model.
 
     None and nothing where no model is configured: which one OpenClaw takes then depends on its release.
+    ``inherits_fallbacks``: an agent with a model of its own still has the defaults' fallbacks (seen on
+    2026.2.9; on 2026.6.11 and 2026.9.6 it has only its own).
     """
     defaults = section(config, "agents", "defaults")
     mine = (roster(config) or {}).get(agent, {})
@@ -76,7 +80,9 @@ def models_in_use(config: object, agent: str) -> tuple[tuple[str, ...] | None, t
     default_primary, default_fallbacks = _model(defaults.get("model"))
     image, image_fallbacks = _model(defaults.get("imageModel"))
     utility, _ = _model(mine.get("utilityModel", defaults.get("utilityModel")))
-    wanted = [primary or default_primary, *((default_fallbacks if fallbacks is None else fallbacks) or ())]
+    if fallbacks is None and (primary is None or inherits_fallbacks):
+        fallbacks = default_fallbacks
+    wanted = [primary or default_primary, *(fallbacks or ())]
     wanted += [image, *(image_fallbacks or ()), utility]
     aliases = _aliases(defaults.get("models"))
     refs = [aliases.get(name.lower(), name).partition("@")[0] for name in wanted if name]

@@ -139,7 +139,7 @@ def facts(
         if profile.reason_code is None and name in modes:
             profile = replace(profile, reason_code=_mismatch(raw, *modes[name]))
         profiles.append(profile)
-    providers, models = models_in_use(config, agent)
+    providers, models = models_in_use(config, agent, inherits_fallbacks=is_json)
     passed_over = (f"{stored.passed_over} entries of the store are no credentials",) if stored.passed_over else ()
     return StoreFacts(
         profiles=tuple(profiles),

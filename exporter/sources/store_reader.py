@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from exporter import clock
 from exporter.model import LookError, Reason
 from exporter.sources import store_files as files
 from exporter.sources.store_config import section
@@ -38,7 +39,7 @@ _STRANDED = (
 class StoreReader:
     """Reads the stores of one OpenClaw. ``keyed_hash`` is all that leaves of a secret; ``now`` in Unix seconds."""
 
-    def __init__(self, keyed_hash: Callable[[str], str], now: Callable[[], float] = time.time) -> None:
+    def __init__(self, keyed_hash: Callable[[str], str], now: Callable[[], float] = clock.now) -> None:
         self._keyed_hash = keyed_hash
         self._now = now
         self._configs: dict[Path, tuple[Stamp, Mapping[str, Any] | None]] = {}

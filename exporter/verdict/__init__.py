@@ -130,6 +130,7 @@ def _report(view: View, stand: Standing, lineup: Lineup) -> ProfileReport:
         in_use=view.is_in_use(seen.provider),
         usable=stand.is_usable,
         label=view.said(seen.id).alias or seen.id,
+        ignored=view.said(seen.id).ignore,
         last_used_at=seen.last_used_at,
         error_count=seen.error_count,
         first_seen_at=remembered.first_seen_at if remembered else None,
@@ -139,13 +140,11 @@ def _report(view: View, stand: Standing, lineup: Lineup) -> ProfileReport:
 
 
 def _selected(stand: Standing, lineup: Lineup) -> bool | None:
-    """Whether the profile serves its provider now; None where the order is not told."""
-    if not stand.is_usable or not lineup.view.is_in_order(stand.seen):
-        return False
-    if stand.is_from_environment and stand not in lineup.usable(stand.provider):
-        return False
+    """Whether the profile serves its provider now; None where it is one of several and nothing tells which."""
     chosen = lineup.selected(stand.provider)
-    return None if chosen is None else chosen is stand
+    if chosen is not None:
+        return chosen is stand
+    return None if lineup.may_serve(stand) else False
 
 
 def _serving(view: View, lineup: Lineup) -> dict[str, str]:
@@ -153,7 +152,7 @@ def _serving(view: View, lineup: Lineup) -> dict[str, str]:
     result = {}
     for provider in view.providers_in_use:
         chosen = lineup.selected(provider)
-        candidates = (chosen,) if chosen else lineup.usable(provider)
+        candidates = (chosen,) if chosen else lineup.serving(provider)
         kinds = {"environment" if s.is_from_environment else s.seen.kind for s in candidates}
         if len(kinds) == 1:
             result[provider] = kinds.pop()

@@ -25,8 +25,9 @@ class Lineup:
         for stand in stands:
             self._by_provider.setdefault(stand.provider, []).append(stand)
         self.usable = cache(self._usable)
+        self.serving = cache(self._serving)
         self.selected = cache(self._selected)
-        self.works = cache(self._works)
+        self._serving_ids = cache(lambda provider: frozenset(s.seen.id for s in self.serving(provider)))
 
     def __iter__(self) -> Iterator[Standing]:
         return iter(self._stands)
@@ -48,14 +49,21 @@ class Lineup:
             return tuple(usable)
         return tuple(s for s in usable if not s.is_from_environment)
 
-    def _works(self, provider: str) -> bool:
-        """Whether some credential can serve, or OpenClaw, which knows of cooldowns, finds a route."""
-        if self.usable(provider):
-            return True
-        return self.view.counts_as_working(provider) and any(
-            stand.status not in (Status.EXPIRED, Status.MISSING) and self.view.is_in_order(stand.seen)
-            for stand in self.of(provider)
-        )
+    def _serving(self, provider: str) -> tuple[Standing, ...]:
+        """Those that may serve now. Where none is usable by itself and OpenClaw, which knows of cooldowns,
+        still finds a route, it goes over one that cools down for another model."""
+        usable = self.usable(provider)
+        if usable or not self.view.counts_as_working(provider):
+            return usable
+        alive = (s for s in self.of(provider) if s.status not in (Status.EXPIRED, Status.MISSING))
+        return tuple(s for s in alive if self.view.is_in_order(s.seen))
+
+    def works(self, provider: str) -> bool:
+        """Whether anything can serve."""
+        return bool(self.serving(provider))
+
+    def may_serve(self, stand: Standing) -> bool:
+        return stand.seen.id in self._serving_ids(stand.provider)
 
     def has_spare(self, stand: Standing) -> bool:
         """Whether something other than ``stand`` serves its provider."""
@@ -65,14 +73,14 @@ class Lineup:
         return not self.usable(stand.provider) and self.works(stand.provider) and len(self.of(stand.provider)) > 1
 
     def _selected(self, provider: str) -> Standing | None:
-        """The one that serves now; None where nothing does or the order is not told."""
-        usable = self.usable(provider)
-        profiles = {stand.seen.id: stand for stand in usable if not stand.is_from_environment}
+        """The one that serves now; None where nothing does or it is not told which."""
+        serving, usable = self.serving(provider), self.usable(provider)
+        profiles = {stand.seen.id: stand for stand in serving if not stand.is_from_environment}
         if not profiles:
-            return usable[0] if usable else None
+            return serving[0] if serving else None
         if len(profiles) == 1:
             return next(iter(profiles.values()))
-        order = self.view.seen.order.get(provider, ()) if self.view.seen else ()
+        order = self.view.seen.order.get(provider, ()) if self.view.seen and usable else ()
         return next((profiles[name] for name in order if name in profiles), None)
 
     def is_missing(self, provider: str) -> bool:
@@ -82,4 +90,5 @@ class Lineup:
             return False
         if self.view.dialect in (Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES):
             return provider in seen.missing_providers | (seen.indeterminate_providers - seen.refreshing_providers)
-        return provider in NEEDS_CREDENTIAL
+        # A gateway says it of providers its configuration expects a login for, and of no others.
+        return provider in NEEDS_CREDENTIAL | seen.missing_providers

@@ -79,7 +79,10 @@ def standing(view: View, profile: SeenProfile) -> Standing:
 
 def not_eligible(stand: Standing) -> Standing:
     """The same profile where OpenClaw counts its provider as missing although it looks usable."""
-    return replace(stand, status=Status.MISSING, rule="OpenClaw counts the provider as missing: not eligible")
+    rule = "OpenClaw counts the provider as missing: not eligible"
+    if stand.assumed:
+        stand = replace(stand, deadline=None, basis=None, assumed=False)
+    return replace(stand, status=Status.MISSING, rule=rule)
 
 
 def _refreshable(view: View, p: SeenProfile) -> bool | None:
@@ -125,7 +128,8 @@ def _deadline(view: View, p: SeenProfile, refreshable: bool | None) -> tuple[flo
             return ends, Basis.CONFIGURED, False
         if made is not None:
             return made + lifetime, Basis.CONFIGURED, False
-    if _is_setup_token(p) and remembered and not p.id.startswith("env:") and p.status != "expired":
+    eligible = p.status not in ("expired", "missing") and p.reason_code not in NOT_ELIGIBLE
+    if _is_setup_token(p) and remembered and not p.id.startswith("env:") and eligible:
         return remembered.first_seen_at + lifetime, Basis.LEDGER, True
     return None, None, False
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from exporter.config import Policy, ProfilePolicy
 from exporter.memory import Memory
 from exporter.model import Dialect, Observation, SeenProfile
+from exporter.units import format_duration
 
 #: A clock earlier than this is wrong: no release of OpenClaw that we watch existed. 2026-01-01 UTC.
 EARLIEST = 1767225600.0
@@ -93,4 +94,5 @@ class View:
 
     def remedy(self, make: Callable[..., tuple[str, ...]], *what: object) -> tuple[str, ...]:
         """A remedy's commands for this agent, release and way of calling OpenClaw."""
-        return make(*what, self.subject.agent, self.dialect, self.subject.openclaw)
+        life = format_duration(self.policy.setup_token_lifetime)
+        return make(*what, self.subject.agent, self.dialect, self.subject.openclaw, life)

@@ -212,9 +212,10 @@ NOTICES = "[openclaw] The CLI command failed.\n[openclaw] Reason: {}\n[openclaw]
         (b"\xff\xfe\x00garbage", "", 0, Reason.INVALID_OUTPUT, None),
         ('{"auth":' * 200_000, "", 0, Reason.INVALID_OUTPUT, None),
         ('{"auth": {"oauth": 5}}', "", 0, Reason.INVALID_OUTPUT, None),
-        (b"x" * 100_000_000, "", 0, Reason.INVALID_OUTPUT, "the command printed more than 8 MiB"),
+        (b"x" * 100_000_000, "", 0, Reason.INVALID_OUTPUT, "the command printed more than 32 MiB"),
+        ("", CAPTURE["stdout"], 1, Reason.COMMAND_ERROR, "the command ended with exit code 1 and said nothing"),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 async def test_each_failure_has_its_reason(
     stand_in: StandIn, stdout: str | bytes, stderr: str, code: int, reason: Reason, message: str | None
@@ -227,6 +228,16 @@ async def test_each_failure_has_its_reason(
     assert SECRET not in str(caught.value)
     assert len(caught.value.message) <= 300
     assert len(stand_in.calls) == 1  # a failed look does not ask for the version too
+
+
+async def test_ten_thousand_profiles_are_an_answer(stand_in: StandIn) -> None:
+    answer = json.loads(CAPTURE["stdout"])
+    (profile,) = answer["auth"]["oauth"]["profiles"]
+    many = [{**profile, "profileId": f"anthropic:{number}"} for number in range(10_000)]
+    answer["auth"]["oauth"]["profiles"] = many
+    answer["auth"]["oauth"]["providers"][0] |= {"profiles": many, "effectiveProfiles": many}
+    stand_in.says("status", json.dumps(answer, indent=2))
+    assert len((await stand_in.source().look("main")).profiles) == 10_000
 
 
 async def test_log_lines_and_colours_around_the_answer_are_no_failure(stand_in: StandIn) -> None:
@@ -259,7 +270,7 @@ async def test_a_command_that_is_not_there_or_may_not_be_run(stand_in: StandIn) 
 
 def test_a_truncated_answer_that_is_whole_is_not_lost() -> None:
     unread = LookError(Reason.INVALID_OUTPUT, "x")
-    assert failure_of(Finished(0, b"x", b"", True, 0.0), unread).message == "the command printed more than 8 MiB"
+    assert failure_of(Finished(0, b"x", b"", True, 0.0), unread).message == "the command printed more than 32 MiB"
 
 
 # --- agents ----------------------------------------------------------------------------------------

@@ -279,6 +279,27 @@ def test_the_providers_in_use_are_those_of_every_model_an_agent_may_turn_to(home
     assert home.read("work").providers_in_use == ("mistral", "openai", "anthropic", "google", "xai")
 
 
+def test_from_the_databases_on_an_agent_with_a_model_of_its_own_has_no_fallbacks_but_its_own(home: Home) -> None:
+    own: list[dict[str, Any]] = [
+        {"id": "text", "model": "xai/grok"},
+        {"id": "object", "model": {"primary": "xai/grok"}},
+        {"id": "both", "model": {"primary": "xai/grok", "fallbacks": ["groq/fast"]}},
+        {"id": "only", "model": {"fallbacks": ["groq/fast"]}},
+        {"id": "nothing"},
+    ]
+    defaults = {"model": {"primary": "anthropic/opus", "fallbacks": ["openai/gpt"]}}
+    home.write_config({"agents": {"defaults": defaults, "list": own}})
+
+    def in_use() -> list[tuple[str, ...] | None]:
+        return [home.read(agent["id"]).providers_in_use for agent in own]
+
+    home.write_json({"a:1": token()})
+    rest: list[tuple[str, ...] | None] = [("xai", "groq"), ("anthropic", "groq"), ("anthropic", "openai")]
+    assert in_use() == [("xai", "openai"), ("xai", "openai"), *rest]
+    home.write_local(store_of(a_b=token()))
+    assert in_use() == [("xai",), ("xai",), *rest]
+
+
 def test_without_a_model_in_the_configuration_nobody_knows_what_is_in_use(home: Home) -> None:
     home.write_config("// by hand\n{agents: {defaults: {},},}")
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from captured import MORE_CAPTURES, seen, verdict
 from captured import scenarios as names_of
 
 from exporter.model import AgentReport
+from exporter.sources.status import observe
 
 OLD, MIDDLE, NEW = "2026.2.9", "2026.6.11", "2026.9.6"
 Found = set[tuple[str, str, str | None]]
@@ -148,6 +152,35 @@ def test_one_store_is_one_verdict_on_every_era(position: int, scenario: str) -> 
     code = CODES.get(scenario, EXPECTED[scenario][0] if scenario in EXPECTED else None)
     expected = code[position] if isinstance(code, tuple) else code
     assert verdict(seen(release, scenario)).exit_code == expected
+
+
+IN_BETWEEN = Path(__file__).parent.parent / "in_between"
+#: Releases between the eras, and which of them each speaks like.
+LIKE = {"2026.4.15": 0, "2026.7.1": 1, "2026.8.2": 2}
+#: Where one speaks like none of them.
+OWN = {("2026.4.15", "token_invalid_expires"): 1}
+
+
+@pytest.mark.parametrize("release", LIKE)
+def test_the_releases_in_between_are_judged_like_their_neighbours(release: str) -> None:
+    captures = json.loads((IN_BETWEEN / f"openclaw-{release}.json").read_text(encoding="utf-8"))
+    assert captures.keys() == EXPECTED.keys() | CODES.keys()
+    found = {}
+    for scenario, capture in captures.items():
+        observation = observe(
+            json.loads(capture["stdout"]),
+            target="home",
+            agent="main",
+            observed_at=capture["now_ms"] / 1000,
+            exit_code=capture["exit_code"],
+            version=release,
+        )
+        found[scenario] = verdict(observation).exit_code
+    expected = {}
+    for scenario in captures:
+        code = CODES.get(scenario, EXPECTED[scenario][0] if scenario in EXPECTED else 0)
+        expected[scenario] = code[LIKE[release]] if isinstance(code, tuple) else code
+    assert found == expected | {scenario: code for (own, scenario), code in OWN.items() if own == release}
 
 
 def test_every_capture_is_in_a_table() -> None:

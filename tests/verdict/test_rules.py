@@ -80,6 +80,36 @@ def test_an_unknown_use_is_taken_for_a_use() -> None:
     assert told(report) == {("expired", "critical", TOKEN.id)}
 
 
+def test_what_cools_down_for_another_model_still_serves() -> None:
+    cooling = replace(TOKEN, unusable=Unusable("cooldown", "rate_limit", NOW + 60))
+    report = verdict(seen(cooling))  # OpenClaw lists the provider as missing where nothing works
+    assert [p.selected for p in report.profiles] == [True]
+    assert (report.serving, report.providers_usable) == ({"anthropic": "token"}, {"anthropic": True})
+    two = verdict(seen(cooling, replace(cooling, id="anthropic:b"), order={"anthropic": (TOKEN.id, "anthropic:b")}))
+    assert [p.selected for p in two.profiles] == [None, None]
+    down = verdict(seen(cooling, missing_providers=frozenset({"anthropic"})))
+    assert [p.selected for p in down.profiles] == [False]
+
+
+def test_a_gateways_own_word_of_a_missing_login_counts() -> None:
+    gateway = {"dialect": Dialect.GATEWAY, "providers_in_use": ("qwen-portal", "ollama")}
+    report = verdict(seen(missing_providers=frozenset({"qwen-portal", "minimax-portal"}), **gateway))
+    assert [(c.name.value, c.severity.value, c.provider) for c in report.conditions] == [
+        ("missing", "critical", "qwen-portal")
+    ]
+    assert report.providers_usable == {"qwen-portal": False}
+
+
+@pytest.mark.parametrize(
+    "trouble", [{"status": "missing"}, {"status": "static", "reason_code": "invalid_expires"}, {"listed": True}]
+)
+def test_what_is_not_eligible_has_no_assumed_date(trouble: dict[str, object]) -> None:
+    listed = frozenset({"anthropic"} if trouble.pop("listed", False) else ())
+    undated = replace(TOKEN, expires_at=None, **trouble)  # type: ignore[arg-type]
+    (profile,) = verdict(seen(undated, missing_providers=listed)).profiles
+    assert (profile.status, profile.expires_at, profile.basis) == (Status.MISSING, None, None)
+
+
 @pytest.mark.parametrize("reason", ["auth", "auth_permanent", "session_expired", "billing"])
 def test_reasons_that_need_a_person(reason: str) -> None:
     broken = replace(TOKEN, unusable=Unusable("disabled", reason, NOW + HOUR))
@@ -188,7 +218,7 @@ def test_an_ignored_profile_says_nothing() -> None:
     policy = Policy(profiles={TOKEN.id: ProfilePolicy(ignore=True)})
     report = verdict(seen(replace(TOKEN, expires_at=NOW + HOUR)), policy=policy)
     assert (report.conditions, report.exit_code) == ((), 0)
-    assert len(report.profiles) == 1
+    assert [profile.ignored for profile in report.profiles] == [True]
 
 
 def test_configured_dates_and_aliases() -> None:
@@ -237,7 +267,8 @@ def test_the_remedy_names_profile_agent_and_host() -> None:
     assert expired.remedy == (
         "claude setup-token",
         "ssh -t me@vps openclaw models auth paste-token --provider anthropic "
-        """--profile-id 'anthropic:o'"'"'brien' --expires-in 365d --agent work""",
+        # Quoted twice: the shell behind ssh reads it once more.
+        """--profile-id ''"'"'anthropic:o'"'"'"'"'"'"'"'"'brien'"'"'' --expires-in 365d --agent work""",
     )
 
 
