@@ -33,7 +33,7 @@ def _events(report: Report, alarms: Sequence[float], now: float) -> Iterator[str
         for agent in target.agents:
             for profile in agent.profiles:
                 deadline = profile.expires_at
-                if deadline is None or not 0 <= deadline <= END_OF_DATES:
+                if profile.ignored or deadline is None or not 0 <= deadline <= END_OF_DATES:
                     continue
                 # One credential of many agents is one event; the same id lets a renewed one move.
                 identity = f"{target.target}|{profile.provider}|{profile.id}|{profile.secret_hash or agent.agent}"

@@ -73,14 +73,19 @@ class Heartbeat:
                 url = self._config.secret("url")
                 if not url:
                     raise ConfigError("heartbeat", ["it has no url"])
-                async with httpx.AsyncClient(transport=self._transport, timeout=TIMEOUT, trust_env=False) as client:
-                    answer = await client.post(url.rstrip("/") + path, content=body.encode())
-                if answer.is_success:
-                    return True
-                why = f"it answered {answer.status_code}"
+                # Of the answer only the head is read, and all of it within the time: one that comes byte by byte
+                # would stop our heart.
+                async with (
+                    asyncio.timeout(TIMEOUT),
+                    httpx.AsyncClient(transport=self._transport, timeout=None, trust_env=False) as client,  # noqa: S113
+                    client.stream("POST", url.rstrip("/") + path, content=body.encode()) as answer,
+                ):
+                    if answer.is_success:
+                        return True
+                    why = f"it answered {answer.status_code}"
             except ConfigError as error:
                 why = str(error)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
+            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
                 why = type(error).__name__  # its text may quote the URL
         log.warning("the heartbeat did not arrive (%s)", why)
         return False

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from exporter.options import EX_TEMPFAIL, config_option, read_config
+
 if TYPE_CHECKING:
+    from exporter.alerts.channels import Links
     from exporter.alerts.outbox import Outbox
     from exporter.config import Config
 
-#: Something could not be handed over now (sysexits.h: EX_TEMPFAIL).
-EX_TEMPFAIL = 75
-
-config_option = click.option("--config", "config_file", type=click.Path(path_type=Path), help="The configuration file.")
-
-
-def _read(config_file: Path | None) -> Config:
-    from exporter.config import default_config_file, load
-
-    return load(config_file or default_config_file())
+#: How many messages a forecast shows.
+MESSAGES = 10_000
 
 
 @click.group()
@@ -37,18 +33,60 @@ def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
     """Send one real test notification per channel and report each; exits 75 when one failed."""
     from exporter.alerts.notifier import send_test
 
-    config = _read(config_file)
+    config = read_config(config_file)
     known = [channel.name for channel in config.channels]
-    for name in names:
-        if name not in known:
-            there = f"there are {', '.join(known)}" if known else "none is configured"
-            raise click.UsageError(f"there is no channel named {name!r}; {there}")
     if not known:
         raise click.UsageError("no channel is configured: write one into `channels`")
-    results = asyncio.run(send_test(config, names or known, time.time()))
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"there is no channel named {name!r}{_nearest(name, known)}")
+    results = asyncio.run(send_test(config, dict.fromkeys(names or known), time.time(), _links(config)))
     for name, problem in results:
         click.echo(f"{name}: delivered" if problem is None else f"{name}: FAILED: {problem}")
     return EX_TEMPFAIL if any(problem for _, problem in results) else 0
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name[:128], known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+
+
+def _links(config: Config) -> Links:
+    """The links of buttons, as the daemon with this state directory will know them; none where nobody serves them."""
+    from exporter.alerts.channels import no_links
+
+    if not config.web.external_url:
+        return no_links
+    from exporter.config import default_state_dir
+    from exporter.ledger import Ledger
+    from exporter.web import links
+
+    ledger = Ledger(default_state_dir(config))
+    try:
+        key = ledger.keyed_hash(links.KEY).encode()
+    finally:
+        ledger.close()
+    return links.maker(key, lambda: config.web.external_url, time.time)
+
+
+def explained(config: Config) -> dict[tuple[str, str, str, str], list[str]]:
+    """Where each alert stands, for ``explain``; nothing where nothing was ever told, or it cannot be read."""
+    from exporter.alerts.database import OutboxError
+    from exporter.alerts.notifier import FILE
+    from exporter.alerts.policy import AlertPolicy
+    from exporter.alerts.standing import explained as lines
+    from exporter.config import default_state_dir
+
+    if not config.channels or not (default_state_dir(config) / FILE).exists():
+        return {}
+    now = time.time()
+    try:
+        with _closing(_outbox(config)) as outbox:
+            policy = AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged())
+            return lines(outbox.states(), policy, now, outbox.undelivered())
+    except (click.ClickException, OutboxError) as error:
+        click.echo(f"Where alerts stand is not known: {error}", err=True)
+        return {}
 
 
 def _outbox(config: Config) -> Outbox:
@@ -96,7 +134,7 @@ def silence_add(length: str, reason: str, config_file: Path | None, **matchers: 
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     now = time.time()
-    with _closing(_outbox(_read(config_file))) as outbox:
+    with _closing(_outbox(read_config(config_file))) as outbox:
         added = outbox.add_silence(given, now + seconds, reason, now)
     click.echo(f"{added.id}: {_matchers(added.matchers)} until {iso(added.until)}")
 
@@ -107,7 +145,7 @@ def silence_list(config_file: Path | None) -> None:
     """The silences that hold."""
     from exporter.units import iso
 
-    with _closing(_outbox(_read(config_file))) as outbox:
+    with _closing(_outbox(read_config(config_file))) as outbox:
         silences = outbox.silences(time.time())
     for one in silences:
         click.echo("\t".join(filter(None, (one.id, _matchers(one.matchers), f"until {iso(one.until)}", one.reason))))
@@ -120,7 +158,7 @@ def silence_list(config_file: Path | None) -> None:
 @config_option
 def silence_remove(id: str, config_file: Path | None) -> None:
     """End the silence ID early."""
-    with _closing(_outbox(_read(config_file))) as outbox:
+    with _closing(_outbox(read_config(config_file))) as outbox:
         if not outbox.remove_silence(id):
             raise click.UsageError(f"no silence is named {id!r}: see `openclaw-auth-exporter silence list`")
     click.echo(f"{id}: removed")
@@ -152,19 +190,19 @@ def forecast(length: str, config_file: Path | None) -> None:
         ahead = parse_duration(length)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    config = _read(config_file)
+    config = read_config(config_file)
     now = time.time()
     with _closing(_outbox(config)) as outbox:
-        states, policy = (
-            outbox.states(),
-            AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged(), commands_of(config)),
-        )
+        states, proofs = outbox.states(), outbox.proofs()
+        policy = AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged(), commands_of(config))
     if not policy.channels:
         policy = replace(policy, channels=(ChannelPolicy("(no channel configured)"),))
     report, monitor = look_with(config, None)
-    told = lifecycle.forecast(states, report, policy, now, now + ahead, monitor.as_of)
-    for at, message in told:
+    told = lifecycle.forecast(states, report, policy, now, now + ahead, monitor.as_of, proofs, MESSAGES + 1)
+    for at, message in told[:MESSAGES]:
         for alert in message.alerts:
             click.echo(f"{iso(at)}  {message.channel}  {alert.reason}  {text.title(alert, at)}")
+    if len(told) > MESSAGES:
+        click.echo(f"These are the first {MESSAGES:,}; the rest is cut off: ask for less than {length}.", err=True)
     if not told:
         click.echo(f"Nothing would be told within {length}.", err=True)

@@ -27,6 +27,7 @@ def test_an_event_with_its_alarms() -> None:
 def test_a_profile_without_a_deadline_is_no_event() -> None:
     assert "VEVENT" not in calendar(report(agent(profile(expires_at=None))), (3600.0,), NOW)
     assert "VEVENT" not in calendar(report(agent(profile(expires_at=9e12))), (3600.0,), NOW)
+    assert "VEVENT" not in calendar(report(agent(profile(expires_at=NOW + 60, ignored=True))), (3600.0,), NOW)
 
 
 def test_one_credential_of_many_agents_is_one_event_that_moves_when_renewed() -> None:

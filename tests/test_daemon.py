@@ -67,13 +67,23 @@ async def test_the_first_look_is_at_once_and_is_shown() -> None:
         assert setting.daemon.ready()
 
 
+async def test_a_heartbeat_that_never_arrived_is_0_and_none_is_nothing() -> None:
+    name = "openclaw_auth_heartbeat_last_success_timestamp_seconds"
+    async with running("home") as setting:
+        assert f"\n{name} " not in setting.metrics()
+    async with running("home", heartbeat={"url": "http://127.0.0.1:9/"}) as setting:
+        assert f"\n{name} 0.0\n" in setting.metrics()
+
+
 async def test_a_hanging_target_does_not_delay_the_others() -> None:
     setting = Setting(config("home", "vps"))
     setting.fakes["vps"].gate.clear()
     await setting.daemon.start()
     try:
         await until(lambda: 'openclaw_auth_check_success{agent="main",target="home"} 1' in setting.metrics())
-        assert 'target="vps"' not in setting.metrics()
+        shown = [line for line in setting.metrics().splitlines() if 'target="vps"' in line]
+        assert shown  # what is counted begins with 0
+        assert all("_total{" in line and line.endswith(" 0.0") for line in shown)
     finally:
         await setting.daemon.stop()
     assert setting.fakes["vps"].running == 0
@@ -190,15 +200,67 @@ async def test_a_probe_out_of_time_says_so_and_the_look_goes_on() -> None:
         await setting.daemon.stop()
 
 
+async def test_a_probe_out_of_time_still_shows_what_is_known() -> None:
+    setting = Setting(config("home", "vps"))
+    source = setting.fakes["home"]
+    await setting.daemon.start()
+    try:
+        await until(lambda: setting.metrics().count("check_success{") == 2)
+        setting.daemon._monitor.watched["home"].looked_at = 0.0  # long ago
+        source.gate.clear()
+        body = (await setting.daemon.probe("home", "main", 0.05))[0].decode()
+        assert 'openclaw_auth_check_success{agent="main",target="home"} 0.0' in body
+        assert "openclaw_auth_profile_expiry_timestamp_seconds{" in body
+        assert 'target="vps"' not in body
+        source.gate.set()
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_nothing_is_fine_before_the_first_look() -> None:
+    setting = Setting(config("home"))
+    setting.fakes["home"].gate.clear()
+    await setting.daemon.start()
+    try:
+        report = setting.daemon.report()
+        assert [target.target for target in report.targets] == ["home"]
+        assert report.exit_code == 1
+        setting.fakes["home"].gate.set()
+        await until(lambda: setting.daemon.report().exit_code == 0)
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_what_is_only_probed_is_seen_and_alarms_nobody() -> None:
+    targets = [{"name": "home"}, {"name": "rack7", "schedule": False}]
+    setting = Setting(Config.model_validate({"targets": targets, "channels": [{"name": "t", "type": "termux"}]}))
+    setting.fakes["rack7"].profiles = ()
+    await setting.daemon.start()
+    try:
+        await until(lambda: setting.daemon.report().exit_code == 0)
+        assert [target.target for target in setting.daemon.report().targets] == ["home"]
+        await setting.daemon.probe("rack7", None, 5.0)
+        assert [target.target for target in setting.daemon.report().targets] == ["home", "rack7"]
+        assert setting.daemon._notifier is not None
+        told = setting.daemon._notifier._report()
+        assert [target.target for target in told.targets] == ["home"]
+    finally:
+        await setting.daemon.stop()
+
+
 async def test_failures_are_counted_by_reason_from_the_start() -> None:
     setting = Setting(config("home"))
     setting.fakes["home"].error = LookError(Reason.TIMEOUT, "no answer")
     await setting.daemon.start()
     try:
-        await until(lambda: "check_failures_total" in setting.metrics())
-        counts = [
-            line for line in setting.metrics().splitlines() if line.startswith("openclaw_auth_check_failures_total")
-        ]
+
+        def counted() -> list[str]:
+            lines = setting.metrics().splitlines()
+            return [line for line in lines if line.startswith("openclaw_auth_check_failures_total")]
+
+        assert len(counted()) == len(Reason)  # before the first look, of the target as a whole
+        await until(lambda: any('agent="main"' in line for line in counted()))
+        counts = counted()
         assert len([line for line in counts if 'agent="main"' in line]) == len(Reason)
         assert [line for line in counts if 'agent="main"' in line and not line.endswith(" 0.0")] == [
             'openclaw_auth_check_failures_total{agent="main",reason="timeout",target="home"} 1.0'

@@ -53,9 +53,15 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE TABLE acknowledgement (fingerprint TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE proof (channel TEXT PRIMARY KEY, told_at REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE planted (
+        channel TEXT NOT NULL, name TEXT NOT NULL, rings_at REAL NOT NULL, PRIMARY KEY (channel, name)
+    ) WITHOUT ROWID;
+    """,
 )
 #: What is taken over from a damaged file that can still be read as a whole.
-_TABLES = ("state", "message", "about", "channel", "failure", "silence", "acknowledgement")
+_TABLES = ("state", "message", "about", "channel", "failure", "silence", "acknowledgement", "proof", "planted")
 #: How long another process may hold the file before a transaction gives up, seconds.
 BUSY = 5.0
 
@@ -117,6 +123,8 @@ def _make_private(path: Path) -> None:
 
 def _connect(path: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    # A flipped bit in a text costs that text alone.
+    db.text_factory = lambda content: content.decode("utf-8", "replace")
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
@@ -127,6 +135,9 @@ def _connect(path: str) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         db.close()
         raise _NotOursError(str(error)) from None
+    except UnicodeDecodeError:  # from the sentence about a damaged schema
+        db.close()
+        raise _NotOursError("it is damaged") from None
     except BaseException:
         db.close()
         raise
@@ -148,7 +159,8 @@ def _migrate(db: sqlite3.Connection, path: str) -> None:
                 f"the alert state {path} was written by a newer release (schema {version}; "
                 f"this one knows {len(MIGRATIONS)}): use that release, or move the file away"
             )
-        if tables and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        # Indexes that do not fit their tables would fail later, at every turn.
+        if tables and (version < 1 or db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok"):
             raise _NotOursError("it is damaged")
         for migration in MIGRATIONS[version:]:
             for statement in filter(str.strip, migration.split(";")):
@@ -188,16 +200,18 @@ def _take_over(fresh: sqlite3.Connection, aside: Path) -> bool:
     try:
         if old.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
             return False
-        if old.execute("PRAGMA user_version").fetchone()[0] != len(MIGRATIONS):
+        (version,) = old.execute("PRAGMA user_version").fetchone()
+        if not 1 <= version <= len(MIGRATIONS):
             return False
+        there = {name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         fresh.execute("BEGIN IMMEDIATE")
-        for table in _TABLES:
+        for table in _TABLES if version == len(MIGRATIONS) else [name for name in _TABLES if name in there]:
             rows = old.execute(f"SELECT * FROM {table} NOT INDEXED").fetchall()
             if rows:
                 marks = ", ".join("?" * len(rows[0]))
                 fresh.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
         fresh.execute("COMMIT")
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         if fresh.in_transaction:
             fresh.execute("ROLLBACK")
         return False

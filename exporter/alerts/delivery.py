@@ -52,7 +52,7 @@ class Deliverer:
         self._spread = spread
         self._wake: dict[str, asyncio.Event] = {name: asyncio.Event() for name in self._channels}
         self._workers: dict[str, asyncio.Task[None]] = {}
-        self._until: dict[str, float] = {}  # channel -> it asked for a pause of everything
+        self._asked: dict[str, tuple[float, float]] = {}  # channel -> it asked for a pause of everything: from, until
         self._unmarked: set[str] = set()  # handed over, but the outbox could not be written
         self._stopping = False
         #: The last trouble of each channel as a sentence, for the status page; gone when it delivers.
@@ -109,16 +109,21 @@ class Deliverer:
         at = await asyncio.to_thread(self._outbox.next_due, name)
         if at is None:
             return NAP
-        return min(max(max(at, self._until.get(name, at)) - self._now(), 0.05), NAP)
+        return min(max(max(at, self._held_until(name)) - self._now(), 0.05), NAP)
+
+    def _held_until(self, name: str) -> float:
+        """When a channel may be tried again; one that asked for a pause before the clock was set back, at once."""
+        since, until = self._asked.get(name, (0.0, 0.0))
+        return until if since <= self._now() else 0.0
 
     async def _round(self, name: str) -> bool:
         """Send what is due, until nothing is; False when something could not be handed over."""
         all_sent = True
-        while self._until.get(name, 0.0) <= self._now():
+        while self._held_until(name) <= self._now():
             batch = await asyncio.to_thread(self._outbox.due, name, self._now())
             for outgoing in batch:
                 all_sent = await self._send(self._channels[name], outgoing) and all_sent
-                if self._stopping or self._until.get(name, 0.0) > self._now():
+                if self._stopping or self._held_until(name) > self._now():
                     return all_sent
             if not batch:
                 return all_sent
@@ -148,7 +153,7 @@ class Deliverer:
             return True
         now = self._now()
         if asked:
-            self._until[channel.name] = now + min(asked, LONGEST_ASKED)
+            self._asked[channel.name] = now, now + min(asked, LONGEST_ASKED)
         pause = pause_after(outgoing.attempts + 1, asked, self._spread())
         goes_on = await asyncio.to_thread(
             lambda: self._outbox.failed(outgoing.id, now, str(reason), now + pause, permanent=permanent)

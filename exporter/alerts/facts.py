@@ -72,7 +72,8 @@ class View:
             return target.failure is not None
         if found.failure is not None or found.checked_at is None:
             return True
-        return state.slot.topic == Family.DEADLINE and any(c.name is Name.CLOCK for c in found.conditions)
+        # While the clock is wrong no date is judged, nor what rests on dates: a provider without a credential.
+        return state.condition is not Name.CLOCK and any(c.name is Name.CLOCK for c in found.conditions)
 
     def profiles(self, state: AlertState) -> Iterator[tuple[str, ProfileReport]]:
         """The profiles an alert is about, as its agents have them now."""
@@ -112,7 +113,8 @@ def _seen_at(agent: AgentReport, policy: AlertPolicy, now: float) -> Iterator[_S
     judged = set()
     for condition in agent.conditions:
         profile = profiles.get((condition.provider or "", condition.profile or ""))
-        ahead = _ahead(agent, profile, policy, now) if condition.name is Name.UNDATED and profile else None
+        undated = profile if condition.name is Name.UNDATED else None
+        ahead = _ahead(agent, undated, policy, now, "undated") if undated else None
         if condition.family is Family.DEADLINE:
             judged.add((condition.provider, condition.profile))
         absorbed = condition.provider in dead and condition.name in CAUSES and condition.profile is not None
@@ -132,8 +134,13 @@ def _slot(target: str, condition: Condition) -> Slot:
     return Slot(target, condition.provider or "", condition.profile or "", topic)
 
 
-def _ahead(agent: AgentReport, profile: ProfileReport, policy: AlertPolicy, now: float) -> Condition | None:
-    """What reminds before the verdict warns: a deadline within the first reminder step, as info."""
+def _ahead(
+    agent: AgentReport, profile: ProfileReport, policy: AlertPolicy, now: float, reason: str | None = None
+) -> Condition | None:
+    """What reminds before the verdict warns: a deadline within the first reminder step, as info.
+
+    ``reason``: ``undated`` where the date is assumed.
+    """
     deadline = profile.expires_at
     if deadline is None or not policy.remind_before or deadline <= now:
         return None
@@ -149,6 +156,7 @@ def _ahead(agent: AgentReport, profile: ProfileReport, policy: AlertPolicy, now:
         provider=profile.provider,
         profile=profile.id,
         remedy=policy.renew(agent, profile),
+        reason=reason,
         deadline=deadline,
         rule="a reminder step has passed",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -27,14 +28,16 @@ class Lease:
         except OSError:
             os.close(fd)
             raise
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, owner.encode()[:200], 0)
         self._fd = fd
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without the word about who has it
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, owner.encode()[:200], 0)
         return True
 
     def release(self) -> None:
         if self._fd is not None:
-            os.ftruncate(self._fd, 0)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = None
 

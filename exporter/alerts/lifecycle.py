@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from exporter.alerts.policy import AlertPolicy
+from exporter.alerts.proof import next_proof, prove
 from exporter.alerts.telling import EPSILON, alert_of, next_times, tell
 from exporter.alerts.tracking import track
-from exporter.alerts.values import Alert, AlertState, Message, Reason, fingerprint
+from exporter.alerts.values import Alert, AlertState, Message, Reason, fingerprint_of_test
 from exporter.model import Family, Name, Report, Severity
 
 __all__ = ["advance", "firing", "forecast", "next_event", "test_message"]
@@ -63,21 +64,27 @@ def forecast(
     now: float,
     until: float,
     rejudge: Callable[[float], Report],
+    proofs: Mapping[str, float] | None = None,
     limit: int = 1000,
 ) -> list[tuple[float, Message]]:
     """What would be told until ``until`` if nothing but the time changed: at most ``limit`` messages.
 
-    ``rejudge`` gives the report as of a later moment, judged from today's facts.
+    ``rejudge`` gives the report as of a later moment, judged from today's facts; ``proofs`` is when each
+    channel was last told that everything is watched.
     """
     told: list[tuple[float, Message]] = []
-    at: float | None = now
-    while at is not None and at <= until and len(told) < limit:
+    proofs, at = dict(proofs or {}), now
+    while at <= until and len(told) < limit:
         states, messages = advance(states, report, policy, at)
-        told += [(at, message) for message in messages]
+        proofs, proven = prove(proofs, states, report, policy, at)
+        told += [(at, message) for message in (*messages, *proven)]
         changes = [a.changes_at for t in report.targets for a in t.agents if a.changes_at is not None]
-        ahead = [time for time in (*changes, next_event(states, report, policy, at)) if time is not None and time > at]
-        at = min(ahead, default=None)
-        if at is not None and at <= until:
+        times = (*changes, next_event(states, report, policy, at), next_proof(proofs, report, policy, at))
+        ahead = [time for time in times if time is not None and time > at]
+        if not ahead:
+            break
+        at = min(ahead)
+        if at <= until:
             report = rejudge(at)
     return told[:limit]
 
@@ -85,7 +92,7 @@ def forecast(
 def test_message(channel: str, now: float) -> Message:
     """What ``notify test`` sends."""
     alert = Alert(
-        fingerprint=fingerprint(f"test\x1f{channel}"),
+        fingerprint=fingerprint_of_test(channel),
         reason=Reason.TEST,
         family=Family.NOTICE,
         condition=Name.REPORTED,

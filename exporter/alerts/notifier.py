@@ -1,4 +1,4 @@
-"""The notifier: reports in, messages out. It runs the lifecycle, commits, and wakes the deliverer.
+"""The notifier: reports in, messages out. It runs the lifecycle, commits, and wakes those who tell.
 
 The daemon pokes it after each look; by time alone it wakes itself. ``check --notify`` runs it once.
 One process at a time holds the lease; whoever does not only looks.
@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from exporter.alerts import lifecycle
+from exporter.alerts import lifecycle, planting, text
 from exporter.alerts.channels import Channel, Context, DeliveryError, Links, build, no_links
 from exporter.alerts.channels import alertmanager as am
+from exporter.alerts.counts import ChannelStatistics
 from exporter.alerts.delivery import Deliverer
-from exporter.alerts.outbox import ChannelStatistics, Outbox, OutboxError
+from exporter.alerts.outbox import Outbox, OutboxError
 from exporter.alerts.policy import AlertPolicy, commands_of
-from exporter.alerts.telling import alert_of
-from exporter.alerts.values import AlertState, Message, Outgoing
+from exporter.alerts.proof import next_proof, prove
+from exporter.alerts.publishing import Publisher
+from exporter.alerts.values import AlertState, Message, Outgoing, fingerprint_of_test
 from exporter.config import Config, ConfigError
 from exporter.config.models import AlertmanagerChannel
 from exporter.model import Report
@@ -34,6 +38,11 @@ FILE = "alerts.sqlite"
 NAP = 30.0
 #: How often a second process looks whether the lease is free now, in seconds.
 LEASE_EVERY = 30.0
+#: After a turn, this many times as long as it took, and at most so many seconds, is left to others: a thousand
+#: targets that finish one by one are not a thousand turns over all of them.
+BREATHER, LONGEST_BREATHER = 2.0, 10.0
+#: How many titles of messages are kept at hand.
+TITLES = 1000
 
 
 def channels_of(
@@ -67,28 +76,58 @@ class Notifier:
         report: Callable[[], Report],
         now: Callable[[], float] = time.time,
         links: Links = no_links,
+        as_of: planting.AsOf | None = None,
     ) -> None:
-        """Raises ConfigError for a channel that cannot be used, OutboxError for a state that cannot."""
+        """``as_of`` judges a target as of a later moment; without it nothing is planted ahead.
+
+        Raises ConfigError for a channel that cannot be used, OutboxError for a state that cannot.
+        """
         self._report = report
         self._now = now
         self._links = links
+        self._as_of = as_of
         self._config = config
-        self._news, self._managers = channels_of(config, links)
+        self._news, managers = channels_of(config, links)
         self.outbox = Outbox(directory / FILE if directory is not None else None, now)
         self._deliverer = Deliverer(self.outbox, self._news, now)
-        self._counted: dict[str, ChannelStatistics] = {name: ChannelStatistics() for name in self._managers}
+        self._publisher = Publisher(managers, now)
+        self._planter = planting.Planter(self.outbox, self._news, now)
+        self._planted_at: float | None = None
         self._states: dict[str, AlertState] = {}
+        self._proofs: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
+        self._aside: set[asyncio.Task[None]] = set()
         self._poke = asyncio.Event()
-        self._published_at = float("-inf")
-        self._outbox_version = 0
+        self._turning = asyncio.Lock()
+        self._outbox_version = self._tries = 0
         self._statistics: dict[str, ChannelStatistics] = {}
         self._silences = 0
+        self._titles: dict[str, str | None] = {}  # of messages that were asked for: one may be megabytes
         self.holds_lease = False
         #: Why nothing is told at present, as a sentence; None while all is well.
         self.problem: str | None = self.outbox.problem
 
     # --- the daemon's way ------------------------------------------------------------------
+
+    @classmethod
+    def that_goes_on(
+        cls,
+        config: Config,
+        directory: Path | None,
+        report: Callable[[], Report],
+        now: Callable[[], float] = time.time,
+        links: Links = no_links,
+        as_of: planting.AsOf | None = None,
+    ) -> Notifier:
+        """One that tells whatever its state is like: where that cannot be used it is kept in memory, and
+        ``problem`` says so. Raises ConfigError."""
+        try:
+            return cls(config, directory, report, now, links, as_of)
+        except OutboxError as error:
+            notifier = cls(config, None, report, now, links, as_of)
+            notifier.problem = notifier.outbox.problem = f"{error}: what was told is forgotten at the end"
+            log.error("%s", notifier.problem)
+            return notifier
 
     def start(self) -> None:
         """Begin to run the lifecycle and to deliver."""
@@ -99,53 +138,80 @@ class Notifier:
         self._poke.set()
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self._deliverer.stop()
+        tasks = [*([self._task] if self._task else []), *self._aside]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(self._deliverer.stop(), self._publisher.stop())
         self.outbox.close()
 
     async def reconfigure(self, config: Config) -> None:
         """Take over another configuration. Raises ConfigError, and then everything stays as it is."""
         news, managers = channels_of(config, self._links)
-        await self._deliverer.stop()
-        self._config, self._news = config, news
-        # What an Alertmanager was told is kept, so that what fires there can be ended.
-        self._managers = {name: self._managers.get(name, channel) for name, channel in managers.items()}
-        self._counted = {name: self._counted.get(name, ChannelStatistics()) for name in managers}
-        self._deliverer = Deliverer(self.outbox, news, self._now)
-        if self.holds_lease:
-            await asyncio.to_thread(self.outbox.retire, news, self._now())
-            self._deliverer.start()
+        async with self._turning:  # a turn on its way would tell channels that are gone
+            await asyncio.gather(self._deliverer.stop(), self._publisher.stop())
+            before, self._config, self._news = self._config, config, news
+            publisher = Publisher(managers, self._now)
+            publisher.take_over(self._publisher)
+            self._publisher = publisher
+            self._deliverer = Deliverer(self.outbox, news, self._now)
+            if self.holds_lease:
+                self._deliverer.start()
+                self._publisher.start(self._states)
+                self._uproot(before)
+                try:
+                    await asyncio.to_thread(self.outbox.retire, news, self._now())
+                except OutboxError as error:  # they wait until the next start
+                    log.error("%s", error)
+            self._planter = planting.Planter(self.outbox, news, self._now)
+            self._planted_at = None
         self.poke()
+
+    def _uproot(self, before: Config) -> None:
+        """Take back, as far as that can be done, what was planted through channels that changed or are gone."""
+        known = {channel.name: channel for channel in self._config.channels}
+        changed = [channel.name for channel in before.channels if known.get(channel.name) != channel]
+        if changed and self._planter.reach:
+            self._spawn(self._planter.withdraw(changed))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
 
     async def _run(self) -> None:
         while True:
-            pause = NAP
+            began, pause = time.monotonic(), NAP
             try:
-                if await self._take_lease():
-                    ahead = await self._advance(self._policy())
-                    await self._publish()
-                    pause = self._pause(ahead)
-                else:
-                    pause = LEASE_EVERY
-                await self._count()
+                async with self._turning:
+                    pause = await self._turn()
                 self.problem = self.outbox.problem
             except OutboxError as error:
                 self.problem = str(error)
                 log.error("%s", error)
+            except Exception as error:  # the alarm must not end with one fault; its text may quote anything
+                self.problem = f"an error of the exporter's own: {type(error).__name__}"
+                log.error("alerts: %s", self.problem)
+            await asyncio.sleep(min(BREATHER * (time.monotonic() - began), LONGEST_BREATHER))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._poke.wait()
             self._poke.clear()
 
-    def _pause(self, ahead: float | None) -> float:
-        pauses = [NAP]
-        if ahead is not None:
-            pauses.append(ahead - self._now())
-        if self._managers:
-            pauses.append(self._published_at + am.EVERY - self._now())
-        return max(0.05, min(pauses))
+    async def _turn(self) -> float:
+        """What is to be done now; seconds until it is to be done again."""
+        pause = LEASE_EVERY
+        # Read first: what another process writes meanwhile is seen as new.
+        version = self.outbox.changes()
+        if await self._take_lease():
+            policy = self.policy()
+            ahead = await self._advance(policy)
+            self._publisher.show(self._states)
+            self._plant_aside(policy)
+            pause = max(0.05, min(NAP, ahead - self._now())) if ahead is not None else NAP
+        await self._count()
+        self._outbox_version = version
+        return pause
 
     async def _take_lease(self) -> bool:
         if not self.holds_lease:
@@ -153,84 +219,114 @@ class Notifier:
             if not await asyncio.to_thread(self.outbox.acquire_lease, owner):
                 log.warning("another process (%s) tells of alerts: this one only looks", self.outbox.lease_holder)
                 return False
-            self._states = await asyncio.to_thread(self.outbox.states)
-            await asyncio.to_thread(self.outbox.retire, self._news, self._now())
+            await asyncio.to_thread(self._recall)
             self.holds_lease = True
             self._deliverer.start()
+            self._publisher.start(self._states)
         return True
 
-    def _policy(self) -> AlertPolicy:
-        silences = self.outbox.silences(self._now())
+    def _recall(self) -> None:
+        """What the process before us left."""
+        self._states, self._proofs = self.outbox.states(), self.outbox.proofs()
+        self.outbox.retire(self._news, self._now())
+
+    def policy(self) -> AlertPolicy:
+        """What the lifecycle goes by now. Raises OutboxError."""
+        now = self._now()
+        silences = self.outbox.silences(now)
         self._silences = len(silences)
-        return AlertPolicy.of(self._config, silences, self.outbox.acknowledged(), commands_of(self._config))
+        return AlertPolicy.of(self._config, silences, self.outbox.acknowledged(now), commands_of(self._config))
 
     async def _advance(self, policy: AlertPolicy) -> float | None:
         """One turn of the lifecycle, committed; when time alone makes the next."""
         now, report = self._now(), self._report()
 
-        def turn() -> tuple[dict[str, AlertState], list[str], float | None]:
-            states, messages = lifecycle.advance(self._states, report, policy, now)
-            ids = self.outbox.commit(states, messages, now)
-            return states, ids, lifecycle.next_event(states, report, policy, now)
+        def turn() -> tuple[dict[str, AlertState], dict[str, float], list[str], float | None]:
+            with _uncollected():
+                states, messages = lifecycle.advance(self._states, report, policy, now)
+                proofs, proven = prove(self._proofs, states, report, policy, now)
+                ids = self.outbox.commit(states, (*messages, *proven), now, proofs if proofs != self._proofs else None)
+                times = lifecycle.next_event(states, report, policy, now), next_proof(proofs, report, policy, now)
+                return states, proofs, ids, min((at for at in times if at is not None), default=None)
 
-        self._states, ids, ahead = await asyncio.to_thread(turn)
+        self._states, self._proofs, ids, ahead = await asyncio.to_thread(turn)
         if ids:
             self._deliverer.wake()
         return ahead
 
-    async def _publish(self) -> None:
-        """Tell the Alertmanagers the state, each minute and when it changed."""
-        if not self._managers:
-            return
+    def _plant_aside(self, policy: AlertPolicy) -> None:
+        """Plant now and then, beside everything else."""
         now = self._now()
-        firing = lifecycle.firing(self._states, now)
-        over = [
-            alert_of(state, state.ending.reason, now) for state in self._states.values() if state.ending is not None
-        ]
-        self._published_at = now
-        for name, manager in self._managers.items():
-            for error in await manager.publish(firing, over, now):
-                self._count_manager(name, error, now)
-
-    def _count_manager(self, name: str, error: DeliveryError | None, now: float) -> None:
-        before = self._counted[name]
-        if error is None:
-            self._counted[name] = replace(before, attempts=before.attempts + 1, last_success=now)
+        if self._aside or (self._planted_at is not None and 0 <= now - self._planted_at < planting.EVERY):
             return
-        failures = {**before.failures, error.reason: before.failures.get(error.reason, 0) + 1}
-        self._counted[name] = replace(before, attempts=before.attempts + 1, failures=failures)
-        log.warning("channel %s: an instance was not told (%s)", name, error.reason)
+        if (work := self._planting(policy)) is not None:
+            self._planted_at = now
+            self._spawn(work)
+
+    def _planting(self, policy: AlertPolicy, grace: float = planting.GRACE) -> Coroutine[Any, Any, None] | None:
+        """What keeps the channels' servers as planned; None where none can, or not all is known yet."""
+        report = self._report()
+        if self._as_of is None or not self._planter.reach or not policy.is_complete(report):
+            return None
+        return self._planter.keep(self._states, report, self._as_of, policy, grace)
 
     async def _count(self) -> None:
-        self._outbox_version = self.outbox.changes()
+        self._tries = self.outbox.tries
         self._statistics = await asyncio.to_thread(self.outbox.statistics, self._news)
 
     def look_for_others(self) -> None:
-        """Poke where another process wrote to the outbox: a silence from the command line."""
+        """Poke where another process wrote to the outbox: a silence from the command line. Count what was tried."""
         with contextlib.suppress(OutboxError):
             if self.outbox.changes() != self._outbox_version:
                 self.poke()
+        if self.outbox.tries != self._tries:
+            self._spawn(self._count())
 
     async def acknowledge(self, fingerprint: str, through: str | None = None) -> bool:
-        """A person has seen an alert, ``through`` a channel where that is known. False for an unknown one."""
-        known = await asyncio.to_thread(self.outbox.acknowledge, fingerprint, self._now(), through)
+        """A person has seen an alert, or a channel's test; ``through`` a channel where that is known.
+
+        False for an unknown one. Raises OutboxError.
+        """
+        tested, now = self.tested(fingerprint), self._now()
+        if tested is not None:
+            await asyncio.to_thread(self.outbox.prove, tested, now)
+        else:
+            known = await asyncio.to_thread(self.outbox.acknowledge, fingerprint, now, through)
         self.poke()
-        return known
+        return tested is not None or known
+
+    def tested(self, fingerprint: str) -> str | None:
+        """The configured channel whose test has this fingerprint; None where none has."""
+        return next((c.name for c in self._config.channels if fingerprint_of_test(c.name) == fingerprint), None)
 
     # --- what is shown ---------------------------------------------------------------------
 
     def statistics(self) -> dict[str, ChannelStatistics]:
         """Per channel, as of the last turn: what the metrics show."""
-        return {**self._statistics, **self._counted}
+        proven = {name: said.proven for name, said in self._statistics.items()}
+        counted = {name: replace(said, proven=proven.get(name)) for name, said in self._publisher.counted.items()}
+        return {**self._statistics, **counted}
 
     @property
     def silences(self) -> int:
         return self._silences
 
-    async def refresh(self) -> None:
-        """Count anew: deliveries happen between turns."""
-        with contextlib.suppress(OutboxError):
-            await self._count()
+    def problems(self) -> dict[str, str]:
+        """The last trouble of each channel that has not delivered since, as a sentence."""
+        return dict(self._deliverer.problems)
+
+    def channel_types(self) -> dict[str, str]:
+        """The configured channels: name to type."""
+        return {channel.name: channel.type for channel in self._config.channels}
+
+    def what(self, id: str) -> str | None:
+        """What a message in the outbox says, in its title; None where it cannot be read. Raises OutboxError."""
+        if id not in self._titles:
+            if len(self._titles) > TITLES:
+                self._titles.clear()
+            message = self.outbox.message(id)
+            self._titles[id] = text.render(message, message.at).title if message is not None else None
+        return self._titles[id]
 
     def states(self) -> dict[str, AlertState]:
         """Where each alert is in its life, for ``explain`` and the status page."""
@@ -245,23 +341,44 @@ class Notifier:
         """
         if not self.outbox.acquire_lease(f"process {os.getpid()}"):
             return None
-        self._states = self.outbox.states()
-        self.outbox.retire(self._news, self._now())
+        self._recall()
+        before = self._states
         # Nothing of a one-shot can be waited for to happen together: it is told at once.
-        await self._advance(replace(self._policy(), group_wait=0.0))
-        delivered = await self._deliverer.flush()
-        await self._publish()
-        return delivered and not any(counted.failures for counted in self._counted.values())
+        policy = replace(self.policy(), group_wait=0.0)
+        await self._advance(policy)
+        # What fires at an Alertmanager, and what is planted, must outlive the time to the next run.
+        gap = 2 * max(self._config.interval_of(target) for target in self._config.targets)
+        delivered, published = await asyncio.gather(
+            self._deliverer.flush(), self._publisher.once(before, self._states, max(am.AHEAD, gap))
+        )
+        if (work := self._planting(policy, max(planting.GRACE, gap))) is not None:
+            await work
+        return delivered and published
 
 
-async def send_test(config: Config, names: Iterable[str], now: float) -> list[tuple[str, str | None]]:
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's collector: a turn over ten thousand alerts makes no cycles, and would be searched for some
+    again and again, which takes as long as the turn itself."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+async def send_test(
+    config: Config, names: Iterable[str], now: float, links: Links = no_links
+) -> list[tuple[str, str | None]]:
     """One real test notification to each named channel: its name, and why it failed or None.
 
     Raises ConfigError for a channel that cannot be used.
     """
     from exporter.alerts.ulid import next_ulid
 
-    news, managers = channels_of(config)
+    news, managers = channels_of(config, links)
 
     async def one(name: str) -> tuple[str, str | None]:
         message: Message = lifecycle.test_message(name, now)

@@ -13,15 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from exporter.alerts.counts import ChannelStatistics, DeadMessage, count, read_dead, read_statistics, read_undelivered
 from exporter.alerts.database import Database, OutboxError, transaction
 from exporter.alerts.lease import Lease
 from exporter.alerts.policy import Silence
 from exporter.alerts.ulid import next_ulid
-from exporter.alerts.values import AlertState, Message, Outgoing, Reason, dump, load_message, load_state
+from exporter.alerts.values import AlertState, Message, Outgoing, Reason, changed, dump, load_message, load_state
 
 __all__ = ["GIVE_UP", "ChannelStatistics", "DeadMessage", "Outbox", "OutboxError"]
 
@@ -30,33 +30,8 @@ DAY = 86400.0
 GIVE_UP = 3 * DAY
 #: How long what is done with is kept, in seconds.
 KEEP = 30 * DAY
-#: What nobody needs any more once something newer is said of the same alert.
-SUPERSEDED = frozenset({Reason.REMINDER, Reason.REPEAT})
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelStatistics:
-    """What metrics say of one channel. Counts are over the life of the state file; times Unix seconds."""
-
-    attempts: int = 0
-    failures: Mapping[str, int] = field(default_factory=dict)  # by reason
-    dead: int = 0
-    pending: int = 0
-    oldest_pending: float | None = None  # when the oldest that waits was made
-    last_success: float | None = None
-    proven: float | None = None  # when a person last acknowledged through it
-
-
-@dataclass(frozen=True, slots=True)
-class DeadMessage:
-    """A message that was given up, for the status page."""
-
-    id: str
-    channel: str
-    made_at: float
-    given_up_at: float
-    reason: str
-    alerts: int
+#: What nobody needs any more once something newer is said of the same alert (a test: of the same channel).
+SUPERSEDED = frozenset({Reason.REMINDER, Reason.REPEAT, Reason.TEST})
 
 
 class Outbox:
@@ -74,10 +49,13 @@ class Outbox:
         self._lease = Lease(path)
         self._written: dict[str, AlertState] | None = None
         self._pruned_at: float | None = None
+        #: How often a try to deliver was written down, by us: what is counted is older where this is another.
+        self.tries = 0
 
     def close(self) -> None:
-        self._lease.release()
-        self._db.close()
+        with self._lock:  # a transaction on its way ends first
+            self._lease.release()
+            self._db.close()
 
     def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
         return transaction(self._db, self._lock)
@@ -112,13 +90,23 @@ class Outbox:
                 self._written = _read_states(db)
             return dict(self._written)
 
-    def commit(self, states: Mapping[str, AlertState], messages: Iterable[Message], now: float) -> list[str]:
-        """Write the new states and enqueue ``messages``, both or neither; returns the messages' ids."""
+    def commit(
+        self,
+        states: Mapping[str, AlertState],
+        messages: Iterable[Message],
+        now: float,
+        proofs: Mapping[str, float] | None = None,
+    ) -> list[str]:
+        """Write the new states (and when proofs were told) and enqueue ``messages``, all or nothing.
+
+        Returns the messages' ids.
+        """
         messages = list(messages)
         with self._transaction() as db:
             before = self._written if self._written is not None else _read_states(db)
             after = _difference(before, states)
             _write_states(db, before, after)
+            db.executemany("REPLACE INTO proof VALUES (?, ?)", (proofs or {}).items())
             ids = [self._enqueue(db, message, now) for message in messages]
             pruned_at = self._pruned_at
             if pruned_at is None or abs(now - pruned_at) > DAY:
@@ -162,7 +150,7 @@ class Outbox:
                 except ValueError:
                     db.execute("UPDATE message SET reason = 'unreadable' WHERE id = ?", (id,))
                     _finish(db, id, "dead", now)
-                    _count(db, channel, dead=1)
+                    count(db, channel, dead=1)
         return result
 
     def next_due(self, channel: str) -> float | None:
@@ -172,20 +160,22 @@ class Outbox:
 
     def sent(self, id: str, now: float) -> None:
         """A message was handed over."""
+        self.tries += 1
         with self._transaction() as db:
             channel = _finish(db, id, "delivered", now)
             if channel is not None:
-                _count(db, channel, attempts=1)
+                count(db, channel, attempts=1)
                 db.execute("UPDATE channel SET last_success = ? WHERE name = ?", (now, channel))
 
     def failed(self, id: str, now: float, reason: str, retry_at: float, *, permanent: bool = False) -> bool:
         """A try failed. False where the message is given up: for good reason, or after three days."""
+        self.tries += 1
         with self._transaction() as db:
             row = db.execute("SELECT channel, made_at, state FROM message WHERE id = ?", (id,)).fetchone()
             if row is None:
                 return False
             channel, made_at, state = row
-            _count(db, channel, attempts=1, failure=reason)
+            count(db, channel, attempts=1, failure=reason)
             give_up = permanent or now - made_at >= GIVE_UP
             if state == "pending" and not give_up:
                 db.execute(
@@ -196,7 +186,7 @@ class Outbox:
             if state == "pending":
                 db.execute("UPDATE message SET reason = ? WHERE id = ?", (reason, id))
                 _finish(db, id, "dead", now)
-                _count(db, channel, dead=1)
+                count(db, channel, dead=1)
             return False
 
     def retire(self, channels: Iterable[str], now: float) -> int:
@@ -211,7 +201,7 @@ class Outbox:
             for id, name in gone:
                 db.execute("UPDATE message SET reason = 'channel_removed' WHERE id = ?", (id,))
                 _finish(db, id, "dead", now)
-                _count(db, name, dead=1)
+                count(db, name, dead=1)
         return len(gone)
 
     # --- what metrics and pages show ---------------------------------------------------------
@@ -219,35 +209,52 @@ class Outbox:
     def statistics(self, channels: Iterable[str] = ()) -> dict[str, ChannelStatistics]:
         """Per channel, those named (from the start, with zeros) and those ever used."""
         with self._transaction() as db:
-            kept = {
-                row[0]: row[1:] for row in db.execute("SELECT name, attempts, dead, last_success, proven FROM channel")
-            }
-            failures: dict[str, dict[str, int]] = {}
-            for name, reason, count in db.execute("SELECT channel, reason, count FROM failure ORDER BY reason"):
-                failures.setdefault(name, {})[reason] = count
-            waiting = {
-                name: (count, oldest)
-                for name, count, oldest in db.execute(
-                    "SELECT channel, count(*), min(made_at) FROM message WHERE state = 'pending' GROUP BY channel"
-                )
-            }
-        result = {}
-        for name in dict.fromkeys((*channels, *kept, *waiting)):
-            attempts, dead, success, proven = kept.get(name, (0, 0, None, None))
-            pending, oldest = waiting.get(name, (0, None))
-            result[name] = ChannelStatistics(attempts, failures.get(name, {}), dead, pending, oldest, success, proven)
-        return result
+            return read_statistics(db, channels)
 
     def dead(self, limit: int = 100) -> list[DeadMessage]:
         """What was given up in the last 30 days, the latest first."""
         with self._transaction() as db:
-            rows = db.execute(
-                """SELECT id, channel, made_at, done_at, reason,
-                          (SELECT count(*) FROM about WHERE about.sequence = message.sequence)
-                   FROM message WHERE state = 'dead' ORDER BY done_at DESC, sequence DESC LIMIT ?""",
-                (limit,),
-            ).fetchall()
-        return [DeadMessage(row[0], row[1], row[2], row[3], row[4] or "unknown", row[5]) for row in rows]
+            return read_dead(db, limit)
+
+    def undelivered(self) -> dict[tuple[str, str], str]:
+        """Of each alert whose latest message to a channel did not arrive: (channel, fingerprint) to pending or dead."""
+        with self._transaction() as db:
+            return read_undelivered(db)
+
+    def message(self, id: str) -> Message | None:
+        """The message of that id; None where there is none, or it cannot be read."""
+        with self._transaction() as db:
+            row = db.execute("SELECT body FROM message WHERE id = ?", (id,)).fetchone()
+        try:
+            return load_message(row[0]) if row else None
+        except ValueError:
+            return None
+
+    def count_failure(self, channel: str, reason: str) -> None:
+        """An attempt to use a channel that failed, beside those to deliver a message."""
+        with self._transaction() as db:
+            count(db, channel, attempts=1, failure=reason)
+
+    # --- what channels hold for us -----------------------------------------------------------
+
+    def proofs(self) -> dict[str, float]:
+        """When each channel was last told that everything is watched, Unix seconds."""
+        with self._transaction() as db:
+            return dict(db.execute("SELECT channel, told_at FROM proof ORDER BY channel").fetchall())
+
+    def planted(self, channel: str) -> dict[str, float]:
+        """What is planted on a channel's server: name to when it rings, 0 where that is not known."""
+        with self._transaction() as db:
+            rows = db.execute("SELECT name, rings_at FROM planted WHERE channel = ? ORDER BY name", (channel,))
+            return dict(rows.fetchall())
+
+    def plant(self, channel: str, name: str, rings_at: float | None) -> None:
+        """Write down what is planted there; None: it is no longer."""
+        with self._transaction() as db:
+            if rings_at is None:
+                db.execute("DELETE FROM planted WHERE channel = ? AND name = ?", (channel, name))
+            else:
+                db.execute("REPLACE INTO planted VALUES (?, ?, ?)", (channel, name, rings_at))
 
     # --- what people said ------------------------------------------------------------------
 
@@ -280,13 +287,23 @@ class Outbox:
             if known:
                 db.execute("REPLACE INTO acknowledgement VALUES (?, ?)", (fingerprint, now))
             if channel is not None:
-                _count(db, channel)
-                db.execute("UPDATE channel SET proven = ? WHERE name = ?", (now, channel))
+                _prove(db, channel, now)
         return known is not None
 
-    def acknowledged(self) -> dict[str, float]:
-        """Fingerprint to when it was acknowledged, of all that is remembered."""
+    def prove(self, channel: str, now: float) -> None:
+        """A person has acknowledged something that only this channel told."""
         with self._transaction() as db:
+            _prove(db, channel, now)
+
+    def acknowledged(self, now: float | None = None) -> dict[str, float]:
+        """Fingerprint to when it was acknowledged, of all that is remembered.
+
+        Whoever runs the lifecycle says what time it is: after the clock was set back, what gets worse from
+        now on got worse after it was acknowledged.
+        """
+        with self._transaction() as db:
+            if now is not None:
+                db.execute("UPDATE acknowledgement SET at = ? WHERE at > ?", (now, now))
             return dict(db.execute("SELECT fingerprint, at FROM acknowledgement ORDER BY fingerprint").fetchall())
 
     def changes(self) -> int:
@@ -330,7 +347,7 @@ def _difference(before: Mapping[str, AlertState], after: Mapping[str, AlertState
     result = {}
     for key, state in after.items():
         old = before.get(key)
-        if old is not None and old is not state and replace(state, summary=old.summary, remedy=old.remedy) == old:
+        if old is not None and old is not state and changed(state, summary=old.summary, remedy=old.remedy) == old:
             state = old
         result[key] = state
     return result
@@ -374,14 +391,9 @@ def _finish(db: sqlite3.Connection, id: str, state: Literal["delivered", "dead"]
     return None if row is None else str(row[0])
 
 
-def _count(db: sqlite3.Connection, channel: str, attempts: int = 0, dead: int = 0, failure: str | None = None) -> None:
-    db.execute("INSERT OR IGNORE INTO channel (name) VALUES (?)", (channel,))
-    db.execute("UPDATE channel SET attempts = attempts + ?, dead = dead + ? WHERE name = ?", (attempts, dead, channel))
-    if failure is not None:
-        db.execute(
-            "INSERT INTO failure VALUES (?, ?, 1) ON CONFLICT (channel, reason) DO UPDATE SET count = count + 1",
-            (channel, failure),
-        )
+def _prove(db: sqlite3.Connection, channel: str, now: float) -> None:
+    count(db, channel)
+    db.execute("UPDATE channel SET proven = ? WHERE name = ?", (now, channel))
 
 
 def _prune(db: sqlite3.Connection, now: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
@@ -12,7 +11,8 @@ from exporter import remedy
 from exporter.alerts.values import AlertState
 from exporter.config import Config, Policy
 from exporter.config import QuietHours as ConfiguredHours
-from exporter.model import AgentReport, Dialect, ProfileReport, Severity
+from exporter.model import AgentReport, ProfileReport, Report, Severity
+from exporter.units import format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +115,13 @@ def commands_of(config: Config) -> Renew:
     from exporter.monitor import openclaw_words
 
     openclaw = {target.name: openclaw_words(target) for target in config.targets}
+    life = format_duration(config.policy.setup_token_lifetime)
 
     def renew(agent: AgentReport, profile: ProfileReport) -> tuple[str, ...]:
-        words = openclaw.get(agent.target, "openclaw")
-        return remedy.renew(profile.id, profile.provider, profile.kind, agent.agent, _dialect(agent), words)
+        words, dialect = openclaw.get(agent.target, "openclaw"), remedy.dialect_of(agent)
+        return remedy.renew(profile.id, profile.provider, profile.kind, agent.agent, dialect, words, life)
 
     return renew
-
-
-def _dialect(agent: AgentReport) -> Dialect:
-    """Whose commands to name: a report has no dialect, and wording is all that hangs on it here."""
-    if agent.source == "claude":
-        return Dialect.LOGIN
-    numbers = re.findall(r"\d+", agent.openclaw_version or "")[:2]
-    release = (int(numbers[0][:4]), int(numbers[1][:4])) if len(numbers) == 2 else (9999, 0)
-    return Dialect.STATUS if release < (2026, 5) else Dialect.LISTING if release < (2026, 8) else Dialect.ROUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +136,8 @@ class AlertPolicy:
     cooldown_after: float = 900.0
     group_wait: float = 10.0
     escalate_after: float | None = None
+    prove_every: float | None = None
+    scheduled: frozenset[str] = frozenset()  # of the targets, those that are looked at without being asked for
     verdict: Policy = field(default_factory=Policy)  # which profiles are ignored
     silences: tuple[Silence, ...] = ()
     acknowledged: Mapping[str, float] = field(default_factory=dict)  # fingerprint -> when
@@ -179,11 +173,17 @@ class AlertPolicy:
             cooldown_after=alerts.cooldown_after,
             group_wait=alerts.group_wait,
             escalate_after=alerts.escalate_after,
+            prove_every=alerts.prove_every,
+            scheduled=frozenset(target.name for target in config.targets if target.schedule),
             verdict=config.policy,
             silences=silences,
             acknowledged=acknowledged or {},
             renew=renew,
         )
+
+    def is_complete(self, report: Report) -> bool:
+        """Whether a report has all that is looked at without being asked for: not so right after the start."""
+        return self.scheduled <= {target.target for target in report.targets}
 
     def is_silenced(self, state: AlertState, now: float) -> bool:
         return any(now < silence.until and silence.matches(state) for silence in self.silences)

@@ -13,7 +13,7 @@ from typing import TypeVar
 from exporter.alerts import text
 from exporter.alerts.facts import rank
 from exporter.alerts.policy import AlertPolicy, ChannelPolicy
-from exporter.alerts.values import Alert, AlertState, Message, Missed, Reason, Told, Why
+from exporter.alerts.values import Alert, AlertState, Message, Missed, Reason, Told, Why, changed
 from exporter.model import Name, Severity
 
 T = TypeVar("T")
@@ -54,19 +54,19 @@ def _tell_one(
         if (
             channel.name in state.missed
             and not held
-            and not _is_quiet_for(channel, state.missed[channel.name].severity, is_quiet)
+            and not is_quiet_for(channel, state.missed[channel.name].severity, is_quiet)
         ):
             missed.append(state)
         if reason is not None:
             is_due = is_due or now - state.news.get(channel.name, now) >= _wait(reason, policy)
             news.append((state, reason))
         elif channel.name in state.news:
-            state = replace(state, news=_without(state.news, channel.name))
+            state = changed(state, news=_without(state.news, channel.name))
         states[key] = state
     if not is_due:
         for state, _ in news:
             if channel.name not in state.news:
-                states[state.key] = replace(state, news={**state.news, channel.name: now})
+                states[state.key] = changed(state, news={**state.news, channel.name: now})
         if news or not missed:
             return None
     alerts = []
@@ -77,7 +77,7 @@ def _tell_one(
     for state in missed:
         lines.append(state.missed[channel.name])
         latest = states[state.key]
-        states[state.key] = replace(latest, missed=_without(latest.missed, channel.name))
+        states[state.key] = changed(latest, missed=_without(latest.missed, channel.name))
     return Message(channel.name, now, tuple(sorted(alerts, key=_worst_first)), tuple(lines))
 
 
@@ -121,11 +121,11 @@ def _due_again(state: AlertState, told: Told, policy: AlertPolicy, now: float) -
         step = policy.step_at(state.deadline, now)
         if step is not None and (told.step is None or step < told.step):
             return Reason.REMINDER
-    again = _repeat_at(state, told, policy)
+    again = repeat_at(state, told, policy)
     return Reason.REPEAT if again is not None and again <= now else None
 
 
-def _repeat_at(state: AlertState, told: Told, policy: AlertPolicy) -> float | None:
+def repeat_at(state: AlertState, told: Told, policy: AlertPolicy) -> float | None:
     if state.severity is not Severity.CRITICAL or policy.acknowledged_at(state) is not None:
         return None
     return told.at + policy.repeat_every
@@ -160,10 +160,10 @@ def _waits_for_morning(state: AlertState, channel: ChannelPolicy, reason: Reason
     severities = [told.severity] if told is not None else []
     if not reason.ends:
         severities.append(state.severity)
-    return _is_quiet_for(channel, max(severities, key=lambda severity: severity.rank), True)
+    return is_quiet_for(channel, max(severities, key=lambda severity: severity.rank), True)
 
 
-def _is_quiet_for(channel: ChannelPolicy, severity: Severity, is_quiet: bool) -> bool:
+def is_quiet_for(channel: ChannelPolicy, severity: Severity, is_quiet: bool) -> bool:
     if not is_quiet or channel.quiet is None:
         return False
     return channel.quiet.passes is None or severity.rank < channel.quiet.passes.rank
@@ -178,7 +178,7 @@ def _with_missed(
         return state
     if state.firing or state.severity.rank < channel.min_severity.rank or not _climbed(state, channel, policy, now):
         return state
-    if not held and not _is_quiet_for(channel, state.severity, is_quiet):
+    if not held and not is_quiet_for(channel, state.severity, is_quiet):
         return state
     before = state.missed.get(channel.name)
     if before is not None and before.ended_at == now:
@@ -196,7 +196,7 @@ def _with_missed(
         ended_at=now,
         times=before.times + 1 if before else 1,
     )
-    return replace(state, missed={**state.missed, channel.name: line})
+    return changed(state, missed={**state.missed, channel.name: line})
 
 
 def _wait(reason: Reason, policy: AlertPolicy) -> float:
@@ -207,7 +207,7 @@ def _told(state: AlertState, channel: ChannelPolicy, reason: Reason, policy: Ale
     news = _without(state.news, channel.name)
     if reason.ends:
         told = _without(state.told, channel.name)
-        return replace(state, told=told, news=news, ending=state.ending if told or not state.firing else None)
+        return changed(state, told=told, news=news, ending=state.ending if told or not state.firing else None)
     step, before = (
         policy.step_at(state.deadline, now) if state.deadline is not None else None,
         state.told.get(channel.name),
@@ -215,7 +215,7 @@ def _told(state: AlertState, channel: ChannelPolicy, reason: Reason, policy: Ale
     if before is not None and before.step is not None:
         step = before.step if step is None else min(step, before.step)  # a clock set back takes nothing back
     said = Told(state.severity, state.condition, reason, now, step)
-    return replace(state, told={**state.told, channel.name: said}, news=news)
+    return changed(state, told={**state.told, channel.name: said}, news=news)
 
 
 def _kept(state: AlertState, policy: AlertPolicy) -> AlertState | None:
@@ -295,7 +295,7 @@ def _next_on(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now
         yield channel.quiet.end(now)
     if not (state.firing and state.confirmed and not state.absorbed):
         return
-    if told is not None and (again := _repeat_at(state, told, policy)) is not None:
+    if told is not None and (again := repeat_at(state, told, policy)) is not None:
         yield again
     climbs = _climbs_at(state, channel, policy) if told is None else None
     if climbs is not None and policy.acknowledged_at(state) is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from exporter.alerts.facts import SAME_DATE, Fact, View, gather, is_renewed, rank
 from exporter.alerts.policy import AlertPolicy
-from exporter.alerts.values import AlertState, Credential, Ending, Reason, Slot, Why
+from exporter.alerts.values import AlertState, Credential, Ending, Reason, Slot, Why, changed
 from exporter.model import Family, Name, ProfileReport, Report, Severity
 
 #: Conditions that must be seen several looks in a row.
@@ -34,14 +34,14 @@ def track(states: Mapping[str, AlertState], report: Report, policy: AlertPolicy,
         if fact.absorbed and parent is not None and not parent.confirmed:
             # What the cause waits for, its parts wait for.
             if state is not None:
-                after[key] = replace(state, absorbed=True)
+                after[key] = changed(state, absorbed=True)
             continue
         state = _continued(state, fact, view, policy, now) if state else _begun(key, fact, now)
         confirmed = state.confirmed or _is_confirmed(state, policy, now)
         # One that is back before anybody was told that it was over is not over.
         ending = None if confirmed and state.quiet_step is None else state.ending
         if (state.absorbed, state.confirmed, state.ending) != (fact.absorbed, confirmed, ending):
-            state = replace(state, absorbed=fact.absorbed, confirmed=confirmed, ending=ending)
+            state = changed(state, absorbed=fact.absorbed, confirmed=confirmed, ending=ending)
         after[key] = state
         if not fact.slot.profile:
             parents[fact.slot] = state
@@ -55,7 +55,7 @@ def _not_from_the_future(state: AlertState, now: float) -> AlertState:
     """After the clock was set back, nothing may wait for the hour that comes again."""
     if max(state.started_at, state.worsened_at, *(t.at for t in state.told.values()), *state.news.values(), 0) <= now:
         return state
-    return replace(
+    return changed(
         state,
         started_at=min(state.started_at, now),
         since=min(state.since, now),
@@ -117,6 +117,11 @@ def _new_key(fact: Fact, taken: set[str]) -> str:
     return free[0] if free else f"{base}\x1f{fact.agents[0]}\x1f{len(taken)}"
 
 
+def begun(states: Mapping[str, AlertState], report: Report, policy: AlertPolicy, now: float) -> list[AlertState]:
+    """The facts of ``report`` as states that begin at ``now``, under the keys of those they would continue."""
+    return [_begun(key, fact, now) for fact, key in _match(states, gather(report, policy, now))]
+
+
 def _begun(key: str, fact: Fact, now: float) -> AlertState:
     since = min(fact.since, now) if fact.since is not None else now
     state = AlertState(
@@ -129,7 +134,7 @@ def _begun(key: str, fact: Fact, now: float) -> AlertState:
         since=since,
         worsened_at=now,
     )
-    return replace(state, **_content(state, fact, {agent: (1, at) for agent, at in fact.looks.items()}))
+    return changed(state, **_content(state, fact, {agent: (1, at) for agent, at in fact.looks.items()}))
 
 
 def _content(state: AlertState, fact: Fact, looks: Mapping[str, tuple[int, float]]) -> dict[str, Any]:
@@ -153,7 +158,7 @@ def _continued(state: AlertState, fact: Fact, view: View, policy: AlertPolicy, n
     agents = tuple(dict.fromkeys((*fact.agents, *held)))
     worst = fact.worst
     if state.firing and held and rank(worst.severity, worst.name) < rank(state.severity, state.condition):
-        return replace(state, agents=agents)  # the worse is at an agent that cannot be looked at
+        return changed(state, agents=agents)  # the worse is at an agent that cannot be looked at
     if state.firing and (renewed := _renewed_within(state, fact, policy, now)) is not None:
         return renewed
     worse = rank(worst.severity, worst.name) > rank(state.severity, state.condition)
@@ -162,7 +167,7 @@ def _continued(state: AlertState, fact: Fact, view: View, policy: AlertPolicy, n
     began_again = not state.firing
     louder = closer or worst.severity is not Severity.INFO
     since = min(fact.since, now) if fact.since is not None else (now if began_again else state.since)
-    return replace(
+    return changed(
         state,
         firing=True,
         agents=agents,
@@ -221,7 +226,7 @@ def _renewed_within(state: AlertState, fact: Fact, policy: AlertPolicy, now: flo
     step = policy.step_at(worst.deadline, now) if worst.deadline is not None else None
     step = step if step is not None else _LONG_BEFORE
     content = _content(state, fact, {}) | {"secret": fact.secret}
-    return replace(
+    return changed(
         state,
         agents=fact.agents,
         started_at=now,
@@ -249,7 +254,7 @@ def _unseen(state: AlertState, view: View, policy: AlertPolicy, now: float) -> A
         return _ended(state, Ending(now, Reason.RESOLVED, Why.UNWATCHED))
     held = tuple(agent for agent in state.agents if view.holds(state, agent))
     if held:
-        return replace(state, agents=held)
+        return changed(state, agents=held)
     theirs = list(view.profiles(state)) if state.slot.provider else []
     if _still_ahead(state, theirs, policy, now):
         return state
@@ -258,8 +263,8 @@ def _unseen(state: AlertState, view: View, policy: AlertPolicy, now: float) -> A
 
 def _ended(state: AlertState, ending: Ending) -> AlertState | None:
     if not state.confirmed:  # a moment's trouble; that an earlier one is over may still have to be told
-        return replace(state, firing=False, absorbed=False, confirmed=True) if state.ending else None
-    return replace(state, firing=False, absorbed=False, ending=ending, quiet_step=None)
+        return changed(state, firing=False, absorbed=False, confirmed=True) if state.ending else None
+    return changed(state, firing=False, absorbed=False, ending=ending, quiet_step=None)
 
 
 def _still_ahead(state: AlertState, profiles: list[tuple[str, ProfileReport]], policy: AlertPolicy, now: float) -> bool:

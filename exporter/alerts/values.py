@@ -103,9 +103,9 @@ class Ending:
     until: float | None = None  # renewed: until when it holds now; None: it has no date
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AlertState:
-    """One alert's life. Times are Unix seconds."""
+    """One alert's life. Times are Unix seconds. Without slots, for ``changed``."""
 
     key: str
     slot: Slot
@@ -141,10 +141,27 @@ class AlertState:
         return self.condition.family
 
 
+_FIELDS = frozenset(AlertState.__dataclass_fields__)
+
+
+def changed(state: AlertState, **changes: Any) -> AlertState:
+    """What ``dataclasses.replace`` does at a fifth of its cost: a turn may change ten thousand states."""
+    assert changes.keys() <= _FIELDS, changes.keys() - _FIELDS
+    new = object.__new__(AlertState)
+    new.__dict__.update(state.__dict__)
+    new.__dict__.update(changes)
+    return new
+
+
 @lru_cache(maxsize=65536)
 def fingerprint(key: str) -> str:
     """32 hex characters, the same for the life of an alert and for its resolution."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def fingerprint_of_test(channel: str) -> str:
+    """What a test of a channel, and its proof, are acknowledged by."""
+    return fingerprint(f"test\x1f{channel}")
 
 
 @dataclass(frozen=True, slots=True)

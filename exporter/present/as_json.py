@@ -22,7 +22,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "checked_at": iso(report.checked_at),
         "targets": [_target(target) for target in report.targets],
     }
-    cleaned = _encodable(result)
+    cleaned = encodable(result)
     assert isinstance(cleaned, dict)
     return cleaned
 
@@ -87,9 +87,10 @@ def _error(failure: Failure | None) -> dict[str, str] | None:
     return None if failure is None else {"reason": failure.reason.value, "message": failure.message}
 
 
-def _encodable(value: Any) -> Any:
+def encodable(value: Any) -> Any:
+    """What ``json.dumps`` takes, with backslash escapes for lone surrogates."""
     if isinstance(value, dict):
-        return {key: _encodable(item) for key, item in value.items()}
+        return {key: encodable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_encodable(item) for item in value]
+        return [encodable(item) for item in value]
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

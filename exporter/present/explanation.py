@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from exporter.model import AgentReport, Condition, ProfileReport, Report
 from exporter.present.words import heading, in_full, now_of, remedy_lines, until_of, visible
 
 MAX_NAMED = 20
+#: Lines about alerts by (target, agent, provider, profile), the last two empty where an alert is about none.
+Alerts = Mapping[tuple[str, str, str, str], list[str]]
 
 
-def explain(report: Report, profile: str | None = None, now: float | None = None) -> str:
-    """Each verdict with what it rests on; of one ``profile`` (id or alias) only, where one is named.
+def explain(report: Report, profile: str | None = None, now: float | None = None, alerts: Alerts | None = None) -> str:
+    """Each verdict with what it rests on, and where its ``alerts`` stand; of one ``profile`` (id or alias) only,
+    where one is named.
 
     A profile that is not there is said, with those that are.
     """
@@ -23,7 +26,7 @@ def explain(report: Report, profile: str | None = None, now: float | None = None
         for agent in target.entries:
             profiles = [p for p in agent.profiles if profile is None or profile in (p.id, p.label)]
             if profiles or profile is None:
-                blocks.append("\n".join(_explanation(agent, profiles, profile is not None, now)))
+                blocks.append("\n".join(_explanation(agent, profiles, profile is not None, now, alerts or {})))
     if profile is not None and not blocks:
         known = {p.id for target in report.targets for agent in target.entries for p in agent.profiles}
         listed = ", ".join(visible(id, 80) for id in sorted(known)[:MAX_NAMED]) or "none at all"
@@ -31,7 +34,9 @@ def explain(report: Report, profile: str | None = None, now: float | None = None
     return "\n\n".join(blocks)
 
 
-def _explanation(agent: AgentReport, profiles: list[ProfileReport], only: bool, now: float) -> Iterator[str]:
+def _explanation(
+    agent: AgentReport, profiles: list[ProfileReport], only: bool, now: float, alerts: Alerts
+) -> Iterator[str]:
     own = "" if agent.openclaw_exit_code is None else f"; OpenClaw's own code is {agent.openclaw_exit_code}"
     yield f"{heading(agent, now)}: exit code {agent.exit_code}{own}"
     for profile in profiles:
@@ -39,18 +44,26 @@ def _explanation(agent: AgentReport, profiles: list[ProfileReport], only: bool, 
         for condition in agent.conditions:
             if (condition.provider, condition.profile) == (profile.provider, profile.id):
                 yield from _condition_explanation(condition)
+        yield from _alerts(alerts, agent, profile.provider, profile.id)
     told = {(profile.provider, profile.id) for profile in profiles}
     providers = {profile.provider for profile in profiles}
     rest = [c for c in agent.conditions if (c.provider, c.profile) not in told]
     if only:
         rest = [c for c in rest if c.profile is None and (c.provider is None or c.provider in providers)]
-    if rest:
+    about = {("", ""), *((name, "") for name in providers), *((c.provider or "", c.profile or "") for c in rest)}
+    beside = [line for provider, id in sorted(about) for line in _alerts(alerts, agent, provider, id)]
+    if rest or beside:
         yield "  beside the profiles"
         for condition in rest:
             yield from _condition_explanation(condition)
+        yield from beside
     if agent.notes:
         yield "  how it was seen"
         yield from (f"    - {visible(note, 400)}" for note in agent.notes)
+
+
+def _alerts(alerts: Alerts, agent: AgentReport, provider: str, profile: str) -> Iterator[str]:
+    yield from (f"    {visible(line, 600)}" for line in alerts.get((agent.target, agent.agent, provider, profile), ()))
 
 
 def _profile_explanation(profile: ProfileReport, now: float) -> Iterator[str]:

@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from exporter.alerts.database import OutboxError
 from exporter.config import Web
 from exporter.model import Report
 from exporter.web.security import BodyLimit, Guard, HeaderLimit, HostCheck, HostRule, SecurityHeaders, sentence
@@ -43,6 +44,9 @@ class People(Protocol):
 
     async def remove_silence(self, id: str) -> bool:
         """Ends a silence early; False where there is none of that id."""
+
+    async def overview(self) -> dict[str, Any] | None:
+        """How each channel and each alert stands, for people; None where nothing notifies."""
 
     async def acknowledge(self, fingerprint: str) -> bool:
         """A person has seen an alert; False where none is known by that fingerprint."""
@@ -134,7 +138,8 @@ class _Site:
             Route("/-/ready", self.ready),
             Route("/-/reload", self.reload, methods=["POST"]),
         ]
-        app = Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _failed})
+        handlers = {HTTPException: _refused, OutboxError: _not_written, Exception: _failed}
+        app = Starlette(routes=routes, exception_handlers=handlers)
         app.router.redirect_slashes = False
         return app
 
@@ -188,6 +193,7 @@ class _Site:
             self._board.report(),
             csrf=session.csrf if session else None,
             can_log_in=session is None and self._guard.token() is not None,
+            notifications=await self._overview(),
         )
         return page.answer(html)
 
@@ -212,9 +218,7 @@ class _Site:
             await self._board.check_now(target)
         except KeyError:
             return self._unknown(target or "", None)
-        if "csrf" in form:  # our own page's button
-            return RedirectResponse("../../", 303)
-        return await self._json()
+        return await self._json() if "csrf" not in form else _home()
 
     async def reload(self, request: Request) -> Response:
         if refused := self._guard.refuse(request, _csrf(request, await _form(request))):
@@ -244,7 +248,8 @@ class _Site:
                 seconds = parse_duration(form.get("for", ""))
             except ValueError as error:
                 return sentence(400, f"for: {error}.")
-            return _as_json(await self._board.people.add_silence(matchers, seconds, form.get("reason", "")[:500]))
+            made = await self._board.people.add_silence(matchers, seconds, form.get("reason", "")[:500])
+            return _as_json(made) if "csrf" not in form else _home()
         except NothingNotifies:
             return sentence(409, "Nothing notifies: configure a channel first.")
 
@@ -256,7 +261,9 @@ class _Site:
             known = await self._board.people.acknowledge(form.get("fingerprint", ""))
         except NothingNotifies:
             return sentence(409, "Nothing notifies: configure a channel first.")
-        return sentence(200, "Acknowledged.") if known else sentence(404, "No alert has that fingerprint.")
+        if not known:
+            return sentence(404, "No alert has that fingerprint.")
+        return sentence(200, "Acknowledged.") if "csrf" not in form else _home()
 
     async def act(self, request: Request) -> Response:
         """A notification's button: GET asks, POST does it. The link itself is the permission, once."""
@@ -298,14 +305,22 @@ class _Site:
 
     # -----------------------------------------------------------------------------------------
 
-    async def _json(self) -> Response:
-        from exporter.present import to_json
+    async def _overview(self) -> dict[str, Any] | None:
+        """What is known of notifications; what cannot be read keeps nobody from seeing the rest."""
+        try:
+            return await self._board.people.overview()
+        except OutboxError as error:
+            return {"problem": str(error), "channels": [], "alerts": []}
 
-        def render(report: Report) -> str:
-            return json.dumps(to_json(report), ensure_ascii=False)
+    async def _json(self) -> Response:
+        from exporter.present.as_json import encodable, to_json
+
+        def render(report: Report, notifications: dict[str, Any] | None) -> str:
+            more = {} if notifications is None else {"notifications": encodable(notifications)}
+            return json.dumps({**to_json(report), **more}, ensure_ascii=False)
 
         # In a thread: with thousands of profiles this takes a while, and scrapes do not wait.
-        body = await asyncio.to_thread(render, self._board.report())
+        body = await asyncio.to_thread(render, self._board.report(), await self._overview())
         return Response(body.encode(errors="replace"), headers={"Content-Type": "application/json"})
 
     def _unknown(self, target: str, agent: str | None) -> Response:
@@ -313,6 +328,11 @@ class _Site:
         if target in names and agent is not None:
             return sentence(400, f"The target {target!r} has no agent {_short(agent)!r}.")
         return sentence(400, f"There is no target {_short(target)!r}{_nearest(target, names)}.")
+
+
+def _home() -> Response:
+    """Back to our own page, whose button sent this."""
+    return RedirectResponse("../../", 303)
 
 
 def _as_json(value: object) -> Response:
@@ -378,6 +398,10 @@ _SENTENCES = {
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return sentence(error.status_code, _SENTENCES.get(error.status_code, error.detail), error.headers)
+
+
+async def _not_written(request: Request, error: Exception) -> Response:
+    return sentence(503, f"This was not done: {error}.")
 
 
 async def _failed(request: Request, error: Exception) -> Response:

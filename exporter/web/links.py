@@ -14,6 +14,11 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from exporter.alerts.channels import Links
+from exporter.alerts.values import Alert
+
+#: What the ledger makes the key of links from.
+KEY = "links in notifications"
 #: How long a link is good, seconds.
 LIFE = 86400.0
 #: How long an alert is muted by its button, seconds.
@@ -23,17 +28,29 @@ ACTIONS = ("acknowledge", "silence")
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a link does: ``name`` on the alert ``fingerprint``, told through ``channel``."""
+    """What a link does: ``name`` on the alert ``fingerprint``, which was told on ``channel``."""
 
     name: str
     fingerprint: str
+    channel: str
     expires_at: float
     nonce: str
 
 
-def sign(key: bytes, name: str, fingerprint: str, now: float) -> str:
+def maker(key: bytes, external_url: Callable[[], str], now: Callable[[], float]) -> Links:
+    """What makes the links of buttons, where ``web.external_url`` says how to reach us; asked anew each time."""
+
+    def link(action: str, alert: Alert, channel: str) -> str | None:
+        base = external_url().rstrip("/")
+        return f"{base}/act/{sign(key, action, alert.fingerprint, channel, now())}" if base else None
+
+    return link
+
+
+def sign(key: bytes, name: str, fingerprint: str, channel: str, now: float) -> str:
     """The token of a link, URL-safe."""
-    body = json.dumps([name, fingerprint, int(now + LIFE), secrets.token_hex(8)], separators=(",", ":")).encode()
+    fields = [name, fingerprint, channel, int(now + LIFE), secrets.token_hex(8)]
+    body = json.dumps(fields, separators=(",", ":")).encode()
     return f"{_encode(body)}.{_encode(_mac(key, body))}"
 
 
@@ -43,10 +60,10 @@ def read(key: bytes, token: str, now: float, is_used: Callable[[str], bool]) -> 
         body, mac = (_decode(part) for part in token.split("."))
         if not hmac.compare_digest(mac, _mac(key, body)):
             raise ValueError
-        name, fingerprint, expires_at, nonce = json.loads(body)
+        name, fingerprint, channel, expires_at, nonce = json.loads(body)
     except ValueError:
         raise ValueError("This link is not one of ours.") from None
-    action = Action(str(name), str(fingerprint), float(expires_at), str(nonce))
+    action = Action(str(name), str(fingerprint), str(channel), float(expires_at), str(nonce))
     if now > action.expires_at:
         raise ValueError("This link has expired.")
     if is_used(action.nonce):

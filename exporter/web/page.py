@@ -7,11 +7,13 @@ Content-Security-Policy lets in.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
@@ -19,11 +21,14 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from exporter.model import AgentReport, ProfileReport, Report, TargetReport
+from exporter.present.as_json import encodable
 from exporter.present.words import visible
 from exporter.units import in_words, iso
 
 #: How many profiles one page shows; a phone does not want more. The API has all.
 MAX_PROFILES = 500
+#: How many alerts it shows with their buttons, the worst.
+MAX_ALERTS = 50
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
@@ -39,8 +44,17 @@ def answer(html: str, status: int = 200, headers: Mapping[str, str] | None = Non
     return HTMLResponse(html, status, {"Content-Security-Policy": _POLICY, **(headers or {})})
 
 
-def status_page(report: Report, csrf: str | None = None, can_log_in: bool = False, now: float | None = None) -> str:
-    """The status page; with a session's ``csrf`` token it has buttons. ``now``: Unix seconds."""
+def status_page(
+    report: Report,
+    csrf: str | None = None,
+    can_log_in: bool = False,
+    now: float | None = None,
+    notifications: Mapping[str, Any] | None = None,
+) -> str:
+    """The status page; with a session's ``csrf`` token it has buttons. ``now``: Unix seconds.
+
+    ``notifications`` is how channels and alerts stand, as the status API has it; None where nothing notifies.
+    """
     targets = sorted(report.targets, key=_urgency)  # stable: else in the order configured
     return (
         _environment()
@@ -53,6 +67,8 @@ def status_page(report: Report, csrf: str | None = None, can_log_in: bool = Fals
             looked=any(target.entries for target in targets),
             csrf=csrf,
             can_log_in=can_log_in,
+            notifications=notifications,
+            most_alerts=MAX_ALERTS,
         )
     )
 
@@ -122,6 +138,12 @@ def _when(context: Context, seconds: float) -> str:
     return f"{moment.replace('T', ' ').replace('Z', ' UTC')}, {distance}"
 
 
+@pass_context
+def _moment(context: Context, text: str) -> str:
+    """``when`` of a time as the API writes it."""
+    return _when(context, dt.datetime.fromisoformat(text).timestamp())
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -131,7 +153,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(plain=_plain, command=_command, when=_when)
+    environment.filters.update(plain=_plain, command=_command, when=_when, moment=_moment, encodable=encodable)
     environment.globals.update(
         style=Markup(_STYLE),
         worst_first=lambda conditions: sorted(conditions, key=lambda condition: -condition.severity.rank),

@@ -8,7 +8,8 @@ from typing import Any
 
 from exporter.alerts.notifier import Notifier
 from exporter.alerts.policy import Silence
-from exporter.alerts.values import Alert, AlertState
+from exporter.alerts.standing import overview, silencing
+from exporter.alerts.values import AlertState
 from exporter.ledger import Ledger
 from exporter.units import in_words, iso
 from exporter.web import links
@@ -27,10 +28,11 @@ class People:
     ) -> None:
         """``notifier`` and ``external_url`` are asked each time: a reload changes them."""
         self._ledger = ledger
-        self._key = ledger.keyed_hash("links in notifications").encode()
+        self._key = ledger.keyed_hash(links.KEY).encode()
         self._notifier = notifier
-        self._external_url = external_url
         self._now = now
+        #: Makes the links of buttons.
+        self.link = links.maker(self._key, external_url, now)
 
     def _notifies(self) -> Notifier:
         notifier = self._notifier()
@@ -54,22 +56,26 @@ class People:
         notifier.poke()
         return known
 
+    async def overview(self) -> dict[str, Any] | None:
+        """How each channel and each alert stands; None where nothing notifies."""
+        notifier = self._notifier()
+        return await asyncio.to_thread(overview, notifier, self._now()) if notifier is not None else None
+
     async def acknowledge(self, fingerprint: str) -> bool:
         return await self._notifies().acknowledge(fingerprint)
 
     # --- buttons ---------------------------------------------------------------------------
 
-    def link(self, action: str, alert: Alert) -> str | None:
-        """The signed link for a button, where ``web.external_url`` says how to reach us."""
-        base = self._external_url().rstrip("/")
-        return f"{base}/act/{links.sign(self._key, action, alert.fingerprint, self._now())}" if base else None
+    def _read(self, token: str) -> tuple[links.Action, AlertState | None]:
+        """What a link is about; no alert: the test of a channel. Raises ValueError with a sentence."""
 
-    def _read(self, token: str) -> tuple[links.Action, AlertState]:
         def is_used(nonce: str) -> bool:
             return self._ledger.recall(f"link:{nonce}", links.LIFE + 60) is not None
 
         action = links.read(self._key, token, self._now(), is_used)
         notifier = self._notifier()
+        if notifier is not None and notifier.tested(action.fingerprint) is not None:
+            return action, None
         states = notifier.states().values() if notifier else ()
         state = next((one for one in states if one.fingerprint == action.fingerprint), None)
         if state is None or not state.firing:
@@ -78,6 +84,8 @@ class People:
 
     def action(self, token: str) -> str:
         action, state = self._read(token)
+        if state is None:
+            return f"Confirm that messages on the channel {action.channel} reach you?"
         if action.name == "silence":
             return f"Silence this for {in_words(links.SILENCE)}? {state.summary}"
         return f"Acknowledge this, so that it is not repeated? {state.summary}"
@@ -85,15 +93,12 @@ class People:
     async def act(self, token: str) -> str:
         action, state = self._read(token)
         self._ledger.note(f"link:{action.nonce}", "used")
-        if action.name == "silence":
-            slot = state.slot
-            matchers = {"target": slot.target, "provider": slot.provider, "profile": slot.profile}
-            given = {name: value for name, value in matchers.items() if value}
-            await self.add_silence(given, links.SILENCE, "by a notification's button")
+        if state is not None and action.name == "silence":
+            await self.add_silence(silencing(state), links.SILENCE, "by a notification's button")
             return f"Silenced for {in_words(links.SILENCE)}: {state.summary}"
-        # A link does not say where it was read; told on one channel only, it was there.
-        through = next(iter(state.told)) if len(state.told) == 1 else None
-        await self._notifies().acknowledge(action.fingerprint, through)
+        await self._notifies().acknowledge(action.fingerprint, action.channel)
+        if state is None:
+            return f"Confirmed: messages on the channel {action.channel} reach you."
         return f"Acknowledged: {state.summary}"
 
 

@@ -52,8 +52,14 @@ def report(step: int, now: float) -> Report:
 class TakenApart(Outbox):
     """States and messages in two transactions: what must not be."""
 
-    def commit(self, states: Mapping[str, AlertState], messages: Iterable[Message], now: float) -> list[str]:
-        super().commit(states, [], now)
+    def commit(
+        self,
+        states: Mapping[str, AlertState],
+        messages: Iterable[Message],
+        now: float,
+        proofs: Mapping[str, float] | None = None,
+    ) -> list[str]:
+        super().commit(states, [], now, proofs)
         time.sleep(0.02)
         return super().commit(states, messages, now)
 

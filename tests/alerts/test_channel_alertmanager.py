@@ -223,9 +223,9 @@ class Instances:
         return httpx.Response(self.broken.get(host, 200))
 
 
-def channel(instances: Instances, *hosts: str) -> AlertmanagerChannel:
+def channel(instances: Instances, *hosts: str, **keys: Any) -> AlertmanagerChannel:
     urls = [f"http://{host}:9093/" for host in hosts]
-    config = models.AlertmanagerChannel(name="am", type="alertmanager", urls=urls)
+    config = models.AlertmanagerChannel(name="am", type="alertmanager", urls=urls, **keys)
     return build(config, Context(transport=httpx.MockTransport(instances), clock=lambda: NOW))
 
 
@@ -280,3 +280,23 @@ def test_an_address_that_is_none() -> None:
     config = models.AlertmanagerChannel(name="am", type="alertmanager", urls=["http://one:9093", "two:9093"])
     with pytest.raises(ConfigError, match="number 2 is no address"):
         build(config, Context())
+
+
+async def test_what_is_less_than_it_is_to_hear_ends_there() -> None:
+    instances = Instances()
+    am = channel(instances, "one", min_severity="warning")
+    soon = alert(condition=Name.EXPIRING, severity=Severity.WARNING)
+    note = other(2, severity=Severity.INFO)
+    assert await am.publish([soon, note], [], NOW) == [None]
+    assert await am.publish([alert(condition=Name.EXPIRING, severity=Severity.INFO), note], [], NOW + 1) == [None]
+    first, second = ([(one["labels"]["severity"], one["endsAt"]) for one in told] for told in instances.received["one"])
+    assert first == [("warning", iso(NOW + AHEAD))]
+    assert second == [("warning", iso(NOW + 1))]
+
+
+async def test_what_a_process_before_us_told_is_ended() -> None:
+    instances = Instances()
+    am = channel(instances, "one")
+    am.remember([alert()])
+    await am.publish([], [], NOW)
+    assert [one["endsAt"] for one in instances.received["one"][0]] == [iso(NOW)]

@@ -157,7 +157,7 @@ def test_a_url_that_nobody_knows(
 
 def test_no_url() -> None:
     with pytest.raises(ConfigError, match="url must be set"):
-        build(AppriseChannel(name="team", type="apprise"), Context())
+        build(AppriseChannel(name="team", type="apprise", url_file="/dev/null"), Context())
 
 
 async def test_a_url_that_was_changed_to_an_unknown_one(url: str, tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ async def test_priorities(phone: Phone) -> None:
 
 
 async def test_buttons_open_links(phone: Phone) -> None:
-    def links(action: str, about: Alert) -> str:
+    def links(action: str, about: Alert, channel: str) -> str:
         return f"https://status.test/{action}?a='b'&c"
 
     handset = phone.channel(links=links, external_url="https://status.test/")

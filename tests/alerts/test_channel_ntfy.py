@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.alerts.channels import Context, PermanentError, TemporaryError, build
-from exporter.alerts.channels.ntfy import GRACE, MAX_JSON, MAX_MESSAGE, Ntfy, cut, fitted
+from exporter.alerts.channels import Context, PermanentError, Planned, Plants, TemporaryError, build
+from exporter.alerts.channels.ntfy import MAX_DELAY, MAX_JSON, MAX_MESSAGE, Ntfy, cut, fitted
 from exporter.alerts.values import Alert, Missed, Reason
 from exporter.config import ConfigError
 from exporter.config.models import NtfyChannel
@@ -111,19 +111,22 @@ async def test_what_came_and_went_is_said_quietly(server: FakeNtfy) -> None:
 
 
 async def test_the_status_page_and_buttons_by_signed_links(server: FakeNtfy) -> None:
-    def links(action: str, about: Alert) -> str:
-        return f"https://status.test/a/{action}-{about.fingerprint[:4]}"
+    def links(action: str, about: Alert, channel: str) -> str:
+        return f"https://status.test/a/{action}-{channel}-{about.fingerprint[:4]}"
 
     phone = channel(server, external_url="https://status.test/", links=links)
     await phone.send(outgoing())
     await phone.send(outgoing(ended()))
     await phone.send(outgoing(other(1), other(2)))
+    await phone.send(outgoing(alert(reason=Reason.TEST, severity=Severity.INFO)))
 
-    first, over, group = server.published
+    first, over, group, test = server.published
     assert first["actions"] == [
-        {"action": "view", "label": "Acknowledge", "url": "https://status.test/a/acknowledge-0123"},
-        {"action": "view", "label": "Silence", "url": "https://status.test/a/silence-0123"},
+        {"action": "view", "label": "Acknowledge", "url": "https://status.test/a/acknowledge-phone-0123"},
+        {"action": "view", "label": "Silence", "url": "https://status.test/a/silence-phone-0123"},
     ]
+    # What a test proves is acknowledged; there is nothing to silence.
+    assert [action["label"] for action in test["actions"]] == ["Acknowledge"]
     assert first["click"] == "https://status.test/"
     assert "https://status.test/" in first["message"]
     # A link is for one action on one alert that is still there.
@@ -229,7 +232,7 @@ async def test_a_web_page_is_no_delivery() -> None:
         ({"url": "https://ntfy.test/?auth=PLANTED-SECRET"}, "url must be the server alone"),
         ({"url": "PLANTED-SECRET"}, "url must be the server alone"),
         ({"url": "https://[PLANTED-SECRET"}, "url must be the server alone"),
-        ({"topic": None}, "topic must be set"),
+        ({"topic": None, "topic_file": "/dev/null"}, "topic must be set"),
         ({"topic": "PLANTED SECRET"}, "topic can only have letters"),
         ({"topic": "PLANTED-SECRET" * 10}, "topic can only have letters"),
     ],
@@ -255,21 +258,29 @@ def test_the_public_server_is_the_default() -> None:
 # --- deadlines planted ahead -------------------------------------------------------------------
 
 
-def due(number: int, deadline: float) -> Alert:
-    return other(number, condition=Name.EXPIRING, severity=Severity.WARNING, deadline=deadline)
+GRACE = 900.0
+
+
+def due(number: int, deadline: float, severity: Severity = Severity.CRITICAL) -> Planned:
+    one = other(number, condition=Name.EXPIRED, severity=severity, since=deadline, deadline=deadline)
+    return Planned(one, deadline + GRACE)
 
 
 async def test_a_planted_deadline_rings_when_we_are_dead(server: FakeNtfy) -> None:
     planted: dict[str, float] = {}
     deadline = NOW + DAY
-    await channel(server).plant([due(1, deadline), due(2, NOW + 9 * DAY), other(3, deadline=None)], NOW, planted)
+    phone = channel(server)
+    assert isinstance(phone, Plants)
+    assert phone.reach == MAX_DELAY
+    await phone.plant([due(1, deadline), due(2, deadline, Severity.WARNING)], NOW, planted)
 
-    assert planted == {f"d-{1:032x}": deadline + GRACE}
+    assert planted == {f"d-{1:032x}": deadline + GRACE, f"d-{2:032x}": deadline + GRACE}
     assert server.phone == {}
     server.ring(deadline + GRACE)
-    (rung,) = server.phone.values()
+    rung, other_one = server.phone.values()
     assert rung["title"] == "anthropic:1 has expired on home"
-    assert rung["priority"] == 5
+    assert (rung["priority"], other_one["priority"]) == (5, 3)
+    assert "(15 min ago)" in rung["message"]
     assert "Planted ahead" in rung["message"]
     assert "claude setup-token" in rung["message"]
 
@@ -289,13 +300,15 @@ async def test_a_planted_deadline_is_replaced_and_taken_back(server: FakeNtfy) -
     assert [(one["sequence_id"], float(one["delay"])) for one in server.delayed] == list(planted.items())
 
 
-async def test_a_planted_deadline_that_passes_while_we_live_is_taken_back(server: FakeNtfy) -> None:
+async def test_what_is_no_longer_planned_is_taken_back_unless_it_has_rung(server: FakeNtfy) -> None:
     planted: dict[str, float] = {}
     phone = channel(server)
-    await phone.plant([due(1, NOW + 3600)], NOW, planted)
-    await phone.plant([due(1, NOW + 3600)], NOW + 3601, planted)
-    server.ring(NOW + DAY)
-    assert (planted, server.delayed, server.phone) == ({}, [], {})
+    await phone.plant([due(1, NOW + 3600), due(2, NOW + DAY)], NOW, planted)
+    calls = len(server.calls)
+    server.ring(NOW + 3600 + GRACE)
+    await phone.plant([], NOW + 3600 + GRACE + 1, planted)
+    assert (planted, server.delayed, list(server.phone)) == ({}, [], [f"d-{1:032x}"])
+    assert server.calls[calls:] == [("DELETE", f"/{TOPIC}/d-{2:032x}")]
 
 
 async def test_nothing_is_planted_where_it_cannot_be_taken_back(server: FakeNtfy) -> None:

@@ -22,7 +22,9 @@ CHANNELS = (
     ChannelPolicy("all"),
     ChannelPolicy("pager", Severity.CRITICAL),
     ChannelPolicy("phone", Severity.WARNING, QuietHours.of(NIGHT)),
+    ChannelPolicy("second", Severity.CRITICAL, step=1),
 )
+CLIMB = 15 * MINUTE
 IDS = ("anthropic:a", "anthropic:b", "openai:c")
 REASONS = ("auth", "billing", "rate_limit", "overloaded")
 CAUSES = {Name.EXPIRED, Name.UNUSABLE}
@@ -31,11 +33,14 @@ Told = dict[str, Alert]
 
 class Histories(RuleBasedStateMachine):
     @initialize(
-        group_wait=st.sampled_from([0.0, 10.0]), start=st.integers(min_value=0, max_value=364), hour=st.integers(0, 23)
+        group_wait=st.sampled_from([0.0, 10.0]),
+        escalate_after=st.sampled_from([None, CLIMB]),
+        start=st.integers(min_value=0, max_value=364),
+        hour=st.integers(0, 23),
     )
-    def begin(self, group_wait: float, start: int, hour: int) -> None:
+    def begin(self, group_wait: float, escalate_after: float | None, start: int, hour: int) -> None:
         self.now = NOW + start * DAY + hour * HOUR
-        self.policy = policy(*CHANNELS, group_wait=group_wait)
+        self.policy = policy(*CHANNELS, group_wait=group_wait, escalate_after=escalate_after)
         self.profiles = {id: P(id, ends=self.now + 300 * DAY, secret=f"{id} 0") for id in IDS}
         self.seen = dict(self.profiles)
         self.failing_since: float | None = None
@@ -46,6 +51,8 @@ class Histories(RuleBasedStateMachine):
         self.open: dict[str, Told] = {channel.name: {} for channel in CHANNELS}
         self.steps: dict[tuple[str, str], tuple[float, float]] = {}
         self.renewed_near: set[str] = set()
+        self.critical_since: dict[str, float] = {}
+        self.acknowledged: dict[str, tuple[Name, Severity, float]] = {}  # what it was when a person saw it
         self.look()
 
     # --- the world ---------------------------------------------------------------------------
@@ -117,11 +124,24 @@ class Histories(RuleBasedStateMachine):
         self.policy = replace(self.policy, remind_before=steps)
         self.step()
 
-    @rule()
-    def is_acknowledged(self) -> None:
+    @rule(
+        provider=st.sampled_from(["anthropic", "openai"]), seen_after=st.sampled_from([0.0, 10 * MINUTE, 20 * MINUTE])
+    )
+    def goes_down_and_somebody_sees_it(self, provider: str, seen_after: float) -> None:
+        for id in [id for id in self.profiles if id.startswith(provider)]:
+            self.breaks(id, "auth")
+        self.live_until(self.now + seen_after)
+        self.is_acknowledged(7 * HOUR)
+
+    @rule(then=st.sampled_from([0.0, 20 * MINUTE, 7 * HOUR]))
+    def is_acknowledged(self, then: float) -> None:
         said = {state.fingerprint: self.now for state in self.states.values()}
-        self.policy = replace(self.policy, acknowledged=said)
+        self.policy = replace(self.policy, acknowledged={**self.policy.acknowledged, **said})
+        self.acknowledged |= {
+            state.fingerprint: (state.condition, state.severity, state.started_at) for state in self.states.values()
+        }
         self.step()
+        self.live_until(self.now + then)
 
     @rule(seconds=st.sampled_from([1.0, 11.0, 5 * MINUTE, 20 * MINUTE, 7 * HOUR, 30 * HOUR, 8 * DAY]))
     def time_passes(self, seconds: float) -> None:
@@ -135,6 +155,10 @@ class Histories(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, HOUR]))
     def the_clock_is_set_back(self, seconds: float) -> None:
         self.now -= seconds
+        # As the outbox does; and nothing that began earlier began in the future.
+        said = {fingerprint: min(at, self.now) for fingerprint, at in self.policy.acknowledged.items()}
+        self.policy = replace(self.policy, acknowledged=said)
+        self.critical_since = {fingerprint: min(at, self.now) for fingerprint, at in self.critical_since.items()}
         self.look()
 
     # --- looking and telling -----------------------------------------------------------------
@@ -163,8 +187,23 @@ class Histories(RuleBasedStateMachine):
             for key, state in before.items():
                 if state.firing and state.confirmed:
                     assert self.states[key].firing, "nothing is over because a look failed"
+        firing = {state.fingerprint: state for state in self.states.values() if state.firing}
+        critical = {name for name, state in firing.items() if state.severity is Severity.CRITICAL}
+        self.critical_since = {name: self.critical_since.get(name, self.now) for name in critical}
+        self.acknowledged = {
+            name: was
+            for name, was in self.acknowledged.items()
+            if (now := firing.get(name)) and was == (now.condition, now.severity, now.started_at)
+        }
         for message in messages:
             self.hear(message)
+            self.heard_at_night(message)
+            self.heard_although_acknowledged(message)
+            for alert in message.alerts:
+                if alert.reason.ends:
+                    del self.open[message.channel][alert.fingerprint]
+                else:
+                    self.open[message.channel][alert.fingerprint] = alert
 
     def live_until(self, end: float) -> None:
         """As the daemon does: look every five minutes at first, and wherever time alone changes something."""
@@ -194,10 +233,8 @@ class Histories(RuleBasedStateMachine):
             else:
                 assert alert.fingerprint in heard, f"{alert.reason} although nothing was told"
             if alert.reason.ends:
-                del heard[alert.fingerprint]
                 self.steps.pop(place, None)
                 continue
-            heard[alert.fingerprint] = alert
             assert alert.condition is not Name.CHECK_FAILED or self.failed_looks > 1, "one failed look is no alarm"
             assert alert.condition not in CAUSES or alert.provider not in dead, "told beside what it causes"
             is_ahead = alert.condition is Name.EXPIRING and (alert.severity is Severity.INFO or self.forgotten)
@@ -211,6 +248,28 @@ class Histories(RuleBasedStateMachine):
                 if step is not None:
                     self.steps[place] = min(self.steps.get(place, (step, 0)), (step, 0))
 
+    def heard_at_night(self, message: Message) -> None:
+        """Only what is critical, or was when it was told there, is told in the quiet hours."""
+        channel = next(one for one in CHANNELS if one.name == message.channel)
+        if channel.quiet is None or not channel.quiet.hold(self.now):
+            return
+        assert not [one for one in message.missed if one.severity is not Severity.CRITICAL]
+        for alert in message.alerts:
+            told = self.open[message.channel].get(alert.fingerprint)
+            assert Severity.CRITICAL in (alert.severity, told.severity if told else None), "told at night"
+
+    def heard_although_acknowledged(self, message: Message) -> None:
+        """What a person has seen, as it is, is neither repeated nor given to the next channel; nor is what is new."""
+        for alert in message.alerts:
+            if alert.reason is Reason.REPEAT:
+                assert alert.fingerprint not in self.acknowledged, "repeated although acknowledged"
+            if message.channel == "second" and alert.reason is Reason.FIRST and self.policy.escalate_after:
+                since = self.critical_since[alert.fingerprint]
+                assert self.now >= since + CLIMB, "it climbed too soon"
+                at = self.policy.acknowledged.get(alert.fingerprint)
+                early = at is not None and at < since + CLIMB
+                assert not (alert.fingerprint in self.acknowledged and early), "it climbed although acknowledged"
+
     # --- what must be so -----------------------------------------------------------------------
 
     @invariant()
@@ -222,7 +281,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def what_lasts_is_told_everywhere(self) -> None:
         """Nothing changes for a day: then every channel knows the truth, and nothing but the truth."""
-        self.policy = replace(self.policy, silences=(), acknowledged={})
+        self.policy, self.acknowledged = replace(self.policy, silences=(), acknowledged={}), {}
         for _ in range(2):
             self.now += 5 * MINUTE
             self.look()
@@ -231,6 +290,11 @@ class Histories(RuleBasedStateMachine):
             self.live_until(self.now + HOUR)
         self.live_until(self.now + MINUTE)
         truth = self.truth()
+        worsened = {
+            (s.slot.profile or s.slot.provider or s.slot.target, str(s.family)): s.worsened_at
+            for s in self.states.values()
+            if s.firing
+        }
         for channel in CHANNELS:
             known = {
                 (alert.profile or alert.provider or alert.target, str(alert.family)): alert
@@ -241,6 +305,8 @@ class Histories(RuleBasedStateMachine):
                     continue
                 if condition.severity is Severity.INFO and place[0] in self.renewed_near and place not in known:
                     continue  # a person has just renewed it to a near date: no news until the next step
+                if channel.step and place not in known and self.now < worsened[place] + CLIMB:
+                    continue  # it has not climbed yet
                 assert place in known, f"{channel.name} was not told of {condition}"
                 told = known[place]
                 assert (told.condition, told.severity) == (condition.name, condition.severity)
@@ -272,5 +338,8 @@ class Histories(RuleBasedStateMachine):
         return found
 
 
-Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+# At least 60; HYPOTHESIS_PROFILE=thorough asks for more.
+Histories.TestCase.settings = settings(
+    max_examples=max(60, settings().max_examples), stateful_step_count=30, deadline=None
+)
 TestHistories = Histories.TestCase

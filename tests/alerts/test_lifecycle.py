@@ -68,6 +68,7 @@ def test_undated_is_told_once_and_its_assumed_end_reminds() -> None:
     assert life.at(NOW, it) == [("hook", FIRST, Name.UNDATED, INFO)]
     assert life.at(NOW + DAY, it) == []
     assert life.at(ends - 14 * DAY + 1, it) == [("hook", REMINDER, Name.EXPIRING, INFO)]
+    assert life.messages[-1].alerts[0].summary.endswith("(2026-12-12T10:00:00Z) at the latest")
     dated = world(P(ends=NOW + 300 * DAY), SPARE)
     assert life.at(ends - 13 * DAY, dated) == [("hook", RENEWED, Name.EXPIRING, INFO)]
 

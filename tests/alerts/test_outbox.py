@@ -139,6 +139,17 @@ def test_statistics_tell_what_waits_and_what_arrived(outbox: Outbox) -> None:
     assert (found.attempts, found.pending, found.oldest_pending, found.last_success) == (1, 1, NOW, NOW + 5)
 
 
+def test_what_did_not_arrive_is_known_by_alert(outbox: Outbox) -> None:
+    first, other = outbox.commit({}, [message(Reason.FIRST, "a", "b"), message(Reason.FIRST, "a", channel="x")], NOW)
+    assert outbox.undelivered() == {("hook", "a"): "pending", ("hook", "b"): "pending", ("x", "a"): "pending"}
+    outbox.sent(first, NOW)
+    outbox.failed(other, NOW, "http_error", NOW, permanent=True)
+    assert outbox.undelivered() == {("x", "a"): "dead"}
+    (again,) = outbox.commit({}, [message(Reason.REPEAT, "a", channel="x")], NOW)
+    outbox.sent(again, NOW)
+    assert outbox.undelivered() == {}
+
+
 def test_a_removed_channels_messages_are_dead_visibly(outbox: Outbox) -> None:
     outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "a", channel="gone")], NOW)
     assert outbox.retire(["hook"], NOW) == 1
@@ -175,6 +186,9 @@ def test_silences_and_acknowledgements(outbox: Outbox) -> None:
     assert outbox.acknowledge(firing.fingerprint, NOW, "hook")
     assert not outbox.acknowledge("nothing", NOW)
     assert outbox.acknowledged() == {firing.fingerprint: NOW}
+    # The clock is set back: what gets worse from now on got worse after a person had seen it.
+    assert outbox.acknowledged(NOW - HOUR) == {firing.fingerprint: NOW - HOUR}
+    assert outbox.acknowledged(NOW) == {firing.fingerprint: NOW - HOUR}
     assert outbox.statistics()["hook"].proven == NOW
 
 
@@ -230,12 +244,15 @@ def test_another_programs_database_is_set_aside(tmp_path: Path) -> None:
     assert "another program" in outbox.problem
 
 
-def test_a_damaged_file_that_can_be_read_as_a_whole_is_taken_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
+def test_a_damaged_file_that_can_be_read_as_a_whole_is_taken_over(tmp_path: Path, version: int) -> None:
     path = tmp_path / "alerts.sqlite"
     outbox = Outbox(path, lambda: NOW)
     outbox.commit({f"{n}": state(f"{n}") for n in range(500)}, [message(Reason.FIRST, "a")], NOW)
     outbox.close()
-    db = sqlite3.connect(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    if version == 1:
+        of_the_first_release(db)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'state_fingerprint'").fetchone()
     db.close()
@@ -340,3 +357,54 @@ def test_states_and_messages_are_both_there_or_neither_after_a_kill(tmp_path: Pa
         outbox.close()
         assert int(only.cause or 0) >= printed, "what was committed stays"
         assert numbers == list(range(1, int(only.cause or 0) + 1))
+
+
+def of_the_first_release(db: sqlite3.Connection) -> None:
+    for later in ("proof", "planted"):
+        db.execute(f"DROP TABLE {later}")
+    db.execute("PRAGMA user_version = 1")
+
+
+def test_an_earlier_releases_file_is_brought_forward(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    outbox = Outbox(path, lambda: NOW)
+    outbox.commit({"k": state("k")}, [message(Reason.FIRST, "a")], NOW)
+    outbox.add_silence({"target": "home"}, NOW + HOUR, "why", NOW)
+    outbox.close()
+    db = sqlite3.connect(path, isolation_level=None)
+    of_the_first_release(db)
+    db.close()
+
+    again = Outbox(path, lambda: NOW)
+    assert again.problem is None
+    assert (list(again.states()), told(again), len(again.silences(NOW))) == (["k"], [("a", "first")], 1)
+    assert (again.proofs(), again.planted("hook")) == ({}, {})
+    again.close()
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    db.close()
+
+
+def test_proofs_are_committed_with_their_messages(outbox: Outbox) -> None:
+    outbox.commit({}, [message(Reason.TEST, "t")], NOW, {"hook": NOW, "phone": NOW - DAY})
+    assert outbox.proofs() == {"hook": NOW, "phone": NOW - DAY}
+    outbox.commit({}, [], NOW)
+    assert outbox.proofs() == {"hook": NOW, "phone": NOW - DAY}
+    # Nobody needs last week's once there is today's.
+    outbox.commit({}, [message(Reason.TEST, "t")], NOW + DAY, {"hook": NOW + DAY})
+    assert outbox.proofs()["hook"] == NOW + DAY
+    assert outbox.statistics()["hook"].pending == 1
+
+
+def test_what_is_planted_is_kept_by_channel(outbox: Outbox) -> None:
+    outbox.plant("phone", "d-1", 0.0)
+    outbox.plant("phone", "d-1", NOW)
+    outbox.plant("other", "d-1", NOW + 1)
+    assert (outbox.planted("phone"), outbox.planted("other")) == ({"d-1": NOW}, {"d-1": NOW + 1})
+    outbox.plant("phone", "d-1", None)
+    assert (outbox.planted("phone"), outbox.planted("other")) == ({}, {"d-1": NOW + 1})
+
+
+def test_a_channel_is_proven_without_an_alert(outbox: Outbox) -> None:
+    outbox.prove("phone", NOW)
+    assert outbox.statistics()["phone"].proven == NOW

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -23,61 +24,149 @@ RENEW = (
     "claude setup-token",
     "openclaw models auth paste-token --provider anthropic --profile-id anthropic:default --expires-in 365d",
 )
-#: What the verdict says of each condition: summary, cause, and whether it is about a profile, a provider or a target.
-SAID = {
-    Name.UNDATED: (
-        "anthropic:default on home/main has no expiry date, so nothing warns before it ends",
-        None,
-        "profile",
-    ),
-    Name.EXPIRING: ("anthropic:default expires on home/main in 5 h (2026-11-22T15:00:00Z)", None, "profile"),
-    Name.EXPIRED: ("anthropic:default expired on home/main 3 h ago (2026-11-22T07:00:00Z)", None, "profile"),
-    Name.UNUSABLE: ("anthropic:default is disabled on home/main (billing)", "billing", "profile"),
-    Name.MISSING: ("anthropic has no credential on home/main, and a model in use needs one", None, "provider"),
-    Name.NO_USABLE_PROFILE: (
-        "No credential of anthropic works on home/main: anthropic:default expired, anthropic:spare cooldown (auth)",
-        None,
-        "provider",
-    ),
-    Name.CHECK_FAILED: ("The check of home/main failed: `openclaw` did not answer within 60 s", "timeout", "target"),
-    Name.REPORTED: (
-        "OpenClaw's own check of home/main exits 1, and nothing that it printed explains it",
-        None,
-        "target",
-    ),
-    Name.STATUS_DISAGREES: ("anthropic:default on home/main: OpenClaw says ok, the date has passed", None, "profile"),
-    Name.IDLE: ("The access token of openai:default on home/main expired 2 days ago", None, "profile"),
-    Name.VANISHED: (
-        "anthropic:default is gone from home/main; it was last seen at 2026-11-22T07:00:00Z",
-        None,
-        "profile",
-    ),
-    Name.CREDENTIAL_CHANGED: ("anthropic on home/main is now served by api_key; before, by token", None, "provider"),
-    Name.PARTIAL_VIEW: ("home/main: cooldowns and disables cannot be seen through a gateway", None, "target"),
-    Name.QUOTA: ("anthropic on home/main has used 93% of 5h; it resets at 2026-11-22T12:00:00Z", "5h", "provider"),
-    Name.CLOCK: ("The clock says 2020-01-01T00:00:00Z, earlier than what is stored", None, "target"),
-}
+STATUS = ("openclaw models status",)
+INFO, WARNING, CRITICAL = Severity
+PROFILE, PROVIDER, TARGET = (
+    {"provider": "anthropic", "profile": "anthropic:default"},
+    {"provider": "anthropic", "profile": None},
+    {"provider": None, "profile": None},
+)
 DEADLINES = {Name.UNDATED: NOW + 300 * DAY, Name.EXPIRING: NOW + 5 * HOUR, Name.EXPIRED: NOW - 3 * HOUR}
 
 
-def alert(condition: Name, reason: Reason) -> Alert:
-    summary, cause, about = SAID[condition]
-    base = Alert(
+def said(
+    condition: Name,
+    severity: Severity,
+    about: dict[str, Any],
+    summary: str,
+    remedy: tuple[str, ...] = RENEW,
+    cause: str | None = None,
+) -> Alert:
+    """A condition as the verdict has it, told for the first time."""
+    return Alert(
         fingerprint="f" * 32,
-        reason=reason,
+        reason=Reason.FIRST,
         family=condition.family,
         condition=condition,
-        severity=Severity.CRITICAL if condition in (Name.NO_USABLE_PROFILE, Name.CHECK_FAILED) else Severity.WARNING,
+        severity=severity,
         target="home",
         agents=("main", "work"),
-        provider="anthropic" if about != "target" else None,
-        profile="anthropic:default" if about == "profile" else None,
         since=NOW - 3 * HOUR,
         deadline=DEADLINES.get(condition),
         cause=cause,
         summary=summary,
-        remedy=RENEW,
+        remedy=remedy,
+        **about,
     )
+
+
+#: What the verdict says of each condition.
+SAID = {
+    one.condition: one
+    for one in (
+        said(
+            Name.UNDATED,
+            INFO,
+            PROFILE,
+            "anthropic:default on home/main has no expiry date, so nothing warns before it ends; it ends by "
+            "2027-09-18T10:00:00Z at the latest",
+            (*RENEW, "openclaw-auth-exporter deadline set home/main/anthropic:default DATE"),
+        ),
+        said(Name.EXPIRING, WARNING, PROFILE, "anthropic:default expires on home/main in 5 h (2026-11-22T15:00:00Z)"),
+        said(Name.EXPIRED, CRITICAL, PROFILE, "anthropic:default expired on home/main 3 h ago (2026-11-22T07:00:00Z)"),
+        said(
+            Name.UNUSABLE,
+            CRITICAL,
+            PROFILE,
+            "anthropic:default is disabled on home/main (billing) until 2026-11-22T20:00:00Z",
+            ("Top up or fix the billing of anthropic", *STATUS),
+            "billing",
+        ),
+        said(
+            Name.MISSING,
+            CRITICAL,
+            PROVIDER,
+            "anthropic has no credential on home/main, and a model in use needs one",
+        ),
+        said(
+            Name.NO_USABLE_PROFILE,
+            CRITICAL,
+            PROVIDER,
+            "No credential of anthropic works on home/main: anthropic:default expired, anthropic:spare cooldown (auth)",
+        ),
+        said(
+            Name.CHECK_FAILED,
+            CRITICAL,
+            TARGET,
+            "The check of home/main failed: `openclaw` did not answer within 60 s; known is what was seen at "
+            "2026-11-22T07:00:00Z",
+            ("openclaw models status --check --agent main",),
+            "timeout",
+        ),
+        said(
+            Name.REPORTED,
+            CRITICAL,
+            TARGET,
+            "OpenClaw's own check of home/main exits 1, and nothing that it printed explains it",
+            ("openclaw models status --check",),
+        ),
+        said(
+            Name.STATUS_DISAGREES,
+            INFO,
+            PROFILE,
+            "anthropic:default on home/main: OpenClaw says ok, the date has passed",
+            (),
+        ),
+        said(
+            Name.IDLE,
+            INFO,
+            PROFILE,
+            "The access token of anthropic:default on home/main expired 2 days ago; it may refresh at the next use",
+            STATUS,
+        ),
+        said(
+            Name.VANISHED,
+            INFO,
+            PROFILE,
+            "anthropic:default is gone from home/main; it was last seen at 2026-11-22T07:00:00Z",
+        ),
+        said(
+            Name.CREDENTIAL_CHANGED,
+            INFO,
+            PROVIDER,
+            "anthropic on home/main is now served by api_key; before, by token",
+            STATUS,
+        ),
+        said(
+            Name.PARTIAL_VIEW,
+            INFO,
+            TARGET,
+            "home/main: cooldowns and disables cannot be seen through a gateway",
+            (),
+        ),
+        said(
+            Name.QUOTA,
+            INFO,
+            PROVIDER,
+            "anthropic on home/main has used 93% of 5h; it resets at 2026-11-22T12:00:00Z",
+            (),
+            "5h",
+        ),
+        said(
+            Name.CLOCK,
+            WARNING,
+            TARGET,
+            "The clock says 2020-01-01T00:00:00Z, earlier than what is stored: deadlines are not judged",
+            ("timedatectl status",),
+        ),
+    )
+}
+
+
+def alert(condition: Name, reason: Reason) -> Alert:
+    base = replace(SAID[condition], reason=reason)
+    if reason is Reason.EASED:
+        base = replace(base, severity=INFO if condition is Name.EXPIRING else WARNING)
     if reason.ends:
         until = NOW + 365 * DAY if reason is Reason.RENEWED else base.deadline
         base = replace(base, ended_at=NOW - MINUTE, deadline=until, remedy=())
@@ -87,10 +176,14 @@ def alert(condition: Name, reason: Reason) -> Alert:
 
 def reasons_of(condition: Name) -> list[Reason]:
     """What can be told of a condition."""
-    reasons = [Reason.FIRST, Reason.ESCALATED, Reason.EASED]
+    reasons = [Reason.FIRST]
+    if condition.family in (Family.DEADLINE, Family.AVAILABILITY) and condition is not Name.UNDATED:
+        reasons += [Reason.ESCALATED, Reason.EASED]
     if condition is Name.EXPIRING:
         reasons.append(Reason.REMINDER)
-    reasons += [Reason.REPEAT, Reason.RESOLVED]
+    if SAID[condition].severity is CRITICAL:
+        reasons.append(Reason.REPEAT)
+    reasons.append(Reason.RESOLVED)
     if condition.family in (Family.DEADLINE, Family.AVAILABILITY):
         reasons.append(Reason.RENEWED)
     return reasons
@@ -123,6 +216,13 @@ def test_the_other_endings_a_test_and_groups() -> None:
         over = replace(alert(Name.EXPIRING, Reason.RESOLVED), why=why)
         over = replace(over, summary=text.sentence(over, NOW))
         parts.append(text.render(Message("phone", NOW, (over,)), NOW))
+    gone = replace(alert(Name.CHECK_FAILED, Reason.RESOLVED), why=Why.UNWATCHED)
+    parts.append(text.render(Message("phone", NOW, (gone,)), NOW))
+    for one in (alert(Name.EXPIRING, Reason.FIRST), alert(Name.EXPIRED, Reason.FIRST)):
+        assumed = replace(one, summary=f"{one.summary} at the latest")
+        parts.append(text.render(Message("phone", NOW, (assumed,)), NOW, STOCKHOLM))
+    missing = replace(alert(Name.MISSING, Reason.FIRST), profile="anthropic:default", cause="missing_credential")
+    parts.append(text.render(Message("phone", NOW, (missing,)), NOW, STOCKHOLM))
     undated = replace(alert(Name.EXPIRED, Reason.RENEWED), deadline=None)
     parts.append(text.render(Message("phone", NOW, (replace(undated, summary=text.sentence(undated, NOW)),)), NOW))
     parts.append(text.render(make_test_message("phone", NOW), NOW))
@@ -134,8 +234,16 @@ def test_the_other_endings_a_test_and_groups() -> None:
     parts.append(text.render(Message("phone", NOW, both, (line,)), NOW, STOCKHOLM))
     over_all = (alert(Name.NO_USABLE_PROFILE, Reason.RENEWED), alert(Name.EXPIRED, Reason.RENEWED))
     parts.append(text.render(Message("phone", NOW, over_all), NOW, STOCKHOLM))
-    many = tuple(replace(alert(Name.EXPIRED, Reason.FIRST), profile=f"anthropic:{number}") for number in range(10_000))
+    many = tuple(
+        replace(alert(Name.EXPIRED, Reason.FIRST), profile=f"anthropic:{number}", target=f"gateway-{number // 20}")
+        for number in range(10_000)
+    )
     parts.append(text.render(Message("phone", NOW, many), NOW, STOCKHOLM))
+    same = tuple(replace(alert(Name.EXPIRED, Reason.FIRST), profile=f"anthropic:{number}") for number in range(3))
+    parts.append(text.render(Message("phone", NOW, same), NOW, STOCKHOLM))
+    links = [("Acknowledge", "https://status.example/act/a.b")]
+    linked = Message("phone", NOW, (alert(Name.EXPIRED, Reason.FIRST),))
+    parts.append(text.render(linked, NOW, STOCKHOLM, "https://status.example", links))
     check("others", "\n".join(f"=== {part.title}\n---\n{part.body}\n" for part in parts))
 
 

@@ -154,7 +154,7 @@ async def test_connections_that_fail_are_tried_again_and_tell_no_url() -> None:
 
 def test_a_webhook_without_an_address_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="url is missing"):
-        build(WebhookChannel(name="hook", type="webhook"), Context())
+        build(WebhookChannel(name="hook", type="webhook", url_file="/dev/null"), Context())
 
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -76,7 +76,7 @@ class World:
     def _agent(self, name: str, profiles: tuple[P, ...], now: float) -> AgentReport:
         conditions: list[Condition] = list(self.extra.get(name, ()))
         reports = []
-        usable = [p for p in profiles if not (p.ends is not None and p.ends <= now) and p.down is None]
+        usable = {p for p in profiles if not (p.ends is not None and p.ends <= now) and p.down is None}
         providers = {p.id.split(":")[0] for p in profiles}
         working = {p.id.split(":")[0] for p in usable}
         for p in profiles:

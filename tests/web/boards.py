@@ -28,6 +28,7 @@ class FakeBoard:
     is_ready: bool = True
     problem: str | None = None
     notifies: bool = True
+    notifications: dict[str, Any] | None = None
     body: bytes = b"openclaw_auth_exit_code 0\n"
     encoding: str | None = None
     asked: list[tuple[Any, ...]] = field(default_factory=list)
@@ -84,6 +85,9 @@ class FakeBoard:
     async def remove_silence(self, id: str) -> bool:
         self.asked.append(("remove_silence", id))
         return id == "01J"
+
+    async def overview(self) -> dict[str, Any] | None:
+        return self.notifications
 
     async def acknowledge(self, fingerprint: str) -> bool:
         self.asked.append(("acknowledge", fingerprint))

@@ -16,12 +16,12 @@ def unused(nonce: str) -> bool:
 
 
 def test_a_link_is_read_as_it_was_signed() -> None:
-    action = read(KEY, sign(KEY, "acknowledge", "f00d", NOW), NOW + 1, unused)
-    assert (action.name, action.fingerprint) == ("acknowledge", "f00d")
+    action = read(KEY, sign(KEY, "acknowledge", "f00d", "phone", NOW), NOW + 1, unused)
+    assert (action.name, action.fingerprint, action.channel) == ("acknowledge", "f00d", "phone")
 
 
 def test_a_link_is_good_for_a_day_and_once() -> None:
-    token = sign(KEY, "silence", "f00d", NOW)
+    token = sign(KEY, "silence", "f00d", "phone", NOW)
     with pytest.raises(ValueError, match="has expired"):
         read(KEY, token, NOW + LIFE + 1, unused)
     with pytest.raises(ValueError, match="has been used"):
@@ -37,7 +37,7 @@ def test_no_other_text_is_one(token: str) -> None:
 
 
 def test_no_part_of_one_is_one() -> None:
-    token = sign(KEY, "silence", "f00d", NOW)
+    token = sign(KEY, "silence", "f00d", "phone", NOW)
     for end in range(len(token)):
         with pytest.raises(ValueError, match="not one of ours"):
             read(KEY, token[:end], NOW, unused)

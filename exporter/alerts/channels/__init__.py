@@ -8,21 +8,23 @@ what to give up is ``delivery``'s business. Adding one is a file here, its confi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from exporter.alerts import text
 from exporter.alerts.values import Alert, Message, Outgoing
+from exporter.alerts.values import Reason as Why
 from exporter.config import ConfigError, models
 from exporter.model import Reason
 
 if TYPE_CHECKING:
     import httpx
 
-#: The signed single-use link for one action (``acknowledge``, ``silence``) on one alert; None: there is none.
-Links = Callable[[str, Alert], str | None]
+#: The signed single-use link for one action (``acknowledge``, ``silence``) on one alert, in a message to the
+#: channel of that name; None: there is none.
+Links = Callable[[str, Alert, str], str | None]
 
 #: What a person can do at a button, and what the button says.
 _ACTIONS = {"acknowledge": "Acknowledge", "silence": "Silence"}
@@ -60,7 +62,31 @@ class Channel(Protocol):
         """Hand one message over, within a bounded time. Raises TemporaryError or PermanentError."""
 
 
-def no_links(action: str, alert: Alert) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An alert for a channel's server to tell by itself at ``rings_at`` (Unix seconds), unless it is taken back."""
+
+    alert: Alert
+    rings_at: float
+
+
+@runtime_checkable
+class Plants(Protocol):
+    """A channel whose server can be given messages for later. ``reach``: for how much later, in seconds."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def reach(self) -> float: ...
+
+    async def plant(self, planned: Iterable[Planned], now: float, planted: MutableMapping[str, float]) -> None:
+        """Make ``planned`` all that the server holds. ``planted`` is what it holds already, kept by the caller
+        across restarts: name to when it rings, 0 where that is not known; it is updated before and after each
+        call. Raises TemporaryError or PermanentError; calling again goes on where it stopped."""
+
+
+def no_links(action: str, alert: Alert, channel: str) -> str | None:
     """Links where nobody could follow one."""
     return None
 
@@ -76,17 +102,22 @@ class Context:
     environment: Mapping[str, str] | None = None  # of commands; None: our own
     clock: Callable[[], float] = time.time
 
-    def words(self, channel: models.ChannelBase, message: Message) -> text.Text:
-        """A message in words, as of now, in the time zone of the person at that channel."""
+    def words(self, channel: models.ChannelBase, message: Message, *, with_links: bool = False) -> text.Text:
+        """A message in words, as of now, in the time zone of the person at that channel.
+
+        ``with_links``: what other channels have buttons for is links in the text.
+        """
         zone = ZoneInfo(channel.quiet_hours.timezone) if channel.quiet_hours else self.zone
-        return text.render(message, self.clock(), zone, self.external_url)
+        links = self.buttons(message) if with_links else ()
+        return text.render(message, self.clock(), zone, self.external_url, links)
 
     def buttons(self, message: Message) -> list[tuple[str, str]]:
         """Label and link of each button: for one alert that somebody can still do something about."""
         if len(message.alerts) != 1 or message.alerts[0].reason.ends:
             return []
         alert = message.alerts[0]
-        links = [(label, self.links(action, alert)) for action, label in _ACTIONS.items()]
+        actions = [action for action in _ACTIONS if action == "acknowledge" or alert.reason is not Why.TEST]
+        links = [(_ACTIONS[action], self.links(action, alert, message.channel)) for action in actions]
         return [(label, link) for label, link in links if link]
 
 
@@ -139,6 +170,8 @@ __all__ = [
     "DeliveryError",
     "Links",
     "PermanentError",
+    "Planned",
+    "Plants",
     "Reason",
     "TemporaryError",
     "build",

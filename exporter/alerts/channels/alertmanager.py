@@ -22,7 +22,7 @@ from exporter.alerts.values import Alert
 from exporter.alerts.values import Reason as Why
 from exporter.config import ConfigError
 from exporter.config.models import AlertmanagerChannel as Configured
-from exporter.model import Family, Name
+from exporter.model import Family, Name, Severity
 from exporter.units import iso
 
 EVERY = 60.0  # seconds between two publications
@@ -172,10 +172,16 @@ class AlertmanagerChannel:
 
     def __init__(self, config: Configured, context: Context, timeout: float = http.TIMEOUT) -> None:
         self.name = config.name
+        self._min_severity = Severity(config.min_severity)
         self._urls = [f"{url.rstrip('/')}/api/v2/alerts" for url in config.urls]
         self._context = context
         self._timeout = timeout
-        self._memory = Memory()
+        #: What was told last; given on at a reload.
+        self.memory = Memory()
+
+    def remember(self, alerts: Iterable[Alert]) -> None:
+        """Take it that these were told, by a process before us: what of it fires no more is ended."""
+        self.memory = Memory({labels(alert): alert for alert in self._heard(alerts)})
 
     async def publish(
         self, firing: Sequence[Alert], resolved: Sequence[Alert], now: float, ahead: float = AHEAD
@@ -187,8 +193,11 @@ class AlertmanagerChannel:
         each instance, in the order configured: None, or why it was not told. Nothing is tried again
         here: the next call is the next try. Sends nothing where there is nothing to tell.
         """
-        self._memory, told = advance(self._memory, firing, resolved, now)
+        self.memory, told = advance(self.memory, self._heard(firing), self._heard(resolved), now)
         return await self._post(told, now, ahead)
+
+    def _heard(self, alerts: Iterable[Alert]) -> list[Alert]:
+        return [alert for alert in alerts if alert.severity.rank >= self._min_severity.rank]
 
     async def test(self, alert: Alert, now: float) -> list[DeliveryError | None]:
         """Tell every instance of a test alert that ends by itself; what fires stays as it is."""

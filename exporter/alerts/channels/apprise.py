@@ -53,7 +53,7 @@ class AppriseChannelSender:
         if self._thread is not None and self._thread.is_alive():
             raise TemporaryError(Reason.TIMEOUT, None, "apprise is still busy with the message before")
         url = secret(self._config, "url") or ""
-        text = self._context.words(self._config, outgoing.message)
+        text = self._context.words(self._config, outgoing.message, with_links=True)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[bool] = loop.create_future()
 

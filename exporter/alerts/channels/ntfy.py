@@ -16,12 +16,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryError, http, secret
-from exporter.alerts.values import Alert, Message, Outgoing
+from exporter.alerts.channels import Context, PermanentError, Planned, Reason, TemporaryError, http, secret
+from exporter.alerts.values import Message, Outgoing
 from exporter.alerts.values import Reason as Why
 from exporter.config import ConfigError
 from exporter.config.models import NtfyChannel
-from exporter.model import Name, Severity
+from exporter.model import Severity
 
 DEFAULT_URL = "https://ntfy.sh"
 MAX_MESSAGE = 4096  # bytes
@@ -30,8 +30,6 @@ MAX_TITLE = 250  # characters
 PAUSE = 10.0  # seconds after a 429: two messages' worth of the server's patience
 
 MAX_DELAY = 3 * 86400.0 - 60.0  # seconds; a little inside what the server allows
-#: How long after a deadline a planted message rings: we tell it ourselves at once, if we live.
-GRACE = 900.0  # seconds
 
 _ID = re.compile(r"[-_A-Za-z0-9]{1,64}")
 _ICONS = {
@@ -61,6 +59,7 @@ class Ntfy:
         self._config = config
         self._context = context
         self._timeout = timeout
+        self.reach = MAX_DELAY
         self._withdraws: bool | None = None  # whether the server can take back a delayed message
 
     async def send(self, outgoing: Outgoing) -> None:
@@ -80,54 +79,37 @@ class Ntfy:
             text.body,
         )
 
-    async def plant(self, alerts: Iterable[Alert], now: float, planted: MutableMapping[str, float]) -> None:
-        """Delayed messages on the server, one per deadline ahead, for the day we are dead when it passes.
+    async def plant(self, planned: Iterable[Planned], now: float, planted: MutableMapping[str, float]) -> None:
+        """Delayed messages on the server. One that moved is replaced; one that is no longer planned is taken back.
 
-        ``alerts`` are all that have a deadline now. ``planted`` is kept by the caller, across restarts too:
-        sequence id to the Unix second at which it rings, 0 where that is not known; it is updated
-        here, also where this raises. A message rings ``GRACE`` after its deadline. One whose deadline moved
-        is replaced; one whose alert is gone, or whose deadline passed while we live, is taken back. A
-        server that cannot take back (before 2.16) gets none. Raises TemporaryError or PermanentError;
-        calling again goes on where it stopped.
+        A server that cannot take back (before 2.16) gets none. Raises TemporaryError or PermanentError.
         """
-        wanted = {
-            f"d-{alert.fingerprint}": (alert, alert.deadline + GRACE)
-            for alert in alerts
-            if alert.deadline is not None and now < alert.deadline <= now + MAX_DELAY - GRACE
-        }
+        wanted = {f"d-{one.alert.fingerprint}": one for one in planned}
         for name, at in list(planted.items()):
             if name not in wanted:
                 if at == 0.0 or at > now:
                     await self._withdraw(name)
                 del planted[name]
-        for name, (alert, at) in wanted.items():
-            if planted.get(name) == at:
+        for name, one in wanted.items():
+            if planted.get(name) == one.rings_at:
                 continue
             if self._withdraws is None:
                 await self._withdraw(name)
             if not self._withdraws:
                 return
             planted[name] = 0.0
-            await self._publish(*self._planted(name, alert, at))
-            planted[name] = at
+            await self._publish(*self._planted(name, one))
+            planted[name] = one.rings_at
 
-    def _planted(self, name: str, alert: Alert, at: float) -> tuple[dict[str, Any], str]:
-        expired = replace(
-            alert,
-            condition=Name.EXPIRED,
-            severity=Severity.CRITICAL,
-            reason=Why.FIRST,
-            since=alert.deadline,
-            summary=f"{alert.profile or alert.provider} on {alert.target} has expired",
-        )
-        context = replace(self._context, clock=lambda: at)
-        text = context.words(self._config, Message(self.name, at, (expired,)))
+    def _planted(self, name: str, one: Planned) -> tuple[dict[str, Any], str]:
+        message = Message(self.name, one.rings_at, (one.alert,))
+        text = replace(self._context, clock=lambda: one.rings_at).words(self._config, message)
         fields = {
             "title": text.title[:MAX_TITLE],
-            "delay": str(int(at)),
+            "delay": str(int(one.rings_at)),
             "sequence_id": name,
-            "priority": 5,
-            "tags": [_ICONS[Severity.CRITICAL], "planted"],
+            "priority": priority(message),
+            "tags": [_ICONS[one.alert.severity], "planted"],
         }
         return fields, f"{text.body}\n{_PLANTED}"
 

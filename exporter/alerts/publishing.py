@@ -1,0 +1,113 @@
+"""Publishing: the Alertmanagers are told the state, each minute and when it changed, each on its own.
+
+What one of them does delays neither the others nor the lifecycle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from exporter.alerts.channels import DeliveryError
+from exporter.alerts.channels.alertmanager import AHEAD, EVERY, AlertmanagerChannel
+from exporter.alerts.counts import ChannelStatistics
+from exporter.alerts.lifecycle import firing
+from exporter.alerts.telling import alert_of
+from exporter.alerts.values import AlertState
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Tells every configured Alertmanager what fires and what has ended."""
+
+    def __init__(self, managers: Mapping[str, AlertmanagerChannel], now: Callable[[], float]) -> None:
+        self._managers = dict(managers)
+        self._now = now
+        self._states: Mapping[str, AlertState] = {}
+        self._shown: frozenset[object] = frozenset()
+        self._wake = {name: asyncio.Event() for name in self._managers}
+        self._workers: list[asyncio.Task[None]] = []
+        #: What was counted of each since we started: nothing of it is written down.
+        self.counted = {name: ChannelStatistics() for name in self._managers}
+
+    def take_over(self, before: Publisher) -> None:
+        """Go on where the one before a reload stopped: what an Alertmanager was told must be ended there.
+
+        An instance that is no longer configured is told nothing more: what fires there ends by its ``endsAt``.
+        """
+        self._states, self._shown = before._states, before._shown
+        for name, manager in self._managers.items():
+            if name in before._managers:
+                manager.memory = before._managers[name].memory
+                self.counted[name] = before.counted[name]
+
+    def start(self, states: Mapping[str, AlertState]) -> None:
+        """Begin. What fired when the process before us ended was told, as far as anybody knows."""
+        self._prime(states)
+        self._workers = [asyncio.create_task(self._work(name), name=f"publish to {name}") for name in self._managers]
+
+    def _prime(self, states: Mapping[str, AlertState]) -> None:
+        self.show(states)
+        told = firing(states, self._now()) if self._managers else ()
+        for manager in self._managers.values():
+            if not manager.memory.firing:
+                manager.remember(told)
+
+    def show(self, states: Mapping[str, AlertState]) -> None:
+        """The state as it is now."""
+        self._states = states
+        shown = frozenset(
+            (state.key, state.severity, state.condition, state.ending)
+            for state in (states.values() if self._managers else ())
+            if (state.firing and state.confirmed) or state.ending is not None
+        )
+        if shown != self._shown:
+            self._shown = shown
+            for event in self._wake.values():
+                event.set()
+
+    async def stop(self) -> None:
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._workers = []
+
+    async def once(self, before: Mapping[str, AlertState], after: Mapping[str, AlertState], ahead: float) -> bool:
+        """One publication of a one-shot, of which nobody knows when the next comes: whether all instances took it."""
+        self._prime(before)
+        self.show(after)
+        return all(await asyncio.gather(*(self._publish(name, ahead) for name in self._managers)))
+
+    async def _work(self, name: str) -> None:
+        while True:
+            self._wake[name].clear()
+            await self._publish(name, AHEAD)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY):
+                    await self._wake[name].wait()
+
+    async def _publish(self, name: str, ahead: float) -> bool:
+        states, now = self._states, self._now()
+        fires = await asyncio.to_thread(firing, states, now)
+        over = [alert_of(state, state.ending.reason, now) for state in states.values() if state.ending is not None]
+        try:
+            results: Iterable[DeliveryError | None] = await self._managers[name].publish(fires, over, now, ahead)
+        except Exception as error:  # its text may hold a URL that is a secret
+            log.error("channel %s: an error of the exporter's own: %s", name, type(error).__name__)
+            return False
+        for result in results:
+            self._count(name, result, now)
+        return not any(results)
+
+    def _count(self, name: str, error: DeliveryError | None, now: float) -> None:
+        before = self.counted[name]
+        if error is None:
+            self.counted[name] = replace(before, attempts=before.attempts + 1, last_success=now)
+            return
+        failures = {**before.failures, error.reason: before.failures.get(error.reason, 0) + 1}
+        self.counted[name] = replace(before, attempts=before.attempts + 1, failures=failures)
+        log.warning("channel %s: an instance was not told (%s)", name, error.reason)
