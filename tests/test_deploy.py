@@ -1,10 +1,11 @@
-"""What is deployed by hand: the launchd agent, and that the documents name what is there."""
+"""What is deployed by hand: the launchd agent, the container, and that the documents name what is there."""
 
 from __future__ import annotations
 
 import plistlib
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,22 @@ def test_the_launchd_agent_starts_the_daemon_from_a_bare_environment(tmp_path: P
     assert (home / "Library/Logs/openclaw-auth-exporter.log").read_text() == f"{started.pid} serve\n"
 
 
-@pytest.mark.parametrize("document", ["docs/install.md"])
+def test_the_container_starts_what_there_is() -> None:
+    """What its build copies is there and enough, its entry is our command, and its health is a route of ours."""
+    text = kit.read("deploy/container/Containerfile").decode()
+    copied = [name for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for name in line.split()[:-1]]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
+    assert set(copied) == wanted | set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    (entry,) = re.findall(r'^ENTRYPOINT \["(.+)"\]$', text, re.MULTILINE)
+    assert [entry] == list(project["project"]["scripts"])
+    (health,) = re.findall(r'^    CMD \["python", "-c", "(.+)"\]$', text, re.MULTILINE)
+    compile(health, "HEALTHCHECK", "exec")
+    assert "'http://127.0.0.1:9785/-/healthy'" in health
+
+
+@pytest.mark.parametrize("document", ["docs/install.md", "docs/recipes.md", "docs/runbook.md", "README.md"])
 def test_what_a_document_names_is_shipped(document: str) -> None:
     text = (ROOT / document).read_text()
     named = set(re.findall(r"\b(?:deploy|dashboards|scripts/termux)/[\w./@-]*[\w@]", text))

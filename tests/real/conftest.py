@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from . import parts
+from .machine import Machine, build_wheels, python_for_services
 
 
 def need(part: str) -> Path:
@@ -25,6 +26,64 @@ def need(part: str) -> Path:
     if os.environ.get("CI", "").lower() in ("true", "1"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our wheel, built from this tree, beside those of its dependencies."""
+    return build_wheels(tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture(scope="session")
+def booted(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """One machine for all tests that want a systemd, with two users and the kit in /root/kit."""
+    need("systemd-nspawn")
+    python = python_for_services() if os.geteuid() == 0 else None
+    if python is None:
+        why = "a systemd of our own needs root, and a Python of this version that lies in nobody's home"
+        if os.environ.get("CI", "").lower() in ("true", "1"):
+            pytest.fail(why)
+        pytest.skip(why)
+    with Machine(python, request.getfixturevalue("wheels")) as machine:
+        machine.run("openclaw-auth-exporter", "assets", "export", "/root/kit")
+        for name in ("alice", "bob"):
+            machine.run("useradd", "--create-home", "--home-dir", f"/home/{name}", "--shell", "/bin/sh", name)
+            machine.run("chmod", "700", f"/home/{name}")
+        yield machine
+
+
+@pytest.fixture
+def machine(booted: Machine) -> Iterator[Machine]:
+    """The machine with the shipped system units installed and nothing of ours running, before and after."""
+    booted.reset()
+    booted.run(
+        "sh", "-c", "cp /root/kit/deploy/systemd/*.service /root/kit/deploy/systemd/*.timer /etc/systemd/system/"
+    )
+    booted.systemctl("daemon-reload")
+    yield booted
+    booted.reset()
+
+
+@pytest.fixture
+def session(machine: Machine) -> Iterator[dict[str, str]]:
+    """Alice's own systemd, which logind would have started; how to reach it."""
+    uid = machine.run("id", "-u", "alice").stdout.strip()
+    runtime = f"/run/user/{uid}"
+    machine.run("install", "-d", "-o", "alice", "-g", "alice", "-m", "700", runtime)
+    machine.run(
+        *("systemd-run", "--quiet", "--collect", "--unit=session", "--uid=alice", "--property=Delegate=yes"),
+        *(f"--setenv=XDG_RUNTIME_DIR={runtime}", "--setenv=HOME=/home/alice"),
+        *("--property=KillMode=mixed", "/lib/systemd/systemd", "--user"),
+    )
+    reach = {"XDG_RUNTIME_DIR": runtime}
+
+    def is_up() -> bool:
+        said = machine.run("systemctl", "--user", "is-system-running", user="alice", check=False, env=reach).stdout
+        return said.strip() in ("running", "degraded")
+
+    parts.wait_for("alice's systemd is up", is_up, 30)
+    yield reach
+    machine.systemctl("stop", "session.service", check=False)
 
 
 MakeHome = Callable[[str], parts.OpenClawHome]

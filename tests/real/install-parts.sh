@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real parts that tests/real needs: OpenClaw releases with a Node new enough for them
-# (npm), Claude Code (npm), and from Debian the Prometheus family, systemd-nspawn, sshd and shells.
+# (npm), Claude Code (npm), Grafana's libraries with what draws them (npm), and from Debian the
+# Prometheus family, Chromium, systemd-nspawn, sshd and shells.
 # Idempotent: what is already there is kept.
 #
 #   tests/real/install-parts.sh            install everything, print the folder
@@ -41,11 +42,18 @@ done
 
 npm_folder claude-2.1.330 '{}' '' @anthropic-ai/claude-code@2.1.330
 
+# There is no Grafana server to be had from a registry; its own libraries check and draw the dashboards.
+# All of @grafana/* in one version: they want each other's exactly.
+npm_folder grafana-13.2.2 '{}' --save-exact @grafana/ui@13.2.2 @grafana/data@13.2.2 @grafana/schema@13.2.2 \
+  react@19.3.1 react-dom@19.3.1 rxjs@7.8.2 @fontsource/inter@5.3.0 typescript@6.0.3 vite@8.3.8 \
+  @vitejs/plugin-react@6.3.0 playwright-core@1.65.1
+
 # Commands that must be there, and the Debian packages that have them.
 wanted=
 debian() { # COMMAND PACKAGE
   [ -n "$(PATH="$PATH:/usr/sbin" command -v "$1")" ] || wanted="$wanted $2"
 }
+debian chromium chromium
 debian prometheus prometheus
 debian promtool prometheus
 debian prometheus-alertmanager prometheus-alertmanager

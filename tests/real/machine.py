@@ -1,6 +1,7 @@
 """A real systemd as PID 1 of a throw-away machine that has our wheel installed and not the repository.
 
-``boot-machine.sh`` makes it out of this machine's own file system; commands get in through nsenter.
+``boot-machine.sh`` makes it out of this machine's own file system; commands get in through nsenter. Our program
+has the wheels that pip chose for it there and nothing else: neither the tests' libraries nor a network.
 """
 
 from __future__ import annotations
@@ -8,14 +9,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+import pip
+
+from exporter.simulator.world import World
 
 from .parts import folder as parts_folder
 from .parts import wait_for
@@ -24,8 +29,8 @@ ROOT = Path(__file__).parent.parent.parent
 HOME = "/opt/openclaw-auth-exporter"
 PROGRAM = f"{HOME}/bin/openclaw-auth-exporter"
 PYTHON = f"{HOME}/bin/python"
-#: What the tests' own environment has installed (our dependencies), seen inside.
-LIBRARIES = "/opt/libraries"
+#: Our wheel and its dependencies', and the pip that installs them, seen inside.
+WHEELS, PIP = "/opt/our-wheels", "/opt/pip"
 PARTS = "/opt/real-parts"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -39,12 +44,30 @@ def python_for_services() -> str | None:
     return None
 
 
-class Machine:
-    """Use it in a ``with``: booted inside, gone afterwards."""
+def build_wheels(directory: Path) -> Path:
+    """Our wheel and those of everything it depends on, as the Containerfile's first stage builds them; the directory."""
+    stage = (ROOT / "deploy/container/Containerfile").read_text().split("\nFROM ")[1]
+    with tempfile.TemporaryDirectory() as source:
+        for line in re.findall(r"^COPY (.+)$", stage, re.MULTILINE):
+            *names, to = line.split()
+            for name in names:
+                at = Path(source, to, name if to.endswith("/") else "")
+                if (ROOT / name).is_dir():
+                    shutil.copytree(ROOT / name, at, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    shutil.copy(ROOT / name, at)
+        pip = ("-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-build-isolation")
+        subprocess.run([sys.executable, *pip, "--wheel-dir", str(directory), source], check=True, timeout=300)
+    directory.chmod(0o755)  # whoever installs them there reads them
+    return directory
 
-    def __init__(self, python: str, wheel: Path) -> None:
+
+class Machine:
+    """Use it in a ``with``: booted inside, gone afterwards. ``wheels`` is what ``build_wheels`` made."""
+
+    def __init__(self, python: str, wheels: Path) -> None:
         self._python = python
-        self._wheel = wheel
+        self._wheels = wheels
         self._folder = Path(tempfile.mkdtemp(prefix="machine-"))
         self._cgroup = f"machine-{os.getpid()}-{self._folder.name[-6:].lower().replace('_', '-')}"
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -60,7 +83,11 @@ class Machine:
         return self
 
     def _boot(self) -> None:
-        binds = [f"--bind-ro={sysconfig.get_path('purelib')}:{LIBRARIES}", f"--tmpfs={ROOT}"]
+        binds = [
+            f"--bind-ro={self._wheels}:{WHEELS}",
+            f"--bind-ro={Path(pip.__file__).parent}:{PIP}/pip",
+            f"--tmpfs={ROOT}",
+        ]
         if parts_folder().is_dir():
             binds.append(f"--bind-ro={parts_folder()}:{PARTS}")
         argv: list[str | Path] = ["unshare", "--mount", "--propagation", "private"]
@@ -83,15 +110,21 @@ class Machine:
 
     def _install(self) -> None:
         """The wheel, as a person would: a virtual environment, and a link on the PATH."""
-        self.run(self._python, "-m", "venv", "--without-pip", HOME)
-        (site,) = self.run("sh", "-c", f"echo {HOME}/lib/python*/site-packages").stdout.split()
-        self.write(f"{site}/libraries.pth", f"{LIBRARIES}\n")
-        self.write_bytes(f"/tmp/{self._wheel.name}", self._wheel.read_bytes())  # noqa: S108  # the machine's
-        pip = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--no-index")
-        # The libraries know an editable installation of ours, which is not here.
-        self.run(PYTHON, *pip, "--ignore-installed", f"/tmp/{self._wheel.name}")  # noqa: S108
+        self.install(HOME)
         self.run("ln", "-s", PROGRAM, "/usr/local/bin/openclaw-auth-exporter")
-        assert self.run(PYTHON, "-c", "import exporter; print(exporter.__file__)").stdout.startswith(site)
+        found = self.run(PYTHON, "-c", "import exporter, sys; print(exporter.__file__, *sys.path)").stdout
+        assert found.startswith(f"{HOME}/lib/")
+        assert str(ROOT) not in found
+        assert self.run("ls", "-A", str(ROOT)).stdout == ""
+
+    def install(self, home: str, user: str | None = None) -> None:
+        """A virtual environment with the wheels and nothing else."""
+        self.run(self._python, "-m", "venv", "--without-pip", home, user=user)
+        install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location")
+        where = ("--no-index", "--find-links", WHEELS, "openclaw-auth-exporter")
+        self.run(
+            f"{home}/bin/python", *install, *where, user=user, env={"PYTHONPATH": PIP, "PIP_CONFIG_FILE": "/dev/null"}
+        )
 
     def __exit__(self, *error: object) -> None:  # what boot-machine.sh mounted goes with its last process
         if self._nspawn is not None:
@@ -188,6 +221,35 @@ class Machine:
 
     def configure(self, config: object, path: str = "/etc/openclaw-auth-exporter/config.json5") -> None:
         self.write(path, json.dumps(config))
+
+    # --- what is watched there ---------------------------------------------------------------------
+
+    def stand_in(self, user: str, world: World) -> None:
+        """The simulator's ``openclaw`` on the PATH, over a world in the user's state folder, which it writes to."""
+        self.run("install", "-d", "-o", user, "-g", user, f"/home/{user}/.openclaw")
+        self.write(f"/home/{user}/.openclaw/world.json", world.to_json(), owner=user)
+        command = (
+            "#!/bin/sh\n"
+            'touch "$HOME/.openclaw/touched" || exit 70\n'
+            f'exec {PYTHON} -m exporter.simulator --world "$HOME/.openclaw/world.json" openclaw "$@"\n'
+        )
+        self.write("/usr/local/bin/openclaw", command, mode="755")
+
+    def gateway(self, world: World, token: str, address: str = "127.0.0.1") -> None:
+        """A simulated gateway at an address of the machine's loopback interface, as a service of its own."""
+        script = (
+            "import sys, uvicorn\n"
+            "from pathlib import Path\n"
+            "from exporter.simulator.server import gateway_app\n"
+            "from exporter.simulator.world import World\n"
+            "world = World.load(Path(f'/root/{sys.argv[1]}.json'))\n"
+            "uvicorn.run(gateway_app(world, sys.argv[2]), host=sys.argv[1], port=18789, log_level='error')\n"
+        )
+        self.write(f"/root/{address}.json", world.to_json())
+        self.write("/root/gateway.py", script)
+        unit = f"gateway-{address}"
+        self.systemctl("stop", f"{unit}.service", check=False)
+        self.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", PYTHON, "/root/gateway.py", address, token)
 
     def reset(self) -> None:
         """Nothing of ours runs, is enabled, has state or is configured any more; alice's home is empty."""

@@ -1,4 +1,7 @@
-"""The Termux kit under every shell a phone may have, in Termux's own paths, with the real curl, and linted."""
+"""The Termux kit under every shell a phone may have, in Termux's own paths, with the real curl, and linted.
+
+tests/termux has the situations; it runs them with this machine's /bin/sh.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ from .conftest import need
 
 pytestmark = pytest.mark.real
 
-SHELLS = ("dash", "busybox", "bash")
+#: What is /bin/sh has run them with the other tests.
+SHELLS = [shell for shell in ("dash", "busybox", "bash", "mksh") if Path("/bin/sh").resolve().name != shell]
 WORLD = Path(__file__).parent / "termux-world.sh"
 FILES = "/data/data/com.termux/files"
 PARSERS = (["dash", "-n"], ["busybox", "sh", "-n"], ["mksh", "-n"], ["bash", "--posix", "-n"])

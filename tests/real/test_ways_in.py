@@ -1,4 +1,4 @@
-"""Prometheus' other ways in: http_sd with /probe behind TLS and users, a textfile, a Pushgateway."""
+"""Prometheus' other ways in: http_sd with /probe behind TLS and users, a Pushgateway; more in test_recipes.py."""
 
 from __future__ import annotations
 
@@ -138,26 +138,10 @@ scrape_configs:
     assert results("openclaw_auth_check_success") == {"home": 1, "rack7": 1}
 
 
-def test_node_exporter_reads_our_textfile(host: Host, tmp_path: Path) -> None:
-    folder, port = tmp_path / "textfiles", free_port()
-    folder.mkdir()
-    assert host.run("textfile", "--output", str(folder / "openclaw.prom")).returncode == 0
-    host.start(
-        str(need("prometheus-node-exporter")),
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--collector.disable-defaults",
-        "--collector.textfile",
-        f"--collector.textfile.directory={folder}",
-    )
-    text = wait_for("node_exporter", lambda: answer(f"http://127.0.0.1:{port}/metrics"), 30)
-    assert value(text, lambda line: line.startswith("openclaw_auth_exit_code{")) == [0, 1]
-    assert value(text, lambda line: line.startswith("node_textfile_scrape_error")) == [0]
-
-
 def test_a_pushgateway_takes_one_group_whole(host: Host) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    host.start(str(need("prometheus-pushgateway")), f"--web.listen-address=127.0.0.1:{port}")
+    host.start(str(need("prometheus-pushgateway")), f"--web.listen-address=127.0.0.1:{port}", "--persistence.file=")
     wait_for("the Pushgateway", lambda: answer(f"{url}/-/ready"), 30)
     for _ in range(2):  # the second replaces the first
         pushed = host.run("push", "--url", url, "--instance", "closet/a")

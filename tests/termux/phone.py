@@ -14,9 +14,9 @@ SCRIPTS = Path(__file__).parents[2] / "scripts/termux"
 STANDIN = Path(__file__).parent / "standin.py"
 STANDINS = (
     *("termux-notification", "termux-notification-remove", "termux-toast", "termux-dialog", "termux-open-url"),
-    *("termux-job-scheduler", "am", "curl", "ssh"),
+    *("termux-job-scheduler", "termux-wake-lock", "am", "curl", "ssh"),
 )
-TOOLS = ("cat", "chmod", "cp", "dirname", "head", "mkdir", "mv", "rm", "timeout")
+TOOLS = ("cat", "chmod", "cp", "dirname", "head", "mkdir", "mv", "printf", "rm", "timeout")  # coreutils, as in Termux
 #: 2026-11-23 10:00 UTC.
 NOW = 1_795_428_000
 

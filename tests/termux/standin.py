@@ -114,6 +114,7 @@ CHECKS = {
     "termux-open-url": lambda: operands(1),
     "termux-job-scheduler": job_scheduler,
     "termux-dialog": dialog,
+    "termux-wake-lock": lambda: refuse("it keeps the processor awake: nothing of the kit may"),
     "am": lambda: None,
     "curl": lambda: options(CURL, 1),
     "ssh": ssh,

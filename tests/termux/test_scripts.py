@@ -160,56 +160,58 @@ class Situations:
 
     # --- no answer -------------------------------------------------------------------------------
 
-    @pytest.mark.parametrize(
-        ("out", "code"),
-        [
-            ("", 6),  # offline: no name is resolved
-            ("", 28),  # the host sleeps
-            ("EXPIRED anthropic:def", 18),  # cut off on the way
-            ("<html>\n<body>\nSign in to Hotel Wi-Fi\nOK\n</body>\n</html>\n", 0),
-            ("<!doctype html><title>OK</title>", 0),
-            ("OK\n<script>1</script>\n", 0),
-            ("OK<br>", 0),
-            ("OKAY\n", 0),
-            ("ok\n", 0),
-            ("EXPIRED\tx\n", 0),
-            ("OK \x1b[2Jgone\n", 0),
-            ("OK\r\n", 0),
-            ("This format is not known: there are json (the default) and line.\n", 22),
-            ("\n\n", 0),
-            ("EXPIRED " + "x" * 3000 + "\nOK\n" * 3000, 0),
-        ],
+    #: What curl printed and its exit code.
+    NO_ANSWER = (
+        ("", 6),  # offline: no name is resolved
+        ("", 28),  # the host sleeps
+        ("EXPIRED anthropic:def", 18),  # cut off on the way
+        # a captive portal: 200, and a page
+        ("<html>\n<body>\nSign in to Hotel Wi-Fi\nOK\n</body>\n</html>\n", 0),
+        ("<!doctype html><title>OK</title>", 0),
+        ("OK\n<script>1</script>\n", 0),
+        ("OK<br>", 0),
+        # something else that answers
+        ("OKAY\n", 0),
+        ("ok\n", 0),
+        ("EXPIRED\tx\n", 0),
+        ("OK \x1b[2Jgone\n", 0),
+        ("OK\r\n", 0),
+        ("This format is not known: there are json (the default) and line.\n", 22),
+        ("\n\n", 0),
+        ("EXPIRED " + "x" * 3000 + "\nOK\n" * 3000, 0),
     )
-    def test_is_no_news_and_makes_no_noise(self, alarmed: Phone, out: str, code: int) -> None:
-        alarmed.answers("curl", out, code)
+    #: What ssh printed and its exit code.
+    NO_ANSWER_BY_SSH = (
+        ("", 255),  # asleep, unreachable, host key not known
+        ("", 127),  # no such command there
+        ("OK\n", 255),  # the connection broke
+        ("Welcome to host!\nOK\n", 0),  # a login shell that talks
+        ("", 124),  # our own time limit
+        ("", 78),  # its configuration is wrong
+    )
+
+    def test_is_no_news_and_makes_no_noise(self, alarmed: Phone) -> None:
+        """Offline, asleep, behind a captive portal: what is shown stays, and nothing else is called or written."""
         state = (alarmed.state / "last").read_text()
         alarmed.later(hours=5.9)
-        done = alarmed.do("job")
-        assert (done.returncode, done.stdout) == (0, "")
-        assert alarmed.calls() == [ASK_URL]
-        assert (alarmed.state / "last").read_text() == state
+        for out, code in self.NO_ANSWER:
+            alarmed.answers("curl", out, code)
+            done = alarmed.do("job")
+            assert (done.returncode, done.stdout) == (0, ""), (out, code)
+            assert alarmed.calls() == [ASK_URL], (out, code)
+            assert (alarmed.state / "last").read_text() == state, (out, code)
 
-    @pytest.mark.parametrize(
-        ("out", "code"),
-        [
-            ("", 255),  # asleep, unreachable, host key not known
-            ("", 127),  # no such command there
-            ("OK\n", 255),  # the connection broke
-            ("Welcome to host!\nOK\n", 0),  # a login shell that talks
-            ("", 124),  # our own time limit
-            ("", 78),  # its configuration is wrong
-        ],
-    )
-    def test_nor_by_ssh(self, tmp_path: Path, shell: Path, out: str, code: int) -> None:
+    def test_nor_by_ssh(self, tmp_path: Path, shell: Path) -> None:
         phone = Phone(tmp_path, shell)
-        phone.answers("ssh", out, code)
+        phone.answers("ssh", "", 255)
         done = phone.install("SSH=me@host")
         assert done.returncode == 0
         assert done.stdout.splitlines()[-1].startswith("No answer yet;")
         assert phone.calls() == [schedule(phone), ASK_SSH]
         phone.later(hours=5.9)
-        phone.do("job")
-        assert phone.calls() == [ASK_SSH]
+        for out, code in self.NO_ANSWER_BY_SSH:
+            phone.answers("ssh", out, code)
+            assert (phone.do("job").stdout, phone.calls()) == ("", [ASK_SSH]), (out, code)
 
     def test_is_told_after_some_hours_with_what_was_last_known(self, alarmed: Phone) -> None:
         alarmed.answers("curl", "", 6)

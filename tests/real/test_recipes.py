@@ -1,0 +1,411 @@
+"""docs/recipes.md, block by block as a person pastes it, on a machine with a real systemd, Prometheus and Alertmanager.
+
+The shipped rules, routes, scrape examples and units are what those blocks copy: they run as they are, at the
+addresses they name. Only the pace is a second: how often Prometheus scrapes and evaluates, and how long
+Alertmanager waits for more of the same. The rules keep theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from exporter.simulator.world import World
+
+from .conftest import need
+from .machine import PARTS, PIP, PYTHON, ROOT, WHEELS, Machine
+from .parts import CURRENT, TOKEN_PREFIX, wait_for
+
+pytestmark = pytest.mark.real
+
+RECIPES = (ROOT / "docs/recipes.md").read_text()
+PROMETHEUS, ALERTMANAGER = "http://127.0.0.1:9090", "http://127.0.0.1:9093"
+PROFILE = "anthropic:default"
+UNIT = "openclaw-auth-exporter@alice.service"
+DAY = 86400.0
+
+#: What comes from the internet, by commands of the same names: apt has been there, pipx and pip install our wheels.
+AT_HAND = {
+    "apt": 'test "$1" = install',
+    "loginctl": 'test "$1" = enable-linger',
+    "python3": f"""[ "$1 $2" = "-m venv" ] || exec {PYTHON} "$@"
+{PYTHON} -m venv --without-pip "$3"
+cat >"$3/bin/pip" <<EOF
+#!/bin/sh
+export PYTHONPATH={PIP} PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 PIP_FIND_LINKS={WHEELS}
+exec "$3/bin/python" -m pip "\\$@"
+EOF
+chmod +x "$3/bin/pip"
+""",
+    "pipx": """test "$1" = install
+home=$HOME/.local/share/pipx/venvs/$2
+python3 -m venv "$home"
+"$home/bin/pip" install --quiet "$2"
+install -d "$HOME/.local/bin"
+ln -s "$home/bin/$2" "$HOME/.local/bin/"
+""",
+}
+
+#: Hears what is sent to a few ports of loopback, each request one line of JSON.
+EAR = """
+import json, sys, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Ear(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        line = json.dumps([self.server.server_port, self.path, body])
+        with open("/run/heard", "a") as heard:
+            heard.write(line + "\\n")
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+for port in map(int, sys.argv[1:]):
+    threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", port), Ear).serve_forever).start()
+"""
+NTFY, SWITCH, RECEIVER = 9097, 9098, 9099
+
+
+def blocks(title: str) -> Iterator[str]:
+    """The shell blocks of a section, in their order."""
+    section = re.split(r"^## ", RECIPES, flags=re.MULTILINE)
+    (text,) = [one for one in section if one.startswith(f"{title}\n")]
+    yield from re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+class Recipe:
+    """A section being followed: each block is run once, in the order of the page, and none is left out."""
+
+    def __init__(self, machine: Machine, title: str, **who: Any) -> None:
+        self._machine = machine
+        self._left = list(blocks(title))
+        self._who = who
+
+    def paste(self, beginning: str, input: str = "", terminal: bool = False) -> str:
+        """Run the next block, which begins so; what it printed. ``terminal``: in one, with ``input`` typed."""
+        block = self._left.pop(0)
+        assert block.startswith(beginning), f"the next block is:\n{block}"
+        block = f"cd\n{block}"
+        argv = ["sh", "-eu", "-c", block]
+        if terminal:
+            self._machine.write("/tmp/block", block)  # noqa: S108  # the machine's
+            argv = ["script", "--quiet", "--return", "--command", "sh -eu /tmp/block", "/dev/null"]
+        return self._machine.run(*argv, input=input.encode(), **self._who).stdout
+
+    def leave(self, block: str) -> None:
+        """The next block is this one, and tested elsewhere."""
+        assert self._left.pop(0) == block
+
+    def end(self) -> None:
+        assert self._left == []
+
+
+@pytest.fixture
+def host(machine: Machine) -> Iterator[Machine]:
+    """The machine, with what recipes find on the internet, and ears for what is sent out."""
+    for name, script in AT_HAND.items():
+        machine.write(f"/usr/local/sbin/{name}", f"#!/bin/sh\nset -eu\n{script}\n", mode="755")
+    machine.write("/root/ear.py", EAR)
+    machine.run("rm", "-rf", "/run/heard", "/root/openclaw-kit")
+    ports = [str(port) for port in (NTFY, SWITCH, RECEIVER)]
+    machine.run("systemd-run", "--quiet", "--collect", "--unit=ear", PYTHON, "/root/ear.py", *ports)
+    names = ("gw2.lan", "gw1.example.org", "gw2.example.org", "gw3.example.org", "push.example.org")
+    machine.write("/etc/hosts", f"127.0.0.1 localhost {' '.join(names)}\n")
+    for address in ("10.0.0.1", "10.0.0.2"):
+        machine.run("ip", "address", "replace", f"{address}/32", "dev", "lo")
+    yield machine
+    machine.systemctl("stop", "prometheus*", "ear.service", "gateway-*", check=False)
+    machine.run("sh", "-c", "rm -rf /var/lib/prometheus/*/*")
+    machine.run("rm", "-f", *(f"/usr/local/sbin/{name}" for name in AT_HAND))
+
+
+def heard(machine: Machine, port: int) -> list[tuple[str, str]]:
+    """(path, body) of what was sent to a port."""
+    lines = machine.run("sh", "-c", "cat /run/heard 2>/dev/null || :").stdout.splitlines()
+    return [(path, body) for at, path, body in map(json.loads, lines) if at == port]
+
+
+def told(machine: Machine) -> list[tuple[str, str, set[str]]]:
+    """What Alertmanager's receivers heard: where, whether it fires or is over, which alerts."""
+    bodies = [(path, json.loads(body)) for path, body in heard(machine, RECEIVER)]
+    return [(path, body["status"], {one["labels"]["alertname"] for one in body["alerts"]}) for path, body in bodies]
+
+
+def impatient(machine: Machine, *files: str) -> None:
+    """Prometheus looks and Alertmanager tells each second; nothing else of the examples is touched."""
+    keys = "(scrape|evaluation|refresh|group)_interval|scrape_timeout|group_wait"
+    machine.run("sed", "-E", "-i", rf"s/^( *(- )?({keys}): ).*/\11s/", *(f"/etc/prometheus/{file}" for file in files))
+
+
+def answer(machine: Machine, url: str) -> Any:
+    said = json.loads(machine.get(url))
+    assert said.get("status", "success") == "success", said
+    return said
+
+
+def series(machine: Machine, expression: str, port: int = 9090) -> list[tuple[dict[str, str], float]]:
+    """An instant query: labels and value of each series."""
+    found = answer(machine, f"http://127.0.0.1:{port}/api/v1/query?query={quote(expression)}")["data"]["result"]
+    return [(one["metric"], float(one["value"][1])) for one in found]
+
+
+def is_up(machine: Machine, port: int = 9090) -> bool:
+    script = "import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=5)"
+    return machine.run(PYTHON, "-c", script, f"http://127.0.0.1:{port}/-/ready", check=False).returncode == 0
+
+
+def alerts(machine: Machine) -> dict[str, dict[str, Any]]:
+    """Pending and firing alerts in Prometheus, by name."""
+    found = answer(machine, f"{PROMETHEUS}/api/v1/alerts")["data"]["alerts"]
+    return {alert["labels"]["alertname"]: alert for alert in found}
+
+
+def held(machine: Machine) -> dict[str, dict[str, Any]]:
+    """What Alertmanager holds that has not ended, by name."""
+    return {alert["labels"]["alertname"]: alert for alert in json.loads(machine.get(f"{ALERTMANAGER}/api/v2/alerts"))}
+
+
+def troubled_rules(machine: Machine, port: int = 9090) -> list[str]:
+    """Rules whose evaluation failed; there must be rules."""
+    groups = answer(machine, f"http://127.0.0.1:{port}/api/v1/rules")["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert len(rules) > 20
+    return [f"{rule['name']}: {rule['lastError']}" for rule in rules if rule.get("lastError")]
+
+
+# --- the recipes ---------------------------------------------------------------------------------
+
+
+def test_one_host_and_a_phone(host: Machine, session: dict[str, str]) -> None:
+    world = World()
+    world.paste_token(PROFILE, None, time.time())
+    host.stand_in("alice", world)
+    path = "/home/alice/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/bin:/bin"
+    recipe = Recipe(host, "One host and a phone", user="alice", env={**session, "PATH": path})
+    assert PROFILE in recipe.paste("pipx install")
+
+    said = recipe.paste("openclaw-auth-exporter init", input="y\n", terminal=True)
+    assert "enabled, started and ready" in said
+    (topic,) = re.findall(r"subscribe to the topic (\S+)", said)
+    config = "/home/alice/.config/openclaw-auth-exporter/config.json5"
+    host.run("sed", "-i", f"s|https://ntfy.sh|http://127.0.0.1:{NTFY}|", config)
+    recipe.paste("openclaw-auth-exporter notify test")
+    ((_, message),) = heard(host, NTFY)
+    assert json.loads(message)["topic"] == topic
+
+    recipe.paste("openclaw-auth-exporter deadline set")
+    url = f"http://127.0.0.1:{SWITCH}/a-secret"
+    recipe.paste("install -m 600", input=f"{url}\n\x04", terminal=True)  # Enter, Ctrl-D
+    wait_for("a beat", lambda: ("/a-secret", "") in heard(host, SWITCH), 30)
+    beat = "openclaw_auth_heartbeat_last_success_timestamp_seconds"
+    wait_for("it is told in a metric", lambda: (host.metric(beat) or 0) > time.time() - 600, 30)
+    assert host.run("stat", "--format=%a", "/home/alice/.config/heartbeat-url").stdout == "600\n"
+    recipe.leave("openclaw-auth-exporter reauth\n")
+    recipe.end()
+
+
+def test_a_homelab_from_an_expired_token_to_all_clear(host: Machine) -> None:
+    """A real OpenClaw's token has expired; the shipped unit, rules and routes carry that to a person, and its end."""
+    need("node")
+    need(f"openclaw-{CURRENT}")
+    for part in ("prometheus", "promtool", "prometheus-alertmanager", "amtool"):
+        need(part)
+    # Where npm puts them for alice, who shares what Node compiles with the daemon: it is slow to make.
+    host.run("install", "-d", "-o", "alice", "-g", "alice", "-m", "700", "/var/cache/openclaw-auth-exporter-alice")
+    programs = {
+        "node": f"{PARTS}/node/node_modules/.bin/node",
+        "openclaw": f"{PARTS}/openclaw-{CURRENT}/node_modules/.bin/openclaw",
+    }
+    for name, program in programs.items():
+        host.run("install", "-d", "-o", "alice", "-g", "alice", "/home/alice/.npm-global/bin")
+        host.run("ln", "-sf", program, f"/home/alice/.npm-global/bin/{name}")
+
+    def openclaw(*argv: str, input: str = "") -> None:
+        environ = {"PATH": "/home/alice/.npm-global/bin:/usr/bin:/bin", "NO_COLOR": "1"}
+        environ["TMPDIR"] = "/var/cache/openclaw-auth-exporter-alice"
+        host.run("openclaw", *argv, user="alice", env=environ, input=input.encode())
+
+    def paste(expires_in: str, letter: str) -> None:
+        words = ("paste-token", "--provider", "anthropic", "--profile-id", PROFILE, "--expires-in", expires_in)
+        openclaw("models", "auth", *words, input=f"{TOKEN_PREFIX}{letter * 80}\n")
+
+    openclaw("models", "set", "anthropic/claude-opus-5")
+    paste("1s", "A")
+    recipe = Recipe(host, "A homelab")
+    recipe.paste("apt install")
+    recipe.paste("cp ~/openclaw-kit/deploy/systemd/")
+    assert "SUCCESS" in recipe.paste("cp ~/openclaw-kit/deploy/prometheus/")
+    impatient(host, "prometheus.yml", "alertmanager.yml")
+    recipe.paste("systemctl restart prometheus-alertmanager prometheus")
+    for port in (9090, 9093):
+        wait_for(f"port {port}", lambda at=port: is_up(host, at), 30)  # type: ignore[misc]
+
+    expected = {"OpenClawAuthExpired", "OpenClawAuthNoUsableCredential"}
+
+    def states() -> dict[str, str]:
+        return {name: alert["state"] for name, alert in alerts(host).items()}
+
+    wait_for("pending", lambda: states() == dict.fromkeys(expected, "pending"), 90)
+    assert held(host) == {}
+    assert "=> 1 @" in recipe.paste("promtool query instant")
+    wait_for("firing", lambda: states() == dict.fromkeys(expected, "firing"), 60)
+    expired = alerts(host)["OpenClawAuthExpired"]
+    assert expired["labels"] == {
+        "alertname": "OpenClawAuthExpired",
+        "severity": "critical",
+        "job": "openclaw_auth",
+        "instance": "127.0.0.1:9785",
+        "target": "local",
+        "provider": "anthropic",
+        "profile": PROFILE,
+    }
+    # This release drops the date of what expired: it alarms all the same.
+    assert expired["annotations"]["summary"].startswith(f"{PROFILE} on local (127.0.0.1:9785) has expired")
+    assert (
+        "paste-token --provider anthropic --profile-id anthropic:default --expires-in 365d --agent main"
+        in expired["annotations"]["description"]
+    )
+    nothing = alerts(host)["OpenClawAuthNoUsableCredential"]
+    assert "Agents: main. Profiles: anthropic:default (expired)." in nothing["annotations"]["description"]
+
+    firing = ("/phone", "firing", {"OpenClawAuthNoUsableCredential"})  # one cause, one alarm
+    wait_for("somebody is woken", lambda: told(host) == [firing], 60)
+    assert held(host).keys() == expected
+    assert held(host)["OpenClawAuthExpired"]["status"]["state"] == "suppressed"
+
+    paste("90d", "B")
+    wait_for("gone from Prometheus", lambda: states() == {}, 60)
+    # What was held back ends in the same message.
+    wait_for("all clear", lambda: told(host) == [firing, ("/phone", "resolved", expected)], 60)
+    assert held(host) == {}
+    assert troubled_rules(host) == []
+    assert TOKEN_PREFIX not in host.journal(UNIT)
+
+    # The same machine is the other host as well.
+    recipe.paste("cd /etc/openclaw-auth-exporter/alice")
+    host.run("sh", "-c", "cd /etc/openclaw-auth-exporter/alice && cp tls.crt password /root/")
+    recipe.paste("install -d -o prometheus")
+    impatient(host, "prometheus.yml")
+    host.systemctl("reload", "prometheus")
+    up = 'up{instance="gw2.lan:9785",job="openclaw_auth"}'
+    wait_for("the scrape over TLS", lambda: [value for _, value in series(host, up)] == [1], 30)
+    assert 'instance="gw2.lan:9785", job="openclaw_auth"} => 1 @' in recipe.paste("promtool query instant")
+    recipe.end()
+
+
+def test_a_homelab_whose_exporter_alarms_itself(host: Machine) -> None:
+    world = World()
+    world.paste_token(PROFILE, -DAY, time.time())
+    host.stand_in("alice", world)
+    host.run("cp", "-r", "/root/kit", "/root/openclaw-kit")
+    host.run("mkdir", "-p", "/etc/openclaw-auth-exporter/alice")
+    recipe = Recipe(host, "A homelab whose exporter alarms itself")
+    assert "SUCCESS" in recipe.paste("cat >/etc/openclaw-auth-exporter/alice/config.json5")
+    impatient(host, "alertmanager.yml")
+    host.systemctl("reload", "prometheus-alertmanager")
+    firing = ("/phone", "firing", {"OpenClawAuthAvailability"})
+    wait_for("somebody is woken", lambda: told(host) == [firing], 60)
+    assert "OpenClawAuthAvailability" in recipe.paste("amtool")
+    assert held(host).keys() == {"OpenClawAuthAvailability", "OpenClawAuthDeadline"}
+    assert held(host)["OpenClawAuthDeadline"]["status"]["state"] == "suppressed"  # one cause, one alarm
+
+    world.paste_token(PROFILE, 90 * DAY, time.time())
+    host.stand_in("alice", world)
+    host.systemctl("restart", UNIT)  # the stand-in's store is none that is compared: it looks again at once
+    resolved = ("/phone", "resolved", {"OpenClawAuthAvailability", "OpenClawAuthDeadline"})
+    wait_for("all clear", lambda: told(host) == [firing, resolved], 90)
+    recipe.end()
+
+
+def test_a_fleet(host: Machine) -> None:
+    for address, expires_in in (("10.0.0.1", 90 * DAY), ("10.0.0.2", -DAY)):
+        world = World()
+        world.paste_token(PROFILE, expires_in, time.time())
+        host.gateway(world, f"PLANTED-SECRET-{address}", address)
+    recipe = Recipe(host, "A fleet")
+    recipe.paste("apt install")
+    recipe.paste("cat >/etc/openclaw-auth-exporter/gateways", input="PLANTED-SECRET-10.0.0.1\n")
+    host.write("/etc/openclaw-auth-exporter/tokens/rack2", "PLANTED-SECRET-10.0.0.2\n", mode="600")
+    recipe.paste("awk")
+    assert "active" in recipe.paste("cp ~/openclaw-kit/deploy/systemd/openclaw-auth-exporter.service")
+    assert "SUCCESS" in recipe.paste("cp ~/openclaw-kit/deploy/prometheus/")
+    impatient(host, "prometheus.yml")
+    host.systemctl("restart", "prometheus")
+    wait_for("Prometheus", lambda: is_up(host), 30)
+    wait_for("both gateways", lambda: len(series(host, "openclaw_auth_exit_code")) == 2, 30)
+    said = re.findall(r'\{target="(\w+)"\} => (\d) @', recipe.paste("promtool query instant"))
+    assert said == [("rack2", "1"), ("rack1", "0")]
+    ((labels, _),) = series(host, 'openclaw_auth_check_success{target="rack2"}')
+    assert (labels["job"], labels["instance"], labels["source"]) == ("openclaw_auth_probe", "rack2", "gateway")
+    wait_for("the exporter itself", lambda: [v for _, v in series(host, 'up{job="openclaw_auth"}')] == [1], 30)
+    wait_for("an alert", lambda: "OpenClawAuthExpired" in alerts(host), 30)
+    assert troubled_rules(host) == []
+    assert "PLANTED-SECRET" not in host.journal("openclaw-auth-exporter.service")
+    recipe.end()
+
+
+def test_many_hosts_and_hosts_without_a_daemon(host: Machine) -> None:
+    """What the other recipes scrape by the other examples; each file as it is shipped but for its pace."""
+    for part in ("prometheus-node-exporter", "prometheus-pushgateway"):
+        need(part)
+    world = World()
+    world.paste_token(PROFILE, -DAY, time.time())
+    host.stand_in("alice", world)
+    host.run("cp", "-r", "/root/kit", "/root/openclaw-kit")
+    recipe = Recipe(host, "Hosts without a daemon")
+    found = recipe.paste("apt install")
+    assert '\nopenclaw_auth_exit_code{agent="main",target="local"} 1.0\n' in found
+    host.systemctl("restart", "prometheus-node-exporter")
+    # One daemon is three hosts, by three names.
+    web = {"listen": "0.0.0.0:9785"}
+    host.configure({"targets": [{"name": "home", "source": "simulated", "scenario": "expiring"}], "web": web})
+    host.systemctl("start", "openclaw-auth-exporter.service")
+    host.run("sh", "-c", "cp /root/kit/deploy/prometheus/*.yml /etc/prometheus/")
+    impatient(host, "scrape-many-hosts.yml", "scrape-textfile.yml")
+
+    def start(name: str, *argv: str) -> None:
+        host.run("systemd-run", "--quiet", "--collect", f"--unit=prometheus-{name}", *argv)
+
+    start("push", "prometheus-pushgateway", "--persistence.file=")
+    many, textfile = ports = (9191, 9192)
+    for name, port in zip(("scrape-many-hosts", "scrape-textfile"), ports, strict=True):
+        data = f"--storage.tsdb.path=/var/lib/prometheus/{name}"
+        start(name, "prometheus", f"--config.file=/etc/prometheus/{name}.yml", data, f"--web.listen-address=:{port}")
+    for port in (9091, *ports):
+        wait_for(f"port {port}", lambda at=port: is_up(host, at), 30)  # type: ignore[misc]
+    recipe.paste("openclaw-auth-exporter push")
+    recipe.end()
+
+    codes = "openclaw_auth_exit_code"
+    wait_for("three hosts", lambda: len(series(host, codes, many)) == 3, 30)
+    wait_for("a textfile and a push", lambda: len(series(host, codes, textfile)) == 2, 30)
+    assert {(found["instance"], found["site"], value) for found, value in series(host, codes, many)} == {
+        ("gw1.example.org", "home", 2.0),
+        ("gw2.example.org", "home", 2.0),
+        ("gw3.example.org", "office", 2.0),
+    }
+    name = host.run("hostname").stdout.strip()
+    assert {(found["job"], found["instance"], value) for found, value in series(host, codes, textfile)} == {
+        ("node", "127.0.0.1:9100", 1.0),
+        ("openclaw-auth-exporter", name, 2.0),
+    }
+    assert [value for _, value in series(host, "node_textfile_scrape_error", textfile)] == [0]
+    for port in ports:
+        assert troubled_rules(host, port) == []
+
+
+def test_nothing_of_the_page_is_left_out() -> None:
+    titles = re.findall(r"^## (.+)$", RECIPES, re.MULTILINE)
+    followed = re.findall(r'Recipe\(host, "(.+?)"', Path(__file__).read_text())
+    assert sorted(titles) == sorted(followed)
+    fences = RECIPES.count("```")
+    assert fences == 2 * sum(len(list(blocks(title))) for title in titles)

@@ -1,0 +1,123 @@
+"""The documents against the program: commands, configurations, links, and what is said of dependencies.
+
+tests/real/test_recipes.py runs what docs/recipes.md says.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import metadata
+from pathlib import Path
+
+import click
+import pytest
+
+from exporter.cli import cli
+from exporter.config.reading import parse
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+TEXTS = {path: path.read_text() for path in DOCUMENTS}
+PROGRAM = "openclaw-auth-exporter"
+
+
+def anchor(heading: str) -> str:
+    """GitHub's, for headings of ours."""
+    return re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-"))
+
+
+def fenced(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every call of ours that a document or an alert shows: in a block of shell, or as inline code."""
+    found = set()
+    alerts = re.sub(r"\{\{.*?\}\}", "X", (ROOT / "deploy/prometheus/openclaw-auth.rules.yml").read_text())
+    for text in (*TEXTS.values(), alerts):
+        shell = "\n".join(fenced(text, "sh"))
+        lines = shell.replace("\\\n", " ").splitlines() + re.findall(r"`([^`\n]+)`", text)
+        for line in lines:
+            # The program itself, not a unit, a folder or a package of that name.
+            for call in re.findall(rf"(?:^|[\s'(/=]){PROGRAM} ([a-z-][^|<>&;)']*)", line):
+                found.add(call.partition(" #")[0].strip())
+    return sorted(found)
+
+
+COMMANDS = [
+    call
+    for call in commands()
+    if call.split()[0] in cli.commands  # else words of other programs, or the rest of a sentence
+]
+
+
+def test_calls_are_found() -> None:
+    assert {call.split()[0] for call in COMMANDS} >= set(cli.commands)
+    assert len(COMMANDS) > 25
+
+
+@pytest.mark.parametrize("call", COMMANDS)
+def test_every_call_is_one_the_program_takes(call: str) -> None:
+    words = shlex.split(call)
+    command: click.Command = cli
+    context = click.Context(cli, info_name=PROGRAM)
+    while isinstance(command, click.Group) and words:
+        name = words.pop(0)
+        found = command.get_command(context, name)
+        assert found is not None, f"{name} is no command"
+        command, context = found, click.Context(found, info_name=name, parent=context)
+    try:
+        command.make_context(command.name, words, parent=context.parent)
+    except click.MissingParameter:
+        # Named by its name alone, in a sentence.
+        assert not words
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(\s*([^)\s]+)\s*\)", TEXTS[path]):
+        if "://" in link:
+            continue
+        name, _, fragment = link.partition("#")
+        to = (path.parent / name).resolve() if name else path
+        assert to.exists(), link
+        if fragment:
+            text = re.sub(r"^```.*?^```$", "", TEXTS[to], flags=re.MULTILINE | re.DOTALL)
+            headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+            assert fragment in {anchor(heading.replace("`", "")) for heading in headings}, link
+
+
+def configurations() -> list[str]:
+    """The blocks that are a whole configuration; others show an answer."""
+    blocks = [block for text in TEXTS.values() for block in fenced(text, "json5")]
+    blocks += re.findall(r"config\.json5 <<'EOF'\n(.*?)^EOF$", "\n".join(TEXTS.values()), re.MULTILINE | re.DOTALL)
+    return [block for block in blocks if re.match(r"\{\s*(//.*\s+)*(targets|channels|web|interval|policy)\b", block)]
+
+
+def test_every_configuration_is_taken() -> None:
+    found = configurations()
+    assert len(found) >= 4
+    for block in found:
+        parse(block)
+
+
+def test_the_compiled_dependencies_are_named_where_they_are_hard_to_get() -> None:
+    """What pip brings with us and is not pure Python has a row in docs/termux.md, and nothing else has."""
+    compiled, known, left = set[str](), set[str](), [PROGRAM]
+    while left:
+        name = left.pop()
+        if name in known:
+            continue
+        known.add(name)
+        found = metadata.distribution(name)
+        if "Root-Is-Purelib: false" in (found.read_text("WHEEL") or ""):
+            compiled.add(found.metadata["Name"].lower().replace("_", "-"))
+        for requirement in found.requires or ():
+            wanted = re.match(r"[\w.-]+", requirement)
+            assert wanted
+            if "extra ==" not in requirement and "platform" not in requirement and "python_version" not in requirement:
+                left.append(wanted[0])
+    (inside,) = re.findall(r"^## The exporter inside Termux$(.*)", TEXTS[ROOT / "docs/termux.md"], re.M | re.DOTALL)
+    rows = re.findall(r"^\| `([\w-]+)`", inside, re.MULTILINE)
+    assert {row.lower() for row in rows} == compiled
