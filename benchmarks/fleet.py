@@ -1,0 +1,150 @@
+"""A fleet in one process: 1,000 simulated gateways with 20 profiles each, swept while Prometheus scrapes.
+
+Run by hand: ``python benchmarks/fleet.py [GATEWAYS]``. The exporter has one core to itself (taskset);
+the gateways and the scraper share another, in processes of their own. Prints the first sweep (each
+gateway is asked thrice), sweeps afterwards, memory, and how long scrapes took meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from measuring import REPOSITORY, Client, Daemon, cpu_seconds, ending, machine, median, memory, percentile
+
+PROFILES = 20
+SWEEPS = 5
+TOKEN = "a-gateway-token-for-benchmarks-0123456789"
+#: Seconds between the starts of two scrapes.
+SCRAPE_EVERY = 0.25
+
+
+def gateways(count: int) -> None:
+    """Serve so many simulated gateways, each at a port of its own, and print the ports."""
+    import uvicorn
+
+    from exporter.simulator.scenarios import scenario_world
+    from exporter.simulator.server import gateway_app
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, max(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    sockets, apps = [], {}
+    for _ in range(count):
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", 0))
+        sockets.append(bound)
+        apps[bound.getsockname()[1]] = gateway_app(scenario_world("healthy", time.time(), PROFILES), TOKEN)
+
+    async def by_port(scope: Any, receive: Any, send: Any) -> None:
+        await apps[scope["server"][1]](scope, receive, send)
+
+    print(json.dumps(list(apps)), flush=True)
+    config = uvicorn.Config(by_port, lifespan="off", log_level="error", access_log=False, timeout_keep_alive=3600)
+    asyncio.run(uvicorn.Server(config).serve(sockets))
+
+
+class Scraper:
+    """Scrapes as Prometheus does, in gzip, while it is entered; remembers how long each scrape took."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.took: list[float] = []
+
+    def _run(self) -> None:
+        client = Client(self._port, Accept="application/openmetrics-text;version=1.0.0", Accept_Encoding="gzip")
+        while not self._over.is_set():
+            took = client.timed()
+            self.took.append(took)
+            self._over.wait(max(SCRAPE_EVERY - took, 0.0))
+
+    def __enter__(self) -> Scraper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def say(what: str, took: float, cpu: float, theirs: float, scrapes: list[float]) -> None:
+    milliseconds = [one * 1e3 for one in scrapes]
+    print(
+        f"{what:12} {took:6.2f} s  CPU {cpu:6.2f} s (gateways {theirs:6.2f} s)  {len(scrapes)} scrapes: "
+        f"median {median(milliseconds):5.1f}, p99 {percentile(milliseconds, 0.99):5.1f}, max {max(milliseconds):5.1f} ms"
+    )
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    print(f"{machine()}; {count} gateways with {PROFILES} profiles each")
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[-1]})  # the scraper, and the gateways that begin here
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, max(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        fleet = subprocess.Popen(
+            [sys.executable, __file__, "gateways", str(count)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
+        stack.enter_context(ending(fleet))
+        assert fleet.stdout is not None
+        ports = json.loads(fleet.stdout.readline())
+        targets = [
+            {"name": f"gateway-{number:04}", "source": "gateway", "url": f"http://127.0.0.1:{port}", "token": TOKEN}
+            for number, port in enumerate(ports)
+        ]
+        daemon = Daemon(directory, {"targets": targets, "interval": "1h"}, core=cores[0])
+        stack.enter_context(ending(daemon.process))
+        daemon.wait_for(0, b"")
+        cpu, theirs = cpu_seconds(daemon.pid), cpu_seconds(fleet.pid)
+        with Scraper(daemon.port) as scraper:
+            took = daemon.wait_for(count, b"openclaw_auth_check_success{")
+        say("first sweep", took, cpu_seconds(daemon.pid) - cpu, cpu_seconds(fleet.pid) - theirs, scraper.took)
+        print(f"memory       {memory(daemon.pid):.0f} MB, at the most {memory(daemon.pid, 'VmHWM'):.0f} MB")
+        scrapes: list[float] = []
+        walls: list[float] = []
+        for number in range(SWEEPS):
+            time.sleep(1)
+            cpu, theirs = cpu_seconds(daemon.pid), cpu_seconds(fleet.pid)
+            with Scraper(daemon.port) as scraper:
+                walls.append(daemon.look_now())
+            say(
+                f"sweep {number + 1}",
+                walls[-1],
+                cpu_seconds(daemon.pid) - cpu,
+                cpu_seconds(fleet.pid) - theirs,
+                scraper.took,
+            )
+            scrapes += scraper.took
+        milliseconds = [one * 1e3 for one in scrapes]
+        print(
+            f"sweeps       median {median(walls):.2f} s; {len(scrapes)} scrapes meanwhile: "
+            f"median {median(milliseconds):.1f}, p99 {percentile(milliseconds, 0.99):.1f} ms"
+        )
+        print(f"memory       {memory(daemon.pid):.0f} MB, at the most {memory(daemon.pid, 'VmHWM'):.0f} MB")
+        body = Client(daemon.port).get()
+        seen = body.count(b"\nopenclaw_auth_profile_info{")
+        good = body.count(b"\nopenclaw_auth_check_success{") - body.count(b"} 0.0\nopenclaw_auth_check_success{")
+        print(f"seen         {seen} profiles of {count * PROFILES}, {good} gateways")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["gateways"]:
+        with suppress(KeyboardInterrupt):
+            gateways(int(sys.argv[2]))
+    else:
+        main()

@@ -1,0 +1,300 @@
+"""A full disk, a read-only or damaged state: told, mended where it can be, and nothing told twice for it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alerts.test_outbox import message, state
+from alerts.worlds import DAY, HOUR, NOW, P, world
+from fakes import Fakes, token
+from fakes import config as watching
+from hypothesis import given
+from hypothesis import strategies as st
+from test_ledger import MEMORY, SEEN
+
+from exporter.alerts.notifier import FILE, Notifier
+from exporter.alerts.outbox import Outbox, OutboxError
+from exporter.alerts.values import Reason
+from exporter.daemon import Daemon
+from exporter.ledger import FILE as LEDGER
+from exporter.ledger import Ledger, LedgerError
+from exporter.monitor import Monitor
+
+from .servers import BadServer
+from .worlds import Setting, config, webhook
+
+SOON = P("anthropic:soon", ends=NOW + HOUR, secret="1")
+OTHER = P("anthropic:other", ends=NOW + 300 * DAY, secret="2")
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Any:
+    with BadServer() as server:
+        made = Setting(tmp_path, config(webhook(server.url + "/hook")), world(SOON, OTHER))
+        made.server = server  # type: ignore[attr-defined]
+        yield made
+
+
+def settle(path: Path) -> None:
+    """All of a database in its one file."""
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+
+
+# --- a full disk -------------------------------------------------------------------------------
+
+
+async def test_what_a_full_disk_holds_back_is_told_once_when_there_is_room(setting: Any) -> None:
+    notifier: Notifier = setting.notifier()
+    database = notifier.outbox._db
+    assert await notifier.once()
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    setting.world = world(*(P(f"anthropic:{n}", ends=NOW + HOUR, secret=f"{n}") for n in range(400)), SOON, OTHER)
+    for _ in range(3):
+        with pytest.raises(OutboxError, match="the alert state cannot be written: database or disk is full"):
+            await notifier.once()
+    assert setting.server.reasons("hook") == ["first"]
+    database.execute("PRAGMA max_page_count = 1000000")
+    assert await notifier.once()
+    assert await notifier.once()
+    assert setting.server.reasons("hook") == ["first", "first"]
+    assert [len(body["alerts"]) for body in setting.server.told("hook")] == [1, 400]
+    await notifier.stop()
+
+
+def test_a_full_disk_keeps_nobody_from_the_lease_and_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    one, two = Outbox(tmp_path / FILE), Outbox(tmp_path / FILE)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        assert one.acquire_lease("one")
+        assert not two.acquire_lease("two")
+    one.close()
+    assert two.acquire_lease("two")
+    two.close()
+
+
+def fill(ledger: Ledger) -> None:
+    (pages,) = ledger._db.execute("PRAGMA page_count").fetchone()
+    ledger._db.execute(f"PRAGMA max_page_count = {pages}")
+    with suppress(LedgerError):
+        for number in range(1000):
+            ledger.record("filler", f"{number}", MEMORY, SEEN)
+
+
+async def test_looks_go_on_with_a_full_disk_and_it_is_told(tmp_path: Path) -> None:
+    ledger, fakes = Ledger(tmp_path), Fakes()
+    monitor = Monitor(watching("home"), ledger, make=fakes)
+    fakes["home"].agent_ids = ["main", "work"]
+    assert len((await monitor.look()).targets[0].agents) == 2
+    fill(ledger)
+    fakes["home"].agent_ids = ["main", *(f"new-{number}" for number in range(100))]
+    report = await monitor.look()
+    assert len(report.targets[0].agents) == 101
+    assert {agent.failure for agent in report.targets[0].agents} == {None}
+    assert ledger.problem == "the ledger cannot be written: database or disk is full"
+    ledger._db.execute("PRAGMA max_page_count = 1000000")
+    await monitor.look()
+    assert ledger.problem is None
+    await monitor.aclose()
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda ledger: ledger.record("home", "main", MEMORY, SEEN),
+        lambda ledger: [ledger.forget("filler", f"{number}") for number in range(1000)],
+        lambda ledger: ledger.note("key", "x" * 10_000),
+    ],
+)
+def test_a_full_ledger_is_one_clear_error_and_is_used_again_when_there_is_room(
+    tmp_path: Path, write: Callable[[Ledger], object]
+) -> None:
+    ledger = Ledger(tmp_path)
+    fill(ledger)
+    with suppress(LedgerError):  # and nothing else
+        write(ledger)
+    ledger._db.execute("PRAGMA max_page_count = 1000000")
+    ledger.record("home", "main", MEMORY, SEEN)
+    assert ledger.recorded("home", "main") == (MEMORY, SEEN)
+    ledger.close()
+
+
+# --- a state that cannot be used ---------------------------------------------------------------
+
+
+async def test_a_daemon_without_a_usable_state_tells_all_the_same_and_says_so(tmp_path: Path, caplog: Any) -> None:
+    (tmp_path / "file").write_text("")
+    fakes = Fakes()
+    with BadServer() as server:
+        made = watching("home", channels=[webhook(server.url + "/hook")], alerts={"group_wait": "0s"})
+        daemon = Daemon(made, Ledger(tmp_path / "file"), lambda: made, make=fakes, directory=tmp_path / "file")
+        fakes["home"].profiles = (token(time.time() - HOUR),)
+        await daemon.start()
+        try:
+            async with asyncio.timeout(30):
+                while not server.told("hook"):  # noqa: ASYNC110 - what is waited for has no event
+                    await asyncio.sleep(0.01)
+            assert server.reasons("hook") == ["first"]
+            assert "openclaw_auth_exporter_state_ok 0.0" in daemon.exposition("", "")[0].decode()
+            assert daemon.healthy()
+            assert "cannot be used" in (daemon.problem() or "")
+        finally:
+            await daemon.stop()
+    assert "what was told is forgotten at the end" in caplog.text
+
+
+async def test_a_timer_without_a_usable_state_tells_nothing_again_and_again(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with BadServer() as server:
+        setting = Setting(tmp_path / "file", config(webhook(server.url + "/hook")), world(SOON))
+        for _ in range(2):
+            with pytest.raises(OutboxError, match="cannot be used"):
+                await setting.timer()
+        assert server.came == []
+
+
+# --- a damaged state ---------------------------------------------------------------------------
+
+
+async def test_after_a_damaged_state_what_holds_is_told_once_more_and_what_is_told_next_is_right(
+    setting: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await setting.timer()
+    for tail in ("", "-wal", "-shm"):
+        (setting.directory / f"{FILE}{tail}").unlink(missing_ok=True)
+    (setting.directory / FILE).write_bytes(b"this is no database" * 500)
+    notifier = setting.notifier()
+    assert "set aside as alerts.sqlite.corrupt-" in (notifier.problem or "")
+    assert "alerts that still hold are told anew" in caplog.text
+    assert await notifier.once()
+    await notifier.stop()
+    assert await setting.timer()
+    setting.clock.now += 2 * HOUR
+    assert await setting.timer()
+    assert setting.server.reasons("hook") == ["first", "first", "escalated"]
+
+
+async def test_a_state_that_can_still_be_read_is_taken_over_and_nothing_is_told_again(setting: Any) -> None:
+    assert await setting.timer()
+    path = setting.directory / FILE
+    settle(path)
+    database = sqlite3.connect(path)
+    (root,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'about_fingerprint'").fetchone()
+    database.close()
+    with path.open("r+b") as file:  # an index that does not fit its table
+        file.seek((root - 1) * 4096 + 3)
+        file.write(b"\0\0")
+    notifier = setting.notifier()
+    assert "everything in it was taken over" in (notifier.problem or "")
+    assert await notifier.once()
+    await notifier.stop()
+    setting.clock.now += 2 * HOUR
+    assert await setting.timer()
+    assert setting.server.reasons("hook") == ["first", "escalated"]
+
+
+@pytest.fixture(scope="module")
+def outbox_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of an outbox with something in each table."""
+    directory = tmp_path_factory.mktemp("outbox")
+    outbox = Outbox(directory / FILE, lambda: NOW)
+    messages = [message(Reason.FIRST, f"{number}") for number in range(6)]
+    outbox.commit({f"{number}": state(f"{number}") for number in range(40)}, messages, NOW)
+    outbox.add_silence({"target": "home"}, NOW + DAY, "moving", NOW)
+    outbox.close()
+    settle(directory / FILE)
+    return (directory / FILE).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def ledger_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    directory = tmp_path_factory.mktemp("ledger")
+    ledger = Ledger(directory, lambda: NOW)
+    for number in range(20):
+        ledger.record("home", f"{number}", MEMORY, SEEN)
+    ledger.close()
+    settle(directory / LEDGER)
+    return (directory / LEDGER).read_bytes()
+
+
+@st.composite
+def damages(draw: st.DrawFn) -> Callable[[bytes], bytes]:
+    """Bits that flipped, a page that is another's, an end that is missing."""
+    kind, where = draw(st.sampled_from(["bytes", "head", "page", "end"])), draw(st.floats(0, 0.999999))
+    junk = draw(st.binary(min_size=1, max_size=30))
+
+    def damage(content: bytes) -> bytes:
+        at = int(len(content) * where)
+        match kind:
+            case "end":
+                return content[:at]
+            case "head":
+                at = int(100 * where)
+            case "page":
+                at -= at % 4096
+                return content[:at] + (junk * 4096)[:4096] + content[at + 4096 :]
+        return content[:at] + junk + content[at + len(junk) :]
+
+    return damage
+
+
+@given(damage=damages())
+def test_a_damaged_alert_state_keeps_nobody_from_telling(
+    damage: Callable[[bytes], bytes], outbox_file: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("damaged")
+    (directory / FILE).write_bytes(damage(outbox_file))
+    try:
+        outbox = Outbox(directory / FILE, lambda: NOW)
+    except OutboxError:
+        return  # as of a newer release, or read-only: the daemon goes on in memory
+    kept = outbox.states()
+    outbox.silences(NOW)
+    outbox.acknowledged()
+    outbox.retire(["hook"], NOW)
+    (id,) = outbox.commit({**kept, "new": state("new")}, [message(Reason.FIRST, "new")], NOW)
+    ids = []
+    while due := outbox.due("hook", NOW):
+        ids += [outgoing.id for outgoing in due]
+        for outgoing in due:
+            outbox.sent(outgoing.id, NOW)
+    assert id in ids
+    if outbox.problem is not None:
+        assert list(directory.glob(f"{FILE}.corrupt-*"))
+    outbox.close()
+
+
+@given(damage=damages())
+def test_a_damaged_ledger_keeps_nobody_from_looking(
+    damage: Callable[[bytes], bytes], ledger_file: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("damaged")
+    (directory / LEDGER).write_bytes(damage(ledger_file))
+    ledger = Ledger(directory, lambda: NOW)
+    for agent in ledger.agents("home"):
+        ledger.recorded("home", agent)
+    ledger.changes()
+    ledger.told()
+    ledger.note("key", "value")
+    assert ledger.recall("key", DAY) == "value"
+    ledger.record("home", "new", MEMORY, SEEN)
+    assert ledger.recorded("home", "new") == (MEMORY, SEEN)
+    ledger.forget("home", "new")
+    ledger.close()

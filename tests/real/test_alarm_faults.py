@@ -1,0 +1,227 @@
+"""The whole program among faults: channels that fail in every way, processes side by side, disks that take nothing."""
+
+from __future__ import annotations
+
+import email.utils
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from faults.servers import BadServer, byte_by_byte, garbage, hanging, nobody, saying, unsigned
+
+from .conftest import Serve
+from .files import TOKEN, FilesHome, in_a_year, look_now, store_target
+from .parts import Exporter, free_port, running, wait_for
+
+pytestmark = pytest.mark.real
+
+#: What is tried again, by the reason that is counted.
+AGAIN = {
+    "408": "http_error",
+    "429-seconds": "http_error",
+    "429-date": "http_error",
+    "500": "http_error",
+    "503": "http_error",
+    "garbage": "http_error",
+    "refusing": "connection",
+    "certificate": "connection",
+}
+#: What only a person can mend.
+NEVER = {"301": "http_error", "400": "http_error", "401": "unauthorized", "404": "http_error", "413": "http_error"}
+#: What takes its time: nothing is known of it for 15 s.
+SLOW = ("hanging", "byte-by-byte")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> FilesHome:
+    return FilesHome(tmp_path / "files")
+
+
+def expired() -> dict[str, float]:
+    return {"anthropic:default": time.time() - 3600}
+
+
+def test_channels_that_fail_in_every_way(tmp_path: Path, world: FilesHome) -> None:
+    world.write_tokens(expired())
+    with ExitStack() as stack:
+        ways = {name: saying(int(name)) for name in (*AGAIN, *NEVER) if name.isdecimal()}
+        ways["301"] = saying(301, "Location: /elsewhere")
+        ways["429-seconds"] = saying(429, "Retry-After: 5")
+        ways["429-date"] = saying(429, f"Retry-After: {email.utils.formatdate(time.time() + 5, usegmt=True)}")
+        ways |= {"garbage": garbage, "hanging": hanging, "byte-by-byte": byte_by_byte}
+        server = stack.enter_context(BadServer(ways))
+        untrusted = stack.enter_context(BadServer(tls=unsigned(tmp_path)))
+        refusing = stack.enter_context(ExitStack())
+        port = refusing.enter_context(nobody())
+        urls = {name: f"{server.url}/{name}" for name in (*ways, "good")}
+        urls |= {"refusing": f"http://127.0.0.1:{port}/refusing", "certificate": f"{untrusted.url}/certificate"}
+        channels = [{"name": name, "type": "webhook", "url": url} for name, url in urls.items()]
+        exporter = Exporter(
+            world,
+            tmp_path / "exporter",
+            targets=[store_target(world)],
+            channels=channels,
+            alerts={"group_wait": "0s"},
+        )
+        with running(exporter):
+            wait_for("the good one is told whatever the others do", lambda: server.told("good") or None, 30)
+
+            def failed(name: str, reason: str) -> float:
+                return exporter.value("notifications_failed_total", channel=name, reason=reason) or 0
+
+            everything = {**AGAIN, **NEVER}
+            wait_for("each has failed", lambda: all(failed(*item) for item in everything.items()) or None, 60)
+            wait_for("the slow ones were asked", lambda: all(server.told(name) for name in SLOW) or None, 30)
+            for name, reason in everything.items():
+                is_dead = name in NEVER
+                assert exporter.value("notifications_dead_total", channel=name) == is_dead, name
+                assert exporter.value("notifications_pending", channel=name) == (not is_dead), name
+                assert failed(name, reason) == exporter.value("notifications_total", channel=name), name
+            for name in SLOW:
+                assert exporter.value("notifications_pending", channel=name) == 1
+            assert exporter.get("/-/healthy")
+            assert exporter.daemon is not None
+            # Killed while some are on their way, and while others wait for their next try.
+            exporter.daemon.kill()
+            exporter.daemon.wait()
+
+            server.heal()
+            refusing.close()
+            back = stack.enter_context(BadServer(port=port))
+            exporter.start()
+            awaited = [name for name in (*AGAIN, *SLOW) if name != "certificate"]
+            wait_for(
+                f"all that can be are told; {exporter.log.read_text()}",
+                lambda: all(exporter.value("notifications_pending", channel=name) == 0 for name in awaited) or None,
+                60,
+            )
+            assert exporter.value("notifications_pending", channel="certificate") == 1
+        for name in (*awaited, "good"):
+            bodies = (back if name == "refusing" else server).told(name)
+            assert len({body["id"] for body in bodies}) == 1, f"{name}: one message, under one id"
+            assert {tuple(alert["reason"] for alert in body["alerts"]) for body in bodies} == {("first",)}
+        for name in NEVER:
+            assert len(server.told(name)) == 1, f"{name}: not tried again"
+        assert server.told("elsewhere") == []
+        assert len(server.told("good")) == 1
+        assert untrusted.came == [], "nothing is said to whom nobody vouches for"
+        assert untrusted.connections > 0
+
+
+def test_two_daemons_and_a_timer_on_one_state(tmp_path: Path, world: FilesHome) -> None:
+    world.write_tokens(expired())
+    with BadServer() as server:
+        config = {
+            "targets": [store_target(world)],
+            "channels": [{"name": "hook", "type": "webhook", "url": f"{server.url}/hook"}],
+            "alerts": {"group_wait": "0s"},
+            "state_dir": str(tmp_path / "state"),
+        }
+        address = {"listen": f"127.0.0.1:{free_port()}", "token": TOKEN}
+        one = Exporter(world, tmp_path / "one", **config, web=address)
+        one.url = f"http://{address['listen']}"
+        with running(one):
+            wait_for("told", lambda: server.told("hook") or None, 30)
+            two = Exporter(world, tmp_path / "two", **config)
+            two.start()
+            try:
+                two.wait_for_look()
+                checked = one.run("check", "--notify", "--line")
+                assert (checked.returncode, checked.stdout.split()[0]) == (1, "EXPIRED")
+                assert "A daemon tells of alerts already: this only looked." in checked.stderr
+                wait_for("it says so", lambda: "this one only looks" in two.log.read_text() or None, 30)
+                assert server.reasons("hook") == ["first"]
+                world.write_tokens({"anthropic:default": in_a_year()})
+                look_now(one)
+                wait_for("the recovery is told", lambda: len(server.told("hook")) == 2 or None, 30)
+                two.wait_for_look(2)
+            finally:
+                two.send(signal.SIGTERM)
+                assert two.daemon is not None
+                assert two.daemon.wait(30) == 0
+        # A timer goes on where no daemon is.
+        world.write_tokens(expired())
+        assert one.run("check", "--notify", "--quiet").returncode == 1
+        assert one.run("check", "--notify", "--quiet").returncode == 1
+        assert server.reasons("hook") == ["first", "renewed", "first"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    if os.geteuid() != 0:
+        if os.environ.get("CI", "").lower() in ("true", "1"):
+            pytest.fail("mounting a small disk takes root")
+        pytest.skip("mounting a small disk takes root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def fill(disk: Path) -> Path:
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (4096, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                continue
+    return filler
+
+
+def test_a_disk_that_is_read_only_and_one_that_is_full(
+    tmp_path: Path, world: FilesHome, small_disk: Path, serve: Serve
+) -> None:
+    world.write_tokens(expired())
+    with BadServer() as server:
+        port = free_port()
+        exporter = Exporter(
+            world,
+            tmp_path / "exporter",
+            targets=[store_target(world)],
+            channels=[{"name": "hook", "type": "webhook", "url": f"{server.url}/hook"}],
+            heartbeat={"url": f"{server.url}/beat", "every": "1s"},
+            alerts={"group_wait": "0s"},
+            state_dir=str(small_disk / "state"),
+            web={"listen": f"127.0.0.1:{port}", "token": TOKEN},
+        )
+        exporter.url = f"http://127.0.0.1:{port}"
+        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+        with running(exporter):
+            wait_for("told all the same", lambda: server.told("hook") or None, 30)
+            assert exporter.value("exporter_state_ok") == 0
+            wait_for("and the switch is told why", lambda: server.told("beat/fail") or None, 30)
+            assert "read-only file system" in server.told("beat/fail")[0].lower()
+            assert server.told("beat") == []
+        log = exporter.log.read_text()
+        assert "what was told is forgotten at the end" in log
+        assert "Please report it" not in log
+
+        subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+        with running(exporter):
+            wait_for("told by a state that is new", lambda: len(server.told("hook")) == 2 or None, 30)
+            assert exporter.value("exporter_state_ok") == 1
+            filler = fill(small_disk)
+            server.came.clear()
+            world.write_tokens({f"anthropic:{number:03}": in_a_year() for number in range(200)})
+            look_now(exporter)
+            wait_for("a full disk is told", lambda: server.told("beat/fail") or None, 30)
+            assert server.told("beat/fail")[0].endswith("database or disk is full")
+            assert exporter.value("exporter_state_ok") == 0
+            assert exporter.value("exit_code", target="home", agent="main") == 0, "it goes on looking"
+            assert exporter.get("/-/healthy")
+            filler.unlink()
+            look_now(exporter)
+            wait_for("what was held back is told", lambda: server.told("hook") or None, 60)
+            wait_for("all is well", lambda: exporter.value("exporter_state_ok") == 1 or None, 60)
+        assert server.reasons("hook") in (["renewed"], ["resolved"])
