@@ -1,15 +1,225 @@
-"""The way back to health: what is offered, what is run, what is found afterwards."""
+"""``reauth``: what it offers, what it says at each step, what it makes of the answers, and the paste itself."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
+import click
 import pytest
 from captured import seen, verdict
-from reports import agent, profile, report
+from hypothesis import given
+from hypothesis import strategies as st
+from reauth.conversation import Scripted, World, disabled, key, login, talk, token
+from reauth.typist import Typist
+from reports import DAY, HOUR, agent, profile, report
 
-from exporter.model import Report, TargetReport
-from exporter.reauth import is_command, outcome, walk, wanting
+from exporter.config import Config
+from exporter.model import Report, Severity, TargetReport
+from exporter.reauth import aftermath, needs, terminal
+from exporter.reauth.needs import Asked
+from exporter.reauth.plan import why_not_here
+from exporter.reauth.terminal import environment_of, fold
+from exporter.remedy import TOKEN_LENGTH
+
+GOLDEN = Path(__file__).parent / "reauth/golden"
+PASTED = "openclaw models auth paste-token --provider anthropic --profile-id anthropic:default --expires-in 365d"
+
+
+# --- what a person sees, on a phone ----------------------------------------------------------------
+
+
+def expired() -> tuple[int, Scripted]:
+    """The usual case: a new token, pasted whole."""
+    world = World(token())
+    screen = Scripted(["y", "y"], [0, (0, world.renewed())])
+    return talk(world, screen, told="The channels are told."), screen
+
+
+def cut_paste() -> tuple[int, Scripted]:
+    """The first paste was half of it, the second was interrupted, the third is whole."""
+    world = World(token(ends=HOUR))
+    screen = Scripted(["s", "y", "y", "y"], [terminal.NOTHING_PASTED, -2, (0, world.renewed())])
+    return talk(world, screen), screen
+
+
+def refused() -> tuple[int, Scripted]:
+    """A token was made, and then not pasted."""
+    screen = Scripted(["y", ""])
+    return talk(World(token()), screen), screen
+
+
+def unchanged() -> tuple[int, Scripted]:
+    """OpenClaw's command ended well and stored nothing, as it does for ^C at its own prompts."""
+    screen = Scripted(["s", "y"])
+    return talk(World(token()), screen), screen
+
+
+def same_secret() -> tuple[int, Scripted]:
+    """An undated token, pasted again with a date."""
+    world = World(token(ends=None))
+    screen = Scripted(
+        ["s", "y"], [(0, lambda: world.change(status="ok", expires_at=world.look(None).checked_at + DAY * 365))]
+    )
+    return talk(world, screen, Asked(profile="anthropic:default")), screen
+
+
+def still_disabled() -> tuple[int, Scripted]:
+    """OpenClaw keeps the disable of a revoked token after another one was pasted."""
+    world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")))
+    screen = Scripted(["y", "y", "y", "y"], [0, (0, world.renewed()), 0, (0, world.renewed(unusable=None))])
+    return talk(world, screen), screen
+
+
+def still_disabled_old() -> tuple[int, Scripted]:
+    """On 2026.2 nothing ends it: it is said until when it lasts."""
+    world = World(token(unusable=disabled("auth", 3600)), release="2026.2.9")
+    screen = Scripted(["y", "y"], [0, (0, world.renewed())])
+    return talk(world, screen), screen
+
+
+def several() -> tuple[int, Scripted]:
+    """Three credentials, two agents that share one; two are chosen, and one of those does not go well."""
+    world = World(token(ends=HOUR), key(unusable=disabled("auth")), token("anthropic:work"))
+    world.store(token(ends=HOUR), "ops")
+    world.store(key(), "ops")
+    screen = Scripted(
+        ["9", "1 2", "y", "n"], [(0, lambda: world.change("openai:key", secret_hash="new", unusable=None))]
+    )
+    return talk(world, screen), screen
+
+
+def billing() -> tuple[int, Scripted]:
+    """Nothing to paste; what ends the disable sooner is offered, and refused."""
+    world = World(key(unusable=disabled("billing", 5 * HOUR)))
+    screen = Scripted(["y", "n"])
+    return talk(world, screen), screen
+
+
+def environment() -> tuple[int, Scripted]:
+    """A key in the service's environment that the provider refuses."""
+    variable = key("env:OPENAI_API_KEY", provider="openai", unusable=disabled("auth"))
+    world = World(variable)
+    screen = Scripted(["y", "y"], [(0, lambda: world.change("env:OPENAI_API_KEY", secret_hash="new", unusable=None))])
+    return talk(world, screen), screen
+
+
+def oauth_refused() -> tuple[int, Scripted]:
+    """The login fails, and is given up."""
+    screen = Scripted(["y", "n"], [1])
+    return talk(World(login()), screen), screen
+
+
+def claude_code() -> tuple[int, Scripted]:
+    """Claude Code's own login, in a container."""
+    world = World(source="claude", command=["docker", "exec", "box", "claude"])
+    world.store(login("claude-code", -HOUR), "claude-code")
+    world.agents = {"claude-code": {"claude.ai": login("claude.ai", -HOUR)}}
+    world.in_use = ("claude.ai",)
+    screen = Scripted(
+        ["y"], [(0, lambda: world.change("claude.ai", expires_at=world.look(None).checked_at + 28 * DAY, status="ok"))]
+    )
+    return talk(world, screen), screen
+
+
+def first_credential() -> tuple[int, Scripted]:
+    """A provider in use without any, on a host without Claude Code."""
+    world = World()
+    screen = Scripted(["y", "y"], [(0, lambda: world.store(token(ends=365 * DAY)))])
+    return talk(world, screen, programs=("openclaw",)), screen
+
+
+def over_ssh() -> tuple[int, Scripted]:
+    """Another host, another agent, an older release."""
+    world = World(release="2026.6.11", ssh="me@vps", state_dir="~/oc")
+    world.agents = {"work": {"anthropic:default": token()}}
+    world.in_use = ("anthropic",)
+    screen = Scripted(["y", "y", "y"], [255, 0, (0, world.renewed())])
+    return talk(world, screen, programs=()), screen
+
+
+def nothing() -> tuple[int, Scripted]:
+    screen = Scripted([])
+    return talk(World(token(ends=30 * DAY), key()), screen), screen
+
+
+def nothing_to_mend() -> tuple[int, Scripted]:
+    """Something is wrong that no signing in mends."""
+    world = World(token(ends=30 * DAY))
+    world.failure = "openclaw gave no answer within 60 s"
+    screen = Scripted([])
+    return talk(world, screen), screen
+
+
+def on_purpose() -> tuple[int, Scripted]:
+    """Long before the end, by name, and it stays as it is."""
+    screen = Scripted(["n"])
+    return talk(World(token(ends=30 * DAY)), screen, Asked(profile="anthropic:default")), screen
+
+
+def no_terminal() -> tuple[int, Scripted]:
+    screen = Scripted([], is_interactive=False)
+    return talk(World(token(), login(ends=-HOUR)), screen), screen
+
+
+def elsewhere() -> tuple[int, Scripted]:
+    """A gateway on another host: the commands are for over there."""
+    world = World(token(), source="gateway", url="http://rack7:18789", token="x" * 20)
+    screen = Scripted([])
+    return talk(world, screen), screen
+
+
+def interrupted() -> tuple[int, Scripted]:
+    """^C at a question."""
+    screen = Scripted(["y", "^C"])
+    with pytest.raises(KeyboardInterrupt):
+        talk(World(token()), screen)
+    return 130, screen
+
+
+SCENES: dict[Callable[[], tuple[int, Scripted]], int] = {
+    expired: 0,
+    cut_paste: 0,
+    refused: 1,
+    unchanged: 1,
+    same_secret: 0,
+    still_disabled: 0,
+    still_disabled_old: 1,
+    several: 2,
+    billing: 1,
+    environment: 0,
+    oauth_refused: 1,
+    claude_code: 0,
+    first_credential: 0,
+    over_ssh: 0,
+    nothing: 0,
+    nothing_to_mend: 1,
+    on_purpose: 0,
+    no_terminal: 1,
+    elsewhere: 1,
+    interrupted: 130,
+}
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_what_a_person_sees(scene: Callable[[], tuple[int, Scripted]]) -> None:
+    code, screen = scene()
+    assert (code, screen.answers) == (SCENES[scene], [])
+    path = GOLDEN / f"{scene.__name__}.txt"
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        path.write_text(screen.text, encoding="utf-8")
+    assert screen.text == path.read_text(encoding="utf-8")
+    commands = [line for line in screen.shown if line.startswith(("  ", "[")) or "`" in line]
+    assert all(len(part) <= 40 for line in screen.shown if line not in commands for part in line.splitlines())
+
+
+# --- what needs it ---------------------------------------------------------------------------------
 
 
 def shown(scenario: str) -> Report:
@@ -17,46 +227,279 @@ def shown(scenario: str) -> Report:
     return Report(judged.judged_at, (TargetReport("home", "openclaw", (judged,)),))
 
 
-def test_what_needs_a_person_is_offered_the_worst_first() -> None:
-    found = wanting(shown("all_unusable"))
-    assert [(c.severity, c.profile) for _, c in found][-1] == ("warning", "anthropic:work")
-    assert {c.profile for _, c in found} == {"anthropic:api", "anthropic:default", "anthropic:work"}
-    assert [c.profile for _, c in wanting(shown("all_unusable"), profile="anthropic:api")] == ["anthropic:api"]
-    assert wanting(shown("all_unusable"), target="other") == []
-    assert wanting(shown("token_ok_30d")) == []
+def test_the_worst_is_first_and_what_the_profiles_tell_is_not_told_again() -> None:
+    found = needs.needs(shown("all_unusable"), Asked())
+    assert [(need.severity, need.profile) for need in found] == [
+        (Severity.CRITICAL, "anthropic:api"),
+        (Severity.CRITICAL, "anthropic:default"),
+        (Severity.WARNING, "anthropic:work"),
+    ]
+    assert needs.troubles(shown("all_unusable"), Asked()) == []
+    assert needs.exit_code(shown("all_unusable"), Asked()) == 1
 
 
-def test_an_undated_token_is_offered_by_name_only() -> None:
-    assert wanting(shown("token_no_expiry")) == []
-    assert len(wanting(shown("token_no_expiry"), profile="anthropic:default")) == 1
+def test_it_can_be_narrowed() -> None:
+    def profiles(scenario: str, **asked: str) -> list[str]:
+        return [need.profile for need in needs.needs(shown(scenario), Asked(**asked))]
+
+    assert profiles("all_unusable", profile="anthropic:api") == ["anthropic:api"]
+    assert profiles("all_unusable", agent="other") == []
+    assert profiles("all_unusable", target="other") == []
+    assert profiles("token_ok_30d") == []
+    assert profiles("token_ok_30d", profile="anthropic:default") == ["anthropic:default"]
+    assert profiles("token_no_expiry") == []
+    assert profiles("token_no_expiry", profile="anthropic:default") == ["anthropic:default"]
 
 
-def test_every_step_can_be_refused(tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    steps = (f"OPENCLAW_X=1 sh -c 'echo a >> {told}'", f"OPENCLAW_X=1 sh -c 'echo b >> {told}'", "Top up")
-    asked: list[str] = []
-
-    def second_only(question: str) -> bool:
-        asked.append(question)
-        return "echo b" in question
-
-    assert walk(steps, second_only)
-    assert len(asked) == 2  # advice is shown, not asked
-    assert told.read_text() == "b\n"
+def test_an_alias_is_a_name_too() -> None:
+    named = report(agent(profile(label="mine")))
+    assert [need.profile for need in needs.needs(named, Asked(profile="mine"))] == ["anthropic:default"]
 
 
-def test_what_fails_ends_the_walk(capsys: pytest.CaptureFixture[str]) -> None:
-    assert not walk(("OPENCLAW_X=1 false", "OPENCLAW_X=1 true"), lambda question: True)
-    assert "did not work" in capsys.readouterr().err
+def test_a_rate_limit_on_all_there_is_is_nothing_to_sign_in_for() -> None:
+    world = World(token(ends=30 * DAY, unusable=disabled("rate_limit")), release="2026.6.11")
+    found = world.look(None)
+    assert needs.needs(found, Asked()) == []
+    assert [condition.name for _, condition in needs.troubles(found, Asked())] == ["no_usable_profile"]
 
 
-def test_until_when_it_holds_now() -> None:
-    good = report(agent(profile(usable=True)))
-    assert "works on home/main" in outcome(good, good.targets[0].agents[0].profiles[0].id)
-    assert outcome(good, "another").startswith("It is not mended yet")
+def test_agents_with_different_secrets_hold_different_credentials() -> None:
+    world = World(token())
+    world.store(token(), "ops")
+    world.store(token(secret_hash="another"), "work")
+    assert [need.agents for need in needs.needs(world.look(None), Asked())] == [("main", "ops"), ("work",)]
+    assert [need.agents for need in needs.needs(world.look(None), Asked(agent="ops"))] == [("ops",)]
 
 
-def test_advice_is_no_command() -> None:
-    assert is_command("claude setup-token")
-    assert is_command("ssh -t me@vps openclaw models status")
-    assert not is_command("Top up or fix the billing of anthropic")
+def test_what_was_mended_by_the_way_is_not_offered_again() -> None:
+    """Renewing the credential of one agent renewed that of the other."""
+    world = World(token())
+    world.store(token(secret_hash="another"), "ops")
+    screen = Scripted(["", "s", "y"], [(0, world.renewed())])
+    assert talk(world, screen) == 0
+    assert screen.answers == []
+
+
+def test_the_code_is_about_what_was_asked_for() -> None:
+    world = World(token(), token("openai:token", ends=30 * DAY))
+    assert needs.exit_code(world.look(None), Asked()) == 1
+    assert needs.exit_code(world.look(None), Asked(profile="openai:token")) == 0
+    assert needs.exit_code(world.look(None), Asked(profile="anthropic:default")) == 1
+    world.failure = "no answer"
+    assert needs.exit_code(world.look(None), Asked(profile="openai:token")) == 1
+
+
+@pytest.mark.parametrize("asked", [Asked(agent="nobody"), Asked(profile="nothing:here")])
+def test_a_name_that_is_not_there_is_a_mistake(asked: Asked) -> None:
+    with pytest.raises(
+        click.UsageError, match=r"there is no (agent|profile) named .*; there are (main|anthropic:default)$"
+    ):
+        talk(World(token()), Scripted([]), asked)
+
+
+def test_what_is_typed_is_never_repeated() -> None:
+    """The rest of a paste may come where a question is."""
+    screen = Scripted([TOKEN[80:], "y", TOKEN[80:], "n"])
+    assert talk(World(token()), screen) == 1
+    assert [line for line in screen.shown if TOKEN[80:] in line and not line.startswith("> ")] == []
+
+
+@given(st.text(max_size=60), st.integers(20, 80))
+def test_what_is_folded_is_all_there(text: str, columns: int) -> None:
+    assert fold(text, columns).split() == text.split()
+
+
+# --- where it runs ---------------------------------------------------------------------------------
+
+
+def test_a_command_is_found_where_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert environment_of("~/oc/bin/openclaw", {"A": "b"})["PATH"] == "/home/me/oc/bin:/usr/bin"
+    assert environment_of("~/oc/bin/openclaw", {"A": "b"})["A"] == "b"
+    assert environment_of("openclaw", {})["PATH"] == "/usr/bin"
+
+
+def test_the_persons_own_programs_do_not_see_the_services_environment(tmp_path: Path) -> None:
+    """A key in there would be another login to Claude Code; and PATH leads to the configured command."""
+    (tmp_path / "env").write_text("ANTHROPIC_API_KEY=PLANTED\n")
+    world = World(token(), env_file=str(tmp_path / "env"), command=["/opt/oc/bin/openclaw"])
+    screen = Scripted(["y", "y"], [0, (0, world.renewed())])
+    assert talk(world, screen) == 0
+    (_, own), (_, services) = screen.ran
+    assert "ANTHROPIC_API_KEY" not in own or own["ANTHROPIC_API_KEY"] != "PLANTED"
+    assert services["ANTHROPIC_API_KEY"] == "PLANTED"
+    assert services["PATH"].startswith("/opt/oc/bin:")
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "has_openclaw", "here"),
+    [
+        ({"source": "openclaw"}, "openclaw", False, True),
+        ({"source": "auto"}, "store", False, False),
+        ({"source": "store"}, "store", True, True),
+        ({"source": "gateway", "url": "http://[::1]:1"}, "gateway", True, True),
+        ({"source": "gateway", "url": "http://localhost:1"}, "gateway", False, False),
+        ({"source": "gateway", "url": "http://rack7:1"}, "gateway", True, False),
+        ({"source": "simulated"}, "simulated", True, False),
+    ],
+)
+def test_commands_run_where_they_can(target: dict[str, Any], source: str, has_openclaw: bool, here: bool) -> None:
+    (made,) = Config.model_validate({"targets": [target]}).targets
+    assert (why_not_here(made, source, has_openclaw) is None) is here
+
+
+# --- who is told -----------------------------------------------------------------------------------
+
+
+def config(**rest: Any) -> Config:
+    return Config.model_validate({"targets": [{"name": "vps", "source": "openclaw", "ssh": "vps"}], **rest})
+
+
+HOOK = {"name": "hook", "type": "webhook", "url": "http://127.0.0.1:9/"}
+
+
+@pytest.mark.parametrize(
+    ("channels", "once", "said"),
+    [
+        ([], None, None),
+        ([HOOK], True, "The channels are told."),
+        ([HOOK], False, "A notification could not be handed over: the next `check --notify` tries again."),
+        ([HOOK], None, "The daemon tells that it is over: at its next look, in 1 h at the latest."),
+    ],
+)
+def test_who_tells_of_alerts_is_told(channels: list[Any], once: bool | None, said: str | None) -> None:
+    assert aftermath.tell(config(channels=channels), ["vps"], lambda targets: once) == said
+
+
+def test_a_daemon_is_asked_to_look() -> None:
+    heard: list[tuple[str, str, bytes]] = []
+
+    class Daemon(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            heard.append((self.path, self.headers["authorization"], body))
+            self.send_response(200 if self.headers["authorization"] == "Bearer right" else 401)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Daemon) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        web = {"listen": f"0.0.0.0:{server.server_port}", "token": "right"}
+        told = aftermath.tell(config(web=web), ["vps"], lambda targets: True)
+        wrong = aftermath.tell(config(web={**web, "token": "wrong"}), ["vps"], lambda targets: True)
+        server.shutdown()
+    assert (told, wrong) == ("The daemon has looked too: its alerts end.", None)
+    assert heard[0] == ("/api/v1/check", "Bearer right", b'{"target":"vps"}')
+    assert aftermath.tell(config(web=web), ["vps"], lambda targets: True) is None  # nobody is there any more
+
+
+# --- the paste itself ------------------------------------------------------------------------------
+
+#: Made up, as long as a real one, and different everywhere.
+TOKEN = "sk-ant-oat01-" + "".join(f"{n:03d}_" for n in range(23)) + "AA-"
+SHELLS = [shell for shell in ("/bin/sh", "dash", "bash", "busybox sh") if shutil.which(shell.split()[0])]
+
+
+def wrapped(text: str, columns: int, end: str = "\r") -> str:
+    """As it is copied from a terminal of so many columns."""
+    return end.join(text[at : at + columns] for at in range(0, len(text), columns))
+
+
+def pasted(tmp_path: Path, keys: str, answer: str = "", *, shell: str = "/bin/sh", is_token: bool = True) -> Any:
+    """Exit code, what the command was given (None: it was not started) and what was on the screen."""
+    taken = tmp_path / "taken"
+    begins, length = ("sk-ant-oat01-", TOKEN_LENGTH) if is_token else ("", 1)
+    words = [*shell.split(), "-c", terminal._PASTE, "paste", begins, str(length), f"cat > {taken}", "3"]
+    with Typist(words, {"PATH": os.environ["PATH"]}) as person:
+        person.seen = "goes on by itself."
+        person.paste(keys)
+        if answer:
+            person.until("[N] ")
+            person.type(answer)
+        code = person.wait()
+    return code, taken.read_bytes().decode() if taken.exists() else None, person.seen.removeprefix("goes on by itself.")
+
+
+def test_the_token_is_as_long_as_a_real_one() -> None:
+    assert len(TOKEN) == TOKEN_LENGTH
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_wrapped_token_arrives_whole(tmp_path: Path, shell: str) -> None:
+    """However many lines it has, with or without Enter: and never on the screen."""
+    code, taken, screen = pasted(tmp_path, wrapped(TOKEN, 40) + "\r", shell=shell)
+    assert (code, taken) == (0, f"{TOKEN}\r")
+    assert screen.split() == ["Handing", "it", "to", "OpenClaw", "..."]
+
+
+@pytest.mark.parametrize(
+    ("keys", "answer", "code", "said"),
+    [
+        (TOKEN[:80], "n\r", 65, "Only 80 of 108 characters came: it is cut off."),
+        (TOKEN[:80], "\r", 65, "Only 80 of 108 characters came"),
+        (TOKEN[:80], "y\r", 0, "Handing it"),
+        (TOKEN[80:], "\r", 65, "It does not begin with sk-ant-oat01-"),
+        ("\r", "", 65, "Nothing came."),
+        (f"Your token:\n{TOKEN} (1 year!)", "", 65, "That is more than a token or key"),
+    ],
+)
+def test_what_is_no_whole_token_is_noticed_before_it_is_stored(
+    tmp_path: Path, keys: str, answer: str, code: int, said: str
+) -> None:
+    got, taken, screen = pasted(tmp_path, keys, answer)
+    assert (got, taken) == (code, f"{keys}\r" if code == 0 else None)
+    assert said in screen
+    assert TOKEN[-20:] not in screen
+    assert TOKEN[20:60] not in screen
+
+
+def test_a_key_has_any_length(tmp_path: Path) -> None:
+    assert pasted(tmp_path, "sk-1/+=.~:@%,_", is_token=False)[:2] == (0, "sk-1/+=.~:@%,_\r")
+
+
+def test_ctrl_c_stores_nothing(tmp_path: Path) -> None:
+    code, taken, _ = pasted(tmp_path, "\x03")
+    assert code in (-2, 130)
+    assert taken is None
+
+
+PROGRAM = """
+import os, sys
+from exporter.reauth import terminal
+terminal.PAUSE = 3
+screen = terminal.Terminal()
+paste = lambda: screen.paste("cat > %s", os.environ, is_token=True, is_noisy=False)
+print("interrupted", paste(), flush=True)
+screen.say("Paste it now: it goes on by itself.")
+print("pasted", paste(), flush=True)
+print("ran", screen.run("read line; echo ready; sleep 1; exit 3", os.environ), flush=True)
+print("answered", repr(screen.ask("Again?")), flush=True)
+print("ended", repr(screen.ask("Again?")), flush=True)
+"""
+
+
+def test_the_terminal_is_the_programs_and_then_ours_again(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent.parent), "TERM": "xterm"}
+    with Typist([sys.executable, "-c", PROGRAM % taken], env) as person:
+        person.seen = "goes on by itself."
+        person.paste("\x03")
+        person.until("interrupted")
+        assert not taken.exists()
+        person.paste(TOKEN)
+        person.until("pasted 0")
+        person.type("x\r")
+        person.until("ready")
+        person.type(f"{TOKEN[80:]}\r{TOKEN[80:]}\r")  # the rest of a paste, left in the terminal
+        person.until("ran 3")
+        person.answer("Again?", "YES")
+        person.until("answered 'yes'")
+        person.until("Again?")
+        person.until("> ")
+        person.type("\x04")
+        person.until("ended 'n'")
+        assert person.wait() == 0
+    assert taken.read_bytes() == f"{TOKEN}\r".encode()

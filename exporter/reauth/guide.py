@@ -1,0 +1,370 @@
+"""The conversation: what needs a person, step by step, and what came of it.
+
+Called by ``reauth`` on the command line. Everything it decides by comes from a look; it keeps nothing,
+so that running it again begins where the facts are. Every step can be refused, and ^C at a question ends
+it with what was done so far.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import click
+
+from exporter import remedy
+from exporter.config import ClaudeTarget, Config, OpenClawTarget, TargetBase
+from exporter.model import AgentReport, LookError, Name, ProfileReport, Report, Severity, TargetReport
+from exporter.present.words import count, visible
+from exporter.reauth import needs as facts
+from exporter.reauth.needs import Asked, Need
+from exporter.reauth.plan import Action, actions, clearing, why_not_here, words_of
+from exporter.reauth.terminal import NOTHING_PASTED, environment_of
+from exporter.remedy import Way
+from exporter.sources.envfile import read_env_file
+from exporter.units import format_duration, in_words, iso
+
+YES, SKIP, NO = "yes", "skip", "no"
+_ANSWERS = {"y": YES, "yes": YES, "s": SKIP, "skip": SKIP, "n": NO, "no": NO, "": NO}
+#: sh's exit code for a program that is not there, and ssh's for a host that is not reached.
+_NOT_FOUND, _NO_CONNECTION = 127, 255
+#: How many things are listed before the rest is counted.
+_LISTED = 10
+
+
+class Screen(Protocol):
+    """What ``Terminal`` is, and what a test puts in its place."""
+
+    is_interactive: bool
+
+    def say(self, text: str = "", indent: str = "") -> None: ...
+    def show(self, command: str) -> None: ...
+    def ask(self, question: str) -> str: ...
+    def run(self, command: str, environment: Mapping[str, str]) -> int: ...
+    def paste(self, command: str, environment: Mapping[str, str], *, is_token: bool, is_noisy: bool) -> int: ...
+
+
+@dataclass
+class Guide:
+    """One ``reauth``. ``look`` looks at the named targets, or at all; ``tell`` lets whoever tells of
+    alerts know of the named ones and says in a sentence what that came to, or None where nobody does."""
+
+    config: Config
+    asked: Asked
+    screen: Screen
+    look: Callable[[list[str] | None], Report]
+    tell: Callable[[list[str]], str | None]
+    which: Callable[[str], str | None] = shutil.which
+    _known: dict[str, TargetReport] = field(default_factory=dict)
+    _renewed: list[str] = field(default_factory=list)  # targets where something was done
+
+    def run(self) -> int:
+        """The whole of it; ``check``'s exit code for what was asked for.
+
+        Raises click.UsageError for an agent or profile that is not there, KeyboardInterrupt.
+        """
+        try:
+            return self._run()
+        except KeyboardInterrupt:
+            self.screen.say()
+            self.screen.say("Stopped. What is done stays done; run it again to go on.")
+            raise
+
+    def _run(self) -> int:
+        self._look([self.asked.target] if self.asked.target is not None else None)
+        wanted = facts.needs(self._report, self.asked)
+        self._refuse_unknown()
+        if not wanted:
+            self._nothing()
+            return self._code
+        self._list(wanted)
+        if not self.screen.is_interactive:
+            self._print_commands(wanted)
+            return self._code
+        for need in self._choose(wanted):
+            if need.conditions and not facts.still_needed(self._report, need):
+                continue  # mended by what was done before it: agents share credentials
+            self._renew(need)
+        self._finish()
+        return self._code
+
+    # --- looking -------------------------------------------------------------------------------
+
+    def _look(self, names: list[str] | None) -> None:
+        self.screen.say("Looking, a few seconds ...")
+        for target in self.look(names).targets:
+            self._known[target.target] = target
+
+    @property
+    def _report(self) -> Report:
+        """What is known by now: each target as it was last looked at."""
+        reports = tuple(self._known.values())
+        judged = [agent.judged_at for target in reports for agent in target.entries]
+        return Report(max(judged, default=0.0), reports)
+
+    @property
+    def _code(self) -> int:
+        return facts.exit_code(self._report, self.asked)
+
+    def _target(self, name: str) -> TargetBase:
+        return next(target for target in self.config.targets if target.name == name)
+
+    def _refuse_unknown(self) -> None:
+        agents, profiles = facts.names(self._report, self.asked)
+        asked = self.asked
+        for what, given, there in (("agent", asked.agent, agents), ("profile", asked.profile, profiles)):
+            labels = {p.label for t in self._known.values() for a in t.entries for p in a.profiles}
+            if given is None or given in there or (what == "profile" and given in labels) or not there:
+                continue
+            listed = ", ".join(visible(name) for name in there[:20])
+            raise click.UsageError(f"there is no {what} named {given!r}; there are {listed}")
+
+    # --- what is shown -------------------------------------------------------------------------
+
+    def _nothing(self) -> None:
+        troubles = facts.troubles(self._report, self.asked)
+        self.screen.say("Nothing needs signing in again.")
+        for _, condition in troubles[:_LISTED]:
+            self.screen.say(f"But {condition.severity}: {visible(condition.summary, 400)}")
+        if troubles:
+            self.screen.say("See `openclaw-auth-exporter explain`.")
+            return
+        dated = [
+            (profile.expires_at, agent, profile)
+            for target in self._known.values()
+            for agent in target.entries
+            if self.asked.wants(agent)
+            for profile in agent.profiles
+            if profile.expires_at is not None
+        ]
+        if dated:
+            ends, agent, profile = min(dated, key=lambda one: one[0])
+            self.screen.say(f"The next to end is {_called(profile.label, agent)}: {self._until(ends)}.")
+            self.screen.say("To renew one all the same: --profile ID.")
+
+    def _list(self, wanted: Sequence[Need]) -> None:
+        ill = [need for need in wanted if need.severity is not Severity.INFO]
+        if ill:
+            self.screen.say(f"{count(len(ill), 'credential')} {'needs' if len(ill) == 1 else 'need'} you:")
+        for number, need in enumerate(wanted, 1):
+            mark = f"{number}. " if len(wanted) > 1 else ""
+            self.screen.say(f"{mark}{self._what(need)}", " ")
+            if len(need.agents) > 1:
+                self.screen.say(f"Held by {', '.join(map(visible, need.agents))}.", "   ")
+
+    def _what(self, need: Need) -> str:
+        if need.conditions:
+            worst = need.conditions[0]
+            return f"{worst.severity}: {visible(worst.summary, 400)}"
+        ends = need.known.expires_at if need.known else None
+        state = f" It works {self._until(ends)}." if ends is not None else ""
+        return f"{_called(need.profile, need.agent)}: nothing is wrong with it.{state}"
+
+    def _until(self, moment: float) -> str:
+        """``until 2027-11-22T10:00:00Z, in 365 days``."""
+        left = moment - self._report.checked_at
+        how_long = f"in {in_words(left)}" if left > 0 else f"{in_words(left)} ago"
+        return f"until {iso(moment) or 'beyond the year 9999'}, {how_long}"
+
+    def _print_commands(self, wanted: Sequence[Need]) -> None:
+        for need in wanted:
+            self.screen.say()
+            self.screen.say(f"For {_called(need.profile, need.agent)}:")
+            for action in self._actions(need):
+                self._show(action)
+        self.screen.say()
+        self.screen.say("This is no terminal, so nothing was run. Run these, or `reauth` in a terminal (`ssh -t`).")
+
+    def _show(self, action: Action) -> None:
+        if action.way is Way.ADVICE:
+            self.screen.say(action.text, "  ")
+        else:
+            self.screen.show(action.text)
+
+    # --- one credential ------------------------------------------------------------------------
+
+    def _choose(self, wanted: Sequence[Need]) -> list[Need]:
+        if len(wanted) == 1:
+            return list(wanted)
+        while True:
+            words = self.screen.ask("Which? Enter is all in this order; or numbers, like 1 3; or q to leave.")
+            if words in ("", "a", "all"):
+                return list(wanted)
+            if words in ("q", "quit", "n", "no"):
+                return []
+            numbers = words.replace(",", " ").split()
+            if all(number.isdecimal() and 1 <= int(number) <= len(wanted) for number in numbers):
+                return [wanted[int(number) - 1] for number in dict.fromkeys(numbers)]
+
+    def _actions(self, need: Need) -> tuple[Action, ...]:
+        return actions(need, self._target(need.agent.target), self._life, self.which("claude") is not None)
+
+    @property
+    def _life(self) -> str:
+        return format_duration(self.config.policy.setup_token_lifetime)
+
+    def _renew(self, need: Need) -> None:
+        target = self._target(need.agent.target)
+        self.screen.say()
+        self.screen.say(f"== {_called(need.profile, need.agent)}")
+        reason = why_not_here(target, need.agent.source, self.which("openclaw") is not None)
+        if reason is not None:
+            self.screen.say(reason)
+            for action in self._actions(need):
+                self._show(action)
+            return
+        if self._walk(need, self._actions(need)):
+            self._check(need)
+
+    def _walk(self, need: Need, todo: Sequence[Action]) -> bool:
+        """Offer each step; whether anything may have changed."""
+        changed = made = False
+        for number, action in enumerate(todo, 1):
+            self.screen.say()
+            self.screen.say(f"Step {number} of {len(todo)}: {action.title}")
+            self._show(action)
+            if action.hint:
+                self.screen.say(action.hint)
+            answer = self._do(action, need)
+            if answer is NO:
+                self.screen.say("Left as it is.")
+                if made and not changed:
+                    self.screen.say("What you made is not stored yet: run this again and skip step 1.")
+                return changed
+            if answer is YES:
+                made = made or action.way is Way.MAKE
+                changed = changed or action.way is not Way.MAKE
+        return changed
+
+    def _do(self, action: Action, need: Need) -> str:
+        """Ask for one step until it worked, was skipped or was refused."""
+        if action.way is Way.ADVICE:
+            return self._answer("Done? [y]es, [N]o", (YES, NO))
+        question = "Run it here? [y]es, [s]kip, [N]o"
+        while True:
+            answer = self._answer(question, (YES, SKIP, NO))
+            if answer is not YES:
+                return answer
+            code = self._hand_over(action, need)
+            if code == 0:
+                return YES
+            self.screen.say(_failure(code))
+            question = "Again? [y]es, [s]kip, [N]o"
+
+    def _answer(self, question: str, allowed: Sequence[str]) -> str:
+        """An answer that means something. What else was typed is never repeated: it could be a secret."""
+        while True:
+            answer = _ANSWERS.get(self.screen.ask(question))
+            if answer in allowed:
+                assert answer is not None
+                return answer
+
+    def _hand_over(self, action: Action, need: Need) -> int:
+        target = self._target(need.agent.target)
+        command = target.command[0] if isinstance(target, OpenClawTarget | ClaudeTarget) else ""
+        extra: dict[str, str] = {}
+        if not action.is_persons and getattr(target, "ssh", None) is None and getattr(target, "env_file", None):
+            try:
+                extra = read_env_file(getattr(target, "env_file"))  # noqa: B009 - not every target has one
+            except LookError as error:
+                self.screen.say(f"{error.message}; going on without it.")
+        environment = environment_of("" if getattr(target, "ssh", None) else command, extra)
+        if action.way is not Way.PASTE:
+            return self.screen.run(action.text, environment)
+        noun = "the token" if action.is_token else "it"
+        self.screen.say(f"Paste {noun} now, all its lines. Nothing is shown; it goes on by itself.")
+        return self.screen.paste(action.text, environment, is_token=action.is_token, is_noisy=action.is_noisy)
+
+    # --- what came of it -----------------------------------------------------------------------
+
+    def _check(self, need: Need) -> None:
+        """Look, say what is so now, and offer what may still help."""
+        after = self._look_again(need)
+        blocked = after.unusable if after else None
+        if after is None or blocked is None or blocked.reason not in remedy.PERSON:
+            return
+        if blocked.reason != "billing" and facts.was_touched(need.known, after) is False:
+            return  # it is refused for what it still is
+        more = clearing(need, self._target(need.agent.target), self._life)
+        if more and self._walk(need, more):
+            self._look_again(need)
+
+    def _look_again(self, need: Need) -> ProfileReport | None:
+        target = need.agent.target
+        self.screen.say()
+        self._look([target])
+        if target not in self._renewed:
+            self._renewed.append(target)
+        agent, after = facts.now_of(self._report, need)
+        for sentence in self._outcome(need, agent, after):
+            self.screen.say(sentence)
+        stored = after is not None and after.usable and facts.was_touched(need.known, after) is not False
+        if stored and need.agent.source != "claude" and not need.profile.startswith("env:"):
+            # Seen on all three releases: a running gateway sends the new token, on 2026.6.11 after some seconds.
+            restart = remedy.restart(words_of(self._target(target)))
+            self.screen.say("A running gateway takes it over within seconds. If replies still fail:")
+            self._show(Action(restart.way, restart.text, ""))
+        return after
+
+    def _outcome(self, need: Need, agent: AgentReport | None, after: ProfileReport | None) -> list[str]:
+        called = _called(need.profile, need.agent)
+        failure = agent.failure if agent is not None else self._known[need.agent.target].failure
+        if failure is not None:
+            return [f"It could not be looked at: {visible(failure.message, 400)}."]
+        if after is None:
+            return [f"There is no {called} yet."]
+        touched, blocked = facts.was_touched(need.known, after), after.unusable
+        said = []
+        if touched is False and (blocked is None or blocked.reason != "billing"):
+            said.append(f"OpenClaw still holds for {called} what it held before.")
+        elif facts.was_replaced(need.known, after) is False and touched:
+            said.append("It is the same secret as before; only its date is new.")
+        if blocked is not None:
+            stored = "It is stored, but " if touched else ""
+            until = f" {self._until(blocked.until)}" if blocked.until is not None else ""
+            why = f" ({visible(blocked.reason, 40)})" if blocked.reason else ""
+            return [*said, f"{stored}OpenClaw keeps {called} {blocked.kind}{why}{until}. It tries it again then."]
+        if touched is False:
+            return said
+        wrong = [c for c in agent.conditions if c.name in facts.MENDED and c.profile == need.profile] if agent else []
+        wrong = [condition for condition in wrong if condition.name is not Name.UNDATED]
+        if wrong:
+            return [*said, f"Not mended yet: {visible(wrong[0].summary, 400)}."]
+        ends = f" {self._until(after.expires_at)}" if after.expires_at is not None else ""
+        return [*said, f"{called} works{ends}."]
+
+    def _finish(self) -> None:
+        self.screen.say()
+        if self._renewed:
+            told = self.tell(self._renewed)
+            if told is not None:
+                self.screen.say(told)
+        left = facts.needs(self._report, self.asked)
+        left = [need for need in left if need.severity is not Severity.INFO]
+        if left:
+            self.screen.say(f"{count(len(left), 'credential')} still {'needs' if len(left) == 1 else 'need'} you:")
+            for need in left[:_LISTED]:
+                self.screen.say(self._what(need), " ")
+        elif self._code == 0:
+            self.screen.say("All is well.")
+        else:
+            for _, condition in facts.troubles(self._report, self.asked)[:_LISTED]:
+                self.screen.say(f"Still {condition.severity}: {visible(condition.summary, 400)}")
+
+
+def _called(profile: str, agent: AgentReport) -> str:
+    return f"{visible(profile)} on {visible(agent.target)}/{visible(agent.agent)}"
+
+
+def _failure(code: int) -> str:
+    if code == NOTHING_PASTED:
+        return "Nothing was stored."
+    if code < 0 or code == 130:
+        return "Interrupted."
+    if code == _NOT_FOUND:
+        return "That program is not there."
+    if code == _NO_CONNECTION:
+        return "ssh could not do it."
+    return f"That did not work (exit code {code})."

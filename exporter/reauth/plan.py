@@ -1,0 +1,154 @@
+"""What to do about one need, on this host, for this release: pure.
+
+Called by ``exporter.reauth.guide``. The commands are ``exporter.remedy``'s; here is decided how each is
+run from this terminal, and what a person is told beside it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from exporter import remedy
+from exporter.config import (
+    ClaudeTarget,
+    GatewayTarget,
+    OpenClawTarget,
+    SimulatedTarget,
+    StoreTarget,
+    TargetBase,
+)
+from exporter.model import Dialect, Name
+from exporter.reauth.needs import Need
+from exporter.remedy import Step, Way
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One step: ``text`` is what is shown and, unless it is advice, exactly what is run."""
+
+    way: Way
+    text: str
+    title: str
+    hint: str = ""
+    is_token: bool = False  # PASTE: a setup-token, whose shape is known
+    is_noisy: bool = False  # PASTE: this release writes what is pasted on the screen
+    is_persons: bool = False  # run in the person's own environment, not in the target's
+
+
+def actions(need: Need, target: TargetBase, life: str, has_claude: bool) -> tuple[Action, ...]:
+    """What to do about ``need``. ``life`` is how long a setup-token lives; ``has_claude``: it can be run here."""
+    dialect = remedy.dialect_of(need.agent)
+    blocked = need.blocked
+    only_unusable = bool(need.conditions) and all(c.name is Name.UNUSABLE for c in need.conditions)
+    if only_unusable and blocked is not None and blocked.reason == "billing":
+        return (_pay(need),)
+    loud, piped = (
+        remedy.steps(need.profile, need.provider, need.kind, need.agent.agent, dialect, words, life)
+        for words in (words_of(target), words_of(target, tty=False))
+    )
+    chosen = [quiet if quiet.way is Way.PASTE else step for step, quiet in zip(loud, piped, strict=True)]
+    made = [_action(step, need, target, dialect, has_claude) for step in chosen]
+    if need.profile.startswith("env:"):
+        made.append(_restart(target))
+    return tuple(made)
+
+
+def clearing(need: Need, target: TargetBase, life: str) -> tuple[Action, ...]:
+    """What ends a disable that OpenClaw keeps after the credential was replaced; empty where nothing does."""
+    dialect = remedy.dialect_of(need.agent)
+    who = (need.profile, need.provider, need.kind, need.agent.agent, dialect)
+    step = remedy.clear(*who, words_of(target))
+    if step is None:
+        return ()
+    hint = "Paste the same again there: OpenClaw then tries it at once."
+    if need.kind == "token":
+        hint += " Do the next step too: this one stores no date, and only the first line of what is pasted."
+    cleared = Action(Way.RUN, step.text, "end the disable now", hint)
+    if need.kind != "token":
+        return (cleared,)
+    again = [s for s in remedy.steps(*who, words_of(target, tty=False), life) if s.way is Way.PASTE]
+    return (
+        cleared,
+        *(_action(s, need, target, dialect, True, "Once more, whole and with its date.") for s in again),
+    )
+
+
+def words_of(target: TargetBase, *, tty: bool = True) -> str:
+    """How this target's OpenClaw, or its Claude Code, is called from here."""
+    state_dir = getattr(target, "state_dir", None)
+    if isinstance(target, OpenClawTarget):
+        return remedy.words(target.command, target.ssh, state_dir, tty=tty)
+    if isinstance(target, ClaudeTarget):
+        return remedy.words(target.command, tty=tty)
+    return remedy.words(["openclaw"], state_dir=state_dir, tty=tty)
+
+
+def why_not_here(target: TargetBase, source: str, has_openclaw: bool) -> str | None:
+    """Why the commands for this target cannot be run from here, as a sentence; None where they can."""
+    if isinstance(target, SimulatedTarget):
+        return "It is simulated: there is nothing to sign in to."
+    if isinstance(target, GatewayTarget) and not _is_here(target.url):
+        return "Its gateway is on another host: run this over there."
+    if source in ("store", "gateway") and not has_openclaw:
+        where = "the store" if isinstance(target, StoreTarget) or source == "store" else "the gateway"
+        return f"There is no `openclaw` on PATH here: run this where {where} is used."
+    return None
+
+
+def _action(
+    step: Step, need: Need, target: TargetBase, dialect: Dialect, has_claude: bool, hint: str | None = None
+) -> Action:
+    is_token = need.kind == "token" and need.provider == "anthropic"
+    match step.way:
+        case Way.MAKE:
+            return _make(step, target, has_claude)
+        case Way.PASTE:
+            if hint is None:
+                hint = "You paste it when it asks. It goes straight to OpenClaw."
+            title = "give it to OpenClaw" if is_token else f"give OpenClaw the new {_NOUNS.get(need.kind, 'secret')}"
+            return Action(step.way, step.text, title, hint, is_token, dialect is Dialect.STATUS)
+        case Way.RUN:
+            text = step.text
+            if dialect is Dialect.LOGIN:
+                text = f"{words_of(target) if isinstance(target, ClaudeTarget) else 'claude'} auth login"
+            return Action(step.way, text, "sign in", "It talks to you itself, and may open a browser.")
+        case _:
+            hint = f"Often that is {getattr(target, 'env_file', None) or '~/.openclaw/.env'}."
+            return Action(step.way, f"{step.text}.", "set the new secret", hint)
+
+
+_NOUNS = {"token": "token", "api_key": "API key"}
+
+
+def _make(step: Step, target: TargetBase, has_claude: bool) -> Action:
+    title = "make a new token"
+    copy = f"opy the token it shows, whole: it begins with {remedy.TOKEN_BEGINS} and may fill several lines."
+    hint = f"Sign in, then c{copy}"
+    if has_claude:
+        return Action(step.way, step.text, title, hint, is_persons=True)
+    if isinstance(target, OpenClawTarget) and target.ssh is not None:
+        return Action(step.way, f"{remedy.words(['claude'], target.ssh)} setup-token", title, hint, is_persons=True)
+    text = f"There is no `claude` here. Run `{step.text}` on any machine that has Claude Code."
+    return Action(Way.ADVICE, text, title, f"C{copy}")
+
+
+def _pay(need: Need) -> Action:
+    page = remedy.billing_page(need.provider, need.kind)
+    where = f": {page}" if page else " on its website."
+    hint = "There is nothing to paste: OpenClaw tries it again when the disable ends."
+    return Action(Way.ADVICE, f"Top up, or mend the payment of {need.provider}{where}", "pay", hint)
+
+
+def _restart(target: TargetBase) -> Action:
+    step = remedy.restart(words_of(target))
+    return Action(step.way, step.text, "restart the gateway", "It reads its environment when it starts.")
+
+
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
