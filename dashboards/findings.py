@@ -1,0 +1,223 @@
+"""The PromQL behind the tables: what needs somebody, how urgent it is, and until when.
+
+``needs()`` is one expression whose rows have the labels ``urgency`` (1 now, 2 soon, 3 later), ``problem``
+(the anchor of its section in docs/runbook.md), ``where`` and ``instance``; the value is until when it
+holds, in Unix milliseconds as Grafana's date units want them, 0 where there is no such moment.
+
+Only the vector a row comes from is filtered by the dashboard's variables; what it is joined with is
+narrowed by the join.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from exporter import remedy
+from exporter.families import FAMILIES, PREFIX
+
+#: The labels that have a variable, in the order in which they are asked for.
+VARIABLES = ("instance", "target", "agent", "provider", "profile")
+
+AGENT = "instance, target, agent"
+PROVIDER = f"{AGENT}, provider"
+PROFILE = f"{PROVIDER}, profile"
+WINDOW = f"{PROVIDER}, window"
+#: Seconds ahead that a deadline is told, and how old the last good look may be: as in the alert rules.
+AHEAD, STALE = "14 * 86400", "3 * 3600"
+
+_LABELS = {family.name: ("instance", *family.labels) for family in FAMILIES}
+#: A regular expression of the reasons that no waiting heals.
+PERSON = "|".join(sorted(remedy.PERSON))
+
+
+def _matcher(label: str, value: str) -> str:
+    return f'{label}=~"{value[1:]}"' if value.startswith("~") else f'{label}="{value}"'
+
+
+def plain(metric: str, **matchers: str) -> str:
+    """The selector of ``openclaw_auth_METRIC``; a matcher that begins with ``~`` is a regular expression.
+
+    Raises ValueError for a metric that the exporter does not have, or one without such a label.
+    """
+    name = PREFIX + metric
+    if not matchers.keys() <= set(_LABELS.get(name, ())):
+        raise ValueError(f"{name} has no label of {sorted(matchers)}")
+    inner = ",".join(_matcher(label, value) for label, value in matchers.items())
+    return f"{name}{{{inner}}}" if inner else name
+
+
+def series(metric: str, **matchers: str) -> str:
+    """The same, filtered by every variable whose label the metric has."""
+    chosen = {label: f"~${label}" for label in VARIABLES if label in _LABELS[PREFIX + metric]}
+    return plain(metric, **matchers, **chosen)
+
+
+#: Providers that no route uses, where the agent tells what is in use.
+_UNUSED = (
+    f"({plain('profile_info')} and on ({AGENT}) {plain('provider_usable')}"
+    f" unless on ({PROVIDER}) {plain('provider_usable')})"
+)
+
+
+def known_or_0(on: str, known: str, everything: str) -> str:
+    """The values of ``known``, and 0 for those of ``everything`` that it has none for."""
+    return f"({known}\n  or on ({on}) 0 * ({everything}))"
+
+
+def _row(problem: str, urgency: int, expression: str) -> str:
+    named = f'label_replace({expression},\n  "problem", "{problem.lower()}", "", "")'
+    return f'label_replace({named},\n  "urgency", "{urgency}", "", "")'
+
+
+def _profiles() -> Iterator[str]:
+    """Rows of (target, profile)."""
+    expiry = series("profile_expiry_timestamp_seconds")
+    usable = plain("provider_usable")
+    by_profile = "min by (instance, target, provider, profile)"
+
+    def dated(status: str) -> str:
+        there = f"{plain('profile_status', status=status)} == 1"
+        shown = f"{series('profile_status', status=status)} == 1"
+        return known_or_0(PROFILE, f"{expiry} and on ({PROFILE}) {there}", shown)
+
+    rows_of = {
+        "expired": dated("expired"),
+        "missing": dated("missing"),
+        "unusable": series("profile_unusable_until_timestamp_seconds", reason=f"~{PERSON}"),
+    }
+    for condition, rows in rows_of.items():
+        critical = plain("conditions", condition=condition, severity="critical")
+        warning = plain("conditions", condition=condition, severity="warning")
+        # Nothing else serves the provider; or something does, and it is told for a week.
+        alone = (
+            f"unless on ({PROVIDER}) {usable} == 1\n  unless on ({PROVIDER}) {_UNUSED}\n  and on ({AGENT}) {critical}"
+        )
+        spared = f"and on ({PROVIDER}) {usable} == 1\n  and on ({AGENT}) {warning}"
+        yield _row(f"OpenClawAuth{condition}", 1, f"{by_profile} ({rows}\n  {alone})")
+        yield _row(f"OpenClawAuth{condition}", 2, f"{by_profile} ({rows}\n  {spared})")
+
+    expired = plain("profile_status", status="expired")
+    expiring = plain("profile_status", status="expiring")
+    # A date that passes while nobody looks has passed all the same.
+    soon = f"({expiry} < time() or {expiry} and on ({PROFILE}) {expiring} == 1)"
+    not_yet = f"({expiry} < time() + {AHEAD} >= time()) unless on ({PROFILE}) {expiring} == 1"
+    matters = f"unless on ({PROFILE}) {expired} == 1\n  unless on ({PROVIDER}) {_UNUSED}"
+    yield _row("OpenClawAuthExpiringVerySoon", 2, f"{by_profile} ({soon}\n  {matters})")
+    yield _row("OpenClawAuthExpiringSoon", 3, f"{by_profile} ({not_yet}\n  {matters})")
+
+    undated = {"provider": "anthropic", "kind": "token", "basis": "~none|ledger"}
+    judged = f"{plain('profile_status', status='~ok|static|unknown')} == 1"
+    by_hand = f"{expiry} and on ({PROFILE}) {plain('profile_info', **undated)}"
+    told = plain("conditions", condition="undated")
+    tokens = series("profile_info", kind="token", basis="~none|ledger") + f" and on ({PROFILE}) "
+    tokens += plain("profile_info", **undated)
+    yield _row(
+        "OpenClawAuthUndated",
+        3,
+        f"{by_profile} ({known_or_0(PROFILE, by_hand, tokens)}\n  and on ({PROFILE}) {judged}\n"
+        f"  and on ({AGENT}) {told})",
+    )
+
+
+def _providers() -> Iterator[str]:
+    """Rows of (target, provider): none of its credentials works, and no single one is to blame."""
+    until = "profile_unusable_until_timestamp_seconds"
+    down = f"unless on ({PROVIDER}) {plain('profile_status', status='~expired|missing')} == 1"
+    by_provider = "min by (instance, target, provider)"
+    none = f"{series('provider_usable')} == 0 {down}\n  unless on ({PROVIDER}) {plain(until)}"
+    yield _row("OpenClawAuthNoUsableCredential", 1, f"{by_provider} (0 * ({none}))")
+    cooling = f"{series(until)} and on ({PROVIDER}) {plain('provider_usable')} == 0 {down}"
+    refused = plain(until, reason=f"~{PERSON}")
+    yield _row("OpenClawAuthCoolingDown", 1, f"{by_provider} ({cooling}\n  unless on ({PROVIDER}) {refused})")
+    resets = series("usage_resets_timestamp_seconds")
+    used = known_or_0(
+        WINDOW,
+        f"{resets} and on ({WINDOW}) {plain('usage_used_ratio')} > 0.9",
+        f"{series('usage_used_ratio')} > 0.9",
+    )
+    over = f"unless on ({WINDOW}) {plain('usage_resets_timestamp_seconds')} < time()"
+    yield _row("OpenClawAuthQuota", 3, f"{by_provider} ({used} {over})")
+
+
+def _targets() -> Iterator[str]:
+    """Rows of a target."""
+    last = series("check_last_success_timestamp_seconds")
+    fails = f"{plain('check_success')} == 0"
+    failing = known_or_0(AGENT, f"{last} and on ({AGENT}) {fails}", f"{series('check_success')} == 0")
+    stale = f"{last} < time() - {STALE} unless on ({AGENT}) {fails}"
+    by_target = "min by (instance, target)"
+    yield _row("OpenClawAuthCheckFailing", 1, f"{by_target} {failing}")
+    yield _row("OpenClawAuthCheckStale", 1, f"{by_target} ({stale})")
+    for severity, urgency in (("critical", 1), ("warning", 2)):
+        said = series("conditions", condition="reported", severity=severity)
+        yield _row("OpenClawAuthReported", urgency, f"{by_target} (0 * {said})")
+    yield _row("OpenClawAuthClock", 2, f"{by_target} (0 * {series('conditions', condition='clock')})")
+
+
+def gone_exporters() -> str:
+    """The exporters that were scraped within a day and are not now, by ``instance``."""
+    seen = f"max by (instance) (last_over_time({series('exporter_build_info')}[1d]))"
+    return f"{seen} unless on (instance) {plain('exporter_build_info')}"
+
+
+def _exporters() -> Iterator[str]:
+    """Rows of an exporter, known by its ``instance``."""
+    last = f"max by (instance) (last_over_time({series('check_last_success_timestamp_seconds')}[1d]))"
+    gone = known_or_0("instance", f"{last} and on (instance) ({gone_exporters()})", gone_exporters())
+    yield _row("OpenClawAuthExporterDown", 1, gone)
+    loaded = series("exporter_config_last_reload_success_timestamp_seconds")
+    bad = f"on (instance) {plain('exporter_config_last_reload_successful')} == 0"
+    yield _row("OpenClawAuthConfigReloadFailed", 2, f"max by (instance) ({loaded} and {bad})")
+    beat = series("heartbeat_last_success_timestamp_seconds")
+    yield _row("OpenClawAuthHeartbeatStale", 2, f"max by (instance) ({beat} < time() - 3600)")
+
+
+def _channels() -> Iterator[str]:
+    """Rows of a channel."""
+    dead = f"increase({series('notifications_dead_total')}[1d]) > 0"
+    yield _row("OpenClawAuthNotificationsDead", 2, f"max by (instance, channel) (0 * ({dead}))")
+    oldest = series("notification_oldest_timestamp_seconds")
+    waits = f"and on (instance, channel) {plain('notifications_pending')} > 0"
+    failed = f"sum by (instance, channel) (increase({plain('notifications_failed_total')}[1h]))"
+    tried = f"sum by (instance, channel) (increase({plain('notifications_total')}[1h]))"
+    most_failed = f"and on (instance, channel) {failed} / {tried} > 0.5"
+    yield _row("OpenClawAuthNotificationsFailing", 2, f"min by (instance, channel) ({oldest} {waits}\n  {most_failed})")
+    yield _row("OpenClawAuthNotificationsPilingUp", 2, f"min by (instance, channel) ({oldest} < time() - 1800 {waits})")
+
+
+def where(expression: str, *labels: str) -> str:
+    """``expression`` with the label ``where``, made of ``labels``."""
+    names = ", ".join(f'"{label}"' for label in labels)
+    return f'label_join({expression},\n  "where", " · ", {names})'
+
+
+def _union(rows: Iterable[str]) -> str:
+    return "\n or ".join(rows)
+
+
+def needs() -> str:
+    """Everything that needs somebody; where nothing is scraped at all, a row that says so."""
+    nothing = _row("OpenClawAuthExporterAbsent", 1, f"0 * absent({series('exit_code')})")
+    groups = [
+        where(_union(_profiles()), "target", "profile"),
+        where(_union(_providers()), "target", "provider"),
+        where(_union(_targets()), "target"),
+        where(_union(_exporters()), "instance"),
+        where(_union(_channels()), "channel"),
+        f'label_replace({nothing},\n  "where", "everything", "", "")',
+    ]
+    return f"1000 * ({_union(groups)})"
+
+
+def by_provider() -> str:
+    """How bad it is for each (instance, target, provider): 4 none works, 3 some do not, 2 one ends soon,
+    1 one ends within 14 days, 0 fine. Of equal label sets the first counts: the worst come first."""
+    levels = [
+        f"4 * ({series('provider_usable')} == bool 0)",
+        f"3 * ({series('profile_status', status='~expired|missing')} == 1)",
+        f"3 * ({series('profile_unusable')} == 1)",
+        f"2 * ({series('profile_status', status='expiring')} == 1)",
+        f"({series('profile_expiry_timestamp_seconds')} < bool time() + {AHEAD})",
+        f"0 * {series('profile_info')}",
+    ]
+    return f"topk(200, max by (instance, target, provider) ({_union(levels)}))"

@@ -1,0 +1,160 @@
+"""What both dashboards have: their variables and links, and the panels that are in each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from findings import VARIABLES, needs, plain, series
+from panels import (
+    BLUE,
+    DATASOURCE,
+    GREEN,
+    ORANGE,
+    RED,
+    Json,
+    column,
+    moment,
+    problem_column,
+    rows,
+    steps,
+    table,
+    words,
+)
+
+from exporter.alerts.channels.alertmanager import RUNBOOK
+
+#: What @grafana/schema says; older Grafana reads it as it is, newer ones bring it up to date.
+SCHEMA_VERSION = 42
+TAG = "openclaw-auth"
+TARGET, PROFILE = "instance, target", "instance, target, provider, profile"
+FILLED = {"type": "color-background", "mode": "basic"}
+
+_URGENCY = {"1": ("Now", RED), "2": ("Soon", ORANGE), "3": ("Later", BLUE)}
+#: How old the last look may be, seconds.
+LOOK_AGE = steps(GREEN, (3600, ORANGE), (3 * 3600, RED))
+
+
+def needs_table(title: str, show_exporter: bool) -> Json:
+    columns = [
+        column("urgency", "When", 54, FILLED, mappings=words(_URGENCY)),
+        problem_column(),
+        column("where", "Where", **{"custom.minWidth": 128}),
+        moment("Value", "Until"),
+    ]
+    return table(
+        title,
+        "What needs somebody, the most urgent first. Now: replies fail, or nobody knows. Until: when it ends, or until "
+        "when it held or was known. The problem links to what to do.",
+        [rows(needs())],
+        [*columns, column("instance", "Exporter", 150)] if show_exporter else columns,
+        sort=[("When", False), ("Until", False)],
+        empty="Nothing needs anybody.",
+    )
+
+
+def oldest_look() -> str:
+    """Seconds since the target that was read least recently was."""
+    return f"time() - min({series('check_last_success_timestamp_seconds')})"
+
+
+def dashboard(uid: str, title: str, description: str, since: str, panels: list[Json]) -> Json:
+    """The whole of one; ``since`` is where its time range begins."""
+    asked = {name: _label_values(name, index) for index, name in enumerate(VARIABLES)}
+    return {
+        "uid": uid,
+        "title": title,
+        "description": description,
+        "tags": ["openclaw", TAG],
+        "schemaVersion": SCHEMA_VERSION,
+        "version": 1,
+        "editable": True,
+        "graphTooltip": 1,
+        "timezone": "",
+        "time": {"from": since, "to": "now"},
+        "timepicker": {},
+        "refresh": "1m",
+        "annotations": {"list": [_new_deadlines()]},
+        "templating": {"list": [_datasource(), *(_variable(name, query) for name, query in asked.items())]},
+        "links": [
+            _link("dashboards", "OpenClaw credentials", tags=[TAG], includeVars=True),
+            _link("link", "Runbook", url=RUNBOOK, icon="doc", targetBlank=True),
+        ],
+        "panels": panels,
+    }
+
+
+def _label_values(name: str, index: int) -> str:
+    """What there is of a label, among what the variables before it have left."""
+    metric = "exit_code" if name in ("instance", "target", "agent") else "profile_info"
+    return f"label_values({plain(metric, **{before: f'~${before}' for before in VARIABLES[:index]})}, {name})"
+
+
+def _variable(name: str, query: str) -> Json:
+    """Several values may be chosen; at first all are."""
+    return {
+        "type": "query",
+        "name": name,
+        "label": "Exporter" if name == "instance" else name.capitalize(),
+        "datasource": DATASOURCE,
+        "query": {"qryType": 1, "query": query, "refId": f"variable-{name}"},
+        "includeAll": True,
+        "allValue": ".*",
+        "multi": True,
+        "current": {"text": ["All"], "value": ["$__all"]},
+        "options": [],
+        "refresh": 2,
+        "regex": "",
+        "sort": 1,
+        "hide": 0,
+        "skipUrlSync": False,
+    }
+
+
+def _datasource() -> Json:
+    """Which Prometheus: all else refers to it, so that importing and provisioning need nothing filled in."""
+    return {
+        "type": "datasource",
+        "name": "datasource",
+        "label": "Prometheus",
+        "query": "prometheus",
+        "current": {"text": "default", "value": "default"},
+        "options": [],
+        "includeAll": False,
+        "multi": False,
+        "refresh": 1,
+        "regex": "",
+        "hide": 0,
+        "skipUrlSync": False,
+    }
+
+
+def _link(type: str, title: str, **rest: Any) -> Json:
+    plain_link = {
+        "tags": [],
+        "url": "",
+        "icon": "external link",
+        "tooltip": "",
+        "asDropdown": False,
+        "includeVars": False,
+        "keepTime": False,
+        "targetBlank": False,
+    }
+    return {"type": type, "title": title, **plain_link, **rest}
+
+
+def _new_deadlines() -> Json:
+    """A mark on the time axis where a credential was renewed."""
+    changed = f"changes({series('profile_expiry_timestamp_seconds')}[2m]) > 0"
+    return {
+        "name": "New deadline",
+        "datasource": DATASOURCE,
+        "enable": True,
+        "hide": False,
+        "iconColor": "blue",
+        "target": {"refId": "Anno", "expr": f"max by (target, profile) ({changed})"},
+        "step": "60s",
+        "titleFormat": "New deadline",
+        "textFormat": "{{target}} · {{profile}}",
+        "tagKeys": "target,profile",
+        "useValueForTime": False,
+    }

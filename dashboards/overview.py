@@ -1,0 +1,281 @@
+"""The overview for a person: what needs me, until when, in which order; and whether I would be told."""
+
+from __future__ import annotations
+
+from findings import PERSON, known_or_0, plain, series, where
+from frame import LOOK_AGE, PROFILE, dashboard, needs_table, oldest_look
+from panels import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    Column,
+    Json,
+    bars,
+    column,
+    fixed,
+    instant,
+    lines,
+    moment,
+    over_time,
+    placed,
+    row,
+    rows,
+    runbook,
+    stat,
+    steps,
+    table,
+    words,
+)
+
+DAY = 86400
+CHANNEL = "instance, channel"
+
+
+def verdict() -> Json:
+    code = series("exit_code")
+    texts = {"3": ("Act now", RED), "2": ("Act soon", ORANGE), "0": ("All is well", GREEN)}
+    return stat(
+        "Right now",
+        "The worst verdict of all targets, as `check` exits: act now (1), act soon (2), or all is well (0). It rests "
+        "on the last look: see how old the oldest one is.",
+        instant(f"max(({code} == 1) + 2 or {code})"),
+        mappings=words(texts),
+        thresholds=steps(GREEN, (2, ORANGE), (3, RED)),
+        noValue="No data",
+        links=runbook("three-commands"),
+    )
+
+
+def next_deadline() -> Json:
+    return stat(
+        "Next deadline",
+        "The nearest of all profiles that is still ahead.",
+        instant(f"1000 * min({series('profile_expiry_timestamp_seconds')} > time())"),
+        unit="dateTimeFromNow",
+        color=fixed(BLUE),
+        noValue="None known",
+    )
+
+
+def oldest() -> Json:
+    return stat(
+        "Oldest look",
+        "How long ago the target that was read least recently was. What is shown of it is that old.",
+        instant(oldest_look()),
+        unit="s",
+        decimals=0,
+        thresholds=LOOK_AGE,
+        noValue="No data",
+    )
+
+
+def waiting() -> Json:
+    return stat(
+        "Messages waiting",
+        "Notifications that were decided and not yet delivered, of all channels.",
+        instant(f"sum({series('notifications_pending')})"),
+        thresholds=steps(GREEN, (1, ORANGE)),
+        noValue="No channel",
+    )
+
+
+def deadlines() -> Json:
+    expiry = f"min by ({PROFILE}) ({series('profile_expiry_timestamp_seconds')})"
+    left = column(
+        "Value #A",
+        "Left",
+        cell={"type": "gauge", "mode": "basic", "valueDisplayMode": "color"},
+        unit="s",
+        decimals=0,
+        min=0,
+        max=90 * DAY,
+        thresholds=steps(RED, (DAY, ORANGE), (14 * DAY, GREEN)),
+    )
+    return table(
+        "Deadlines",
+        "Every deadline that needs a person, the nearest first. A full bar is 90 days or more.",
+        [rows(where(f"{expiry} - time()", "target", "profile")), rows(where(f"1000 * {expiry}", "target", "profile"))],
+        [
+            column("where", "Profile", **{"custom.minWidth": 128}),
+            left,
+            column("Value #B", "Ends", 94, unit="time:YYYY-MM-DD HH:mm"),
+        ],
+        sort=[("Left", False)],
+        empty="No deadline is known.",
+    )
+
+
+def unusable() -> Json:
+    until = f"min by ({PROFILE}, reason) ({series('profile_unusable_until_timestamp_seconds')})"
+    needs_time = f'label_replace({until},\n  "problem", "openclawauthcoolingdown", "", "")'
+    told = f'label_replace({needs_time},\n  "problem", "openclawauthunusable", "reason", "{PERSON}")'
+    texts = {"openclawauthunusable": ("you", RED), "openclawauthcoolingdown": ("time", BLUE)}
+    return table(
+        "Unusable profiles",
+        "What OpenClaw has put into cooldown or disabled, why, and until when. A refusal or an unpaid bill needs you: "
+        "it will be refused again. What is over a limit needs time.",
+        [rows(where(f"1000 * {told}", "target", "profile"))],
+        [
+            column("where", "Profile", **{"custom.minWidth": 128}),
+            column("reason", "Reason", 116),
+            column(
+                "problem",
+                "Needs",
+                58,
+                {"type": "color-text"},
+                mappings=words(texts),
+                links=runbook("${__value.raw}"),
+            ),
+            moment("Value", "Until", 70),
+        ],
+        sort=[("Needs", True), ("Until", False)],
+        empty="Every profile can be used, or it cannot be seen.",
+    )
+
+
+def notifications() -> Json:
+    pending = series("notifications_pending")
+
+    def last(metric: str) -> str:
+        return f"1000 * max by ({CHANNEL}) {known_or_0(CHANNEL, series(metric), pending)}"
+
+    def count(field: str, title: str, section: str) -> Column:
+        trouble = steps(GREY, (1, ORANGE))
+        return column(field, title, 54, {"type": "color-text"}, thresholds=trouble, decimals=0, links=runbook(section))
+
+    def told(field: str, title: str) -> Column:
+        return column(field, title, 86, unit="dateTimeFromNow", mappings=words({"0": ("never", GREY)}))
+
+    return table(
+        "Notifications",
+        "By channel: how many messages wait, how many were given up within the time shown, when one was last "
+        "delivered, and when a person last acknowledged through it.",
+        [
+            rows(f"max by ({CHANNEL}) ({pending})"),
+            rows(f"round(max by ({CHANNEL}) (increase({series('notifications_dead_total')}[$__range])))"),
+            rows(last("notification_last_success_timestamp_seconds")),
+            rows(last("channel_last_proven_timestamp_seconds")),
+        ],
+        [
+            column("channel", "Channel", **{"custom.minWidth": 70}),
+            count("Value #A", "Wait", "OpenClawAuthNotificationsPilingUp"),
+            count("Value #B", "Dead", "OpenClawAuthNotificationsDead"),
+            told("Value #C", "Delivered"),
+            told("Value #D", "Proven"),
+        ],
+        sort=[("Dead", True), ("Wait", True)],
+        empty="No channel is configured: nobody is told.",
+    )
+
+
+def days_left() -> Json:
+    days = f"(min by (target, profile) ({series('profile_expiry_timestamp_seconds')}) - time()) / 86400"
+    return lines(
+        "Days left",
+        "How far ahead the ten nearest deadlines were; a renewal is a leap upwards, below zero it has expired.",
+        [over_time(f"bottomk(10, {days})", "{{target}} · {{profile}}")],
+    )
+
+
+def deliveries() -> Json:
+    def increase(metric: str) -> str:
+        return f"sum by (channel) (increase({series(metric)}[$__rate_interval]))"
+
+    attempts, failed = increase("notifications_total"), increase("notifications_failed_total")
+    red = [{"id": "color", "value": fixed(RED)}]
+    return lines(
+        "Notifications delivered and failed",
+        "Attempts to hand a notification over: those that succeeded, and those that failed, which are tried again.",
+        [
+            over_time(f"{attempts} - {failed} > 0", "{{channel}}: delivered"),
+            over_time(f"{failed} > 0", "{{channel}}: failed"),
+        ],
+        stacked=True,
+        decimals=0,
+        min=0,
+        overrides=[{"matcher": {"id": "byRegexp", "options": "/: failed$/"}, "properties": red}],
+    )
+
+
+def without_credential() -> Json:
+    down = f"increase({series('provider_unusable_seconds_total')}[$__range])"
+    return bars(
+        "Without a usable credential",
+        "How long, within the time shown, a provider in use had no credential that works.",
+        instant(f"sort_desc(max by (target, provider) ({down}) > 0)", "{{target}} · {{provider}}"),
+        unit="s",
+        decimals=0,
+        thresholds=steps(RED),
+        noValue="Never",
+    )
+
+
+def serving() -> Json:
+    on = "instance, target, agent, profile"
+    chosen = f"{series('profile_selected')} == 1"
+    used = f"{series('profile_last_used_timestamp_seconds')} and on ({on}) {plain('profile_selected')} == 1"
+    return table(
+        "Serving now",
+        "Which credential OpenClaw takes: another one than you thought may cost money. Used: when it was last, where "
+        "the store tells.",
+        [rows(f"1000 * max by ({PROFILE}) {known_or_0(on, used, chosen)}")],
+        [
+            column("target", "Target", **{"custom.minWidth": 70}),
+            column("profile", "Profile"),
+            moment("Value", "Used", 100),
+        ],
+        sort=[("Target", False), ("Profile", False)],
+        empty="No source tells which profile serves.",
+    )
+
+
+def heartbeat() -> Json:
+    return stat(
+        "Heartbeat",
+        "How long ago the dead-man's switch was last told that all is well.",
+        instant(f"time() - min({series('heartbeat_last_success_timestamp_seconds')})"),
+        unit="s",
+        decimals=0,
+        # Never, since the exporter started: the metric is 0, so this is all of time.
+        mappings=[{"type": "range", "options": {"from": 1e9, "to": 1e11, "result": {"text": "Never", "color": RED}}}],
+        thresholds=steps(GREEN, (900, ORANGE), (3600, RED)),
+        noValue="Not used",
+    )
+
+
+def silences() -> Json:
+    return stat(
+        "Silences",
+        "How many silences hold: what they match is not told.",
+        instant(f"sum({series('silences')})"),
+        thresholds=steps(GREEN, (1, BLUE)),
+        noValue="No channel",
+    )
+
+
+def overview() -> Json:
+    return dashboard(
+        "openclaw-auth-overview",
+        "OpenClaw credentials",
+        "What needs you, until when and in which order; what was told, and whether you would be.",
+        "now-7d",
+        placed(
+            (verdict(), 0, 0, 5, 3),
+            (needs_table("What needs you", show_exporter=False), 5, 0, 19, 12),
+            (next_deadline(), 0, 3, 5, 3),
+            (oldest(), 0, 6, 5, 3),
+            (waiting(), 0, 9, 5, 3),
+            (deadlines(), 0, 12, 12, 10),
+            (unusable(), 12, 12, 12, 10),
+            (notifications(), 0, 22, 12, 7),
+            (deliveries(), 12, 22, 12, 7),
+            (row("How it went"), 0, 29, 24, 1),
+            (days_left(), 0, 30, 12, 8),
+            (without_credential(), 12, 30, 12, 8),
+            (serving(), 0, 38, 12, 8),
+            (heartbeat(), 12, 38, 6, 4),
+            (silences(), 18, 38, 6, 4),
+        ),
+    )

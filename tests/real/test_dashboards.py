@@ -1,0 +1,311 @@
+"""Every query of the dashboards against a real Prometheus that scrapes real exporters, the JSON against Grafana's
+schema, and what a person sees, drawn by Grafana's libraries wide and at phone width.
+
+``OAE_LIKENESSES=docs/images`` keeps the images there; ``OAE_LIKENESSES_AFTER=900`` draws them when the world has
+been at work for so many seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.alerts.channels.alertmanager import RUNBOOK
+
+from .conftest import need
+from .dashboard_claims import COURSES, MOMENTS, Answer, Labels, Series, one
+from .dashboard_world import DAY, HOUR, Stage, staged
+from .likeness import GRAFANA, Grafana
+
+pytestmark = pytest.mark.real
+
+FOLDER = Path(__file__).parents[2] / "dashboards"
+DASHBOARDS = {name: json.loads((FOLDER / f"{name}.json").read_text()) for name in ("overview", "fleet")}
+PHONE, WIDE = 390, 1600
+
+
+class Asker:
+    """Asks Prometheus what Grafana would, every variable on "All" unless it is chosen."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._url = stage.prometheus.url
+        self.since = stage.now
+
+    def query(self, expression: str, **chosen: str) -> Answer:
+        return [
+            (one["metric"], float(one["value"][1])) for one in self._get("query", query=self._fill(expression, chosen))
+        ]
+
+    def over_time(self, expression: str) -> list[tuple[Labels, list[float]]]:
+        """Every second since the world began."""
+        times = {"start": str(self.since), "end": str(time.time()), "step": "1"}
+        found = self._get("query_range", query=self._fill(expression, {}), **times)
+        return [(one["metric"], [float(value) for _, value in one["values"]]) for one in found]
+
+    def values(self, variable: str) -> list[str]:
+        """What a query of a variable offers."""
+        match = re.fullmatch(r"label_values\((.+), (\w+)\)", variable)
+        assert match, variable
+        answer = httpx.get(
+            f"{self._url}/api/v1/label/{match[2]}/values", params={"match[]": self._fill(match[1], {})}, trust_env=False
+        )
+        return list(answer.json()["data"])
+
+    def _get(self, path: str, **form: str) -> list[dict[str, Any]]:
+        answer = httpx.post(f"{self._url}/api/v1/{path}", data=form, trust_env=False).json()
+        assert answer["status"] == "success", answer
+        return list(answer["data"]["result"])
+
+    def _fill(self, expression: str, chosen: dict[str, str]) -> str:
+        since = f"{time.time() - self.since:.0f}s"
+        builtin = {"__rate_interval": "8s", "__range": since}
+        labels = dict.fromkeys(("instance", "target", "agent", "provider", "profile"), ".*")
+        filled = re.sub(r"\$(\w+)", lambda m: {**builtin, **labels, **chosen}[m[1]], expression)
+        assert "$" not in filled
+        return filled
+
+
+def targets(name: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The queries of a dashboard by panel and letter."""
+    return {(p["title"], t["refId"]): t for p in DASHBOARDS[name]["panels"] for t in p.get("targets", [])}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    after = float(os.environ.get("OAE_LIKENESSES_AFTER", "0"))
+    with staged(tmp_path_factory.mktemp("world"), after) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def asker(stage: Stage) -> Asker:
+    return Asker(stage)
+
+
+@pytest.fixture(scope="module")
+def grafana(tmp_path_factory: pytest.TempPathFactory) -> Grafana:
+    for part in ("node", GRAFANA, "chromium"):
+        need(part)
+    return Grafana(tmp_path_factory.mktemp("grafana") / "code")
+
+
+# --- what needs somebody ---------------------------------------------------------------------------
+
+
+def expected_needs(stage: Stage) -> list[tuple[str, str, str, float, float]]:
+    """(urgency, problem, where, until in Unix seconds, how exactly that is known), in the order of a table."""
+    now = stage.now
+    found = [
+        ("1", "expired", "hut · anthropic:default", 0.0, 0),  # its release forgot the date
+        ("1", "nousablecredential", "empty · anthropic", 0.0, 0),
+        ("1", "checkfailing", "attic", 0.0, 0),
+        ("1", "checkfailing", "cellar", 0.0, 0),
+        ("1", "reported", "porch", 0.0, 0),
+        ("1", "checkstale", "local", now - 4 * HOUR, 60),
+        ("1", "expired", "office · anthropic:default", now - 3 * HOUR, 0),
+        ("1", "exporterdown", "gone", now, 90),
+        ("1", "coolingdown", "cabin · anthropic", now + 20 * 60, 0),
+        ("1", "unusable", "shed · anthropic:default", now + HOUR, 0),
+        ("2", "clock", "local", 0.0, 0),
+        ("2", "notificationsdead", "old", 0.0, 0),
+        ("2", "heartbeatstale", "all", 0.0, 0),
+        ("2", "expired", "garage · anthropic:default", now - 2 * DAY, 0),  # a spare serves
+        ("2", "notificationsfailing", "hook", now - 2 * HOUR, 0),
+        ("2", "notificationspilingup", "hook", now - 2 * HOUR, 0),
+        ("2", "configreloadfailed", "all", now, 90),
+        ("2", "expiringverysoon", "home · anthropic:default", stage.expires, 0),
+        ("3", "quota", "rack7 · anthropic", now + 2 * HOUR, 0),
+        ("3", "expiringsoon", "desk · anthropic:default", now + 5 * DAY, 0),
+        ("3", "undated", "barn · anthropic:default", now + 365 * DAY, 90),
+    ]
+    return [(urgency, f"openclawauth{problem}", *rest) for urgency, problem, *rest in found]  # type: ignore[misc]
+
+
+def needs(name: str) -> str:
+    title = {"overview": "What needs you", "fleet": "What needs somebody"}[name]
+    return str(targets(name)[title, "A"]["expr"])
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_what_needs_somebody_until_when(name: str, stage: Stage, asker: Asker) -> None:
+    answer = asker.query(needs(name))
+    found = {(labels["urgency"], labels["problem"], labels["where"]): value / 1000 for labels, value in answer}
+    expected = expected_needs(stage)
+    assert len(answer) == len(expected)
+    assert sorted(found) == sorted(row[:3] for row in expected)
+    for *key, until, tolerance in expected:
+        assert found[tuple(key)] == pytest.approx(until, abs=max(tolerance, 0.002)), key  # type: ignore[index]
+    where_seen = {labels["where"]: labels["instance"] for labels, _ in answer}
+    assert where_seen == {**dict.fromkeys((row[2] for row in expected), "all"), "local": "left", "gone": "gone"}
+
+
+def test_variables_narrow_what_needs_somebody(asker: Asker) -> None:
+    def rows(**chosen: str) -> list[tuple[str, str]]:
+        found = asker.query(needs("overview"), **chosen)
+        return sorted((labels["problem"].removeprefix("openclawauth"), labels["where"]) for labels, _ in found)
+
+    # What has no such label is there whatever is chosen.
+    others = [("configreloadfailed", "all"), ("heartbeatstale", "all")]
+    others += [("notificationsdead", "old"), ("notificationsfailing", "hook"), ("notificationspilingup", "hook")]
+    gone = ("exporterdown", "gone")
+    home, office = ("expiringverysoon", "home · anthropic:default"), ("expired", "office · anthropic:default")
+    assert rows(target="home") == sorted([*others, gone, home])
+    assert rows(target="(home|office)", instance="all") == sorted([*others, home, office])
+    assert rows(profile="google:login", target="home") == sorted([*others, gone])
+    assert rows(instance="left") == [("checkstale", "local"), ("clock", "local")]
+    # Nothing at all is never "nothing needs anybody".
+    assert rows(instance="nobody") == [("exporterabsent", "everything")]
+
+
+# --- every other query -----------------------------------------------------------------------------
+
+
+def test_every_query_has_a_claim() -> None:
+    asked = {(name, *key): target for name in DASHBOARDS for key, target in targets(name).items()}
+    of_a_moment = {key for key, target in asked.items() if target["instant"]}
+    tables = {("overview", "What needs you", "A"), ("fleet", "What needs somebody", "A")}
+    assert of_a_moment == MOMENTS.keys() | tables
+    assert asked.keys() - of_a_moment == COURSES.keys()
+
+
+@pytest.mark.parametrize(("name", "panel", "letter"), MOMENTS, ids=str)
+def test_of_a_moment(name: str, panel: str, letter: str, stage: Stage, asker: Asker) -> None:
+    MOMENTS[name, panel, letter](asker.query(targets(name)[panel, letter]["expr"]), stage)
+
+
+@pytest.mark.parametrize(("name", "panel", "letter"), COURSES, ids=str)
+def test_over_time(name: str, panel: str, letter: str, stage: Stage, asker: Asker) -> None:
+    labels, claim = COURSES[name, panel, letter]
+    series: Series = {}
+    for metric, values in asker.over_time(targets(name)[panel, letter]["expr"]):
+        key = tuple(metric[label] for label in labels)
+        series[key[0] if len(key) == 1 else key] = values
+    assert series
+    claim(series, stage)
+
+
+def test_durations_are_in_order(asker: Asker) -> None:
+    queries = [targets("fleet")["How long a check takes", letter]["expr"] for letter in "ABC"]
+    median, most, slowest = (one(asker.query(query)) for query in queries)
+    assert 0 < median <= most <= slowest
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_variables_offer_what_there_is(name: str, stage: Stage, asker: Asker) -> None:
+    asked = {one["name"]: one["query"] for one in DASHBOARDS[name]["templating"]["list"]}
+    assert asked.pop("datasource") == "prometheus"
+    offered = {variable: asker.values(query["query"]) for variable, query in asked.items()}
+    names = {target["name"] for target in stage.exporter.config["targets"]}
+    assert offered == {
+        "instance": ["all", "gone", "left"],
+        "target": sorted(names | {"local"}),
+        "agent": ["main"],
+        "provider": ["anthropic", "google"],
+        "profile": ["anthropic:default", "anthropic:spare", "google:login"],
+    }
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_a_renewal_is_marked(name: str, asker: Asker) -> None:
+    (annotation,) = DASHBOARDS[name]["annotations"]["list"]
+    found = asker.over_time(annotation["target"]["expr"])
+    assert [labels for labels, _ in found] == [{"target": "desk", "profile": "anthropic:default"}]
+
+
+def test_prometheus_refused_nothing(stage: Stage) -> None:
+    assert stage.prometheus.complaints() == []
+
+
+# --- Grafana's own word ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_grafanas_schema_has_nothing_against_it(name: str, grafana: Grafana) -> None:
+    assert grafana.faults(json.dumps(DASHBOARDS[name])) == ""
+
+
+def test_grafanas_schema_would_say_so(grafana: Grafana) -> None:
+    planted = json.loads(json.dumps(DASHBOARDS["overview"]))
+    table = next(panel for panel in planted["panels"] if panel["type"] == "table")
+    table["fieldConfig"]["overrides"][0]["properties"].append({"id": "custom.widht", "value": 60})
+    assert '"custom.widht"\' is not assignable' in grafana.faults(json.dumps(planted))
+    assert json.loads((FOLDER / "fleet.json").read_text())["schemaVersion"] == _schema_version(need(GRAFANA))
+
+
+def _schema_version(modules: Path) -> int:
+    text = (modules / "@grafana/schema/dist/esm/raw/dashboard/x/types.gen.mjs").read_text()
+    return int(re.findall(r"schemaVersion: (\d+)", text)[0])
+
+
+def test_what_a_person_sees(stage: Stage, grafana: Grafana, tmp_path: Path) -> None:
+    images = Path(os.environ.get("OAE_LIKENESSES") or tmp_path)
+    images.mkdir(parents=True, exist_ok=True)
+    site, times = grafana.build(), (stage.now, time.time())
+    drawn = {}
+    for name in DASHBOARDS:
+        files = {width: images / f"{name}-{width}.png" for width in (WIDE, PHONE)}
+        drawn[name] = grafana.draw(site, stage.prometheus.url, FOLDER / f"{name}.json", times, files)
+        for width, file in files.items():
+            assert drawn[name][width].problems == []
+            assert file.stat().st_size < 300_000
+
+    # The table itself sorts: the most urgent first, and among those what ends first.
+    words = {"1": "Now", "2": "Soon", "3": "Later"}
+    expected = [(words[urgency], problem, where) for urgency, problem, where, *_ in expected_needs(stage)]
+    for name, title in (("overview", "What needs you"), ("fleet", "What needs somebody")):
+        for width in (WIDE, PHONE):
+            page = drawn[name][width]
+            cells, links = page.rows(title), page.panels[title]["links"]
+            anchors = [link.removeprefix(f"{RUNBOOK}#") for link in links]
+            seen = [(row[0], anchor, row[2]) for row, anchor in zip(cells, anchors, strict=True)]
+            # What has no moment is in no order among its like.
+            unknown = [row[3] == "–" for row in cells]
+            assert unknown == [True] * 5 + [False] * 5 + [True] * 3 + [False] * 8
+            assert sorted(seen[:5]) == sorted(expected[:5])
+            assert seen[5:10] == expected[5:10]
+            assert sorted(seen[10:13]) == sorted(expected[10:13])
+            # Two of one channel end at the same moment.
+            assert sorted(seen[14:16]) == sorted(expected[14:16])
+            assert seen[13:14] + seen[16:] == expected[13:14] + expected[16:]
+
+    phone = drawn["overview"][PHONE]
+    assert phone.panels["Right now"]["text"].split() == ["Right", "now", "Act", "now"]
+    assert phone.panels["Heartbeat"]["text"].split() == ["Heartbeat", "Never"]
+    assert phone.rows("What needs you")[6:10] == [
+        ["Now", "Expired", "office · anthropic:default", "3 hours ago"],
+        ["Now", "No exporter", "gone", phone.rows("What needs you")[7][3]],
+        ["Now", "Cooldown", "cabin · anthropic", phone.rows("What needs you")[8][3]],
+        ["Now", "Refused", "shed · anthropic:default", phone.rows("What needs you")[9][3]],
+    ]
+    assert [row[0] for row in phone.rows("Deadlines")][:4] == [
+        f"{name} · anthropic:default" for name in ("garage", "office", "home", "desk")
+    ]
+    assert [row[:3] for row in phone.rows("Unusable profiles")][-1] == ["cabin · anthropic:default", "unknown", "time"]
+    notified = {row[0]: row[1:] for row in phone.rows("Notifications")}
+    assert notified["old"][2:] == ["never", "never"]
+    assert notified["phone"][:2] == ["0", "0"]
+    assert "never" not in notified["phone"]
+    states = drawn["fleet"][WIDE].rows("By target and provider")
+    assert [row[0] for row in states] == ["None works"] * 5 + ["Some down"] * 2 + ["Ends soon", "In 14 days"] + [
+        "Fine"
+    ] * 4
+    assert states[7][1:3] == ["home", "anthropic"]
+    assert states[8][1:3] == ["desk", "anthropic"]
+    assert (
+        drawn["fleet"][WIDE].panels["By target and provider"]["links"][7]
+        == "/d/openclaw-auth-overview?var-datasource=prometheus&var-target=home&var-provider=anthropic"
+    )
+    # Only a fleet's tables are wider than a phone, by the column that names the exporter.
+    assert {name: pages[PHONE].scrolled() for name, pages in drawn.items()} == {
+        "overview": set(),
+        "fleet": {"What needs somebody", "By target and provider"},
+    }
+    assert not any(pages[WIDE].scrolled() for pages in drawn.values())

@@ -1,0 +1,177 @@
+"""The dashboards' files against what makes them, the metrics, the runbook and a phone's width.
+
+What their queries answer, and what Grafana's schema says, is for tests/real/test_dashboards.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter import kit
+from exporter.alerts.channels.alertmanager import RUNBOOK
+from exporter.families import FAMILIES
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "dashboards"
+NAMES = ("overview.json", "fleet.json")
+DASHBOARDS = {name: json.loads((FOLDER / name).read_text()) for name in NAMES}
+LABELS = {family.name: {*family.labels, "instance"} for family in FAMILIES}
+VARIABLES = ("instance", "target", "agent", "provider", "profile")
+#: Pixels that a table has on a phone 390 px wide: Grafana's margins and borders take the rest.
+PHONE = 372
+#: A target that /probe has no answer for is not known by any metric of ours.
+NOT_SHOWN = {"OpenClawAuthProbeFailing"}
+
+each = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=NAMES)
+
+
+def made(file: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return runpy.run_path(str(FOLDER / file))
+
+
+def expressions(dashboard: dict[str, Any]) -> Iterator[str]:
+    for panel in dashboard["panels"]:
+        yield from (target["expr"] for target in panel.get("targets", []))
+    yield from (variable["query"]["query"] for variable in dashboard["templating"]["list"][1:])
+    yield from (annotation["target"]["expr"] for annotation in dashboard["annotations"]["list"])
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from strings(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def test_the_files_are_what_make_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = made("make.py", monkeypatch)["texts"]()
+    assert tuple(texts) == NAMES
+    for name, text in texts.items():
+        assert (FOLDER / name).read_text() == text, f"python dashboards/make.py brings {name} up to date"
+
+
+def test_the_package_has_the_json_alone() -> None:
+    assert [name for name in kit.names() if name.startswith("dashboards/")] == [
+        f"dashboards/{name}" for name in sorted(NAMES)
+    ]
+
+
+@each
+def test_it_can_be_imported_and_provisioned(dashboard: dict[str, Any]) -> None:
+    assert "id" not in dashboard
+    assert "__inputs" not in dashboard
+    first, *rest = dashboard["templating"]["list"]
+    assert (first["type"], first["name"], first["query"]) == ("datasource", "datasource", "prometheus")
+    assert tuple(variable["name"] for variable in rest) == VARIABLES
+    ours = {"type": "prometheus", "uid": "${datasource}"}
+    drawn = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    assert len(drawn) > 10
+    asking = [*drawn, *rest, *dashboard["annotations"]["list"], *(t for panel in drawn for t in panel["targets"])]
+    assert all(one["datasource"] == ours for one in asking)
+    assert "openclaw-auth" in dashboard["tags"]
+
+
+def test_uids_stay() -> None:
+    assert [dashboard["uid"] for dashboard in DASHBOARDS.values()] == ["openclaw-auth-overview", "openclaw-auth-fleet"]
+
+
+@each
+def test_metrics_and_their_labels_exist(dashboard: dict[str, Any]) -> None:
+    seen = set()
+    for expression in expressions(dashboard):
+        for name, matchers in re.findall(r"\b(openclaw_auth_\w+)(?:\{([^}]*)\})?", expression):
+            seen.add(name)
+            labels = set(re.findall(r"(\w+)(?:=~|!~|!=|=)\"", matchers))
+            assert labels <= LABELS[name], f"{name}{{{matchers}}}"
+    assert len(seen) > 12
+
+
+@each
+def test_every_question_is_narrowed_by_every_variable_it_can_be(dashboard: dict[str, Any]) -> None:
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            wanted = {label for label in VARIABLES if f'{label}=~"${label}"' in target["expr"]}
+            first = re.search(r"(openclaw_auth_\w+)\{", target["expr"])
+            assert first is not None
+            assert wanted >= LABELS[first[1]] & set(VARIABLES), panel["title"]
+
+
+def test_both_together_show_every_metric_that_a_person_can_use() -> None:
+    shown = {
+        name for d in DASHBOARDS.values() for text in expressions(d) for name in re.findall(r"openclaw_auth_\w+", text)
+    }
+    assert LABELS.keys() - shown == {
+        "openclaw_auth_profile_errors",
+        "openclaw_auth_unusable_profiles",  # the profiles themselves are
+        "openclaw_auth_openclaw_exit_code",  # our verdict is
+        "openclaw_auth_checks_total",
+    }
+
+
+def test_what_needs_somebody_has_every_alert_and_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = made("panels.py", monkeypatch)["PROBLEMS"]
+    handbook = (ROOT / "docs/runbook.md").read_text()
+    sections = set(re.findall(r"^### (OpenClawAuth\w+)$", handbook, re.MULTILINE))
+    assert problems.keys() == sections - NOT_SHOWN
+    for dashboard in DASHBOARDS.values():
+        table = next(panel for panel in dashboard["panels"] if panel["title"].startswith("What needs"))
+        asked = re.findall(r'"problem", "(\w+)"', table["targets"][0]["expr"])
+        assert set(asked) == {name.lower() for name in problems}
+
+
+@each
+def test_links_lead_to_sections_of_the_runbook(dashboard: dict[str, Any]) -> None:
+    handbook = (ROOT / "docs/runbook.md").read_text()
+    anchors = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", handbook, re.MULTILINE)}
+    links = [text for text in strings(dashboard) if text.startswith("http")]
+    assert len(links) > 3
+    for url in links:
+        page, _, anchor = url.partition("#")
+        assert page == RUNBOOK
+        assert anchor in anchors | {"", "${__value.raw}"}, url
+
+
+@each
+def test_places(dashboard: dict[str, Any]) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, f"{panel['title']} is on top of another panel"
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+    assert [panel["id"] for panel in dashboard["panels"]] == list(range(1, len(dashboard["panels"]) + 1))
+    titles = [panel["title"] for panel in dashboard["panels"]]
+    assert len(set(titles)) == len(titles)
+    assert all(panel["description"] for panel in dashboard["panels"] if panel["type"] != "row")
+    # A phone shows them by y and then x: what needs somebody comes after what tells whether anything does.
+    order = sorted(dashboard["panels"], key=lambda panel: (panel["gridPos"]["y"], panel["gridPos"]["x"]))
+    first = [panel["title"] for panel in order[:3]]
+    assert any(title.startswith("What needs") for title in first)
+    assert first[0] in ("Right now", "Targets")
+
+
+@each
+def test_tables_fit_a_phone(dashboard: dict[str, Any]) -> None:
+    """All columns but the one that names the exporter of a fleet's row, which is at the far right."""
+    tables = [panel for panel in dashboard["panels"] if panel["type"] == "table"]
+    assert len(tables) >= 5
+    for panel in tables:
+        widths = []
+        for override in panel["fieldConfig"]["overrides"]:
+            given = {one["id"]: one["value"] for one in override["properties"]}
+            widths.append(given.get("custom.width") or given["custom.minWidth"])
+        assert sum(widths[:4] if len(widths) == 5 and widths[4] == 150 else widths) <= PHONE, panel["title"]
