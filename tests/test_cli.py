@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import click
+import programs
 import pytest
 
 from exporter import cli as program
@@ -44,13 +45,7 @@ class Cli:
 
     def __call__(self, *args: str, with_config: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
         where = ["--config", str(self.config)] if with_config else []
-        return subprocess.run(
-            [sys.executable, "-m", "exporter.cli", *args, *where],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env={**self.env, **env},
-        )
+        return programs.run([*args, *where], {**self.env, **env})
 
     @property
     def env(self) -> dict[str, str]:
@@ -196,11 +191,10 @@ def test_a_reader_that_leaves_changes_no_verdict(cli: Cli) -> None:
 
 def test_what_a_locale_cannot_show_is_shown_as_an_escape(cli: Cli) -> None:
     cli.paste(DAY / 2, "anthropic:漢")
-    line = cli("check", "--line", PYTHONIOENCODING="latin-1")
-    assert (line.returncode, line.stderr) == (2, "")
-    assert line.stdout.startswith("EXPIRING anthropic:\\u6f22 on home")
-    whole = cli("check", "--json", PYTHONIOENCODING="latin-1")
-    assert json.loads(whole.stdout)["targets"][0]["agents"][0]["profiles"][0]["id"] == "anthropic:漢"
+    told = cli.in_shell("PYTHONIOENCODING=latin-1 $X check --line --config $C 2>&1; echo code $?")
+    assert told.startswith("EXPIRING anthropic:\\u6f22 on home")
+    assert told.endswith("\ncode 2\n")
+    assert told.count("\n") == 2
 
 
 def test_config_commands(cli: Cli) -> None:
