@@ -323,7 +323,8 @@ EXPORTER_FAMILIES: tuple[Family[ExporterState], ...] = (
     Family(
         PREFIX + "exporter_state_ok",
         (),
-        "1 while what must outlive a restart can be read and written, else 0: a full or read-only disk, a damaged file.",
+        "1 while what must outlive a restart can be read and written, else 0: a full or read-only disk, a damaged "
+        "file.",
         lambda state: [((), state.state_ok)],
     ),
 )
@@ -387,7 +388,8 @@ NOTIFICATION_FAMILIES: tuple[Family[ExporterState], ...] = (
     Family(
         PREFIX + "heartbeat_last_success_timestamp_seconds",
         (),
-        "When the dead-man's switch was last told that all is well, in Unix seconds; 0 where it never was since the start.",
+        "When the dead-man's switch was last told that all is well, in Unix seconds; 0 where it never was since the "
+        "start.",
         lambda state: [((), state.heartbeat_success_at)],
     ),
     Family(PREFIX + "silences", (), "How many silences hold.", lambda state: [((), state.silences)]),

@@ -195,6 +195,8 @@ def test_what_a_locale_cannot_show_is_shown_as_an_escape(cli: Cli) -> None:
     assert told.startswith("EXPIRING anthropic:\\u6f22 on home")
     assert told.endswith("\ncode 2\n")
     assert told.count("\n") == 2
+    whole = cli.in_shell("PYTHONIOENCODING=latin-1 $X check --json --config $C")
+    assert json.loads(whole)["targets"][0]["agents"][0]["profiles"][0]["id"] == "anthropic:漢"
 
 
 def test_config_commands(cli: Cli) -> None:

@@ -287,3 +287,17 @@ async def test_a_step_of_the_clock_plans_anew(monkeypatch: pytest.MonkeyPatch) -
         await until(lambda: len(fakes["home"].looks) > looks + 1)
     finally:
         await daemon.stop()
+
+
+async def test_a_target_is_judged_as_of_a_later_moment() -> None:
+    """What deadlines are planted ahead by: the house as it will be, without a look and without a trace."""
+    import time
+
+    async with running("home", "vps") as setting:
+        monitor, then = setting.daemon._monitor, time.time() + 31 * DAY
+        await until(lambda: monitor.target_as_of("vps", then).targets)
+        (later,) = monitor.target_as_of("vps", then).targets
+        assert later.target == "vps"
+        assert {condition.name for condition in later.agents[0].conditions} == {"expired", "no_usable_profile"}
+        assert monitor.target_as_of("nobody", then).targets == ()
+        assert setting.daemon.report().exit_code == 0

@@ -62,6 +62,7 @@ debian systemd-nspawn systemd-container
 debian prometheus-node-exporter prometheus-node-exporter
 debian prometheus-pushgateway prometheus-pushgateway
 debian systemd-nspawn systemd-container
+debian ip iproute2
 debian sshd openssh-server
 debian openssl openssl
 debian curl curl

@@ -45,7 +45,7 @@ def python_for_services() -> str | None:
 
 
 def build_wheels(directory: Path) -> Path:
-    """Our wheel and those of everything it depends on, as the Containerfile's first stage builds them; the directory."""
+    """Our wheel and those of what it depends on, as the Containerfile's first stage builds them; the directory."""
     stage = (ROOT / "deploy/container/Containerfile").read_text().split("\nFROM ")[1]
     with tempfile.TemporaryDirectory() as source:
         for line in re.findall(r"^COPY (.+)$", stage, re.MULTILINE):
