@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import gc
 import logging
 import signal
 import time
@@ -22,7 +21,7 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from exporter import __version__, sdnotify
+from exporter import __version__, footprint, sdnotify
 from exporter.alerts.notifier import Notifier
 from exporter.calendar import calendar
 from exporter.config import Config, ConfigError, TargetBase
@@ -43,8 +42,6 @@ COMPARE_EVERY = 2.0
 SETTLE = 0.7
 #: How much longer than composing takes we wait before it is done again: the looks of a fleet end all the time.
 COMPOSE_PAUSE = 9.0
-#: So many collections of young objects go before one of all; Python's own is 10. Few of ours are in cycles.
-FULL_COLLECTION_EVERY = 1000
 #: How often the loop's lag, the clock and the ledger's other writers are looked after, seconds.
 PULSE = 1.0
 #: A step of the wall clock beside the monotonic one that makes us plan anew, seconds.
@@ -455,8 +452,7 @@ async def run(config: Config, directory: Path | None, reread: Callable[[], Confi
     from exporter.web.app import create_app
     from exporter.web.server import WebServer
 
-    # A full collection stops the loop, for 0.2 s with 20,000 profiles, and a sweep of theirs would bring two.
-    gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_EVERY)
+    footprint.prepare()
     loop = asyncio.get_running_loop()
     end = asyncio.Event()
     ledger = Ledger(directory)

@@ -33,7 +33,7 @@ SUBSCRIPTION_PAGE = "https://claude.ai/settings/billing"
 
 #: Programs that enter a container: what is typed must reach the program in there.
 _ENTERING = frozenset({"docker", "podman", "nerdctl", "kubectl", "oc"})
-#: Logins that 2026.2 knows in its wizard; its ``models auth login`` knows what plugins bring.
+#: What 2026.2 signs in to in its wizard; its ``models auth login`` knows what plugins bring.
 _WIZARD_LOGINS = frozenset({"anthropic", "openai", "openai-codex", "chutes"})
 
 
@@ -117,10 +117,11 @@ def steps(
         return (Step(Way.PASTE, auth("paste-token", *whose)),)
     if kind == "api_key" and dialect is not Dialect.STATUS:
         return (Step(Way.PASTE, auth("paste-api-key", *whose)),)
-    if kind == "api_key" and profile != f"{provider}:default":
+    if kind == "api_key" and provider != "anthropic":
         # 2026.2 has no paste-api-key; pasting a key as a token is what its documentation tells.
         return (Step(Way.PASTE, auth("paste-token", *whose)),)
-    if dialect is Dialect.STATUS and (kind == "api_key" or provider in _WIZARD_LOGINS):
+    if dialect is Dialect.STATUS and provider in _WIZARD_LOGINS:
+        # Also Anthropic's keys: as a token one would pass for a setup-token, which ends in a year.
         return (Step(Way.RUN, _command(openclaw, "configure", "--section", "model")),)
     if dialect in (Dialect.STATUS, Dialect.LISTING):
         return (Step(Way.RUN, auth("login", "--provider", provider)),)

@@ -60,12 +60,16 @@ def standing(state: AlertState, policy: AlertPolicy, now: float, undelivered: Un
 
 
 def standings(
-    states: Mapping[str, AlertState], policy: AlertPolicy, now: float, undelivered: Undelivered = _ALL
+    states: Mapping[str, AlertState],
+    policy: AlertPolicy,
+    now: float,
+    undelivered: Undelivered = _ALL,
+    limit: int | None = None,
 ) -> list[Standing]:
-    """All that fires, the worst first, then what is nearest its end."""
+    """All that fires, the worst first, then what is nearest its end; at most ``limit``, where there is one."""
     firing = (state for state in states.values() if state.firing)
     ranked = sorted(firing, key=lambda s: (-s.severity.rank, s.absorbed, s.deadline or float("inf"), s.key))
-    return [standing(state, policy, now, undelivered) for state in ranked]
+    return [standing(state, policy, now, undelivered) for state in ranked[:limit]]
 
 
 def _waits(state: AlertState, policy: AlertPolicy, now: float, silenced: bool) -> str:
@@ -153,8 +157,9 @@ def explained(
     return found
 
 
-def overview(notifier: Notifier, now: float) -> dict[str, Any]:
-    """Channels and alerts for the status API and the page, ready for JSON. Raises OutboxError."""
+def overview(notifier: Notifier, now: float, limit: int | None = None) -> dict[str, Any]:
+    """Channels and alerts (at most ``limit``) for the status API and the page, ready for JSON. Raises OutboxError."""
+    states, policy = notifier.states(), notifier.policy()
     types, undelivered = notifier.channel_types(), notifier.outbox.undelivered()
     statistics, problems = notifier.statistics(), notifier.problems()
     dead: dict[str, list[dict[str, Any]]] = {}
@@ -187,7 +192,8 @@ def overview(notifier: Notifier, now: float) -> dict[str, Any]:
             for name, said in {**dict.fromkeys(types), **statistics}.items()
             if said is not None
         ],
-        "alerts": [_shown(one) for one in standings(notifier.states(), notifier.policy(), now, undelivered)],
+        "firing": sum(state.firing for state in states.values()),
+        "alerts": [_shown(one) for one in standings(states, policy, now, undelivered, limit)],
     }
 
 

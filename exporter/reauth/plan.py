@@ -113,6 +113,9 @@ def _action(
             text = step.text
             if dialect is Dialect.LOGIN:
                 text = f"{words_of(target) if isinstance(target, ClaudeTarget) else 'claude'} auth login"
+            if dialect is Dialect.STATUS and need.kind == "api_key":
+                hint = f"It asks where and what. The key becomes {need.provider}:default, whatever that holds now."
+                return Action(step.way, text, "set the new API key", hint)
             return Action(step.way, text, "sign in", "It talks to you itself, and may open a browser.")
         case _:
             hint = f"Often that is {getattr(target, 'env_file', None) or '~/.openclaw/.env'}."

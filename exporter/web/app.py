@@ -45,8 +45,8 @@ class People(Protocol):
     async def remove_silence(self, id: str) -> bool:
         """Ends a silence early; False where there is none of that id."""
 
-    async def overview(self) -> dict[str, Any] | None:
-        """How each channel and each alert stands, for people; None where nothing notifies."""
+    async def overview(self, limit: int | None = None) -> dict[str, Any] | None:
+        """How each channel and each alert stands, at most ``limit`` of these; None where nothing notifies."""
 
     async def acknowledge(self, fingerprint: str) -> bool:
         """A person has seen an alert; False where none is known by that fingerprint."""
@@ -193,7 +193,7 @@ class _Site:
             self._board.report(),
             csrf=session.csrf if session else None,
             can_log_in=session is None and self._guard.token() is not None,
-            notifications=await self._overview(),
+            notifications=await self._overview(page.MAX_ALERTS),
         )
         return page.answer(html)
 
@@ -305,12 +305,12 @@ class _Site:
 
     # -----------------------------------------------------------------------------------------
 
-    async def _overview(self) -> dict[str, Any] | None:
+    async def _overview(self, limit: int | None = None) -> dict[str, Any] | None:
         """What is known of notifications; what cannot be read keeps nobody from seeing the rest."""
         try:
-            return await self._board.people.overview()
+            return await self._board.people.overview(limit)
         except OutboxError as error:
-            return {"problem": str(error), "channels": [], "alerts": []}
+            return {"problem": str(error), "channels": [], "firing": 0, "alerts": []}
 
     async def _json(self) -> Response:
         from exporter.present.as_json import encodable, to_json

@@ -68,7 +68,6 @@ def status_page(
             csrf=csrf,
             can_log_in=can_log_in,
             notifications=notifications,
-            most_alerts=MAX_ALERTS,
         )
     )
 

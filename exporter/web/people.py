@@ -56,10 +56,10 @@ class People:
         notifier.poke()
         return known
 
-    async def overview(self) -> dict[str, Any] | None:
-        """How each channel and each alert stands; None where nothing notifies."""
+    async def overview(self, limit: int | None = None) -> dict[str, Any] | None:
+        """How each channel and each alert stands, at most ``limit`` of these; None where nothing notifies."""
         notifier = self._notifier()
-        return await asyncio.to_thread(overview, notifier, self._now()) if notifier is not None else None
+        return await asyncio.to_thread(overview, notifier, self._now(), limit) if notifier is not None else None
 
     async def acknowledge(self, fingerprint: str) -> bool:
         return await self._notifies().acknowledge(fingerprint)

@@ -236,7 +236,8 @@ class Histories(RuleBasedStateMachine):
                 self.steps.pop(place, None)
                 continue
             assert alert.condition is not Name.CHECK_FAILED or self.failed_looks > 1, "one failed look is no alarm"
-            assert alert.condition not in CAUSES or alert.provider not in dead, "told beside what it causes"
+            beside = alert.condition in CAUSES and alert.provider in dead
+            assert not beside or self.forgotten, "told beside what it causes"
             is_ahead = alert.condition is Name.EXPIRING and (alert.severity is Severity.INFO or self.forgotten)
             assert is_ahead or (alert.condition, alert.severity, alert.profile or alert.provider) in holds, "never was"
             if alert.condition is Name.EXPIRING:

@@ -28,6 +28,14 @@ def need(part: str) -> Path:
     pytest.skip(message)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side (``--dist loadgroup``), what shares a world stays together: a module, and the machine."""
+    for item in items:
+        if "real" in item.keywords:
+            shares_machine = "booted" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("machine" if shares_machine else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our wheel, built from this tree, beside those of its dependencies."""

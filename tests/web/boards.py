@@ -86,7 +86,7 @@ class FakeBoard:
         self.asked.append(("remove_silence", id))
         return id == "01J"
 
-    async def overview(self) -> dict[str, Any] | None:
+    async def overview(self, limit: int | None = None) -> dict[str, Any] | None:
         return self.notifications
 
     async def acknowledge(self, fingerprint: str) -> bool:

@@ -23,6 +23,7 @@ from exporter.alerts.values import Reason, fingerprint_of_test
 from exporter.config import Config
 from exporter.ledger import Ledger
 from exporter.model import Report
+from exporter.web import page
 from exporter.web.app import create_app
 from exporter.web.people import People
 
@@ -170,7 +171,18 @@ async def test_the_pages_buttons_acknowledge_and_silence(house: House) -> None:
         assert "Silenced until 20" in after
         status = (await http.get("/api/v1/status")).json()
     assert [one["name"] for one in status["notifications"]["channels"]] == ["hook", "phone"]
+    assert status["notifications"]["firing"] == len(status["notifications"]["alerts"]) == 2
     assert status["notifications"]["alerts"][0]["told"][0]["channel"] == "hook"
+
+
+async def test_the_page_shows_the_worst_and_counts_the_rest(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "MAX_ALERTS", 1)
+    async with client(create_app(Board(house.people), web())) as http:
+        shown = (await http.get("/")).text
+    assert "2 firing" in shown
+    assert "1 more are not shown here" in shown
+    assert shown.count('<span class="badge">no_usable_profile</span>') == 1
+    assert "anthropic:default has expired on home" not in shown
 
 
 async def test_where_nothing_notifies_the_status_is_check_as_json() -> None:
