@@ -168,6 +168,8 @@ def _exporters() -> Iterator[str]:
     loaded = series("exporter_config_last_reload_success_timestamp_seconds")
     bad = f"on (instance) {plain('exporter_config_last_reload_successful')} == 0"
     yield _row("OpenClawAuthConfigReloadFailed", 2, f"max by (instance) ({loaded} and {bad})")
+    state = f"0 * ({series('exporter_state_ok')} == 0)"
+    yield _row("OpenClawAuthStateFailed", 2, f"max by (instance) ({state})")
     beat = series("heartbeat_last_success_timestamp_seconds")
     yield _row("OpenClawAuthHeartbeatStale", 2, f"max by (instance) ({beat} < time() - 3600)")
 

@@ -250,7 +250,7 @@ def exporters() -> Json:
         [
             column("instance", "Exporter", **{"custom.minWidth": 80}),
             good("Value #B", "Config", links=runbook("OpenClawAuthConfigReloadFailed")),
-            good("Value #C", "State"),
+            good("Value #C", "State", links=runbook("OpenClawAuthStateFailed")),
             lag,
             column("version", "Release", 76),
         ],

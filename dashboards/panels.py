@@ -36,6 +36,7 @@ PROBLEMS = {
     "OpenClawAuthClock": ("Wrong clock", ORANGE),
     "OpenClawAuthExporterDown": ("No exporter", RED),
     "OpenClawAuthConfigReloadFailed": ("Bad config", ORANGE),
+    "OpenClawAuthStateFailed": ("Bad state", ORANGE),
     "OpenClawAuthHeartbeatStale": ("Heartbeat", ORANGE),
     "OpenClawAuthNotificationsDead": ("Not told", ORANGE),
     "OpenClawAuthNotificationsFailing": ("Telling fails", ORANGE),

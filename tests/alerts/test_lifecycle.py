@@ -529,13 +529,13 @@ def test_no_secret_is_in_a_message() -> None:
     assert "PLANTED-SECRET" not in "".join(dump(message) for message in life.messages)
 
 
-def test_ten_thousand_profiles_that_expire_at_once_are_one_message_per_channel() -> None:
+def test_a_thousand_profiles_that_expire_at_once_are_one_message_per_channel() -> None:
     life, ends = Life(policy(ChannelPolicy("one"), ChannelPolicy("two"))), NOW + 40 * MINUTE
-    many = world(*(P(f"anthropic:{number}", ends=ends, secret=str(number)) for number in range(10_000)), SPARE)
+    many = world(*(P(f"anthropic:{number}", ends=ends, secret=str(number)) for number in range(1_000)), SPARE)
     life.at(NOW, many)
     life.at(ends, many)
     assert [(message.channel, len(message.alerts)) for message in life.messages] == [
-        ("one", 10_000),
-        ("two", 10_000),
+        ("one", 1_000),
+        ("two", 1_000),
     ] * 2
     assert {alert.reason for message in life.messages[2:] for alert in message.alerts} == {ESCALATED}

@@ -40,13 +40,15 @@ def deadlines(stage: Stage) -> dict[str, float]:
     days = {"cabin": 40, "desk": 5, "garage": -2, "porch": 80, "rack7": 70, "shed": 50}
     known = {f"{name} · anthropic:default": stage.now + days * DAY for name, days in days.items()}
     known |= {"office · anthropic:default": stage.now - 3 * HOUR, "garage · anthropic:spare": stage.now + 60 * DAY}
+    known |= {"mill · anthropic:shut": stage.now + 95 * DAY, "mill · anthropic:spare": stage.now + 90 * DAY}
     return known | {"home · anthropic:default": stage.expires}
 
 
 def deadline_dates(answer: Answer, stage: Stage) -> None:
     found = {where: value / 1000 for where, value in pairs(answer, "where").items()}
     assert found.pop("barn · anthropic:default") == pytest.approx(stage.now + 365 * DAY, abs=90)
-    assert DAY < found.pop("local · anthropic:default") - stage.now < 70 * DAY
+    for simulated in ("kept", "local"):
+        assert DAY < found.pop(f"{simulated} · anthropic:default") - stage.now < 70 * DAY
     is_close(found, deadlines(stage))
 
 
@@ -54,7 +56,7 @@ def deadlines_left(answer: Answer, stage: Stage) -> None:
     found = pairs(answer, "where")
     known = {where: at - time.time() for where, at in deadlines(stage).items()}
     is_close({where: found[where] for where in known}, known, 10)
-    assert found.keys() - known == {"barn · anthropic:default", "local · anthropic:default"}
+    assert found.keys() - known == {f"{name} · anthropic:default" for name in ("barn", "kept", "local")}
 
 
 def unusable(answer: Answer, stage: Stage) -> None:
@@ -62,6 +64,7 @@ def unusable(answer: Answer, stage: Stage) -> None:
     expected = {
         ("cabin · anthropic:default", "unknown", "openclawauthcoolingdown"): stage.now + 20 * 60,
         ("home · google:login", "billing", "openclawauthunusable"): stage.now + HOUR,
+        ("mill · anthropic:shut", "auth_permanent", "openclawauthunusable"): stage.now + 2 * HOUR,
         ("shed · anthropic:default", "auth_permanent", "openclawauthunusable"): stage.now + HOUR,
     }
     is_close(found, expected)
@@ -89,28 +92,31 @@ def down(answer: Answer, stage: Stage) -> None:
     # The others that are down are looked at, and so counted, once an hour.
     found = pairs(answer, "target", "provider")
     assert ("office", "anthropic") in found
-    assert found.keys() <= {(name, "anthropic") for name in ("cabin", "empty", "hut", "office", "shed")}
+    assert found.keys() <= {(name, "anthropic") for name in ("cabin", "empty", "hut", "loft", "office", "shed")}
     values = [value for _, value in answer]
     assert values == sorted(values, reverse=True)
     assert 0 < min(values) <= max(values) < time.time() - stage.now
 
 
 def serving(answer: Answer, stage: Stage) -> None:
-    others = ("barn", "desk", "local", "porch", "rack7")
-    expected = {(name, "anthropic:default"): 0.0 for name in others} | {("garage", "anthropic:spare"): 0.0}
+    others = ("barn", "desk", "kept", "local", "porch", "rack7")
+    expected = {(name, "anthropic:default"): 0.0 for name in others} | {
+        (name, "anthropic:spare"): 0.0 for name in ("garage", "mill")
+    }
     expected["home", "anthropic:default"] = int(stage.now * 1000) - 60_000
     is_close(pairs(answer, "target", "profile"), expected)
 
 
 def states(answer: Answer, stage: Stage) -> None:
-    down = {(name, "anthropic"): 4.0 for name in ("cabin", "empty", "hut", "office", "shed")}
+    down = {(name, "anthropic"): 4.0 for name in ("cabin", "empty", "hut", "loft", "office", "shed")}
     rest = {
         ("garage", "anthropic"): 3.0,
+        ("mill", "anthropic"): 3.0,
         ("home", "google"): 3.0,
         ("home", "anthropic"): 2.0,
         ("desk", "anthropic"): 1.0,
     }
-    fine = {(name, "anthropic"): 0.0 for name in ("barn", "local", "porch", "rack7")}
+    fine = {(name, "anthropic"): 0.0 for name in ("barn", "kept", "local", "porch", "rack7")}
     assert pairs(answer, "target", "provider") == down | rest | fine
     values = [value for _, value in answer]
     assert values == sorted(values, reverse=True)
@@ -121,7 +127,7 @@ def provider_deadlines(answer: Answer, stage: Stage) -> None:
     dates = deadlines(stage).items()
     known = {where.split(" · ")[0]: at for where, at in sorted(dates, key=lambda item: item[1], reverse=True)}
     is_close({target: found[target] for target in known}, known)
-    assert found.keys() - known == {"barn", "local"}
+    assert found.keys() - known == {"barn", "kept", "local"}
 
 
 def failing(answer: Answer, stage: Stage) -> None:
@@ -137,8 +143,8 @@ def slowest(answer: Answer, stage: Stage) -> None:
     assert found[0] == max(stage.prometheus.query("openclaw_auth_check_duration_seconds"), key=lambda pair: pair[1])[1]
 
 
-def exporters(value: float) -> Claim:
-    return lambda answer, stage: is_close(pairs(answer, "instance"), {"all": value})
+def exporters(value: float, odd: float) -> Claim:
+    return lambda answer, stage: is_close(pairs(answer, "instance"), {"all": value, "odd": odd})
 
 
 def at_most(low: float, high: float) -> Claim:
@@ -182,26 +188,28 @@ MOMENTS: dict[tuple[str, str, str], Claim] = {
     ("overview", "Serving now", "A"): serving,
     ("overview", "Heartbeat", "A"): at_most(1e9, 1e11),
     ("overview", "Silences", "A"): is_exactly(1),
-    ("fleet", "Targets", "A"): is_exactly(14),
-    ("fleet", "Targets", "B"): is_exactly(8),  # attic, cabin, cellar, empty, hut, office, porch, shed
-    ("fleet", "Targets", "C"): is_exactly(3),  # garage, home, local
+    ("fleet", "Targets", "A"): is_exactly(17),
+    ("fleet", "Targets", "B"): is_exactly(9),  # attic, cabin, cellar, empty, hut, loft, office, porch, shed
+    ("fleet", "Targets", "C"): is_exactly(4),  # garage, home, local, mill
     ("fleet", "Watch", "A"): is_exactly(2),  # attic, cellar
     ("fleet", "Watch", "B"): is_exactly(1),
     ("fleet", "Watch", "C"): OLDEST,
     ("fleet", "By target and provider", "A"): states,
     ("fleet", "By target and provider", "B"): provider_deadlines,
-    ("fleet", "Agents with a usable credential, by provider", "A"): by_label("provider", {"anthropic": 7 / 12}),
+    ("fleet", "Agents with a usable credential, by provider", "A"): by_label("provider", {"anthropic": 9 / 15}),
     ("fleet", "Failing checks", "A"): failing,
     ("fleet", "Slowest checks", "A"): slowest,
     ("fleet", "Quota windows", "A"): by_label(
         "where", {"rack7 · anthropic · 5h": 0.95, "rack7 · anthropic · Week": 0.4}
     ),
     ("fleet", "Quota windows", "B"): quota_resets,
-    ("fleet", "Exporters", "A"): lambda a, s: is_close(pairs(a, "instance", "version"), {("all", __version__): 1}),
-    ("fleet", "Exporters", "B"): exporters(0),
-    ("fleet", "Exporters", "C"): exporters(1),
-    ("fleet", "Exporters", "D"): lambda a, s: is_close(pairs(a, "instance"), {"all": 5}, 5),
-    ("fleet", "OpenClaw releases", "A"): by_label("version", {"2026.9.6": 7, "2026.2.9": 2, "2026.6.11": 1}),
+    ("fleet", "Exporters", "A"): lambda a, s: is_close(
+        pairs(a, "instance", "version"), {(name, __version__): 1 for name in ("all", "odd")}
+    ),
+    ("fleet", "Exporters", "B"): exporters(0, 1),
+    ("fleet", "Exporters", "C"): exporters(1, 0),
+    ("fleet", "Exporters", "D"): lambda a, s: is_close(pairs(a, "instance"), {"all": 5, "odd": 5}, 5),
+    ("fleet", "OpenClaw releases", "A"): by_label("version", {"2026.9.6": 10, "2026.2.9": 2, "2026.6.11": 1}),
 }
 
 Series = dict[Any, list[float]]
@@ -239,9 +247,9 @@ COURSES: dict[tuple[str, str, str], tuple[tuple[str, ...], Callable[[Series, Sta
     ("overview", "Days left", "A"): (("target", "profile"), renewal),
     ("overview", "Notifications delivered and failed", "A"): (("channel",), delivered),
     ("overview", "Notifications delivered and failed", "B"): (("channel",), at_least_one_each("hook", "old")),
-    ("fleet", "Targets by verdict", "A"): ((), last(8)),
-    ("fleet", "Targets by verdict", "B"): ((), last(3)),
-    ("fleet", "Targets by verdict", "C"): ((), last(3)),
+    ("fleet", "Targets by verdict", "A"): ((), last(9)),
+    ("fleet", "Targets by verdict", "B"): ((), last(4)),
+    ("fleet", "Targets by verdict", "C"): ((), last(4)),
     ("fleet", "Checks that failed, by reason", "A"): (
         ("reason",),
         at_least_one_each("invalid_output", "command_error"),

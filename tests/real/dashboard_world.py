@@ -1,8 +1,8 @@
 """A world in which every panel of the dashboards has something to show, and a Prometheus that scrapes it.
 
-Three exporters: ``all``, a daemon with a real OpenClaw, stand-ins for the command and a gateway, and
-channels that work and do not; ``gone``, a daemon that was scraped and ended; ``left``, a textfile that was
-written four hours ago by a clock that had been ahead.
+Four exporters: ``all``, a daemon with a real OpenClaw, stand-ins for the command and a gateway, and
+channels that work and do not; ``gone``, a daemon that was scraped and ended; ``odd``, a
+daemon that cannot keep its state; ``left``, a textfile that was written four hours ago by a clock that had been ahead.
 """
 
 from __future__ import annotations
@@ -41,12 +41,14 @@ def _token(expires: float | None, id: str = DEFAULT) -> Profile:
     return Profile(id, "anthropic", "token", expires)
 
 
+def _without_secret(id: str) -> Profile:
+    return Profile(id, "anthropic", "token", secret="")
+
+
 def worlds(now: float) -> dict[str, World]:
     """The stand-ins for the command, by the name of their target."""
-    made = {
-        name: World()
-        for name in ("attic", "barn", "cabin", "cellar", "desk", "empty", "garage", "hut", "office", "shed")
-    }
+    names = "attic barn cabin cellar desk empty garage hut loft mill office shed"
+    made = {name: World() for name in names.split()}
     made["office"].dialect = Dialect.STATUS  # it tells the date of what has expired
     made["office"].add(_token(now - 3 * HOUR))
     made["hut"].add(_token(now - HOUR))  # it does not
@@ -60,6 +62,11 @@ def worlds(now: float) -> dict[str, World]:
     made["shed"].add(_token(now + 50 * DAY))
     made["shed"].disable(DEFAULT, "auth_permanent", now + HOUR)
     made["barn"].add(_token(None))
+    made["loft"].add(_without_secret(DEFAULT))
+    made["mill"].add(_token(now + 90 * DAY, SPARE))
+    made["mill"].add(_without_secret("anthropic:lost"))
+    made["mill"].add(_token(now + 95 * DAY, "anthropic:shut"))
+    made["mill"].disable("anthropic:shut", "auth_permanent", now + 2 * HOUR)
     made["desk"].add(_token(now + 10 * DAY))
     made["attic"].break_look(Trouble.INVALID_OUTPUT)
     made["cellar"].break_look(Trouble.COMMAND_ERROR)
@@ -125,7 +132,7 @@ class Outside:
             server.shutdown()
 
 
-class ScrapesThree(Prometheus):
+class ScrapesAll(Prometheus):
     """Scrapes each address every second, under an ``instance`` of its own."""
 
     def __init__(self, directory: Path, addresses: dict[str, str]) -> None:
@@ -274,10 +281,19 @@ def staged(directory: Path, seconds: float = 0.0) -> Iterator[Stage]:
         simulated = [{"name": "local", "source": "simulated", "scenario": "healthy"}]
         other = cast(OpenClawHome, _Nowhere(directory / "nobody"))
         gone = Exporter(other, directory / "gone", targets=simulated)
+        simulated = [{"name": "kept", "source": "simulated", "scenario": "healthy"}]
+        odd = Exporter(
+            cast(OpenClawHome, _Nowhere(directory / "else")),
+            directory / "odd",
+            targets=simulated,
+            state_dir="/dev/null/nowhere",
+        )
 
         addresses = {"all": f"127.0.0.1:{exporter.port}", "gone": f"127.0.0.1:{gone.port}", "left": address}
-        prometheus = ScrapesThree(directory / "prometheus", addresses)
+        addresses["odd"] = f"127.0.0.1:{odd.port}"
+        prometheus = ScrapesAll(directory / "prometheus", addresses)
         stack.callback(prometheus.end)
+        stack.enter_context(running(odd))
         with running(gone):
             prometheus.wait_until_ready()
             # Before anything fails or is given up: counters rise from what was scraped.

@@ -106,6 +106,7 @@ def expected_needs(stage: Stage) -> list[tuple[str, str, str, float, float]]:
     found = [
         ("1", "expired", "hut · anthropic:default", 0.0, 0),  # its release forgot the date
         ("1", "nousablecredential", "empty · anthropic", 0.0, 0),
+        ("1", "missing", "loft · anthropic:default", 0.0, 0),
         ("1", "checkfailing", "attic", 0.0, 0),
         ("1", "checkfailing", "cellar", 0.0, 0),
         ("1", "reported", "porch", 0.0, 0),
@@ -117,10 +118,13 @@ def expected_needs(stage: Stage) -> list[tuple[str, str, str, float, float]]:
         ("2", "clock", "local", 0.0, 0),
         ("2", "notificationsdead", "old", 0.0, 0),
         ("2", "heartbeatstale", "all", 0.0, 0),
+        ("2", "missing", "mill · anthropic:lost", 0.0, 0),
+        ("2", "statefailed", "odd", 0.0, 0),
         ("2", "expired", "garage · anthropic:default", now - 2 * DAY, 0),  # a spare serves
         ("2", "notificationsfailing", "hook", now - 2 * HOUR, 0),
         ("2", "notificationspilingup", "hook", now - 2 * HOUR, 0),
         ("2", "configreloadfailed", "all", now, 90),
+        ("2", "unusable", "mill · anthropic:shut", now + 2 * HOUR, 0),
         ("2", "expiringverysoon", "home · anthropic:default", stage.expires, 0),
         ("3", "quota", "rack7 · anthropic", now + 2 * HOUR, 0),
         ("3", "expiringsoon", "desk · anthropic:default", now + 5 * DAY, 0),
@@ -144,7 +148,10 @@ def test_what_needs_somebody_until_when(name: str, stage: Stage, asker: Asker) -
     for *key, until, tolerance in expected:
         assert found[tuple(key)] == pytest.approx(until, abs=max(tolerance, 0.002)), key  # type: ignore[index]
     where_seen = {labels["where"]: labels["instance"] for labels, _ in answer}
-    assert where_seen == {**dict.fromkeys((row[2] for row in expected), "all"), "local": "left", "gone": "gone"}
+    assert where_seen == {
+        **dict.fromkeys((row[2] for row in expected), "all"),
+        **{"local": "left", "gone": "gone", "odd": "odd"},
+    }
 
 
 def test_variables_narrow_what_needs_somebody(asker: Asker) -> None:
@@ -155,11 +162,11 @@ def test_variables_narrow_what_needs_somebody(asker: Asker) -> None:
     # What has no such label is there whatever is chosen.
     others = [("configreloadfailed", "all"), ("heartbeatstale", "all")]
     others += [("notificationsdead", "old"), ("notificationsfailing", "hook"), ("notificationspilingup", "hook")]
-    gone = ("exporterdown", "gone")
+    elsewhere = [("exporterdown", "gone"), ("statefailed", "odd")]
     home, office = ("expiringverysoon", "home · anthropic:default"), ("expired", "office · anthropic:default")
-    assert rows(target="home") == sorted([*others, gone, home])
+    assert rows(target="home") == sorted([*others, *elsewhere, home])
     assert rows(target="(home|office)", instance="all") == sorted([*others, home, office])
-    assert rows(profile="google:login", target="home") == sorted([*others, gone])
+    assert rows(profile="google:login", target="home") == sorted([*others, *elsewhere])
     assert rows(instance="left") == [("checkstale", "local"), ("clock", "local")]
     # Nothing at all is never "nothing needs anybody".
     assert rows(instance="nobody") == [("exporterabsent", "everything")]
@@ -205,11 +212,11 @@ def test_variables_offer_what_there_is(name: str, stage: Stage, asker: Asker) ->
     offered = {variable: asker.values(query["query"]) for variable, query in asked.items()}
     names = {target["name"] for target in stage.exporter.config["targets"]}
     assert offered == {
-        "instance": ["all", "gone", "left"],
-        "target": sorted(names | {"local"}),
+        "instance": ["all", "gone", "left", "odd"],
+        "target": sorted(names | {"kept", "local"}),
         "agent": ["main"],
         "provider": ["anthropic", "google"],
-        "profile": ["anthropic:default", "anthropic:spare", "google:login"],
+        "profile": ["anthropic:default", "anthropic:lost", "anthropic:shut", "anthropic:spare", "google:login"],
     }
 
 
@@ -268,22 +275,22 @@ def test_what_a_person_sees(stage: Stage, grafana: Grafana, tmp_path: Path) -> N
             seen = [(row[0], anchor, row[2]) for row, anchor in zip(cells, anchors, strict=True)]
             # What has no moment is in no order among its like.
             unknown = [row[3] == "–" for row in cells]
-            assert unknown == [True] * 5 + [False] * 5 + [True] * 3 + [False] * 8
-            assert sorted(seen[:5]) == sorted(expected[:5])
-            assert seen[5:10] == expected[5:10]
-            assert sorted(seen[10:13]) == sorted(expected[10:13])
+            assert unknown == [until == 0 for *_, until, _ in expected_needs(stage)]
+            assert sorted(seen[:6]) == sorted(expected[:6])
+            assert seen[6:11] == expected[6:11]
+            assert sorted(seen[11:16]) == sorted(expected[11:16])
             # Two of one channel end at the same moment.
-            assert sorted(seen[14:16]) == sorted(expected[14:16])
-            assert seen[13:14] + seen[16:] == expected[13:14] + expected[16:]
+            assert sorted(seen[17:19]) == sorted(expected[17:19])
+            assert seen[16:17] + seen[19:] == expected[16:17] + expected[19:]
 
     phone = drawn["overview"][PHONE]
     assert phone.panels["Right now"]["text"].split() == ["Right", "now", "Act", "now"]
     assert phone.panels["Heartbeat"]["text"].split() == ["Heartbeat", "Never"]
-    assert phone.rows("What needs you")[6:10] == [
+    assert phone.rows("What needs you")[7:11] == [
         ["Now", "Expired", "office · anthropic:default", "3 hours ago"],
-        ["Now", "No exporter", "gone", phone.rows("What needs you")[7][3]],
-        ["Now", "Cooldown", "cabin · anthropic", phone.rows("What needs you")[8][3]],
-        ["Now", "Refused", "shed · anthropic:default", phone.rows("What needs you")[9][3]],
+        ["Now", "No exporter", "gone", phone.rows("What needs you")[8][3]],
+        ["Now", "Cooldown", "cabin · anthropic", phone.rows("What needs you")[9][3]],
+        ["Now", "Refused", "shed · anthropic:default", phone.rows("What needs you")[10][3]],
     ]
     assert [row[0] for row in phone.rows("Deadlines")][:4] == [
         f"{name} · anthropic:default" for name in ("garage", "office", "home", "desk")
@@ -294,13 +301,12 @@ def test_what_a_person_sees(stage: Stage, grafana: Grafana, tmp_path: Path) -> N
     assert notified["phone"][:2] == ["0", "0"]
     assert "never" not in notified["phone"]
     states = drawn["fleet"][WIDE].rows("By target and provider")
-    assert [row[0] for row in states] == ["None works"] * 5 + ["Some down"] * 2 + ["Ends soon", "In 14 days"] + [
-        "Fine"
-    ] * 4
-    assert states[7][1:3] == ["home", "anthropic"]
-    assert states[8][1:3] == ["desk", "anthropic"]
+    bad = ["None works"] * 6 + ["Some down"] * 3 + ["Ends soon", "In 14 days"]
+    assert [row[0] for row in states] == [*bad, *["Fine"] * 5]
+    assert states[9][1:3] == ["home", "anthropic"]
+    assert states[10][1:3] == ["desk", "anthropic"]
     assert (
-        drawn["fleet"][WIDE].panels["By target and provider"]["links"][7]
+        drawn["fleet"][WIDE].panels["By target and provider"]["links"][9]
         == "/d/openclaw-auth-overview?var-datasource=prometheus&var-target=home&var-provider=anthropic"
     )
     # Only a fleet's tables are wider than a phone, by the column that names the exporter.
