@@ -14,8 +14,9 @@ How a command is kept within bounds:
   given to somebody else in between.
 * It dies with us. ``PR_SET_PDEATHSIG`` would be Linux only, needs ``preexec_fn`` (Python code between
   fork and exec, deprecated beside threads) and reaches the child alone, while openclaw starts a
-  second Node beneath itself. So a *guard* stands beside each command: a shell that reads from a
-  pipe only we write to. When we are gone, however we went, it reads the end of it and kills the group.
+  second Node beneath itself. So a *guard* stands beside each command, there before it is: a shell that
+  reads from a pipe only we write to. When we are gone, however we went, it reads the end of it and
+  kills the group.
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ _CHUNK = 64 * 1024
 _LEFTOVER = 1024 * 1024  # what a pipe can hold at the most when its writers are gone
 _GUARD = """
 below() { for pid in $(cat "/proc/$1/task/"*/children 2>/dev/null); do echo "$pid"; below "$pid"; done; }
+read -r group || exit
 read -r _
-below=$(below "$1")
-kill -s KILL -- "-$1" $below
+below=$(below "$group")
+kill -s KILL -- "-$group" $below
 """
 
 
@@ -82,11 +84,16 @@ async def run(
     signal that was not ours), OTHER (the system could not start it).
     """
     started = time.monotonic()
-    process = _start(argv, env, wants_stdin=stdin is not None or hold_stdin)
+    guard = _Guard()
+    try:
+        process = _start(argv, env, wants_stdin=stdin is not None or hold_stdin)
+    except BaseException:
+        guard.dismiss()
+        raise
+    guard.watch(process.pid)
     assert process.stdout is not None
     assert process.stderr is not None
     family = _Family(process)
-    guard = _Guard(process.pid)
     stdout, stderr = _Reader(process.stdout.fileno(), max_stdout), _Reader(process.stderr.fileno(), max_stderr)
     feeding = asyncio.ensure_future(_feed(process, stdin or b"", hold_stdin))
     try:
@@ -163,13 +170,13 @@ def _start(argv: Sequence[str], env: Mapping[str, str], *, wants_stdin: bool) ->
 
 
 class _Guard:
-    """Kills the group when this process is gone. Where there is no shell, nothing guards."""
+    """Kills the group it watches when this process is gone. Where there is no shell, nothing guards."""
 
-    def __init__(self, group: int) -> None:
+    def __init__(self) -> None:
         self._shell: subprocess.Popen[bytes] | None = None
         with contextlib.suppress(OSError):
             self._shell = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD, "openclaw-auth-exporter-guard", str(group)],
+                ["/bin/sh", "-c", _GUARD, "openclaw-auth-exporter-guard"],
                 env={},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -177,6 +184,11 @@ class _Guard:
                 bufsize=0,
                 start_new_session=True,  # out of reach of a Ctrl-C and of what ends our own group
             )
+
+    def watch(self, group: int) -> None:
+        if self._shell is not None and self._shell.stdin is not None:
+            with contextlib.suppress(OSError):  # the shell died: nothing guards
+                self._shell.stdin.write(f"{group}\n".encode())
 
     def dismiss(self) -> None:
         if self._shell is not None:
