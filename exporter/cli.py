@@ -244,13 +244,16 @@ def _serve(config: Config, state_dir: Path | None, reread: Callable[[], Config])
     import logging
 
     from exporter.daemon import run
-    from exporter.web.server import ListenError
+    from exporter.web.server import CertificateError, ListenError
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     for noisy in ("apscheduler", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         asyncio.run(run(config, state_dir, reread))
+    except CertificateError as error:
+        click.echo(str(error), err=True)
+        return EX_CONFIG
     except ListenError as error:
         raise click.ClickException(str(error)) from None
     return 0

@@ -124,6 +124,10 @@ def test_own_errors_have_codes_of_their_own(cli: Cli) -> None:
     assert (bad.returncode, bad.stdout) == (78, "")
     assert bad.stderr == f"{cli.config}: intervall: unknown key; did you mean 'interval'?\n"
     assert cli("config", "check").returncode == 78
+    cli.configure({"web": {"listen": "127.0.0.1:0", "tls": {"cert_file": "/nowhere.pem", "key_file": "/nowhere.key"}}})
+    no_certificate = cli("serve")
+    assert (no_certificate.returncode, no_certificate.stdout) == (78, "")
+    assert no_certificate.stderr.endswith("web.tls: /nowhere.pem cannot be read: No such file or directory\n")
     assert cli("check", "--config", "", with_config=False).returncode == 64
 
 

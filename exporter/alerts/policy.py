@@ -100,6 +100,7 @@ class Silence:
         )
 
 
+#: What a silence can be about.
 MATCHERS = ("target", "agent", "provider", "profile", "condition")
 
 

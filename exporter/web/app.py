@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from exporter.alerts.database import OutboxError
 from exporter.config import Web
-from exporter.model import Report
+from exporter.model import Name, Report
 from exporter.web.security import BodyLimit, Guard, HeaderLimit, HostCheck, HostRule, SecurityHeaders, sentence
 from exporter.web.users import BasicAuth, Users
 
@@ -29,18 +29,16 @@ PROBE_MARGIN = 0.5
 #: Seconds for a probe whose client tells no scrape timeout: a person's.
 PROBE_TIMEOUT = 60.0
 MAX_PROBE_TIMEOUT = 3600.0
-#: What a silence can be about.
-MATCHERS = ("target", "agent", "provider", "profile", "condition")
 
 
 class People(Protocol):
     """What people say to the alarm."""
 
     async def silences(self) -> list[dict[str, Any]]:
-        """The silences that hold. Raises NothingNotifies, as all that follow."""
+        """The silences that hold."""
 
     async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
-        """Mutes what matches all ``matchers``."""
+        """Mutes what matches all ``matchers``. Raises NothingNotifies, as all that follow."""
 
     async def remove_silence(self, id: str) -> bool:
         """Ends a silence early; False where there is none of that id."""
@@ -230,6 +228,7 @@ class _Site:
 
     async def silences(self, request: Request) -> Response:
         """GET lists, POST adds (target, agent, provider, profile, condition, for, reason), DELETE removes (id)."""
+        from exporter.alerts.policy import MATCHERS
         from exporter.units import parse_duration
 
         try:
@@ -244,6 +243,8 @@ class _Site:
             matchers = {name: form[name] for name in MATCHERS if form.get(name)}
             if not matchers:
                 return sentence(400, f"Say what to mute: at least one of {', '.join(MATCHERS)}.")
+            if matchers.get("condition") not in (None, *Name):
+                return sentence(400, f"There is no such condition; there are {', '.join(Name)}.")
             try:
                 seconds = parse_duration(form.get("for", ""))
             except ValueError as error:

@@ -41,7 +41,8 @@ class People:
         return notifier
 
     async def silences(self) -> list[dict[str, Any]]:
-        held = await asyncio.to_thread(self._notifies().outbox.silences, self._now())
+        notifier = self._notifier()
+        held = await asyncio.to_thread(notifier.outbox.silences, self._now()) if notifier else ()
         return [_shown(one) for one in held]
 
     async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:

@@ -39,6 +39,10 @@ class ListenError(Exception):
     """The server cannot start. One sentence: what, where, what to do."""
 
 
+class CertificateError(ListenError):
+    """The files that ``web.tls`` names cannot be used."""
+
+
 # --- TLS -------------------------------------------------------------------------------------
 
 
@@ -55,7 +59,7 @@ class Certificates(ssl.SSLContext):
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
     def __init__(self, tls: Tls) -> None:
-        """Raises ListenError where the files cannot be used."""
+        """Raises CertificateError where the files cannot be used."""
         self._tls = tls
         self._seen = self._signature()
         self._current = self._load()
@@ -90,7 +94,7 @@ class Certificates(ssl.SSLContext):
             try:
                 expand(file).open("rb").close()
             except OSError as error:
-                raise ListenError(f"web.tls: {file} cannot be read: {error.strerror}") from None
+                raise CertificateError(f"web.tls: {file} cannot be read: {error.strerror}") from None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
@@ -98,14 +102,14 @@ class Certificates(ssl.SSLContext):
         try:
             context.load_cert_chain(expand(tls.cert_file), expand(tls.key_file), password=_no_password)
         except (ssl.SSLError, ValueError) as error:
-            raise ListenError(
+            raise CertificateError(
                 f"web.tls: {tls.cert_file} and {tls.key_file} do not work together: {_why_not(error)}"
             ) from None
         if tls.client_ca_file:
             try:
                 context.load_verify_locations(expand(tls.client_ca_file))
             except ssl.SSLError as error:
-                raise ListenError(f"web.tls: {tls.client_ca_file} is no CA certificate: {error.reason}") from None
+                raise CertificateError(f"web.tls: {tls.client_ca_file} is no CA certificate: {error.reason}") from None
             context.verify_mode = ssl.CERT_REQUIRED
         return context
 

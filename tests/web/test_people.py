@@ -19,7 +19,8 @@ async def test_silences_are_listed_added_and_removed() -> None:
         assert (await http.post("/api/v1/silences", data=form, headers=BEARER)).json()["id"] == "01J"
         assert (await http.post("/api/v1/silences", json=form, headers=BEARER)).status_code == 200
         assert board.asked == [("add_silence", {"target": "home"}, 28800.0, "moving")] * 2
-        for wrong in ({"for": "8h"}, {"target": "home", "for": "soon"}, {"target": "home"}):
+        unknown = {"condition": "expird", "for": "8h"}
+        for wrong in ({"for": "8h"}, {"target": "home", "for": "soon"}, {"target": "home"}, unknown):
             assert (await http.post("/api/v1/silences", data=wrong, headers=BEARER)).status_code == 400
         assert (await http.delete("/api/v1/silences?id=01J")).status_code == 401
         assert (await http.delete("/api/v1/silences?id=01J", headers=BEARER)).status_code == 200
@@ -44,7 +45,9 @@ async def test_an_alert_is_acknowledged() -> None:
 
 async def test_where_nothing_notifies_there_is_nothing_to_silence() -> None:
     async with client(create_app(FakeBoard(notifies=False), web(token=TOKEN))) as http:
-        assert (await http.get("/api/v1/silences")).status_code == 409
+        assert (await http.get("/api/v1/silences")).json() == []
+        form = {"target": "home", "for": "8h"}
+        assert (await http.post("/api/v1/silences", data=form, headers=BEARER)).status_code == 409
 
 
 @pytest.mark.parametrize("token", ["good", "used"])

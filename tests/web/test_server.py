@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 from exporter.config import Tls
 from exporter.web import server as server_module
 from exporter.web.app import create_app
-from exporter.web.server import ListenError, WebServer
+from exporter.web.server import CertificateError, ListenError, WebServer
 
 HOST = "127.0.0.1"
 
@@ -460,7 +460,7 @@ async def test_bad_tls_files_are_sentences(tls: Tls, authority: Authority, tmp_p
         ({"key_file": junk}, f"{pair}{junk} do not work together: "),
         ({"client_ca_file": junk}, f"{junk} is no CA certificate: "),
     ):
-        with pytest.raises(ListenError) as caught:
+        with pytest.raises(CertificateError) as caught:
             await WebServer(create_app(FakeBoard(), web()), HOST, 0, tls.model_copy(update=changes)).start()
         assert str(caught.value).startswith(f"web.tls: {text}")
 
