@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -12,6 +13,7 @@ from threading import Thread
 from typing import Any
 
 import click
+import programs
 import pytest
 from captured import seen, verdict
 from hypothesis import given
@@ -394,6 +396,30 @@ def test_a_daemon_is_asked_to_look() -> None:
     assert (told, wrong) == ("The daemon has looked too: its alerts end.", None)
     assert heard[0] == ("/api/v1/check", "Bearer right", b'{"target":"vps"}')
     assert aftermath.tell(config(web=web), ["vps"], lambda targets: True) is None  # nobody is there any more
+
+
+# --- the command -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scenario", "arguments", "code", "said"),
+    [
+        ("expired", [], 1, "This is no terminal, so nothing was run."),
+        ("healthy", [], 0, "Nothing needs signing in again."),
+        ("healthy", ["--profile", "anthropic:default"], 0, "claude setup-token"),
+        ("failing", [], 1, "But critical: "),
+        ("healthy", ["--profile", "nobody"], 64, "there is no profile named 'nobody'; there are anthropic:default"),
+        ("healthy", ["--target", "nobody"], 64, "there is no target named 'nobody'"),
+        (7, [], 78, "scenario"),
+    ],
+)
+def test_the_command(tmp_path: Path, scenario: object, arguments: list[str], code: int, said: str) -> None:
+    target = {"name": "home", "source": "simulated", "scenario": scenario}
+    file = tmp_path / "config.json5"
+    file.write_text(json.dumps({"targets": [target], "state_dir": str(tmp_path / "state")}))
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    finished = programs.run(["reauth", *arguments, "--config", str(file)], env)
+    assert (finished.returncode, said in finished.stdout + finished.stderr) == (code, True), finished
 
 
 # --- the paste itself ------------------------------------------------------------------------------

@@ -123,6 +123,8 @@ def in_scope(report: Report, asked: Asked) -> list[tuple[AgentReport, Condition]
 
 def exit_code(report: Report, asked: Asked) -> int:
     """``check``'s code, for what was asked for."""
+    if asked.agent is None and asked.profile is None:
+        return report.exit_code
     return exit_code_of(condition.severity for _, condition in in_scope(report, asked))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,8 +85,8 @@ async def test_a_running_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             offset = HOUR
             await goes_on_with("first", "no_usable_profile")
             assert fakes["home"].looks == ["main"]
-            fakes["home"].profiles = (replace(fakes["home"].profiles[0], status="expired"),)
-            await daemon.check_now(None)
+            await daemon.check_now(None)  # OpenClaw's word is still "ok": its own clock was never wrong
+            await goes_on_with("first", "status_disagrees")
             offset = 0.0
             await goes_on_with("first", "clock")
             offset = HOUR

@@ -97,18 +97,33 @@ def fill(ledger: Ledger) -> None:
             ledger.record("filler", f"{number}", MEMORY, SEEN)
 
 
-async def test_looks_go_on_with_a_full_disk_and_it_is_told(tmp_path: Path) -> None:
+def takes_nothing(ledger: Ledger) -> None:
+    ledger._db.execute("PRAGMA query_only = 1")
+
+
+def takes_all(ledger: Ledger) -> None:
+    ledger._db.execute("PRAGMA query_only = 0")
+    ledger._db.execute("PRAGMA max_page_count = 1000000")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [(fill, "database or disk is full"), (takes_nothing, "attempt to write a readonly database")],
+)
+async def test_looks_go_on_with_a_disk_that_takes_nothing_and_it_is_told(
+    tmp_path: Path, spoil: Callable[[Ledger], None], why: str
+) -> None:
     ledger, fakes = Ledger(tmp_path), Fakes()
     monitor = Monitor(watching("home"), ledger, make=fakes)
     fakes["home"].agent_ids = ["main", "work"]
     assert len((await monitor.look()).targets[0].agents) == 2
-    fill(ledger)
+    spoil(ledger)
     fakes["home"].agent_ids = ["main", *(f"new-{number}" for number in range(100))]
     report = await monitor.look()
     assert len(report.targets[0].agents) == 101
     assert {agent.failure for agent in report.targets[0].agents} == {None}
-    assert ledger.problem == "the ledger cannot be written: database or disk is full"
-    ledger._db.execute("PRAGMA max_page_count = 1000000")
+    assert ledger.problem == f"the ledger cannot be written: {why}"
+    takes_all(ledger)
     await monitor.look()
     assert ledger.problem is None
     await monitor.aclose()
@@ -208,6 +223,105 @@ async def test_a_state_that_can_still_be_read_is_taken_over_and_nothing_is_told_
     setting.clock.now += 2 * HOUR
     assert await setting.timer()
     assert setting.server.reasons("hook") == ["first", "escalated"]
+
+
+@pytest.mark.parametrize("version", [0, -1])
+async def test_a_state_of_no_version_is_a_damaged_one(setting: Any, version: int) -> None:
+    assert await setting.timer()
+    database = sqlite3.connect(setting.directory / FILE)
+    database.execute(f"PRAGMA user_version = {version}")
+    database.close()
+    notifier = setting.notifier()
+    assert "(it is damaged): it was set aside" in (notifier.problem or "")
+    assert await notifier.once()
+    await notifier.stop()
+
+
+async def test_a_damaged_state_with_a_text_that_is_none_is_not_taken_over(setting: Any) -> None:
+    assert await setting.timer()
+    path = setting.directory / FILE
+    settle(path)
+    database = sqlite3.connect(path)
+    (root,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'about_fingerprint'").fetchone()
+    database.execute("UPDATE state SET body = CAST(x'7bff7d' AS TEXT)")
+    database.commit()
+    database.close()
+    settle(path)
+    with path.open("r+b") as file:
+        file.seek((root - 1) * 4096 + 3)
+        file.write(b"\0\0")
+    notifier = setting.notifier()
+    assert "alerts that still hold are told anew" in (notifier.problem or "")
+    assert await notifier.once()
+    await notifier.stop()
+    assert setting.server.reasons("hook") == ["first", "first"]
+
+
+async def test_a_schema_that_is_no_text(setting: Any) -> None:
+    """SQLite's own sentence about it is none either."""
+    assert await setting.timer()
+    database = sqlite3.connect(setting.directory / FILE, isolation_level=None)
+    database.execute("PRAGMA writable_schema = 1")
+    nonsense = (
+        "UPDATE sqlite_master SET name = CAST(x'94' AS TEXT), sql = 'CREATE INDEX' WHERE name = 'about_fingerprint'"
+    )
+    database.execute(nonsense)
+    database.close()
+    notifier = setting.notifier()
+    assert "alerts that still hold are told anew" in (notifier.problem or "")
+    assert await notifier.once()
+    await notifier.stop()
+
+
+def test_a_message_that_the_queues_index_does_not_know_is_found(tmp_path: Path) -> None:
+    """An index may not fit its table although each is sound: then a message would never be sent."""
+    path = tmp_path / FILE
+    outbox = Outbox(path, lambda: NOW)
+    outbox.commit({}, [message(Reason.FIRST, "known")], NOW)
+    outbox.close()
+    settle(path)
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("PRAGMA writable_schema = 1")
+    row = database.execute("SELECT * FROM sqlite_master WHERE name = 'message_queue'").fetchone()
+    database.execute("DELETE FROM sqlite_master WHERE name = 'message_queue'")
+    database.close()
+    database = sqlite3.connect(path, isolation_level=None)
+    columns = "channel, body, made_at, retry_at"
+    database.execute(f"INSERT INTO message (id, {columns}) SELECT 'UNKNOWN', {columns} FROM message")
+    database.execute("PRAGMA writable_schema = 1")
+    database.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
+    database.close()
+    again = Outbox(path, lambda: NOW)
+    assert "everything in it was taken over" in (again.problem or "")
+    assert "UNKNOWN" in [outgoing.id for outgoing in again.due("hook", NOW)]
+    again.close()
+
+
+def test_a_flipped_bit_in_a_text_of_the_ledger_costs_that_text_alone(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for agent in ("main", "work"):
+        ledger.record("home", agent, MEMORY, SEEN)
+    ledger._db.execute("UPDATE agent SET agent = CAST(x'776fff6b' AS TEXT) WHERE agent = 'work'")
+    assert ledger.agents("home") == ["main", "wo\ufffdk"]
+    assert ledger.recorded("home", "main") == (MEMORY, SEEN)
+    ledger.close()
+
+
+def test_a_ledger_whose_table_is_damaged_is_set_aside(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, lambda: NOW)
+    for number in range(200):
+        ledger.record("home", f"{number}", MEMORY, SEEN)
+    ledger.close()
+    path = tmp_path / LEDGER
+    settle(path)
+    content = bytearray(path.read_bytes())
+    content[20 * 4096 : 21 * 4096] = b"\xaa" * 4096
+    path.write_bytes(content)
+    again = Ledger(tmp_path, lambda: NOW)
+    assert list(tmp_path.glob(f"{LEDGER}.corrupt-*"))
+    assert again.problem is None
+    again.record("home", "main", MEMORY, SEEN)
+    again.close()
 
 
 @pytest.fixture(scope="module")

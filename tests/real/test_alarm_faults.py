@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import json
 import os
 import signal
 import subprocess
@@ -84,6 +85,10 @@ def test_channels_that_fail_in_every_way(tmp_path: Path, world: FilesHome) -> No
                 assert failed(name, reason) == exporter.value("notifications_total", channel=name), name
             for name in SLOW:
                 assert exporter.value("notifications_pending", channel=name) == 1
+            shown = json.loads(exporter.get("/api/v1/status"))["notifications"]["channels"]
+            dead = {one["name"]: [message["reason"] for message in one["dead"]] for one in shown if one["dead"]}
+            assert dead == {name: [reason] for name, reason in NEVER.items()}
+            assert {one["name"] for one in shown if one["pending"]} == {*AGAIN, *SLOW}
             assert exporter.get("/-/healthy")
             assert exporter.daemon is not None
             # Killed while some are on their way, and while others wait for their next try.

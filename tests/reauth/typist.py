@@ -38,7 +38,7 @@ class Typist:
             os.waitpid(self.pid, 0)
         os.close(self._fd)
 
-    def until(self, text: str, seconds: float = 120.0) -> str:
+    def until(self, text: str, seconds: float = 300.0) -> str:
         """What was printed from the last ``until`` to ``text``, which must come."""
         ends = time.monotonic() + seconds
         while (found := self.seen.find(text, self._read_to)) < 0:
@@ -65,7 +65,7 @@ class Typist:
             self._listen(0.05)
         self.type(text)
 
-    def wait(self, seconds: float = 120.0) -> int:
+    def wait(self, seconds: float = 300.0) -> int:
         """The exit code, when it has ended."""
         ends = time.monotonic() + seconds
         while True:

@@ -1,0 +1,61 @@
+"""Turns: never more looks at work than there are turns, and nobody waits behind one that waits itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from exporter.turns import Turns
+
+
+class Work:
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+        self.running = self.most = 0
+        self.over = asyncio.Event()
+
+    async def do(self) -> None:
+        async with self.turns.turn():
+            self.running += 1
+            self.most = max(self.most, self.running)
+            try:
+                await self.over.wait()
+            finally:
+                self.running -= 1
+
+
+async def until(work: Work, running: int) -> None:
+    async with asyncio.timeout(30):
+        while work.running != running:  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.001)
+
+
+async def test_so_many_work_together_and_the_next_begins_when_one_ends() -> None:
+    work = Work(Turns(3, patience=600))
+    tasks = [asyncio.create_task(work.do()) for _ in range(10)]
+    await until(work, 3)
+    tasks[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+    await until(work, 3)
+    work.over.set()
+    await asyncio.gather(*tasks[1:])
+    assert work.most == 3
+
+
+async def test_who_waits_long_gives_its_turn_away_once() -> None:
+    turns = Turns(2, patience=0.01)
+    waiting = Work(turns)
+    tasks = [asyncio.create_task(waiting.do()) for _ in range(6)]
+    await until(waiting, 6)
+    waiting.over.set()
+    await asyncio.gather(*tasks)
+    turns._patience = 600
+    working = Work(turns)
+    tasks = [asyncio.create_task(working.do()) for _ in range(6)]
+    await until(working, 2)
+    await asyncio.sleep(0.02)
+    assert working.running == 2, "no turn was given twice"
+    working.over.set()
+    await asyncio.gather(*tasks)
