@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -79,11 +80,11 @@ class Scraper:
         self._thread.join()
 
 
-def say(what: str, took: float, cpu: float, theirs: float, scrapes: list[float]) -> None:
-    milliseconds = [one * 1e3 for one in scrapes]
+def say(what: str, took: float, cpu: float, theirs: float, megabytes: float, scrapes: list[float]) -> None:
+    ms = [one * 1e3 for one in scrapes]
     print(
-        f"{what:12} {took:6.2f} s  CPU {cpu:6.2f} s (gateways {theirs:6.2f} s)  {len(scrapes)} scrapes: "
-        f"median {median(milliseconds):5.1f}, p99 {percentile(milliseconds, 0.99):5.1f}, max {max(milliseconds):5.1f} ms"
+        f"{what:12} {took:6.2f} s  CPU {cpu:6.2f} s (gateways {theirs:5.2f} s)  {megabytes:4.0f} MB  "
+        f"{len(ms)} scrapes: median {median(ms):5.1f}, p99 {percentile(ms, 0.99):5.1f}, max {max(ms):5.1f} ms"
     )
 
 
@@ -107,35 +108,32 @@ def main() -> None:
             {"name": f"gateway-{number:04}", "source": "gateway", "url": f"http://127.0.0.1:{port}", "token": TOKEN}
             for number, port in enumerate(ports)
         ]
-        daemon = Daemon(directory, {"targets": targets, "interval": "1h"}, core=cores[0])
+        channel = {"name": "hook", "type": "webhook", "url": "http://127.0.0.1:9/", "min_severity": "warning"}
+        daemon = Daemon(directory, {"targets": targets, "interval": "1h", "channels": [channel]}, core=cores[0])
         stack.enter_context(ending(daemon.process))
         daemon.wait_for(0, b"")
-        cpu, theirs = cpu_seconds(daemon.pid), cpu_seconds(fleet.pid)
-        with Scraper(daemon.port) as scraper:
-            took = daemon.wait_for(count, b"openclaw_auth_check_success{")
-        say("first sweep", took, cpu_seconds(daemon.pid) - cpu, cpu_seconds(fleet.pid) - theirs, scraper.took)
-        print(f"memory       {memory(daemon.pid):.0f} MB, at the most {memory(daemon.pid, 'VmHWM'):.0f} MB")
         scrapes: list[float] = []
         walls: list[float] = []
-        for number in range(SWEEPS):
-            time.sleep(1)
+
+        def sweep(what: str, look: Callable[[], float]) -> None:
             cpu, theirs = cpu_seconds(daemon.pid), cpu_seconds(fleet.pid)
             with Scraper(daemon.port) as scraper:
-                walls.append(daemon.look_now())
-            say(
-                f"sweep {number + 1}",
-                walls[-1],
-                cpu_seconds(daemon.pid) - cpu,
-                cpu_seconds(fleet.pid) - theirs,
-                scraper.took,
-            )
-            scrapes += scraper.took
-        milliseconds = [one * 1e3 for one in scrapes]
+                took = look()
+            cpu, theirs = cpu_seconds(daemon.pid) - cpu, cpu_seconds(fleet.pid) - theirs
+            say(what, took, cpu, theirs, memory(daemon.pid), scraper.took)
+            scrapes.extend(scraper.took)
+            walls.append(took)
+
+        sweep("first sweep", lambda: daemon.wait_for(count, b"openclaw_auth_check_success{"))
+        for number in range(SWEEPS):
+            time.sleep(1)
+            sweep(f"sweep {number + 1}", daemon.look_now)
+        ms = [one * 1e3 for one in scrapes]
         print(
-            f"sweeps       median {median(walls):.2f} s; {len(scrapes)} scrapes meanwhile: "
-            f"median {median(milliseconds):.1f}, p99 {percentile(milliseconds, 0.99):.1f} ms"
+            f"all          median {median(walls):.2f} s, longest {max(walls):.2f} s; {len(ms)} scrapes meanwhile: "
+            f"median {median(ms):.1f}, p99 {percentile(ms, 0.99):.1f} ms; "
+            f"memory {memory(daemon.pid, 'VmHWM'):.0f} MB at the most"
         )
-        print(f"memory       {memory(daemon.pid):.0f} MB, at the most {memory(daemon.pid, 'VmHWM'):.0f} MB")
         body = Client(daemon.port).get()
         seen = body.count(b"\nopenclaw_auth_profile_info{")
         good = body.count(b"\nopenclaw_auth_check_success{") - body.count(b"} 0.0\nopenclaw_auth_check_success{")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import os
@@ -113,7 +114,7 @@ class Daemon:
             if self.process.poll() is not None:
                 raise RuntimeError(f"serve ended:\n{self.log.read_text()}")
             with suppress(OSError, http.client.HTTPException):
-                if Client(self.port).get().count(b"\n" + line) >= count:
+                if gzip.decompress(Client(self.port, Accept_Encoding="gzip").get()).count(b"\n" + line) >= count:
                     return time.monotonic() - self.started_at
             time.sleep(0.1)
         raise RuntimeError(f"not within {seconds:g} s: {count} lines of {line.decode()}")
