@@ -87,8 +87,8 @@ class BadServer:
             if not (more := connection.recv(1 << 20)):
                 return
             body += more
-        path = lines[0].split(" ")[1].lstrip("/")
-        self.came.append((path, json.loads(body) if body.startswith(b"{") else body.decode(), time.time()))
+        path, at = lines[0].split(" ")[1].lstrip("/"), time.time()
+        self.came.append((path, json.loads(body) if body.startswith(b"{") else body.decode(), at))
         self.ways.get(path, saying(200))(connection, self._over)
 
     def told(self, path: str) -> list[Any]:

@@ -78,13 +78,19 @@ def test_channels_that_fail_in_every_way(tmp_path: Path, world: FilesHome) -> No
             everything = {**AGAIN, **NEVER}
             wait_for("each has failed", lambda: all(failed(*item) for item in everything.items()) or None, 60)
             wait_for("the slow ones were asked", lambda: all(server.told(name) for name in SLOW) or None, 30)
+            series = exporter.samples()
+
+            def value(name: str, **labels: str) -> float:
+                return series[f"openclaw_auth_{name}", frozenset(labels.items())]
+
             for name, reason in everything.items():
                 is_dead = name in NEVER
-                assert exporter.value("notifications_dead_total", channel=name) == is_dead, name
-                assert exporter.value("notifications_pending", channel=name) == (not is_dead), name
-                assert failed(name, reason) == exporter.value("notifications_total", channel=name), name
+                assert value("notifications_dead_total", channel=name) == is_dead, name
+                assert value("notifications_pending", channel=name) == (not is_dead), name
+                tries = value("notifications_total", channel=name)
+                assert value("notifications_failed_total", channel=name, reason=reason) == tries, name
             for name in SLOW:
-                assert exporter.value("notifications_pending", channel=name) == 1
+                assert value("notifications_pending", channel=name) == 1
             shown = json.loads(exporter.get("/api/v1/status"))["notifications"]["channels"]
             dead = {one["name"]: [message["reason"] for message in one["dead"]] for one in shown if one["dead"]}
             assert dead == {name: [reason] for name, reason in NEVER.items()}
