@@ -254,5 +254,5 @@ def test_what_is_unchanged_costs_no_process(openclaw: MakeHome, serve: Serve, tm
     now = int(time.time() * 1000)
     usage = {PROFILE: {"cooldownUntil": now + HOUR_MS, "cooldownReason": "rate_limit", "errorCount": 3}}
     world.write_usage(usage)
-    wait_for("the cooldown", lambda: exporter.value("profile_unusable", profile=PROFILE) == 1, 4 * PROMISE)
+    wait_for("the cooldown", lambda: exporter.value("profile_unusable", profile=PROFILE) == 1, PROMISE)
     assert looks() == 2
