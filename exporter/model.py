@@ -272,7 +272,7 @@ class AgentReport:
     failure: Failure | None = None
     duration: float | None = None  # seconds the last look took
     changes_at: float | None = None  # when time alone would change this report
-    look_at: float | None = None  # when a deadline or cooldown ends: look again then
+    look_at: float | None = None  # when a deadline or cooldown ends that had not when we looked: look again then
     notes: tuple[str, ...] = ()
 
 

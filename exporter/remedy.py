@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from exporter.model import AgentReport, Dialect
 
@@ -224,7 +225,7 @@ def _command(openclaw: str, *what: str, agent: str | None = None) -> str:
     """``what`` behind ``openclaw``, with the folder of ``agent`` in its environment if given."""
     is_remote = openclaw.startswith("ssh ")
     # ssh hands one string to the shell over there, which reads the quotes once more.
-    line = shlex.join(what) if not is_remote else " ".join(map(_quoted_twice, what))
+    line = " ".join(map(_quoted_twice if is_remote else _quoted, what))
     if agent is None:
         return f"{openclaw} {line}"
     parts = shlex.split(openclaw)
@@ -242,6 +243,11 @@ def _command(openclaw: str, *what: str, agent: str | None = None) -> str:
 
 def _enters(program: str) -> bool:
     return "=" not in program and program.rpartition("/")[2] in _ENTERING
+
+
+@lru_cache(maxsize=1024)  # the words of all commands are few, but for profiles
+def _quoted(word: str) -> str:
+    return shlex.quote(word)
 
 
 def _quoted_twice(word: str) -> str:

@@ -34,7 +34,7 @@ class Timing:
     looked_at: float | None = None  # when the last look began
     failed: bool = False
     retry_after: float | None = None  # seconds the other side asked for
-    look_at: float | None = None  # when a deadline or cooldown ends
+    look_at: float | None = None  # when a deadline or cooldown ends that was not over at the last good look
     changed_at: float | None = None  # when the store was seen to differ
 
 
@@ -52,8 +52,8 @@ def next_look(timing: Timing) -> tuple[float, Why]:
     due = [(timing.looked_at + baseline(timing), Why.RETRY if timing.failed else Why.SCHEDULE)]
     if timing.failed and timing.retry_after is not None:
         due.append((timing.looked_at + min(max(timing.retry_after, 1.0), timing.interval), Why.RETRY))
-    if timing.look_at is not None:
-        due.append((max(timing.look_at + AFTER_END, timing.looked_at + AFTER_END), Why.DEADLINE))
+    if timing.look_at is not None and timing.looked_at < timing.look_at + AFTER_END:  # else it was tried
+        due.append((max(timing.look_at, timing.looked_at) + AFTER_END, Why.DEADLINE))
     if timing.changed_at is not None:
         due.append((max(timing.changed_at, timing.looked_at + APART), Why.STORE_CHANGED))
     return min(due)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from functools import lru_cache
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w|y)")
@@ -53,6 +54,7 @@ def parse_date(text: str) -> float:
     return moment.timestamp()
 
 
+@lru_cache(maxsize=8192)  # one date is written many times: as evidence, in summaries, in messages
 def iso(seconds: float | None) -> str | None:
     """ISO 8601 in UTC with a Z, to the second; None for None and beyond the year 9999."""
     if seconds is None or not 0 <= seconds <= END_OF_DATES:

@@ -10,6 +10,7 @@ import pytest
 from fakes import Fakes, config, token
 
 from exporter import daemon as module
+from exporter import timing
 from exporter.config import Config, ConfigError
 from exporter.daemon import Daemon
 from exporter.ledger import Ledger
@@ -116,6 +117,24 @@ async def test_a_deadline_that_passes_is_judged_without_a_look() -> None:
     try:
         await until(lambda: 'openclaw_auth_exit_code{agent="main",target="home"} 2' in setting.metrics())
         assert len(setting.fakes["home"].looks) == 1
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_a_deadline_that_ends_is_judged_at_once_and_then_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setattr(timing, "AFTER_END", 0.2)
+    setting = Setting(config("home"))
+    source = setting.fakes["home"]
+    source.profiles = (token(time.time() + 0.5),)
+    await setting.daemon.start()
+    try:
+        await until(lambda: 'status="expired",target="home"} 1' in setting.metrics())
+        judged_after = len(source.looks)
+        await until(lambda: len(source.looks) == 2)
+        await asyncio.sleep(0.5)
+        assert (judged_after, len(source.looks)) == (1, 2)  # once is enough
     finally:
         await setting.daemon.stop()
 

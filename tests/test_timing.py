@@ -37,6 +37,12 @@ def test_the_end_of_a_deadline_or_cooldown_is_looked_at() -> None:
     assert next_look(replace(WITHOUT, look_at=T + 900)) == (T + 300, Why.SCHEDULE)
 
 
+def test_an_end_that_passed_unseen_is_looked_at_once_however_that_look_went() -> None:
+    assert next_look(replace(WITH_STORE, look_at=T - 0.5)) == (T + 1, Why.DEADLINE)
+    assert next_look(replace(WITH_STORE, look_at=T - 1)) == (T + HOURLY, Why.SCHEDULE)
+    assert next_look(replace(WITH_STORE, look_at=T - 1, failed=True)) == (T + 300, Why.RETRY)
+
+
 def test_a_failed_look_is_repeated_after_the_interval_or_as_asked() -> None:
     failed = replace(WITH_STORE, failed=True)
     assert next_look(failed) == (T + 300, Why.RETRY)

@@ -190,9 +190,11 @@ def _changes_at(view: View, lineup: Lineup, conditions: list[Condition]) -> floa
 
 
 def _look_at(view: View, lineup: Lineup) -> float | None:
+    """The first end of a deadline or cooldown after the last look: that it has passed is only known from the date."""
+    looked_at = view.seen.observed_at if view.seen else view.now
     ends = [stand.unusable.until for stand in lineup if stand.unusable and stand.unusable.until is not None]
     ends += [stand.deadline for stand in lineup if stand.deadline is not None and not stand.assumed]
-    return min((at for at in ends if at > view.now), default=None)
+    return min((at for at in ends if at > looked_at), default=None)
 
 
 def _evidence(view: View, stand: Standing) -> tuple[str, ...]:
