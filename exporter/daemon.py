@@ -219,7 +219,7 @@ class Daemon:
         self._tell_journal(watched.report)
         if self._notifier is not None:
             self._notifier.poke()
-            await self._notifier.turned()  # the alarm first: a large report rendered beside it would slow it down
+            await self._notifier.settled()  # the alarm first: a large report rendered beside it would slow it down
         report, counters = watched.report, watched.counters
         fragment = await asyncio.to_thread(render_target, report, counters)
         if watched.report is report:

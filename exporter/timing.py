@@ -10,8 +10,9 @@ from enum import StrEnum
 HOURLY = 3600.0
 #: At the least between two looks because the store changed, start to start, seconds.
 APART = 15.0
-#: How long after a deadline or a cooldown ends we look, seconds: its end must be past for OpenClaw too.
-AFTER_END = 1.0
+#: How long after a deadline or a cooldown ends we look, seconds: its end must be past for OpenClaw too, and what
+#: the date alone tells is told first.
+AFTER_END = 2.0
 
 
 class Why(StrEnum):

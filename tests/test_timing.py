@@ -33,14 +33,14 @@ def test_a_changed_store_is_looked_at_soon_but_not_too_often() -> None:
 
 
 def test_the_end_of_a_deadline_or_cooldown_is_looked_at() -> None:
-    assert next_look(replace(WITH_STORE, look_at=T + 30)) == (T + 31, Why.DEADLINE)
+    assert next_look(replace(WITH_STORE, look_at=T + 30)) == (T + 32, Why.DEADLINE)
     assert next_look(replace(WITHOUT, look_at=T + 900)) == (T + 300, Why.SCHEDULE)
 
 
 def test_an_end_that_passed_unseen_is_looked_at_once_however_that_look_went() -> None:
-    assert next_look(replace(WITH_STORE, look_at=T - 0.5)) == (T + 1, Why.DEADLINE)
-    assert next_look(replace(WITH_STORE, look_at=T - 1)) == (T + HOURLY, Why.SCHEDULE)
-    assert next_look(replace(WITH_STORE, look_at=T - 1, failed=True)) == (T + 300, Why.RETRY)
+    assert next_look(replace(WITH_STORE, look_at=T - 1.5)) == (T + 2, Why.DEADLINE)
+    assert next_look(replace(WITH_STORE, look_at=T - 2)) == (T + HOURLY, Why.SCHEDULE)
+    assert next_look(replace(WITH_STORE, look_at=T - 2, failed=True)) == (T + 300, Why.RETRY)
 
 
 def test_a_failed_look_is_repeated_after_the_interval_or_as_asked() -> None:

@@ -51,6 +51,9 @@ class Deliverer:
         self._now = now
         self._spread = spread
         self._wake: dict[str, asyncio.Event] = {name: asyncio.Event() for name in self._channels}
+        self._rested: dict[str, asyncio.Event] = {name: asyncio.Event() for name in self._channels}
+        for rested in self._rested.values():
+            rested.set()
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, tuple[float, float]] = {}  # channel -> it asked for a pause of everything: from, until
         self._unmarked: set[str] = set()  # handed over, but the outbox could not be written
@@ -66,8 +69,14 @@ class Deliverer:
 
     def wake(self) -> None:
         """There is something new in the outbox."""
-        for event in self._wake.values():
+        for name, event in self._wake.items():
             event.set()
+            self._rested[name].clear()
+
+    async def rested(self) -> None:
+        """Until every channel has tried what there was when it was last woken."""
+        for rested in self._rested.values():
+            await rested.wait()
 
     async def stop(self, grace: float = 5.0) -> None:
         """End the workers; what is on its way has ``grace`` seconds to arrive, then it is sent again next time."""
@@ -100,6 +109,8 @@ class Deliverer:
             except OutboxError as error:
                 log.error("channel %s: %s", name, error)
                 nap = NAP
+            if not event.is_set():
+                self._rested[name].set()
             if not self._stopping:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(nap):

@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 FILE = "alerts.sqlite"
 #: The clock may be set in the meantime, so nothing sleeps longer than this, in seconds.
 NAP = 30.0
-#: How long others let a turn go first, in seconds.
-LONGEST_TURN = 5.0
+#: How long others let a turn, and then the handing over of what it decided, go first, in seconds.
+LONGEST_TURN, LONGEST_HANDOVER = 5.0, 2.0
 #: How often a second process looks whether the lease is free now, in seconds.
 LEASE_EVERY = 30.0
 #: After a turn, this many times as long as it took, and at most so many seconds, is left to others: a thousand
@@ -181,12 +181,17 @@ class Notifier:
         self._aside.add(task)
         task.add_done_callback(self._aside.discard)
 
-    async def turned(self) -> None:
-        """Until the turn that a poke set off is over; at once where none is under way."""
+    async def settled(self) -> None:
+        """Until the turn that a poke set off is over and its messages were tried; at once where there is neither.
+
+        A channel that hangs is not waited for long.
+        """
         await asyncio.sleep(0)  # it begins
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_TURN), self._turning:
-                return
+                pass
+            async with asyncio.timeout(LONGEST_HANDOVER):
+                await self._deliverer.rested()
 
     async def _run(self) -> None:
         while True:

@@ -30,17 +30,27 @@ def tell(
     after = dict(states)
     silenced = {key for key, state in after.items() if policy.is_silenced(state, now)} if policy.silences else set()
     messages = []
+    said: dict[tuple[str, Reason], Alert] = {}
     for channel in policy.channels:
-        message = _tell_one(after, channel, policy, now, silenced)
+        message = _tell_one(after, channel, policy, now, silenced, said)
         if message is not None:
             messages.append(message)
     return {key: kept for key, state in after.items() if (kept := _kept(state, policy)) is not None}, tuple(messages)
 
 
 def _tell_one(
-    states: dict[str, AlertState], channel: ChannelPolicy, policy: AlertPolicy, now: float, silenced: set[str]
+    states: dict[str, AlertState],
+    channel: ChannelPolicy,
+    policy: AlertPolicy,
+    now: float,
+    silenced: set[str],
+    said: dict[tuple[str, Reason], Alert],
 ) -> Message | None:
-    """One channel's news into ``states``; a message once the first of it has waited long enough."""
+    """One channel's news into ``states``; a message once the first of it has waited long enough.
+
+    ``said`` is what other channels are told, which is the same here but for how something ended: that follows
+    what was told there.
+    """
     is_quiet = channel.quiet is not None and channel.quiet.hold(now)
     news: list[tuple[AlertState, Reason]] = []
     missed: list[AlertState] = []
@@ -71,7 +81,12 @@ def _tell_one(
             return None
     alerts = []
     for state, reason in news:
-        alerts.append(alert_of(state, reason, now, channel))
+        alert = said.get((state.key, reason))
+        if alert is None:
+            alert = alert_of(state, reason, now, channel)
+            if not reason.ends:
+                said[state.key, reason] = alert
+        alerts.append(alert)
         states[state.key] = _told(state, channel, reason, policy, now)
     lines = []
     for state in missed:

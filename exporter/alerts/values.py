@@ -28,10 +28,11 @@ class Reason(enum.StrEnum):
     RENEWED = "renewed"
     TEST = "test"
 
-    @property
-    def ends(self) -> bool:
-        """Whether it is the last that is told of an alert."""
-        return self in (Reason.RESOLVED, Reason.RENEWED)
+    #: Whether it is the last that is told of an alert.
+    ends: bool
+
+    def __init__(self, word: str) -> None:
+        self.ends = word in ("resolved", "renewed")
 
 
 class Why(enum.StrEnum):
@@ -151,6 +152,11 @@ def changed(state: AlertState, **changes: Any) -> AlertState:
     new.__dict__.update(state.__dict__)
     new.__dict__.update(changes)
     return new
+
+
+def differ_in_words_only(one: AlertState, other: AlertState) -> bool:
+    """Whether only what is said of it differs, or nothing: words change at every look."""
+    return one.__dict__ | {"summary": other.summary, "remedy": other.remedy} == other.__dict__
 
 
 @lru_cache(maxsize=65536)

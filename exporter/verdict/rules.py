@@ -74,6 +74,8 @@ def _relieved(view: View, stand: Standing, lineup: Lineup, name: Name) -> tuple[
 
 
 def _deadline(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
+    if stand.status not in (Status.EXPIRED, Status.EXPIRING) and not is_undated(stand):
+        return []
     seen, name, where = stand.seen, stand.seen.id, _where(view)
     renew = view.remedy(remedy.renew, seen.id, seen.provider, seen.kind)
     if stand.status is Status.EXPIRED:
@@ -98,20 +100,18 @@ def _deadline(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
         # What expires where nobody goes is no more urgent than what has expired there.
         severity = Severity.INFO if view.is_in_use(stand.provider) is False else Severity.WARNING
         return [_about(stand, Name.EXPIRING, severity, summary, renew, rule=stand.rule)]
-    if is_undated(stand):
-        by = f"; it ends by {iso(stand.deadline)} at the latest" if stand.deadline else ""
-        tell = remedy.date(seen.id, view.subject.agent, view.subject.target)
-        return [
-            _about(
-                stand,
-                Name.UNDATED,
-                Severity.INFO,
-                f"{name} on {where} has no expiry date, so nothing warns before it ends{by}",
-                (*renew, *tell),
-                rule="an Anthropic token without a date",
-            )
-        ]
-    return []
+    by = f"; it ends by {iso(stand.deadline)} at the latest" if stand.deadline else ""
+    tell = remedy.date(seen.id, view.subject.agent, view.subject.target)
+    return [
+        _about(
+            stand,
+            Name.UNDATED,
+            Severity.INFO,
+            f"{name} on {where} has no expiry date, so nothing warns before it ends{by}",
+            (*renew, *tell),
+            rule="an Anthropic token without a date",
+        )
+    ]
 
 
 def _unusable(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:

@@ -154,6 +154,19 @@ async def test_a_hanging_channel_delays_no_other_and_stopping_is_bounded(outbox:
     assert [o.id for o in outbox.due("hanging", NOW)] == [hanging.tried[0][0]], "sent again next time, under its id"
 
 
+async def test_who_waits_for_rest_waits_until_all_was_tried(outbox: Outbox, clock: Clock) -> None:
+    quick, broken = Fake(), Fake(TemporaryError("timeout"), name="broken")
+    worker = deliverer(outbox, clock, quick, broken)
+    await asyncio.wait_for(worker.rested(), 1)  # nobody was woken
+    worker.start()
+    enqueue(outbox, "a", "b")
+    enqueue(outbox, "c", channel="broken")
+    worker.wake()
+    await asyncio.wait_for(worker.rested(), 30)
+    assert (quick.got, len(broken.tried)) == (["a", "b"], 1)
+    await worker.stop()
+
+
 async def test_a_worker_delivers_what_an_earlier_run_left(outbox: Outbox, clock: Clock) -> None:
     channel = Fake()
     enqueue(outbox, "a")

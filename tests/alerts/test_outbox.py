@@ -50,6 +50,8 @@ def test_states_come_back_as_they_were_committed(outbox: Outbox, tmp_path: Path)
     life.at(NOW, world(P(ends=NOW + HOUR / 2), P("anthropic:b", secret="b"), failing={"main": NOW}))
     outbox.commit(life.states, life.messages, NOW)
     assert outbox.states() == life.states
+    for _ in range(2):  # as it was made, and as it was written
+        assert [o.message for o in outbox.due("hook", NOW)] == life.messages
     outbox.close()
     again = Outbox(tmp_path / "alerts.sqlite")
     assert again.states() == life.states
@@ -304,6 +306,7 @@ def test_a_directory_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> N
 
 def test_a_message_that_cannot_be_read_is_dead_not_deadly(outbox: Outbox) -> None:
     outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "b")], NOW)
+    assert told(outbox) == [("a", "first"), ("b", "first")]
     outbox._db.execute("UPDATE message SET body = '{' WHERE sequence = 1")
     assert told(outbox) == [("b", "first")]
     assert [one.reason for one in outbox.dead()] == ["unreadable"]
