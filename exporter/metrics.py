@@ -28,10 +28,8 @@ from exporter.families import (
     ExporterState,
     Family,
     Look,
-    escaped,
-    label_value,
-    profile_labels,
 )
+from exporter.labels import escaped, label_value, profile_labels
 from exporter.model import AgentCounters, AgentReport, Report, TargetReport
 
 __all__ = [

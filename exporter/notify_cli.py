@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from exporter.options import EX_TEMPFAIL, config_option, read_config
+from exporter.options import EX_TEMPFAIL, config_option, ledger_of, read_config
 
 if TYPE_CHECKING:
     from exporter.alerts.channels import Links
@@ -57,11 +57,9 @@ def _links(config: Config) -> Links:
 
     if not config.web.external_url:
         return no_links
-    from exporter.config import default_state_dir
-    from exporter.ledger import Ledger
     from exporter.web import links
 
-    ledger = Ledger(default_state_dir(config))
+    ledger = ledger_of(config)
     try:
         key = ledger.keyed_hash(links.KEY).encode()
     finally:

@@ -1,4 +1,4 @@
-"""What the commands share: the ``--config`` option, exit codes, and output that survives its reader.
+"""What the commands share: the ``--config`` option, the ledger, exit codes, output that survives its reader.
 
 ``cli`` and the modules of commands it registers use it.
 """
@@ -16,6 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from exporter.config import Config
+    from exporter.ledger import Ledger
 
 #: Our own errors, as sysexits.h has them: they never borrow a verdict's 0, 1 or 2.
 EX_USAGE, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 64, 70, 75, 78
@@ -52,6 +53,14 @@ def read_config(config_file: Path | None) -> Config:
     from exporter.config import default_config_file, load
 
     return load(config_file or default_config_file())
+
+
+def ledger_of(config: Config) -> Ledger:
+    """What is remembered where this configuration keeps its state."""
+    from exporter.config import default_state_dir
+    from exporter.ledger import Ledger
+
+    return Ledger(default_state_dir(config))
 
 
 def say(text: str) -> None:

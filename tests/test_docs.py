@@ -11,32 +11,32 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from exporter.config import models
+from exporter.config import channels, models, targets, values
 
 ROOT = Path(__file__).parent.parent
 ROW = re.compile(r"^\| `(\w+)` \| ?(.*?) ?\|", re.MULTILINE)
 #: Heading of docs/configuration.md -> the model it tells of, and the one whose keys it told before.
 SECTIONS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
     "Top level": (models.Config, None),
-    "Targets": (models.TargetBase, None),
-    "source `openclaw`": (models.OpenClawTarget, models.TargetBase),
-    "source `store`": (models.StoreTarget, models.TargetBase),
-    "source `gateway`": (models.GatewayTarget, models.TargetBase),
-    "source `claude`": (models.ClaudeTarget, models.TargetBase),
-    "source `auto`": (models.AutoTarget, models.TargetBase),
-    "source `simulated`": (models.SimulatedTarget, models.TargetBase),
+    "Targets": (targets.TargetBase, None),
+    "source `openclaw`": (targets.OpenClawTarget, targets.TargetBase),
+    "source `store`": (targets.StoreTarget, targets.TargetBase),
+    "source `gateway`": (targets.GatewayTarget, targets.TargetBase),
+    "source `claude`": (targets.ClaudeTarget, targets.TargetBase),
+    "source `auto`": (targets.AutoTarget, targets.TargetBase),
+    "source `simulated`": (targets.SimulatedTarget, targets.TargetBase),
     "Policy": (models.Policy, None),
     "Profiles": (models.ProfilePolicy, None),
     "Alerts": (models.Alerts, None),
-    "Channels": (models.ChannelBase, None),
-    "quiet_hours": (models.QuietHours, None),
-    "type `ntfy`": (models.NtfyChannel, models.ChannelBase),
-    "type `webhook`": (models.WebhookChannel, models.ChannelBase),
-    "type `alertmanager`": (models.AlertmanagerChannel, models.ChannelBase),
-    "type `apprise`": (models.AppriseChannel, models.ChannelBase),
-    "type `openclaw`": (models.OpenClawChannel, models.ChannelBase),
-    "type `termux`": (models.TermuxChannel, models.ChannelBase),
-    "type `command`": (models.CommandChannel, models.ChannelBase),
+    "Channels": (channels.ChannelBase, None),
+    "quiet_hours": (channels.QuietHours, None),
+    "type `ntfy`": (channels.NtfyChannel, channels.ChannelBase),
+    "type `webhook`": (channels.WebhookChannel, channels.ChannelBase),
+    "type `alertmanager`": (channels.AlertmanagerChannel, channels.ChannelBase),
+    "type `apprise`": (channels.AppriseChannel, channels.ChannelBase),
+    "type `openclaw`": (channels.OpenClawChannel, channels.ChannelBase),
+    "type `termux`": (channels.TermuxChannel, channels.ChannelBase),
+    "type `command`": (channels.CommandChannel, channels.ChannelBase),
     "Heartbeat": (models.Heartbeat, None),
     "Web": (models.Web, None),
     "tls": (models.Tls, None),
@@ -51,7 +51,7 @@ def sections() -> dict[str, str]:
 
 def keys_of(model: type[BaseModel], told: type[BaseModel] | None) -> dict[str, str]:
     """Key -> its default as a person writes it; empty where there is none, or where it is a table of its own."""
-    keys = {"type": ""} if model is models.ChannelBase else {}
+    keys = {"type": ""} if model is channels.ChannelBase else {}
     before = set(told.model_fields) if told else set()
     for name, field in model.model_fields.items():
         key = field.alias or name
@@ -67,7 +67,7 @@ def _plain(model: type[BaseModel]) -> set[str]:
 
 
 def _default(model: type[BaseModel], name: str, default: Any) -> str:
-    if default is PydanticUndefined or isinstance(default, models.Model):
+    if default is PydanticUndefined or isinstance(default, values.Model):
         return ""
     if name == "targets":
         return "one `auto` target named `local`"

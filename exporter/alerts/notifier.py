@@ -28,7 +28,7 @@ from exporter.alerts.proof import next_proof, prove
 from exporter.alerts.publishing import Publisher
 from exporter.alerts.values import AlertState, Message, Outgoing, fingerprint_of_test
 from exporter.config import Config, ConfigError
-from exporter.config.models import AlertmanagerChannel
+from exporter.config.channels import AlertmanagerChannel
 from exporter.model import Report
 
 log = logging.getLogger(__name__)

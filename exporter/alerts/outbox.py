@@ -163,7 +163,8 @@ class Outbox:
             result = []
             for id, body, attempts in rows:
                 try:
-                    result.append(Outgoing(id, self._fresh.pop(id, None) or load_message(body), attempts))
+                    made = self._fresh.pop(id) if id in self._fresh else load_message(body)
+                    result.append(Outgoing(id, made, attempts))
                 except ValueError:
                     db.execute("UPDATE message SET reason = 'unreadable' WHERE id = ?", (id,))
                     _finish(db, id, "dead", now)

@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from exporter.config.models import WRITTEN, Config, ConfigError, Model, expand
+from exporter.config.models import Config
+from exporter.config.values import WRITTEN, ConfigError, Model, expand
 
 
 def default_config_file(environ: Mapping[str, str] = os.environ) -> Path | None:

@@ -19,7 +19,7 @@ from exporter.alerts.delivery import Deliverer
 from exporter.alerts.lifecycle import advance
 from exporter.alerts.outbox import Outbox
 from exporter.alerts.values import AlertState, Message, Reason
-from exporter.config.models import WebhookChannel
+from exporter.config.channels import WebhookChannel
 from exporter.model import AgentReport, Condition, Name, Report, Severity, TargetReport
 
 ALERTS = 5

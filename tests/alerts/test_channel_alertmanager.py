@@ -26,7 +26,8 @@ from exporter.alerts.channels.alertmanager import (
     labels,
 )
 from exporter.alerts.values import Alert, Reason
-from exporter.config import ConfigError, models
+from exporter.config import ConfigError
+from exporter.config import channels as configured
 from exporter.model import Name, Severity
 from exporter.units import iso
 
@@ -225,7 +226,7 @@ class Instances:
 
 def channel(instances: Instances, *hosts: str, **keys: Any) -> AlertmanagerChannel:
     urls = [f"http://{host}:9093/" for host in hosts]
-    config = models.AlertmanagerChannel(name="am", type="alertmanager", urls=urls, **keys)
+    config = configured.AlertmanagerChannel(name="am", type="alertmanager", urls=urls, **keys)
     return build(config, Context(transport=httpx.MockTransport(instances), clock=lambda: NOW))
 
 
@@ -277,7 +278,7 @@ async def test_a_test_leaves_what_fires_alone() -> None:
 
 
 def test_an_address_that_is_none() -> None:
-    config = models.AlertmanagerChannel(name="am", type="alertmanager", urls=["http://one:9093", "two:9093"])
+    config = configured.AlertmanagerChannel(name="am", type="alertmanager", urls=["http://one:9093", "two:9093"])
     with pytest.raises(ConfigError, match="number 2 is no address"):
         build(config, Context())
 

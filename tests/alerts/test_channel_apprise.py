@@ -20,7 +20,7 @@ from exporter.alerts.channels import Context, PermanentError, TemporaryError, bu
 from exporter.alerts.channels import apprise as module
 from exporter.alerts.channels.apprise import AppriseChannelSender, kind
 from exporter.config import ConfigError
-from exporter.config.models import AppriseChannel
+from exporter.config.channels import AppriseChannel
 from exporter.model import Severity
 
 from .messages import NOW, SECRET, alert, ended, other, outgoing

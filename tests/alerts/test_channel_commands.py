@@ -14,7 +14,7 @@ from exporter.alerts.channels import Context, PermanentError, TemporaryError, bu
 from exporter.alerts.channels.openclaw import MAX_TEXT, OpenClaw
 from exporter.alerts.channels.termux import MAX_BODY, Termux
 from exporter.alerts.values import Alert, Reason
-from exporter.config.models import OpenClawChannel, TermuxChannel
+from exporter.config.channels import OpenClawChannel, TermuxChannel
 from exporter.model import Name, Severity
 
 from .messages import FINGERPRINT, ID, NOW, SECRET, alert, ended, other, outgoing

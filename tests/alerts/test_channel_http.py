@@ -21,7 +21,7 @@ from exporter.alerts.channels import Context, DeliveryError, PermanentError, Tem
 from exporter.alerts.channels.alertmanager import AlertmanagerChannel
 from exporter.alerts.channels.ntfy import PAUSE, Ntfy
 from exporter.alerts.channels.webhook import Webhook
-from exporter.config import models
+from exporter.config import channels as configured
 
 from .messages import NOW, SECRET, alert, outgoing
 
@@ -116,19 +116,19 @@ def context(**changes: Any) -> Context:
 
 
 async def by_ntfy(root: str, timeout: float = PATIENT) -> None:
-    config = models.NtfyChannel(name="phone", type="ntfy", url=root, topic="topic", token=SECRET)
+    config = configured.NtfyChannel(name="phone", type="ntfy", url=root, topic="topic", token=SECRET)
     await Ntfy(config, context(), timeout=timeout).send(outgoing())
 
 
 async def by_webhook(root: str, timeout: float = PATIENT) -> None:
-    config = models.WebhookChannel.model_validate(
+    config = configured.WebhookChannel.model_validate(
         {"name": "hook", "type": "webhook", "url": f"{root}/{SECRET}?{SECRET}", "secret": SECRET}
     )
     await Webhook(config, context(), timeout=timeout).send(outgoing())
 
 
 async def by_alertmanager(root: str, timeout: float = PATIENT) -> None:
-    config = models.AlertmanagerChannel(name="am", type="alertmanager", urls=[f"{root}/{SECRET}"])
+    config = configured.AlertmanagerChannel(name="am", type="alertmanager", urls=[f"{root}/{SECRET}"])
     channel = AlertmanagerChannel(config, context(), timeout=timeout)
     (error,) = await channel.publish([alert()], [], NOW)
     if error is not None:

@@ -16,7 +16,7 @@ from exporter.alerts.channels import Context, PermanentError, Planned, Plants, T
 from exporter.alerts.channels.ntfy import MAX_DELAY, MAX_JSON, MAX_MESSAGE, Ntfy, cut, fitted
 from exporter.alerts.values import Alert, Missed, Reason
 from exporter.config import ConfigError
-from exporter.config.models import NtfyChannel
+from exporter.config.channels import NtfyChannel
 from exporter.model import Name, Severity
 
 from .fake_ntfy import FakeNtfy

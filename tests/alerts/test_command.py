@@ -14,7 +14,7 @@ from alerts.worlds import NOW
 from exporter.alerts.channels import Context, PermanentError, TemporaryError, build
 from exporter.alerts.channels.command import Command
 from exporter.alerts.values import Message, Outgoing
-from exporter.config.models import CommandChannel
+from exporter.config.channels import CommandChannel
 
 
 def channel(*argv: str, timeout: float = 30.0, **environment: str) -> Command:

@@ -24,8 +24,8 @@ from exporter.alerts.notifier import Notifier, send_test
 from exporter.alerts.planting import GRACE
 from exporter.alerts.values import fingerprint_of_test
 from exporter.config import Config
-from exporter.config.models import AlertmanagerChannel as ConfiguredManager
-from exporter.config.models import NtfyChannel
+from exporter.config.channels import AlertmanagerChannel as ConfiguredManager
+from exporter.config.channels import NtfyChannel
 from exporter.model import Report
 
 DOWN, FINE = world(P(ends=NOW - HOUR)), world(P(ends=NOW + 300 * DAY, secret="new"))

@@ -18,7 +18,7 @@ from exporter.alerts.channels import Context, PermanentError, TemporaryError, bu
 from exporter.alerts.channels.webhook import Webhook
 from exporter.alerts.values import Alert, Message, Missed, Outgoing, Reason
 from exporter.config import ConfigError
-from exporter.config.models import WebhookChannel
+from exporter.config.channels import WebhookChannel
 from exporter.model import Family, Name, Severity
 
 SECRET = "PLANTED-SECRET-signing-key"

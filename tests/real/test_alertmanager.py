@@ -20,7 +20,7 @@ import pytest
 from exporter.alerts.channels import Context, TemporaryError
 from exporter.alerts.channels.alertmanager import AlertmanagerChannel, build
 from exporter.alerts.values import Alert, Reason
-from exporter.config import models
+from exporter.config import channels as configured
 from exporter.model import Family, Name, Severity
 
 from .conftest import need
@@ -150,7 +150,7 @@ def over(told: Alert) -> Alert:
 
 def channel(*instances: Instance) -> AlertmanagerChannel:
     urls = [instance.url for instance in instances]
-    config = models.AlertmanagerChannel(name="am", type="alertmanager", urls=urls)
+    config = configured.AlertmanagerChannel(name="am", type="alertmanager", urls=urls)
     return build(config, Context(external_url="https://status.test/"))
 
 

@@ -10,7 +10,7 @@ import pytest
 from exporter.alerts.channels import Context, PermanentError, TemporaryError
 from exporter.alerts.channels.openclaw import OpenClaw
 from exporter.alerts.values import Alert, Message, Outgoing, Reason
-from exporter.config.models import OpenClawChannel
+from exporter.config.channels import OpenClawChannel
 from exporter.model import Family, Name, Severity
 
 from .conftest import MakeHome

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 from exporter.alerts import text
 from exporter.alerts.values import Alert, Message, Outgoing
 from exporter.alerts.values import Reason as Why
-from exporter.config import ConfigError, models
+from exporter.config import ConfigError
+from exporter.config import channels as configured
 from exporter.model import Reason
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Context:
     environment: Mapping[str, str] | None = None  # of commands; None: our own
     clock: Callable[[], float] = time.time
 
-    def words(self, channel: models.ChannelBase, message: Message, *, with_links: bool = False) -> text.Text:
+    def words(self, channel: configured.ChannelBase, message: Message, *, with_links: bool = False) -> text.Text:
         """A message in words, as of now, in the time zone of the person at that channel.
 
         ``with_links``: what other channels have buttons for is links in the text.
@@ -121,7 +122,7 @@ class Context:
         return [(label, link) for label, link in links if link]
 
 
-def secret(config: models.ChannelBase, name: str) -> str | None:
+def secret(config: configured.ChannelBase, name: str) -> str | None:
     """A secret as it is now. TemporaryError where it cannot be read: a rotated file may be back soon."""
     try:
         return config.secret(name)
@@ -129,34 +130,34 @@ def secret(config: models.ChannelBase, name: str) -> str | None:
         raise TemporaryError(Reason.OTHER, None, f"the channel's {name} cannot be read: {error}") from None
 
 
-def build(config: models.Channel, context: Context) -> Channel:
+def build(config: configured.Channel, context: Context) -> Channel:
     """The channel that ``config`` describes. Imports what it needs, and nothing else.
 
     Raises ConfigError where what is configured cannot be used (a secret that cannot be read, an
     apprise URL that no service knows). An Alertmanager is none: it wants the state, see ``alertmanager``.
     """
     match config:
-        case models.NtfyChannel():
+        case configured.NtfyChannel():
             from exporter.alerts.channels import ntfy
 
             return ntfy.build(config, context)
-        case models.WebhookChannel():
+        case configured.WebhookChannel():
             from exporter.alerts.channels import webhook
 
             return webhook.build(config, context)
-        case models.AppriseChannel():
+        case configured.AppriseChannel():
             from exporter.alerts.channels import apprise
 
             return apprise.build(config, context)
-        case models.OpenClawChannel():
+        case configured.OpenClawChannel():
             from exporter.alerts.channels import openclaw
 
             return openclaw.build(config, context)
-        case models.TermuxChannel():
+        case configured.TermuxChannel():
             from exporter.alerts.channels import termux
 
             return termux.build(config, context)
-        case models.CommandChannel():
+        case configured.CommandChannel():
             from exporter.alerts.channels import command
 
             return command.build(config, context)

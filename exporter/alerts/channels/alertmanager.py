@@ -21,7 +21,7 @@ from exporter.alerts.channels import Context, DeliveryError, http
 from exporter.alerts.values import Alert
 from exporter.alerts.values import Reason as Why
 from exporter.config import ConfigError
-from exporter.config.models import AlertmanagerChannel as Configured
+from exporter.config.channels import AlertmanagerChannel as Configured
 from exporter.model import Family, Name, Severity
 from exporter.units import iso
 

@@ -15,7 +15,7 @@ from typing import Any
 from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryError, secret
 from exporter.alerts.values import Message, Outgoing
 from exporter.config import ConfigError
-from exporter.config.models import AppriseChannel
+from exporter.config.channels import AppriseChannel
 from exporter.model import Severity
 
 TIMEOUT = 60.0  # seconds; one URL may stand for several addresses

@@ -13,7 +13,7 @@ import os
 from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryError
 from exporter.alerts.channels.webhook import body_of
 from exporter.alerts.values import Outgoing
-from exporter.config.models import CommandChannel
+from exporter.config.channels import CommandChannel
 from exporter.model import LookError
 from exporter.process import run
 

@@ -20,7 +20,7 @@ from exporter.alerts.channels import Context, PermanentError, Planned, Reason, T
 from exporter.alerts.values import Message, Outgoing
 from exporter.alerts.values import Reason as Why
 from exporter.config import ConfigError
-from exporter.config.models import NtfyChannel
+from exporter.config.channels import NtfyChannel
 from exporter.model import Severity
 
 DEFAULT_URL = "https://ntfy.sh"

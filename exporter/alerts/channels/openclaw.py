@@ -11,7 +11,7 @@ import os
 from exporter import process
 from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryError
 from exporter.alerts.values import Outgoing
-from exporter.config.models import OpenClawChannel
+from exporter.config.channels import OpenClawChannel
 from exporter.model import LookError
 from exporter.redact import safe_text
 

@@ -13,7 +13,7 @@ from exporter import process
 from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryError
 from exporter.alerts.values import Message, Outgoing
 from exporter.alerts.values import Reason as Why
-from exporter.config.models import TermuxChannel
+from exporter.config.channels import TermuxChannel
 from exporter.model import LookError, Severity
 from exporter.redact import safe_text
 

@@ -10,7 +10,7 @@ from typing import Any
 from exporter.alerts.channels import Context, PermanentError, Reason, http, secret
 from exporter.alerts.values import Alert, Missed, Outgoing
 from exporter.config import ConfigError
-from exporter.config.models import WebhookChannel
+from exporter.config.channels import WebhookChannel
 from exporter.units import iso
 
 SCHEMA_VERSION = 1
