@@ -27,9 +27,10 @@ from exporter.calendar import calendar
 from exporter.config import Config, ConfigError, TargetBase
 from exporter.heartbeat import Heartbeat
 from exporter.ledger import Ledger
-from exporter.metrics import TEXT, ExporterState, Exposition, one_shot, render_target
+from exporter.metrics import TEXT, ExporterState, one_shot
 from exporter.model import Failure, Reason, Report, TargetReport
 from exporter.monitor import Monitor, Watched
+from exporter.showing import Shown
 from exporter.sources import Context, Source, build
 from exporter.timing import Timing, Why, baseline, next_look
 from exporter.web.people import People
@@ -40,8 +41,6 @@ log = logging.getLogger(__name__)
 COMPARE_EVERY = 2.0
 #: How long a changed store must stay as it is before we look: OpenClaw writes in several steps. Seconds.
 SETTLE = 0.7
-#: How much longer than composing takes we wait before it is done again: the looks of a fleet end all the time.
-COMPOSE_PAUSE = 9.0
 #: How often the loop's lag, the clock and the ledger's other writers are looked after, seconds.
 PULSE = 1.0
 #: A step of the wall clock beside the monotonic one that makes us plan anew, seconds.
@@ -81,12 +80,9 @@ class Daemon:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._scheduler.add_listener(self._job_failed, EVENT_JOB_ERROR)
-        self.exposition_of_all = Exposition(self._state)
-        self._composing = asyncio.Lock()
-        self._compose_at = 0.0  # monotonic; not before
+        self._shown = Shown(self._state)
         self._fingerprints: dict[str, str | None] = {}
         self._changed_at: dict[str, float] = {}
-        self._journal: dict[tuple[str, str], tuple[int, Reason | None]] = {}
         self._reloaded_well = True
         self._reloaded_at = now()
         self._lag = 0.0
@@ -106,7 +102,7 @@ class Daemon:
         self._scheduler.start()
         for watched in self._monitor.watched.values():
             self._schedule(watched)
-        await self._compose()
+        await self._shown.compose()
         self._scheduler.add_job(self._compare, IntervalTrigger(seconds=COMPARE_EVERY), id="compare")
         self._spawn(self._pulse())
         self._spawn(sdnotify.feed(self.healthy))
@@ -143,9 +139,8 @@ class Daemon:
 
     def _schedule(self, watched: Watched) -> None:
         """The repeating job of a target; ``_plan`` moves its next run after each look."""
-        if watched.report is None:  # its counters begin with 0
-            nothing = TargetReport(watched.name, watched.source.kind)
-            self.exposition_of_all.put(watched.name, render_target(nothing, watched.counters))
+        if watched.report is None:
+            self._shown.expect(watched.name, watched.source.kind, watched.counters)
         if not watched.target.schedule:
             return
         seconds = baseline(self._timing(watched))
@@ -216,35 +211,12 @@ class Daemon:
         if self._monitor.watched.get(watched.name) is not watched or watched.report is None:
             return
         self._plan(watched)
-        self._tell_journal(watched.report)
+        self._shown.tell_journal(watched.report)
         if self._notifier is not None:
             self._notifier.poke()
             await self._notifier.settled()  # the alarm first: a large report rendered beside it would slow it down
-        report, counters = watched.report, watched.counters
-        fragment = await asyncio.to_thread(render_target, report, counters)
-        if watched.report is report:
-            self.exposition_of_all.put(watched.name, fragment)
-        await self._compose()
-
-    def _tell_journal(self, report: TargetReport) -> None:
-        """One line where a verdict changed, so that the journal tells the story."""
-        for agent in report.entries:
-            now = (agent.exit_code, agent.failure.reason if agent.failure else None)
-            key = (agent.target, agent.agent)
-            if self._journal.get(key) != now:
-                self._journal[key] = now
-                worst = agent.conditions[0].summary if agent.exit_code else "nothing to do"
-                level = {0: logging.INFO, 2: logging.WARNING}.get(agent.exit_code, logging.ERROR)
-                log.log(level, "%s/%s: exit code %d: %s", *key, agent.exit_code, worst)
-
-    async def _compose(self) -> None:
-        async with self._composing:  # one at a time; whoever waits finds nothing left to do
-            if self.exposition_of_all.stale:
-                await asyncio.sleep(max(self._compose_at - time.monotonic(), 0.0))
-                began = time.monotonic()
-                await asyncio.to_thread(self.exposition_of_all.compose)
-                took = time.monotonic() - began
-                self._compose_at = time.monotonic() + COMPOSE_PAUSE * took
+        report = watched.report
+        await self._shown.show(report, watched.counters, lambda: watched.report is report)
 
     async def _compare(self) -> None:
         """Look where a store on this host no longer is what the last look saw."""
@@ -292,7 +264,7 @@ class Daemon:
     # --- the board -------------------------------------------------------------------------
 
     def exposition(self, accept: str, accept_encoding: str) -> tuple[bytes, str, str | None]:
-        return self.exposition_of_all.body(accept, accept_encoding)
+        return self._shown.body(accept, accept_encoding)
 
     def report(self) -> Report:
         return self._monitor.board()
@@ -364,14 +336,14 @@ class Daemon:
             for prefix in ("look:", "judge:"):
                 if self._scheduler.get_job(prefix + gone.name):
                     self._scheduler.remove_job(prefix + gone.name)
-            self.exposition_of_all.remove(gone.name)
+            self._shown.remove(gone.name)
             self._fingerprints.pop(gone.name, None)
             await gone.aclose()
         for watched in self._monitor.watched.values():
             if self._scheduler.get_job(f"look:{watched.name}") is None:
                 self._schedule(watched)
             await self._judge(watched.name)
-        await self._compose()
+        await self._shown.compose()
         self._reloaded_well, self._reloaded_at = True, self._now()
         log.info("the configuration is taken over: %d targets", len(config.targets))
         return None
