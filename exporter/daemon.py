@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -79,7 +79,7 @@ class Daemon:
             # None: a run that is late is still wanted; one is enough however many were missed.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._scheduler.add_listener(self._job_failed, EVENT_JOB_ERROR)
+        self._scheduler.add_listener(self._job_ended, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
         self._shown = Shown(self._state)
         self._fingerprints: dict[str, str | None] = {}
         self._changed_at: dict[str, float] = {}
@@ -131,9 +131,13 @@ class Daemon:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    def _job_failed(self, event: JobExecutionEvent) -> None:
-        if not isinstance(event.exception, asyncio.CancelledError):  # which is how we end
+    def _job_ended(self, event: JobExecutionEvent) -> None:
+        if event.exception is not None and not isinstance(event.exception, asyncio.CancelledError):  # how we end
             log.error("job %s failed: %s", event.job_id, type(event.exception).__name__)
+        kind, _, name = event.job_id.partition(":")
+        watched = self._monitor.watched.get(name)
+        if kind == "look" and watched is not None and watched.looked_at is not None:
+            self._plan(watched)  # what became due while it ran was passed over
 
     # --- looking ---------------------------------------------------------------------------
 
@@ -182,16 +186,16 @@ class Daemon:
                 replace_existing=True,
             )
 
-    async def _look(self, name: str) -> None:
+    async def _look(self, name: str, *, anew: bool = False) -> None:
         watched = self._monitor.watched.get(name)
         if watched is None:
             return
         before = await asyncio.to_thread(watched.source.fingerprint)
         self._changed_at.pop(name, None)
         try:
-            await watched.look(self._monitor.config.policy)
+            await watched.look(self._monitor.config.policy, anew=anew)
         except asyncio.CancelledError:
-            if self._monitor.watched.get(name) is watched and self._ready:
+            if self._has(watched) and self._ready:
                 raise
             return  # its target was removed, or the daemon ends
         # The first look tells where the store is. What changed while it was under way is looked at again.
@@ -208,7 +212,7 @@ class Daemon:
 
     async def _show(self, watched: Watched) -> None:
         """Hand a new report on: plan, render, compose."""
-        if self._monitor.watched.get(watched.name) is not watched or watched.report is None:
+        if not self._has(watched) or watched.report is None:
             return
         self._plan(watched)
         self._shown.tell_journal(watched.report)
@@ -216,7 +220,11 @@ class Daemon:
             self._notifier.poke()
             await self._notifier.settled()  # the alarm first: a large report rendered beside it would slow it down
         report = watched.report
-        await self._shown.show(report, watched.counters, lambda: watched.report is report)
+        await self._shown.show(report, watched.counters, lambda: self._has(watched) and watched.report is report)
+
+    def _has(self, watched: Watched) -> bool:
+        """Whether it is still configured."""
+        return self._monitor.watched.get(watched.name) is watched
 
     async def _compare(self) -> None:
         """Look where a store on this host no longer is what the last look saw."""
@@ -303,9 +311,9 @@ class Daemon:
         return one_shot(Report(self._now(), (report,))), TEXT
 
     async def check_now(self, target: str | None) -> None:
-        """Look at once; raises KeyError for a target that is not configured."""
+        """Look at what there is now; raises KeyError for a target that is not configured."""
         names = [target] if target is not None else list(self._monitor.watched)
-        await asyncio.gather(*(self._look(self._monitor.watched[name].name) for name in names))
+        await asyncio.gather(*(self._look(self._monitor.watched[name].name, anew=True) for name in names))
 
     async def reload(self) -> str | None:
         """Take over the configuration anew; a bad one changes nothing and its problem is returned."""

@@ -94,8 +94,13 @@ class Watched:
         ends = [a.report.changes_at for a in self._agents.values() if a.report and a.report.changes_at]
         return min(ends, default=None)
 
-    async def look(self, policy: Policy) -> TargetReport:
-        """One look at every agent; whoever asks while one is under way gets its result."""
+    async def look(self, policy: Policy, *, anew: bool = False) -> TargetReport:
+        """One look at every agent; whoever asks while one is under way gets its result.
+
+        ``anew``: one that begins now or later, for who has changed something.
+        """
+        if anew and self._looking is not None:
+            await asyncio.wait([self._looking])
         if self._looking is None or not self.is_looking:
             self._looking = asyncio.create_task(self._in_turn(policy), name=f"look at {self.name}")
         # Shielded: who no longer waits (a probe out of time) does not end it for the others.

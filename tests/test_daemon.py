@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from fakes import Fakes, config, token
 
 from exporter import daemon as module
-from exporter import timing
+from exporter import metrics, showing, timing
 from exporter.config import Config, ConfigError
 from exporter.daemon import Daemon
 from exporter.ledger import Ledger
 from exporter.memory import Told
-from exporter.model import LookError, Reason
+from exporter.model import LookError, Reason, TargetReport
 
 NOW = 1_795_346_770.0
 DAY = 86400.0
@@ -108,6 +110,43 @@ async def test_a_changed_store_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
         await setting.daemon.stop()
 
 
+async def test_a_store_that_changes_during_a_slow_look_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look is due before its job is over: it must not be dropped, to come with the schedule only."""
+    monkeypatch.setattr(timing, "APART", 0.1)
+    setting = Setting(config("home"))
+    source = setting.fakes["home"]
+    source.print = "one"
+    source.gate.clear()
+    await setting.daemon.start()
+    try:
+        await until(lambda: len(source.looks) == 1)
+        source.print = "two"
+        await asyncio.sleep(0.3)
+        source.gate.set()
+        await until(lambda: len(source.looks) == 2)
+        await asyncio.sleep(0.5)
+        assert len(source.looks) == 2
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_who_asks_gets_a_look_that_began_after_the_question() -> None:
+    """One that was under way may have read the store before the token was pasted."""
+    setting = Setting(config("home"))
+    source = setting.fakes["home"]
+    source.gate.clear()
+    await setting.daemon.start()
+    try:
+        await until(lambda: len(source.looks) == 1)
+        asked = [asyncio.create_task(setting.daemon.check_now(name)) for name in ("home", None, "home")]
+        await asyncio.sleep(0.1)
+        source.gate.set()
+        await asyncio.gather(*asked)
+        assert (len(source.looks), source.most_running) == (2, 1)  # and those who ask at once share it
+    finally:
+        await setting.daemon.stop()
+
+
 async def test_a_deadline_that_passes_is_judged_without_a_look() -> None:
     import time
 
@@ -179,6 +218,26 @@ async def test_a_removed_target_is_gone_from_the_metrics() -> None:
         await setting.daemon.reload()
         assert 'target="old"' not in setting.metrics()
         assert setting.fakes["old"].closed
+
+
+async def test_a_target_removed_while_its_report_is_rendered_stays_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, removed = threading.Event(), threading.Event()
+
+    def slowly(report: TargetReport, *rest: Any) -> metrics.Fragment:
+        if report.target == "old" and report.agents:
+            began.set()
+            removed.wait(30)
+        return metrics.render_target(report, *rest)
+
+    monkeypatch.setattr(showing, "render_target", slowly)
+    async with running("home", "old") as setting:
+        await asyncio.to_thread(began.wait, 30)
+        setting.config = config("home")
+        await setting.daemon.reload()
+        removed.set()
+        await until(lambda: 'exit_code{agent="main",target="home"}' in setting.metrics())
+        await asyncio.sleep(0.2)
+        assert 'target="old"' not in setting.metrics()
 
 
 async def test_a_probe_looks_once_and_shares() -> None:
