@@ -23,7 +23,7 @@ pytestmark = pytest.mark.real
 PROFILE = "anthropic:default"
 HOUR_MS = 3_600_000
 #: Seconds within which the daemon shows what changed in a store on its host, where ``openclaw`` takes ``USUAL``.
-PROMISE, USUAL = 15.0, 2.0
+PROMISE, USUAL = 15.0, 3.0
 
 
 def one_profile(result: dict[str, Any]) -> dict[str, Any]:
