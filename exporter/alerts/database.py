@@ -1,4 +1,5 @@
-"""The outbox's SQLite file: opened, brought to today's schema, set aside when it is not one of ours."""
+"""The outbox's SQLite file: opened, brought to today's schema, set aside when it is not one of ours, and kept in
+memory while the disk takes nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -70,16 +70,27 @@ class OutboxError(Exception):
     """The alert state cannot be read or written; the message is a sentence for a person."""
 
 
+class UnwritableError(OutboxError):
+    """The disk takes nothing: it is full, read-only or broken. What is there can still be read."""
+
+
+_UNWRITABLE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+
+
 class _NotOursError(Exception):
     """A file that is no outbox, or a damaged one."""
 
 
-@dataclass(frozen=True)
 class Database:
-    """An open file, and what had to be done to open it."""
+    """An open database: a file, or memory while the file takes nothing.
 
-    connection: sqlite3.Connection
-    problem: str | None = None
+    ``problem`` says what had to be done to open it, or why it is in memory; None while all is well.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, problem: str | None = None) -> None:
+        self.connection = connection
+        self.problem = self._opened_with = problem
+        self._file: sqlite3.Connection | None = None
 
     @classmethod
     def open(cls, path: Path | None, now: float) -> Database:
@@ -98,6 +109,48 @@ class Database:
         except sqlite3.Error as error:
             raise OutboxError(f"the alert state {path} cannot be used: {error}") from None
 
+    def take_refuge(self, why: str) -> None:
+        """Go on in memory, with all that is in the file. Raises OutboxError where that cannot even be read."""
+        if self._file is not None:
+            return
+        memory = _connect(":memory:")
+        try:
+            self.connection.backup(memory)
+        except sqlite3.Error as error:
+            memory.close()
+            raise OutboxError(f"the alert state cannot be read: {error}") from None
+        self.connection, self._file = memory, self.connection
+        self.problem = f"{why}: what is told now is forgotten at the end"
+        log.error("%s", self.problem)
+
+    def go_home(self) -> None:
+        """Replace what the file holds with what was kept in memory, all of it or nothing; at once where nothing was.
+
+        What people said in the meantime through other processes stays. Raises OutboxError while the file still takes
+        nothing.
+        """
+        if self._file is None:
+            return
+        memory, file = self.connection, self._file
+        try:
+            for table in ("silence", "acknowledgement"):
+                for row in file.execute(f"SELECT * FROM {table}").fetchall():
+                    marks = ", ".join("?" * len(row))
+                    memory.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
+            memory.backup(file)
+        except sqlite3.Error as error:
+            raise OutboxError(f"the alert state cannot be written: {error}") from None
+        self.connection, self._file, self.problem = file, None, self._opened_with
+        memory.close()
+        log.info("the alert state is written again")
+
+    def close(self) -> None:
+        """Written where that can be done."""
+        with suppress(OutboxError):
+            self.go_home()
+        for connection in filter(None, (self.connection, self._file)):
+            connection.close()
+
 
 @contextmanager
 def transaction(db: sqlite3.Connection, lock: threading.RLock) -> Iterator[sqlite3.Connection]:
@@ -113,7 +166,10 @@ def transaction(db: sqlite3.Connection, lock: threading.RLock) -> Iterator[sqlit
                     db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise OutboxError(f"the alert state cannot be written: {error}") from error
+            # The lower byte is the kind; the rest says how.
+            kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+            raised = UnwritableError if kind in _UNWRITABLE else OutboxError
+            raise raised(f"the alert state cannot be written: {error}") from error
 
 
 def _make_private(path: Path) -> None:

@@ -21,6 +21,7 @@ from exporter.alerts import lifecycle, planting, text
 from exporter.alerts.channels import Channel, Context, DeliveryError, Links, build, no_links
 from exporter.alerts.channels import alertmanager as am
 from exporter.alerts.counts import ChannelStatistics
+from exporter.alerts.database import UnwritableError
 from exporter.alerts.delivery import Deliverer
 from exporter.alerts.outbox import Outbox, OutboxError
 from exporter.alerts.policy import AlertPolicy, commands_of
@@ -38,6 +39,8 @@ FILE = "alerts.sqlite"
 NAP = 30.0
 #: How long others let a turn, and then the handing over of what it decided, go first, in seconds.
 LONGEST_TURN, LONGEST_HANDOVER = 5.0, 2.0
+#: How often it is tried whether a disk that took nothing takes something again, in seconds.
+RETURN_EVERY = 30.0
 #: How often a second process looks whether the lease is free now, in seconds.
 LEASE_EVERY = 30.0
 #: After a turn, this many times as long as it took, and at most so many seconds, is left to others: a thousand
@@ -106,6 +109,7 @@ class Notifier:
         self._silences = 0
         self._titles: dict[str, str | None] = {}  # of messages that were asked for: one may be megabytes
         self.holds_lease = False
+        self._in_refuge_since: float | None = None  # monotonic; in memory, since or last tried
         #: Why nothing is told at present, as a sentence; None while all is well.
         self.problem: str | None = self.outbox.problem
 
@@ -127,7 +131,7 @@ class Notifier:
             return cls(config, directory, report, now, links, as_of)
         except OutboxError as error:
             notifier = cls(config, None, report, now, links, as_of)
-            notifier.problem = notifier.outbox.problem = f"{error}: what was told is forgotten at the end"
+            notifier.problem = notifier.outbox.lost = f"{error}: what was told is forgotten at the end"
             log.error("%s", notifier.problem)
             return notifier
 
@@ -200,6 +204,9 @@ class Notifier:
                 async with self._turning:
                     pause = await self._turn()
                 self.problem = self.outbox.problem
+            except UnwritableError as error:
+                await self._take_refuge(str(error))
+                pause = 0.05 if self._in_refuge_since is not None else NAP
             except OutboxError as error:
                 self.problem = str(error)
                 log.error("%s", error)
@@ -212,9 +219,27 @@ class Notifier:
                     await self._poke.wait()
             self._poke.clear()
 
+    async def _take_refuge(self, why: str) -> None:
+        """An alarm must not wait for room on a disk."""
+        self.problem = why
+        try:
+            await asyncio.to_thread(self.outbox.take_refuge, why)
+            self._in_refuge_since = time.monotonic()
+        except OutboxError as error:
+            log.error("%s", error)
+
+    async def _go_home(self) -> None:
+        try:
+            await asyncio.to_thread(self.outbox.go_home)
+            self._in_refuge_since = None
+        except OutboxError:  # it still takes nothing
+            self._in_refuge_since = time.monotonic()
+
     async def _turn(self) -> float:
         """What is to be done now; seconds until it is to be done again."""
         pause = LEASE_EVERY
+        if self._in_refuge_since is not None and time.monotonic() - self._in_refuge_since >= RETURN_EVERY:
+            await self._go_home()
         # Read first: what another process writes meanwhile is seen as new.
         version = self.outbox.changes()
         if await self._take_lease():

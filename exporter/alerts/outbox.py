@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -53,10 +53,8 @@ class Outbox:
 
     def __init__(self, path: Path | None, now: Callable[[], float] = time.time) -> None:
         self._lock = threading.RLock()
-        database = Database.open(path, now())
-        self._db = database.connection
-        #: That an unreadable file was set aside, as a sentence; None when there was none.
-        self.problem = database.problem
+        self._database = Database.open(path, now())
+        self.lost: str | None = None  # why there is no file, for who meant there to be one
         self._lease = Lease(path)
         self._written: dict[str, AlertState] | None = None
         self._fresh: dict[str, Message] = {}  # by id, until it is tried
@@ -66,11 +64,31 @@ class Outbox:
 
     def close(self) -> None:
         with self._lock:  # a transaction on its way ends first
+            self._database.close()
             self._lease.release()
-            self._db.close()
 
-    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
-        return transaction(self._db, self._lock)
+    @property
+    def problem(self) -> str | None:
+        """That a file was set aside, or cannot be written, as a sentence; None while all is well."""
+        return self.lost or self._database.problem
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._database.connection
+
+    def take_refuge(self, why: str) -> None:
+        """See Database: no alarm waits for room on a disk."""
+        with self._lock:
+            self._database.take_refuge(why)
+
+    def go_home(self) -> None:
+        with self._lock:
+            self._database.go_home()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, transaction(self._db, self._lock) as db:
+            yield db
 
     # --- one writer ------------------------------------------------------------------------
 

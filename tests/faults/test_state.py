@@ -21,6 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_ledger import MEMORY, SEEN
 
+from exporter.alerts import notifier as notifier_module
+from exporter.alerts.database import UnwritableError
 from exporter.alerts.notifier import FILE, Notifier
 from exporter.alerts.outbox import Outbox, OutboxError
 from exporter.alerts.values import Reason
@@ -71,6 +73,83 @@ async def test_what_a_full_disk_holds_back_is_told_once_when_there_is_room(setti
     assert setting.server.reasons("hook") == ["first", "first"]
     assert [len(body["alerts"]) for body in setting.server.told("hook")] == [1, 400]
     await notifier.stop()
+
+
+def no_room(database: sqlite3.Connection) -> None:
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def read_only(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA query_only = 1")
+
+
+def takes_all_again(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA query_only = 0")
+    database.execute("PRAGMA max_page_count = 1000000")
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("spoil", "why"), [(no_room, "disk is full"), (read_only, "write a readonly database")])
+async def test_a_disk_that_takes_nothing_any_more_keeps_no_daemon_from_telling(
+    setting: Any, spoil: Callable[[sqlite3.Connection], None], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on in memory; when there is room again all of it is in the file, and nothing is told twice."""
+    monkeypatch.setattr(notifier_module, "RETURN_EVERY", 3600.0)
+    notifier: Notifier = setting.notifier()
+    notifier.start()
+    await until(lambda: setting.server.reasons("hook") == ["first"])
+    file = notifier.outbox._db
+    spoil(file)
+    setting.world = world(*(P(f"anthropic:{n}", ends=NOW + HOUR, secret=f"{n}") for n in range(400)), SOON, OTHER)
+    notifier.poke()
+    await until(lambda: setting.server.reasons("hook") == ["first", "first"])
+    assert [len(body["alerts"]) for body in setting.server.told("hook")] == [1, 400]
+    assert f"{why}: what is told now is forgotten at the end" in (notifier.problem or "")
+    # Another process can write: what a person says there is not lost.
+    other = Outbox(setting.directory / FILE, setting.clock)
+    silence = other.add_silence({"profile": "anthropic:soon"}, NOW + DAY, "moving", NOW)
+    other.close()
+    takes_all_again(file)
+    monkeypatch.setattr(notifier_module, "RETURN_EVERY", 0.0)
+    notifier.poke()
+    await until(lambda: notifier.problem is None)
+    assert notifier.outbox._db is file
+    assert notifier.outbox.silences(NOW) == (silence,)
+    await notifier.stop()
+    assert await setting.timer()
+    assert setting.server.reasons("hook") == ["first", "first"]
+
+
+async def test_who_is_killed_while_the_disk_takes_nothing_tells_again_rather_than_never(setting: Any) -> None:
+    notifier: Notifier = setting.notifier()
+    assert await notifier.once()
+    no_room(notifier.outbox._db)
+    notifier.outbox.take_refuge("full")
+    setting.clock.now += 2 * HOUR
+    assert await notifier.once()
+    notifier.outbox.release_lease()  # and nothing is written back
+    assert setting.server.reasons("hook") == ["first", "escalated"]
+    assert await setting.timer()
+    assert setting.server.reasons("hook") == ["first", "escalated", "escalated"]
+
+
+def test_a_file_that_another_process_holds_is_waited_for_and_not_left(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / FILE, lambda: NOW)
+    outbox._db.execute("PRAGMA busy_timeout = 10")
+    other = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(OutboxError, match="database is locked") as caught:
+        outbox.commit({}, [], NOW)
+    assert not isinstance(caught.value, UnwritableError)
+    other.close()
+    outbox.commit({}, [], NOW)
+    outbox.close()
 
 
 def test_a_full_disk_keeps_nobody_from_the_lease_and_nobody_out(
