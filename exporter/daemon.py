@@ -33,6 +33,7 @@ from exporter.monitor import Monitor, Watched
 from exporter.showing import Shown
 from exporter.sources import Context, Source, build
 from exporter.timing import Timing, Why, baseline, next_look
+from exporter.units import END_OF_DATES
 from exporter.web.people import People
 
 log = logging.getLogger(__name__)
@@ -419,8 +420,8 @@ class Daemon:
 
 
 def _moment(seconds: float) -> dt.datetime:
-    """The aware datetime that APScheduler wants."""
-    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+    """The aware datetime that APScheduler wants; it knows none beyond the year 9999."""
+    return dt.datetime.fromtimestamp(min(seconds, END_OF_DATES), dt.UTC)
 
 
 def _spread(name: str) -> float:

@@ -160,6 +160,18 @@ async def test_a_deadline_that_passes_is_judged_without_a_look() -> None:
         await setting.daemon.stop()
 
 
+@pytest.mark.parametrize("date", [253402300800.0, 5e12, 1e300])
+async def test_a_date_beyond_the_calendar_is_shown_and_planned_like_any(date: float) -> None:
+    setting = Setting(config("home"))
+    setting.fakes["home"].profiles = (token(date),)
+    await setting.daemon.start()
+    try:
+        await until(lambda: 'openclaw_auth_exit_code{agent="main",target="home"} 0' in setting.metrics())
+        assert await setting.daemon.reload() is None  # it judges and plans anew
+    finally:
+        await setting.daemon.stop()
+
+
 async def test_a_deadline_that_ends_is_judged_at_once_and_then_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
