@@ -105,7 +105,7 @@ def check(targets: tuple[str, ...], notify: bool, config_file: Path | None, **st
         raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
     config = read_config(config_file)
     report, monitor = look_with(config, list(targets) or None)
-    delivered = not notify or _notify(config, report, monitor)
+    delivered = not notify or _notify(config, monitor)
     code = report.exit_code if delivered or report.exit_code else EX_TEMPFAIL
     if chosen == ["quiet"]:
         return code
@@ -124,22 +124,22 @@ def check(targets: tuple[str, ...], notify: bool, config_file: Path | None, **st
     return code
 
 
-def _notify(config: Config, report: Report, monitor: Monitor) -> bool:
+def _notify(config: Config, monitor: Monitor) -> bool:
     """Run the alert lifecycle once; whether everything could be handed over."""
-    delivered = _notify_once(config, report, monitor)
+    delivered = _notify_once(config, monitor)
     if delivered is None:
         click.echo("A daemon tells of alerts already: this only looked.", err=True)
     return delivered is not False
 
 
-def _notify_once(config: Config, report: Report, monitor: Monitor) -> bool | None:
+def _notify_once(config: Config, monitor: Monitor) -> bool | None:
     """Run the alert lifecycle once; whether everything could be handed over, None where a daemon does it."""
     from exporter.alerts.notifier import Notifier
     from exporter.alerts.outbox import OutboxError
     from exporter.config import default_state_dir
 
     async def once() -> bool | None:
-        notifier = Notifier(config, default_state_dir(config), lambda: report, as_of=monitor.target_as_of)
+        notifier = Notifier(config, default_state_dir(config), monitor.scheduled, as_of=monitor.target_as_of)
         try:
             return await notifier.once()
         finally:
@@ -196,7 +196,7 @@ def reauth(target: str | None, agent: str | None, profile: str | None, config_fi
     def once(targets: list[str]) -> bool | None:
         if {one.target for one in looked[0][0].targets} != set(targets):
             look(targets)
-        return _notify_once(config, *looked[0])
+        return _notify_once(config, looked[0][1])
 
     guide = Guide(
         config, Asked(target, agent, profile), Terminal(), look, lambda targets: aftermath.tell(config, targets, once)

@@ -107,6 +107,25 @@ def test_explain_says_where_each_alert_stands(configure: Callable[..., Path], tm
     assert lines.index(expired) < lines.index("  beside the profiles") < lines.index(down)
 
 
+def test_what_is_only_looked_at_when_asked_never_alarms(configure: Callable[..., Path], tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    asked = {"name": "asked", "source": "simulated", "scenario": "expired"}
+
+    def reasons() -> list[str]:
+        lines = told.read_text().splitlines() if told.exists() else []
+        return [alert["reason"] for line in lines for alert in json.loads(line)["alerts"]]
+
+    scheduled = configure("healthy", telling(told), targets=[asked])
+    assert run(scheduled, "check", "--notify", "--quiet") == (1, "")
+    assert reasons() == ["first"]
+    # What fires when it is taken off the schedule is over: nobody would see its end.
+    config = configure("healthy", telling(told), targets=[{**asked, "schedule": False}])
+    assert run(config, "check", "--notify", "--quiet") == (1, "")
+    assert reasons() == ["first", "resolved"]
+    assert run(config, "check", "--notify", "--quiet", "--target", "asked") == (1, "")
+    assert reasons() == ["first", "resolved"]
+
+
 def test_explain_goes_on_where_the_alert_state_cannot_be_read(configure: Callable[..., Path], tmp_path: Path) -> None:
     config = configure("healthy", telling(tmp_path / "told"))
     (tmp_path / "state").mkdir()

@@ -130,7 +130,7 @@ class AlertPolicy:
     """All that decides beside the facts. Durations in seconds."""
 
     channels: tuple[ChannelPolicy, ...] = ()  # those that are told news: not Alertmanager
-    targets: frozenset[str] = frozenset()  # configured now
+    targets: frozenset[str] = frozenset()  # that alarm: those looked at without being asked for
     remind_before: tuple[float, ...] = ()  # the longest first
     repeat_every: float = 6 * 3600.0
     confirm_checks: int = 2
@@ -138,7 +138,6 @@ class AlertPolicy:
     group_wait: float = 10.0
     escalate_after: float | None = None
     prove_every: float | None = None
-    scheduled: frozenset[str] = frozenset()  # of the targets, those that are looked at without being asked for
     verdict: Policy = field(default_factory=Policy)  # which profiles are ignored
     silences: tuple[Silence, ...] = ()
     acknowledged: Mapping[str, float] = field(default_factory=dict)  # fingerprint -> when
@@ -167,7 +166,7 @@ class AlertPolicy:
         )
         return cls(
             channels=channels,
-            targets=frozenset(target.name for target in config.targets),
+            targets=frozenset(target.name for target in config.targets if target.schedule),
             remind_before=tuple(sorted(set(alerts.remind_before), reverse=True)),
             repeat_every=alerts.repeat_every,
             confirm_checks=alerts.confirm_checks,
@@ -175,7 +174,6 @@ class AlertPolicy:
             group_wait=alerts.group_wait,
             escalate_after=alerts.escalate_after,
             prove_every=alerts.prove_every,
-            scheduled=frozenset(target.name for target in config.targets if target.schedule),
             verdict=config.policy,
             silences=silences,
             acknowledged=acknowledged or {},
@@ -183,8 +181,8 @@ class AlertPolicy:
         )
 
     def is_complete(self, report: Report) -> bool:
-        """Whether a report has all that is looked at without being asked for: not so right after the start."""
-        return self.scheduled <= {target.target for target in report.targets}
+        """Whether a report has all that alarms: not so right after the start."""
+        return self.targets <= {target.target for target in report.targets}
 
     def is_silenced(self, state: AlertState, now: float) -> bool:
         return any(now < silence.until and silence.matches(state) for silence in self.silences)

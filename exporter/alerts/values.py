@@ -39,7 +39,7 @@ class Why(enum.StrEnum):
     """What ended an alert, where it is more than that the trouble is over."""
 
     OVER = ""
-    UNWATCHED = "unwatched"  # its target is no longer configured
+    UNWATCHED = "unwatched"  # its target is no longer configured, or looked at only when it is asked for
     GONE = "gone"  # its agent or profile is no longer there
     IGNORED = "ignored"  # the policy says to ignore the profile
 

@@ -15,7 +15,7 @@ from exporter.model import Report, Severity
 
 WEEK = 7 * DAY
 FINE = world(P(ends=NOW + 30 * DAY), P("openai:key", ends=None))
-RULES = policy(prove_every=WEEK, scheduled=frozenset({"home"}))
+RULES = policy(prove_every=WEEK)
 
 
 def report(now: float, *worlds: World) -> Report:
@@ -75,8 +75,8 @@ def test_quiet_hours_wait_for_the_morning() -> None:
     assert next_proof({"phone": evening - WEEK + HOUR}, report(NOW), rules, NOW) == morning
 
 
-def test_it_waits_until_all_that_is_scheduled_was_looked_at() -> None:
-    rules = replace(RULES, scheduled=frozenset({"home", "vps"}), targets=frozenset({"home", "vps", "asked"}))
+def test_it_waits_until_all_that_alarms_was_looked_at() -> None:
+    rules = replace(RULES, targets=frozenset({"home", "vps"}))
     assert prove({}, {}, report(NOW), rules, NOW) == ({}, ())
     assert next_proof({}, report(NOW), rules, NOW) is None
     both = report(NOW, FINE, replace(FINE, target="vps"))
