@@ -47,6 +47,8 @@ _ENDED = {
     Why.UNWATCHED: "is no longer watched",
     Why.GONE: "is no longer there",
     Why.IGNORED: "is now ignored",
+    Why.OTHER: "has other trouble now",
+    Why.UNNEEDED: "is no trouble any more",
 }
 _COUNTED = {Severity.CRITICAL: "critical", Severity.WARNING: "warnings", Severity.INFO: "notices"}
 

@@ -12,7 +12,7 @@ from typing import Any
 from exporter.alerts.facts import SAME_DATE, Fact, View, gather, is_renewed, rank
 from exporter.alerts.policy import AlertPolicy
 from exporter.alerts.values import AlertState, Credential, Ending, Reason, Slot, Why, changed
-from exporter.model import Family, Name, ProfileReport, Report, Severity
+from exporter.model import Family, Name, ProfileReport, Report, Severity, Status
 
 #: Conditions that must be seen several looks in a row.
 CONFIRMED_BY_LOOKS = frozenset({Name.CHECK_FAILED, Name.REPORTED})
@@ -299,13 +299,25 @@ def _ending(
         if renewed and not healed:
             dates = [profile.expires_at for profile in renewed if profile.expires_at is not None]
             return Ending(now, Reason.RENEWED, until=max(dates, default=None))
+        return Ending(now, Reason.RESOLVED, _why_not_well(state, view, theirs))
     return Ending(now, Reason.RESOLVED)
 
 
+def _why_not_well(state: AlertState, view: View, theirs: list[tuple[str, ProfileReport]]) -> Why:
+    """What keeps an end from being good news; nobody is told that something works which does not."""
+    if state.slot.profile:
+        return Why.OVER if any(profile.usable for _, profile in theirs) else Why.OTHER
+    reports = (view.agents.get((state.slot.target, agent)) for agent in state.agents)
+    works = any(report is not None and report.providers_usable.get(state.slot.provider) for report in reports)
+    return Why.OVER if works else Why.UNNEEDED
+
+
 def _is_other(state: AlertState, profile: ProfileReport) -> bool:
-    """Whether a profile's credential is another than the one that was in trouble."""
-    if not profile.usable:
+    """Whether a profile's credential is another than the one that was in trouble, and good."""
+    if profile.status in (Status.EXPIRED, Status.MISSING):
         return False
+    if not profile.usable and state.family is not Family.DEADLINE:
+        return False  # a cooldown takes nothing from its date
     if state.slot.profile:
         before = Credential(state.slot.profile, state.secret, state.deadline)
         return is_renewed(before, profile, undated=state.condition is Name.UNDATED)

@@ -42,6 +42,8 @@ class Why(enum.StrEnum):
     UNWATCHED = "unwatched"  # its target is no longer configured, or looked at only when it is asked for
     GONE = "gone"  # its agent or profile is no longer there
     IGNORED = "ignored"  # the policy says to ignore the profile
+    OTHER = "other_trouble"  # something else keeps it from working now
+    UNNEEDED = "unneeded"  # nothing says that it works, only that it is no trouble: no route uses it, say
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -274,6 +274,42 @@ def test_removed_on_purpose_resolves_with_that_reason() -> None:
     assert str(life.messages[-1].alerts[0].why) == Why.IGNORED
 
 
+def test_nobody_is_told_that_something_works_which_does_not() -> None:
+    life, ends = Life(policy()), NOW + HOUR
+    disabled, expired = P(ends=ends, down="billing"), P(ends=ends)
+    assert ("hook", FIRST, Name.UNUSABLE, WARNING) in life.at(NOW, world(disabled, SPARE))
+    assert ("hook", RESOLVED, Name.UNUSABLE, WARNING) in life.at(ends + 60, world(expired, SPARE))
+    over = next(alert for alert in life.messages[-1].alerts if alert.reason is RESOLVED)
+    assert (str(over.why), over.summary) == (
+        Why.OTHER,
+        "anthropic:default on home has other trouble now; was unusable for 1 h 1 min",
+    )
+    assert life.at(ends + 120, world(P(ends=ends + 300 * DAY, secret="new"), SPARE)) == [
+        ("hook", RENEWED, Name.EXPIRED, WARNING)
+    ]
+
+    assert life.at(ends + 180, world(expired)) == [("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert ("hook", RESOLVED, Name.NO_USABLE_PROFILE, CRITICAL) in life.at(
+        ends + 240, world(expired, unused=frozenset({"anthropic"}))
+    )
+    over = next(alert for alert in life.messages[-1].alerts if alert.reason is RESOLVED)
+    assert (str(over.why), over.summary) == (
+        Why.UNNEEDED,
+        "anthropic on home is no trouble any more; was down for 1 min",
+    )
+
+
+def test_a_renewed_date_is_told_whatever_else_keeps_the_profile_from_working() -> None:
+    life = Life(policy())
+    assert life.at(NOW, world(P(ends=NOW - HOUR), SPARE)) == [("hook", FIRST, Name.EXPIRED, WARNING)]
+    # The cooldown of the old token stays for a while when the new one is pasted.
+    pasted = P(ends=NOW + 300 * DAY, secret="new", down="auth")
+    assert sorted(life.at(NOW + 60, world(pasted, SPARE))) == [
+        ("hook", FIRST, Name.UNUSABLE, WARNING),
+        ("hook", RENEWED, Name.EXPIRED, WARNING),
+    ]
+
+
 def test_edited_thresholds_are_not_new_alerts() -> None:
     life, it = Life(policy()), expiring(NOW + 10 * DAY)
     assert life.at(NOW, it) == [("hook", FIRST, Name.EXPIRING, INFO)]

@@ -212,7 +212,7 @@ def test_every_condition_and_reason(condition: Name) -> None:
 
 def test_the_other_endings_a_test_and_groups() -> None:
     parts = []
-    for why in (Why.UNWATCHED, Why.GONE, Why.IGNORED):
+    for why in (Why.UNWATCHED, Why.GONE, Why.IGNORED, Why.OTHER, Why.UNNEEDED):
         over = replace(alert(Name.EXPIRING, Reason.RESOLVED), why=why)
         over = replace(over, summary=text.sentence(over, NOW))
         parts.append(text.render(Message("phone", NOW, (over,)), NOW))

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import pytest
 
 from alerts.worlds import HOUR, NOW
 from exporter.alerts.channels import Context, PermanentError, TemporaryError, build
-from exporter.alerts.channels.webhook import Webhook
-from exporter.alerts.values import Alert, Message, Missed, Outgoing, Reason
+from exporter.alerts.channels.webhook import Webhook, body_of
+from exporter.alerts.values import Alert, Message, Missed, Outgoing, Reason, Why
 from exporter.config import ConfigError
 from exporter.config.channels import WebhookChannel
 from exporter.model import Family, Name, Severity
@@ -104,6 +105,12 @@ async def test_without_a_secret_there_is_no_signature_and_the_id_is_there_all_th
     await channel(answer, secret_file=str(tmp_path / "key")).send(OUTGOING)
     expected = hmac.new(b"from a file", seen[1].content, hashlib.sha256).hexdigest()
     assert seen[1].headers["X-Signature-256"] == f"sha256={expected}"
+
+
+def test_an_end_that_is_no_good_news_says_why() -> None:
+    over = replace(ALERT, reason=Reason.RESOLVED, ended_at=NOW)
+    bodies = [body_of(Outgoing("id", Message("hook", NOW, (replace(over, why=why),))), NOW) for why in Why]
+    assert [body["alerts"][0].get("why") for body in bodies] == [why.value or None for why in Why]
 
 
 async def test_what_came_and_went_is_in_the_body_too() -> None:

@@ -68,6 +68,7 @@ class World:
     looked_at: float = NOW
     extra: dict[str, tuple[Condition, ...]] = field(default_factory=dict)
     expiring_within: float = DAY
+    unused: frozenset[str] = frozenset()  # providers that no route uses
 
     def report(self, now: float) -> TargetReport:
         agents = tuple(self._agent(name, profiles, now) for name, profiles in self.agents.items())
@@ -112,7 +113,7 @@ class World:
                     secret_hash=p.secret,
                 )
             )
-        for provider in sorted(providers - working):
+        for provider in sorted(providers - working - self.unused):
             conditions.append(
                 Condition(
                     Name.NO_USABLE_PROFILE,
@@ -137,6 +138,7 @@ class World:
             exit_code=0,
             profiles=tuple(reports),
             conditions=tuple(conditions),
+            providers_usable={provider: provider in working for provider in providers - self.unused},
             failure=failure,
         )
 

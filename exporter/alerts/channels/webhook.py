@@ -93,6 +93,8 @@ def _alert(alert: Alert) -> dict[str, Any]:
         found["cause"] = alert.cause
     if alert.ended_at is not None:
         found["ended_at"] = iso(alert.ended_at)
+    if alert.why:
+        found["why"] = alert.why
     return found
 
 
