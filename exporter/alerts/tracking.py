@@ -11,7 +11,7 @@ from typing import Any
 
 from exporter.alerts.facts import SAME_DATE, Fact, View, gather, is_renewed, rank
 from exporter.alerts.policy import AlertPolicy
-from exporter.alerts.values import AlertState, Credential, Ending, Reason, Slot, Why, changed
+from exporter.alerts.values import AlertState, Credential, Ending, Reason, Slot, Told, Why, changed
 from exporter.model import Family, Name, ProfileReport, Report, Severity, Status
 
 #: Conditions that must be seen several looks in a row.
@@ -176,8 +176,18 @@ def _continued(state: AlertState, fact: Fact, view: View, policy: AlertPolicy, n
         worsened_at=now if worse or spread or began_again else state.worsened_at,
         confirmed=state.confirmed and not began_again,
         quiet_step=None if began_again or louder else state.quiet_step,
+        told=_as_of_the_date(state, fact, policy, now),
         **_content(state, fact, _counted(state.looks if state.firing else {}, fact.looks)),
     )
+
+
+def _as_of_the_date(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> Mapping[str, Told]:
+    """What was told; of a later date no reminder step is behind us but those that passed before it was there."""
+    before, ends = state.deadline, fact.worst.deadline
+    if before is None or ends is None or ends <= before + SAME_DATE:
+        return state.told
+    step = policy.step_at(ends, now)
+    return {name: replace(told, step=step) for name, told in state.told.items()}
 
 
 def _counted(before: Mapping[str, tuple[int, float]], now: Mapping[str, float]) -> dict[str, tuple[int, float]]:

@@ -274,6 +274,19 @@ def test_removed_on_purpose_resolves_with_that_reason() -> None:
     assert str(life.messages[-1].alerts[0].why) == Why.IGNORED
 
 
+@pytest.mark.parametrize("before", [-60.0, 30 * MINUTE])  # the old one has expired, or is about to
+def test_a_new_date_within_the_warning_has_reminders_of_its_own(before: float) -> None:
+    life, soon = Life(policy()), NOW + 20 * HOUR
+    life.at(NOW, world(P(ends=NOW + before), SPARE))
+    it = world(P(ends=soon, secret="new"), SPARE)
+    told = life.at(NOW + 60, it)
+    assert told == ([("hook", EASED, Name.EXPIRING, WARNING)] if before < 0 else [])
+    steps = [life.at(soon - step + 1, it) for step in (6 * HOUR, HOUR)]
+    assert steps == [[("hook", REMINDER, Name.EXPIRING, WARNING)]] * 2
+    life.at(soon - 30 * MINUTE - 7200, it)  # a clock set back takes nothing back
+    assert life.at(soon - 30 * MINUTE, it) == []
+
+
 def test_nobody_is_told_that_something_works_which_does_not() -> None:
     life, ends = Life(policy()), NOW + HOUR
     disabled, expired = P(ends=ends, down="billing"), P(ends=ends)
