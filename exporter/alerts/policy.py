@@ -154,15 +154,16 @@ class AlertPolicy:
     ) -> AlertPolicy:
         """The policy that a configuration, and what people said since, come to."""
         alerts = config.alerts
+        told = [channel for channel in config.channels if channel.type != "alertmanager"]
+        order = alerts.order or [channel.name for channel in told]
         channels = tuple(
             ChannelPolicy(
                 name=channel.name,
                 min_severity=Severity(channel.min_severity),
                 quiet=QuietHours.of(channel.quiet_hours) if channel.quiet_hours else None,
-                step=alerts.order.index(channel.name) if channel.name in alerts.order else 0,
+                step=order.index(channel.name) if channel.name in order else 0,
             )
-            for channel in config.channels
-            if channel.type != "alertmanager"
+            for channel in told
         )
         return cls(
             channels=channels,

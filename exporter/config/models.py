@@ -43,7 +43,9 @@ class Alerts(Model):
     cooldown_after: Duration = Field(900.0, ge=0)
     group_wait: Duration = Field(10.0, ge=0)
     escalate_after: Duration | None = None
-    order: list[str] = Field([], description="channels, in the order in which a critical alert climbs them")
+    order: list[str] = Field(
+        [], description="channels, in the order in which a critical alert climbs them; default: as they are configured"
+    )
     prove_every: Duration | None = Field(
         None,
         ge=60,

@@ -9,9 +9,9 @@ import pytest
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, World, policy, world
 from exporter.alerts.lifecycle import firing, forecast, next_event
-from exporter.alerts.policy import ChannelPolicy, QuietHours, Silence
+from exporter.alerts.policy import AlertPolicy, ChannelPolicy, QuietHours, Silence
 from exporter.alerts.values import Reason, Why, dump, load_state
-from exporter.config import Policy, ProfilePolicy
+from exporter.config import Config, Policy, ProfilePolicy
 from exporter.config import QuietHours as Configured
 from exporter.model import Condition, Failure, Name, Report, Severity, TargetReport
 from exporter.model import Reason as LookReason
@@ -494,6 +494,19 @@ def test_a_critical_climbs_the_order_until_it_is_acknowledged() -> None:
         ("phone", RESOLVED, Name.CLOCK, CRITICAL),
         ("team", RESOLVED, Name.CLOCK, CRITICAL),
     ]
+
+
+@pytest.mark.parametrize(
+    ("order", "steps"),
+    [([], {"phone": 0, "team": 1, "boss": 2}), (["boss", "phone"], {"phone": 1, "team": 0, "boss": 0})],
+)
+def test_a_critical_climbs_the_channels_as_they_are_configured_where_no_order_is_given(
+    order: list[str], steps: dict[str, int]
+) -> None:
+    channels = [{"name": name, "type": "termux"} for name in ("phone", "team", "boss")]
+    channels.insert(1, {"name": "am", "type": "alertmanager", "urls": ["http://am.test"]})
+    made = Config.model_validate({"channels": channels, "alerts": {"escalate_after": "15m", "order": order}})
+    assert {channel.name: channel.step for channel in AlertPolicy.of(made).channels} == steps
 
 
 def test_what_happens_together_is_told_together() -> None:
