@@ -205,23 +205,31 @@ class Daemon:
             self._changed_at[name] = self._now()
         await self._show(watched)
 
-    async def _judge(self, name: str) -> None:
-        watched = self._monitor.watched.get(name)
-        if watched is not None and watched.report is not None:
+    async def _judge(self, *names: str) -> None:
+        looked_at = [w for w in map(self._monitor.watched.get, names) if w is not None and w.report is not None]
+        for watched in looked_at:
             watched.judge(self._monitor.config.policy)
-            await self._show(watched)
+            await asyncio.sleep(0)  # a fleet's worth holds up no scrape
+        await self._show(*looked_at)
 
-    async def _show(self, watched: Watched) -> None:
-        """Hand a new report on: plan, render, compose."""
-        if not self._has(watched) or watched.report is None:
-            return
-        self._plan(watched)
-        self._shown.tell_journal(watched.report)
-        if self._notifier is not None:
+    async def _show(self, *judged: Watched) -> None:
+        """Hand new reports on: plan, tell, render, compose. All at once: the alarm may take its time, but only once."""
+        shown = [watched for watched in judged if self._has(watched) and watched.report is not None]
+        for watched in shown:
+            self._plan(watched)
+            assert watched.report is not None
+            self._shown.tell_journal(watched.report)
+        if shown and self._notifier is not None:
             self._notifier.poke()
             await self._notifier.settled()  # the alarm first: a large report rendered beside it would slow it down
+        for watched in shown:
+            await self._render(watched)
+        await self._shown.compose()
+
+    async def _render(self, watched: Watched) -> None:
         report = watched.report
-        await self._shown.show(report, watched.counters, lambda: self._has(watched) and watched.report is report)
+        assert report is not None
+        await self._shown.put(report, watched.counters, lambda: self._has(watched) and watched.report is report)
 
     def _has(self, watched: Watched) -> bool:
         """Whether it is still configured."""
@@ -257,10 +265,11 @@ class Daemon:
             version = self._ledger.changes()
             if version != self._told_version:
                 self._told_version = version
-                for watched in self._monitor.watched.values():
-                    if watched.report is not None:
-                        watched.told(self._monitor.config.policy)
-                        await self._show(watched)
+                looked_at = [w for w in self._monitor.watched.values() if w.report is not None]
+                for watched in looked_at:
+                    watched.told(self._monitor.config.policy)
+                    await asyncio.sleep(0)
+                await self._show(*looked_at)
 
     async def _after_step(self, now: float) -> None:
         """APScheduler runs on wall-clock time: after a step nothing may wait for the old one."""
@@ -268,7 +277,9 @@ class Daemon:
         for watched in self._monitor.watched.values():
             if watched.looked_at is not None and watched.looked_at > now:
                 watched.looked_at = now
-            await self._judge(watched.name)
+            if self._changed_at.get(watched.name, now) > now:
+                self._changed_at[watched.name] = now
+        await self._judge(*self._monitor.watched)
 
     # --- the board -------------------------------------------------------------------------
 
@@ -351,7 +362,7 @@ class Daemon:
         for watched in self._monitor.watched.values():
             if self._scheduler.get_job(f"look:{watched.name}") is None:
                 self._schedule(watched)
-            await self._judge(watched.name)
+        await self._judge(*self._monitor.watched)
         await self._shown.compose()
         self._reloaded_well, self._reloaded_at = True, self._now()
         log.info("the configuration is taken over: %d targets", len(config.targets))

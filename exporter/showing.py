@@ -36,14 +36,13 @@ class Shown:
         """A target that is still to be looked at: its counters begin with 0."""
         self._exposition.put(target, render_target(TargetReport(target, source), counters))
 
-    async def show(
+    async def put(
         self, report: TargetReport, counters: Mapping[str, AgentCounters], is_latest: Callable[[], bool]
     ) -> None:
-        """Show ``report`` where it is still the latest of its target when it is rendered."""
+        """Show ``report`` from the next ``compose`` on, where it is still the latest of its target when rendered."""
         fragment = await asyncio.to_thread(render_target, report, counters)
         if is_latest():
             self._exposition.put(report.target, fragment)
-        await self.compose()
 
     def remove(self, target: str) -> None:
         """Show nothing of ``target`` from the next ``compose`` on."""

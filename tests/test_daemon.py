@@ -13,6 +13,7 @@ from fakes import Fakes, config, token
 
 from exporter import daemon as module
 from exporter import metrics, showing, timing
+from exporter.alerts.notifier import Notifier
 from exporter.config import Config, ConfigError
 from exporter.daemon import Daemon
 from exporter.ledger import Ledger
@@ -158,6 +159,28 @@ async def test_a_deadline_that_passes_is_judged_without_a_look() -> None:
         assert len(setting.fakes["home"].looks) == 1
     finally:
         await setting.daemon.stop()
+
+
+async def test_a_channel_that_hangs_is_waited_for_once_however_many_targets_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names, settled = [f"t{number}" for number in range(5)], 0
+    hook = {"name": "hook", "type": "webhook", "url": "http://hook.test"}
+
+    async def settles(notifier: Notifier) -> None:
+        nonlocal settled
+        settled += 1
+
+    async with running(*names, channels=[hook]) as setting:
+        await until(lambda: setting.metrics().count("openclaw_auth_check_success{") == len(names))
+        monkeypatch.setattr(Notifier, "settled", settles)
+        assert await setting.daemon.reload() is None
+        assert settled == 1
+        await setting.daemon._after_step(setting.daemon._now())
+        assert settled == 2
+        monkeypatch.setattr(setting.ledger, "changes", lambda: -1)  # another process told a date
+        await until(lambda: settled == 3)
+        assert setting.daemon.healthy()
 
 
 @pytest.mark.parametrize("date", [253402300800.0, 5e12, 1e300])

@@ -503,7 +503,7 @@ def test_a_critical_climbs_the_order_until_it_is_acknowledged() -> None:
 def test_a_critical_climbs_the_channels_as_they_are_configured_where_no_order_is_given(
     order: list[str], steps: dict[str, int]
 ) -> None:
-    channels = [{"name": name, "type": "termux"} for name in ("phone", "team", "boss")]
+    channels: list[dict[str, Any]] = [{"name": name, "type": "termux"} for name in ("phone", "team", "boss")]
     channels.insert(1, {"name": "am", "type": "alertmanager", "urls": ["http://am.test"]})
     made = Config.model_validate({"channels": channels, "alerts": {"escalate_after": "15m", "order": order}})
     assert {channel.name: channel.step for channel in AlertPolicy.of(made).channels} == steps
