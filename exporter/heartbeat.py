@@ -78,7 +78,7 @@ class Heartbeat:
                 async with (
                     asyncio.timeout(TIMEOUT),
                     httpx.AsyncClient(transport=self._transport, timeout=None, trust_env=False) as client,  # noqa: S113
-                    client.stream("POST", url.rstrip("/") + path, content=body.encode()) as answer,
+                    client.stream("POST", _address(url, path), content=body.encode()) as answer,
                 ):
                     if answer.is_success:
                         return True
@@ -89,3 +89,11 @@ class Heartbeat:
                 why = type(error).__name__  # its text may quote the URL
         log.warning("the heartbeat did not arrive (%s)", why)
         return False
+
+
+def _address(url: str, path: str) -> str:
+    """``path`` below the URL's own, before its query: what is appended to that would be a value of it."""
+    if not path:
+        return url
+    place, mark, query = url.partition("?")
+    return place.rstrip("/") + path + mark + query

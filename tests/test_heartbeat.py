@@ -41,6 +41,27 @@ async def test_well_and_not_well() -> None:
     assert switch.heard == [("", ""), ("/fail", "the ledger cannot be used")]
 
 
+@pytest.mark.parametrize(
+    ("url", "fail"),
+    [
+        ("https://hc.example/uuid/", "https://hc.example/uuid/fail"),
+        ("https://hc.example/key/home?create=1", "https://hc.example/key/home/fail?create=1"),
+        ("https://kuma.example/api/push/x?status=up&ping=", "https://kuma.example/api/push/x/fail?status=up&ping="),
+    ],
+)
+async def test_the_url_is_called_as_it_is_and_trouble_is_told_below_it(url: str, fail: str) -> None:
+    heard: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        heard.append(str(request.url))
+        return httpx.Response(200)
+
+    config = Configured.model_validate({"url": url})
+    assert await Heartbeat(config, lambda: None, transport=httpx.MockTransport(answer)).beat()
+    assert await Heartbeat(config, lambda: "the disk is full", transport=httpx.MockTransport(answer)).beat()
+    assert heard == [url, fail]
+
+
 async def test_a_lost_packet_is_no_death(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "PAUSE", 0.0)
     switch = Switch(0, 503, 200)
