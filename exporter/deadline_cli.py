@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -13,6 +14,8 @@ from exporter.options import config_option, ledger_of, read_config
 if TYPE_CHECKING:
     from exporter.config import Config
     from exporter.ledger import Ledger
+
+T = TypeVar("T")
 
 
 @click.group()
@@ -46,7 +49,8 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
     if known and not any(name == profile or name.endswith(f"/{profile}") or _is_for(profile, name) for name in known):
         there = ", ".join(dict.fromkeys(name.split("/", 2)[2] for name in known[:20]))
         click.echo(f"No profile of that name was seen yet, only {there}: it holds once there is one.", err=True)
-    ledger.tell(profile, Told(issued_at=at if made else None, expires_at=None if made else at, told_at=now))
+    told = Told(issued_at=at if made else None, expires_at=None if made else at, told_at=now)
+    _written(lambda: ledger.tell(profile, told))
     if made:
         life = config.policy.setup_token_lifetime
         click.echo(f"{profile}: made {iso(at)}, so it ends {iso(at + life)} ({format_duration(life)} later)")
@@ -75,7 +79,7 @@ def deadline_clear(profile: str, config_file: Path | None) -> None:
     """Forget what was told of PROFILE."""
     config = read_config(config_file)
     ledger = _durable_ledger(config)
-    if not ledger.untell(profile) and not ledger.untell(_told_about(config, profile)):
+    if not _written(lambda: ledger.untell(profile) or ledger.untell(_told_about(config, profile))):
         raise click.UsageError(f"no date was told for {profile!r}: see `openclaw-auth-exporter deadline list`")
     click.echo(f"{profile}: forgotten")
 
@@ -94,6 +98,16 @@ def _is_for(told: str, name: str) -> bool:
     """Whether TARGET/ID is about TARGET/AGENT/ID."""
     target, _, profile = name.split("/", 2)
     return told == f"{target}/{profile}"
+
+
+def _written(write: Callable[[], T]) -> T:
+    """What ``write`` gives back; a ledger that cannot be written is a sentence, not a fault of ours."""
+    from exporter.ledger import LedgerError
+
+    try:
+        return write()
+    except LedgerError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _durable_ledger(config: Config) -> Ledger:

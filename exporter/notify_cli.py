@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +133,8 @@ def silence_add(length: str, reason: str, config_file: Path | None, **matchers: 
         seconds = parse_duration(length)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    if not seconds:
+        raise click.UsageError(f"--for: {length!r} is over at once")
     now = time.time()
     with _closing(_outbox(read_config(config_file))) as outbox:
         added = outbox.add_silence(given, now + seconds, reason, now)
@@ -166,10 +170,17 @@ def _matchers(matchers: Any) -> str:
     return ", ".join(f"{name}={value}" for name, value in sorted(matchers.items()))
 
 
-def _closing(outbox: Outbox) -> Any:
-    import contextlib
+@contextlib.contextmanager
+def _closing(outbox: Outbox) -> Iterator[Outbox]:
+    """Closed at the end; what cannot be read or written is a sentence, not a fault of ours."""
+    from exporter.alerts.database import OutboxError
 
-    return contextlib.closing(outbox)
+    try:
+        yield outbox
+    except OutboxError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        outbox.close()
 
 
 @click.command()
@@ -200,6 +211,8 @@ def forecast(length: str, config_file: Path | None) -> None:
     for at, message in told[:MESSAGES]:
         for alert in message.alerts:
             click.echo(f"{iso(at)}  {message.channel}  {alert.reason}  {text.title(alert, at)}")
+        if message.missed:
+            click.echo(f"{iso(at)}  {message.channel}  summary  {text.summary_title(message)}")
     if len(told) > MESSAGES:
         click.echo(f"These are the first {MESSAGES:,}; the rest is cut off: ask for less than {length}.", err=True)
     if not told:

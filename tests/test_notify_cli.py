@@ -155,3 +155,48 @@ def test_the_forecast_has_proofs_and_says_where_it_is_cut(
     monkeypatch.undo()
     assert run(config, "check", "--notify", "--quiet") == (0, "")
     assert len(run(config, "forecast", "--for", "3d12h")[1].splitlines()) == 3
+
+
+def test_the_forecast_has_the_summary_of_what_will_have_come_and_gone(
+    configure: Callable[..., Path], tmp_path: Path
+) -> None:
+    store = tmp_path / "openclaw" / "agents" / "main" / "agent" / "auth-profiles.json"
+    store.parent.mkdir(parents=True)
+    target = {"name": "home", "source": "store", "state_dir": str(tmp_path / "openclaw")}
+    config = configure("", telling(tmp_path / "told"), targets=[target])
+    key, gone = ({"type": "api_key", "provider": name, "key": name} for name in ("openai", "groq"))
+    store.write_text(json.dumps({"version": 1, "profiles": {"openai:a": key, "groq:b": gone}}))
+    run(config, "check", "--quiet")
+    store.write_text(json.dumps({"version": 1, "profiles": {"openai:a": key}}))
+    run(config, "silence", "add", "--target", "home", "--for", "8d")
+    lines = run(config, "forecast", "--for", "30d")[1].splitlines()  # that one vanished is told for a week
+    assert [line.split("  ")[1:] for line in lines] == [["script", "summary", "1 alert came and went while held back"]]
+
+
+def test_what_cannot_be_written_is_a_sentence(
+    configure: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure("healthy", telling(tmp_path / "told"))
+    silence, told = ("silence", "add", "--target", "home", "--for"), ("deadline", "set", "openai:a", "2020-01-01")
+    assert run(config, *silence, "0s") == (64, "--for: '0s' is over at once")
+    for words in ((*silence, "1h"), told):
+        assert run(config, *words)[0] == 0
+    for words, file, method in (
+        ((*silence, "1h"), "alert state", "exporter.alerts.outbox.Outbox.add_silence"),
+        (told, "ledger", "exporter.ledger.Ledger.tell"),
+    ):
+        monkeypatch.setattr(method, refusing(file))
+        result = CliRunner().invoke(cli, [*words, "--config", str(config)], standalone_mode=False)
+        assert isinstance(result.exception, click.ClickException)
+        assert result.exception.format_message() == f"the {file} cannot be written: disk full"
+
+
+def refusing(file: str) -> Callable[..., None]:
+    def refuse(*words: object) -> None:
+        from exporter.alerts.database import OutboxError
+        from exporter.ledger import LedgerError
+
+        kind = OutboxError if file == "alert state" else LedgerError
+        raise kind(f"the {file} cannot be written: disk full")
+
+    return refuse

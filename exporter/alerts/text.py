@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from exporter.alerts.titles import TITLE, group_title, how_it_ended, title
+from exporter.alerts.titles import TITLE, group_title, how_it_ended, summary_title, title
 from exporter.alerts.values import Alert, Message, Missed, Reason
 from exporter.model import Name, Severity
 from exporter.present.words import visible
 from exporter.units import END_OF_DATES, in_words, iso
 
-__all__ = ["TITLE", "WORST", "Text", "body", "render", "sentence", "title"]
+__all__ = ["TITLE", "WORST", "Text", "body", "render", "sentence", "summary_title", "title"]
 
 #: How many alerts of a large group are said one by one.
 WORST = 10

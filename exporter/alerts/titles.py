@@ -134,13 +134,18 @@ def group_title(message: Message, now: float) -> str:
     """How much and where, then the worst, in at most 60 characters."""
     alerts = message.alerts
     if not alerts:
-        gone = len(message.missed)
-        return f"{gone:,} alert{'s' if gone > 1 else ''} came and went while held back"
+        return summary_title(message)
     firing = [alert for alert in alerts if not alert.reason.ends]
     worst = (firing or alerts)[0]
     phrase = _phrase(worst, now)
     before = f"{_count(alerts, firing)} {_place(firing or alerts)}: {phrase.before}"
     return _fit(phrase._replace(before=before, target=""))
+
+
+def summary_title(message: Message) -> str:
+    """What a message says of alerts that were over before they could be told."""
+    gone = len(message.missed)
+    return f"{gone:,} alert{'s' if gone > 1 else ''} came and went while held back"
 
 
 def _count(alerts: tuple[Alert, ...], firing: list[Alert]) -> str:

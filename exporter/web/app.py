@@ -249,6 +249,8 @@ class _Site:
                 seconds = parse_duration(form.get("for", ""))
             except ValueError as error:
                 return sentence(400, f"for: {error}.")
+            if not seconds:
+                return sentence(400, f"for: {form['for']!r} is over at once.")
             made = await self._board.people.add_silence(matchers, seconds, form.get("reason", "")[:500])
             return _as_json(made) if "csrf" not in form else _home()
         except NothingNotifies:

@@ -20,7 +20,8 @@ async def test_silences_are_listed_added_and_removed() -> None:
         assert (await http.post("/api/v1/silences", json=form, headers=BEARER)).status_code == 200
         assert board.asked == [("add_silence", {"target": "home"}, 28800.0, "moving")] * 2
         unknown = {"condition": "expird", "for": "8h"}
-        for wrong in ({"for": "8h"}, {"target": "home", "for": "soon"}, {"target": "home"}, unknown):
+        wrongs = ({"for": "8h"}, {"target": "home", "for": "soon"}, {"target": "home", "for": "0s"}, {"target": "home"})
+        for wrong in (*wrongs, unknown):
             assert (await http.post("/api/v1/silences", data=wrong, headers=BEARER)).status_code == 400
         assert (await http.delete("/api/v1/silences?id=01J")).status_code == 401
         assert (await http.delete("/api/v1/silences?id=01J", headers=BEARER)).status_code == 200
