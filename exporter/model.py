@@ -219,6 +219,7 @@ class Condition:
     reason: str | None = None  # OpenClaw's reason, or the Reason of a failed look
     since: float | None = None
     deadline: float | None = None
+    seen_at: float | None = None  # when it was last seen, where a look has failed since
     rule: str = ""  # which rule decided, for explain
 
     @property

@@ -158,6 +158,7 @@ def _ahead(
         remedy=policy.renew(agent, profile),
         reason=reason,
         deadline=deadline,
+        seen_at=agent.checked_at if agent.failure is not None else None,
         rule="a reminder step has passed",
     )
 
@@ -181,7 +182,7 @@ def rank(severity: Severity, name: Name) -> tuple[int, int]:
 
 def _fact(slot: Slot, seen: list[_Seen]) -> Fact:
     told = [one for one in seen if not one.absorbed] or seen
-    worst = max(told, key=lambda one: rank(one.condition.severity, one.condition.name)).condition
+    worst = max((one.condition for one in told), key=lambda one: (rank(one.severity, one.name), one.seen_at is None))
     starts = [one.condition.since for one in told if one.condition.since is not None]
     agents = tuple(dict.fromkeys(one.agent.agent for one in told))
     return Fact(

@@ -262,6 +262,7 @@ def alert_of(state: AlertState, reason: Reason, now: float, channel: ChannelPoli
         profile=slot.profile or None,
         since=state.since,
         deadline=ending.until if ending and reason is Reason.RENEWED else state.deadline,
+        seen_at=None if over else state.seen_at,
         ended_at=ending.at if ending else None,
         why=ending.why if ending else Why.OVER,
         cause=state.cause,

@@ -22,6 +22,7 @@ __all__ = ["TITLE", "WORST", "Text", "body", "render", "sentence", "summary_titl
 #: How many alerts of a large group are said one by one.
 WORST = 10
 _ISO = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\b")
+_AS_SEEN = ", as last seen at "
 _COMMAND = 2000  # characters of a command; longer is no command
 _BODY = 8000
 
@@ -95,7 +96,8 @@ def sentence(alert: Alert, now: float) -> str:
     if not alert.reason.ends:
         when = f" in {in_words(alert.deadline - now)} ({iso(alert.deadline)})" if alert.deadline else ""
         words = "expires" if alert.condition is Name.EXPIRING else str(alert.condition).replace("_", " ")
-        return f"{what} on {where} {words}{when}{_at_the_latest(alert, ' ')}".strip()
+        seen = f"{_AS_SEEN}{iso(alert.seen_at)}" if alert.seen_at is not None else ""
+        return f"{what} on {where} {words}{when}{_at_the_latest(alert, ' ')}{seen}".strip()
     subject = f"{what} on {where}" if what else where
     return f"{subject} {how_it_ended(alert)}; {_lasted(alert)}"
 
@@ -111,8 +113,13 @@ def _lasted(alert: Alert) -> str:
 
 def _at_the_latest(alert: Alert, before: str = ", ") -> str:
     """Of a date that is counted from when a token was first seen."""
-    assumed = alert.cause == "undated" or alert.summary.endswith("at the latest")
+    assumed = alert.cause == "undated" or _unaged(alert).endswith("at the latest")
     return f"{before}at the latest" if assumed and alert.condition in (Name.EXPIRING, Name.EXPIRED) else ""
+
+
+def _unaged(alert: Alert) -> str:
+    """The summary without when that was last seen, which is said as a time of its own."""
+    return alert.summary.rpartition(_AS_SEEN)[0] if alert.seen_at is not None else alert.summary
 
 
 def body(alert: Alert, now: float, zone: ZoneInfo) -> str:
@@ -150,7 +157,7 @@ def _words(alert: Alert, now: float, zone: ZoneInfo) -> str:
         return ""
     if alert.condition in (Name.EXPIRING, Name.EXPIRED) and (alert.deadline is not None or alert.since is not None):
         return ""
-    said = alert.summary
+    said = _unaged(alert)
     if alert.condition is Name.UNDATED and alert.deadline is not None:
         said = said.partition("; it ends by ")[0]  # said as a time of its own
     said = visible(said, 600).removesuffix(".")
@@ -182,11 +189,15 @@ def _when(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
             begin, end = _at(alert.since, zone), _at(alert.ended_at, zone)
             lines.append(f"{_lasted(alert).capitalize()}, from {begin} to {end}.")
         return lines
-    latest = _at_the_latest(alert)
+    latest, lines = _at_the_latest(alert), []
     if alert.condition in (Name.EXPIRING, Name.UNDATED) and alert.deadline is not None:
         begins = "It ends at the latest" if alert.condition is Name.UNDATED else "Works until"
-        return [f"{begins} {_moment(alert.deadline, now, zone)}{latest}."]
-    return [f"Since {_moment(alert.since, now, zone)}{latest}."] if alert.since is not None else []
+        lines.append(f"{begins} {_moment(alert.deadline, now, zone)}{latest}.")
+    elif alert.since is not None:
+        lines.append(f"Since {_moment(alert.since, now, zone)}{latest}.")
+    if alert.seen_at is not None:
+        lines.append(f"As last seen at {_moment(alert.seen_at, now, zone)}: looks fail since then.")
+    return lines
 
 
 def _moment(moment: float, now: float, zone: ZoneInfo) -> str:

@@ -146,6 +146,7 @@ def _content(state: AlertState, fact: Fact, looks: Mapping[str, tuple[int, float
         "remedy": fact.worst.remedy,
         "cause": fact.worst.reason,
         "deadline": fact.worst.deadline,
+        "seen_at": fact.worst.seen_at,
         "secret": fact.secret or state.secret,
         "credentials": fact.credentials,
         "heals": fact.heals,

@@ -126,6 +126,7 @@ class AlertState:
     remedy: tuple[str, ...] = ()
     cause: str | None = None  # OpenClaw's reason, or why a look failed
     deadline: float | None = None
+    seen_at: float | None = None  # when it was last seen, where a look has failed since
     secret: str | None = None  # keyed hash
     credentials: tuple[Credential, ...] = ()  # of a provider-level alert: what does not work
     looks: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # agent -> looks in a row, the last one's time
@@ -187,6 +188,7 @@ class Alert:
     profile: str | None = None
     since: float | None = None
     deadline: float | None = None
+    seen_at: float | None = None  # when it was last seen, where a look has failed since
     ended_at: float | None = None  # resolved and renewed only
     why: Why = Why.OVER
     cause: str | None = None

@@ -18,6 +18,7 @@ from exporter.model import (
     Condition,
     Dialect,
     Failure,
+    Family,
     Name,
     Observation,
     ProfileReport,
@@ -55,6 +56,8 @@ def judge(
             conditions += rules.profile(view, stand, lineup)
     conditions += rules.providers(view, lineup)
     conditions += rules.reported(view, lineup, conditions)
+    if failure is not None and seen is not None:
+        conditions = [_aged(condition, seen.observed_at) for condition in conditions]
     conditions = sorted((_dated(view, condition) for condition in conditions), key=_worst_first)
     return AgentReport(
         target=subject.target,
@@ -98,6 +101,14 @@ def _is_not_eligible(view: View, stand: Standing) -> bool:
     date, at = stand.seen.expires_at, view.seen.observed_at if view.seen else view.now
     expired_login = stand.seen.kind == "oauth" and (stand.seen.status == "expired" or (date or at + 1) <= at)
     return not (expired_login and view.dialect in (Dialect.LISTING, Dialect.STATUS))
+
+
+def _aged(condition: Condition, seen_at: float) -> Condition:
+    """What is said while looks fail is as it was last seen: somebody may have mended it."""
+    if condition.family not in (Family.DEADLINE, Family.AVAILABILITY):
+        return condition
+    summary = f"{condition.summary}, as last seen at {iso(seen_at)}"
+    return replace(condition, summary=summary, seen_at=seen_at)
 
 
 def _dated(view: View, condition: Condition) -> Condition:

@@ -175,6 +175,22 @@ def test_agents_that_cannot_be_listed_are_one_failing_target() -> None:
     assert life.at(NOW + 90, world(SPARE)) == [("hook", RESOLVED, Name.CHECK_FAILED, CRITICAL)]
 
 
+def test_what_is_reminded_of_while_looks_fail_says_how_old_it_is() -> None:
+    life, ends = Life(policy()), NOW + 8 * DAY
+    shared = P(ends=ends)
+    life.at(NOW, world(shared, SPARE))
+    assert life.messages[-1].alerts[0].seen_at is None
+    later = ends - 7 * DAY + 1
+    assert life.at(later, world(shared, SPARE, failing={"main": later})) == [("hook", REMINDER, Name.EXPIRING, INFO)]
+    (reminder,) = life.messages[-1].alerts
+    assert reminder.seen_at == NOW
+    assert reminder.summary.endswith(", as last seen at 2026-11-22T10:00:00Z")
+    # Another agent that can be looked at shows how it is.
+    both = World({"main": (shared, SPARE), "work": (shared, SPARE)}, failing={"main": later})
+    life.at(ends - 3 * DAY + 1, both)
+    assert life.messages[-1].alerts[0].seen_at is None
+
+
 def test_nothing_resolves_because_a_look_failed() -> None:
     life = Life(policy())
     life.at(NOW, expiring(NOW + 5 * HOUR))

@@ -244,6 +244,14 @@ def test_the_other_endings_a_test_and_groups() -> None:
     links = [("Acknowledge", "https://status.example/act/a.b")]
     linked = Message("phone", NOW, (alert(Name.EXPIRED, Reason.FIRST),))
     parts.append(text.render(linked, NOW, STOCKHOLM, "https://status.example", links))
+    seen_at = NOW - 2 * HOUR
+    for one in (
+        alert(Name.EXPIRING, Reason.REMINDER),
+        alert(Name.UNUSABLE, Reason.REPEAT),
+        replace(alert(Name.EXPIRED, Reason.FIRST), summary="anthropic:default expired on home/main at the latest"),
+    ):
+        aged = replace(one, seen_at=seen_at, summary=f"{one.summary}, as last seen at 2026-11-22T08:00:00Z")
+        parts.append(text.render(Message("phone", NOW, (aged,)), NOW, STOCKHOLM))
     check("others", "\n".join(f"=== {part.title}\n---\n{part.body}\n" for part in parts))
 
 

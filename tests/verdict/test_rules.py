@@ -20,6 +20,7 @@ from exporter.model import (
     Unusable,
     UsageWindow,
 )
+from exporter.units import iso
 from exporter.verdict import Subject, judge
 
 NOW = 1_795_346_770.0
@@ -249,6 +250,12 @@ def test_a_look_that_failed_changes_nothing_else() -> None:
     report = judge(subject, observation, failure, memory, Policy(), NOW + 2 * HOUR)
     assert ("expired", "critical", TOKEN.id) in told(report)
     assert report.checked_at == NOW
+    # What is said meanwhile is as old as what it rests on: somebody may have mended it.
+    aged = {condition.name.value: condition for condition in report.conditions}
+    for name in ("expired", "no_usable_profile"):
+        assert aged[name].summary.endswith(f", as last seen at {iso(NOW)}")
+        assert aged[name].seen_at == NOW
+    assert aged["check_failed"].seen_at is None
 
 
 def test_never_seen_and_failing_is_one_condition() -> None:
