@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from fakes import Fakes, config, token
+from waiting import until
 
 from exporter import daemon as module
 from exporter import metrics, showing, timing
@@ -54,13 +55,6 @@ async def running(*names: str, **rest: object) -> AsyncIterator[Setting]:
         yield setting
     finally:
         await setting.daemon.stop()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what must come; a hang is ended by the deadline, far beyond what it takes."""
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110  # what is waited for has no event
-            await asyncio.sleep(0.01)
 
 
 async def test_the_first_look_is_at_once_and_is_shown() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from waiting import until
 
 from exporter.turns import Turns
 
@@ -25,20 +26,18 @@ class Work:
                 self.running -= 1
 
 
-async def until(work: Work, running: int) -> None:
-    async with asyncio.timeout(30):
-        while work.running != running:  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.001)
+async def until_running(work: Work, running: int) -> None:
+    await until(lambda: work.running == running)
 
 
 async def test_so_many_work_together_and_the_next_begins_when_one_ends() -> None:
     work = Work(Turns(3, patience=600))
     tasks = [asyncio.create_task(work.do()) for _ in range(10)]
-    await until(work, 3)
+    await until_running(work, 3)
     tasks[0].cancel()
     with pytest.raises(asyncio.CancelledError):
         await tasks[0]
-    await until(work, 3)
+    await until_running(work, 3)
     work.over.set()
     await asyncio.gather(*tasks[1:])
     assert work.most == 3
@@ -48,13 +47,13 @@ async def test_who_waits_long_gives_its_turn_away_once() -> None:
     turns = Turns(2, patience=0.01)
     waiting = Work(turns)
     tasks = [asyncio.create_task(waiting.do()) for _ in range(6)]
-    await until(waiting, 6)
+    await until_running(waiting, 6)
     waiting.over.set()
     await asyncio.gather(*tasks)
     turns._patience = 600
     working = Work(turns)
     tasks = [asyncio.create_task(working.do()) for _ in range(6)]
-    await until(working, 2)
+    await until_running(working, 2)
     await asyncio.sleep(0.02)
     assert working.running == 2, "no turn was given twice"
     working.over.set()

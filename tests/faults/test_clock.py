@@ -10,6 +10,7 @@ import pytest
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, P, world
 from fakes import Fakes, token
 from fakes import config as watching
+from waiting import until
 
 from exporter import daemon as module
 from exporter.daemon import Daemon
@@ -73,9 +74,7 @@ async def test_a_running_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
         async def goes_on_with(reason: str, condition: str) -> None:
             story.append((reason, condition))
-            async with asyncio.timeout(30):
-                while len(told()) < len(story):  # noqa: ASYNC110 - what is waited for has no event
-                    await asyncio.sleep(0.01)
+            await until(lambda: len(told()) >= len(story))
             await asyncio.sleep(0.2)  # for what should not come
             assert told() == story
 

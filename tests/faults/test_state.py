@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import sqlite3
@@ -20,6 +19,7 @@ from fakes import config as watching
 from hypothesis import given
 from hypothesis import strategies as st
 from test_ledger import MEMORY, SEEN
+from waiting import until
 
 from exporter.alerts import notifier as notifier_module
 from exporter.alerts.database import UnwritableError
@@ -87,12 +87,6 @@ def read_only(database: sqlite3.Connection) -> None:
 def takes_all_again(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA query_only = 0")
     database.execute("PRAGMA max_page_count = 1000000")
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(("spoil", "why"), [(no_room, "disk is full"), (read_only, "write a readonly database")])
@@ -242,9 +236,7 @@ async def test_a_daemon_without_a_usable_state_tells_all_the_same_and_says_so(tm
         fakes["home"].profiles = (token(time.time() - HOUR),)
         await daemon.start()
         try:
-            async with asyncio.timeout(30):
-                while not server.told("hook"):  # noqa: ASYNC110 - what is waited for has no event
-                    await asyncio.sleep(0.01)
+            await until(lambda: server.told("hook"))
             assert server.reasons("hook") == ["first"]
             assert "openclaw_auth_exporter_state_ok 0.0" in daemon.exposition("", "")[0].decode()
             assert daemon.healthy()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from alerts.worlds import HOUR, NOW, P, world
+from waiting import until
 
 from exporter.alerts import notifier as module
 
@@ -18,9 +19,7 @@ OTHER = P("anthropic:other", ends=NOW + 300 * HOUR, secret="2")
 
 
 async def until_told(server: BadServer, count: int) -> None:
-    async with asyncio.timeout(30):
-        while len(server.told("hook")) < count:  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.01)
+    await until(lambda: len(server.told("hook")) >= count)
 
 
 async def test_of_two_daemons_and_a_timer_one_tells_and_another_goes_on(
@@ -40,9 +39,7 @@ async def test_of_two_daemons_and_a_timer_one_tells_and_another_goes_on(
         assert server.reasons("hook") == ["first"]
 
         await one.stop()
-        async with asyncio.timeout(30):
-            while not two.holds_lease:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: two.holds_lease)
         setting.clock.now += 2 * HOUR
         two.poke()
         await until_told(server, 2)
@@ -73,9 +70,7 @@ async def test_a_silence_by_another_process_is_heard(tmp_path: Path) -> None:
         person.outbox.add_silence({"profile": SOON.id}, NOW + HOUR / 2, "I know", NOW)
         setting.world = world(SOON, known, OTHER)
         daemon.look_for_others()
-        async with asyncio.timeout(30):
-            while len(daemon.states()) < 2:  # noqa: ASYNC110 - what is waited for has no event
-                await asyncio.sleep(0.01)
+        await until(lambda: len(daemon.states()) >= 2)
         await asyncio.sleep(0.2)  # for what should not come
         assert len(server.told("hook")) == 1
         setting.clock.now = NOW + HOUR / 2

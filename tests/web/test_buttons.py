@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from alerts.test_delivery import Fake
 from alerts.worlds import HOUR, P, World, world
 from boards import TOKEN, FakeBoard, client, web
+from waiting import until
 
 from exporter.alerts import notifier as module
 from exporter.alerts.channels import Channel, Links
@@ -57,12 +57,6 @@ class House:
 
 def channels_of(config: Config, links: Links) -> tuple[dict[str, Channel], dict[str, AlertmanagerChannel]]:
     return {channel.name: Fake(name=channel.name) for channel in config.channels}, {}
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110  # what is waited for has no event
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import socket
 import ssl
 import subprocess
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import httpx
 import pytest
 from boards import TOKEN, FakeBoard, web
 from starlette.types import ASGIApp
+from waiting import until
 
 from exporter.config import Tls
 from exporter.web import server as server_module
@@ -53,12 +54,6 @@ async def talk(server: WebServer, sent: bytes) -> bytes:
 def connections(server: WebServer) -> set[Any]:
     assert server._uvicorn is not None
     return server._uvicorn.server_state.connections
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - nothing tells when a socket is closed
-            await asyncio.sleep(0.01)
 
 
 # --- listening ---------------------------------------------------------------------------------
