@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import LoopClock, until
 
 from exporter import process
 from exporter.model import LookError, Reason
 
 ENV = {"PATH": os.environ.get("PATH", os.defpath)}
+ROOT = str(Path(__file__).parents[1])
 Script = Callable[[str], str]
 
 
@@ -41,11 +42,9 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def until(fact: Callable[[], bool]) -> None:
-    """Waits for something that is sure to come; that it never does is what the limit is for."""
-    async with asyncio.timeout(20):
-        while not fact():  # noqa: ASYNC110 - what is waited for is another process
-            await asyncio.sleep(0.01)
+def children() -> set[str]:
+    """Our own, zombies too. What other tests have started (multiprocessing's server) is among them."""
+    return {pid for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()}
 
 
 def pids(folder: Path) -> list[int]:
@@ -121,23 +120,32 @@ async def test_death_by_a_signal(script: Script) -> None:
 
 
 async def test_a_hang_that_ignores_sigterm_is_ended_with_the_grandchild_that_holds_the_pipe(
-    script: Script, tmp_path: Path
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "pids"
+    monkeypatch.setattr(process, "_GRACE", 0.1)  # it makes nothing of it
+    clock, folder = LoopClock(monkeypatch), tmp_path / "pids"
     folder.mkdir()
-    with pytest.raises(LookError, match="within 3 s") as caught:
-        await process.run([script(STUBBORN), str(folder)], env=ENV, timeout=3)
+    running = asyncio.create_task(process.run([script(STUBBORN), str(folder)], env=ENV, timeout=600))
+    await until(lambda: len(pids(folder)) == 2)
+    clock.advance(600)
+    with pytest.raises(LookError, match="within 600 s") as caught:
+        await running
     assert caught.value.reason is Reason.TIMEOUT
-    left = pids(folder)
-    assert len(left) == 2
-    await until(lambda: not any(map(alive, left)))
+    await until(lambda: not any(map(alive, pids(folder))))
 
 
-async def test_a_command_that_heeds_sigterm_may_tidy_up(script: Script, tmp_path: Path) -> None:
+async def test_a_command_that_heeds_sigterm_may_tidy_up(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_GRACE", 30.0)  # however slow the machine is
     body = '#!/bin/sh\ntrap \'echo tidy >"$1"; exit\' TERM\n: >"$1.up"\nwhile :; do sleep 0.05; done\n'
+    clock, log = LoopClock(monkeypatch), tmp_path / "log"
+    running = asyncio.create_task(process.run([script(body), str(log)], env=ENV, timeout=600))
+    await until((tmp_path / "log.up").exists)
+    clock.advance(600)
     with pytest.raises(LookError):
-        await process.run([script(body), str(tmp_path / "log")], env=ENV, timeout=3)
-    assert (tmp_path / "log").read_text() == "tidy\n"
+        await running
+    assert log.read_text() == "tidy\n"
 
 
 async def test_after_a_good_answer_nothing_is_left_either(script: Script, tmp_path: Path) -> None:
@@ -181,12 +189,11 @@ async def test_the_bounds_are_exact(script: Script) -> None:
 async def test_nothing_stays_open(script: Script) -> None:
     command = script("#!/bin/sh\necho x\n")
     await process.run([command], env=ENV, timeout=30)
-    before = len(os.listdir("/proc/self/fd"))
+    before, family = len(os.listdir("/proc/self/fd")), children()
     for _ in range(3):
         await process.run([command], env=ENV, timeout=30, stdin=b"x", hold_stdin=True)
     assert len(os.listdir("/proc/self/fd")) == before
-    with pytest.raises(ChildProcessError):  # no zombie either, guards included
-        os.waitpid(-1, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
+    assert children() == family  # no zombie either, guards included
 
 
 async def test_without_pidfd_it_works_too(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,23 +204,39 @@ async def test_without_pidfd_it_works_too(script: Script, monkeypatch: pytest.Mo
         await process.run(["sleep", "600"], env=ENV, timeout=0.1)
 
 
+#: Writes $1 when the command that follows is started and its guard knows of it: both are `run`'s first step.
+DAEMON = f"""
+import asyncio, pathlib, sys
+from exporter import process
+async def main():
+    running = asyncio.ensure_future(process.run(sys.argv[2:], env={ENV!r}, timeout=600))
+    await asyncio.sleep(0)
+    pathlib.Path(sys.argv[1]).touch()
+    await running
+asyncio.run(main())
+"""
+
+
 async def test_children_die_with_a_daemon_that_was_killed(script: Script, tmp_path: Path) -> None:
     folder = tmp_path / "pids"
     folder.mkdir()
-    daemon = "import asyncio, sys\nfrom exporter import process\n"
-    daemon += f"asyncio.run(process.run(sys.argv[1:], env={ENV!r}, timeout=600))\n"
-    parent = subprocess.Popen([sys.executable, "-c", daemon, script(STUBBORN), str(folder)])  # noqa: ASYNC220
+    (tmp_path / "daemon.py").write_text(DAEMON)
+    argv = [sys.executable, str(tmp_path / "daemon.py"), str(tmp_path / "guarded"), script(STUBBORN), str(folder)]
+    parent = subprocess.Popen(argv, env={**ENV, "PYTHONPATH": ROOT})  # noqa: ASYNC220 - process.run is what it runs
     try:
-        await until(lambda: len(pids(folder)) == 2)
+        await until(lambda: (tmp_path / "guarded").exists() and len(pids(folder)) == 2)
     finally:
-        parent.send_signal(signal.SIGKILL)
+        parent.kill()
         parent.wait()
     await until(lambda: not any(map(alive, pids(folder))))
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells what descends from a process")
 @pytest.mark.parametrize("how", ["timeout", "cancelled"])
-async def test_a_child_in_a_session_of_its_own_is_ended_too(tmp_path: Path, how: str) -> None:
+async def test_a_child_in_a_session_of_its_own_is_ended_too(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = LoopClock(monkeypatch)
     told = tmp_path / "pid"
     child = (
         "import os, time, pathlib; os.setsid(); "
@@ -221,18 +244,13 @@ async def test_a_child_in_a_session_of_its_own_is_ended_too(tmp_path: Path, how:
     )
     leader = f"import subprocess,sys,time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(600)"
     argv = [sys.executable, "-c", leader]
-    running = asyncio.ensure_future(
-        process.run(argv, env={"TOLD": str(told)}, timeout=3.0 if how == "timeout" else 60.0)
-    )
-    while not (told.exists() and told.read_text()):  # noqa: ASYNC110  # what is waited for has no event
-        await asyncio.sleep(0.02)
+    running = asyncio.ensure_future(process.run(argv, env={"TOLD": str(told)}, timeout=600))
+    await until(lambda: told.exists() and told.read_text())
     pid = int(told.read_text())
     if how == "cancelled":
         running.cancel()
-    with pytest.raises((LookError, asyncio.CancelledError)):
+    else:
+        clock.advance(600)
+    with pytest.raises(LookError if how == "timeout" else asyncio.CancelledError):
         await running
-    for _ in range(500):
-        if not alive(pid):
-            break
-        await asyncio.sleep(0.01)
-    assert not alive(pid)
+    await until(lambda: not alive(pid))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import LoopClock, until
 
 from exporter import process
 from exporter.config import OpenClawTarget
@@ -249,12 +250,19 @@ async def test_log_lines_and_colours_around_the_answer_are_no_failure(stand_in: 
 
 @pytest.mark.parametrize(
     ("body", "reason"),
-    [("kill -KILL $$", Reason.KILLED), ("trap '' TERM; sleep 600 & sleep 600", Reason.TIMEOUT)],
+    [("kill -KILL $$", Reason.KILLED), ("trap '' TERM; : >$0.up; sleep 600 & sleep 600", Reason.TIMEOUT)],
 )
-async def test_a_command_that_dies_or_hangs(stand_in: StandIn, body: str, reason: Reason) -> None:
+async def test_a_command_that_dies_or_hangs(
+    stand_in: StandIn, body: str, reason: Reason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_GRACE", 0.1)  # it makes nothing of it
+    clock = LoopClock(monkeypatch)
     stand_in.is_now(f"#!/bin/sh\n{body}\n")
+    looking = asyncio.create_task(stand_in.source(timeout="600s").look("main"))
+    await until(lambda: Path(stand_in.path + ".up").exists() or looking.done())
+    clock.advance(600)
     with pytest.raises(LookError) as caught:
-        await stand_in.source(timeout="1s").look("main")
+        await looking
     assert caught.value.reason is reason
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from waiting import LoopClock, until
 
 from exporter.config import OpenClawTarget
 from exporter.model import LookError, Reason
@@ -275,9 +276,7 @@ def alive(pid: int) -> bool:
 
 
 async def until_gone(pids: list[int]) -> None:
-    async with asyncio.timeout(30):
-        while any(map(alive, pids)):  # noqa: ASYNC110 - what is waited for is another process
-            await asyncio.sleep(0.02)
+    await until(lambda: not any(map(alive, pids)))
 
 
 def session(leader: int) -> list[int]:
@@ -293,13 +292,22 @@ def pids_in(folder: Path) -> list[int]:
     return [int(path.name) for path in (folder / "pids").iterdir()]
 
 
-async def test_after_our_timeout_nothing_runs_on_the_remote_host(folder: Path, source: Make) -> None:
+async def until_started(folder: Path) -> None:
+    await until(lambda: len(pids_in(folder)) == 2)
+
+
+async def test_after_our_timeout_nothing_runs_on_the_remote_host(
+    folder: Path, source: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "pids").mkdir()
     (folder / "bin" / "openclaw").write_text(STUBBORN.format(folder=folder))
+    clock = LoopClock(monkeypatch)
+    looking = asyncio.create_task(source(timeout="600s").look("main"))
+    await until_started(folder)
+    clock.advance(600)
     with pytest.raises(LookError) as caught:
-        await source(timeout="3s").look("main")
+        await looking
     assert caught.value.reason is Reason.TIMEOUT
-    assert len(pids_in(folder)) == 2
     await until_gone(pids_in(folder))
 
 
@@ -341,9 +349,7 @@ def test_the_remote_side_ends_by_itself(folder: Path, shell: str, cut: str, tool
     connection = (child.stdin, child.stdout, child.stderr)
 
     async def watch() -> None:
-        async with asyncio.timeout(30):
-            while len(pids_in(folder)) < 2:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await until_started(folder)
         if cut == "connection":
             for pipe in connection:
                 pipe.close()
