@@ -16,7 +16,8 @@ How a command is kept within bounds:
   fork and exec, deprecated beside threads) and reaches the child alone, while openclaw starts a
   second Node beneath itself. So a *guard* stands beside each command, there before it is: a shell that
   reads from a pipe only we write to. When we are gone, however we went, it reads the end of it and
-  kills the group.
+  kills the group. (What it cannot kill is a group it was not told of: a SIGKILL that hits us in the
+  instant between a command's start and the line that tells its guard leaves that command running.)
 """
 
 from __future__ import annotations
