@@ -131,6 +131,28 @@ async def test_one_that_hangs_is_left_behind_and_waited_for(url: str, monkeypatc
     assert stuck.calls == 2
 
 
+async def test_a_thread_that_told_how_it_went_is_free_though_it_has_not_ended(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = threading.Event()
+
+    class Lingering(threading.Thread):
+        def run(self) -> None:
+            super().run()
+            end.wait(60)
+
+    made, service = channel(url), Stuck()
+    service.release.set()
+    monkeypatch.setattr(module, "_load", service)
+    monkeypatch.setattr(threading, "Thread", Lingering)
+    try:
+        await made.send(outgoing())
+        await made.send(outgoing())
+    finally:
+        end.set()
+    assert service.calls == 2
+
+
 async def test_a_service_that_raises_is_tried_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(url: str) -> Any:
         raise ZeroDivisionError(url)

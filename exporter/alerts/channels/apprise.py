@@ -46,7 +46,7 @@ class AppriseChannelSender:
         self._config = config
         self._context = context
         self._timeout = timeout
-        self._thread: threading.Thread | None = None
+        self._thread: threading.Thread | None = None  # the one that has not told how it went
 
     async def send(self, outgoing: Outgoing) -> None:
         """Hand a message to apprise. Raises TemporaryError or PermanentError."""
@@ -91,6 +91,9 @@ class AppriseChannelSender:
         except TimeoutError:
             why = f"apprise did not hand it over within {self._timeout:g} s"
             raise TemporaryError(Reason.TIMEOUT, None, why) from None
+        finally:
+            if done.done() and not done.cancelled():
+                self._thread = None  # it has told, so it is free, though it may need a moment yet to end
         if not delivered:
             why = "the service did not take it: `apprise -vv -b test URL` says why"
             raise TemporaryError(Reason.OTHER, None, why)
