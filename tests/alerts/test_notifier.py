@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from waiting import until
 
 from alerts.fake_ntfy import FakeNtfy
 from alerts.test_delivery import Fake
@@ -95,13 +96,6 @@ class House:
 HOOK = {"name": "hook", "type": "webhook", "url": "http://hook.test"}
 PHONE = {"name": "phone", "type": "ntfy", "url": "http://ntfy.test", "topic": "topic"}
 AM = {"name": "am", "type": "alertmanager", "urls": ["http://one", "http://two"]}
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what must come; a hang is ended by the deadline, far beyond what it takes."""
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110  # what is waited for has no event
-            await asyncio.sleep(0.01)
 
 
 def counted(running_one: Notifier) -> ChannelStatistics:
@@ -267,6 +261,7 @@ async def test_what_is_held_back_is_not_pending(monkeypatch: pytest.MonkeyPatch)
         running_one.outbox.add_silence({"target": "home"}, NOW + HOUR, "", NOW)
         house.world = world(P(ends=NOW - HOUR), P("anthropic:b", ends=NOW - HOUR, secret="b"))
         await until(lambda: len(running_one.states()) == 3)
+        await running_one.settled()  # the turn is over only when it has counted, a moment after the states
         said = running_one.statistics()
         assert {name: (one.pending, one.oldest_pending) for name, one in said.items()} == {
             "hook": (0, None),
