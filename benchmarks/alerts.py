@@ -128,7 +128,7 @@ async def once(profiles: int, hooks: int, url: str, arrived: Queue[tuple[float, 
 
 
 async def _until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110
+    while not condition():  # noqa: ASYNC110 - what is waited for has no event
         await asyncio.sleep(0.01)
 
 

@@ -66,7 +66,7 @@ class Anew(Collector):
                     )
                     for labels, value in family.rows(look):
                         if value is not None:
-                            built.add_metric([one.target, agent.agent, *labels], value)  # type: ignore[attr-defined]
+                            built.add_metric([one.target, agent.agent, *labels], value)  # type: ignore[attr-defined]  # each kind has one
             if built.samples:
                 self.families.append(built)
 

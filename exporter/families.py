@@ -78,7 +78,7 @@ class Family(Generic[T]):
     def heads(self) -> dict[str, bytes]:
         """HELP and TYPE lines by format."""
         registry = Families(self.empty())
-        om: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+        om: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # not typed
         return {TEXT: generate_latest(registry), OPENMETRICS: om.removesuffix(b"# EOF\n")}
 
 

@@ -77,7 +77,11 @@ class Heartbeat:
                 # would stop our heart.
                 async with (
                     asyncio.timeout(TIMEOUT),
-                    httpx.AsyncClient(transport=self._transport, timeout=None, trust_env=False) as client,  # noqa: S113
+                    httpx.AsyncClient(
+                        transport=self._transport,
+                        timeout=None,  # noqa: S113 - asyncio.timeout is around the whole request
+                        trust_env=False,
+                    ) as client,
                     client.stream("POST", _address(url, path), content=body.encode()) as answer,
                 ):
                     if answer.is_success:

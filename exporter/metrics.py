@@ -77,7 +77,7 @@ def _lines(
         values = (*common, *[texts[label] for label in labels])
         if values not in seen:
             seen.add(values)
-            yield line % (*[values[i] for i in order], floatToGoString(value))  # type: ignore[no-untyped-call]
+            yield line % (*[values[i] for i in order], floatToGoString(value))  # type: ignore[no-untyped-call]  # not typed
 
 
 def _finite(value: float) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from exporter.config import Config, TargetBase
 from exporter.model import Dialect, LookError, Observation, SeenProfile
 from exporter.sources import Context
 
 
-def token(expires_at: float | None = None, **rest: object) -> SeenProfile:
+def token(expires_at: float | None = None, **rest: Any) -> SeenProfile:
     status = "ok" if expires_at is not None else "static"
-    return SeenProfile("anthropic:default", "anthropic", "token", status, expires_at=expires_at, **rest)  # type: ignore[arg-type]
+    return SeenProfile("anthropic:default", "anthropic", "token", status, expires_at=expires_at, **rest)
 
 
 class FakeSource:

@@ -39,7 +39,7 @@ def _main(args: list[str], env: Mapping[str, str], out: Path, err: Path) -> None
         os.dup2(file, number)
         os.close(file)
     sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), "utf-8")  # noqa: SIM115 - as an interpreter does
-    sys.stderr = io.TextIOWrapper(open(2, "wb", closefd=False), "utf-8", line_buffering=True)  # noqa: SIM115
+    sys.stderr = io.TextIOWrapper(open(2, "wb", closefd=False), "utf-8", line_buffering=True)  # noqa: SIM115 - same
     os.environ.clear()
     os.environ.update(env)
     sys.argv = ["openclaw-auth-exporter", *args]

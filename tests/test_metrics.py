@@ -294,7 +294,7 @@ class Collected(Collector):
                     profiles = tuple(zip(metrics.profile_labels(entry), entry.profiles, strict=True))
                     for labels, value in family.rows(metrics.Look(entry, profiles, counted)):
                         if value is not None:
-                            built.add_metric([target.target, entry.agent, *labels], value)  # type: ignore[attr-defined]
+                            built.add_metric([target.target, entry.agent, *labels], value)  # type: ignore[attr-defined]  # each kind has one
             if built.samples:
                 self.families.append(built)
 
@@ -309,7 +309,7 @@ def test_it_is_what_prometheus_client_writes(example: str) -> None:
     registry.register(Collected(one))
     ours = exposition(one, state=None)
     assert ours.body()[0] == generate_latest(registry)
-    assert ours.body(PROMETHEUS)[0] == openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+    assert ours.body(PROMETHEUS)[0] == openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # not typed
 
 
 @pytest.mark.parametrize("accept", ["", PROMETHEUS])
@@ -417,7 +417,7 @@ def test_any_report_parses_without_a_series_twice(one: Report) -> None:
     shown = exposition(one)
     series = series_of(shown.body()[0].decode())
     om = shown.body(PROMETHEUS, "gzip")[0]
-    parsed = parse_openmetrics(gzip.decompress(om).decode())  # type: ignore[no-untyped-call]
+    parsed = parse_openmetrics(gzip.decompress(om).decode())  # type: ignore[no-untyped-call]  # not typed
     samples = [sample for family in parsed for sample in family.samples]
     assert {(sample.name, tuple(sorted(sample.labels.items()))): sample.value for sample in samples} == series
     assert all(len(value) <= 128 for _, labels in series for _, value in labels)

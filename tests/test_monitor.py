@@ -42,13 +42,12 @@ async def test_a_broken_target_leaves_the_others_untouched() -> None:
     assert "PLANTED-SECRET" not in repr(report)
 
 
-async def test_an_error_of_ours_is_logged_without_its_text(caplog: object) -> None:
+async def test_an_error_of_ours_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
     world = World("buggy")
     world.fakes["buggy"].error = RuntimeError("PLANTED-SECRET")
     await world.monitor.look()
-    text = caplog.text  # type: ignore[attr-defined]
-    assert "RuntimeError" in text
-    assert "PLANTED-SECRET" not in text
+    assert "RuntimeError" in caplog.text
+    assert "PLANTED-SECRET" not in caplog.text
 
 
 async def test_who_asks_during_a_look_gets_its_result() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -164,8 +165,8 @@ def test_line_counts_from_now() -> None:
     assert to_line(expiring(), NOW + DAY) == "EXPIRING anthropic:default on home/main"
 
 
-def condition(name: Name, severity: Severity, profile: str | None = None, **more: object) -> Condition:
-    return Condition(name, severity, "anthropic", profile, **more)  # type: ignore[arg-type]
+def condition(name: Name, severity: Severity, profile: str | None = None, **more: Any) -> Condition:
+    return Condition(name, severity, "anthropic", profile, **more)
 
 
 def test_line_shows_the_worst_first() -> None:

@@ -44,7 +44,7 @@ def _asked_daemon(config: Config, targets: list[str]) -> bool:
         return False  # TLS is for other hosts: its names are not ours to guess
     import httpx
 
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(web.host, web.host)  # noqa: S104
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(web.host, web.host)  # noqa: S104 - read
     url = f"http://{f'[{host}]' if ':' in host else host}:{web.port}/api/v1/check"
     headers = {"Authorization": f"Bearer {token}"}
     try:

@@ -37,7 +37,7 @@ _VERSION_TIMEOUT = 10.0
 
 #: Commands that run openclaw somewhere else: the paths it prints are not ours.
 ELSEWHERE = frozenset(
-    "docker podman nerdctl kubectl oc ssh lxc incus machinectl systemd-nspawn flatpak".split()  # noqa: SIM905
+    ("docker", "podman", "nerdctl", "kubectl", "oc", "ssh", "lxc", "incus", "machinectl", "systemd-nspawn", "flatpak")
 )
 _VERSION = re.compile(
     r"(?:openclaw\s+)?v?(\d{1,5}(?:\.\d{1,5}){1,3}(?:[-+.][0-9A-Za-z.-]{1,40})?)(?:\s+\(\w+\))?", re.I

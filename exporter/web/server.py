@@ -140,7 +140,7 @@ class _Connection(H11Protocol):
     _stall: asyncio.TimerHandle | None = None
     idle_since: float
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP only
         super().connection_made(transport)
         self.idle_since = self.loop.time()
         self._expect_headers()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, MutableMapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.worlds import DAY, HOUR, NOW, Life, P, World, policy, world
@@ -31,8 +32,8 @@ def report(*worlds: World) -> Report:
     return Report(NOW, tuple(one.report(NOW) for one in worlds))
 
 
-def planned(*worlds: World, channel: ChannelPolicy = PHONE, grace: float = GRACE, **changes: object) -> list[Planned]:
-    rules = replace(RULES, **changes)  # type: ignore[arg-type]
+def planned(*worlds: World, channel: ChannelPolicy = PHONE, grace: float = GRACE, **changes: Any) -> list[Planned]:
+    rules = replace(RULES, **changes)
     ended = passed({}, report(*worlds), as_of(*worlds), rules, NOW, REACH)
     return plan(ended, rules, channel, NOW, REACH, grace)
 

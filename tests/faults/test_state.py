@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,17 @@ SOON = P("anthropic:soon", ends=NOW + HOUR, secret="1")
 OTHER = P("anthropic:other", ends=NOW + 300 * DAY, secret="2")
 
 
+class Heard(Setting):
+    """With the server behind its one channel."""
+
+    server: BadServer
+
+
 @pytest.fixture
-def setting(tmp_path: Path) -> Any:
+def setting(tmp_path: Path) -> Iterator[Heard]:
     with BadServer() as server:
-        made = Setting(tmp_path, config(webhook(server.url + "/hook")), world(SOON, OTHER))
-        made.server = server  # type: ignore[attr-defined]
+        made = Heard(tmp_path, config(webhook(server.url + "/hook")), world(SOON, OTHER))
+        made.server = server
         yield made
 
 

@@ -132,12 +132,12 @@ class Stand:
     def __init__(self) -> None:
         self.built, self.closed = [], 0
 
-    def __call__(self, target: TargetBase, context: Context) -> Source:
+    def __call__(self, target: Any, context: Context) -> Source:
         self.built.append(target)
         stand = self
 
         class Chosen:
-            kind = target.source  # type: ignore[attr-defined]
+            kind = target.source
             chosen: str | None = None
 
             async def agents(self) -> list[str]:

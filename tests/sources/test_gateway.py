@@ -556,7 +556,9 @@ async def serving(
     connections: list[asyncio.Task[None]] = []
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.append(asyncio.current_task())  # type: ignore[arg-type]
+        task = asyncio.current_task()
+        assert task is not None
+        connections.append(task)
         with contextlib.suppress(OSError):
             await answer(reader, writer)
         with contextlib.suppress(OSError):

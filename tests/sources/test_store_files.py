@@ -254,7 +254,11 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int, str]]:
         "    print(name, found.st_mtime_ns, found.st_size, hashlib.sha256(open(path, 'rb').read()).hexdigest())"
     )
     printed = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
-    return {line.split()[0]: tuple(line.split()[1:]) for line in printed.stdout.splitlines()}  # type: ignore[misc]
+    found = {}
+    for line in printed.stdout.splitlines():
+        name, changed, size, digest = line.split()
+        found[name] = (int(changed), int(size), digest)
+    return found
 
 
 def test_reading_beside_an_open_write_transaction_sees_what_is_committed_and_leaves_no_trace(home: Home) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from captured import verdict
@@ -31,9 +32,9 @@ EXPIRED = replace(TOKEN, status="expired", expires_at=NOW - DAY)
 LOGIN = SeenProfile("openai:me", "openai", "oauth", status="ok", expires_at=NOW + 6 * HOUR)
 
 
-def seen(*profiles: SeenProfile, **rest: object) -> Observation:
+def seen(*profiles: SeenProfile, **rest: Any) -> Observation:
     made = Observation("home", "main", "openclaw", Dialect.ROUTES, NOW, profiles, ("anthropic",))
-    return replace(made, **rest)  # type: ignore[arg-type]
+    return replace(made, **rest)
 
 
 def told(report: AgentReport) -> set[tuple[str, str, str | None]]:
@@ -104,9 +105,9 @@ def test_a_gateways_own_word_of_a_missing_login_counts() -> None:
 @pytest.mark.parametrize(
     "trouble", [{"status": "missing"}, {"status": "static", "reason_code": "invalid_expires"}, {"listed": True}]
 )
-def test_what_is_not_eligible_has_no_assumed_date(trouble: dict[str, object]) -> None:
+def test_what_is_not_eligible_has_no_assumed_date(trouble: dict[str, Any]) -> None:
     listed = frozenset({"anthropic"} if trouble.pop("listed", False) else ())
-    undated = replace(TOKEN, expires_at=None, **trouble)  # type: ignore[arg-type]
+    undated = replace(TOKEN, expires_at=None, **trouble)
     (profile,) = verdict(seen(undated, missing_providers=listed)).profiles
     assert (profile.status, profile.expires_at, profile.basis) == (Status.MISSING, None, None)
 

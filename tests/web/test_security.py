@@ -37,7 +37,7 @@ class Clock:
 # --- hosts -------------------------------------------------------------------------------------
 
 LOOPBACK = HostRule.of("127.0.0.1", "https://status.example.org/auth")
-EVERYWHERE = HostRule("0.0.0.0", "status.example.org", frozenset({"closet.example.net"}))  # noqa: S104
+EVERYWHERE = HostRule("0.0.0.0", "status.example.org", frozenset({"closet.example.net"}))  # noqa: S104 - compared
 
 
 @pytest.mark.parametrize(
