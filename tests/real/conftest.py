@@ -52,7 +52,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def booted(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """One machine for all tests that want a systemd, with two users and the kit in /root/kit."""
+    """One machine for all tests that want a systemd, with two users and the kit in /srv/kit."""
     need("systemd-nspawn")
     python = python_for_services() if os.geteuid() == 0 else None
     if python is None:
@@ -61,7 +61,7 @@ def booted(request: pytest.FixtureRequest) -> Iterator[Machine]:
             pytest.fail(why)
         pytest.skip(why)
     with Machine(python, request.getfixturevalue("wheels")) as machine:
-        machine.run("openclaw-auth-exporter", "assets", "export", "/root/kit")
+        machine.run("openclaw-auth-exporter", "assets", "export", "/srv/kit")
         for name in ("alice", "bob"):
             machine.run("useradd", "--create-home", "--home-dir", f"/home/{name}", "--shell", "/bin/sh", name)
             machine.run("chmod", "700", f"/home/{name}")
@@ -73,7 +73,7 @@ def machine(booted: Machine) -> Iterator[Machine]:
     """The machine with the shipped system units installed and nothing of ours running, before and after."""
     booted.reset()
     booted.run(
-        "sh", "-c", "cp /root/kit/deploy/systemd/*.service /root/kit/deploy/systemd/*.timer /etc/systemd/system/"
+        "sh", "-c", "cp /srv/kit/deploy/systemd/*.service /srv/kit/deploy/systemd/*.timer /etc/systemd/system/"
     )
     booted.systemctl("daemon-reload")
     yield booted

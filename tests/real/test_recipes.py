@@ -306,7 +306,7 @@ def test_a_homelab_whose_exporter_alarms_itself(host: Machine) -> None:
     world = World()
     world.paste_token(PROFILE, -DAY, time.time())
     host.stand_in("alice", world)
-    host.run("cp", "-r", "/root/kit", "/root/openclaw-kit")
+    host.run("cp", "-r", "/srv/kit", "/root/openclaw-kit")
     host.run("mkdir", "-p", "/etc/openclaw-auth-exporter/alice")
     recipe = Recipe(host, "A homelab whose exporter alarms itself")
     assert "SUCCESS" in recipe.paste("cat >/etc/openclaw-auth-exporter/alice/config.json5")
@@ -360,7 +360,7 @@ def test_many_hosts_and_hosts_without_a_daemon(host: Machine) -> None:
     world = World()
     world.paste_token(PROFILE, -DAY, time.time())
     host.stand_in("alice", world)
-    host.run("cp", "-r", "/root/kit", "/root/openclaw-kit")
+    host.run("cp", "-r", "/srv/kit", "/root/openclaw-kit")
     recipe = Recipe(host, "Hosts without a daemon")
     found = recipe.paste("apt install")
     assert '\nopenclaw_auth_exit_code{agent="main",target="local"} 1.0\n' in found
@@ -369,7 +369,7 @@ def test_many_hosts_and_hosts_without_a_daemon(host: Machine) -> None:
     web = {"listen": "0.0.0.0:9785"}
     host.configure({"targets": [{"name": "home", "source": "simulated", "scenario": "expiring"}], "web": web})
     host.systemctl("start", "openclaw-auth-exporter.service")
-    host.run("sh", "-c", "cp /root/kit/deploy/prometheus/*.yml /etc/prometheus/")
+    host.run("sh", "-c", "cp /srv/kit/deploy/prometheus/*.yml /etc/prometheus/")
     impatient(host, "scrape-many-hosts.yml", "scrape-textfile.yml")
 
     def start(name: str, *argv: str) -> None:
