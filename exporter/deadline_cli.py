@@ -28,7 +28,7 @@ def deadline() -> None:
 @click.argument("date")
 @config_option
 def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
-    """Tell the date of PROFILE (an id, an alias, TARGET/ID or TARGET/AGENT/ID).
+    """Tell the date of PROFILE (an id, an alias, or either behind TARGET/ or TARGET/AGENT/).
 
     A DATE in the past is when the token was made, one in the future is when it ends. It holds until
     the credential is replaced.
@@ -44,8 +44,8 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
     now = time.time()
     made = at <= now
     ledger = _durable_ledger(config)
-    profile = _told_about(config, profile)
     known = ledger.profiles()
+    profile = _told_about(config, profile, known)
     if known and not any(name == profile or name.endswith(f"/{profile}") or _is_for(profile, name) for name in known):
         there = ", ".join(dict.fromkeys(name.split("/", 2)[2] for name in known[:20]))
         click.echo(f"No profile of that name was seen yet, only {there}: it holds once there is one.", err=True)
@@ -79,19 +79,32 @@ def deadline_clear(profile: str, config_file: Path | None) -> None:
     """Forget what was told of PROFILE."""
     config = read_config(config_file)
     ledger = _durable_ledger(config)
-    if not _written(lambda: ledger.untell(profile) or ledger.untell(_told_about(config, profile))):
+    about = _told_about(config, profile, ledger.profiles())
+    if not _written(lambda: ledger.untell(profile) or ledger.untell(about)):
         raise click.UsageError(f"no date was told for {profile!r}: see `openclaw-auth-exporter deadline list`")
     click.echo(f"{profile}: forgotten")
 
 
-def _told_about(config: Config, profile: str) -> str:
-    """The key under which a date of ``profile`` is kept: of an alias, the profile that has it."""
+def _told_about(config: Config, profile: str, known: list[str]) -> str:
+    """The key under which a date of ``profile`` is kept: of an alias, the profile that has it.
+
+    ``known`` are the profiles seen, TARGET/AGENT/ID: metrics and alerts, which a person copies from, call one
+    TARGET/AGENT/ALIAS.
+    """
     if not profile:
         raise click.UsageError("name a profile: see `openclaw-auth-exporter explain`")
     meant = [key for key, said in config.policy.profiles.items() if said.alias == profile]
     if len(meant) > 1:
         raise click.UsageError(f"{profile!r} is the alias of {' and of '.join(meant)}: name one of them")
-    return meant[0] if meant else profile
+    if meant:
+        return meant[0]
+    for name in known:
+        target, agent, id = name.split("/", 2)
+        alias = config.policy.of(target, agent, id).alias
+        for prefix in (f"{target}/{agent}", f"{target}"):
+            if profile == f"{prefix}/{alias}":
+                return f"{prefix}/{id}"
+    return profile
 
 
 def _is_for(told: str, name: str) -> bool:

@@ -235,6 +235,11 @@ def test_a_deadline_is_told_by_alias_and_before_the_first_look(cli: Cli) -> None
     ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
     assert cli("deadline", "set", "mine", ends).stdout == f"home/main/anthropic:default: ends {ends}\n"
     assert cli("check").returncode == 2
+    # As an alert spells it, once it has been seen.
+    for place in ("home/main", "home"):
+        said = cli("deadline", "set", f"{place}/mine", ends)
+        assert (said.stdout, said.stderr) == (f"{place}/anthropic:default: ends {ends}\n", "")
+        assert cli("deadline", "clear", f"{place}/mine").returncode == 0
     with pytest.raises(click.UsageError, match="'x' is the alias of anthropic:a and of b: name one of them"):
         program.cli.main(["deadline", "set", "x", ends, "--config", str(cli.config)], standalone_mode=False)
 
