@@ -69,7 +69,7 @@ class Machine:
         self._python = python
         self._wheels = wheels
         self._folder = Path(tempfile.mkdtemp(prefix="machine-"))
-        self._cgroup = f"machine-{os.getpid()}-{self._folder.name[-6:].lower().replace('_', '-')}"
+        self._cgroup = f"machine-{os.getpid()}-{self._folder.name[-6:].lower().replace('_', '0')}"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
