@@ -72,9 +72,7 @@ def booted(request: pytest.FixtureRequest) -> Iterator[Machine]:
 def machine(booted: Machine) -> Iterator[Machine]:
     """The machine with the shipped system units installed and nothing of ours running, before and after."""
     booted.reset()
-    booted.run(
-        "sh", "-c", "cp /srv/kit/deploy/systemd/*.service /srv/kit/deploy/systemd/*.timer /etc/systemd/system/"
-    )
+    booted.run("sh", "-c", "cp /srv/kit/deploy/systemd/*.service /srv/kit/deploy/systemd/*.timer /etc/systemd/system/")
     booted.systemctl("daemon-reload")
     yield booted
     booted.reset()

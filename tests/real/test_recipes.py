@@ -26,6 +26,8 @@ from .parts import CURRENT, TOKEN_PREFIX, wait_for
 pytestmark = pytest.mark.real
 
 RECIPES = (ROOT / "docs/recipes.md").read_text()
+RUNBOOK = (ROOT / "docs/runbook.md").read_text()
+INSTALL = (ROOT / "docs/install.md").read_text()
 PROMETHEUS, ALERTMANAGER = "http://127.0.0.1:9090", "http://127.0.0.1:9093"
 PROFILE = "anthropic:default"
 UNIT = "openclaw-auth-exporter@alice.service"
@@ -44,8 +46,12 @@ exec "$3/bin/python" -m pip "\\$@"
 EOF
 chmod +x "$3/bin/pip"
 """,
-    "pipx": """test "$1" = install
-home=$HOME/.local/share/pipx/venvs/$2
+    "pipx": """home=$HOME/.local/share/pipx/venvs/$2
+if [ "$1" = uninstall ]; then
+  rm -r "$home" "$HOME/.local/bin/$2"
+  exit
+fi
+test "$1" = install
 python3 -m venv "$home"
 "$home/bin/pip" install --quiet "$2"
 install -d "$HOME/.local/bin"
@@ -80,6 +86,14 @@ def blocks(title: str) -> Iterator[str]:
     section = re.split(r"^## ", RECIPES, flags=re.MULTILINE)
     (text,) = [one for one in section if one.startswith(f"{title}\n")]
     yield from re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def block(page: str, beginning: str) -> str:
+    """The one shell block of a page that begins so."""
+    (found,) = [
+        one for one in re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) if one.startswith(beginning)
+    ]
+    return str(found)
 
 
 class Recipe:
@@ -212,6 +226,12 @@ def test_one_host_and_a_phone(host: Machine, session: dict[str, str]) -> None:
     recipe.leave("openclaw-auth-exporter reauth\n")
     recipe.end()
 
+    undo = block(INSTALL, "systemctl --user disable --now")
+    host.run("sh", "-eu", "-c", undo, user="alice", env={**session, "PATH": path})
+    assert host.run("find", "/home/alice", "-name", "*openclaw-auth-exporter*").stdout == ""
+    left = ("systemctl", "--user", "list-units", "--all", "--no-legend", "openclaw-auth-exporter*")
+    assert host.run(*left, user="alice", env=session).stdout == ""
+
 
 def test_a_homelab_from_an_expired_token_to_all_clear(host: Machine) -> None:
     """A real OpenClaw's token has expired; the shipped unit, rules and routes carry that to a person, and its end."""
@@ -325,6 +345,13 @@ def test_a_homelab_whose_exporter_alarms_itself(host: Machine) -> None:
     wait_for("all clear", lambda: told(host) == [firing, resolved], 90)
     recipe.end()
 
+    # The runbook's way for alice's commands to reach the daemon's channels and memory.
+    alice = block(RUNBOOK, "# sudo -iu alice")
+    tried = host.run("sh", "-eu", "-c", f"{alice}openclaw-auth-exporter notify test --channel am", user="alice")
+    assert tried.stdout.startswith("am: ")
+    host.run("sh", "-eu", "-c", f"{alice}openclaw-auth-exporter silence add --target local --for 1h", user="alice")
+    wait_for("it is the daemon's memory", lambda: host.metric("openclaw_auth_silences") == 1, 30)
+
 
 def test_a_fleet(host: Machine) -> None:
     for address, expires_in in (("10.0.0.1", 90 * DAY), ("10.0.0.2", -DAY)):
@@ -351,6 +378,21 @@ def test_a_fleet(host: Machine) -> None:
     assert troubled_rules(host) == []
     assert "PLANTED-SECRET" not in host.journal("openclaw-auth-exporter.service")
     recipe.end()
+
+    # The runbook's way to type commands in the daemon's world, and out of it.
+    exporter = block(RUNBOOK, "# With the unit's own LoadCredential=")
+    check = host.run("sh", "-u", "-c", f"{exporter}exporter check --json --target rack2", check=False)
+    (agent,) = json.loads(check.stdout)["targets"][0]["agents"]
+    assert (check.returncode, agent["error"], [p["status"] for p in agent["profiles"]]) == (1, None, ["expired"])
+    host.run("sh", "-eu", "-c", f"{exporter}exporter deadline set rack2/main/{PROFILE} 2026-03-01")
+    told = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT profile FROM told').fetchone())"
+    its = "/var/lib/openclaw-auth-exporter/ledger.sqlite"  # the daemon's
+    assert host.run(PYTHON, "-c", told, its).stdout == f"rack2/main/{PROFILE}\n"
+    assert host.run("stat", "-L", "-c", "%a", "/var/lib/openclaw-auth-exporter").stdout == "700\n"
+    *undo, program = block(INSTALL, "systemctl disable --now openclaw-auth-exporter.service").splitlines()
+    assert program == "rm -r /opt/openclaw-auth-exporter /usr/local/bin/openclaw-auth-exporter"  # other tests need it
+    host.run("sh", "-eu", "-c", "\n".join(undo))
+    assert host.run("find", "/etc", "/var", "/run/systemd", "-name", "*openclaw-auth-exporter*").stdout == ""
 
 
 def test_many_hosts_and_hosts_without_a_daemon(host: Machine) -> None:
