@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from .conftest import need
+from .parts import free_port, wait_for
 
 pytestmark = pytest.mark.real
 
@@ -83,3 +86,69 @@ def test_amtool_routes(example: str, labels: str, receiver: str) -> None:
         f"--verify.receivers={receiver}",
         *labels.split(),
     )
+
+
+# --- what holds back what --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[str]:
+    """The URL of one that runs on the example for alerts from rules, as it is."""
+    url = f"http://127.0.0.1:{free_port()}"
+    flags = [f"--config.file={DEPLOY}/alertmanager/from-rules.yml", f"--storage.path={tmp_path}"]
+    flags += [f"--web.listen-address={url.removeprefix('http://')}", "--cluster.listen-address="]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([need("prometheus-alertmanager"), *flags], stdout=log, stderr=log)
+
+    def is_ready() -> bool:
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        try:
+            return httpx.get(f"{url}/-/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        wait_for("Alertmanager", is_ready, 30)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_one_cause_is_one_alarm_and_holds_back_nothing_of_others(alertmanager: str) -> None:
+    daemon, probe = {"job": "openclaw_auth"}, {"job": "openclaw_auth_probe", "provider": "p"}
+    down = {"alertname": "OpenClawAuthExporterDown", **daemon, "instance": "a", "exporter": "a", "severity": "critical"}
+
+    def about(name: str, severity: str = "critical", **labels: str) -> dict[str, str]:
+        return {"alertname": f"OpenClawAuth{name}", "severity": severity, "target": "t", **labels}
+
+    told = [
+        down,
+        about("Expired", **daemon, instance="b", provider="p", profile="spare"),
+        about("NoUsableCredential", **daemon, instance="c", provider="p"),
+        about("ExpiringVerySoon", "warning", **daemon, instance="d", provider="p", profile="x"),
+        about("NotificationsFailing", "warning", **daemon, instance="e", channel="phone"),
+        about("ProbeFailing", **probe, instance="rack1", exporter="b"),
+        # Asked of another exporter than the one that is down, or of one that is not named.
+        about("NoUsableCredential", **probe, instance="rack2", exporter="b"),
+        about("NoUsableCredential", **probe, instance="rack3"),
+        about("Expired", **daemon, instance="c", provider="q", profile="x"),
+        about("ExpiringVerySoon", "warning", **daemon, instance="b", provider="p", profile="y"),
+    ]
+    held_back = [
+        about("NoUsableCredential", **daemon, instance="a", provider="p"),
+        about("NoUsableCredential", **probe, instance="rack4", exporter="a"),
+        about("CoolingDown", **daemon, instance="b", provider="p"),
+        about("Expired", "warning", **daemon, instance="b", provider="p", profile="spare"),
+        about("Expired", **daemon, instance="c", provider="p", profile="x"),
+        about("ExpiringSoon", "info", **daemon, instance="d", provider="p", profile="x"),
+        about("NotificationsPilingUp", "warning", **daemon, instance="e", channel="phone"),
+        about("Expired", **probe, instance="rack1", exporter="b", profile="x"),
+    ]
+    alerts = [{"labels": labels} for labels in (*told, *held_back)]
+    httpx.post(f"{alertmanager}/api/v2/alerts", json=alerts).raise_for_status()
+    there = httpx.get(f"{alertmanager}/api/v2/alerts").json()
+    assert len(there) == len(alerts)
+    state = {frozenset(one["labels"].items()): one["status"]["state"] != "suppressed" for one in there}
+    assert [labels for labels in told if not state[frozenset(labels.items())]] == []
+    assert [labels for labels in held_back if state[frozenset(labels.items())]] == []
