@@ -71,8 +71,13 @@ def test_amtool_reads_the_routing_examples(path: Path) -> None:
         ("from-exporter", "alertname=OpenClawAuthCheckStale severity=critical", "phone"),
         ("from-exporter", "alertname=OpenClawAuthNotificationsDead severity=warning", "chat"),
         ("from-exporter", "alertname=OpenClawAuthHeartbeatStale severity=warning", "chat"),
-        ("from-exporter", "alertname=OpenClawAuthExpired severity=critical", "nobody"),
-        ("from-exporter", "alertname=OpenClawAuthCheckFailing severity=critical", "nobody"),
+        ("from-exporter", "alertname=OpenClawAuthExpired severity=critical job=openclaw_auth", "nobody"),
+        ("from-exporter", "alertname=OpenClawAuthCheckFailing severity=critical job=openclaw_auth", "nobody"),
+        # What no daemon tells: probes, textfiles, pushes.
+        ("from-exporter", "alertname=OpenClawAuthExpired severity=critical job=openclaw_auth_probe", "phone"),
+        ("from-exporter", "alertname=OpenClawAuthCheckFailing severity=critical job=node", "phone"),
+        ("from-exporter", "alertname=OpenClawAuthExpiringVerySoon severity=warning job=node", "chat"),
+        ("from-exporter", "alertname=OpenClawAuthExpiringSoon severity=info job=openclaw-auth-exporter", "later"),
     ],
 )
 def test_amtool_routes(example: str, labels: str, receiver: str) -> None:
