@@ -121,6 +121,7 @@ class Observation:
     missing_providers: frozenset[str] = frozenset()  # missingProvidersInUse
     indeterminate_providers: frozenset[str] = frozenset()  # a route's readiness is unknown
     refreshing_providers: frozenset[str] = frozenset()  # … and its evidence is a profile
+    faulty_providers: frozenset[str] = frozenset()  # a route has another fault: incompatible, say
     openclaw_exit_code: int | None = None
     openclaw_version: str | None = None
     usage: tuple[UsageWindow, ...] = ()

@@ -112,8 +112,13 @@ def observe(
     assert isinstance(auth, Mapping)
     issues = [_mapping(issue) for issue in _list(auth.get("modelRouteIssues"))]
     indeterminate = [issue for issue in issues if issue.get("kind") == "indeterminate"]
+    faulty = [issue for issue in issues if issue not in indeterminate]
+    routes = [_mapping(route) for route in _list(auth.get("runtimeAuthRoutes"))]
+    faulty += [route for route in routes if route.get("status") == "unavailable"]
+    missing = _texts(auth.get("missingProvidersInUse"))
     models = _models_in_use(payload)
-    in_use = tuple(dict.fromkeys(model.partition("/")[0] for model in models))
+    serving = _texts([route.get("authProvider") for route in routes])  # a runtime's may be another's than the model's
+    in_use = _in_use(models, [*missing, *_texts([issue.get("provider") for issue in issues]), *serving])
     order = _order(providers)
     profiles, passed_over = _profiles(oauth, auth)
     return Observation(
@@ -126,11 +131,12 @@ def observe(
         providers_in_use=in_use or None,
         models_in_use=models,
         order=order,
-        missing_providers=frozenset(_texts(auth.get("missingProvidersInUse"))),
+        missing_providers=frozenset(missing),
         indeterminate_providers=frozenset(_texts([issue.get("provider") for issue in indeterminate])),
         refreshing_providers=frozenset(
             _texts([issue.get("provider") for issue in indeterminate if issue.get("evidence") == "profile"])
         ),
+        faulty_providers=frozenset(_texts([issue.get("provider") for issue in faulty])),
         openclaw_exit_code=exit_code,
         openclaw_version=version,
         blind_to=frozenset() if isinstance(auth.get("unusableProfiles"), list) else frozenset({"unusable"}),
@@ -147,7 +153,13 @@ def _dialect(auth: Mapping[str, Any]) -> Dialect:
 
 
 def _models_in_use(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every model an agent may turn to, as ``provider/model``, the default first. Empty: none was named."""
+    """Every model an agent may turn to, as ``provider/model``, the default first. Empty: none was named.
+
+    All but the default are printed as they are written in the configuration: by an alias, say.
+    """
+    aliases = {
+        alias.strip().lower(): model for alias, model in _mapping(payload.get("aliases")).items() if _text(model)
+    }
     refs = [
         *_texts([payload.get("resolvedDefault"), payload.get("defaultModel")])[:1],
         *_texts(payload.get("fallbacks")),
@@ -155,7 +167,15 @@ def _models_in_use(payload: Mapping[str, Any]) -> tuple[str, ...]:
         *_texts(payload.get("imageFallbacks")),
         *_texts([_mapping(payload.get("utilityModel")).get("ref")]),
     ]
-    return tuple(dict.fromkeys(ref for ref in refs if ref.partition("/")[0] and "/" in ref))
+    named = [(_text(aliases.get(ref.strip().lower())) or ref).strip().partition("/") for ref in refs]
+    return tuple(
+        dict.fromkeys(f"{p.strip().lower()}/{model.strip()}" for p, slash, model in named if p.strip() and slash)
+    )
+
+
+def _in_use(models: Sequence[str], told: Sequence[str]) -> tuple[str, ...]:
+    """The providers of ``models``, and those ``told`` of as in use: only OpenClaw knows every route it takes."""
+    return tuple(dict.fromkeys((*(model.partition("/")[0] for model in models), *told))) if models else ()
 
 
 def _order(providers: Any) -> dict[str, tuple[str, ...]]:

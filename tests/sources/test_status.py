@@ -212,6 +212,30 @@ def test_models_and_providers_in_use() -> None:
     assert seen(nothing_said).providers_in_use is None
 
 
+def test_a_model_in_use_may_be_written_by_its_alias_and_in_any_case() -> None:
+    payload = status_of() | {"fallbacks": ["GPT", "Google/g-3"], "imageModel": "gpt", "aliases": {"gpt": "openai/g-5"}}
+    observation = seen(payload)
+    assert observation.providers_in_use == ("anthropic", "openai", "google")
+    assert observation.models_in_use == ("anthropic/x", "openai/g-5", "google/g-3")
+    junk: list[Any] = [None, [], {"gpt": None, "": "x/y"}]
+    for aliases in junk:
+        assert seen(payload | {"aliases": aliases}).providers_in_use == ("anthropic", "google")
+
+
+def test_what_openclaw_itself_calls_in_use_is_in_use() -> None:
+    told: dict[str, Any] = {
+        "missingProvidersInUse": ["claude-cli"],
+        "modelRouteIssues": [
+            {"kind": "incompatible", "provider": "xai", "model": "x"},
+            {"kind": "indeterminate", "provider": "groq", "model": "x"},
+        ],
+        "runtimeAuthRoutes": [{"provider": "codex", "authProvider": "openai", "status": "unavailable"}],
+    }
+    observation = seen(status_of(**told))
+    assert observation.providers_in_use == ("anthropic", "claude-cli", "xai", "groq", "openai")
+    assert observation.faulty_providers == {"xai", "codex"}
+
+
 @pytest.mark.parametrize(
     ("written", "read"),
     [
