@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter import remedy
 from exporter.memory import REMEMBER_GONE, condition_key
-from exporter.model import Condition, Failure, Name, Severity, Status
+from exporter.model import Condition, Dialect, Failure, Family, Name, Severity, Status
 from exporter.units import in_words, iso
 from exporter.verdict.lineup import Lineup
 from exporter.verdict.standing import NOT_ELIGIBLE, WARN_AFTER, Standing, is_undated
@@ -321,19 +321,7 @@ def notices(view: View) -> list[Condition]:
 def reported(view: View, lineup: Lineup, found: list[Condition]) -> list[Condition]:
     """OpenClaw's own code where nothing here explains it: then it stands for itself."""
     code = view.seen.openclaw_exit_code if view.seen else None
-    if view.seen is None or code not in (1, 2):
-        return []
-    names = {condition.name for condition in found}
-    trouble = {Name.EXPIRED, Name.MISSING, Name.UNUSABLE, Name.NO_USABLE_PROFILE, Name.STATUS_DISAGREES}
-    at = view.seen.observed_at
-    oauth_dates = [s.seen.expires_at for s in lineup if s.seen.kind == "oauth" and s.seen.expires_at is not None]
-    ignored = [s for s in lineup if view.said(s.seen.id).ignore and s.status in (Status.EXPIRED, Status.MISSING)]
-    explained = bool(names & trouble or ignored or any(date <= at for date in oauth_dates))
-    if code == 2:
-        near = any(date <= at + WARN_AFTER for date in oauth_dates)
-        words = any(s.seen.status == "expiring" and s.deadline is not None for s in lineup)
-        explained = explained or near or words or Name.EXPIRING in names
-    if explained:
+    if code not in (1, 2) or _is_explained(view, lineup, found, code):
         return []
     severity = Severity.CRITICAL if code == 1 else Severity.WARNING
     return [
@@ -345,6 +333,35 @@ def reported(view: View, lineup: Lineup, found: list[Condition]) -> list[Conditi
             rule="OpenClaw's code, unexplained",
         )
     ]
+
+
+def _is_explained(view: View, lineup: Lineup, found: list[Condition], code: int) -> bool:
+    """Whether OpenClaw's code is told as something here, or rests on what needs nobody.
+
+    To 2026.4 it is about every token and login, from 2026.6 on about the routes in use. Cooldowns alone never
+    make a code: where nothing is left to serve, that is told.
+    """
+    seen = view.seen
+    assert seen is not None
+    told = {c.severity for c in found if c.family in (Family.DEADLINE, Family.AVAILABILITY)}
+    if Severity.CRITICAL in told or (code == 2 and Severity.WARNING in told):
+        return True
+    unready = seen.indeterminate_providers - seen.refreshing_providers
+    if code == 1 and seen.faulty_providers | unready:
+        return False
+    until = seen.observed_at + (WARN_AFTER if code == 2 else 0.0)
+    words = ("expiring",) if code == 2 else ("expired", "missing")
+
+    def explains(stand: Standing) -> bool:
+        one, is_login = stand.seen, stand.seen.kind == "oauth"
+        # A login may serve a route under another provider's name; where OpenClaw names its routes, it says so.
+        elsewhere = is_login and (code == 2 or view.dialect is not Dialect.ROUTES or bool(seen.refreshing_providers))
+        if view.dialect is not Dialect.STATUS and view.is_in_use(one.provider) is False and not elsewhere:
+            return False
+        by_date = is_login and one.expires_at is not None and one.expires_at <= until
+        return by_date or one.status in words or stand.status in words
+
+    return any(map(explains, lineup))
 
 
 def _about(

@@ -216,6 +216,39 @@ def test_a_code_that_nothing_explains_stands_for_itself() -> None:
     assert told(verdict(seen(login, openclaw_exit_code=2))) == set()
 
 
+@pytest.mark.parametrize("dialect", [Dialect.LISTING, Dialect.ROUTES])
+def test_what_no_route_uses_explains_no_code_of_a_release_that_judges_routes(dialect: Dialect) -> None:
+    unused = replace(EXPIRED, id="openai:old", provider="openai")
+    for code, severity in ((1, "critical"), (2, "warning")):
+        report = verdict(seen(TOKEN, unused, dialect=dialect, openclaw_exit_code=code))
+        assert ("reported", severity, None) in told(report)
+    report = verdict(seen(TOKEN, unused, dialect=Dialect.STATUS, openclaw_exit_code=1))
+    assert told(report) == {("expired", "info", unused.id)}  # to 2026.4 every token counts
+
+
+def test_a_cooldown_beside_a_spare_explains_no_code() -> None:
+    cooling = replace(SPARE, unusable=Unusable("cooldown", "rate_limit", NOW + 60))
+    for dialect in (Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES):
+        report = verdict(seen(TOKEN, cooling, dialect=dialect, openclaw_exit_code=1))
+        assert ("reported", "critical", None) in told(report)
+
+
+def test_a_login_that_refreshes_explains_no_other_route() -> None:
+    login = replace(LOGIN, status="expired", expires_at=NOW - HOUR, has_refresh_token=True)
+    ready: dict[str, object] = {"providers_in_use": ("anthropic", "openai"), "openclaw_exit_code": 1}
+    routes = {"indeterminate_providers": frozenset({"openai"}), "refreshing_providers": frozenset({"openai"})}
+    assert told(verdict(seen(TOKEN, login, **ready, **routes))) == set()
+    other = {"indeterminate_providers": frozenset({"openai", "anthropic"})}
+    for fault in (other, {"faulty_providers": frozenset({"anthropic"})}):
+        assert told(verdict(seen(TOKEN, login, **ready, **(routes | fault)))) == {("reported", "critical", None)}
+
+
+def test_the_word_explains_a_code_where_two_clocks_differ() -> None:
+    late = replace(LOGIN, status="expired", expires_at=NOW + 90)
+    report = verdict(seen(late, dialect=Dialect.LISTING, providers_in_use=("openai",), openclaw_exit_code=1))
+    assert told(report) == set()
+
+
 def test_an_ignored_profile_says_nothing() -> None:
     policy = Policy(profiles={TOKEN.id: ProfilePolicy(ignore=True)})
     report = verdict(seen(replace(TOKEN, expires_at=NOW + HOUR)), policy=policy)
