@@ -66,7 +66,8 @@ def _relieved(view: View, stand: Standing, lineup: Lineup, name: Name) -> tuple[
         return Severity.INFO, "no route uses the provider"
     if lineup.has_spare(stand):
         key = condition_key(name, stand.provider, stand.seen.id)
-        began = stand.deadline if name is Name.EXPIRED and stand.deadline else view.memory.since.get(key, view.now)
+        ended = _ended_at(view, stand) if name is Name.EXPIRED else None
+        began = view.memory.since.get(key, view.now) if ended is None else ended
         if view.now - began > REMEMBER_GONE:
             return Severity.INFO, "another profile has served the provider for a week"
         return Severity.WARNING, "another usable profile serves the provider"
@@ -80,8 +81,8 @@ def _deadline(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
     renew = view.remedy(remedy.renew, seen.id, seen.provider, seen.kind)
     if stand.status is Status.EXPIRED:
         severity, relief = _relieved(view, stand, lineup, Name.EXPIRED)
-        when = f" {in_words(view.now - stand.deadline)} ago ({iso(stand.deadline)})" if stand.deadline else ""
-        since = stand.deadline if stand.deadline is not None and stand.deadline <= view.now else None
+        since = _ended_at(view, stand)
+        when = "" if since is None else f" {in_words(view.now - since)} ago ({iso(since)})"
         return [
             _about(
                 stand,
@@ -112,6 +113,11 @@ def _deadline(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
             rule="an Anthropic token without a date",
         )
     ]
+
+
+def _ended_at(view: View, stand: Standing) -> float | None:
+    """When what has expired ended; None where its date says otherwise, or there is none."""
+    return stand.deadline if stand.deadline is not None and stand.deadline <= view.now else None
 
 
 def _unusable(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:

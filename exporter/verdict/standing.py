@@ -124,10 +124,9 @@ def _deadline(view: View, p: SeenProfile, refreshable: bool | None) -> tuple[flo
     lifetime, told = view.policy.setup_token_lifetime, view.memory.told.get(p.id)
     said = view.said(p.id)
     for ends, made in ((said.expires_at, said.issued_at), (told.expires_at, told.issued_at) if told else (None, None)):
-        if ends is not None:
-            return ends, Basis.CONFIGURED, False
-        if made is not None:
-            return made + lifetime, Basis.CONFIGURED, False
+        date = made + lifetime if ends is None and made is not None else ends
+        if date is not None and (p.status != "expired" or date <= view.now):  # else OpenClaw knows better
+            return date, Basis.CONFIGURED, False
     eligible = p.status not in ("expired", "missing") and p.reason_code not in NOT_ELIGIBLE
     if _is_setup_token(p) and remembered and not p.id.startswith("env:") and eligible:
         return remembered.first_seen_at + lifetime, Basis.LEDGER, True

@@ -9,7 +9,7 @@ import pytest
 from captured import verdict
 
 from exporter.config import Policy, ProfilePolicy
-from exporter.memory import Memory, remember
+from exporter.memory import Memory, condition_key, remember
 from exporter.model import (
     AgentReport,
     Dialect,
@@ -199,6 +199,23 @@ def test_a_word_and_a_date_that_disagree() -> None:
     assert ("expired", "critical", TOKEN.id) in told(stale)
     early = verdict(seen(replace(TOKEN, status="expired")))
     assert {"status_disagrees", "expired", "no_usable_profile"} == {c.name for c in early.conditions}
+
+
+def test_what_openclaw_calls_expired_did_not_expire_in_the_future() -> None:
+    policy = Policy(profiles={TOKEN.id: ProfilePolicy(issued_at=NOW - DAY)})
+    undated, contradicted = replace(EXPIRED, expires_at=None), replace(TOKEN, status="expired")
+    for profile, rest in ((undated, policy), (contradicted, None)):
+        report = verdict(seen(profile, SPARE), policy=rest)
+        (expired,) = [c for c in report.conditions if c.name == "expired"]
+        assert expired.summary == f"{TOKEN.id} expired on home/main"
+        memory = remember(
+            Memory(since={condition_key(expired.name, "anthropic", TOKEN.id): NOW - 8 * DAY}), seen(), NOW
+        )
+        assert [c.severity for c in verdict(seen(profile, SPARE), memory, rest).conditions if c.name == "expired"] == [
+            "info"
+        ]
+    (told_of,) = verdict(seen(undated), policy=policy).profiles
+    assert (told_of.expires_at, told_of.basis) == (None, None)
 
 
 def test_a_word_that_nobody_knows_is_unknown() -> None:
