@@ -23,7 +23,9 @@ class Typist:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:  # pragma: no cover - another process
             try:
-                signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in a shell's background ignores it
+                # A shell's background job ignores ^C, and hands that down to whatever it starts.
+                for number in (signal.SIGINT, signal.SIGQUIT):
+                    signal.signal(number, signal.SIG_DFL)
                 fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
                 os.execvpe(os.fspath(argv[0]), [os.fspath(word) for word in argv], dict(env))
             finally:
