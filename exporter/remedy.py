@@ -165,8 +165,9 @@ def clear(
 ) -> Step | None:
     """What ends a disable that outlives the credential it was made for; None where nothing does.
 
-    Pasting leaves it standing on every release seen. ``models auth login`` ends it from 2026.6 on, and
-    stores what is pasted there without a date; 2026.2 has nothing that does.
+    Pasting leaves it standing on every release seen. ``models auth login`` ends it from 2026.6 on: there
+    before it asks for the secret, on 2026.9 when it has stored what is pasted, whose date it does not
+    know. 2026.2 has nothing that does.
     """
     method = {"token": "setup-token", "api_key": "api-key"}.get(kind)
     if method is None or dialect not in (Dialect.LISTING, Dialect.ROUTES) or profile.startswith("env:"):

@@ -79,6 +79,31 @@ def still_disabled() -> tuple[int, Scripted]:
     return talk(world, screen), screen
 
 
+def still_disabled_middle() -> tuple[int, Scripted]:
+    """On 2026.6 the disable is over when the secret is asked for: ^C there, and nothing is pasted again."""
+    world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")), release="2026.6.11")
+    screen = Scripted(["s", "y", "y"], [(0, world.renewed()), (1, lambda: world.change(unusable=None))])
+    return talk(world, screen), screen
+
+
+def cut_by_the_prompt() -> tuple[int, Scripted]:
+    """OpenClaw's own prompt took a line of the token, and the whole is not pasted afterwards: that is not well."""
+    world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")))
+    cut: dict[str, Any] = {"secret_hash": "cut", "expires_at": None, "status": "static", "unusable": None}
+    screen = Scripted(["s", "y", "y", ""], [(0, world.renewed()), (0, lambda: world.change(**cut))])
+    return talk(world, screen), screen
+
+
+def pasted_at_the_prompt() -> tuple[int, Scripted]:
+    """What was to be ended with ^C was given the token: it is pasted whole once more."""
+    world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")), release="2026.6.11")
+    cut: dict[str, Any] = {"secret_hash": "cut", "expires_at": None, "status": "static", "unusable": None}
+    screen = Scripted(
+        ["s", "y", "y", "y"], [(0, world.renewed()), (0, lambda: world.change(**cut)), (0, world.renewed())]
+    )
+    return talk(world, screen), screen
+
+
 def still_disabled_old() -> tuple[int, Scripted]:
     """On 2026.2 nothing ends it: it is said until when it lasts."""
     world = World(token(unusable=disabled("auth", 3600)), release="2026.2.9")
@@ -192,6 +217,9 @@ SCENES: dict[Callable[[], tuple[int, Scripted]], int] = {
     unchanged: 1,
     same_secret: 0,
     still_disabled: 0,
+    still_disabled_middle: 0,
+    cut_by_the_prompt: 1,
+    pasted_at_the_prompt: 0,
     still_disabled_old: 1,
     several: 2,
     billing: 1,
@@ -219,6 +247,14 @@ def test_what_a_person_sees(scene: Callable[[], tuple[int, Scripted]]) -> None:
     assert screen.text == path.read_text(encoding="utf-8")
     commands = [line for line in screen.shown if line.startswith(("  ", "[")) or "`" in line]
     assert all(len(part) <= 40 for line in screen.shown if line not in commands for part in line.splitlines())
+
+
+def test_ctrl_c_after_openclaws_own_prompt_tells_what_is_left_to_do() -> None:
+    world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")))
+    screen = Scripted(["s", "y", "y", "^C"], [(0, world.renewed()), 0])
+    with pytest.raises(KeyboardInterrupt):
+        talk(world, screen)
+    assert screen.shown[-1].strip().endswith("--profile anthropic:default")
 
 
 # --- what needs it ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ it with what was done so far.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +21,15 @@ from exporter.model import AgentReport, LookError, Name, ProfileReport, Report, 
 from exporter.present.words import count, visible
 from exporter.reauth import needs as facts
 from exporter.reauth.needs import Asked, Need
-from exporter.reauth.plan import Action, actions, clearing, why_not_here, words_of
+from exporter.reauth.plan import Action, actions, clearing, once_more, why_not_here, words_of
 from exporter.reauth.terminal import NOTHING_PASTED, environment_of
 from exporter.remedy import Way
 from exporter.sources.envfile import read_env_file
 from exporter.units import format_duration, in_words, iso
 
 YES, SKIP, NO = "yes", "skip", "no"
+#: OpenClaw's own prompt was given a token, of which it takes the first line.
+TOOK = "took"
 _ANSWERS = {"y": YES, "yes": YES, "s": SKIP, "skip": SKIP, "n": NO, "no": NO, "": NO}
 #: sh's exit code for a program that is not there, and ssh's for a host that is not reached.
 _NOT_FOUND, _NO_CONNECTION = 127, 255
@@ -59,6 +62,7 @@ class Guide:
     which: Callable[[str], str | None] = shutil.which
     _known: dict[str, TargetReport] = field(default_factory=dict)
     _renewed: list[str] = field(default_factory=list)  # targets where something was done
+    _cut: list[Need] = field(default_factory=list)  # left with what OpenClaw's own prompt took
 
     def run(self) -> int:
         """The whole of it; ``check``'s exit code for what was asked for.
@@ -70,6 +74,7 @@ class Guide:
         except KeyboardInterrupt:
             self.screen.say()
             self.screen.say("Stopped. What is done stays done; run it again to go on.")
+            self._tell_cut()
             raise
 
     def _run(self) -> int:
@@ -106,7 +111,7 @@ class Guide:
 
     @property
     def _code(self) -> int:
-        return facts.exit_code(self._report, self.asked)
+        return 1 if self._cut else facts.exit_code(self._report, self.asked)
 
     def _target(self, name: str) -> TargetBase:
         return next(target for target in self.config.targets if target.name == name)
@@ -215,12 +220,12 @@ class Guide:
             for action in self._actions(need):
                 self._show(action)
             return
-        if self._walk(need, self._actions(need)):
+        if _changed(self._walk(need, self._actions(need))):
             self._check(need)
 
-    def _walk(self, need: Need, todo: Sequence[Action]) -> bool:
-        """Offer each step; whether anything may have changed."""
-        changed = made = False
+    def _walk(self, need: Need, todo: Sequence[Action]) -> list[tuple[Way, str]]:
+        """Offer each step; what was done, and how it was answered."""
+        done: list[tuple[Way, str]] = []
         for number, action in enumerate(todo, 1):
             self.screen.say()
             self.screen.say(f"Step {number} of {len(todo)}: {action.title}")
@@ -230,13 +235,16 @@ class Guide:
             answer = self._do(action, need)
             if answer is NO:
                 self.screen.say("Left as it is.")
-                if made and not changed:
+                if done and not _changed(done):
                     self.screen.say("What you made is not stored yet: run this again and skip step 1.")
-                return changed
-            if answer is YES:
-                made = made or action.way is Way.MAKE
-                changed = changed or action.way is not Way.MAKE
-        return changed
+                break
+            if answer is not SKIP:
+                done.append((action.way, answer))
+            if answer is TOOK:
+                self._cut.append(need)
+            elif action.way is Way.PASTE and answer is YES and need in self._cut:
+                self._cut.remove(need)
+        return done
 
     def _do(self, action: Action, need: Need) -> str:
         """Ask for one step until it worked, was skipped or was refused."""
@@ -249,6 +257,8 @@ class Guide:
                 return answer
             code = self._hand_over(action, need)
             if code == 0:
+                return TOOK if action.takes_token else YES
+            if action.ends_by_ctrl_c and code not in (_NOT_FOUND, _NO_CONNECTION):
                 return YES
             self.screen.say(_failure(code))
             question = "Again? [y]es, [s]kip, [N]o"
@@ -287,8 +297,13 @@ class Guide:
             return
         if blocked.reason != "billing" and facts.was_touched(need.known, after) is False:
             return  # it is refused for what it still is
-        more = clearing(need, self._target(need.agent.target), self._life)
-        if more and self._walk(need, more):
+        target = self._target(need.agent.target)
+        more = clearing(need, target, self._life)
+        done = self._walk(need, more)
+        if (Way.RUN, TOOK) in done and len(more) == 1:
+            self.screen.say("It took what you pasted, perhaps only its first line.")
+            done += self._walk(need, once_more(need, target, self._life))
+        if done:
             self._look_again(need)
 
     def _look_again(self, need: Need) -> ProfileReport | None:
@@ -298,6 +313,8 @@ class Guide:
         if target not in self._renewed:
             self._renewed.append(target)
         agent, after = facts.now_of(self._report, need)
+        if need in self._cut:
+            return after  # told at the end
         for sentence in self._outcome(need, agent, after):
             self.screen.say(sentence)
         stored = after is not None and after.usable and facts.was_touched(need.known, after) is not False
@@ -307,6 +324,14 @@ class Guide:
             self.screen.say("A running gateway takes it over within seconds. If replies still fail:")
             self._show(Action(restart.way, restart.text, ""))
         return after
+
+    def _tell_cut(self) -> None:
+        """No look can tell a part of a token from a token: OpenClaw calls both usable."""
+        for need in self._cut:
+            called = _called(need.profile, need.agent)
+            self.screen.say(f"OpenClaw holds perhaps only the first line of {called} now. Paste it whole:")
+            whose = ("--target", need.agent.target, "--agent", need.agent.agent, "--profile", need.profile)
+            self.screen.show(shlex.join(["openclaw-auth-exporter", "reauth", *whose]))
 
     def _outcome(self, need: Need, agent: AgentReport | None, after: ProfileReport | None) -> list[str]:
         called = _called(need.profile, need.agent)
@@ -343,13 +368,14 @@ class Guide:
                 self.screen.say(told)
         left = facts.needs(self._report, self.asked)
         left = [need for need in left if need.severity is not Severity.INFO]
+        self._tell_cut()
         if left:
             self.screen.say(f"{count(len(left), 'credential')} still {'needs' if len(left) == 1 else 'need'} you:")
             for need in left[:_LISTED]:
                 self.screen.say(self._what(need), " ")
         elif self._code == 0:
             self.screen.say("All is well.")
-        else:
+        elif not self._cut:
             for _, condition in facts.troubles(self._report, self.asked)[:_LISTED]:
                 self.screen.say(f"Still {condition.severity}: {visible(condition.summary, 400)}")
 
@@ -368,3 +394,8 @@ def _failure(code: int) -> str:
     if code == _NO_CONNECTION:
         return "ssh could not do it."
     return f"That did not work (exit code {code})."
+
+
+def _changed(done: Sequence[tuple[Way, str]]) -> bool:
+    """Whether what was done may have changed what OpenClaw holds."""
+    return any(way is not Way.MAKE for way, _ in done)

@@ -35,6 +35,8 @@ class Action:
     is_token: bool = False  # PASTE: a setup-token, whose shape is known
     is_noisy: bool = False  # PASTE: this release writes what is pasted on the screen
     is_persons: bool = False  # run in the person's own environment, not in the target's
+    ends_by_ctrl_c: bool = False  # RUN: it has done its work when it asks; nothing is to be typed there
+    takes_token: bool = False  # RUN: its own prompt would take the first line of a token for the whole
 
 
 def actions(need: Need, target: TargetBase, life: str, has_claude: bool) -> tuple[Action, ...]:
@@ -56,23 +58,33 @@ def actions(need: Need, target: TargetBase, life: str, has_claude: bool) -> tupl
 
 
 def clearing(need: Need, target: TargetBase, life: str) -> tuple[Action, ...]:
-    """What ends a disable that OpenClaw keeps after the credential was replaced; empty where nothing does."""
+    """What ends a disable that OpenClaw keeps after its cause was mended; empty where nothing does.
+
+    After it ``once_more`` may be due: OpenClaw's own prompt takes the first line of a token for the whole.
+    """
     dialect = remedy.dialect_of(need.agent)
-    who = (need.profile, need.provider, need.kind, need.agent.agent, dialect)
-    step = remedy.clear(*who, words_of(target))
+    step = remedy.clear(need.profile, need.provider, need.kind, need.agent.agent, dialect, words_of(target))
     if step is None:
         return ()
-    hint = "Paste the same again there: OpenClaw then tries it at once."
-    if need.kind == "token":
-        hint += " Do the next step too: this one stores no date, and only the first line of what is pasted."
-    cleared = Action(Way.RUN, step.text, "end the disable now", hint)
-    if need.kind != "token":
-        return (cleared,)
-    again = [s for s in remedy.steps(*who, words_of(target, tty=False), life) if s.way is Way.PASTE]
-    return (
-        cleared,
-        *(_action(s, need, target, dialect, True, "Once more, whole and with its date.") for s in again),
-    )
+    title, noun, is_token = "end the disable now", _NOUNS[need.kind], need.kind == "token"
+    if dialect is Dialect.LISTING:
+        hint = f"When it asks for the {noun}, press ^C: by then it has ended the disable. Paste nothing there."
+        return (Action(Way.RUN, step.text, title, hint, ends_by_ctrl_c=True, takes_token=is_token),)
+    was_paid = need.blocked is not None and need.blocked.reason == "billing"
+    what = f"the {noun} that is there" if was_paid else "the same again"
+    hint = f"Paste {what} when it asks, and press Enter if it waits: OpenClaw then tries it at once."
+    if not is_token:
+        return (Action(Way.RUN, step.text, title, hint),)
+    hint += " Do the next step too: this one shows what you paste, takes its first line only, and stores no date."
+    return (Action(Way.RUN, step.text, title, hint, takes_token=True), *once_more(need, target, life))
+
+
+def once_more(need: Need, target: TargetBase, life: str) -> tuple[Action, ...]:
+    """The dated paste again, after OpenClaw's own prompt has taken what it took."""
+    dialect = remedy.dialect_of(need.agent)
+    who = (need.profile, need.provider, need.kind, need.agent.agent, dialect)
+    again = [step for step in remedy.steps(*who, words_of(target, tty=False), life) if step.way is Way.PASTE]
+    return tuple(_action(step, need, target, dialect, True, "Once more, whole and with its date.") for step in again)
 
 
 def words_of(target: TargetBase, *, tty: bool = True) -> str:
