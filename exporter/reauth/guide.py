@@ -357,6 +357,8 @@ class Guide:
         wrong = [condition for condition in wrong if condition.name is not Name.UNDATED]
         if wrong:
             return [*said, f"Not mended yet: {visible(wrong[0].summary, 400)}."]
+        if need.profile.startswith("env:"):  # of which no source sees whether it is another one
+            return [*said, f"OpenClaw finds {called}. Whether it is good shows at the next reply."]
         ends = f" {self._until(after.expires_at)}" if after.expires_at is not None else ""
         return [*said, f"{called} works{ends}."]
 
