@@ -16,7 +16,7 @@ from .machine import Machine, build_wheels, python_for_services
 
 
 def need(part: str) -> Path:
-    """The executable of a real part: ``node``, ``openclaw-<release>``, ``prometheus``, ``promtool``.
+    """The executable of a real part: ``node``, ``openclaw-<release>``, ``claude-<version>``, ``prometheus``, …
 
     Where it is missing: a failure in CI (the environment has CI=true), elsewhere a skip.
     """

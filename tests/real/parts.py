@@ -41,14 +41,14 @@ def folder() -> Path:
 
 
 def find(part: str) -> Path | None:
-    """The executable of ``node``, ``openclaw-<release>``, ``prometheus`` or ``promtool``; None when missing.
+    """The executable of ``node``, ``openclaw-<release>``, ``claude-<version>``, ``prometheus``, …; None when missing.
 
     For ``grafana-<version>``, which are libraries, the folder they are in.
     """
     if part.startswith("grafana-"):
         home = folder() / part
         return home / "node_modules" if (home / ".complete").exists() else None
-    if part == "node" or part.startswith("openclaw-"):
+    if part == "node" or part.startswith(("openclaw-", "claude-")):
         home = folder() / part
         found = home / "node_modules/.bin" / part.partition("-")[0]
         return found if (home / ".complete").exists() and found.exists() else None

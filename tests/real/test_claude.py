@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from exporter.sources import Context
 from exporter.sources.auto import AutoSource
 from exporter.sources.claude import AGENT, LOGIN, ClaudeSource
 
-from . import parts
+from .conftest import need
 
 pytestmark = pytest.mark.real
 
@@ -28,13 +27,7 @@ DAY = 86400.0
 @pytest.fixture
 def claude() -> Path:
     """The executable; missing: a failure in CI, elsewhere a skip."""
-    found = parts.folder() / f"claude-{RELEASE}/node_modules/.bin/claude"
-    if found.exists():
-        return found
-    message = f"the real part claude-{RELEASE} is missing: tests/real/install-parts.sh installs it"
-    if os.environ.get("CI", "").lower() in ("true", "1"):
-        pytest.fail(message)
-    pytest.skip(message)
+    return need(f"claude-{RELEASE}")
 
 
 class Home:

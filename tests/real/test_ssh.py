@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import hashlib
 import json
 import os
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,10 +13,11 @@ from captured import verdict
 
 from exporter.config import OpenClawTarget, StoreTarget
 from exporter.model import LookError, Reason
-from exporter.sources import BlankNotebook, Context
+from exporter.sources import Context
 from exporter.sources.openclaw import OpenClawSource
 from exporter.sources.store import StoreSource
 
+from .box import Box, opened
 from .conftest import MakeHome
 from .parts import CURRENT
 
@@ -43,96 +36,15 @@ cat "{folder}/out"; exit 2
 """
 
 
-@dataclass
-class Box:
-    folder: Path
-    runtime: Path  # short, for sockets; its name tells our shared connections from anybody else's
-
-    def source(self, destination: str = "box", **config: object) -> OpenClawSource:
-        # ssh reads the configuration of the user, not of HOME: ours comes in by a wrapper on PATH.
-        context = Context(
-            keyed_hash=lambda text: hashlib.sha256(text.encode()).hexdigest(),
-            notebook=BlankNotebook(time.time),
-            environ={"PATH": f"{self.folder}/bin:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(self.runtime)},
-        )
-        target = {"source": "openclaw", "ssh": destination, "command": [f"{self.folder}/remote/open claw"], **config}
-        return OpenClawSource(OpenClawTarget.model_validate(target), context)
-
-    def processes(self) -> str:
-        return subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def sshd() -> str:
-    """The server's path; installed from the distribution where it is missing and we may."""
-    found = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
-    if not found and os.geteuid() == 0 and shutil.which("apt-get"):
-        install = ["apt-get", "install", "-y", "--no-install-recommends", "openssh-server"]
-        subprocess.run(["apt-get", "update"], check=False, capture_output=True)
-        subprocess.run(
-            install, check=True, capture_output=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        )
-        found = shutil.which("sshd", path="/usr/sbin")
-    assert found, "this test needs OpenSSH's sshd (openssh-server)"
-    return found
-
-
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     folder = tmp_path_factory.mktemp("box")
-    folder.chmod(0o755)
-    server = sshd()
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd refuses to start without it
-    for key in ("host", "id", "stranger"):
-        subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", folder / key], check=True)
-    port = free_port()
-    (folder / "authorized").write_text((folder / "id.pub").read_text())
-    (folder / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nStrictModes no\n"
-        f"AuthorizedKeysFile {folder}/authorized\nPasswordAuthentication no\nUsePAM no\n"
-        "PermitRootLogin prohibit-password\nKbdInteractiveAuthentication no\n"
-    )
-    key_type, key = (folder / "host.pub").read_text().split()[:2]
-    (folder / "known").write_text(f"[127.0.0.1]:{port} {key_type} {key}\n")
-    (folder / "unknown").write_text("")
-    (folder / "ssh_config").write_text(
-        f"Host nobody\n  Port {free_port()}\nHost unknown\n  UserKnownHostsFile {folder}/unknown\n"
-        f"Host stranger\n  IdentityFile {folder}/stranger\nHost * !stranger\n  IdentityFile {folder}/id\n"
-        f"Host *\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n  IdentitiesOnly yes\n"
-        f"  IdentityAgent none\n  UserKnownHostsFile {folder}/known\n  GlobalKnownHostsFile /dev/null\n"
-        "  StrictHostKeyChecking yes\n"
-    )
-    (folder / "remote").mkdir()
-    (folder / "out").write_text(CAPTURE["stdout"])
-    (folder / "bin").mkdir()
-    files = {"remote/open claw": OPENCLAW.format(folder=folder)}
-    files["bin/ssh"] = f'#!/bin/sh\nexec {shutil.which("ssh")} -F "{folder}/ssh_config" "$@"\n'
-    for name, body in files.items():
-        (folder / name).write_text(body)
-        (folder / name).chmod(0o755)
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen([server, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
-    try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        runtime = Path(tempfile.mkdtemp(prefix="b-", dir="/tmp"))
-        yield Box(folder, runtime)
-        assert list(runtime.iterdir()) == []
-        runtime.rmdir()
-    finally:
-        process.terminate()
-        process.wait()
-        log.close()
+    with opened(folder) as there:
+        (folder / "out").write_text(CAPTURE["stdout"])
+        (folder / "remote").mkdir()
+        (folder / "remote/open claw").write_text(OPENCLAW.format(folder=folder))
+        (folder / "remote/open claw").chmod(0o755)
+        yield there
 
 
 def alive(pid: int) -> bool:
