@@ -63,10 +63,15 @@ class Typist:
 
     def paste(self, text: str) -> None:
         """Paste when it is asked for, and the terminal no longer echoes: as a person does, a moment later."""
-        self.until("goes on by itself.")
+        self.keys("goes on by itself.", text)
+
+    def keys(self, asked: str, keys: str) -> str:
+        """Type for a program that has asked and reads single keys; what was printed up to what it asks."""
+        shown = self.until(asked)
         while termios.tcgetattr(self._fd)[3] & termios.ICANON:
             self._listen(0.05)
-        self.type(text)
+        self.type(keys)
+        return shown
 
     def wait(self, seconds: float = 300.0) -> int:
         """The exit code, when it has ended."""

@@ -1,0 +1,286 @@
+"""A person at a desk who signs in again: OpenClaw homes in trouble, stand-ins for what asks the providers'
+servers, and the search for what was pasted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reauth.typist import Typist
+
+from .conftest import need
+from .parts import RELEASES, TOKEN_PREFIX, Exporter, OpenClawHome
+
+CURRENT, MIDDLE, OLDEST = RELEASES
+DAY = 86400.0
+COLUMNS = 80
+#: Made up, as long as real ones, and nowhere the same for twelve characters.
+TOKEN = TOKEN_PREFIX + "".join(f"{n:03d}T" for n in range(23)) + "END"
+KEY = "sk-ant-api03-" + "".join(f"{n:03d}K" for n in range(23)) + "END"
+#: What a provider's server answers to a login.
+ACCESS, REFRESH = ("".join(f"{n:03d}{letter}" for n in range(23)) + "END" for letter in "AR")
+#: Any part of a secret that would tell of it: its lines as they were wrapped, and its ends.
+MARKS = [part.encode() for secret in (TOKEN, KEY, ACCESS, REFRESH) for part in (secret[20:50], secret[-23:])]
+#: What was there before, and may be anywhere in the home.
+OLD = TOKEN_PREFIX + "A" * 95
+
+CLAUDE = f"""#!/bin/sh
+[ "$*" = setup-token ] || exit 64
+[ -t 0 ] && [ -t 1 ] || {{ echo "claude: this is no terminal" >&2; exit 1; }}
+echo "Your OAuth token (valid for 1 year):"
+fold -w {COLUMNS} <<'TOKEN'
+{TOKEN}
+TOKEN
+"""
+#: Where what is pasted belongs, OpenClaw's own store and Claude Code's; and what makes it up.
+STAND_INS = ("claude", "minimax.mjs")
+BELONGS = ("auth-profiles.json", "openclaw-agent.sqlite", "openclaw.sqlite", ".credentials.json")
+
+
+#: Claude Code but for its login, which asks Anthropic's servers for what it stores.
+CLAUDE_CODE = f"""#!/bin/sh
+[ "$*" = "auth login" ] || exec {{claude}} "$@"
+[ -t 0 ] && [ -t 1 ] || {{{{ echo "claude: this is no terminal" >&2; exit 1; }}}}
+echo "Browse to https://claude.invalid/login"
+printf 'Paste the code here: '
+read -r code
+[ "$code" = right ] || {{{{ echo "Login failed."; exit 1; }}}}
+ends=$(( ($(date +%s) + 28 * 86400) * 1000 ))
+umask 077
+cat >"$HOME/.claude/.credentials.json" <<LOGIN
+{{{{"claudeAiOauth": {{{{"accessToken": "{ACCESS}", "refreshToken": "{REFRESH}", "expiresAt": $ends,
+  "refreshTokenExpiresAt": $ends, "scopes": ["user:inference"], "subscriptionType": "max"}}}}}}}}
+LOGIN
+echo "Login successful."
+"""
+#: ``docker exec`` as strict as the real one, and nothing else of it. With -t it wants a terminal and gives the program
+#: one; without it gives pipes, and without -i no input. Nothing of our environment gets in.
+DOCKER = """#!/bin/bash
+no() {{ echo "docker: $1" >&2; exit 125; }}
+[ "$1" = exec ] || no "$1 is not for this"
+shift
+case $1 in
+  -it) [ -t 0 ] && [ -t 1 ] || no "the input device is not a TTY"; how=terminal; shift;;
+  -i) how=pipe; shift;;
+  -*) no "unknown flag: $1";;
+  *) how=nothing;;
+esac
+[ "$1" = gw ] || no "No such container: $1"
+shift
+inside=(env -i {environment} "$@")
+case $how in
+  terminal) exec "${{inside[@]}}";;
+  pipe) cat | "${{inside[@]}}" > >(cat) 2> >(cat >&2); exit "${{PIPESTATUS[1]}}";;
+  *) "${{inside[@]}}" </dev/null > >(cat) 2> >(cat >&2); exit $?;;
+esac
+"""
+#: MiniMax's server, put before a release's own ``fetch``; the property is how OpenClaw's own tests do that. No other
+#: provider's login needs nothing but two answers, on all three releases.
+MINIMAX = rf"""
+const real = globalThis.fetch;
+let asked = 0;
+globalThis.fetch = async (to, options) => {{
+  const url = String(to?.url ?? to);
+  if (!/^https:\/\/(api|account)\.minimax\.io\/oauth/.test(url)) return real(to, options);
+  const sent = new URLSearchParams(options.body);
+  const soon = Date.now() + 600_000;
+  const answer = url.endsWith("/token")
+    ? asked++ ? {{status: "success", access_token: "{ACCESS}", refresh_token: "{REFRESH}", expired_in: soon}}
+              : {{status: "pending"}}
+    : {{user_code: "ABCD", verification_uri: "https://minimax.invalid/", expired_in: soon, interval: 100,
+        state: sent.get("state")}};
+  return new Response(JSON.stringify(answer), {{headers: {{"content-type": "application/json"}}}});
+}};
+globalThis.fetch.mock = {{}};
+"""
+
+
+def wrapped(secret: str) -> str:
+    """As it is copied from the terminal that showed it."""
+    return "\r".join(secret[at : at + COLUMNS] for at in range(0, len(secret), COLUMNS))
+
+
+def program(path: Path, body: str) -> Path:
+    """An executable file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(body)
+    path.chmod(0o755)
+    return path
+
+
+# --- the search ------------------------------------------------------------------------------------
+
+
+class Leaks:
+    """Looks at every process, again and again, for what was pasted: command lines and environments."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+        self.looks = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Leaks:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.2):
+            self.looks += 1
+            for entry in Path("/proc").iterdir():
+                if entry.name.isdigit() and int(entry.name) != os.getpid():
+                    for name in ("cmdline", "environ"):
+                        try:
+                            content = (entry / name).read_bytes()
+                        except OSError:
+                            continue
+                        if any(mark in content for mark in MARKS):
+                            self.found.add(content[:80].decode(errors="replace"))
+
+
+def files_with_a_secret(since: float, *folders: Path) -> list[Path]:
+    """The files that hold a part of what was pasted, but those where it belongs and the stand-ins."""
+    found = []
+    for folder in folders:
+        for path in folder.rglob("*"):
+            if not path.is_file() or path.is_symlink() or path.name.startswith(BELONGS) or path.name in STAND_INS:
+                continue
+            if path.stat().st_mtime >= since and any(mark in path.read_bytes() for mark in MARKS):
+                found.append(path)
+    return found
+
+
+Profiles = Mapping[str, Mapping[str, Any]]
+
+# --- the world and the desk ------------------------------------------------------------------------
+
+
+class Homes:
+    """Makes OpenClaw homes as a person has them who is called by an alarm, without running commands.
+
+    Every command costs seconds of CPU: a release makes its databases once, and each home gets a copy.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def empty(
+        self, release: str, folder: Path, fallbacks: Sequence[str] = (), agents: Sequence[str] = (), **config: Any
+    ) -> OpenClawHome:
+        """A home with nothing but a configuration: Anthropic's model in use, and ``fallbacks``; more ``agents``."""
+        need("node")
+        need(f"openclaw-{release}")
+        world = OpenClawHome(release, folder)
+        model = "claude-opus-5" if world.version >= (2026, 7) else "claude-opus-4-6"
+        configured: dict[str, Any] = {
+            "defaults": {"model": {"primary": f"anthropic/{model}", "fallbacks": list(fallbacks)}}
+        }
+        if agents:
+            others = [{"id": agent, "workspace": str(folder / f"workspace-{agent}")} for agent in agents]
+            configured["list"] = [{"id": "main", "default": True}, *others]
+        world.state.mkdir()
+        (world.state / "openclaw.json").write_text(json.dumps({"agents": configured, **config}))
+        return world
+
+    def make(
+        self,
+        release: str,
+        folder: Path,
+        profiles: Profiles,
+        usage: Profiles | None = None,
+        *,
+        agent: str = "main",
+        **more: Any,
+    ) -> OpenClawHome:
+        """A home whose ``agent`` holds ``profiles`` of its own."""
+        world = self.empty(release, folder, agents=() if agent == "main" else (agent,), **more)
+        shutil.copytree(self._layout(release, agent), world.state, dirs_exist_ok=True)
+        if agent == "main":
+            world.write_store(profiles, usage)
+            return world
+        store, state = {"version": 1, "profiles": profiles}, {"version": 1, "usageStats": usage or {}}
+        own = world.state / "agents" / agent / "agent"
+        if world.version < (2026, 6):
+            (own / "auth-profiles.json").write_text(json.dumps({**store, **state}))
+        else:
+            world._write_rows(own / "openclaw-agent.sqlite", "auth_profile", "primary", store, state)
+        return world
+
+    def _layout(self, release: str, agent: str) -> Path:
+        """OpenClaw's folder without a configuration, where ``agent`` has a store of its own."""
+        layout = self._folder / f"{release}-{agent}"
+        if not layout.exists():
+            world = self.empty(release, self._folder / f"{layout.name}-makes", agents=("ops",))
+            store = world.state / "agents" / agent / "agent/auth-profiles.json"
+            if world.version < (2026, 6):
+                store.parent.mkdir(parents=True)
+                store.write_text(json.dumps({"version": 1, "profiles": {}}))
+            else:
+                world.paste_token(f"anthropic:{agent}", agent=agent)
+            for config in world.state.glob("openclaw.json*"):
+                config.unlink()
+            world.state.rename(layout)
+        return layout
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
+    return Homes(tmp_path_factory.mktemp("layouts"))
+
+
+class Desk:
+    """A person at a terminal, with a world to sign in to and a stand-in for Claude Code."""
+
+    def __init__(self, world: OpenClawHome, folder: Path, *, has_claude: bool = True, **config: Any) -> None:
+        self.world = world
+        self.folder = folder
+        self.began = time.time()
+        self.path = f"{folder}/bin:{world.env['PATH']}"
+        if has_claude:
+            program(folder / "bin/claude", CLAUDE)
+        target = {"name": "home", "source": "openclaw", "command": [str(world.command)], "agents": ["main"]}
+        self.exporter = Exporter(world, folder / "exporter", **{"targets": [target], **config})
+
+    @contextmanager
+    def reauth(self, *args: str, path: str = "", **env: str) -> Iterator[Typist]:
+        argv = self.exporter._argv("reauth", *args)
+        search = f"{path}:{self.path}" if path else self.path
+        with Typist(argv, {**self.world.env, "TERM": "xterm", "PATH": search, **env}, COLUMNS) as person:
+            yield person
+
+    def check_that_nothing_leaked(self, leaks: Leaks, *folders: Path) -> None:
+        assert leaks.looks > 2
+        assert leaks.found == set()
+        temporary = Path(self.world.env.get("TMPDIR", self.world.home))
+        logs = [temporary, Path("/tmp/openclaw")]  # noqa: S108 - where OpenClaw writes its log
+        assert files_with_a_secret(self.began, self.world.home, self.folder, *logs, *folders) == []
+
+    def give_web_token(self, token: str) -> None:
+        """The daemon takes orders from who knows ``token``, and ``reauth`` does."""
+        self.exporter.config["web"] = {**self.exporter.config["web"], "token": token}
+        self.exporter.config_file.write_text(json.dumps(self.exporter.config))
+
+
+def told(file: Path) -> set[tuple[str, str]]:
+    """Reason and provider of what a channel made by ``telling`` was told."""
+    lines = file.read_text().split("\n") if file.exists() else []
+    alerts = [alert for line in lines if line for alert in json.loads(line)["alerts"]]
+    return {(alert["reason"], alert["provider"]) for alert in alerts}
+
+
+def telling(file: Path) -> dict[str, Any]:
+    """A channel that writes down what it is told."""
+    return {"name": "told", "type": "command", "command": ["/bin/sh", "-c", f"cat >> {file}; echo >> {file}"]}

@@ -1,0 +1,256 @@
+"""``reauth`` on its other ways in a real terminal: over ``ssh -t``, into a container, for another agent, a first
+credential, no money, the environment, on purpose, without a terminal, OpenClaw's wizard, Claude Code's own login.
+
+Each with the real releases and the search of ``desk`` for what was pasted.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .box import Box, opened
+from .conftest import need
+from .desk import (
+    CLAUDE,
+    CLAUDE_CODE,
+    CURRENT,
+    DAY,
+    DOCKER,
+    KEY,
+    MARKS,
+    MIDDLE,
+    MINIMAX,
+    OLD,
+    OLDEST,
+    REFRESH,
+    TOKEN,
+    Desk,
+    Homes,
+    Leaks,
+    homes,  # noqa: F401 - a fixture
+    program,
+    wrapped,
+)
+from .files import FilesHome
+from .parts import RELEASES
+
+pytestmark = pytest.mark.real
+
+
+def now(seconds: float = 0.0) -> int:
+    """As OpenClaw writes it: Unix milliseconds."""
+    return int((time.time() + seconds) * 1000)
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """Another host, whose user finds the programs of ``far`` and lives in ``home``."""
+    folder = tmp_path_factory.mktemp("box")
+    with opened(folder, f"SetEnv PATH={folder}/far:/usr/bin:/bin HOME={folder}/home\n") as there:
+        yield there
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_over_ssh(homes: Homes, box: Box, tmp_path: Path, release: str) -> None:  # noqa: F811
+    """No Claude Code here: ``claude setup-token`` and the logins have the terminal over there (``ssh -t``), what is
+    pasted goes through the connection's pipe. Another agent's own token, revoked, and a first login, which succeeds."""
+    world = homes.make(
+        release,
+        tmp_path / "openclaw",
+        {
+            "anthropic:ops": {"type": "token", "provider": "anthropic", "token": OLD, "expires": now(30 * DAY)},
+        },
+        {"anthropic:ops": {"disabledUntil": now(7200), "disabledReason": "auth_permanent", "errorCount": 3}},
+        agent="ops",
+        fallbacks=["minimax-portal/MiniMax-M2.1"],
+        # There the login is a plugin's that is off at first; later releases have it built in.
+        **({"plugins": {"entries": {"minimax-portal-auth": {"enabled": True}}}} if release == OLDEST else {}),
+    )
+    (box.folder / "home").unlink(missing_ok=True)
+    (box.folder / "home").symlink_to(world.home)
+    (tmp_path / "minimax.mjs").write_text(MINIMAX)
+    program(box.folder / "far/claude", CLAUDE)
+    service = {**world.env, "NODE_OPTIONS": f"--import={tmp_path}/minimax.mjs"}
+    given = " ".join(f"{name}='{service[name]}'" for name in ("PATH", "TMPDIR", "NO_COLOR", "NODE_OPTIONS"))
+    program(box.folder / "far/openclaw", f'#!/bin/sh\nexec env {given} {world.command} "$@"\n')
+    target = {"name": "vps", "source": "openclaw", "ssh": "box", "agents": ["ops"]}
+    desk = Desk(world, tmp_path / "desk", has_claude=False, targets=[target])
+    here = {"path": f"{box.folder}/bin", "XDG_RUNTIME_DIR": str(box.runtime)}
+    with Leaks() as leaks:
+        with desk.reauth(**here) as person:
+            assert "1. critical: minimax-portal has no credential" in person.answer("Which?", "2 1")
+            assert "  ssh -t box claude setup-token" in person.answer("Step 1 of 2: make a new token", "y")
+            assert "Your OAuth token" in person.until("Step 2 of 2: give it to OpenClaw")
+            assert "  ssh box " in person.answer("Run it here?", "y")
+            person.paste(wrapped(TOKEN))
+            person.until("It is stored, but OpenClaw keeps anthropic:ops on vps/ops disabled")
+            if release == MIDDLE:
+                assert "  ssh -t box openclaw models auth --agent ops login" in person.answer("end the disable", "y")
+                person.keys("Paste Anthropic setup-token", "\x03")
+            if release == CURRENT:
+                assert "  ssh -t box openclaw models auth login" in person.answer("end the disable", "y")
+                person.keys("Paste Anthropic setup-token", f"{wrapped(TOKEN)}\r")
+                person.answer("Step 2 of 2: give it to OpenClaw", "y")
+                person.paste(wrapped(TOKEN))
+            if release != OLDEST:
+                person.until("anthropic:ops on vps/ops works until 20")
+            assert "  ssh -t box " in person.answer("Step 1 of 1: sign in", "y")
+            person.keys("MiniMax OAuth (Global)", "\r")
+            person.until("https://minimax.invalid/")
+            person.until("minimax-portal:default on vps/ops works")
+            assert person.wait() == (1 if release == OLDEST else 0)
+        desk.check_that_nothing_leaked(leaks, box.folder)
+    token = world.stored_profiles("ops")["anthropic:ops"]
+    assert token["token"] == TOKEN
+    assert token["expires"] / 1000 == pytest.approx(time.time() + 365 * DAY, abs=600)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_in_a_container(homes: Homes, tmp_path: Path, release: str) -> None:  # noqa: F811
+    """A provider in use without any credential, on a host without Claude Code; and one that is out of money."""
+    world = homes.make(
+        release,
+        tmp_path / "openclaw",
+        {"xai:api": {"type": "api_key", "provider": "xai", "key": KEY}},
+        {"xai:api": {"disabledUntil": now(7200), "disabledReason": "billing", "errorCount": 1}},
+        fallbacks=["xai/grok-4"],
+    )
+    environment = " ".join(f"{name}={value}" for name, value in {**world.env, "TERM": "xterm"}.items())
+    docker = program(tmp_path / "host/docker", DOCKER.format(environment=environment))
+    command = ["docker", "exec", "gw", str(world.command)]
+    target = {"name": "home", "source": "openclaw", "command": command, "agents": ["main"]}
+    desk = Desk(world, tmp_path / "desk", has_claude=False, targets=[target])
+    with Leaks() as leaks:
+        with desk.reauth(path=str(docker.parent)) as person:
+            assert "anthropic has no credential on home/main" in person.answer("Which?", "")
+            assert "There is no `claude` here." in person.answer("Step 1 of 2: make a new token", "y")
+            assert "  docker exec -i gw " in person.answer("Step 2 of 2: give it to OpenClaw", "y")
+            person.paste(wrapped(TOKEN))
+            person.until("anthropic:default on home/main works until 20")
+            person.until("  Restart the gateway's container")
+            person.answer("Step 1 of 1: pay", "y")
+            person.until("OpenClaw keeps xai:api on home/main disabled (billing)")
+            if release != OLDEST:
+                assert "  docker exec -it gw " in person.answer("end the disable now", "y")
+                person.keys("Enter xAI API key", f"{KEY}\r" if release == CURRENT else "\x03")
+                person.until("xai:api on home/main works.")
+            assert person.wait() == (1 if release == OLDEST else 0)
+            assert not any(mark.decode() in person.seen for mark in MARKS)
+        desk.check_that_nothing_leaked(leaks)
+    stored = world.stored_profiles()
+    assert (stored["anthropic:default"]["token"], stored["xai:api"]["key"]) == (TOKEN, KEY)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_on_purpose_and_in_the_environment(homes: Homes, tmp_path: Path, release: str) -> None:  # noqa: F811
+    """Another agent's own token long before its end, without a terminal first; then a key that the service's
+    environment holds."""
+    world = homes.make(
+        release,
+        tmp_path / "openclaw",
+        {"anthropic:ops": {"type": "token", "provider": "anthropic", "token": OLD, "expires": now(30 * DAY)}},
+        agent="ops",
+        fallbacks=["xai/grok-4"],
+    )
+    service = tmp_path / "service.env"
+    service.write_text(f"XAI_API_KEY={'x' * 40}\n")
+    target = {"name": "home", "source": "openclaw", "command": [str(world.command)], "agents": ["ops"]}
+    desk = Desk(world, tmp_path / "desk", targets=[{**target, "env_file": str(service)}])
+    paste = "paste-token --provider anthropic --profile-id anthropic:ops --expires-in 365d"
+    asked = ("--agent", "ops", "--profile", "anthropic:ops")
+    with Leaks() as leaks:
+        printed = desk.exporter.run("reauth", *asked, env={"PATH": desk.path})
+        assert printed.returncode == 0
+        assert "\n  claude setup-token\n" in printed.stdout
+        assert paste in printed.stdout
+        assert "This is no terminal, so nothing was run." in printed.stdout
+        with desk.reauth(*asked) as person:
+            shown = person.answer("Step 1 of 2: make a new token", "y")
+            assert "nothing is wrong with it. It works until" in " ".join(shown.split())
+            assert paste in person.answer("Step 2 of 2: give it to OpenClaw", "y")
+            person.paste(wrapped(TOKEN))
+            person.until("anthropic:ops on home/ops works until 20")
+            person.until("All is well.")
+            assert person.wait() == 0
+        assert world.stored_profiles("ops")["anthropic:ops"]["token"] == TOKEN
+
+        with desk.reauth("--profile", "env:XAI_API_KEY") as person:
+            asked_for = person.until("Done?")
+            assert "Set a new XAI_API_KEY in the service's environment and restart it." in asked_for
+            assert str(service) in asked_for
+            # What a person does in an editor meanwhile.
+            service.write_text(f"XAI_API_KEY={'y' * 40}\n")
+            person.until("> ")
+            person.type("y\r")
+            assert "  openclaw gateway restart" in person.answer("Step 2 of 2: restart the gateway", "y")
+            if release == MIDDLE:  # which calls it done that there is no service to restart
+                person.until("Gateway service disabled.")
+            else:
+                person.until("Gateway restart failed" if release == CURRENT else "Gateway service check failed")
+                person.until("That did not work (exit code 1).")
+                person.answer("Again?", "s")
+            person.until("OpenClaw finds env:XAI_API_KEY on home/ops.")
+            assert person.wait() == 0
+        desk.check_that_nothing_leaked(leaks)
+
+
+def test_the_wizard_of_the_oldest(homes: Homes, tmp_path: Path) -> None:  # noqa: F811
+    """An Anthropic key has no other way in there. It talks in the terminal; left with ^C it calls that a success
+    (exit code 0), and the look tells that nothing is new. Then to its end, which draws the key on the screen."""
+    old = {"type": "api_key", "provider": "anthropic", "key": "sk-ant-api03-" + "A" * 80}
+    world = homes.make(OLDEST, tmp_path / "openclaw", {"anthropic:default": old})
+    desk = Desk(world, tmp_path / "desk")
+    with Leaks() as leaks:
+        with desk.reauth("--profile", "anthropic:default") as person:
+            assert "  openclaw configure --section model" in person.answer("Step 1 of 1: set the new API key", "y")
+            person.keys("Where will the Gateway run?", "\x03")
+            person.until("Setup cancelled.")
+            person.until("OpenClaw still holds for anthropic:default on home/main what it held before.")
+            assert person.wait() == 0  # nothing is wrong with it, now as before
+        assert world.stored_profiles()["anthropic:default"] == old
+        with desk.reauth("--profile", "anthropic:default") as person:
+            person.answer("Step 1 of 1: set the new API key", "y")
+            person.keys("Where will the Gateway run?", "\r")
+            for question in ("Model/auth provider", "Anthropic auth method"):
+                person.keys(question, "\x1b[B\r")  # the second: Anthropic; its API key
+            person.keys("Enter Anthropic API key", f"{KEY}\r")
+            person.keys("Models in /model picker", "\r")
+            person.until("anthropic:default on home/main works.")
+            assert person.wait() == 0
+        desk.check_that_nothing_leaked(leaks)
+    assert world.stored_profiles()["anthropic:default"]["key"] == KEY
+
+
+def test_claude_codes_own_login(tmp_path: Path) -> None:
+    """The real Claude Code tells of its login; Anthropic's servers, which make a new one, are stood in for."""
+    world = FilesHome(tmp_path / "there")
+    ended = {"accessToken": "A" * 40, "refreshToken": "R" * 40, "expiresAt": now(-DAY), "scopes": ["user:inference"]}
+    login = world.home / ".claude/.credentials.json"
+    login.parent.mkdir()
+    login.write_text(json.dumps({"claudeAiOauth": {**ended, "refreshTokenExpiresAt": now(-3600)}}))
+    desk = Desk(world, tmp_path / "desk", has_claude=False, targets=[{"name": "laptop", "source": "claude"}])
+    program(desk.folder / "bin/claude", CLAUDE_CODE.format(claude=need("claude-2.1.330")))
+    with Leaks() as leaks:
+        with desk.reauth() as person:
+            assert "claude-code:login expired on laptop/claude-code" in person.until("Step 1 of 1: sign in")
+            assert "  claude auth login" in person.answer("Run it here?", "y")
+            person.until("Paste the code here: ")
+            person.type("\x03")
+            person.until("Interrupted.")
+            person.answer("Again?", "y")
+            person.until("Paste the code here: ")
+            person.type("wrong\r")
+            person.until("That did not work (exit code 1).")
+            person.answer("Again?", "y")
+            person.until("Paste the code here: ")
+            person.type("right\r")
+            person.until("claude-code:login on laptop/claude-code works until 20")
+            person.until("All is well.")
+            assert person.wait() == 0
+        desk.check_that_nothing_leaked(leaks)
+    assert json.loads(login.read_text())["claudeAiOauth"]["refreshToken"] == REFRESH
