@@ -112,37 +112,39 @@ def test_over_ssh(homes: Homes, box: Box, tmp_path: Path, release: str) -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_in_a_container(homes: Homes, tmp_path: Path, release: str) -> None:  # noqa: F811
-    """A provider in use without any credential, on a host without Claude Code; and one that is out of money."""
+    """Another agent's provider in use without any credential, on a host without Claude Code; and one that is out of
+    money."""
     world = homes.make(
         release,
         tmp_path / "openclaw",
         {"xai:api": {"type": "api_key", "provider": "xai", "key": KEY}},
         {"xai:api": {"disabledUntil": now(7200), "disabledReason": "billing", "errorCount": 1}},
+        agent="ops",
         fallbacks=["xai/grok-4"],
     )
     environment = " ".join(f"{name}={value}" for name, value in {**world.env, "TERM": "xterm"}.items())
     docker = program(tmp_path / "host/docker", DOCKER.format(environment=environment))
     command = ["docker", "exec", "gw", str(world.command)]
-    target = {"name": "home", "source": "openclaw", "command": command, "agents": ["main"]}
+    target = {"name": "home", "source": "openclaw", "command": command, "agents": ["ops"]}
     desk = Desk(world, tmp_path / "desk", has_claude=False, targets=[target])
     with Leaks() as leaks:
         with desk.reauth(path=str(docker.parent)) as person:
-            assert "anthropic has no credential on home/main" in person.answer("Which?", "")
+            assert "anthropic has no credential on home/ops" in person.answer("Which?", "")
             assert "There is no `claude` here." in person.answer("Step 1 of 2: make a new token", "y")
             assert "  docker exec -i gw " in person.answer("Step 2 of 2: give it to OpenClaw", "y")
             person.paste(wrapped(TOKEN))
-            person.until("anthropic:default on home/main works until 20")
+            person.until("anthropic:default on home/ops works until 20")
             person.until("  Restart the gateway's container")
             person.answer("Step 1 of 1: pay", "y")
-            person.until("OpenClaw keeps xai:api on home/main disabled (billing)")
+            person.until("OpenClaw keeps xai:api on home/ops disabled (billing)")
             if release != OLDEST:
                 assert "  docker exec -it gw " in person.answer("end the disable now", "y")
                 person.keys("Enter xAI API key", f"{KEY}\r" if release == CURRENT else "\x03")
-                person.until("xai:api on home/main works.")
+                person.until("xai:api on home/ops works.")
             assert person.wait() == (1 if release == OLDEST else 0)
             assert not any(mark.decode() in person.seen for mark in MARKS)
         desk.check_that_nothing_leaked(leaks)
-    stored = world.stored_profiles()
+    stored = world.stored_profiles("ops")
     assert (stored["anthropic:default"]["token"], stored["xai:api"]["key"]) == (TOKEN, KEY)
 
 
