@@ -83,8 +83,8 @@ case $how in
   *) "${{inside[@]}}" </dev/null > >(cat) 2> >(cat >&2); exit $?;;
 esac
 """
-#: MiniMax's server, put before a release's own ``fetch``; the property is how OpenClaw's own tests do that. No other
-#: provider's login needs nothing but two answers, on all three releases.
+#: MiniMax's server, put before a release's own ``fetch``; the property is how OpenClaw's own tests do that. Its is the
+#: OAuth login that all three releases bring.
 MINIMAX = rf"""
 const real = globalThis.fetch;
 let asked = 0;
