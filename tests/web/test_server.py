@@ -284,13 +284,15 @@ class Authority:
         self.folder = folder
         self.cert, self.key = folder / "ca.pem", folder / "ca.key"
         subject = ("-subj", f"/CN={folder.name}", "-days", "2")
-        openssl("req", "-x509", *EC, "-nodes", *subject, "-keyout", self.key, "-out", self.cert)
+        use = ("-addext", "keyUsage=critical,keyCertSign")  # without it, Python 3.13 trusts no CA
+        openssl("req", "-x509", *EC, "-nodes", *subject, *use, "-keyout", self.key, "-out", self.cert)
 
     def issue(self, name: str, key: tuple[str, ...] = (), common_name: str = "localhost") -> tuple[Path, Path]:
         """Certificate and key files."""
         cert, secret, request = (self.folder / f"{name}.{kind}" for kind in ("pem", "key", "csr"))
         extensions = self.folder / "extensions"
-        extensions.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
+        extensions.write_text(f"{names}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n")
         openssl(
             "req", "-new", *(key or EC), "-nodes", "-subj", f"/CN={common_name}", "-keyout", secret, "-out", request
         )
