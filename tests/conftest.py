@@ -2,9 +2,15 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import settings
+
+from exporter.alerts.outbox import Outbox
+from exporter.ledger import Ledger
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -13,3 +19,24 @@ sys.path.insert(0, str(Path(__file__).parent))
 settings.register_profile("usual", deadline=None, max_examples=40, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
+
+
+@pytest.fixture(autouse=True)
+def _state_is_closed() -> Iterator[None]:
+    """What a test leaves open is closed behind it, not by the collector in the midst of another test: from Python
+    3.13 on that other one would fail."""
+    opened: list[Ledger | Outbox] = []
+
+    def remembering(make: Any) -> Any:
+        def init(self: Any, *args: Any, **rest: Any) -> None:
+            make(self, *args, **rest)
+            opened.append(self)
+
+        return init
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (Ledger, Outbox):
+            patch.setattr(kind, "__init__", remembering(kind.__init__))
+        yield
+    for one in opened:
+        one.close()
