@@ -43,6 +43,14 @@ def _with_code(number: int) -> str:
     return f"max by ({TARGET}) ({series('exit_code')} == {number})"
 
 
+def _failed(title: str, description: str, counter: str, *by: str) -> Json:
+    """What a counter of failures counted, by reason and ``by``."""
+    labels = (*by, "reason")
+    counted = f"sum by ({', '.join(labels)}) (increase({series(counter)}[$__rate_interval]))"
+    legend = ": ".join(f"{{{{{label}}}}}" for label in labels)
+    return lines(title, description, [over_time(f"{counted} > 0", legend)], stacked=True, decimals=0, min=0)
+
+
 def counts() -> Json:
     return stat(
         "Targets",
@@ -152,15 +160,7 @@ def failing() -> Json:
 
 
 def failures() -> Json:
-    failed = f"increase({series('check_failures_total')}[$__rate_interval])"
-    return lines(
-        "Checks that failed, by reason",
-        "How many looks at all targets failed.",
-        [over_time(f"sum by (reason) ({failed}) > 0", "{{reason}}")],
-        stacked=True,
-        decimals=0,
-        min=0,
-    )
+    return _failed("Checks that failed, by reason", "How many looks at all targets failed.", "check_failures_total")
 
 
 def durations() -> Json:
@@ -271,15 +271,8 @@ def releases() -> Json:
 
 
 def failed_notifications() -> Json:
-    failed = f"increase({series('notifications_failed_total')}[$__rate_interval])"
-    return lines(
-        "Notifications that failed, by reason",
-        "Attempts; they are made again for three days.",
-        [over_time(f"sum by (channel, reason) ({failed}) > 0", "{{channel}}: {{reason}}")],
-        stacked=True,
-        decimals=0,
-        min=0,
-    )
+    what, how = "Notifications that failed, by reason", "Attempts; they are made again for three days."
+    return _failed(what, how, "notifications_failed_total", "channel")
 
 
 def fleet() -> Json:
