@@ -369,9 +369,8 @@ class Daemon:
         return None
 
     def _notifier_of(self, config: Config) -> Notifier:
-        return Notifier.that_goes_on(
-            config, self._directory, self._monitor.scheduled, self._now, self.people.link, self._monitor.target_as_of
-        )
+        monitor, link = self._monitor, self.people.link
+        return Notifier(config, self._directory, monitor.scheduled, self._now, link, monitor.target_as_of, goes_on=True)
 
     async def _reconfigure_alerts(self, config: Config) -> None:
         if self._notifier is not None:

@@ -82,10 +82,13 @@ class Notifier:
         now: Callable[[], float] = time.time,
         links: Links = no_links,
         as_of: planting.AsOf | None = None,
+        goes_on: bool = False,
     ) -> None:
         """``as_of`` judges a target as of a later moment; without it nothing is planted ahead.
 
-        Raises ConfigError for a channel that cannot be used, OutboxError for a state that cannot.
+        With ``goes_on`` it tells whatever its state is like: where that cannot be used it is kept in
+        memory, and ``problem`` says so. Raises ConfigError for a channel that cannot be used, OutboxError
+        for a state that cannot.
         """
         self._report = report
         self._now = now
@@ -93,7 +96,14 @@ class Notifier:
         self._as_of = as_of
         self._config = config
         self._news, managers = channels_of(config, links)
-        self.outbox = Outbox(directory / FILE if directory is not None else None, now)
+        try:
+            self.outbox = Outbox(directory / FILE if directory is not None else None, now)
+        except OutboxError as error:
+            if not goes_on:
+                raise
+            self.outbox = Outbox(None, now)
+            self.outbox.lost = f"{error}: what was told is forgotten at the end"
+            log.error("%s", self.outbox.lost)
         self._deliverer = Deliverer(self.outbox, self._news, now)
         self._publisher = Publisher(managers, now)
         self._planter = planting.Planter(self.outbox, self._news, now)
@@ -114,26 +124,6 @@ class Notifier:
         self.problem: str | None = self.outbox.problem
 
     # --- the daemon's way ------------------------------------------------------------------
-
-    @classmethod
-    def that_goes_on(
-        cls,
-        config: Config,
-        directory: Path | None,
-        report: Callable[[], Report],
-        now: Callable[[], float] = time.time,
-        links: Links = no_links,
-        as_of: planting.AsOf | None = None,
-    ) -> Notifier:
-        """One that tells whatever its state is like: where that cannot be used it is kept in memory, and
-        ``problem`` says so. Raises ConfigError."""
-        try:
-            return cls(config, directory, report, now, links, as_of)
-        except OutboxError as error:
-            notifier = cls(config, None, report, now, links, as_of)
-            notifier.problem = notifier.outbox.lost = f"{error}: what was told is forgotten at the end"
-            log.error("%s", notifier.problem)
-            return notifier
 
     def start(self) -> None:
         """Begin to run the lifecycle and to deliver."""
