@@ -55,6 +55,16 @@ class Step:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How the commands for one agent are spelled."""
+
+    agent: str
+    dialect: Dialect
+    openclaw: str = "openclaw"  # how it is called on its host: ``words``
+    life: str = TOKEN_LIFE  # of a setup-token, as OpenClaw's ``--expires-in`` takes it
+
+
 # --- how OpenClaw is called ------------------------------------------------------------------------
 
 
@@ -87,20 +97,9 @@ def dialect_of(agent: AgentReport) -> Dialect:
 # --- what to do ------------------------------------------------------------------------------------
 
 
-def steps(
-    profile: str,
-    provider: str,
-    kind: str,
-    agent: str,
-    dialect: Dialect,
-    openclaw: str = "openclaw",
-    life: str = TOKEN_LIFE,
-) -> tuple[Step, ...]:
-    """What replaces a credential that expired, was revoked or is missing.
-
-    ``openclaw`` is how the command is called on its host (``words``); ``life`` how long a setup-token
-    lives, as OpenClaw's ``--expires-in`` takes it.
-    """
+def steps(profile: str, provider: str, kind: str, spelling: Spelling) -> tuple[Step, ...]:
+    """What replaces a credential that expired, was revoked or is missing."""
+    dialect = spelling.dialect
     if profile.startswith("env:"):
         variable = profile.removeprefix("env:")
         return (Step(Way.ADVICE, f"Set a new {variable} in the service's environment and restart it"),)
@@ -108,11 +107,11 @@ def steps(
         return (Step(Way.RUN, "claude auth login"),)
 
     def auth(*what: str) -> str:
-        return _auth(openclaw, agent, dialect, *what)
+        return _auth(spelling, *what)
 
     whose = ("--provider", provider, "--profile-id", profile)
     if kind == "token" and provider == "anthropic":
-        paste = auth("paste-token", *whose, "--expires-in", life)
+        paste = auth("paste-token", *whose, "--expires-in", spelling.life)
         return Step(Way.MAKE, "claude setup-token"), Step(Way.PASTE, paste)
     if kind == "token":
         return (Step(Way.PASTE, auth("paste-token", *whose)),)
@@ -123,46 +122,27 @@ def steps(
         return (Step(Way.PASTE, auth("paste-token", *whose)),)
     if dialect is Dialect.STATUS and provider in _WIZARD_LOGINS:
         # Also Anthropic's keys: as a token one would pass for a setup-token, which ends in a year.
-        return (Step(Way.RUN, _command(openclaw, "configure", "--section", "model")),)
+        return (Step(Way.RUN, _command(spelling.openclaw, "configure", "--section", "model")),)
     if dialect in (Dialect.STATUS, Dialect.LISTING):
         return (Step(Way.RUN, auth("login", "--provider", provider)),)
     return (Step(Way.RUN, auth("login", *whose)),)
 
 
-def renew(
-    profile: str,
-    provider: str,
-    kind: str,
-    agent: str,
-    dialect: Dialect,
-    openclaw: str = "openclaw",
-    life: str = TOKEN_LIFE,
-) -> tuple[str, ...]:
+def renew(profile: str, provider: str, kind: str, spelling: Spelling) -> tuple[str, ...]:
     """``steps`` as the lines of a condition's remedy."""
-    return tuple(step.text for step in steps(profile, provider, kind, agent, dialect, openclaw, life))
+    return tuple(step.text for step in steps(profile, provider, kind, spelling))
 
 
-def unusable(
-    reason: str | None,
-    profile: str,
-    provider: str,
-    kind: str,
-    agent: str,
-    dialect: Dialect,
-    openclaw: str = "openclaw",
-    life: str = TOKEN_LIFE,
-) -> tuple[str, ...]:
+def unusable(reason: str | None, profile: str, provider: str, kind: str, spelling: Spelling) -> tuple[str, ...]:
     """What ends a cooldown or a disable: billing wants money, a rate limit wants time."""
     if reason == "billing":
-        return (f"Top up or fix the billing of {provider}", f"{openclaw} models status")
+        return (f"Top up or fix the billing of {provider}", f"{spelling.openclaw} models status")
     if reason in PERSON:
-        return renew(profile, provider, kind, agent, dialect, openclaw, life)
-    return ("Wait until it ends, or add another profile", f"{openclaw} models status")
+        return renew(profile, provider, kind, spelling)
+    return ("Wait until it ends, or add another profile", f"{spelling.openclaw} models status")
 
 
-def clear(
-    profile: str, provider: str, kind: str, agent: str, dialect: Dialect, openclaw: str = "openclaw"
-) -> Step | None:
+def clear(profile: str, provider: str, kind: str, spelling: Spelling) -> Step | None:
     """What ends a disable that outlives the credential it was made for; None where nothing does.
 
     Pasting leaves it standing on every release seen. ``models auth login`` ends it from 2026.6 on: there
@@ -170,10 +150,10 @@ def clear(
     know. 2026.2 has nothing that does.
     """
     method = {"token": "setup-token", "api_key": "api-key"}.get(kind)
-    if method is None or dialect not in (Dialect.LISTING, Dialect.ROUTES) or profile.startswith("env:"):
+    if method is None or spelling.dialect not in (Dialect.LISTING, Dialect.ROUTES) or profile.startswith("env:"):
         return None
     whose = ("--provider", provider, "--method", method, "--profile-id", profile)
-    return Step(Way.RUN, _auth(openclaw, agent, dialect, "login", *whose))
+    return Step(Way.RUN, _auth(spelling, "login", *whose))
 
 
 def billing_page(provider: str, kind: str) -> str | None:
@@ -188,11 +168,9 @@ def restart(openclaw: str = "openclaw") -> Step:
     return Step(Way.RUN, _command(openclaw, "gateway", "restart"))
 
 
-def add(
-    provider: str, agent: str, dialect: Dialect, openclaw: str = "openclaw", life: str = TOKEN_LIFE
-) -> tuple[str, ...]:
+def add(provider: str, spelling: Spelling) -> tuple[str, ...]:
     """The commands that give a provider its first credential."""
-    return renew(f"{provider}:default", provider, first_kind(provider), agent, dialect, openclaw, life)
+    return renew(f"{provider}:default", provider, first_kind(provider), spelling)
 
 
 def first_kind(provider: str) -> str:
@@ -208,12 +186,13 @@ def date(profile: str, agent: str, target: str) -> tuple[str, ...]:
 # --- spelling --------------------------------------------------------------------------------------
 
 
-def _auth(openclaw: str, agent: str, dialect: Dialect, *what: str) -> str:
+def _auth(spelling: Spelling, *what: str) -> str:
     """A ``models auth`` command about one agent.
 
     Recent releases insist on ``--agent`` where there are several; 2026.6 and 7 take it before the
     command only; the oldest know an agent by its folder only.
     """
+    agent, dialect, openclaw = spelling.agent, spelling.dialect, spelling.openclaw
     if dialect is Dialect.STATUS:
         return _command(openclaw, "models", "auth", *what, agent=None if agent == "main" else agent)
     if dialect is Dialect.LISTING:

@@ -12,7 +12,7 @@ from reports import agent
 from exporter import remedy
 from exporter.config import parse
 from exporter.model import Dialect
-from exporter.remedy import Way
+from exporter.remedy import Spelling, Way
 
 OLD, MIDDLE, NEW = Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES
 TOKEN = "--provider anthropic --profile-id anthropic:default --expires-in 365d"
@@ -48,14 +48,14 @@ FOLDER = ".openclaw/agents/work/agent"
     ],
 )
 def test_each_kind_on_each_release(profile: str, kind: str, who: str, dialect: Dialect, command: str) -> None:
-    *before, last = remedy.renew(profile, profile.split(":")[0], kind, who, dialect)
+    *before, last = remedy.renew(profile, profile.split(":")[0], kind, Spelling(who, dialect))
     assert last == command
     assert before == (["claude setup-token"] if profile == "anthropic:default" else [])
 
 
 def test_how_each_step_is_done() -> None:
     def ways(profile: str, kind: str, dialect: Dialect = NEW) -> list[Way]:
-        return [step.way for step in remedy.steps(profile, profile.split(":")[0], kind, "main", dialect)]
+        return [step.way for step in remedy.steps(profile, profile.split(":")[0], kind, Spelling("main", dialect))]
 
     assert ways("anthropic:default", "token") == [Way.MAKE, Way.PASTE]
     assert ways("openai:key", "api_key") == [Way.PASTE]
@@ -111,23 +111,23 @@ def test_how_openclaw_is_called(
     ],
 )
 def test_the_oldest_release_knows_an_agent_by_its_folder(openclaw: str, beginning: str) -> None:
-    *_, command = remedy.renew("anthropic:default", "anthropic", "token", "work", OLD, openclaw)
+    *_, command = remedy.renew("anthropic:default", "anthropic", "token", Spelling("work", OLD, openclaw))
     assert command.startswith(f"{beginning} models auth paste-token ")
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
 def test_what_a_profile_is_called_reaches_openclaw_as_it_is(name: str) -> None:
     """Here through one shell, over ssh through two."""
-    here = remedy.renew(name, "x", "token", "main", NEW, "openclaw")[-1]
+    here = remedy.renew(name, "x", "token", Spelling("main", NEW, "openclaw"))[-1]
     assert name.startswith("env:") or shlex.split(here)[7] == name
-    over_there = remedy.renew(name, "x", "token", "main", NEW, "ssh -t me@vps openclaw")[-1]
+    over_there = remedy.renew(name, "x", "token", Spelling("main", NEW, "ssh -t me@vps openclaw"))[-1]
     handed_over = " ".join(shlex.split(over_there)[3:])  # what ssh makes of its arguments
     assert name.startswith("env:") or shlex.split(handed_over)[7] == name
 
 
 def test_what_ends_a_disable() -> None:
     def clear(kind: str, dialect: Dialect, profile: str = "anthropic:default") -> str | None:
-        step = remedy.clear(profile, "anthropic", kind, "main", dialect)
+        step = remedy.clear(profile, "anthropic", kind, Spelling("main", dialect))
         return step.text if step else None
 
     login = "openclaw models auth login --provider anthropic --method"

@@ -119,8 +119,9 @@ def commands_of(config: Config) -> Renew:
     life = format_duration(config.policy.setup_token_lifetime)
 
     def renew(agent: AgentReport, profile: ProfileReport) -> tuple[str, ...]:
-        words, dialect = openclaw.get(agent.target, "openclaw"), remedy.dialect_of(agent)
-        return remedy.renew(profile.id, profile.provider, profile.kind, agent.agent, dialect, words, life)
+        words = openclaw.get(agent.target, "openclaw")
+        spelling = remedy.Spelling(agent.agent, remedy.dialect_of(agent), words, life)
+        return remedy.renew(profile.id, profile.provider, profile.kind, spelling)
 
     return renew
 

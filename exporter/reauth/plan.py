@@ -21,7 +21,7 @@ from exporter.config import (
 )
 from exporter.model import Dialect, Name
 from exporter.reauth.needs import Need
-from exporter.remedy import Step, Way
+from exporter.remedy import Spelling, Step, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def actions(need: Need, target: TargetBase, life: str, has_claude: bool) -> tupl
     if only_unusable and blocked is not None and blocked.reason == "billing":
         return (_pay(need),)
     loud, piped = (
-        remedy.steps(need.profile, need.provider, need.kind, need.agent.agent, dialect, words, life)
+        remedy.steps(need.profile, need.provider, need.kind, Spelling(need.agent.agent, dialect, words, life))
         for words in (words_of(target), words_of(target, tty=False))
     )
     chosen = [quiet if quiet.way is Way.PASTE else step for step, quiet in zip(loud, piped, strict=True)]
@@ -63,7 +63,7 @@ def clearing(need: Need, target: TargetBase, life: str) -> tuple[Action, ...]:
     After it ``once_more`` may be due: OpenClaw's own prompt takes the first line of a token for the whole.
     """
     dialect = remedy.dialect_of(need.agent)
-    step = remedy.clear(need.profile, need.provider, need.kind, need.agent.agent, dialect, words_of(target))
+    step = remedy.clear(need.profile, need.provider, need.kind, Spelling(need.agent.agent, dialect, words_of(target)))
     if step is None:
         return ()
     title, noun, is_token = "end the disable now", _NOUNS[need.kind], need.kind == "token"
@@ -82,8 +82,9 @@ def clearing(need: Need, target: TargetBase, life: str) -> tuple[Action, ...]:
 def once_more(need: Need, target: TargetBase, life: str) -> tuple[Action, ...]:
     """The dated paste again, after OpenClaw's own prompt has taken what it took."""
     dialect = remedy.dialect_of(need.agent)
-    who = (need.profile, need.provider, need.kind, need.agent.agent, dialect)
-    again = [step for step in remedy.steps(*who, words_of(target, tty=False), life) if step.way is Way.PASTE]
+    piped = Spelling(need.agent.agent, dialect, words_of(target, tty=False), life)
+    steps = remedy.steps(need.profile, need.provider, need.kind, piped)
+    again = [step for step in steps if step.way is Way.PASTE]
     return tuple(_action(step, need, target, dialect, True, "Once more, whole and with its date.") for step in again)
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from exporter.config import Policy, ProfilePolicy
 from exporter.memory import Memory
 from exporter.model import Dialect, Observation, SeenProfile
+from exporter.remedy import Spelling
 from exporter.units import format_duration
 
 #: A clock earlier than this is wrong: no release of OpenClaw that we watch existed. 2026-01-01 UTC.
@@ -94,5 +95,9 @@ class View:
 
     def remedy(self, make: Callable[..., tuple[str, ...]], *what: object) -> tuple[str, ...]:
         """A remedy's commands for this agent, release and way of calling OpenClaw."""
+        return make(*what, self._spelling)
+
+    @cached_property
+    def _spelling(self) -> Spelling:
         life = format_duration(self.policy.setup_token_lifetime)
-        return make(*what, self.subject.agent, self.dialect, self.subject.openclaw, life)
+        return Spelling(self.subject.agent, self.dialect, self.subject.openclaw, life)
