@@ -12,8 +12,8 @@ from exporter.alerts.policy import AlertPolicy
 from exporter.alerts.proof import next_proof, prove
 from exporter.alerts.telling import EPSILON, alert_of, next_times, tell
 from exporter.alerts.tracking import track
-from exporter.alerts.values import Alert, AlertState, Message, Reason, fingerprint_of_test
-from exporter.model import Family, Name, Report, Severity
+from exporter.alerts.values import Alert, AlertState, Message, Reason, alert_of_test
+from exporter.model import Report
 
 __all__ = ["advance", "firing", "forecast", "next_event", "test_message"]
 
@@ -91,14 +91,5 @@ def forecast(
 
 def test_message(channel: str, now: float) -> Message:
     """What ``notify test`` sends."""
-    alert = Alert(
-        fingerprint=fingerprint_of_test(channel),
-        reason=Reason.TEST,
-        family=Family.NOTICE,
-        condition=Name.REPORTED,
-        severity=Severity.INFO,
-        target="test",
-        since=now,
-        summary="A test: nothing is wrong, and this channel delivers",
-    )
+    alert = alert_of_test(channel, now, "A test: nothing is wrong, and this channel delivers")
     return Message(channel, now, (alert,))

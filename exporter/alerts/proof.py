@@ -7,10 +7,11 @@ proof of each channel was told is given and given back.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from exporter.alerts.policy import AlertPolicy, ChannelPolicy
-from exporter.alerts.values import Alert, AlertState, Message, Reason, fingerprint_of_test
-from exporter.model import Family, Name, Report, Severity
+from exporter.alerts.values import Alert, AlertState, Message, alert_of_test
+from exporter.model import Report, Severity
 
 #: The ``cause`` of a test that is a proof, for whoever reads messages by program.
 PROOF = "proof"
@@ -58,18 +59,8 @@ def proof(channel: str, states: Mapping[str, AlertState], report: Report, policy
     says = [_verdict(states, report, policy, now)]
     if ahead is not None:
         says.append(f"the next deadline is that of {ahead[1]} on {ahead[2]}")
-    return Alert(
-        fingerprint=fingerprint_of_test(channel),
-        reason=Reason.TEST,
-        family=Family.NOTICE,
-        condition=Name.REPORTED,
-        severity=Severity.INFO,
-        target="test",
-        since=now,
-        deadline=ahead[0] if ahead is not None else None,
-        cause=PROOF,
-        summary="; ".join(says),
-    )
+    told = alert_of_test(channel, now, "; ".join(says))
+    return replace(told, deadline=ahead[0] if ahead is not None else None, cause=PROOF)
 
 
 def _verdict(states: Mapping[str, AlertState], report: Report, policy: AlertPolicy, now: float) -> str:

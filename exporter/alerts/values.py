@@ -249,3 +249,17 @@ def load_message(text: str) -> Message:
     """The message in ``text``. Raises ValueError when it is none."""
     message: Message = _adapters()[1].validate_json(text)
     return message
+
+
+def alert_of_test(channel: str, now: float, summary: str) -> Alert:
+    """What a channel is told so that a person sees that it delivers."""
+    return Alert(
+        fingerprint=fingerprint_of_test(channel),
+        reason=Reason.TEST,
+        family=Family.NOTICE,
+        condition=Name.REPORTED,
+        severity=Severity.INFO,
+        target="test",
+        since=now,
+        summary=summary,
+    )
