@@ -352,4 +352,4 @@ def _go_through(stage: Stage) -> None:
         "failures by reason": 'count(increase(openclaw_auth_check_failures_total{instance="all"}[30s]) > 1) > 1',
         "the new deadline": 'changes(openclaw_auth_profile_expiry_timestamp_seconds{target="desk"}[1m]) > 0',
     }.items():
-        wait_for(what, lambda query=query: seen(query), 60)  # type: ignore[misc]
+        wait_for(what, lambda query=query: seen(query), 60)  # type: ignore[misc]  # the default is its type

@@ -130,7 +130,7 @@ def expected_needs(stage: Stage) -> list[tuple[str, str, str, float, float]]:
         ("3", "expiringsoon", "desk · anthropic:default", now + 5 * DAY, 0),
         ("3", "undated", "barn · anthropic:default", now + 365 * DAY, 90),
     ]
-    return [(urgency, f"openclawauth{problem}", *rest) for urgency, problem, *rest in found]  # type: ignore[misc]
+    return [(urgency, f"openclawauth{problem}", at, until, off) for urgency, problem, at, until, off in found]
 
 
 def needs(name: str) -> str:
@@ -145,8 +145,8 @@ def test_what_needs_somebody_until_when(name: str, stage: Stage, asker: Asker) -
     expected = expected_needs(stage)
     assert len(answer) == len(expected)
     assert sorted(found) == sorted(row[:3] for row in expected)
-    for *key, until, tolerance in expected:
-        assert found[tuple(key)] == pytest.approx(until, abs=max(tolerance, 0.002)), key  # type: ignore[index]
+    for urgency, problem, at, until, tolerance in expected:
+        assert found[urgency, problem, at] == pytest.approx(until, abs=max(tolerance, 0.002)), (problem, at)
     where_seen = {labels["where"]: labels["instance"] for labels, _ in answer}
     assert where_seen == {
         **dict.fromkeys((row[2] for row in expected), "all"),

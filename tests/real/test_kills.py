@@ -135,8 +135,8 @@ def run(directory: Path, kills: int, how: str, seed: int) -> Outcome:
 
     def start() -> int:
         started.clear()
-        zygote.stdin.write(b"go\n")  # type: ignore[union-attr]
-        zygote.stdin.flush()  # type: ignore[union-attr]
+        zygote.stdin.write(b"go\n")  # type: ignore[union-attr]  # it is a pipe
+        zygote.stdin.flush()  # type: ignore[union-attr]  # it is a pipe
         assert started.wait(60)
         return child[-1]
 

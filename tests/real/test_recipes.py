@@ -267,7 +267,7 @@ def test_a_homelab_from_an_expired_token_to_all_clear(host: Machine) -> None:
     impatient(host, "prometheus.yml", "alertmanager.yml")
     recipe.paste("systemctl restart prometheus-alertmanager prometheus")
     for port in (9090, 9093):
-        wait_for(f"port {port}", lambda at=port: is_up(host, at), 30)  # type: ignore[misc]
+        wait_for(f"port {port}", lambda at=port: is_up(host, at), 30)  # type: ignore[misc]  # the default is its type
 
     expected = {"OpenClawAuthExpired", "OpenClawAuthNoUsableCredential"}
 
@@ -423,7 +423,7 @@ def test_many_hosts_and_hosts_without_a_daemon(host: Machine) -> None:
         data = f"--storage.tsdb.path=/var/lib/prometheus/{name}"
         start(name, "prometheus", f"--config.file=/etc/prometheus/{name}.yml", data, f"--web.listen-address=:{port}")
     for port in (9091, *ports):
-        wait_for(f"port {port}", lambda at=port: is_up(host, at), 30)  # type: ignore[misc]
+        wait_for(f"port {port}", lambda at=port: is_up(host, at), 30)  # type: ignore[misc]  # the default is its type
     recipe.paste("openclaw-auth-exporter push")
     recipe.end()
 

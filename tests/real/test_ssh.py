@@ -77,7 +77,7 @@ async def test_the_values_of_the_env_file_are_in_no_command_line(box: Box) -> No
     looking = asyncio.create_task(source.look("hang"))
     try:
         async with asyncio.timeout(60):
-            while not (box.folder / "pids").exists():  # noqa: ASYNC110
+            while not (box.folder / "pids").exists():  # noqa: ASYNC110 - the command over there
                 await asyncio.sleep(0.05)
         processes = box.processes()
         assert str(box.folder / "env") in processes
@@ -94,7 +94,7 @@ async def test_nothing_is_left_on_the_remote_host(box: Box, how: str) -> None:
     source = box.source(timeout="5s" if how == "timeout" else "600s")
     looking = asyncio.create_task(source.look("hang"))
     async with asyncio.timeout(60):
-        while not (box.folder / "pids").exists() or not (box.folder / "pids").read_text().strip():  # noqa: ASYNC110
+        while not (box.folder / "pids").exists() or not (box.folder / "pids").read_text().strip():  # noqa: ASYNC110 - same
             await asyncio.sleep(0.05)
     pids = [int(word) for word in (box.folder / "pids").read_text().split()]
     if how == "cancelled":
@@ -109,7 +109,7 @@ async def test_nothing_is_left_on_the_remote_host(box: Box, how: str) -> None:
     assert isinstance(outcome, asyncio.CancelledError) if expected is None else isinstance(outcome, LookError)
     assert expected is None or (isinstance(outcome, LookError) and outcome.reason is expected)
     async with asyncio.timeout(30):
-        while any(map(alive, pids)):  # noqa: ASYNC110
+        while any(map(alive, pids)):  # noqa: ASYNC110 - what it started
             await asyncio.sleep(0.05)
         while f"{box.folder}/remote" in box.processes():  # noqa: ASYNC110 - the guards over there
             await asyncio.sleep(0.05)

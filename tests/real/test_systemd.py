@@ -246,7 +246,7 @@ def test_the_gateway_daemon_can_write_its_state_and_nothing_else(machine: Machin
         *("read:/etc/openclaw-auth-exporter/secrets/rack7", "read:/home/alice/secret", "read:/etc/shadow"),
     )
     assert uid >= 61184
-    assert could == {"/var/lib/openclaw-auth-exporter", "/tmp"}  # noqa: S108
+    assert could == {"/var/lib/openclaw-auth-exporter", "/tmp"}  # noqa: S108  # its own
     assert not machine.run("sh", "-c", "ls /tmp/probe", check=False).stdout  # its /tmp is not ours
     assert machine.show(DAEMON, "LimitCORE") == "0"
 
@@ -274,7 +274,7 @@ def test_the_daemon_as_a_user_looks_with_that_user_s_openclaw(machine: Machine) 
     assert uid == int(machine.run("id", "-u", "alice").stdout)
     assert could == {
         *("/var/lib/openclaw-auth-exporter-alice", "/var/cache/openclaw-auth-exporter-alice"),
-        *("/tmp", "/home/alice/.openclaw"),  # noqa: S108
+        *("/tmp", "/home/alice/.openclaw"),  # noqa: S108  # its own
         *("read:/home/alice/.config/openclaw-auth-exporter/config.json5", "netlink", "writable code"),
     }
     wait_for("a look", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
