@@ -28,8 +28,8 @@ from .messages import NOW, SECRET, alert, ended, other, outgoing
 # Some of its plugins import what Python 3.13 no longer has; in the daemon that is no error.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-pytest.importorskip("apprise")
-controller = pytest.importorskip("aiosmtpd.controller")
+pytest.importorskip("apprise", reason="the extra apprise is not installed")
+controller = pytest.importorskip("aiosmtpd.controller", reason="aiosmtpd, of the extra dev, is not installed")
 
 
 class Mailbox:
