@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from . import parts
 from .machine import Machine, build_wheels, python_for_services
+
+if TYPE_CHECKING:
+    from .desk import Homes
 
 
 def need(part: str) -> Path:
@@ -98,6 +101,13 @@ def session(machine: Machine) -> Iterator[dict[str, str]]:
     parts.wait_for("alice's systemd is up", is_up, 30)
     yield reach
     machine.systemctl("stop", "session.service", check=False)
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
+    from .desk import Homes  # which stands on this module
+
+    return Homes(tmp_path_factory.mktemp("layouts"))
 
 
 MakeHome = Callable[[str], parts.OpenClawHome]

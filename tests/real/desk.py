@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from reauth.typist import Typist
 
 from .conftest import need
@@ -234,11 +233,6 @@ class Homes:
                 config.unlink()
             world.state.rename(layout)
         return layout
-
-
-@pytest.fixture(scope="session")
-def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
-    return Homes(tmp_path_factory.mktemp("layouts"))
 
 
 class Desk:

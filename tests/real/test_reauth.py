@@ -24,7 +24,6 @@ from .desk import (
     Homes,
     Leaks,
     Profiles,
-    homes,  # noqa: F401 - a fixture
     telling,
     told,
     wrapped,
@@ -36,7 +35,7 @@ pytestmark = pytest.mark.real
 PASTE = "paste-token --provider anthropic --profile-id anthropic:default --expires-in 365d"
 
 
-def unhappy(homes: Homes, release: str, folder: Path) -> OpenClawHome:  # noqa: F811
+def unhappy(homes: Homes, release: str, folder: Path) -> OpenClawHome:
     """A home with an expired token, a revoked key, and a login that nothing can refresh."""
     now = int(time.time() * 1000)
     past, soon = now - 3_600_000, now + 7_200_000
@@ -50,7 +49,7 @@ def unhappy(homes: Homes, release: str, folder: Path) -> OpenClawHome:  # noqa: 
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_the_way_back_on_each_release(homes: Homes, tmp_path: Path, release: str) -> None:  # noqa: F811
+def test_the_way_back_on_each_release(homes: Homes, tmp_path: Path, release: str) -> None:
     """Given up half way, picked up again, a paste cut in half, a login that fails, a key and the disable it leaves:
     nothing leaks, and the channels hear that it is over, by a daemon or without one."""
     world = unhappy(homes, release, tmp_path / "openclaw")

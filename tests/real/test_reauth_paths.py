@@ -32,7 +32,6 @@ from .desk import (
     Desk,
     Homes,
     Leaks,
-    homes,  # noqa: F401 - a fixture
     program,
     wrapped,
 )
@@ -56,7 +55,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_over_ssh(homes: Homes, box: Box, tmp_path: Path, release: str) -> None:  # noqa: F811
+def test_over_ssh(homes: Homes, box: Box, tmp_path: Path, release: str) -> None:
     """No Claude Code here: ``claude setup-token`` and the logins have the terminal over there (``ssh -t``), what is
     pasted goes through the connection's pipe. Another agent's own token, revoked, and a first login, which succeeds."""
     world = homes.make(
@@ -111,7 +110,7 @@ def test_over_ssh(homes: Homes, box: Box, tmp_path: Path, release: str) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_in_a_container(homes: Homes, tmp_path: Path, release: str) -> None:  # noqa: F811
+def test_in_a_container(homes: Homes, tmp_path: Path, release: str) -> None:
     """Another agent's provider in use without any credential, on a host without Claude Code; and one that is out of
     money."""
     world = homes.make(
@@ -149,7 +148,7 @@ def test_in_a_container(homes: Homes, tmp_path: Path, release: str) -> None:  # 
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_on_purpose_and_in_the_environment(homes: Homes, tmp_path: Path, release: str) -> None:  # noqa: F811
+def test_on_purpose_and_in_the_environment(homes: Homes, tmp_path: Path, release: str) -> None:
     """Another agent's own token long before its end, without a terminal first; then a key that the service's
     environment holds."""
     world = homes.make(
@@ -201,7 +200,7 @@ def test_on_purpose_and_in_the_environment(homes: Homes, tmp_path: Path, release
         desk.check_that_nothing_leaked(leaks)
 
 
-def test_the_wizard_of_the_oldest(homes: Homes, tmp_path: Path) -> None:  # noqa: F811
+def test_the_wizard_of_the_oldest(homes: Homes, tmp_path: Path) -> None:
     """An Anthropic key has no other way in there. It talks in the terminal; left with ^C it calls that a success
     (exit code 0), and the look tells that nothing is new. Then to its end, which draws the key on the screen."""
     old = {"type": "api_key", "provider": "anthropic", "key": "sk-ant-api03-" + "A" * 80}
