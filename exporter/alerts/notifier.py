@@ -342,7 +342,7 @@ class Notifier:
 
     def problems(self) -> dict[str, str]:
         """The last trouble of each channel that has not delivered since, as a sentence."""
-        return dict(self._deliverer.problems)
+        return {**self._deliverer.problems, **self._publisher.problems}
 
     def channel_types(self) -> dict[str, str]:
         """The configured channels: name to type."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.alerts.channels import DeliveryError
@@ -31,8 +31,11 @@ class Publisher:
         self._shown: frozenset[object] = frozenset()
         self._wake = {name: asyncio.Event() for name in self._managers}
         self._workers: list[asyncio.Task[None]] = []
-        #: What was counted of each since we started: nothing of it is written down.
+        #: What was counted of each since we started: nothing of it is written down. While no instance takes the
+        #: state, that waits.
         self.counted = {name: ChannelStatistics() for name in self._managers}
+        #: The trouble of each that had any the last time, as a sentence, for the status page.
+        self.problems: dict[str, str] = {}
 
     def take_over(self, before: Publisher) -> None:
         """Go on where the one before a reload stopped: what an Alertmanager was told must be ended there.
@@ -44,6 +47,8 @@ class Publisher:
             if name in before._managers:
                 manager.memory = before._managers[name].memory
                 self.counted[name] = before.counted[name]
+                if name in before.problems:
+                    self.problems[name] = before.problems[name]
 
     def start(self, states: Mapping[str, AlertState]) -> None:
         """Begin. What fired when the process before us ended was told, as far as anybody knows."""
@@ -95,19 +100,31 @@ class Publisher:
         fires = await asyncio.to_thread(firing, states, now)
         over = [alert_of(state, state.ending.reason, now) for state in states.values() if state.ending is not None]
         try:
-            results: Iterable[DeliveryError | None] = await self._managers[name].publish(fires, over, now, ahead)
+            results = await self._managers[name].publish(fires, over, now, ahead)
         except Exception as error:  # its text may hold a URL that is a secret
             log.error("channel %s: an error of the exporter's own: %s", name, type(error).__name__)
             return False
-        for result in results:
-            self._count(name, result, now)
+        self._count(name, results, now)
         return not any(results)
 
-    def _count(self, name: str, error: DeliveryError | None, now: float) -> None:
-        before = self.counted[name]
-        if error is None:
-            self.counted[name] = replace(before, attempts=before.attempts + 1, last_success=now)
-            return
-        failures = {**before.failures, error.reason: before.failures.get(error.reason, 0) + 1}
-        self.counted[name] = replace(before, attempts=before.attempts + 1, failures=failures)
-        log.warning("channel %s: an instance was not told (%s)", name, error.reason)
+    def _count(self, name: str, results: Sequence[DeliveryError | None], now: float) -> None:
+        """``results`` of all instances; none where there was nothing to tell."""
+        before, errors = self.counted[name], [error for error in results if error is not None]
+        failures = dict(before.failures)
+        for error in errors:
+            failures[error.reason] = failures.get(error.reason, 0) + 1
+            log.warning("channel %s: an instance was not told (%s)", name, error.reason)
+        if errors:
+            of = f"{len(errors)} of {len(results)} instances: " if len(results) > 1 else ""
+            self.problems[name] = f"{of}{errors[0]}"
+        else:
+            self.problems.pop(name, None)
+        nobody = bool(errors) and len(errors) == len(results)
+        self.counted[name] = replace(
+            before,
+            attempts=before.attempts + len(results),
+            failures=failures,
+            pending=int(nobody),
+            oldest_pending=(before.oldest_pending or now) if nobody else None,
+            last_success=now if len(errors) < len(results) else before.last_success,
+        )

@@ -249,7 +249,7 @@ async def test_an_instance_that_was_away_hears_of_the_end() -> None:
 
 async def test_nothing_to_tell_is_no_request() -> None:
     instances = Instances()
-    assert await channel(instances, "one").publish([], [], NOW) == [None]
+    assert await channel(instances, "one").publish([], [], NOW) == []
     assert instances.received == {}
 
 

@@ -191,7 +191,7 @@ class AlertmanagerChannel:
         To be called every ``EVERY`` seconds and when something changes; whoever comes more rarely (a
         timer) says with ``ahead`` how many seconds what fires is to last without being repeated. For
         each instance, in the order configured: None, or why it was not told. Nothing is tried again
-        here: the next call is the next try. Sends nothing where there is nothing to tell.
+        here: the next call is the next try. Sends nothing, and has no results, where there is nothing to tell.
         """
         self.memory, told = advance(self.memory, self._heard(firing), self._heard(resolved), now)
         return await self._post(told, now, ahead)
@@ -212,6 +212,8 @@ class AlertmanagerChannel:
             entries = [entry(alert, at, now, self._context.external_url, ahead) for alert, at in some]
             batches.append(json.dumps(entries, ensure_ascii=False).encode("utf-8"))
             await asyncio.sleep(0)  # ten thousand alerts are megabytes: others want the loop too
+        if not batches:
+            return []
         return list(await asyncio.gather(*(self._tell(url, batches) for url in self._urls)))
 
     async def _tell(self, url: str, batches: Sequence[bytes]) -> DeliveryError | None:
