@@ -143,6 +143,12 @@ async def test_a_proof_is_told_acknowledged_and_remembered(monkeypatch: pytest.M
         await until(lambda: house.hook.got == [proof, proof])
 
 
+def test_every_channel_is_counted_before_anything_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = House(monkeypatch, channels=[HOOK, AM]).notifier
+    assert fresh.statistics() == {"hook": ChannelStatistics(), "am": ChannelStatistics()}
+    fresh.outbox.close()
+
+
 # --- Alertmanager ------------------------------------------------------------------------------
 
 
