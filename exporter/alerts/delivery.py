@@ -109,6 +109,9 @@ class Deliverer:
             except OutboxError as error:
                 log.error("channel %s: %s", name, error)
                 nap = NAP
+            except Exception as error:  # one fault must not end what is told here; its text may quote anything
+                log.error("channel %s: an error of the exporter's own: %s", name, type(error).__name__)
+                nap = NAP
             if not event.is_set():
                 self._rested[name].set()
             if not self._stopping:

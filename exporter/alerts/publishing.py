@@ -97,9 +97,9 @@ class Publisher:
 
     async def _publish(self, name: str, ahead: float) -> bool:
         states, now = self._states, self._now()
-        fires = await asyncio.to_thread(firing, states, now)
-        over = [alert_of(state, state.ending.reason, now) for state in states.values() if state.ending is not None]
         try:
+            fires = await asyncio.to_thread(firing, states, now)
+            over = [alert_of(state, state.ending.reason, now) for state in states.values() if state.ending is not None]
             results = await self._managers[name].publish(fires, over, now, ahead)
         except Exception as error:  # its text may hold a URL that is a secret
             log.error("channel %s: an error of the exporter's own: %s", name, type(error).__name__)

@@ -72,6 +72,29 @@ def enqueue(outbox: Outbox, *about: str, channel: str = "hook") -> list[str]:
     return outbox.commit(outbox.states(), [message(Reason.FIRST, one, channel=channel) for one in about], NOW)
 
 
+async def test_one_fault_of_ours_does_not_end_what_is_told_on_a_channel(
+    outbox: Outbox, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    enqueue(outbox, "a")
+    channel, due, faults = Fake(), outbox.due, [ValueError(PLANTED)]
+
+    def failing_once(name: str, now: float, limit: int = 20) -> list[Outgoing]:
+        if faults:
+            raise faults.pop()
+        return due(name, now, limit)
+
+    monkeypatch.setattr(outbox, "due", failing_once)
+    monkeypatch.setattr("exporter.alerts.delivery.NAP", 0.01)
+    delivers = deliverer(outbox, clock, channel)
+    delivers.start()
+    async with asyncio.timeout(30):
+        await channel.arrived.wait()
+    await delivers.stop()
+    assert channel.got == ["a"]
+    assert "an error of the exporter's own: ValueError" in caplog.text
+    assert PLANTED not in caplog.text
+
+
 async def test_everything_due_is_delivered_in_order(outbox: Outbox, clock: Clock) -> None:
     channel = Fake()
     enqueue(outbox, *"abcdefghijklmnopqrstuvwxyz")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
 from alerts.test_channel_alertmanager import Instances, channel
 from alerts.worlds import HOUR, MINUTE, NOW, Life, P, policy, world
+from exporter.alerts import lifecycle, publishing
 from exporter.alerts.counts import ChannelStatistics
 from exporter.alerts.publishing import Publisher
+from exporter.alerts.values import Alert, AlertState
 
 FIRING = Life(policy())
 FIRING.at(NOW, world(P(ends=NOW - HOUR)))
@@ -44,3 +51,23 @@ async def test_what_no_instance_takes_waits_and_is_shown() -> None:
     instances.broken = {}
     assert await publisher.once({}, FIRING.states, 240.0)
     assert publisher.problems == {}
+
+
+async def test_one_fault_of_ours_does_not_end_the_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+    instances, faults = Instances(), [ValueError("it may quote a secret")]
+
+    def firing(states: Mapping[str, AlertState], now: float) -> tuple[Alert, ...]:
+        if faults:
+            raise faults.pop()
+        return lifecycle.firing(states, now)
+
+    publisher = Publisher({"am": channel(instances, "one")}, Clock())
+    monkeypatch.setattr(publishing, "firing", firing)
+    monkeypatch.setattr(publishing, "EVERY", 0.01)
+    publisher.show(FIRING.states)
+    publisher._workers = [asyncio.create_task(publisher._work("am"))]
+    async with asyncio.timeout(30):
+        while not instances.received:  # noqa: ASYNC110  # what is waited for has no event
+            await asyncio.sleep(0.01)
+    await publisher.stop()
+    assert faults == []
