@@ -219,7 +219,7 @@ class Daemon:
             self._plan(watched)
             assert watched.report is not None
             self._shown.tell_journal(watched.report)
-        if shown and self._notifier is not None:
+        if self._notifier is not None and any(watched.target.schedule for watched in shown):
             self._notifier.poke()
             await self._notifier.settled()  # the alarm first: a large report rendered beside it would slow it down
         for watched in shown:
@@ -305,7 +305,7 @@ class Daemon:
         if watched.looked_at is None or self._now() - watched.looked_at > PROBE_FRESH or watched.report is None:
             try:
                 await asyncio.wait_for(watched.look(self._monitor.config.policy), timeout)
-                await self._show(watched)
+                self._spawn(self._show(watched))  # who asked does not wait for the alarm
             except TimeoutError:
                 # The look goes on; what it finds is there for the next probe.
                 late = Failure(Reason.TIMEOUT, f"no answer within the scrape timeout, {timeout:g} s", self._now())

@@ -324,6 +324,29 @@ async def test_a_probe_out_of_time_still_shows_what_is_known() -> None:
         await setting.daemon.stop()
 
 
+@pytest.mark.parametrize("schedule", [True, False])
+async def test_a_probe_does_not_wait_for_the_alarm(monkeypatch: pytest.MonkeyPatch, schedule: bool) -> None:
+    waits = asyncio.Event()
+
+    async def hangs(notifier: Notifier) -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Notifier, "settled", hangs)
+    targets = [{"name": "home", "schedule": schedule}]
+    setting = Setting(Config.model_validate({"targets": targets, "channels": [{"name": "t", "type": "termux"}]}))
+    await setting.daemon.start()
+    try:
+        async with asyncio.timeout(30):
+            body = (await setting.daemon.probe("home", None, 5.0))[0].decode()
+        assert 'openclaw_auth_check_success{agent="main",target="home"} 1.0' in body
+        if not schedule:  # and nobody is told
+            await until(lambda: 'openclaw_auth_check_success{agent="main",target="home"} 1.0' in setting.metrics())
+            assert not waits.is_set()
+    finally:
+        await setting.daemon.stop()
+
+
 async def test_nothing_is_fine_before_the_first_look() -> None:
     setting = Setting(config("home"))
     setting.fakes["home"].gate.clear()
