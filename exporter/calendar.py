@@ -7,27 +7,31 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from exporter.model import Report
+from exporter.model import AgentReport, ProfileReport, Report
 from exporter.units import END_OF_DATES
 
+#: The commands that renew a profile.
+Renew = Callable[[AgentReport, ProfileReport], Sequence[str]]
 
-def calendar(report: Report, alarms: Sequence[float], now: float) -> str:
-    """All known deadlines as events; ``alarms``: seconds before each at which the calendar rings."""
+
+def calendar(report: Report, alarms: Sequence[float], now: float, renew: Renew = lambda agent, profile: ()) -> str:
+    """All known deadlines as events, each with what ``renew`` says is to be done; ``alarms``: seconds before each
+    at which the calendar rings."""
     lines = [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",
         "PRODID:-//openclaw-auth-exporter//deadlines//EN",
         "X-WR-CALNAME:OpenClaw credentials",
         "REFRESH-INTERVAL;VALUE=DURATION:PT1H",
-        *_events(report, alarms, now),
+        *_events(report, alarms, now, renew),
         "END:VCALENDAR",
     ]
     return "".join(f"{folded}\r\n" for line in lines for folded in _fold(line))
 
 
-def _events(report: Report, alarms: Sequence[float], now: float) -> Iterator[str]:
+def _events(report: Report, alarms: Sequence[float], now: float, renew: Renew) -> Iterator[str]:
     seen: set[str] = set()
     for target in report.targets:
         for agent in target.agents:
@@ -42,7 +46,7 @@ def _events(report: Report, alarms: Sequence[float], now: float) -> Iterator[str
                     continue
                 seen.add(uid)
                 what = f"{profile.label} expires on {target.target}"
-                more = f"{profile.provider} for agent {agent.agent}: claude setup-token, or a new login"
+                more = [f"{profile.provider} for agent {agent.agent}", *renew(agent, profile)]
                 yield from (
                     "BEGIN:VEVENT",
                     f"UID:{uid}@openclaw-auth-exporter",
@@ -50,7 +54,7 @@ def _events(report: Report, alarms: Sequence[float], now: float) -> Iterator[str
                     f"DTSTART:{_utc(deadline)}",
                     f"DTEND:{_utc(deadline + 900)}",
                     f"SUMMARY:{_text(what)}",
-                    f"DESCRIPTION:{_text(more)}",
+                    "DESCRIPTION:" + "\\n".join(map(_text, more)),
                 )
                 for before in alarms:
                     yield from (

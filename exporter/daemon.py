@@ -23,6 +23,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter import __version__, footprint, sdnotify
 from exporter.alerts.notifier import Notifier
+from exporter.alerts.policy import commands_of
 from exporter.calendar import calendar
 from exporter.config import Config, ConfigError, TargetBase
 from exporter.heartbeat import Heartbeat
@@ -404,7 +405,8 @@ class Daemon:
         return self._ledger.problem or (self._notifier.problem if self._notifier is not None else None)
 
     def calendar(self) -> str:
-        return calendar(self.report(), self._monitor.config.alerts.remind_before, self._now())
+        config = self._monitor.config
+        return calendar(self.report(), config.alerts.remind_before, self._now(), commands_of(config))
 
     def reload_soon(self) -> None:
         """What SIGHUP does."""

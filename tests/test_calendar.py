@@ -24,6 +24,15 @@ def test_an_event_with_its_alarms() -> None:
     assert lines[-2:] == ["END:VCALENDAR", ""]
 
 
+def test_it_says_what_is_to_be_done() -> None:
+    shown = report(agent(profile("openai:me", expires_at=NOW + 60)))
+    commands = ("openclaw models auth login --provider openai", "openclaw models status; true")
+    text = calendar(shown, (), NOW, lambda agent, profile: commands).replace("\r\n ", "")
+    said = next(line for line in text.split("\r\n") if line.startswith("DESCRIPTION:"))
+    assert said == f"DESCRIPTION:openai for agent main\\n{commands[0]}\\nopenclaw models status\\; true"
+    assert "DESCRIPTION:openai for agent main\r\n" in calendar(shown, (), NOW)
+
+
 def test_a_profile_without_a_deadline_is_no_event() -> None:
     assert "VEVENT" not in calendar(report(agent(profile(expires_at=None))), (3600.0,), NOW)
     assert "VEVENT" not in calendar(report(agent(profile(expires_at=9e12))), (3600.0,), NOW)
