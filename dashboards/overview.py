@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from findings import PERSON, known_or_0, plain, series, where
+from findings import AGENT, PERSON, PROVIDER, known_or_0, plain, series, where
 from frame import LOOK_AGE, PROFILE, dashboard, needs_table, oldest_look
 from panels import (
     BLUE,
@@ -200,10 +200,18 @@ def deliveries() -> Json:
 
 
 def without_credential() -> Json:
-    down = f"increase({series('provider_unusable_seconds_total')}[$__range])"
+    # The counter grows when a look finds that it was so: what has passed since the last one is added. Textfiles and
+    # pushes have no counter.
+    usable = series("provider_usable")
+    counted = known_or_0(PROVIDER, f"increase({series('provider_unusable_seconds_total')}[$__range])", usable)
+    looked = (
+        f"(time() - {plain('check_last_success_timestamp_seconds')} and on ({AGENT}) {plain('check_success')} == 1)"
+    )
+    since = known_or_0(PROVIDER, f"(1 - {usable}) * on ({AGENT}) group_left () {looked}", usable)
+    down = f"clamp_max({counted}\n  + on ({PROVIDER}) {since}, $__range_s)"
     return bars(
         "Without a usable credential",
-        "How long, within the time shown, a provider in use had no credential that works.",
+        "How long, within the time shown, a provider in use had no credential that works, until now or the last look.",
         instant(f"sort_desc(max by (target, provider) ({down}) > 0)", "{{target}} · {{provider}}"),
         unit="s",
         decimals=0,

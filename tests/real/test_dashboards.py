@@ -66,7 +66,7 @@ class Asker:
 
     def _fill(self, expression: str, chosen: dict[str, str]) -> str:
         since = f"{time.time() - self.since:.0f}s"
-        builtin = {"__rate_interval": "8s", "__range": since}
+        builtin = {"__rate_interval": "8s", "__range": since, "__range_s": since.removesuffix("s")}
         labels = dict.fromkeys(("instance", "target", "agent", "provider", "profile"), ".*")
         filled = re.sub(r"\$(\w+)", lambda m: {**builtin, **labels, **chosen}[m[1]], expression)
         assert "$" not in filled

@@ -17,7 +17,9 @@ export const stepOf = ({ from, to }, width = 400) => Math.max(1, Math.ceil((to -
 // Text with its variables filled in. `scoped` is what a link knows of the cell it is in.
 export function interpolate(text, context, scoped, format) {
   const step = stepOf(context), range = Math.ceil(context.to - context.from);
-  const builtin = { __interval: `${step}s`, __rate_interval: `${Math.max(4 * step, 8)}s`, __range: `${range}s` };
+  const builtin = {
+    __interval: `${step}s`, __rate_interval: `${Math.max(4 * step, 8)}s`, __range: `${range}s`, __range_s: `${range}`,
+  };
   const cell = scoped?.__dataContext?.value;
   return String(text ?? '').replace(/\$\{([\w.]+)\}|\$(\w+)/g, (all, braced, bare) => {
     const name = braced ?? bare;
