@@ -235,13 +235,20 @@ def write_units(config_file: Path, environ: Mapping[str, str] = os.environ) -> l
     return list(files)
 
 
-def start_daemon() -> None:
-    """Enable the daemon and start it anew; returns when it is ready. Raises InitError."""
-    for words in (("daemon-reload",), ("enable", "--quiet", SERVICE), ("restart", SERVICE)):
+def chosen(environ: Mapping[str, str] = os.environ) -> str:
+    """What is to run: the daemon, but the timer where this user has enabled that and not the daemon."""
+    directory = _config_home(environ) / "systemd/user"
+    timer, daemon = directory / f"timers.target.wants/{TIMER}", directory / f"default.target.wants/{SERVICE}"
+    return TIMER if timer.is_symlink() and not daemon.is_symlink() else SERVICE
+
+
+def start(unit: str) -> None:
+    """Enable the daemon or the timer and start it anew; returns when it is ready. Raises InitError."""
+    for words in (("daemon-reload",), ("enable", "--quiet", unit), ("restart", unit)):
         done = _systemctl(*words)
         if done.returncode:
             raise InitError(
-                f"`systemctl --user {' '.join(words)}` failed; see `journalctl --user -u {SERVICE} -e`. "
+                f"`systemctl --user {' '.join(words)}` failed; see `journalctl --user -u {unit} -e`. "
                 f"It said: {done.stderr.strip()[:300]}"
             )
 

@@ -40,12 +40,14 @@ def init(force: bool, systemd: bool, config_file: Path | None) -> None:
             click.echo(f"{path}: written" + (f"; what was there is {kept}" if kept else ""))
         if systemd:
             undo[:0] = module.undo_units(module.write_units(path))
-            module.start_daemon()
+            module.start(unit := module.chosen())
     except (module.InitError, kit.KitError) as error:
         if undo:
             _tell_undo(undo)
         raise click.ClickException(str(error)) from None
-    if systemd:
+    if systemd and unit == module.TIMER:
+        click.echo(f"{unit}: in the place of the daemon, as before.")
+    elif systemd:
         click.echo(f"{module.SERVICE}: enabled, started and ready. See `systemctl --user status {module.SERVICE}`.")
         if not module.lingers():
             click.echo("It ends when you log out; to have it run always: `loginctl enable-linger`.")

@@ -299,6 +299,27 @@ def test_systemd_again_keeps_the_configuration_and_renews_the_units(home: Home) 
     assert home.files() == {".config/openclaw-auth-exporter/config.json5"}
 
 
+def test_systemd_again_leaves_a_timer_in_the_place_of_the_daemon(home: Home) -> None:
+    timer = home.units / "timers.target.wants/openclaw-auth-exporter-check.timer"
+    timer.parent.mkdir(parents=True)
+    timer.symlink_to(home.units / timer.name)
+    done = home("--systemd")
+    assert done.returncode == 0, done.stderr
+    assert home.calls() == [
+        "--user show --property=Version",
+        "--user daemon-reload",
+        "--user enable --quiet openclaw-auth-exporter-check.timer",
+        "--user restart openclaw-auth-exporter-check.timer",
+    ]
+    assert "openclaw-auth-exporter-check.timer: in the place of the daemon, as before." in done.stdout
+
+    daemon = home.units / "default.target.wants/openclaw-auth-exporter.service"
+    daemon.parent.mkdir(parents=True)
+    daemon.symlink_to(home.units / daemon.name)
+    assert home("--systemd").returncode == 0
+    assert home.calls()[-1] == "--user restart openclaw-auth-exporter.service"
+
+
 def test_systemd_with_a_bad_configuration_starts_nothing(home: Home) -> None:
     home.config.parent.mkdir(parents=True)
     home.config.write_text("{intervall: 1}")
