@@ -29,6 +29,9 @@ DAY = 86400.0
 SIMULATED = {"targets": [{"name": "home", "source": "simulated"}]}
 #: How it ended, in the journal: systemd soon forgets a unit that is neither active nor failed.
 TELL_END = "[Service]\nExecStopPost=/bin/sh -c 'echo ended: $$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS'\n"
+#: Told to, a loop hangs, while its process and the other threads go on.
+HANGS = "import signal, time\nsignal.signal(10, lambda *_: time.sleep(3600))\n"
+IMPATIENT = "[Service]\nWatchdogSec=3\nRestartSec=100ms\nEnvironment=PYTHONPATH=/opt/hang\n"
 #: The highest `systemd-analyze security` exposure of each unit, in tenths: what its comments promise.
 BOUNDS = {
     "openclaw-auth-exporter.service": 15,
@@ -166,9 +169,8 @@ def test_the_gateway_daemon_from_start_to_stop(machine: Machine) -> None:
 
 def test_a_loop_that_hangs_is_killed_and_started_anew(machine: Machine) -> None:
     machine.configure(SIMULATED)
-    # Told to, its loop hangs, while the process and its other threads go on.
-    machine.write("/opt/hang/sitecustomize.py", "import signal, time\nsignal.signal(10, lambda *_: time.sleep(3600))\n")
-    machine.drop_in(DAEMON, "[Service]\nWatchdogSec=3\nRestartSec=100ms\nEnvironment=PYTHONPATH=/opt/hang\n")
+    machine.write("/opt/hang/sitecustomize.py", HANGS)
+    machine.drop_in(DAEMON, IMPATIENT)
     started(machine)
     pid = machine.show(DAEMON, "MainPID")
     key = ledger(machine)
@@ -420,6 +422,17 @@ def test_init_installs_and_starts_the_user_units_and_can_be_undone(machine: Mach
     alice("systemctl", "--user", "reload", DAEMON)
     wait_for("it is well again", lambda: machine.metric(well) == 1, 30)
     assert (show(DAEMON, "ActiveState"), show(DAEMON, "MainPID")) == ("active", pid)
+
+    machine.write("/opt/hang/sitecustomize.py", HANGS)
+    machine.write(f"{where}/{DAEMON}.d/test.conf", IMPATIENT, owner="alice")
+    alice("systemctl", "--user", "daemon-reload")
+    alice("systemctl", "--user", "restart", DAEMON)
+    pid = show(DAEMON, "MainPID")
+    alice("kill", "-USR1", pid)
+    wait_for("another process", lambda: show(DAEMON, "NRestarts") == "1", 30)
+    wait_for("it is ready again", lambda: show(DAEMON, "ActiveState") == "active", 30)
+    assert show(DAEMON, "MainPID") != pid
+    assert ledger(machine, "/home/alice/.local/state/openclaw-auth-exporter") == key
 
     undo = done.stdout.partition("To undo this:\n")[2]
     machine.run("sh", "-eu", user="alice", input=undo.encode(), env=session)
