@@ -20,11 +20,19 @@ from exporter.config import GatewayTarget
 from exporter.model import LookError, Observation, Reason, UsageWindow
 from exporter.redact import safe_text
 from exporter.sources import Context
-from exporter.sources.gateway_answers import observe, only_in_use, providers_in_use, roster_of, together, usage_of
+from exporter.sources.gateway_answers import (
+    is_named,
+    observe,
+    only_in_use,
+    providers_in_use,
+    roster_of,
+    together,
+    usage_of,
+)
 from exporter.sources.rpc import AdminRpc
 
 if TYPE_CHECKING:
-    from exporter.sources.store import StoreReader
+    from exporter.sources.store import StorePaths, StoreReader
 
 #: How long the agents and their models are good for, and for how long they stand in when asking again
 #: fails, seconds. A gateway that went away ends both.
@@ -72,8 +80,9 @@ class GatewaySource:
         )
         observation = replace(
             observation,
-            models_in_use=models,
+            models_in_use=tuple(filter(is_named, models)),
             providers_in_use=providers_in_use(models, payload),
+            notes=(*observation.notes, *_unread(models)),
             openclaw_version=version,
             usage=together(observation.usage, windows),
             usage_error=usage_error,
@@ -109,11 +118,21 @@ class GatewaySource:
             return roster
 
     async def _models(self, agent: str) -> tuple[str, ...]:
-        """The models ``agent`` may turn to; empty where that cannot be seen."""
+        """The models ``agent`` may turn to, by their names where those can be seen; empty where nothing can."""
         try:
-            return (await self._roster()).get(agent, ())
+            models = (await self._roster()).get(agent, ())
         except LookError:
             return ()
+        if self._target.state_dir is None or all(map(is_named, models)):
+            return models
+        from exporter.sources.store_config import aliases
+
+        reader, paths = self._store(agent, self._target.state_dir)
+        try:
+            known = aliases(await asyncio.to_thread(reader.config, paths))
+        except LookError:
+            return models
+        return tuple(known.get(model.strip().lower(), model) for model in models)
 
     async def _version(self) -> str | None:
         async with self._asking["version"]:
@@ -165,16 +184,12 @@ class GatewaySource:
         """With what the gateway's store knows, where it is on this host. One that cannot be read is a note."""
         if self._target.state_dir is None:
             return observation
-        from exporter.sources.store import StorePaths, StoreReader, complete  # SQLite costs start-up time
+        from exporter.sources.store_complete import complete
 
-        environ = self._context.environ or os.environ
-        home = {name: environ[name] for name in ("HOME",) if name in environ}  # the rest is our world, not its
-        paths = StorePaths.from_environment(home, self._target.state_dir, observation.agent)
-        if self._reader is None:
-            self._reader = StoreReader(self._context.keyed_hash, self._context.now)
+        reader, paths = self._store(observation.agent, self._target.state_dir)
         try:
-            facts = await asyncio.to_thread(self._reader.read, paths, observation.agent)
-            config = await asyncio.to_thread(self._reader.config, paths)
+            facts = await asyncio.to_thread(reader.read, paths, observation.agent)
+            config = await asyncio.to_thread(reader.config, paths)
         except LookError as error:
             return replace(observation, notes=(*observation.notes, f"the store was not read: {error.message}"))
         images = () if config is None else _image_models(config, observation.agent)
@@ -184,6 +199,20 @@ class GatewaySource:
             in_use = _once(observation.providers_in_use, tuple(ref.partition("/")[0].lower() for ref in images))
             observation = replace(observation, models_in_use=models, providers_in_use=in_use)
         return complete(observation, facts)
+
+    def _store(self, agent: str, state_dir: str) -> tuple[StoreReader, StorePaths]:
+        from exporter.sources.store import StorePaths, StoreReader  # SQLite costs start-up time
+
+        environ = self._context.environ or os.environ
+        home = {name: environ[name] for name in ("HOME",) if name in environ}  # the rest is our world, not its
+        if self._reader is None:
+            self._reader = StoreReader(self._context.keyed_hash, self._context.now)
+        return self._reader, StorePaths.from_environment(home, state_dir, agent)
+
+
+def _unread(models: tuple[str, ...]) -> tuple[str, ...]:
+    names = safe_text(", ".join(model for model in models if not is_named(model)))
+    return (f"whose model {names} is cannot be seen: every provider with a profile counts as in use",) if names else ()
 
 
 def _noted_roster(text: str | None) -> dict[str, tuple[str, ...]] | None:

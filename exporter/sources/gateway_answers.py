@@ -99,7 +99,8 @@ def _environment_key(entry: Mapping[str, Any], provider: str) -> Iterator[SeenPr
 def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """The agents in the payload of ``agents.list``, the default one first, each with its models in use.
 
-    Raises LookError INVALID_OUTPUT where there is none.
+    A fallback is told as it is written in the configuration: it may be an alias. Raises LookError
+    INVALID_OUTPUT where there is no agent.
     """
     models: dict[str, tuple[str, ...]] = {}
     for entry in map(_mapping, _list(payload.get("agents"))):
@@ -113,13 +114,11 @@ def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def _models(entry: Mapping[str, Any]) -> Iterator[str]:
-    """provider/model of everything an agent may turn to, its default first."""
+    """Everything an agent may turn to, its default first."""
     model, utility = entry.get("model"), entry.get("utilityModel")
     told = _mapping(model)
     refs = [model, told.get("primary"), *_list(told.get("fallbacks")), utility]
-    for ref in dict.fromkeys(filter(None, map(_text, refs))):
-        if "/" in ref.strip("/ "):
-            yield ref
+    yield from dict.fromkeys(ref for ref in filter(None, map(_text, refs)) if ref.strip("/ "))
 
 
 def usage_of(payload: Mapping[str, Any]) -> tuple[tuple[UsageWindow, ...], str | None]:
@@ -151,11 +150,22 @@ def together(*parts: tuple[UsageWindow, ...]) -> tuple[UsageWindow, ...]:
     return tuple(seen.values())[:_MAX_WINDOWS]
 
 
+def is_named(model: str) -> bool:
+    """Whether it is ``provider/model``, and no alias."""
+    return "/" in model.strip("/ ")
+
+
 def providers_in_use(models: tuple[str, ...], payload: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The providers of ``models``, by the name under which their credentials are listed. None: not seen."""
+    """The providers of ``models``, by the name under which their credentials are listed. None: not seen.
+
+    Which provider's an alias is cannot be seen: it may be any that has a profile.
+    """
     entries = {_text(entry.get("provider")): entry for entry in map(_mapping, _list(payload.get("providers")))}
     names = []
     for model in models:
+        if not is_named(model):
+            names += [name for name, entry in entries.items() if name and _list(entry.get("profiles"))]
+            continue
         provider = model.split("/", 1)[0].strip().lower()
         entry = _mapping(entries.get(provider))
         borrowed = _text(entry.get("authProvider"))

@@ -84,8 +84,8 @@ def models_in_use(
         fallbacks = default_fallbacks
     wanted = [primary or default_primary, *(fallbacks or ())]
     wanted += [image, *(image_fallbacks or ()), utility]
-    aliases = _aliases(defaults.get("models"))
-    refs = [aliases.get(name.lower(), name).partition("@")[0] for name in wanted if name]
+    known = aliases(config)
+    refs = [known.get(name.lower(), name).partition("@")[0] for name in wanted if name]
     models = tuple(dict.fromkeys(safe_name(ref) for ref in refs if "/" in ref))
     providers = tuple(dict.fromkeys(provider_id(model.partition("/")[0]) for model in models))
     return (providers or None), models
@@ -100,9 +100,10 @@ def _model(value: object) -> tuple[str | None, list[str] | None]:
     return (primary.strip() or None if isinstance(primary, str) else None), names
 
 
-def _aliases(models: object) -> dict[str, str]:
+def aliases(config: object) -> dict[str, str]:
+    """The models by the aliases they have, those in lower case."""
     return {
         alias.strip().lower(): name
-        for name, entry in section(models).items()
+        for name, entry in section(config, "agents", "defaults", "models").items()
         if isinstance(alias := section(entry).get("alias"), str)
     }

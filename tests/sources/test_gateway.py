@@ -96,6 +96,26 @@ async def refused(handler: Handler, **config: Any) -> LookError:
 # --- what a good answer becomes --------------------------------------------------------------------
 
 
+async def test_an_alias_among_the_fallbacks_may_be_anybodys_model(tmp_path: Path) -> None:
+    model = {"primary": "anthropic/claude-opus-5", "fallbacks": ["GPT"]}
+    agents = _payload({"defaultId": "main", "agents": [{"id": "main", "model": model}]})
+    looking = source(Gateway(agents_list=agents))
+    seen = await looking.look("main")
+    assert seen.providers_in_use == ("anthropic", "google", "openai", "openrouter")
+    assert seen.models_in_use == ("anthropic/claude-opus-5",)
+    assert [note for note in seen.notes if "GPT" in note]
+    await looking.aclose()
+    # Where its configuration is on this host, that tells.
+    aliases = {"agents": {"defaults": {"models": {"openai/gpt-5": {"alias": "gpt"}}}}}
+    (tmp_path / "openclaw.json").write_text(json.dumps(aliases))
+    looking = source(Gateway(agents_list=agents), state_dir=str(tmp_path))
+    seen = await looking.look("main")
+    assert seen.providers_in_use == ("anthropic", "openai")
+    assert seen.models_in_use == ("anthropic/claude-opus-5", "openai/gpt-5")
+    assert not [note for note in seen.notes if "GPT" in note]
+    await looking.aclose()
+
+
 async def test_a_look_is_what_the_gateway_said() -> None:
     gateway = Gateway()
     looking = source(gateway)
