@@ -164,8 +164,8 @@ def explain(profile: str | None, config_file: Path | None) -> int:
     if profile is not None:
         known = {p.id: p.label for target in report.targets for agent in target.agents for p in agent.profiles}
         if profile not in known and profile not in known.values():
-            there = f"; there are {', '.join(sorted(known)[:20])}" if known else ""
-            raise click.UsageError(f"no profile is named {profile!r}{there}")
+            names = ", ".join(present.visible(name, 80) for name in sorted(known)[:20])
+            raise click.UsageError(f"no profile is named {profile!r}" + (f"; there are {names}" if names else ""))
     say(present.explain(report, profile, alerts=notify_cli.explained(config)))
     return report.exit_code
 

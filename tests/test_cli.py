@@ -250,6 +250,8 @@ def test_explain_says_what_the_verdict_rests_on(cli: Cli) -> None:
     assert "OpenClaw says expiring" in result.stdout
     assert "the deadline is near" in result.stdout
     assert cli("explain", "anthropic:nobody").returncode == 64
+    cli.paste(DAY, "anthropic:\x1b[31mred")
+    assert "anthropic:\\x1b[31mred" in cli("explain", "anthropic:nobody").stderr
 
 
 def test_textfile_is_replaced_whole(cli: Cli) -> None:

@@ -9,5 +9,6 @@ from exporter.present.as_json import SCHEMA_VERSION, to_json
 from exporter.present.explanation import explain
 from exporter.present.line import to_line, to_nagios
 from exporter.present.table import to_table
+from exporter.present.words import visible
 
-__all__ = ["SCHEMA_VERSION", "explain", "to_json", "to_line", "to_nagios", "to_table"]
+__all__ = ["SCHEMA_VERSION", "explain", "to_json", "to_line", "to_nagios", "to_table", "visible"]
