@@ -71,7 +71,7 @@ class View:
             self.seen is not None
             and self.dialect is Dialect.ROUTES
             and bool(self.is_in_use(provider))
-            and provider not in self.seen.missing_providers
+            and provider not in self.seen.missing_providers | self.seen.faulty_providers
             and provider not in self.seen.indeterminate_providers - self.seen.refreshing_providers
         )
 

@@ -89,8 +89,9 @@ def test_what_cools_down_for_another_model_still_serves() -> None:
     assert (report.serving, report.providers_usable) == ({"anthropic": "token"}, {"anthropic": True})
     two = verdict(seen(cooling, replace(cooling, id="anthropic:b"), order={"anthropic": (TOKEN.id, "anthropic:b")}))
     assert [p.selected for p in two.profiles] == [None, None]
-    down = verdict(seen(cooling, missing_providers=frozenset({"anthropic"})))
-    assert [p.selected for p in down.profiles] == [False]
+    for fault in ("missing_providers", "faulty_providers", "indeterminate_providers"):
+        down = verdict(seen(cooling, **{fault: frozenset({"anthropic"})}))
+        assert ([p.selected for p in down.profiles], down.exit_code) == ([False], 1)
 
 
 def test_a_gateways_own_word_of_a_missing_login_counts() -> None:
