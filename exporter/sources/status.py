@@ -112,7 +112,7 @@ def observe(
     assert isinstance(auth, Mapping)
     issues = [_mapping(issue) for issue in _list(auth.get("modelRouteIssues"))]
     indeterminate = [issue for issue in issues if issue.get("kind") == "indeterminate"]
-    faulty = [issue for issue in issues if issue not in indeterminate]
+    faulty = [issue for issue in issues if issue.get("kind") != "indeterminate"]
     routes = [_mapping(route) for route in _list(auth.get("runtimeAuthRoutes"))]
     faulty += [route for route in routes if route.get("status") == "unavailable"]
     missing = _texts(auth.get("missingProvidersInUse"))
