@@ -24,6 +24,9 @@ from exporter.verdict import Subject, judge
 
 log = logging.getLogger(__name__)
 
+#: How often the seconds of a provider without a usable credential are counted while nothing is looked at, seconds.
+COUNT_EVERY = 60.0
+
 
 @dataclass
 class _Agent:
@@ -90,8 +93,10 @@ class Watched:
 
     @property
     def changes_at(self) -> float | None:
-        """When time alone changes a verdict, over all agents."""
+        """When time alone changes what is to be shown, over all agents: a verdict, or how long a provider is down."""
         ends = [a.report.changes_at for a in self._agents.values() if a.report and a.report.changes_at]
+        down = [a for a in self._agents.values() if a.report and not all(a.report.providers_usable.values())]
+        ends += [agent.counted_at + COUNT_EVERY for agent in down if agent.counted_at is not None]
         return min(ends, default=None)
 
     async def look(self, policy: Policy, *, anew: bool = False) -> TargetReport:

@@ -13,7 +13,7 @@ from fakes import Fakes, config, token
 from waiting import until
 
 from exporter import daemon as module
-from exporter import metrics, showing, timing
+from exporter import metrics, monitor, showing, timing
 from exporter.alerts.notifier import Notifier
 from exporter.config import Config, ConfigError
 from exporter.daemon import Daemon
@@ -203,6 +203,25 @@ async def test_a_deadline_that_ends_is_judged_at_once_and_then_looked_at(monkeyp
         await until(lambda: len(source.looks) == 2)
         await asyncio.sleep(0.5)
         assert (judged_after, len(source.looks)) == (1, 2)  # once is enough
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_the_time_without_a_credential_is_counted_between_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setattr(monitor, "COUNT_EVERY", 0.1)
+    setting = Setting(config("home"))
+    setting.fakes["home"].profiles = (token(time.time() - DAY),)
+    await setting.daemon.start()
+
+    def counted() -> float:
+        rows = [line for line in setting.metrics().split("\n") if "provider_unusable_seconds_total{" in line]
+        return float(rows[0].rpartition(" ")[2]) if rows else 0.0
+
+    try:
+        await until(lambda: counted() > 0.25)
+        assert len(setting.fakes["home"].looks) == 1
     finally:
         await setting.daemon.stop()
 
