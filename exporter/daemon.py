@@ -22,11 +22,11 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter import __version__, footprint, sdnotify
+from exporter.alarm import Alarm
 from exporter.alerts.notifier import Notifier
 from exporter.alerts.policy import commands_of
 from exporter.calendar import calendar
 from exporter.config import Config, ConfigError, TargetBase
-from exporter.heartbeat import Heartbeat
 from exporter.ledger import Ledger
 from exporter.metrics import TEXT, ExporterState, one_shot
 from exporter.model import Failure, Reason, Report, TargetReport
@@ -49,8 +49,6 @@ PULSE = 1.0
 CLOCK_STEP = 5.0
 #: Without a pulse for this long the daemon is not healthy, seconds.
 PULSE_LOST = 30.0
-#: A notification that waits longer than this is told to the dead-man's switch, seconds.
-UNDELIVERED = 3600.0
 #: A report younger than this answers a probe, seconds.
 PROBE_FRESH = 30.0
 
@@ -92,10 +90,8 @@ class Daemon:
         self._told_version = ledger.changes()
         self._ready = False
         self._background: set[asyncio.Task[Any]] = set()
-        self._heartbeat = Heartbeat(config.heartbeat, self.problem, now) if config.heartbeat else None
-        self.people = People(ledger, lambda: self._notifier, lambda: self._monitor.config.web.external_url, now)
-        # Without a channel there is nobody to tell.
-        self._notifier = self._notifier_of(config) if config.channels else None
+        self.people = People(ledger, lambda: self._alarm.notifier, lambda: self._monitor.config.web.external_url, now)
+        self._alarm = Alarm(config, self._notifier_of, self._unwell, now)
 
     # --- life ------------------------------------------------------------------------------
 
@@ -108,10 +104,7 @@ class Daemon:
         self._scheduler.add_job(self._compare, IntervalTrigger(seconds=COMPARE_EVERY), id="compare")
         self._spawn(self._pulse())
         self._spawn(sdnotify.feed(self.healthy))
-        if self._notifier is not None:
-            self._notifier.start()
-        if self._heartbeat is not None:
-            self._heartbeat.start()
+        self._alarm.start()
         self._ready = True
 
     async def stop(self) -> None:
@@ -122,11 +115,8 @@ class Daemon:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        if self._heartbeat is not None:
-            await self._heartbeat.stop()
         await self._monitor.aclose()
-        if self._notifier is not None:
-            await self._notifier.stop()
+        await self._alarm.stop()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
@@ -220,9 +210,8 @@ class Daemon:
             self._plan(watched)
             assert watched.report is not None
             self._shown.tell_journal(watched.report)
-        if self._notifier is not None and any(watched.target.schedule for watched in shown):
-            self._notifier.poke()
-            await self._notifier.settled()  # the alarm first: a large report rendered beside it would slow it down
+        if any(watched.target.schedule for watched in shown):
+            await self._alarm.raised()  # first: a large report rendered beside it would slow it down
         for watched in shown:
             await self._render(watched)
         await self._shown.compose()
@@ -261,8 +250,7 @@ class Daemon:
                 await self._after_step(new_wall)
             wall, steady = new_wall, new_steady
             self._pulse_at = steady
-            if self._notifier is not None:
-                self._notifier.look_for_others()
+            self._alarm.look_for_others()
             version = self._ledger.changes()
             if version != self._told_version:
                 self._told_version = version
@@ -348,7 +336,7 @@ class Daemon:
             if getattr(before, name) != getattr(config, name):
                 log.warning("%s changed: this takes a restart", name)
         try:
-            await self._reconfigure_alerts(config)
+            await self._alarm.reconfigure(config)
         except ConfigError as error:
             self._reloaded_well = False
             log.error("the configuration is not taken over: %s", error)
@@ -373,36 +361,12 @@ class Daemon:
         monitor, link = self._monitor, self.people.link
         return Notifier(config, self._directory, monitor.scheduled, self._now, link, monitor.target_as_of, goes_on=True)
 
-    async def _reconfigure_alerts(self, config: Config) -> None:
-        if self._notifier is not None:
-            await self._notifier.reconfigure(config)
-        elif config.channels:
-            self._notifier = self._notifier_of(config)
-            self._notifier.start()
-        if config.heartbeat != self._monitor.config.heartbeat:
-            if self._heartbeat is not None:
-                await self._heartbeat.stop()
-            self._heartbeat = Heartbeat(config.heartbeat, self.problem, self._now) if config.heartbeat else None
-            if self._heartbeat is not None:
-                self._heartbeat.start()
+    def _unwell(self) -> str | None:
+        return self._ledger.problem if self.healthy() else "the scheduler does not run"
 
     def problem(self) -> str | None:
-        """Why we cannot do our work at present, as a sentence for the heartbeat; None while we can."""
-        if not self.healthy():
-            return "the scheduler does not run"
-        if (state_problem := self._state_problem()) is not None:
-            return state_problem
-        said_of = self._notifier.statistics() if self._notifier is not None else {}
-        late = [
-            name
-            for name, said in said_of.items()
-            if said.oldest_pending is not None and self._now() - said.oldest_pending > UNDELIVERED
-        ]
-        return f"notifications wait undelivered: {', '.join(sorted(late))}" if late else None
-
-    def _state_problem(self) -> str | None:
-        """What is wrong with the files that must outlive a restart."""
-        return self._ledger.problem or (self._notifier.problem if self._notifier is not None else None)
+        """Why we cannot do our work at present, as a sentence; None while we can."""
+        return self._alarm.problem()
 
     def calendar(self) -> str:
         config = self._monitor.config
@@ -424,10 +388,10 @@ class Daemon:
             self._reloaded_well,
             self._reloaded_at,
             self._lag,
-            self._state_problem() is None,
-            channels=self._notifier.statistics() if self._notifier else {},
-            heartbeat_success_at=(self._heartbeat.success_at or 0.0) if self._heartbeat else None,
-            silences=self._notifier.silences if self._notifier else None,
+            self._ledger.problem is None and self._alarm.state_problem is None,
+            channels=self._alarm.statistics(),
+            heartbeat_success_at=self._alarm.heartbeat_success_at,
+            silences=self._alarm.silences,
         )
 
 

@@ -390,8 +390,8 @@ async def test_what_is_only_probed_is_seen_and_alarms_nobody() -> None:
         assert [target.target for target in setting.daemon.report().targets] == ["home"]
         await setting.daemon.probe("rack7", None, 5.0)
         assert [target.target for target in setting.daemon.report().targets] == ["home", "rack7"]
-        assert setting.daemon._notifier is not None
-        told = setting.daemon._notifier._report()
+        assert setting.daemon._alarm.notifier is not None
+        told = setting.daemon._alarm.notifier._report()
         assert [target.target for target in told.targets] == ["home"]
     finally:
         await setting.daemon.stop()
