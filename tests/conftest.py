@@ -1,5 +1,6 @@
 """Shared by all tests: helper modules beside this file can be imported by their names."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 settings.register_profile("usual", deadline=None, max_examples=40, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
+
+
+@pytest.fixture(autouse=True)
+def _cycles_are_collected() -> Iterator[None]:
+    """A command that a test runs in this process switches that off for the rest of it."""
+    yield
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
