@@ -101,7 +101,7 @@ class Daemon:
         for watched in self._monitor.watched.values():
             self._schedule(watched)
         await self._shown.compose()
-        self._scheduler.add_job(self._compare, IntervalTrigger(seconds=COMPARE_EVERY), id="compare")
+        self._spawn(self._compare())
         self._spawn(self._pulse())
         self._spawn(sdnotify.feed(self.healthy))
         self._alarm.start()
@@ -227,12 +227,20 @@ class Daemon:
 
     async def _compare(self) -> None:
         """Look where a store on this host no longer is what the last look saw."""
-        for name, watched in list(self._monitor.watched.items()):
-            before = self._fingerprints.get(name)
-            if before is None or name in self._changed_at or watched.is_looking:
-                continue
-            if await asyncio.to_thread(watched.source.fingerprint) == before:
-                continue
+        while True:  # as a job it would cost as much again
+            await asyncio.sleep(COMPARE_EVERY)
+            for watched in list(self._monitor.watched.values()):
+                try:
+                    await self._compare_one(watched)
+                except Exception as error:  # one store's trouble is its own; its text may quote anything
+                    log.error("%s: its store cannot be compared: %s", watched.name, type(error).__name__)
+
+    async def _compare_one(self, watched: Watched) -> None:
+        name = watched.name
+        before = self._fingerprints.get(name)
+        if before is None or name in self._changed_at or watched.is_looking:
+            return
+        if await asyncio.to_thread(watched.source.fingerprint) != before:
             await asyncio.sleep(SETTLE)
             self._changed_at[name] = self._now()
             log.debug("%s: %s", name, Why.STORE_CHANGED)
@@ -262,7 +270,6 @@ class Daemon:
 
     async def _after_step(self, now: float) -> None:
         """APScheduler runs on wall-clock time: after a step nothing may wait for the old one."""
-        self._scheduler.reschedule_job("compare", trigger=IntervalTrigger(seconds=COMPARE_EVERY))
         for watched in self._monitor.watched.values():
             if watched.looked_at is not None and watched.looked_at > now:
                 watched.looked_at = now
