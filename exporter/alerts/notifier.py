@@ -115,7 +115,9 @@ class Notifier:
         self._poke = asyncio.Event()
         self._turning = asyncio.Lock()
         self._outbox_version = self._tries = 0
-        self._statistics = self.outbox.statistics(self._news)  # each series is there from the start
+        self._statistics: dict[str, ChannelStatistics] = {}
+        with contextlib.suppress(OutboxError):  # another process may hold the file for a moment
+            self._statistics = self.outbox.statistics(self._news)  # each series is there from the start
         self._silences = 0
         self._titles: dict[str, str | None] = {}  # of messages that were asked for: one may be megabytes
         self.holds_lease = False
