@@ -93,7 +93,6 @@ class Histories(RuleBasedStateMachine):
     @rule(id=st.sampled_from(IDS))
     def is_removed(self, id: str) -> None:
         self.profiles.pop(id, None)
-        self.renewed_near.discard(id)
         self.look()
 
     @rule(forgotten=st.booleans())
@@ -176,6 +175,7 @@ class Histories(RuleBasedStateMachine):
     def look(self) -> None:
         if self.failing_since is None:
             self.seen, self.failed_looks = dict(self.profiles), 0
+            self.renewed_near &= self.seen.keys()
         else:
             self.failing_since, self.failed_looks = self.now, self.failed_looks + 1
         self.step()
@@ -243,11 +243,14 @@ class Histories(RuleBasedStateMachine):
             if alert.condition is Name.EXPIRING:
                 assert alert.deadline is not None
                 step = self.policy.step_at(alert.deadline, self.now)
+                said, date = self.steps.get(place, (float("inf"), alert.deadline))
+                if alert.deadline > date + MINUTE:
+                    said = float("inf")  # that it was renewed may have been held back: a later date has its own steps
                 if alert.reason is Reason.REMINDER:
                     assert step is not None
-                    assert place not in self.steps or self.steps[place] > (step, 0), "a step is told once"
+                    assert said > step, "a step is told once"
                 if step is not None:
-                    self.steps[place] = min(self.steps.get(place, (step, 0)), (step, 0))
+                    self.steps[place] = min(said, step), alert.deadline
 
     def heard_at_night(self, message: Message) -> None:
         """Only what is critical, or was when it was told there, is told in the quiet hours."""
