@@ -242,14 +242,14 @@ class Machine:
             "from pathlib import Path\n"
             "from exporter.simulator.server import gateway_app\n"
             "from exporter.simulator.world import World\n"
-            "world = World.load(Path(f'/root/{sys.argv[1]}.json'))\n"
+            "world = World.load(Path(f'/srv/{sys.argv[1]}.json'))\n"
             "uvicorn.run(gateway_app(world, sys.argv[2]), host=sys.argv[1], port=18789, log_level='error')\n"
         )
-        self.write(f"/root/{address}.json", world.to_json())
-        self.write("/root/gateway.py", script)
+        self.write(f"/srv/{address}.json", world.to_json())
+        self.write("/srv/gateway.py", script)
         unit = f"gateway-{address}"
         self.systemctl("stop", f"{unit}.service", check=False)
-        self.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", PYTHON, "/root/gateway.py", address, token)
+        self.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", PYTHON, "/srv/gateway.py", address, token)
 
     def reset(self) -> None:
         """Nothing of ours runs, is enabled, has state or is configured any more; alice's home is empty."""

@@ -128,10 +128,10 @@ def host(machine: Machine) -> Iterator[Machine]:
     """The machine, with what recipes find on the internet, and ears for what is sent out."""
     for name, script in AT_HAND.items():
         machine.write(f"/usr/local/sbin/{name}", f"#!/bin/sh\nset -eu\n{script}\n", mode="755")
-    machine.write("/root/ear.py", EAR)
+    machine.write("/srv/ear.py", EAR)
     machine.run("rm", "-rf", "/run/heard", "/root/openclaw-kit")
     ports = [str(port) for port in (NTFY, SWITCH, RECEIVER)]
-    machine.run("systemd-run", "--quiet", "--collect", "--unit=ear", PYTHON, "/root/ear.py", *ports)
+    machine.run("systemd-run", "--quiet", "--collect", "--unit=ear", PYTHON, "/srv/ear.py", *ports)
     names = ("gw2.lan", "gw1.example.org", "gw2.example.org", "gw3.example.org", "push.example.org")
     machine.write("/etc/hosts", f"127.0.0.1 localhost {' '.join(names)}\n")
     for address in ("10.0.0.1", "10.0.0.2"):
