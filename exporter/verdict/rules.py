@@ -356,7 +356,8 @@ def _is_explained(view: View, lineup: Lineup, found: list[Condition], code: int)
     if code == 1 and seen.faulty_providers | unready:
         return False
     until = seen.observed_at + (WARN_AFTER if code == 2 else 0.0)
-    words = ("expiring",) if code == 2 else ("expired", "missing")
+    # What explains a 1 explains a 2: a worse code never comes to a milder verdict.
+    words = ("expiring", "expired", "missing") if code == 2 else ("expired", "missing")
 
     def explains(stand: Standing) -> bool:
         one, is_login = stand.seen, stand.seen.kind == "oauth"

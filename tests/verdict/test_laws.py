@@ -6,12 +6,12 @@ from dataclasses import replace
 from random import Random
 
 from captured import verdict
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from worlds import DAY, NOW, PROVIDERS, observations, unusables
 
 from exporter.memory import Memory, remember, settle
-from exporter.model import AgentReport, Observation, SeenProfile, Severity, Status, Unusable
+from exporter.model import AgentReport, Dialect, Observation, SeenProfile, Severity, Status, Unusable
 
 BADNESS = {0: 0, 2: 1, 1: 2}
 
@@ -55,6 +55,21 @@ def test_more_evidence_of_trouble_never_lowers_a_severity(
     assert badness(verdict(worse)) >= badness(verdict(seen))
 
 
+#: One that has expired long ago beside one that serves: it explains a 1, so it explains a 2 as well.
+SPARE = Observation(
+    "home",
+    "main",
+    "openclaw",
+    Dialect.STATUS,
+    NOW,
+    (
+        SeenProfile("anthropic:used", "anthropic", "token"),
+        SeenProfile("anthropic:old", "anthropic", "token", expires_at=NOW - 400 * DAY),
+    ),
+)
+
+
+@example(SPARE, (2, 1))
 @given(observations(), st.sampled_from([(None, 2), (0, 2), (2, 1), (None, 1)]))
 def test_a_worse_code_of_openclaw_never_lowers_the_verdict(seen: Observation, codes: tuple[int | None, int]) -> None:
     better, worse = (verdict(replace(seen, openclaw_exit_code=code)) for code in codes)
