@@ -40,7 +40,7 @@ NAP = 30.0
 #: How long others let a turn, and then the handing over of what it decided, go first, in seconds.
 LONGEST_TURN, LONGEST_HANDOVER = 5.0, 2.0
 #: How often it is tried whether a disk that took nothing takes something again, in seconds.
-RETURN_EVERY = 30.0
+RETURN_EVERY = 10.0
 #: How often a second process looks whether the lease is free now, in seconds.
 LEASE_EVERY = 30.0
 #: After a turn, this many times as long as it took, and at most so many seconds, is left to others: a thousand
@@ -242,7 +242,7 @@ class Notifier:
             pause = max(0.05, min(NAP, ahead - self._now())) if ahead is not None else NAP
         await self._count()
         self._outbox_version = version
-        return pause
+        return pause if self._in_refuge_since is None else min(pause, RETURN_EVERY)
 
     async def _take_lease(self) -> bool:
         if not self.holds_lease:

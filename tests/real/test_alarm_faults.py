@@ -234,7 +234,7 @@ def test_a_disk_that_is_read_only_and_one_that_is_full(
             wait_for("told although nothing can be written", lambda: server.told("hook") or None, 60)
             filler.unlink()
             look_now(exporter)
-            wait_for("all is well", lambda: exporter.value("exporter_state_ok") == 1 or None, 90)
+            wait_for("all is well", lambda: exporter.value("exporter_state_ok") == 1 or None, 60)
         with running(exporter):
             exporter.wait_for_look()
             time.sleep(2)  # for what should not come: it was written down
