@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.queues import Queue
 from pathlib import Path
 
-from exporter.alerts.notifier import Notifier
+from exporter.alerts.delivery.notifier import Notifier
 from exporter.config import Config
 from exporter.model import AgentReport, Basis, Condition, Name, ProfileReport, Report, Severity, Status, TargetReport
 

@@ -15,7 +15,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from exporter import metrics
+from exporter.metrics import render
 from exporter.model import AgentReport, Basis, ProfileReport, Status, TargetReport
 
 NOW = 1795341600.0
@@ -55,14 +55,14 @@ class Anew(Collector):
 
     def __init__(self, targets: list[TargetReport]) -> None:
         self.families: list[Metric] = []
-        for family in metrics.LOOK_FAMILIES:
+        for family in render.LOOK_FAMILIES:
             built = family.empty()
             for one in targets:
                 for agent in one.entries:
-                    look = metrics.Look(
+                    look = render.Look(
                         agent,
-                        tuple(zip(metrics.profile_labels(agent), agent.profiles, strict=True)),
-                        metrics.AgentCounters(),
+                        tuple(zip(render.profile_labels(agent), agent.profiles, strict=True)),
+                        render.AgentCounters(),
                     )
                     for labels, value in family.rows(look):
                         if value is not None:
@@ -87,21 +87,21 @@ def median(run: Callable[[], object], times: int) -> float:
 def main() -> None:
     profiles = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     targets = [target(number, PER_TARGET) for number in range(profiles // PER_TARGET)]
-    state = metrics.ExporterState("0", True, NOW, 0.001)
-    exposition = metrics.Exposition(lambda: state)
+    state = render.ExporterState("0", True, NOW, 0.001)
+    exposition = render.Exposition(lambda: state)
 
-    def render() -> None:
+    def render_all() -> None:
         for one in targets:
-            exposition.put(one.target, metrics.render_target(one, {}))
+            exposition.put(one.target, render.render_target(one, {}))
 
     start = time.perf_counter()
-    render()
+    render_all()
     first = time.perf_counter() - start
     start = time.perf_counter()
     exposition.compose()
     compose = time.perf_counter() - start
 
-    render_again = median(render, 3)
+    render_again = median(render_all, 3)
     anew = Anew(targets)
     theirs = median(lambda: generate_latest(anew), 3)
     plain = median(lambda: exposition.body("", ""), 21)

@@ -33,10 +33,11 @@ SCRAPE_EVERY = 0.25
 
 def gateways(count: int) -> None:
     """Serve so many simulated gateways, each at a port of its own, and print the ports."""
+    sys.path.insert(0, str(REPOSITORY / "tests"))
     import uvicorn
+    from stand_ins.server import gateway_app
 
     from exporter.simulator.scenarios import scenario_world
-    from exporter.simulator.server import gateway_app
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, max(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     sockets, apps = [], {}

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from exporter import remedy
-from exporter.families import FAMILIES, PREFIX
+from exporter.metrics.definitions import FAMILIES, PREFIX
+from exporter.verdict import remedies
 
 #: The labels that have a variable, in the order in which they are asked for.
 VARIABLES = ("instance", "target", "agent", "provider", "profile")
@@ -27,7 +27,7 @@ AHEAD, STALE = "14 * 86400", "3 * 3600"
 
 _LABELS = {family.name: ("instance", *family.labels) for family in FAMILIES}
 #: A regular expression of the reasons that no waiting heals.
-PERSON = "|".join(sorted(remedy.PERSON))
+PERSON = "|".join(sorted(remedies.PERSON))
 
 
 def _matcher(label: str, value: str) -> str:

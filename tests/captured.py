@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from exporter.config import Policy
-from exporter.memory import Memory, remember
 from exporter.model import AgentReport, Observation
-from exporter.sources.status import observe
+from exporter.sources.openclaw.status import observe
+from exporter.state.history import Memory, remember
 from exporter.verdict import Subject, judge
 
 CAPTURES = Path(__file__).parent / "captures"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from exporter.alerts.outbox import Outbox
-from exporter.ledger import Ledger
+from exporter.alerts.delivery.outbox import Outbox
+from exporter.state.credentials_db import Ledger
 
 sys.path.insert(0, str(Path(__file__).parent))
 

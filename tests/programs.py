@@ -17,7 +17,9 @@ from pathlib import Path
 
 _TIMEOUT = 60.0  # seconds
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["exporter.cli", "exporter.config", "exporter.present", "exporter.alerts.notifier"])
+_context.set_forkserver_preload(
+    ["exporter.cli", "exporter.config", "exporter.present", "exporter.alerts.delivery.notifier"]
+)
 
 
 def run(args: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

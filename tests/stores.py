@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from exporter.model import LookError, SeenProfile
-from exporter.sources.store import StoreFacts, StorePaths, StoreReader
+from exporter.sources.store.source import StoreFacts, StorePaths, StoreReader
 
 NOW = 1_795_000_000.0  # Unix seconds
 MS = int(NOW * 1000)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter import kit
 from exporter.cli import main
+from exporter.setup import assets
 
 ROOT = Path(__file__).parent.parent
 UNIT = "deploy/systemd/openclaw-auth-exporter.service"
@@ -22,7 +22,7 @@ Assets = Callable[..., tuple[object, bytes, bytes]]
 
 
 @pytest.fixture
-def assets(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Assets:
+def run_assets(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Assets:
     """``openclaw-auth-exporter assets ARGS``: exit code, standard output, standard error."""
 
     def run(*args: str) -> tuple[object, bytes, bytes]:
@@ -35,65 +35,65 @@ def assets(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[b
 
 
 def test_names_are_paths_in_the_repository() -> None:
-    assert {UNIT, USER_UNIT} <= set(kit.names())
-    assert kit.names() == sorted(set(kit.names()))
-    for name in kit.names():
-        assert kit.read(name) == (ROOT / name).read_bytes()
+    assert {UNIT, USER_UNIT} <= set(assets.names())
+    assert assets.names() == sorted(set(assets.names()))
+    for name in assets.names():
+        assert assets.read(name) == (ROOT / name).read_bytes()
 
 
 def test_a_name_s_end_is_enough_where_only_one_has_it() -> None:
-    assert kit.read("user/openclaw-auth-exporter.service") == (ROOT / USER_UNIT).read_bytes()
-    with pytest.raises(kit.KitError, match=f"is {UNIT} and {USER_UNIT}: say which"):
-        kit.read("openclaw-auth-exporter.service")
+    assert assets.read("user/openclaw-auth-exporter.service") == (ROOT / USER_UNIT).read_bytes()
+    with pytest.raises(assets.KitError, match=f"is {UNIT} and {USER_UNIT}: say which"):
+        assets.read("openclaw-auth-exporter.service")
 
 
 @pytest.mark.parametrize("name", ["nothing", "../pyproject.toml", "deploy", "", "deploy/systemd/../../pyproject.toml"])
 def test_nothing_else_can_be_read(name: str) -> None:
-    with pytest.raises(kit.KitError, match="nothing shipped is named"):
-        kit.read(name)
+    with pytest.raises(assets.KitError, match="nothing shipped is named"):
+        assets.read(name)
 
 
 def test_export_writes_all_and_again_nothing(tmp_path: Path) -> None:
-    written = kit.export(tmp_path / "kit")
-    assert {str(path.relative_to(tmp_path / "kit")) for path in written} == set(kit.names())
+    written = assets.export(tmp_path / "kit")
+    assert {str(path.relative_to(tmp_path / "kit")) for path in written} == set(assets.names())
     for path in written:
         is_script = path.read_bytes().startswith(b"#!")
         assert bool(path.stat().st_mode & 0o100) == is_script, path
-    assert kit.export(tmp_path / "kit") == []
+    assert assets.export(tmp_path / "kit") == []
 
 
 def test_export_keeps_what_a_person_changed(tmp_path: Path) -> None:
     (tmp_path / UNIT).parent.mkdir(parents=True)
     (tmp_path / UNIT).write_text("mine")
-    with pytest.raises(kit.KitError, match=r"openclaw-auth-exporter.service would be overwritten"):
-        kit.export(tmp_path)
+    with pytest.raises(assets.KitError, match=r"openclaw-auth-exporter.service would be overwritten"):
+        assets.export(tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / UNIT]
-    kit.export(tmp_path, force=True)
-    assert (tmp_path / UNIT).read_bytes() == kit.read(UNIT)
+    assets.export(tmp_path, force=True)
+    assert (tmp_path / UNIT).read_bytes() == assets.read(UNIT)
 
 
 def test_export_to_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(kit.KitError, match="Not a directory"):
-        kit.export(tmp_path / "file")
+    with pytest.raises(assets.KitError, match="Not a directory"):
+        assets.export(tmp_path / "file")
 
 
-def test_the_commands(tmp_path: Path, assets: Assets) -> None:
-    assert assets("list") == (0, "".join(f"{name}\n" for name in kit.names()).encode(), b"")
-    assert assets("show", UNIT) == (0, kit.read(UNIT), b"")
-    code, _, stderr = assets("show", "nothing")
+def test_the_commands(tmp_path: Path, run_assets: Assets) -> None:
+    assert run_assets("list") == (0, "".join(f"{name}\n" for name in assets.names()).encode(), b"")
+    assert run_assets("show", UNIT) == (0, assets.read(UNIT), b"")
+    code, _, stderr = run_assets("show", "nothing")
     assert code == 64
     assert b"nothing shipped is named 'nothing'" in stderr
-    assert assets("export", str(tmp_path)) == (
+    assert run_assets("export", str(tmp_path)) == (
         0,
-        f"{len(kit.names())} files written below {tmp_path}\n".encode(),
+        f"{len(assets.names())} files written below {tmp_path}\n".encode(),
         b"",
     )
     (tmp_path / UNIT).write_text("mine")
-    code, _, stderr = assets("export", str(tmp_path))
+    code, _, stderr = run_assets("export", str(tmp_path))
     assert code == 70
     assert b"--force overwrites" in stderr
-    assert assets("export", "--force", str(tmp_path))[1] == f"1 file written below {tmp_path}\n".encode()
+    assert run_assets("export", "--force", str(tmp_path))[1] == f"1 file written below {tmp_path}\n".encode()
 
 
 def test_the_wheel_has_them_and_finds_them(tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ def test_the_wheel_has_them_and_finds_them(tmp_path: Path) -> None:
         archive.extractall(site)
     inside = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
     shipped = {name for name in inside if name.startswith("exporter/assets/")}
-    assert shipped == {f"exporter/assets/{name}" for name in kit.names()}
+    assert shipped == {f"exporter/assets/{name}" for name in assets.names()}
     assert not {name for name in inside if not name.startswith(("exporter/", "openclaw_auth_exporter-"))}
 
     script = (
-        "import json, exporter.kit as kit\n"
+        "import json, exporter.setup.assets as kit\n"
         "print(json.dumps([kit.__file__, {name: len(kit.read(name)) for name in kit.names()}]))"
     )
     asked = subprocess.run(
@@ -132,5 +132,5 @@ def test_the_wheel_has_them_and_finds_them(tmp_path: Path) -> None:
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(site)},
     )
     where, sizes = json.loads(asked.stdout)
-    assert where == str(site / "exporter/kit.py")
-    assert sizes == {name: len(kit.read(name)) for name in kit.names()}
+    assert where == str(site / "exporter/setup/assets.py")
+    assert sizes == {name: len(assets.read(name)) for name in assets.names()}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reports import agent, profile, report
 
-from exporter.calendar import calendar
-from exporter.units import parse_date
+from exporter.lib.durations import parse_date
+from exporter.present.calendar import calendar
 
 NOW = parse_date("2026-11-22T10:00:00Z")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import programs
 import pytest
+from stand_ins import COMMAND
 
 from exporter import cli as program
 from exporter.simulator.world import Fault, World
@@ -28,7 +29,7 @@ class Cli:
         self.world_file = home / "world.json"
         self.world = World()
         self.config = home / "config.json5"
-        command = [sys.executable, "-m", "exporter.simulator", "--world", str(self.world_file), "openclaw"]
+        command = [*COMMAND, "--world", str(self.world_file), "openclaw"]
         target = {"name": "home", "source": "openclaw", "command": command, "timeout": "20s"}
         self.configure({"targets": [target]})
         self.save()
@@ -138,7 +139,7 @@ def test_own_errors_have_codes_of_their_own(cli: Cli) -> None:
         ["textfile", "--output", "openclaw.txt"],
         ["push", "--url", "push.example:9091"],
         ["push", "--url", "http://push.example:port"],
-        ["demo", "--listen", "9785"],
+        ["demo", "--listen", "10785"],
         ["deadline", "set", "", "2027-03-01"],
     ],
     ids=" ".join,
@@ -351,7 +352,7 @@ def test_a_hanging_look_ends_with_us(cli: Cli) -> None:
     while not children and time.monotonic() < deadline:
         time.sleep(0.05)
         listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        children = [int(pid) for pid in listed if b"exporter.simulator" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        children = [int(pid) for pid in listed if b"stand_ins" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert children
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 130

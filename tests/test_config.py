@@ -28,7 +28,7 @@ EXAMPLE = (Path(__file__).parent / "data" / "example.json5").read_text(encoding=
 def test_no_configuration_at_all_works() -> None:
     config = load(None)
     assert config.targets == [AutoTarget(name="local")]
-    assert (config.interval, config.web.listen) == (300.0, "127.0.0.1:9785")
+    assert (config.interval, config.web.listen) == (300.0, "127.0.0.1:10785")
 
 
 def test_the_example_is_accepted() -> None:
@@ -101,7 +101,7 @@ def test_a_remote_look_is_hourly_by_default() -> None:
         ('{channels: [{name: "x", type: "ntfi"}]}', "channels[0].type: unknown type; there are alertmanager"),
         ('{channels: [{name: "x", type: "ntfy", topc: "y"}]}', "channels[0].topc: unknown key; did you mean 'topic'?"),
         ('{alerts: {order: ["x"]}}', "alerts.order: there is no channel named 'x'"),
-        ('{web: {listen: "9785"}}', "web.listen: '9785' is no address"),
+        ('{web: {listen: "10785"}}', "web.listen: '10785' is no address"),
         ('{web: {tls: {cert_file: "a"}}}', "web.tls: cert_file and key_file belong together"),
         ('{policy: {profiles: {x: {alis: "y"}}}}', "policy.profiles.x.alis: unknown key; did you mean 'alias'?"),
         ('{policy: {profiles: {x: {expires_at: "soon"}}}}', "policy.profiles.x.expires_at: 'soon' is no date"),

@@ -12,14 +12,16 @@ import pytest
 from fakes import Fakes, config, token
 from waiting import until
 
-from exporter import daemon as module
-from exporter import metrics, monitor, showing, timing
-from exporter.alerts.notifier import Notifier
+from exporter.alerts.delivery.notifier import Notifier
+from exporter.checks import monitor, schedule
 from exporter.config import Config, ConfigError
-from exporter.daemon import Daemon
-from exporter.ledger import Ledger
-from exporter.memory import Told
+from exporter.daemon import exposition_cache
+from exporter.daemon import scheduler as module
+from exporter.daemon.scheduler import Daemon
+from exporter.metrics import render
 from exporter.model import LookError, Reason, TargetReport
+from exporter.state.credentials_db import Ledger
+from exporter.state.history import Told
 
 NOW = 1_795_346_770.0
 DAY = 86400.0
@@ -90,7 +92,7 @@ async def test_a_hanging_target_does_not_delay_the_others() -> None:
 async def test_a_changed_store_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "COMPARE_EVERY", 0.05)
     monkeypatch.setattr(module, "SETTLE", 0.0)
-    monkeypatch.setattr("exporter.timing.APART", 0.2)
+    monkeypatch.setattr("exporter.checks.schedule.APART", 0.2)
     setting = Setting(config("home"))
     source = setting.fakes["home"]
     source.print = "one"
@@ -107,7 +109,7 @@ async def test_a_changed_store_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_a_store_that_changes_during_a_slow_look_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The look is due before its job is over: it must not be dropped, to come with the schedule only."""
-    monkeypatch.setattr(timing, "APART", 0.1)
+    monkeypatch.setattr(schedule, "APART", 0.1)
     setting = Setting(config("home"))
     source = setting.fakes["home"]
     source.print = "one"
@@ -192,7 +194,7 @@ async def test_a_date_beyond_the_calendar_is_shown_and_planned_like_any(date: fl
 async def test_a_deadline_that_ends_is_judged_at_once_and_then_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    monkeypatch.setattr(timing, "AFTER_END", 0.2)
+    monkeypatch.setattr(schedule, "AFTER_END", 0.2)
     setting = Setting(config("home"))
     source = setting.fakes["home"]
     source.profiles = (token(time.time() + 0.5),)
@@ -271,13 +273,13 @@ async def test_a_removed_target_is_gone_from_the_metrics() -> None:
 async def test_a_target_removed_while_its_report_is_rendered_stays_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     began, removed = threading.Event(), threading.Event()
 
-    def slowly(report: TargetReport, *rest: Any) -> metrics.Fragment:
+    def slowly(report: TargetReport, *rest: Any) -> render.Fragment:
         if report.target == "old" and report.agents:
             began.set()
             removed.wait(30)
-        return metrics.render_target(report, *rest)
+        return render.render_target(report, *rest)
 
-    monkeypatch.setattr(showing, "render_target", slowly)
+    monkeypatch.setattr(exposition_cache, "render_target", slowly)
     async with running("home", "old") as setting:
         await asyncio.to_thread(began.wait, 30)
         setting.config = config("home")

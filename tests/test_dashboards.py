@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from exporter import kit
 from exporter.alerts.channels.alertmanager import RUNBOOK
-from exporter.families import FAMILIES
+from exporter.metrics.definitions import FAMILIES
+from exporter.setup import assets
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "dashboards"
@@ -60,7 +60,7 @@ def test_the_files_are_what_make_makes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_package_has_the_json_alone() -> None:
-    assert [name for name in kit.names() if name.startswith("dashboards/")] == [
+    assert [name for name in assets.names() if name.startswith("dashboards/")] == [
         f"dashboards/{name}" for name in sorted(NAMES)
     ]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from exporter import kit
+from exporter.setup import assets
 
 ROOT = Path(__file__).parent.parent
 
 
 def test_the_launchd_agent_starts_the_daemon_from_a_bare_environment(tmp_path: Path) -> None:
-    agent = plistlib.loads(kit.read("deploy/launchd/openclaw-auth-exporter.plist"))
+    agent = plistlib.loads(assets.read("deploy/launchd/openclaw-auth-exporter.plist"))
     assert (agent["Label"], agent["RunAtLoad"], agent["KeepAlive"]) == (
         "openclaw-auth-exporter",
         True,
@@ -38,7 +38,7 @@ def test_the_launchd_agent_starts_the_daemon_from_a_bare_environment(tmp_path: P
 
 def test_the_container_starts_what_there_is() -> None:
     """What its build copies is there and enough, its entry is our command, and its health is a route of ours."""
-    text = kit.read("deploy/container/Containerfile").decode()
+    text = assets.read("deploy/container/Containerfile").decode()
     copied = [name for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for name in line.split()[:-1]]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
@@ -48,7 +48,7 @@ def test_the_container_starts_what_there_is() -> None:
     assert [entry] == list(project["project"]["scripts"])
     (health,) = re.findall(r'^    CMD \["python", "-c", "(.+)"\]$', text, re.MULTILINE)
     compile(health, "HEALTHCHECK", "exec")
-    assert "'http://127.0.0.1:9785/-/healthy'" in health
+    assert "'http://127.0.0.1:10785/-/healthy'" in health
 
 
 @pytest.mark.parametrize("document", ["docs/install.md", "docs/recipes.md", "docs/runbook.md", "README.md"])
@@ -56,7 +56,7 @@ def test_what_a_document_names_is_shipped(document: str) -> None:
     text = (ROOT / document).read_text()
     named = set(re.findall(r"\b(?:deploy|dashboards|scripts/termux)/[\w./@-]*[\w@]", text))
     assert named
-    shipped = kit.names()
+    shipped = assets.names()
     assert not {name for name in named if not any(f"{known}/".startswith(f"{name}/") for known in shipped)}
 
 
@@ -70,7 +70,7 @@ def test_the_checks_have_the_sandbox_of_their_daemons() -> None:
     """The one-shot does the daemon's work: what the one may do, the other may."""
 
     def sandbox(name: str) -> list[str]:
-        lines = kit.read(f"deploy/systemd/{name}").decode().splitlines()
+        lines = assets.read(f"deploy/systemd/{name}").decode().splitlines()
         begin = next(
             i for i, line in enumerate(lines) if line.startswith(("DynamicUser=", "User=", "Environment=PATH="))
         )
@@ -83,8 +83,8 @@ def test_the_checks_have_the_sandbox_of_their_daemons() -> None:
 
 
 def test_no_unit_runs_with_a_path_of_this_machine() -> None:
-    for name in kit.names():
+    for name in assets.names():
         if name.startswith("deploy/systemd/"):
-            for line in kit.read(name).decode().splitlines():
+            for line in assets.read(name).decode().splitlines():
                 if line.startswith("Exec"):
                     assert re.match(r"Exec\w+=(openclaw-auth-exporter|%h/\.local/bin/|/bin/kill |/bin/sh )", line), line

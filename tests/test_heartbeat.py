@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from exporter import heartbeat
 from exporter.config.models import Heartbeat as Configured
-from exporter.heartbeat import Heartbeat
+from exporter.daemon import heartbeat
+from exporter.daemon.heartbeat import Heartbeat
 
 URL = "https://hc.example/PLANTED-SECRET"
 

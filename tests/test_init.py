@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter import init, kit
 from exporter.cli import main
 from exporter.config import default_config_file, load
 from exporter.config.reading import parse
+from exporter.setup import assets, init
 
 
 class Home:
@@ -205,7 +205,7 @@ def test_a_topic_the_phone_knows_is_kept(tmp_path: Path) -> None:
 # --- the units -------------------------------------------------------------------------------
 
 SHIPPED = {
-    name: kit.read(f"deploy/systemd/user/{name}").decode()
+    name: assets.read(f"deploy/systemd/user/{name}").decode()
     for name in (
         "openclaw-auth-exporter.service",
         "openclaw-auth-exporter-check.service",

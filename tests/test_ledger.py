@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.ledger import FILE, MIGRATIONS, Ledger
-from exporter.memory import Changed, Memory, Remembered, Told
 from exporter.model import Dialect, Observation, SeenProfile, Unusable, UsageWindow
+from exporter.state.credentials_db import FILE, MIGRATIONS, Ledger
+from exporter.state.history import Changed, Memory, Remembered, Told
 
 NOW = 1_795_346_770.0
 PROFILE = SeenProfile(

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from captured import verdict
 
-from exporter.memory import Memory, Told, about_present, remember, settle
 from exporter.model import AgentReport, Dialect, Observation, SeenProfile, Status
+from exporter.state.history import Memory, Told, about_present, remember, settle
 
 NOW = 1_795_346_770.0
 DAY = 86400.0

@@ -21,8 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.registry import Collector
 from reports import DAY, EXAMPLES, HOUR, NOW, SECRET, agent, compare_golden, healthy, profile, report, reports
 
-from exporter import metrics
-from exporter.metrics import AgentCounters, ExporterState, Exposition, one_shot, render_target
+from exporter.metrics import render
+from exporter.metrics.render import AgentCounters, ExporterState, Exposition, one_shot, render_target
 from exporter.model import Basis, Condition, Failure, Name, Reason, Report, Severity, Status, Unusable, UsageWindow
 
 STATE = ExporterState("1.2.3", True, NOW - DAY, 0.002)
@@ -60,7 +60,7 @@ def series_of(text: str) -> Series:
 
 def shown(one: Report, name: str) -> dict[tuple[str, ...], float]:
     """One metric's values by the label values beside target and agent, in the order of the table."""
-    family = next(family for family in metrics.FAMILIES if family.name == f"openclaw_auth_{name}")
+    family = next(family for family in render.FAMILIES if family.name == f"openclaw_auth_{name}")
     return {
         tuple(dict(labels)[label] for label in family.labels[2:]): value
         for (found, labels), value in series_of(exposition(one).body()[0].decode()).items()
@@ -237,33 +237,33 @@ def test_no_secret_is_shown() -> None:
 
 
 def test_long_and_odd_labels() -> None:
-    assert metrics.label_value("x" * 128) == "x" * 128
+    assert render.label_value("x" * 128) == "x" * 128
     # sha256 of 129 and of 130 times x
-    assert metrics.label_value("x" * 129) == "x" * 119 + "-0ec9eb33"
-    assert metrics.label_value("x" * 130) == "x" * 119 + "-3afbb132"
-    assert metrics.label_value('quote " slash \\ line \n ö') == 'quote " slash \\ line \n ö'
+    assert render.label_value("x" * 129) == "x" * 119 + "-0ec9eb33"
+    assert render.label_value("x" * 130) == "x" * 119 + "-3afbb132"
+    assert render.label_value('quote " slash \\ line \n ö') == 'quote " slash \\ line \n ö'
     for odd in ("\x00", "\r", "\x1b[31m", "\x85", "\ud800"):
-        assert re.fullmatch("[^\x00-\x1f\x7f-\x9f]*\ufffd.*-[0-9a-f]{8}", metrics.label_value(odd), re.S)
-    assert metrics.label_value("\x00") != metrics.label_value("\x01")
+        assert re.fullmatch("[^\x00-\x1f\x7f-\x9f]*\ufffd.*-[0-9a-f]{8}", render.label_value(odd), re.S)
+    assert render.label_value("\x00") != render.label_value("\x01")
 
 
 def test_profiles_that_share_an_alias_are_told_apart() -> None:
     one = agent(profile("a:1", label="work", provider="a"), profile("a:2", label="work", provider="a"))
     other = agent(*reversed(one.profiles))
-    labels = metrics.profile_labels(one)
+    labels = render.profile_labels(one)
     assert labels == (("a", "work-2b2c40a6"), ("a", "work-d860d141"))
-    assert metrics.profile_labels(other) == tuple(reversed(labels))
+    assert render.profile_labels(other) == tuple(reversed(labels))
     assert len(shown(report(one), "profile_expiry_timestamp_seconds")) == 2
 
 
 def test_the_same_alias_for_two_providers_stays() -> None:
     one = agent(profile("a:1", label="work"), profile("b:1", label="work"))
-    assert metrics.profile_labels(one) == (("a", "work"), ("b", "work"))
+    assert render.profile_labels(one) == (("a", "work"), ("b", "work"))
 
 
 def test_even_the_same_id_twice_is_two() -> None:
     twice = agent(profile("a:1"), profile("a:1"), profile("a:1-2b2c40a6"))  # what the first would be called
-    assert len(set(metrics.profile_labels(twice))) == 3
+    assert len(set(render.profile_labels(twice))) == 3
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
@@ -286,13 +286,13 @@ class Collected(Collector):
 
     def __init__(self, one: Report) -> None:
         self.families: list[Metric] = []
-        for family in metrics.LOOK_FAMILIES:
+        for family in render.LOOK_FAMILIES:
             built = family.empty()
             for target in sorted(one.targets, key=lambda target: target.target):
                 for entry in target.entries:
                     counted = counters(one)[target.target][entry.agent]
-                    profiles = tuple(zip(metrics.profile_labels(entry), entry.profiles, strict=True))
-                    for labels, value in family.rows(metrics.Look(entry, profiles, counted)):
+                    profiles = tuple(zip(render.profile_labels(entry), entry.profiles, strict=True))
+                    for labels, value in family.rows(render.Look(entry, profiles, counted)):
                         if value is not None:
                             built.add_metric([target.target, entry.agent, *labels], value)  # type: ignore[attr-defined]  # each kind has one
             if built.samples:
@@ -335,7 +335,7 @@ def test_families_are_grouped_and_targets_sorted() -> None:
 
 def test_a_scrape_shows_what_was_composed() -> None:
     shown = Exposition()
-    assert shown.body() == (b"", metrics.TEXT, None)
+    assert shown.body() == (b"", render.TEXT, None)
     assert shown.body(PROMETHEUS)[0] == b"# EOF\n"
     shown.put("home", render_target(healthy().targets[0], None))
     assert shown.stale
@@ -380,17 +380,17 @@ def test_what_is_gone_is_gone_at_the_next_look() -> None:
 def test_the_format_is_chosen_as_prometheus_client_does(accept: str) -> None:
     theirs = choose_encoder(accept)[1].split(";")[0]
     # Without a version the library writes OpenMetrics under its type; so do we.
-    assert metrics.choose_format(accept).split(";")[0] == theirs
+    assert render.choose_format(accept).split(";")[0] == theirs
 
 
 @given(st.text(), st.text())
 def test_any_header_gets_an_answer(accept: str, encoding: str) -> None:
-    assert metrics.choose_format(accept) in (metrics.TEXT, metrics.OPENMETRICS)
-    assert metrics.choose_format(f"application/openmetrics-text;version={accept}") in (
-        metrics.TEXT,
-        metrics.OPENMETRICS,
+    assert render.choose_format(accept) in (render.TEXT, render.OPENMETRICS)
+    assert render.choose_format(f"application/openmetrics-text;version={accept}") in (
+        render.TEXT,
+        render.OPENMETRICS,
     )
-    assert metrics.accepts_gzip(encoding) in (True, False)
+    assert render.accepts_gzip(encoding) in (True, False)
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_any_header_gets_an_answer(accept: str, encoding: str) -> None:
     ],
 )
 def test_gzip_only_where_it_is_accepted(header: str, accepted: bool) -> None:
-    assert metrics.accepts_gzip(header) is accepted
+    assert render.accepts_gzip(header) is accepted
 
 
 # --- any report --------------------------------------------------------------------------------
@@ -424,9 +424,9 @@ def test_any_report_parses_without_a_series_twice(one: Report) -> None:
     found = Counter(dict(labels)["target"] for name, labels in series if name.endswith("profile_info"))
     wanted = Counter(
         {
-            metrics.label_value(target.target): sum(len(agent.profiles) for agent in target.entries)
+            render.label_value(target.target): sum(len(agent.profiles) for agent in target.entries)
             for target in one.targets
-            if len({metrics.label_value(agent.agent) for agent in target.entries}) == len(target.entries)
+            if len({render.label_value(agent.agent) for agent in target.entries}) == len(target.entries)
         }
     )
     assert all(found[target] == count for target, count in wanted.items())  # none merged
@@ -438,7 +438,7 @@ def test_any_report_parses_without_a_series_twice(one: Report) -> None:
 def test_the_reference_has_every_metric_and_no_other() -> None:
     rows = re.findall(r"^\| `(openclaw_auth_\w+)` \| (\w+) \| (.*?) \| (.*?) \|$", DOCS.read_text(), re.M)
     documented = [(name, type, tuple(re.findall(r"`(\w+)`", labels)), help) for name, type, labels, help in rows]
-    assert documented == [(family.name, family.type, family.labels, family.help) for family in metrics.FAMILIES]
+    assert documented == [(family.name, family.type, family.labels, family.help) for family in render.FAMILIES]
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")

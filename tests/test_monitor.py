@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from fakes import Fakes, config, token
 
+from exporter.checks.monitor import Monitor, openclaw_words
 from exporter.config import Config
-from exporter.ledger import Ledger
-from exporter.memory import Memory
 from exporter.model import LookError, Reason
-from exporter.monitor import Monitor, openclaw_words
+from exporter.state.credentials_db import Ledger
+from exporter.state.history import Memory
 
 NOW = 1_795_346_770.0
 DAY = 86400.0

@@ -12,8 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from exporter import notify_cli
-from exporter.cli import cli
+from exporter.cli import cli, notifications
 from exporter.config import load
 
 Run = Callable[..., tuple[int, str]]
@@ -71,19 +70,19 @@ def test_each_channel_is_tested_once_and_reported(configure: Callable[..., Path]
 def test_a_tests_links_are_those_the_daemon_knows(configure: Callable[..., Path]) -> None:
     from exporter.alerts.lifecycle import test_message as make_test_message
     from exporter.config import default_state_dir
-    from exporter.ledger import Ledger
+    from exporter.state.credentials_db import Ledger
     from exporter.web import links
 
     config = load(configure("healthy", web={"external_url": "https://status.test/"}))
     alert = make_test_message("phone", 0.0).alerts[0]
-    made = notify_cli._links(config)("acknowledge", alert, "phone")
+    made = notifications._links(config)("acknowledge", alert, "phone")
     assert made is not None
     ledger = Ledger(default_state_dir(config))
     key = ledger.keyed_hash(links.KEY).encode()
     ledger.close()
     action = links.read(key, made.removeprefix("https://status.test/act/"), 0.0, lambda nonce: False)
     assert (action.fingerprint, action.channel) == (alert.fingerprint, "phone")
-    assert notify_cli._links(load(configure("healthy")))("acknowledge", alert, "phone") is None
+    assert notifications._links(load(configure("healthy")))("acknowledge", alert, "phone") is None
 
 
 def test_explain_says_where_each_alert_stands(configure: Callable[..., Path], tmp_path: Path) -> None:
@@ -146,7 +145,7 @@ def test_the_forecast_has_proofs_and_says_where_it_is_cut(
         ["script", "test", "All watched and fine: 1 profile on 1 target"]
     ] * len(lines)
     assert len(lines) == 4  # now, and once a day
-    monkeypatch.setattr(notify_cli, "MESSAGES", 2)
+    monkeypatch.setattr(notifications, "MESSAGES", 2)
     shown = run(config, "forecast", "--for", "3d12h")[1].splitlines()
     assert len(shown) == 3
     assert shown[-1] == "These are the first 2; the rest is cut off: ask for less than 3d12h."
@@ -182,8 +181,8 @@ def test_what_cannot_be_written_is_a_sentence(
     for words in ((*silence, "1h"), told):
         assert run(config, *words)[0] == 0
     for words, file, method in (
-        ((*silence, "1h"), "alert state", "exporter.alerts.outbox.Outbox.add_silence"),
-        (told, "ledger", "exporter.ledger.Ledger.tell"),
+        ((*silence, "1h"), "alert state", "exporter.alerts.delivery.outbox.Outbox.add_silence"),
+        (told, "ledger", "exporter.state.credentials_db.Ledger.tell"),
     ):
         monkeypatch.setattr(method, refusing(file))
         result = CliRunner().invoke(cli, [*words, "--config", str(config)], standalone_mode=False)
@@ -193,8 +192,8 @@ def test_what_cannot_be_written_is_a_sentence(
 
 def refusing(file: str) -> Callable[..., None]:
     def refuse(*words: object) -> None:
-        from exporter.alerts.database import OutboxError
-        from exporter.ledger import LedgerError
+        from exporter.state.alerts_db import OutboxError
+        from exporter.state.credentials_db import LedgerError
 
         kind = OutboxError if file == "alert state" else LedgerError
         raise kind(f"the {file} cannot be written: disk full")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from waiting import LoopClock, until
 
-from exporter import process
+from exporter.lib import command
 from exporter.model import LookError, Reason
 
 ENV = {"PATH": os.environ.get("PATH", os.defpath)}
@@ -61,7 +61,7 @@ while :; do sleep 1; done
 
 
 async def test_an_answer(script: Script) -> None:
-    finished = await process.run([script("#!/bin/sh\necho out; echo err >&2; exit 2\n")], env=ENV, timeout=30)
+    finished = await command.run([script("#!/bin/sh\necho out; echo err >&2; exit 2\n")], env=ENV, timeout=30)
     assert (finished.exit_code, finished.stdout, finished.stderr) == (2, b"out\n", b"err\n")
     assert not finished.truncated
     assert finished.duration >= 0
@@ -69,23 +69,23 @@ async def test_an_answer(script: Script) -> None:
 
 
 async def test_the_environment_is_exactly_the_given_one_and_stdin_is_empty() -> None:
-    finished = await process.run(["/bin/sh", "-c", "/usr/bin/env; cat"], env={"A": "1"}, timeout=30)
+    finished = await command.run(["/bin/sh", "-c", "/usr/bin/env; cat"], env={"A": "1"}, timeout=30)
     assert b"A=1\n" in finished.stdout
     assert b"HOME=" not in finished.stdout
 
 
 async def test_stdin_is_given_whole_and_a_command_that_does_not_read_it_is_no_trouble() -> None:
     data = os.urandom(1_000_000)
-    finished = await process.run(["cat"], env=ENV, timeout=30, stdin=data)
+    finished = await command.run(["cat"], env=ENV, timeout=30, stdin=data)
     assert finished.stdout == data
-    assert (await process.run(["true"], env=ENV, timeout=30, stdin=data)).exit_code == 0
+    assert (await command.run(["true"], env=ENV, timeout=30, stdin=data)).exit_code == 0
 
 
 @pytest.mark.parametrize(("hold", "then"), [(True, b"open\n"), (False, b"closed\n")])
 async def test_stdin_can_be_held_open_until_the_command_ends(hold: bool, then: bytes) -> None:
     program = "import select, sys; input(); print('closed' if select.select([0], [], [], 0.2)[0] else 'open')"
     argv = [sys.executable, "-c", program]
-    finished = await process.run(argv, env=ENV, timeout=30, stdin=b"word\n", hold_stdin=hold)
+    finished = await command.run(argv, env=ENV, timeout=30, stdin=b"word\n", hold_stdin=hold)
     assert finished.stdout == then
 
 
@@ -102,30 +102,30 @@ async def test_stdin_can_be_held_open_until_the_command_ends(hold: bool, then: b
 )
 async def test_what_cannot_be_started(argv: list[str], reason: Reason, says: str) -> None:
     with pytest.raises(LookError) as caught:
-        await process.run(argv, env=ENV, timeout=30)
+        await command.run(argv, env=ENV, timeout=30)
     assert caught.value.reason is reason
     assert says in caught.value.message
 
 
 async def test_a_missing_interpreter_is_told_apart(script: Script) -> None:
     with pytest.raises(LookError, match="interpreter") as caught:
-        await process.run([script("#!/no/such/interpreter\n")], env=ENV, timeout=30)
+        await command.run([script("#!/no/such/interpreter\n")], env=ENV, timeout=30)
     assert caught.value.reason is Reason.COMMAND_NOT_FOUND
 
 
 async def test_death_by_a_signal(script: Script) -> None:
     with pytest.raises(LookError, match="SIGSEGV") as caught:
-        await process.run([script("#!/bin/sh\necho half; kill -SEGV $$\n")], env=ENV, timeout=30)
+        await command.run([script("#!/bin/sh\necho half; kill -SEGV $$\n")], env=ENV, timeout=30)
     assert caught.value.reason is Reason.KILLED
 
 
 async def test_a_hang_that_ignores_sigterm_is_ended_with_the_grandchild_that_holds_the_pipe(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_GRACE", 0.1)  # it makes nothing of it
+    monkeypatch.setattr(command, "_GRACE", 0.1)  # it makes nothing of it
     clock, folder = LoopClock(monkeypatch), tmp_path / "pids"
     folder.mkdir()
-    running = asyncio.create_task(process.run([script(STUBBORN), str(folder)], env=ENV, timeout=600))
+    running = asyncio.create_task(command.run([script(STUBBORN), str(folder)], env=ENV, timeout=600))
     await until(lambda: len(pids(folder)) == 2)
     clock.advance(600)
     with pytest.raises(LookError, match="within 600 s") as caught:
@@ -137,10 +137,10 @@ async def test_a_hang_that_ignores_sigterm_is_ended_with_the_grandchild_that_hol
 async def test_a_command_that_heeds_sigterm_may_tidy_up(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_GRACE", 30.0)  # however slow the machine is
+    monkeypatch.setattr(command, "_GRACE", 30.0)  # however slow the machine is
     body = '#!/bin/sh\ntrap \'echo tidy >"$1"; exit\' TERM\n: >"$1.up"\nwhile :; do sleep 0.05; done\n'
     clock, log = LoopClock(monkeypatch), tmp_path / "log"
-    running = asyncio.create_task(process.run([script(body), str(log)], env=ENV, timeout=600))
+    running = asyncio.create_task(command.run([script(body), str(log)], env=ENV, timeout=600))
     await until((tmp_path / "log.up").exists)
     clock.advance(600)
     with pytest.raises(LookError):
@@ -153,7 +153,7 @@ async def test_after_a_good_answer_nothing_is_left_either(script: Script, tmp_pa
     body += 'while ! [ "$(ls "$1")" ]; do sleep 0.02; done\necho answer\n'
     folder = tmp_path / "pids"
     folder.mkdir()
-    finished = await process.run([script(body), str(folder)], env=ENV, timeout=600)
+    finished = await command.run([script(body), str(folder)], env=ENV, timeout=600)
     assert finished.stdout == b"answer\n"
     [left] = pids(folder)
     await until(lambda: not alive(left))
@@ -162,7 +162,7 @@ async def test_after_a_good_answer_nothing_is_left_either(script: Script, tmp_pa
 async def test_cancelling_ends_everything(script: Script, tmp_path: Path) -> None:
     folder = tmp_path / "pids"
     folder.mkdir()
-    running = asyncio.create_task(process.run([script(STUBBORN), str(folder)], env=ENV, timeout=600))
+    running = asyncio.create_task(command.run([script(STUBBORN), str(folder)], env=ENV, timeout=600))
     await until(lambda: len(pids(folder)) == 2)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -172,44 +172,44 @@ async def test_cancelling_ends_everything(script: Script, tmp_path: Path) -> Non
 
 async def test_a_hundred_megabytes_are_read_but_not_kept() -> None:
     program = "import sys; [sys.stdout.write('x' * 1_000_000) for _ in range(100)]; print('end', file=sys.stderr)"
-    finished = await process.run([sys.executable, "-c", program], env=ENV, timeout=120)
-    assert len(finished.stdout) == process.MAX_STDOUT
+    finished = await command.run([sys.executable, "-c", program], env=ENV, timeout=120)
+    assert len(finished.stdout) == command.MAX_STDOUT
     assert finished.truncated
     assert finished.stderr == b"end\n"  # it was not blocked: it came to its end
 
 
 async def test_the_bounds_are_exact(script: Script) -> None:
-    command = script("#!/bin/sh\nprintf 12345; printf abcdef >&2\n")
-    whole = await process.run([command], env=ENV, timeout=30, max_stdout=5, max_stderr=3)
+    program = script("#!/bin/sh\nprintf 12345; printf abcdef >&2\n")
+    whole = await command.run([program], env=ENV, timeout=30, max_stdout=5, max_stderr=3)
     assert (whole.stdout, whole.stderr, whole.truncated) == (b"12345", b"abc", False)
-    cut = await process.run([command], env=ENV, timeout=30, max_stdout=4)
+    cut = await command.run([program], env=ENV, timeout=30, max_stdout=4)
     assert (cut.stdout, cut.truncated) == (b"1234", True)
 
 
 async def test_nothing_stays_open(script: Script) -> None:
-    command = script("#!/bin/sh\necho x\n")
-    await process.run([command], env=ENV, timeout=30)
+    program = script("#!/bin/sh\necho x\n")
+    await command.run([program], env=ENV, timeout=30)
     before, family = len(os.listdir("/proc/self/fd")), children()
     for _ in range(3):
-        await process.run([command], env=ENV, timeout=30, stdin=b"x", hold_stdin=True)
+        await command.run([program], env=ENV, timeout=30, stdin=b"x", hold_stdin=True)
     assert len(os.listdir("/proc/self/fd")) == before
     assert children() == family  # no zombie either, guards included
 
 
 async def test_without_pidfd_it_works_too(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "pidfd_open")
-    finished = await process.run([script("#!/bin/sh\nsleep 0.1; echo x\n")], env=ENV, timeout=30)
+    finished = await command.run([script("#!/bin/sh\nsleep 0.1; echo x\n")], env=ENV, timeout=30)
     assert finished.stdout == b"x\n"
     with pytest.raises(LookError, match="did not answer"):
-        await process.run(["sleep", "600"], env=ENV, timeout=0.1)
+        await command.run(["sleep", "600"], env=ENV, timeout=0.1)
 
 
 #: Writes $1 when the command that follows is started and its guard knows of it: both are `run`'s first step.
 DAEMON = f"""
 import asyncio, pathlib, sys
-from exporter import process
+from exporter.lib import command
 async def main():
-    running = asyncio.ensure_future(process.run(sys.argv[2:], env={ENV!r}, timeout=600))
+    running = asyncio.ensure_future(command.run(sys.argv[2:], env={ENV!r}, timeout=600))
     await asyncio.sleep(0)
     pathlib.Path(sys.argv[1]).touch()
     await running
@@ -222,7 +222,7 @@ async def test_children_die_with_a_daemon_that_was_killed(script: Script, tmp_pa
     folder.mkdir()
     (tmp_path / "daemon.py").write_text(DAEMON)
     argv = [sys.executable, str(tmp_path / "daemon.py"), str(tmp_path / "guarded"), script(STUBBORN), str(folder)]
-    parent = subprocess.Popen(argv, env={**ENV, "PYTHONPATH": ROOT})  # noqa: ASYNC220 - process.run is what it runs
+    parent = subprocess.Popen(argv, env={**ENV, "PYTHONPATH": ROOT})  # noqa: ASYNC220 - command.run is what it runs
     try:
         await until(lambda: (tmp_path / "guarded").exists() and len(pids(folder)) == 2)
     finally:
@@ -244,7 +244,7 @@ async def test_a_child_in_a_session_of_its_own_is_ended_too(
     )
     leader = f"import subprocess,sys,time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(600)"
     argv = [sys.executable, "-c", leader]
-    running = asyncio.ensure_future(process.run(argv, env={"TOLD": str(told)}, timeout=600))
+    running = asyncio.ensure_future(command.run(argv, env={"TOLD": str(told)}, timeout=600))
     await until(lambda: told.exists() and told.read_text())
     pid = int(told.read_text())
     if how == "cancelled":

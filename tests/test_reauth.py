@@ -24,11 +24,11 @@ from reports import DAY, HOUR, agent, profile, report
 
 from exporter.config import Config
 from exporter.model import Report, Severity, TargetReport
-from exporter.reauth import aftermath, needs, terminal
-from exporter.reauth.needs import Asked
+from exporter.reauth import candidates, resolve, terminal
+from exporter.reauth.candidates import Asked
 from exporter.reauth.plan import why_not_here
 from exporter.reauth.terminal import environment_of, fold
-from exporter.remedy import TOKEN_LENGTH
+from exporter.verdict.remedies import TOKEN_LENGTH
 
 GOLDEN = Path(__file__).parent / "reauth/golden"
 PASTED = "openclaw models auth paste-token --provider anthropic --profile-id anthropic:default --expires-in 365d"
@@ -266,19 +266,19 @@ def shown(scenario: str) -> Report:
 
 
 def test_the_worst_is_first_and_what_the_profiles_tell_is_not_told_again() -> None:
-    found = needs.needs(shown("all_unusable"), Asked())
+    found = candidates.needs(shown("all_unusable"), Asked())
     assert [(need.severity, need.profile) for need in found] == [
         (Severity.CRITICAL, "anthropic:api"),
         (Severity.CRITICAL, "anthropic:default"),
         (Severity.WARNING, "anthropic:work"),
     ]
-    assert needs.troubles(shown("all_unusable"), Asked()) == []
-    assert needs.exit_code(shown("all_unusable"), Asked()) == 1
+    assert candidates.troubles(shown("all_unusable"), Asked()) == []
+    assert candidates.exit_code(shown("all_unusable"), Asked()) == 1
 
 
 def test_it_can_be_narrowed() -> None:
     def profiles(scenario: str, **asked: str) -> list[str]:
-        return [need.profile for need in needs.needs(shown(scenario), Asked(**asked))]
+        return [need.profile for need in candidates.needs(shown(scenario), Asked(**asked))]
 
     assert profiles("all_unusable", profile="anthropic:api") == ["anthropic:api"]
     assert profiles("all_unusable", agent="other") == []
@@ -291,22 +291,22 @@ def test_it_can_be_narrowed() -> None:
 
 def test_an_alias_is_a_name_too() -> None:
     named = report(agent(profile(label="mine")))
-    assert [need.profile for need in needs.needs(named, Asked(profile="mine"))] == ["anthropic:default"]
+    assert [need.profile for need in candidates.needs(named, Asked(profile="mine"))] == ["anthropic:default"]
 
 
 def test_a_rate_limit_on_all_there_is_is_nothing_to_sign_in_for() -> None:
     world = World(token(ends=30 * DAY, unusable=disabled("rate_limit")), release="2026.6.11")
     found = world.look(None)
-    assert needs.needs(found, Asked()) == []
-    assert [condition.name for _, condition in needs.troubles(found, Asked())] == ["no_usable_profile"]
+    assert candidates.needs(found, Asked()) == []
+    assert [condition.name for _, condition in candidates.troubles(found, Asked())] == ["no_usable_profile"]
 
 
 def test_agents_with_different_secrets_hold_different_credentials() -> None:
     world = World(token())
     world.store(token(), "ops")
     world.store(token(secret_hash="another"), "work")
-    assert [need.agents for need in needs.needs(world.look(None), Asked())] == [("main", "ops"), ("work",)]
-    assert [need.agents for need in needs.needs(world.look(None), Asked(agent="ops"))] == [("ops",)]
+    assert [need.agents for need in candidates.needs(world.look(None), Asked())] == [("main", "ops"), ("work",)]
+    assert [need.agents for need in candidates.needs(world.look(None), Asked(agent="ops"))] == [("ops",)]
 
 
 def test_what_was_mended_by_the_way_is_not_offered_again() -> None:
@@ -320,11 +320,11 @@ def test_what_was_mended_by_the_way_is_not_offered_again() -> None:
 
 def test_the_code_is_about_what_was_asked_for() -> None:
     world = World(token(), token("openai:token", ends=30 * DAY))
-    assert needs.exit_code(world.look(None), Asked()) == 1
-    assert needs.exit_code(world.look(None), Asked(profile="openai:token")) == 0
-    assert needs.exit_code(world.look(None), Asked(profile="anthropic:default")) == 1
+    assert candidates.exit_code(world.look(None), Asked()) == 1
+    assert candidates.exit_code(world.look(None), Asked(profile="openai:token")) == 0
+    assert candidates.exit_code(world.look(None), Asked(profile="anthropic:default")) == 1
     world.failure = "no answer"
-    assert needs.exit_code(world.look(None), Asked(profile="openai:token")) == 1
+    assert candidates.exit_code(world.look(None), Asked(profile="openai:token")) == 1
 
 
 @pytest.mark.parametrize("asked", [Asked(agent="nobody"), Asked(profile="nothing:here")])
@@ -407,7 +407,7 @@ HOOK = {"name": "hook", "type": "webhook", "url": "http://127.0.0.1:9/"}
     ],
 )
 def test_who_tells_of_alerts_is_told(channels: list[Any], once: bool | None, said: str | None) -> None:
-    assert aftermath.tell(config(channels=channels), ["vps"], lambda targets: once) == said
+    assert resolve.tell(config(channels=channels), ["vps"], lambda targets: once) == said
 
 
 def test_a_daemon_is_asked_to_look() -> None:
@@ -426,12 +426,12 @@ def test_a_daemon_is_asked_to_look() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Daemon) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         web = {"listen": f"0.0.0.0:{server.server_port}", "token": "right"}
-        told = aftermath.tell(config(web=web), ["vps"], lambda targets: True)
-        wrong = aftermath.tell(config(web={**web, "token": "wrong"}), ["vps"], lambda targets: True)
+        told = resolve.tell(config(web=web), ["vps"], lambda targets: True)
+        wrong = resolve.tell(config(web={**web, "token": "wrong"}), ["vps"], lambda targets: True)
         server.shutdown()
     assert (told, wrong) == ("The daemon has looked too: its alerts end.", None)
     assert heard[0] == ("/api/v1/check", "Bearer right", b'{"target":"vps"}')
-    assert aftermath.tell(config(web=web), ["vps"], lambda targets: True) is None  # nobody is there any more
+    assert resolve.tell(config(web=web), ["vps"], lambda targets: True) is None  # nobody is there any more
 
 
 # --- the command -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.redact import safe_text
+from exporter.lib.redact import safe_text
 
 _BASE64 = string.ascii_letters + string.digits + "+/=_-"
 

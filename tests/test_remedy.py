@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reports import agent
 
-from exporter import remedy
 from exporter.config import parse
 from exporter.model import Dialect
-from exporter.remedy import Spelling, Way
+from exporter.verdict import remedies
+from exporter.verdict.remedies import Spelling, Way
 
 OLD, MIDDLE, NEW = Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES
 TOKEN = "--provider anthropic --profile-id anthropic:default --expires-in 365d"
@@ -48,14 +48,14 @@ FOLDER = ".openclaw/agents/work/agent"
     ],
 )
 def test_each_kind_on_each_release(profile: str, kind: str, who: str, dialect: Dialect, command: str) -> None:
-    *before, last = remedy.renew(profile, profile.split(":")[0], kind, Spelling(who, dialect))
+    *before, last = remedies.renew(profile, profile.split(":")[0], kind, Spelling(who, dialect))
     assert last == command
     assert before == (["claude setup-token"] if profile == "anthropic:default" else [])
 
 
 def test_how_each_step_is_done() -> None:
     def ways(profile: str, kind: str, dialect: Dialect = NEW) -> list[Way]:
-        return [step.way for step in remedy.steps(profile, profile.split(":")[0], kind, Spelling("main", dialect))]
+        return [step.way for step in remedies.steps(profile, profile.split(":")[0], kind, Spelling("main", dialect))]
 
     assert ways("anthropic:default", "token") == [Way.MAKE, Way.PASTE]
     assert ways("openai:key", "api_key") == [Way.PASTE]
@@ -64,7 +64,7 @@ def test_how_each_step_is_done() -> None:
 
 
 def test_how_long_a_token_lives_is_configured() -> None:
-    from exporter.alerts.policy import commands_of
+    from exporter.alerts.lifecycle.policy import commands_of
 
     life = commands_of(parse('{policy: {setup_token_lifetime: "90d"}}'))
     from reports import profile
@@ -93,8 +93,8 @@ def test_how_long_a_token_lives_is_configured() -> None:
 def test_how_openclaw_is_called(
     command: list[str], ssh: str | None, state_dir: str | None, tty: str, piped: str
 ) -> None:
-    assert remedy.words(command, ssh, state_dir) == tty
-    assert remedy.words(command, ssh, state_dir, tty=False) == piped
+    assert remedies.words(command, ssh, state_dir) == tty
+    assert remedies.words(command, ssh, state_dir, tty=False) == piped
 
 
 @pytest.mark.parametrize(
@@ -111,23 +111,23 @@ def test_how_openclaw_is_called(
     ],
 )
 def test_the_oldest_release_knows_an_agent_by_its_folder(openclaw: str, beginning: str) -> None:
-    *_, command = remedy.renew("anthropic:default", "anthropic", "token", Spelling("work", OLD, openclaw))
+    *_, command = remedies.renew("anthropic:default", "anthropic", "token", Spelling("work", OLD, openclaw))
     assert command.startswith(f"{beginning} models auth paste-token ")
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
 def test_what_a_profile_is_called_reaches_openclaw_as_it_is(name: str) -> None:
     """Here through one shell, over ssh through two."""
-    here = remedy.renew(name, "x", "token", Spelling("main", NEW, "openclaw"))[-1]
+    here = remedies.renew(name, "x", "token", Spelling("main", NEW, "openclaw"))[-1]
     assert name.startswith("env:") or shlex.split(here)[7] == name
-    over_there = remedy.renew(name, "x", "token", Spelling("main", NEW, "ssh -t me@vps openclaw"))[-1]
+    over_there = remedies.renew(name, "x", "token", Spelling("main", NEW, "ssh -t me@vps openclaw"))[-1]
     handed_over = " ".join(shlex.split(over_there)[3:])  # what ssh makes of its arguments
     assert name.startswith("env:") or shlex.split(handed_over)[7] == name
 
 
 def test_what_ends_a_disable() -> None:
     def clear(kind: str, dialect: Dialect, profile: str = "anthropic:default") -> str | None:
-        step = remedy.clear(profile, "anthropic", kind, Spelling("main", dialect))
+        step = remedies.clear(profile, "anthropic", kind, Spelling("main", dialect))
         return step.text if step else None
 
     login = "openclaw models auth login --provider anthropic --method"
@@ -140,15 +140,15 @@ def test_what_ends_a_disable() -> None:
 
 
 def test_where_to_pay() -> None:
-    assert remedy.billing_page("anthropic", "token") == "https://claude.ai/settings/billing"
-    assert remedy.billing_page("anthropic", "api_key") == "https://console.anthropic.com/settings/billing"
-    assert remedy.billing_page("acme", "api_key") is None
+    assert remedies.billing_page("anthropic", "token") == "https://claude.ai/settings/billing"
+    assert remedies.billing_page("anthropic", "api_key") == "https://console.anthropic.com/settings/billing"
+    assert remedies.billing_page("acme", "api_key") is None
 
 
 def test_how_a_gateway_is_restarted() -> None:
-    assert remedy.restart("ssh -t vps openclaw").text == "ssh -t vps openclaw gateway restart"
-    assert remedy.restart("docker exec -it gw openclaw").way is Way.ADVICE
-    assert remedy.restart("OPENCLAW_STATE_DIR=~/oc openclaw").way is Way.RUN
+    assert remedies.restart("ssh -t vps openclaw").text == "ssh -t vps openclaw gateway restart"
+    assert remedies.restart("docker exec -it gw openclaw").way is Way.ADVICE
+    assert remedies.restart("OPENCLAW_STATE_DIR=~/oc openclaw").way is Way.RUN
 
 
 @pytest.mark.parametrize(
@@ -163,5 +163,5 @@ def test_how_a_gateway_is_restarted() -> None:
     ],
 )
 def test_whose_commands_a_release_takes(version: str | None, dialect: Dialect) -> None:
-    assert remedy.dialect_of(agent(openclaw_version=version)) is dialect
-    assert remedy.dialect_of(agent(openclaw_version=version, source="claude")) is Dialect.LOGIN
+    assert remedies.dialect_of(agent(openclaw_version=version)) is dialect
+    assert remedies.dialect_of(agent(openclaw_version=version, source="claude")) is Dialect.LOGIN

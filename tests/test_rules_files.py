@@ -14,7 +14,7 @@ import pytest
 
 from exporter.alerts.channels.alertmanager import RUNBOOK, alertname
 from exporter.alerts.values import Alert, Reason
-from exporter.families import FAMILIES
+from exporter.metrics.definitions import FAMILIES
 from exporter.model import Name, Severity
 
 ROOT = Path(__file__).parent.parent

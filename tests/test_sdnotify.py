@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter import sdnotify
+from exporter.daemon import systemd
 
 
 @pytest.fixture
-def systemd(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """The socket behind $NOTIFY_SOCKET."""
     # Not tmp_path: the name of a UNIX socket has at most 107 bytes.
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -34,25 +34,25 @@ def received(sock: socket.socket) -> list[str]:
     return sock.recv(4096).decode().split("\n")
 
 
-def test_ready_with_a_status(systemd: socket.socket) -> None:
-    sdnotify.ready("watching 3 targets")
-    assert received(systemd) == ["READY=1", "STATUS=watching 3 targets"]
+def test_ready_with_a_status(manager: socket.socket) -> None:
+    systemd.ready("watching 3 targets")
+    assert received(manager) == ["READY=1", "STATUS=watching 3 targets"]
 
 
-def test_reloading_tells_the_monotonic_time(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reloading_tells_the_monotonic_time(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.monotonic_ns", lambda: 12_345_678_901)
-    sdnotify.reloading()
-    assert received(systemd) == ["RELOADING=1", "MONOTONIC_USEC=12345678", "STATUS=Reading the configuration anew"]
+    systemd.reloading()
+    assert received(manager) == ["RELOADING=1", "MONOTONIC_USEC=12345678", "STATUS=Reading the configuration anew"]
 
 
-def test_stopping(systemd: socket.socket) -> None:
-    sdnotify.stopping()
-    assert received(systemd) == ["STOPPING=1", "STATUS=Ending"]
+def test_stopping(manager: socket.socket) -> None:
+    systemd.stopping()
+    assert received(manager) == ["STOPPING=1", "STATUS=Ending"]
 
 
-def test_a_status_cannot_bring_lines_of_its_own(systemd: socket.socket) -> None:
-    sdnotify.ready("good\nMAINPID=1")
-    assert received(systemd) == ["READY=1", "STATUS=good MAINPID=1"]
+def test_a_status_cannot_bring_lines_of_its_own(manager: socket.socket) -> None:
+    systemd.ready("good\nMAINPID=1")
+    assert received(manager) == ["READY=1", "STATUS=good MAINPID=1"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux'")
@@ -61,35 +61,35 @@ def test_an_abstract_socket() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind("\0" + name)
         sock.settimeout(10)
-        assert sdnotify.notify("READY=1", environ={"NOTIFY_SOCKET": "@" + name})
+        assert systemd.notify("READY=1", environ={"NOTIFY_SOCKET": "@" + name})
         assert received(sock) == ["READY=1"]
 
 
 def test_without_the_variable_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.setattr("socket.socket", None)  # touching it would be an error
-    assert not sdnotify.notify("READY=1")
+    assert not systemd.notify("READY=1")
 
 
 @pytest.mark.parametrize("address", ["vsock:2:1234", "relative"])
 def test_a_kind_of_socket_that_is_not_known(address: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert not sdnotify.notify("READY=1", environ={"NOTIFY_SOCKET": address})
+    assert not systemd.notify("READY=1", environ={"NOTIFY_SOCKET": address})
     assert "of a kind that is not known" in caplog.text
 
 
 def test_a_socket_that_is_gone_is_logged_and_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert not sdnotify.notify("READY=1", environ={"NOTIFY_SOCKET": str(tmp_path / "s")})
+    assert not systemd.notify("READY=1", environ={"NOTIFY_SOCKET": str(tmp_path / "s")})
     assert "systemd could not be told READY=1: No such file or directory" in caplog.text
 
 
-def test_a_full_socket_does_not_hold_us(systemd: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sdnotify, "PATIENCE", 0.01)
+def test_a_full_socket_does_not_hold_us(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd, "PATIENCE", 0.01)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
                 other.sendto(b"x" * 1024, os.environ["NOTIFY_SOCKET"])
-    assert not sdnotify.notify("WATCHDOG=1")
+    assert not systemd.notify("WATCHDOG=1")
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_a_full_socket_does_not_hold_us(systemd: socket.socket, monkeypatch: pyt
     ],
 )
 def test_the_watchdog_s_interval(environ: dict[str, str], seconds: float | None) -> None:
-    assert sdnotify.watchdog_interval(environ) == seconds
+    assert systemd.watchdog_interval(environ) == seconds
 
 
 async def test_the_watchdog_is_fed_at_half_its_interval_while_alive(
-    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers = [True, False, False, True]
     slept: list[float] = []
@@ -122,12 +122,12 @@ async def test_the_watchdog_is_fed_at_half_its_interval_while_alive(
     caplog.set_level(logging.ERROR)
     environ = {"NOTIFY_SOCKET": os.environ["NOTIFY_SOCKET"], "WATCHDOG_USEC": "4000000"}
     with pytest.raises(asyncio.CancelledError):
-        await sdnotify.feed(lambda: answers.pop(0), environ)
+        await systemd.feed(lambda: answers.pop(0), environ)
     assert slept == [2.0] * 4
-    assert [received(systemd), received(systemd)] == [["WATCHDOG=1"]] * 2
-    systemd.setblocking(False)
+    assert [received(manager), received(manager)] == [["WATCHDOG=1"]] * 2
+    manager.setblocking(False)
     with pytest.raises(BlockingIOError):
-        systemd.recv(1)
+        manager.recv(1)
     assert [record.message for record in caplog.records] == [
         "the scheduler does not run any more: systemd's watchdog is not fed"
     ]
@@ -138,11 +138,11 @@ async def test_no_watchdog_no_feeding() -> None:
         raise AssertionError("asked for nothing")
 
     async with asyncio.timeout(10):
-        await sdnotify.feed(never, {})
+        await systemd.feed(never, {})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux'")
-def test_the_daemon_tells_its_whole_life(systemd: socket.socket, tmp_path: Path) -> None:
+def test_the_daemon_tells_its_whole_life(manager: socket.socket, tmp_path: Path) -> None:
     """serve: ready, fed, reloaded with a good and with a bad configuration, stopped."""
     config = tmp_path / "config.json5"
     good = (
@@ -158,11 +158,11 @@ def test_the_daemon_tells_its_whole_life(systemd: socket.socket, tmp_path: Path)
         text=True,
     )
     try:
-        systemd.settimeout(60)
+        manager.settimeout(60)
 
         def next_of(name: str) -> list[str]:
             while True:
-                lines = received(systemd)
+                lines = received(manager)
                 if lines[0].startswith(name):
                     return lines
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from captured import capture, verdict
 
-from exporter.ledger import Ledger
-from exporter.memory import Memory, remember, settle
-from exporter.metrics import one_shot
+from exporter.metrics.render import one_shot
 from exporter.model import LookError, Report, TargetReport
 from exporter.present import explain, to_json, to_line, to_nagios, to_table
-from exporter.sources.status import observe
+from exporter.sources.openclaw.status import observe
+from exporter.state.credentials_db import Ledger
+from exporter.state.history import Memory, remember, settle
 
 SECRET = "sk-ant-oat01-PLANTED0PLANTED1PLANTED2PLANTED3PLANTED4"
 PARTS = ("PLANTED", SECRET[:16], SECRET[-8:])

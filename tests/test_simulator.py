@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stand_ins.gateway import gateway_json
 
 from exporter.config import SimulatedTarget
 from exporter.model import Dialect, LookError, Observation, Reason
-from exporter.simulator import Configured, Fault, Profile, Usage, World, gateway_json, status_json
+from exporter.simulator import Configured, Fault, Profile, Usage, World, status_json
 from exporter.simulator.demo import demo_config
 from exporter.simulator.scenarios import SCENARIOS
 from exporter.sources import Context

@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,13 @@ from typing import Any
 
 import httpx
 import pytest
+from stand_ins import COMMAND
+from stand_ins.command import main
+from stand_ins.gateway import gateway_json
+from stand_ins.server import gateway_app
 
 from exporter.model import Dialect, Reason
-from exporter.simulator import Fault, Profile, World, gateway_json, status_json
-from exporter.simulator.command import main
-from exporter.simulator.server import gateway_app
+from exporter.simulator import Fault, Profile, World, status_json
 
 GATEWAY = Path(__file__).parent / "captures" / "gateway-2026.9.6"
 NOW, HOUR = 1_795_000_000.0, 3600.0
@@ -130,7 +131,7 @@ def process(file: Path) -> Iterator[Any]:
 
     def start(world: World) -> subprocess.Popen[bytes]:
         world.save(file)
-        command = [sys.executable, "-m", "exporter.simulator", "--world", str(file), "openclaw", *CHECK]
+        command = [*COMMAND, "--world", str(file), "openclaw", *CHECK]
         started.append(subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True))
         return started[-1]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.timing import APART, HOURLY, Timing, Why, next_look
+from exporter.checks.schedule import APART, HOURLY, Timing, Why, next_look
 
 T = 1_000_000.0
 WITH_STORE = Timing(interval=300, comparable=True, looked_at=T)

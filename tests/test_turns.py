@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from waiting import until
 
-from exporter.turns import Turns
+from exporter.checks.limiter import Turns
 
 
 class Work:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.units import END_OF_DATES, format_duration, in_words, iso, parse_date, parse_duration
+from exporter.lib.durations import END_OF_DATES, format_duration, in_words, iso, parse_date, parse_duration
 
 
 @pytest.mark.parametrize(

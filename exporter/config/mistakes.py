@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from exporter.config.models import Config
-from exporter.units import format_duration
+from exporter.lib.durations import format_duration
 
 #: What a value must be, by pydantic's kind of problem.
 _MUST_BE = {

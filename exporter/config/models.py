@@ -77,7 +77,7 @@ class Tls(Model):
 
 
 class Web(WithSecrets):
-    listen: str = "127.0.0.1:9785"
+    listen: str = "127.0.0.1:10785"
     external_url: str = ""
     tls: Tls = Tls()
     users_file: str = ""
@@ -90,7 +90,7 @@ class Web(WithSecrets):
     def _address(cls, value: str) -> str:
         host, colon, port = value.rpartition(":")
         if not colon or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f'{value!r} is no address: write host:port, like "127.0.0.1:9785"')
+            raise ValueError(f'{value!r} is no address: write host:port, like "127.0.0.1:10785"')
         bare = host.strip("[]")
         if ":" in bare:
             try:

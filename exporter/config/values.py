@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from exporter.units import format_duration, iso, parse_date, parse_duration
+from exporter.lib.durations import format_duration, iso, parse_date, parse_duration
 
 
 class ConfigError(Exception):

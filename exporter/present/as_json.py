@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from exporter.lib.durations import iso
 from exporter.model import AgentReport, Condition, Failure, ProfileReport, Report, TargetReport
-from exporter.units import iso
 
 SCHEMA_VERSION = 1
 

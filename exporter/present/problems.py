@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from exporter.lib.durations import END_OF_DATES, in_words
 from exporter.model import AgentReport, Condition, Name, Report, Severity
 from exporter.present.words import CAUSES, relative, visible
-from exporter.units import END_OF_DATES, in_words
 
 _WORDS = {Name.EXPIRED: "EXPIRED", Name.UNUSABLE: "UNUSABLE", Name.MISSING: "MISSING", Name.EXPIRING: "EXPIRING"}
 _ORDER = ("EXPIRED", "UNUSABLE", "MISSING", "EXPIRING", "UNKNOWN")

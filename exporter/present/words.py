@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from exporter.lib.durations import END_OF_DATES, in_words, iso
 from exporter.model import AgentReport, Name, ProfileReport, Report
-from exporter.units import END_OF_DATES, in_words, iso
 
 #: What an exit code tells a person.
 VERDICTS = {0: "nothing to do", 1: "act now", 2: "act soon"}

@@ -15,17 +15,17 @@ from typing import Protocol
 
 import click
 
-from exporter import remedy
 from exporter.config import ClaudeTarget, Config, OpenClawTarget, TargetBase
+from exporter.lib.durations import format_duration, in_words, iso
 from exporter.model import AgentReport, LookError, Name, ProfileReport, Report, Severity, TargetReport
 from exporter.present.words import count, visible
-from exporter.reauth import needs as facts
-from exporter.reauth.needs import Asked, Need
+from exporter.reauth import candidates as facts
+from exporter.reauth.candidates import Asked, Need
 from exporter.reauth.plan import Action, actions, clearing, once_more, why_not_here, words_of
 from exporter.reauth.terminal import NOTHING_PASTED, environment_of
-from exporter.remedy import Way
 from exporter.sources.envfile import read_env_file
-from exporter.units import format_duration, in_words, iso
+from exporter.verdict import remedies
+from exporter.verdict.remedies import Way
 
 YES, SKIP, NO = "yes", "skip", "no"
 #: OpenClaw's own prompt was given a token, of which it takes the first line.
@@ -293,7 +293,7 @@ class Guide:
         """Look, say what is so now, and offer what may still help."""
         after = self._look_again(need)
         blocked = after.unusable if after else None
-        if after is None or blocked is None or blocked.reason not in remedy.PERSON:
+        if after is None or blocked is None or blocked.reason not in remedies.PERSON:
             return
         if blocked.reason != "billing" and facts.was_touched(need.known, after) is False:
             return  # it is refused for what it still is
@@ -320,7 +320,7 @@ class Guide:
         stored = after is not None and after.usable and facts.was_touched(need.known, after) is not False
         if stored and need.agent.source != "claude" and not need.profile.startswith("env:"):
             # Seen on all three releases: a running gateway sends the new token, on 2026.6.11 after some seconds.
-            restart = remedy.restart(words_of(self._target(target)))
+            restart = remedies.restart(words_of(self._target(target)))
             self.screen.say("A running gateway takes it over within seconds. If replies still fail:")
             self._show(Action(restart.way, restart.text, ""))
         return after

@@ -1,6 +1,6 @@
 """What to do about one need, on this host, for this release: pure.
 
-Called by ``exporter.reauth.guide``. The commands are ``exporter.remedy``'s; here is decided how each is
+Called by ``exporter.reauth.guide``. The commands are ``exporter.verdict.remedies``'s; here is decided how each is
 run from this terminal, and what a person is told beside it.
 """
 
@@ -10,18 +10,11 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from exporter import remedy
-from exporter.config import (
-    ClaudeTarget,
-    GatewayTarget,
-    OpenClawTarget,
-    SimulatedTarget,
-    StoreTarget,
-    TargetBase,
-)
+from exporter.config import ClaudeTarget, GatewayTarget, OpenClawTarget, SimulatedTarget, StoreTarget, TargetBase
 from exporter.model import Dialect, Name
-from exporter.reauth.needs import Need
-from exporter.remedy import Spelling, Step, Way
+from exporter.reauth.candidates import Need
+from exporter.verdict import remedies
+from exporter.verdict.remedies import Spelling, Step, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +34,13 @@ class Action:
 
 def actions(need: Need, target: TargetBase, life: str, has_claude: bool) -> tuple[Action, ...]:
     """What to do about ``need``. ``life`` is how long a setup-token lives; ``has_claude``: it can be run here."""
-    dialect = remedy.dialect_of(need.agent)
+    dialect = remedies.dialect_of(need.agent)
     blocked = need.blocked
     only_unusable = bool(need.conditions) and all(c.name is Name.UNUSABLE for c in need.conditions)
     if only_unusable and blocked is not None and blocked.reason == "billing":
         return (_pay(need),)
     loud, piped = (
-        remedy.steps(need.profile, need.provider, need.kind, Spelling(need.agent.agent, dialect, words, life))
+        remedies.steps(need.profile, need.provider, need.kind, Spelling(need.agent.agent, dialect, words, life))
         for words in (words_of(target), words_of(target, tty=False))
     )
     chosen = [quiet if quiet.way is Way.PASTE else step for step, quiet in zip(loud, piped, strict=True)]
@@ -62,8 +55,8 @@ def clearing(need: Need, target: TargetBase, life: str) -> tuple[Action, ...]:
 
     After it ``once_more`` may be due: OpenClaw's own prompt takes the first line of a token for the whole.
     """
-    dialect = remedy.dialect_of(need.agent)
-    step = remedy.clear(need.profile, need.provider, need.kind, Spelling(need.agent.agent, dialect, words_of(target)))
+    dialect = remedies.dialect_of(need.agent)
+    step = remedies.clear(need.profile, need.provider, need.kind, Spelling(need.agent.agent, dialect, words_of(target)))
     if step is None:
         return ()
     title, noun, is_token = "end the disable now", _NOUNS[need.kind], need.kind == "token"
@@ -81,9 +74,9 @@ def clearing(need: Need, target: TargetBase, life: str) -> tuple[Action, ...]:
 
 def once_more(need: Need, target: TargetBase, life: str) -> tuple[Action, ...]:
     """The dated paste again, after OpenClaw's own prompt has taken what it took."""
-    dialect = remedy.dialect_of(need.agent)
+    dialect = remedies.dialect_of(need.agent)
     piped = Spelling(need.agent.agent, dialect, words_of(target, tty=False), life)
-    steps = remedy.steps(need.profile, need.provider, need.kind, piped)
+    steps = remedies.steps(need.profile, need.provider, need.kind, piped)
     again = [step for step in steps if step.way is Way.PASTE]
     return tuple(_action(step, need, target, dialect, True, "Once more, whole and with its date.") for step in again)
 
@@ -92,10 +85,10 @@ def words_of(target: TargetBase, *, tty: bool = True) -> str:
     """How this target's OpenClaw, or its Claude Code, is called from here."""
     state_dir = getattr(target, "state_dir", None)
     if isinstance(target, OpenClawTarget):
-        return remedy.words(target.command, target.ssh, state_dir, tty=tty)
+        return remedies.words(target.command, target.ssh, state_dir, tty=tty)
     if isinstance(target, ClaudeTarget):
-        return remedy.words(target.command, tty=tty)
-    return remedy.words(["openclaw"], state_dir=state_dir, tty=tty)
+        return remedies.words(target.command, tty=tty)
+    return remedies.words(["openclaw"], state_dir=state_dir, tty=tty)
 
 
 def why_not_here(target: TargetBase, source: str, has_openclaw: bool) -> str | None:
@@ -140,25 +133,25 @@ _NOUNS = {"token": "token", "api_key": "API key"}
 
 def _make(step: Step, target: TargetBase, has_claude: bool) -> Action:
     title = "make a new token"
-    copy = f"opy the token it shows, whole: it begins with {remedy.TOKEN_BEGINS} and may fill several lines."
+    copy = f"opy the token it shows, whole: it begins with {remedies.TOKEN_BEGINS} and may fill several lines."
     hint = f"Sign in, then c{copy}"
     if has_claude:
         return Action(step.way, step.text, title, hint, is_persons=True)
     if isinstance(target, OpenClawTarget) and target.ssh is not None:
-        return Action(step.way, f"{remedy.words(['claude'], target.ssh)} setup-token", title, hint, is_persons=True)
+        return Action(step.way, f"{remedies.words(['claude'], target.ssh)} setup-token", title, hint, is_persons=True)
     text = f"There is no `claude` here. Run `{step.text}` on any machine that has Claude Code."
     return Action(Way.ADVICE, text, title, f"C{copy}")
 
 
 def _pay(need: Need) -> Action:
-    page = remedy.billing_page(need.provider, need.kind)
+    page = remedies.billing_page(need.provider, need.kind)
     where = f": {page}" if page else " on its website."
     hint = "There is nothing to paste: OpenClaw tries it again when the disable ends."
     return Action(Way.ADVICE, f"Top up, or mend the payment of {need.provider}{where}", "pay", hint)
 
 
 def _restart(target: TargetBase) -> Action:
-    step = remedy.restart(words_of(target))
+    step = remedies.restart(words_of(target))
     return Action(step.way, step.text, "restart the gateway", "It reads its environment when it starts.")
 
 

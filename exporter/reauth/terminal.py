@@ -21,7 +21,7 @@ import termios
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from exporter.remedy import TOKEN_BEGINS, TOKEN_LENGTH
+from exporter.verdict.remedies import TOKEN_BEGINS, TOKEN_LENGTH
 
 #: The script's own exit code: nothing was passed on (sysexits.h: EX_DATAERR).
 NOTHING_PASTED = 65

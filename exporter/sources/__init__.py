@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from exporter import clock
 from exporter.config import TargetBase
+from exporter.lib import clock
 from exporter.model import Observation
 
 
@@ -83,11 +83,11 @@ def build(target: TargetBase, context: Context) -> Source:
         case "auto":
             from exporter.sources.auto import AutoSource as maker
         case "openclaw":
-            from exporter.sources.openclaw import OpenClawSource as maker
+            from exporter.sources.openclaw.source import OpenClawSource as maker
         case "store":
-            from exporter.sources.store import StoreSource as maker
+            from exporter.sources.store.source import StoreSource as maker
         case "gateway":
-            from exporter.sources.gateway import GatewaySource as maker
+            from exporter.sources.gateway.source import GatewaySource as maker
         case "claude":
             from exporter.sources.claude import ClaudeSource as maker
         case "simulated":

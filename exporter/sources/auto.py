@@ -119,7 +119,7 @@ def choose(target: AutoTarget, environ: Mapping[str, str]) -> Choice:
 
 def _store(target: AutoTarget, environ: Mapping[str, str]) -> tuple[Path, Path | None]:
     """Where OpenClaw keeps its state, and a file or folder there that is a store; None where there is none."""
-    from exporter.sources.store_files import StorePaths
+    from exporter.sources.store.files import StorePaths
 
     paths = StorePaths.from_environment(environ, target.state_dir, "main")
     folders = [paths.agent_dir, paths.shared_dir]

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporter import process
 from exporter.config import ClaudeTarget
+from exporter.lib import command
+from exporter.lib.durations import parse_date
 from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile
 from exporter.sources import Context
 from exporter.sources.envfile import read_env_file
-from exporter.sources.openclaw import ELSEWHERE, failure_of
-from exporter.sources.status import json_values
-from exporter.units import parse_date
+from exporter.sources.openclaw.source import ELSEWHERE, failure_of
+from exporter.sources.openclaw.status import json_values
 
 AGENT = ClaudeTarget.AGENT
 PROVIDER = "anthropic"
@@ -139,7 +139,7 @@ class ClaudeSource:
     async def _status(self, environ: Mapping[str, str]) -> Mapping[str, Any]:
         argv = [*self._command, "auth", "status", "--json"]
         async with self._context.slots:
-            finished = await process.run(argv, env=environ, timeout=self._target.timeout)
+            finished = await command.run(argv, env=environ, timeout=self._target.timeout)
         unread = LookError(Reason.INVALID_OUTPUT, "what the command printed holds no login status of Claude Code")
         try:
             for value in json_values(finished.stdout):

@@ -10,7 +10,7 @@ from exporter.simulator.scenarios import SCENARIOS, cycle_start, scenario_world
 from exporter.simulator.status import status_json
 from exporter.simulator.world import World
 from exporter.sources import Context
-from exporter.sources.status import observe
+from exporter.sources.openclaw.status import observe
 
 _VERSION = "2026.9.6"
 

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import replace
 
 from exporter.config import Policy
-from exporter.memory import REMEMBER_GONE, Memory, condition_key
+from exporter.lib.durations import iso
 from exporter.model import (
     AgentReport,
     Condition,
@@ -24,11 +24,11 @@ from exporter.model import (
     ProfileReport,
     exit_code_of,
 )
-from exporter.units import iso
-from exporter.verdict import rules
-from exporter.verdict.lineup import Lineup
-from exporter.verdict.standing import Standing, not_eligible, standing
-from exporter.verdict.view import Subject, View
+from exporter.state.history import REMEMBER_GONE, Memory, condition_key
+from exporter.verdict import conditions
+from exporter.verdict.inputs import Subject, View
+from exporter.verdict.profile import Standing, not_eligible, standing
+from exporter.verdict.provider import Lineup
 
 __all__ = ["Subject", "judge"]
 
@@ -50,24 +50,24 @@ def judge(
     """
     view = View(subject, seen, memory, policy, now)
     lineup = Lineup(view, _stands(view))
-    conditions = [*rules.watch(view, failure), *rules.gone(view), *rules.notices(view)]
+    found = [*conditions.watch(view, failure), *conditions.gone(view), *conditions.notices(view)]
     for stand in lineup:
         if not view.said(stand.seen.id).ignore:
-            conditions += rules.profile(view, stand, lineup)
-    conditions += rules.providers(view, lineup)
-    conditions += rules.reported(view, lineup, conditions)
+            found += conditions.profile(view, stand, lineup)
+    found += conditions.providers(view, lineup)
+    found += conditions.reported(view, lineup, found)
     if failure is not None and seen is not None:
-        conditions = [_aged(condition, seen.observed_at) for condition in conditions]
-    conditions = sorted((_dated(view, condition) for condition in conditions), key=_worst_first)
+        found = [_aged(condition, seen.observed_at) for condition in found]
+    found = sorted((_dated(view, condition) for condition in found), key=_worst_first)
     return AgentReport(
         target=subject.target,
         agent=subject.agent,
         source=seen.source if seen else subject.source,
         judged_at=now,
         checked_at=seen.observed_at if seen else None,
-        exit_code=exit_code_of(condition.severity for condition in conditions),
+        exit_code=exit_code_of(condition.severity for condition in found),
         profiles=tuple(_report(view, stand, lineup) for stand in lineup),
-        conditions=tuple(conditions),
+        conditions=tuple(found),
         providers_usable=_providers_usable(view, lineup),
         unusable_counts=_unusable_counts(view, lineup),
         serving=_serving(view, lineup),
@@ -76,7 +76,7 @@ def judge(
         openclaw_version=seen.openclaw_version if seen else None,
         failure=failure,
         duration=duration,
-        changes_at=_changes_at(view, lineup, conditions),
+        changes_at=_changes_at(view, lineup, found),
         look_at=_look_at(view, lineup),
         notes=seen.notes if seen else (),
     )

@@ -18,9 +18,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from exporter.alerts.database import OutboxError
 from exporter.config import Web
 from exporter.model import Name, Report
+from exporter.state.alerts_db import OutboxError
 from exporter.web.security import BodyLimit, Guard, HeaderLimit, HostCheck, HostRule, SecurityHeaders, sentence
 from exporter.web.users import BasicAuth, Users
 
@@ -228,8 +228,8 @@ class _Site:
 
     async def silences(self, request: Request) -> Response:
         """GET lists, POST adds (target, agent, provider, profile, condition, for, reason), DELETE removes (id)."""
-        from exporter.alerts.policy import MATCHERS
-        from exporter.units import parse_duration
+        from exporter.alerts.lifecycle.policy import MATCHERS
+        from exporter.lib.durations import parse_duration
 
         try:
             if request.method in ("GET", "HEAD"):

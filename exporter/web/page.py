@@ -20,10 +20,10 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
+from exporter.lib.durations import in_words, iso
 from exporter.model import AgentReport, ProfileReport, Report, TargetReport
 from exporter.present.as_json import encodable
 from exporter.present.words import visible
-from exporter.units import in_words, iso
 
 #: How many profiles one page shows; a phone does not want more. The API has all.
 MAX_PROFILES = 500

@@ -2,7 +2,7 @@
 # Puts openclaw-auth on an Android phone (Termux). Can be run again at any time, and undone.
 #
 #   sh install.sh SSH=me@host                         ask by ssh
-#   sh install.sh URL=http://host:9785 SSH=me@host    ask by HTTP, re-authenticate by ssh
+#   sh install.sh URL=http://host:10785 SSH=me@host    ask by HTTP, re-authenticate by ssh
 #   sh install.sh                                     again, with the configuration that is there
 #   sh install.sh --uninstall                         take everything away, the configuration too
 #
@@ -62,7 +62,7 @@ install() { # KEY=VALUE...
   if [ $# -gt 0 ]; then
     install_config "$@"
   elif [ ! -e "$CONFIG" ]; then
-    stop 64 'say where to ask: sh install.sh SSH=me@host, or URL=http://host:9785 SSH=me@host'
+    stop 64 'say where to ask: sh install.sh SSH=me@host, or URL=http://host:10785 SSH=me@host'
   fi
   mkdir -p "$PROGRAMS"
   if [ "$SOURCE" != "$PROGRAMS" ]; then

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from alerts.worlds import policy
 from exporter.alerts.channels import Context, build
-from exporter.alerts.delivery import Deliverer
+from exporter.alerts.delivery.outbox import Outbox
+from exporter.alerts.delivery.worker import Deliverer
 from exporter.alerts.lifecycle import advance
-from exporter.alerts.outbox import Outbox
 from exporter.alerts.values import AlertState, Message, Reason
 from exporter.config.channels import WebhookChannel
 from exporter.model import AgentReport, Condition, Name, Report, Severity, TargetReport

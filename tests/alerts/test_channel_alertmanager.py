@@ -28,8 +28,8 @@ from exporter.alerts.channels.alertmanager import (
 from exporter.alerts.values import Alert, Reason
 from exporter.config import ConfigError
 from exporter.config import channels as configured
+from exporter.lib.durations import iso
 from exporter.model import Name, Severity
-from exporter.units import iso
 
 from .messages import FINGERPRINT, NOW, alert, ended, other
 

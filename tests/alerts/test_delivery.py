@@ -12,8 +12,8 @@ import pytest
 from alerts.test_outbox import message
 from alerts.worlds import DAY, HOUR, NOW
 from exporter.alerts.channels import PermanentError, TemporaryError
-from exporter.alerts.delivery import FIRST_PAUSE, LONGEST_PAUSE, Deliverer, pause_after
-from exporter.alerts.outbox import Outbox, OutboxError
+from exporter.alerts.delivery.outbox import Outbox, OutboxError
+from exporter.alerts.delivery.worker import FIRST_PAUSE, LONGEST_PAUSE, Deliverer, pause_after
 from exporter.alerts.values import Outgoing, Reason
 
 PLANTED = "PLANTED-SECRET-url"
@@ -84,7 +84,7 @@ async def test_one_fault_of_ours_does_not_end_what_is_told_on_a_channel(
         return due(name, now, limit)
 
     monkeypatch.setattr(outbox, "due", failing_once)
-    monkeypatch.setattr("exporter.alerts.delivery.NAP", 0.01)
+    monkeypatch.setattr("exporter.alerts.delivery.worker.NAP", 0.01)
     delivers = deliverer(outbox, clock, channel)
     delivers.start()
     async with asyncio.timeout(30):

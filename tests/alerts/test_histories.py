@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, STEPS, P, World, policy
 from exporter.alerts.lifecycle import advance, next_event
-from exporter.alerts.policy import ChannelPolicy, QuietHours, Silence
+from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietHours, Silence
 from exporter.alerts.values import Alert, AlertState, Message, Reason, dump, load_state
 from exporter.config import QuietHours as Configured
 from exporter.model import Condition, Name, Report, Severity

@@ -9,7 +9,7 @@ import pytest
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, World, policy, world
 from exporter.alerts.lifecycle import firing, forecast, next_event
-from exporter.alerts.policy import AlertPolicy, ChannelPolicy, QuietHours, Silence
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietHours, Silence
 from exporter.alerts.values import Reason, Why, dump, load_state
 from exporter.config import Config, Policy, ProfilePolicy
 from exporter.config import QuietHours as Configured
@@ -465,7 +465,7 @@ def test_a_resolution_follows_the_severity_that_was_told() -> None:
     ],
 )
 def test_quiet_hours_are_the_persons_across_daylight_saving(now: str, holds: bool, ends: str | None) -> None:
-    from exporter.units import iso, parse_date
+    from exporter.lib.durations import iso, parse_date
 
     hours = quiet(zone="Europe/Stockholm").quiet
     assert hours is not None
@@ -475,7 +475,7 @@ def test_quiet_hours_are_the_persons_across_daylight_saving(now: str, holds: boo
 
 
 def test_quiet_hours_that_end_where_the_clock_springs_end_at_the_spring() -> None:
-    from exporter.units import iso, parse_date
+    from exporter.lib.durations import iso, parse_date
 
     hours = Configured.model_validate({"from": "22:00", "to": "02:30", "timezone": "Europe/Stockholm"})
     assert iso(QuietHours.of(hours).end(parse_date("2026-03-28T23:00:00Z"))) == "2026-03-29T01:00:00Z"

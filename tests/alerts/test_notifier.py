@@ -16,13 +16,14 @@ from waiting import until
 from alerts.fake_ntfy import FakeNtfy
 from alerts.test_delivery import Fake
 from alerts.worlds import DAY, HOUR, NOW, P, World, world
-from exporter.alerts import lifecycle, notifier, publishing
+from exporter.alerts import lifecycle
 from exporter.alerts.channels import Channel, Context, Links, TemporaryError, no_links
 from exporter.alerts.channels.alertmanager import AHEAD, AlertmanagerChannel
 from exporter.alerts.channels.ntfy import Ntfy
-from exporter.alerts.counts import ChannelStatistics
-from exporter.alerts.notifier import Notifier, send_test
-from exporter.alerts.planting import GRACE
+from exporter.alerts.delivery import alertmanager_publisher, notifier
+from exporter.alerts.delivery.notifier import Notifier, send_test
+from exporter.alerts.delivery.scheduled_messages import GRACE
+from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.values import fingerprint_of_test
 from exporter.config import Config
 from exporter.config.channels import AlertmanagerChannel as ConfiguredManager
@@ -188,7 +189,7 @@ async def test_alertmanagers_are_told_when_something_changed_and_each_minute(mon
             await asyncio.sleep(0.02)
         assert len(house.manager.told["one"]) == 1
         assert turns == 1
-    monkeypatch.setattr(publishing, "EVERY", 0.05)
+    monkeypatch.setattr(alertmanager_publisher, "EVERY", 0.05)
     house.notifier = house.another(channels=[AM])
     async with running(house):
         await until(lambda: len(house.manager.told["one"]) > 3)
@@ -344,7 +345,7 @@ async def test_a_test_goes_to_each_channel_with_its_links(monkeypatch: pytest.Mo
 
 async def test_a_message_that_was_given_up_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     from exporter.alerts.channels import PermanentError
-    from exporter.alerts.standing import overview
+    from exporter.alerts.delivery.overview import overview
 
     house = House(monkeypatch, channels=[HOOK, AM])
     house.hook.does = [PermanentError("http_error", "it answered 404")]

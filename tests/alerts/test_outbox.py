@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.worlds import DAY, HOUR, NOW, Life, P, policy, world
-from exporter.alerts.database import MIGRATIONS
-from exporter.alerts.outbox import GIVE_UP, KEEP, Outbox, OutboxError
-from exporter.alerts.ulid import next_ulid
+from exporter.alerts.delivery.outbox import GIVE_UP, KEEP, Outbox, OutboxError
+from exporter.alerts.delivery.ulid import next_ulid
 from exporter.alerts.values import Alert, AlertState, Message, Reason, Slot
 from exporter.model import Family, Name, Severity
+from exporter.state.alerts_db import MIGRATIONS
 
 
 def message(reason: Reason, *about: str, channel: str = "hook", at: float = NOW) -> Message:
@@ -208,7 +208,7 @@ def test_one_writer(tmp_path: Path) -> None:
 
 def test_the_lease_of_a_killed_process_is_free(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from exporter.alerts.outbox import Outbox;"
+        "import sys, time; from pathlib import Path; from exporter.alerts.delivery.outbox import Outbox;"
         "o = Outbox(Path(sys.argv[1])); print(o.acquire_lease('x'), flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a.sqlite")], stdout=subprocess.PIPE)
@@ -327,7 +327,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from alerts.test_outbox import message, state
 from dataclasses import replace
-from exporter.alerts.outbox import Outbox
+from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.values import Reason
 from exporter.model import Severity
 outbox = Outbox(Path(sys.argv[1]))

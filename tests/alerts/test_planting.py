@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 from alerts.worlds import DAY, HOUR, NOW, Life, P, World, policy, world
 from exporter.alerts.channels import Channel, PermanentError, Planned, TemporaryError
-from exporter.alerts.outbox import Outbox
-from exporter.alerts.planting import GRACE, MOST, PAUSE, AsOf, Planter, passed, plan
-from exporter.alerts.policy import ChannelPolicy, QuietHours, Silence
+from exporter.alerts.delivery.outbox import Outbox
+from exporter.alerts.delivery.scheduled_messages import GRACE, MOST, PAUSE, AsOf, Planter, passed, plan
+from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietHours, Silence
 from exporter.alerts.values import Outgoing
 from exporter.model import Name, Report, Severity
 

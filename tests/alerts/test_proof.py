@@ -6,10 +6,10 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from alerts.worlds import DAY, HOUR, NOW, P, World, policy, world
-from exporter.alerts import text
 from exporter.alerts.lifecycle import advance, forecast
-from exporter.alerts.policy import ChannelPolicy, QuietHours, Silence
-from exporter.alerts.proof import next_proof, proof, prove
+from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietHours, Silence
+from exporter.alerts.lifecycle.test_notifications import next_proof, proof, prove
+from exporter.alerts.message import text
 from exporter.alerts.values import Alert, Reason, fingerprint_of_test
 from exporter.model import Report, Severity
 

@@ -9,9 +9,10 @@ import pytest
 
 from alerts.test_channel_alertmanager import Instances, channel
 from alerts.worlds import HOUR, MINUTE, NOW, Life, P, policy, world
-from exporter.alerts import lifecycle, publishing
-from exporter.alerts.counts import ChannelStatistics
-from exporter.alerts.publishing import Publisher
+from exporter.alerts import lifecycle
+from exporter.alerts.delivery import alertmanager_publisher
+from exporter.alerts.delivery.alertmanager_publisher import Publisher
+from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.values import Alert, AlertState
 
 FIRING = Life(policy())
@@ -62,8 +63,8 @@ async def test_one_fault_of_ours_does_not_end_the_publishing(monkeypatch: pytest
         return lifecycle.firing(states, now)
 
     publisher = Publisher({"am": channel(instances, "one")}, Clock())
-    monkeypatch.setattr(publishing, "firing", firing)
-    monkeypatch.setattr(publishing, "EVERY", 0.01)
+    monkeypatch.setattr(alertmanager_publisher, "firing", firing)
+    monkeypatch.setattr(alertmanager_publisher, "EVERY", 0.01)
     publisher.show(FIRING.states)
     publisher._workers = [asyncio.create_task(publisher._work("am"))]
     async with asyncio.timeout(30):

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, policy, world
-from exporter.alerts.policy import AlertPolicy, ChannelPolicy, QuietHours, Silence
-from exporter.alerts.standing import explained, lines, silencing, standing, standings
+from exporter.alerts.delivery.overview import explained, lines, silencing, standing, standings
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietHours, Silence
 from exporter.model import Name, Severity
 
 HOOK = ChannelPolicy("hook")

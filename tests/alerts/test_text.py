@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW
-from exporter.alerts import text
 from exporter.alerts.lifecycle import test_message as make_test_message
+from exporter.alerts.message import text
 from exporter.alerts.values import Alert, Message, Missed, Reason, Why
 from exporter.model import Family, Name, Severity
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exporter.alerts.lifecycle import advance
-from exporter.alerts.policy import AlertPolicy, ChannelPolicy
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
 from exporter.alerts.values import AlertState, Message, Reason
 from exporter.model import (
     AgentReport,
@@ -25,7 +25,7 @@ from exporter.model import (
     Unusable,
 )
 from exporter.model import Reason as LookReason
-from exporter.remedy import PERSON
+from exporter.verdict.remedies import PERSON
 
 #: 2026-11-22T10:00:00Z, a Sunday
 NOW = 1795341600.0

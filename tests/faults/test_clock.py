@@ -12,9 +12,9 @@ from fakes import Fakes, token
 from fakes import config as watching
 from waiting import until
 
-from exporter import daemon as module
-from exporter.daemon import Daemon
-from exporter.ledger import Ledger
+from exporter.daemon import scheduler as module
+from exporter.daemon.scheduler import Daemon
+from exporter.state.credentials_db import Ledger
 
 from .servers import BadServer, saying
 from .worlds import Setting, config, webhook

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, P, world
 
-from exporter.alerts.delivery import LONGEST_PAUSE
+from exporter.alerts.delivery.worker import LONGEST_PAUSE
 
 from .servers import BadServer, nobody, saying
 from .worlds import Setting, config, webhook

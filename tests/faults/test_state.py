@@ -21,15 +21,15 @@ from hypothesis import strategies as st
 from test_ledger import MEMORY, SEEN
 from waiting import until
 
-from exporter.alerts import notifier as notifier_module
-from exporter.alerts.database import UnwritableError
-from exporter.alerts.notifier import FILE, Notifier
-from exporter.alerts.outbox import Outbox, OutboxError
+from exporter.alerts.delivery import notifier as notifier_module
+from exporter.alerts.delivery.notifier import FILE, Notifier
+from exporter.alerts.delivery.outbox import Outbox, OutboxError
 from exporter.alerts.values import Reason
-from exporter.daemon import Daemon
-from exporter.ledger import FILE as LEDGER
-from exporter.ledger import Ledger, LedgerError
-from exporter.monitor import Monitor
+from exporter.checks.monitor import Monitor
+from exporter.daemon.scheduler import Daemon
+from exporter.state.alerts_db import UnwritableError
+from exporter.state.credentials_db import FILE as LEDGER
+from exporter.state.credentials_db import Ledger, LedgerError
 
 from .servers import BadServer
 from .worlds import Setting, config, webhook

@@ -9,7 +9,7 @@ import pytest
 from alerts.worlds import HOUR, NOW, P, world
 from waiting import until
 
-from exporter.alerts import notifier as module
+from exporter.alerts.delivery import notifier as module
 
 from .servers import BadServer
 from .worlds import Setting, config, webhook

@@ -7,7 +7,7 @@ from typing import Any
 
 from alerts.worlds import NOW, World
 
-from exporter.alerts.notifier import Notifier
+from exporter.alerts.delivery.notifier import Notifier
 from exporter.config import Config
 from exporter.model import Report
 

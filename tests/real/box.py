@@ -17,7 +17,7 @@ from pathlib import Path
 
 from exporter.config import OpenClawTarget
 from exporter.sources import BlankNotebook, Context
-from exporter.sources.openclaw import OpenClawSource
+from exporter.sources.openclaw.source import OpenClawSource
 
 from .parts import free_port
 

@@ -8,6 +8,7 @@ daemon that cannot keep its state; ``left``, a textfile that was written four ho
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,13 +22,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+from stand_ins import COMMAND
+from stand_ins.gateway import agents_list_json, gateway_json, health_json
 
-from exporter.alerts.outbox import Outbox
+from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.values import Alert, Message, Reason
 from exporter.model import Dialect, Name, Severity
 from exporter.model import Reason as Trouble
-from exporter.simulator import Profile, World, gateway_json
-from exporter.simulator.gateway import agents_list_json, health_json
+from exporter.simulator import Profile, World
 
 from .conftest import need
 from .parts import CURRENT, Exporter, OpenClawHome, Prometheus, free_port, running, wait_for
@@ -247,7 +249,7 @@ def staged(directory: Path, seconds: float = 0.0) -> Iterator[Stage]:
         for name, world in worlds(now).items():
             file = directory / f"{name}.json"
             world.save(file)
-            command = [sys.executable, "-m", "exporter.simulator", "--world", str(file), "openclaw"]
+            command = [*COMMAND, "--world", str(file), "openclaw"]
             often = {"attic": "3s", "cellar": "5s", "desk": "2s", "office": "4s"}
             each = {"agents": ["main"], "interval": often.get(name, "1h")}
             targets.append({"name": name, "source": "openclaw", "command": command, **each})
@@ -257,7 +259,7 @@ def staged(directory: Path, seconds: float = 0.0) -> Iterator[Stage]:
         porch = World()
         porch.add(_token(now + 80 * DAY))
         porch.save(file)
-        grumbler.write_text(f'#!/bin/sh\n{sys.executable} -m exporter.simulator --world {file} openclaw "$@"\nexit 1\n')
+        grumbler.write_text(f'#!/bin/sh\n{shlex.join(COMMAND)} --world {file} openclaw "$@"\nexit 1\n')
         grumbler.chmod(0o755)
         each = {"agents": ["main"], "interval": "1h"}
         targets.append({"name": "porch", "source": "openclaw", "command": [str(grumbler)], **each})

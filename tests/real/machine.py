@@ -32,6 +32,8 @@ PYTHON = f"{HOME}/bin/python"
 #: Our wheel and its dependencies', and the pip that installs them, seen inside.
 WHEELS, PIP = "/opt/our-wheels", "/opt/pip"
 PARTS = "/opt/real-parts"
+#: The stand-ins for OpenClaw's programs, copied into the machine.
+STAND_INS = "/srv/stand_ins"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -212,7 +214,7 @@ class Machine:
         self.run("journalctl", "--sync")
         return self.run("journalctl", "--no-pager", "--quiet", "--output=cat", f"--unit={unit}").stdout
 
-    def metric(self, name: str, port: int = 9785) -> float | None:
+    def metric(self, name: str, port: int = 10785) -> float | None:
         """The one sample of a metric of the daemon inside; None while there is none."""
         text = self.get(f"http://127.0.0.1:{port}/metrics")
         found = [line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
@@ -226,25 +228,31 @@ class Machine:
 
     def stand_in(self, user: str, world: World) -> None:
         """The simulator's ``openclaw`` on the PATH, over a world in the user's state folder, which it writes to."""
+        self._copy_stand_ins()
         self.run("install", "-d", "-o", user, "-g", user, f"/home/{user}/.openclaw")
         self.write(f"/home/{user}/.openclaw/world.json", world.to_json(), owner=user)
         command = (
             "#!/bin/sh\n"
             'touch "$HOME/.openclaw/touched" || exit 70\n'
-            f'exec {PYTHON} -m exporter.simulator --world "$HOME/.openclaw/world.json" openclaw "$@"\n'
+            f'exec {PYTHON} {STAND_INS} --world "$HOME/.openclaw/world.json" openclaw "$@"\n'
         )
         self.write("/usr/local/bin/openclaw", command, mode="755")
+
+    def _copy_stand_ins(self) -> None:
+        for file in (ROOT / "tests/stand_ins").glob("*.py"):
+            self.write(f"{STAND_INS}/{file.name}", file.read_text())
 
     def gateway(self, world: World, token: str, address: str = "127.0.0.1") -> None:
         """A simulated gateway at an address of the machine's loopback interface, as a service of its own."""
         script = (
             "import sys, uvicorn\n"
             "from pathlib import Path\n"
-            "from exporter.simulator.server import gateway_app\n"
+            "from stand_ins.server import gateway_app\n"
             "from exporter.simulator.world import World\n"
             "world = World.load(Path(f'/srv/{sys.argv[1]}.json'))\n"
             "uvicorn.run(gateway_app(world, sys.argv[2]), host=sys.argv[1], port=18789, log_level='error')\n"
         )
+        self._copy_stand_ins()
         self.write(f"/srv/{address}.json", world.to_json())
         self.write("/srv/gateway.py", script)
         unit = f"gateway-{address}"

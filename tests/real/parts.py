@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.units import parse_duration
+from exporter.lib.durations import parse_duration
 
 RELEASES = ("2026.9.6", "2026.6.11", "2026.2.9")
 CURRENT = RELEASES[0]

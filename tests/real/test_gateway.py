@@ -18,9 +18,9 @@ from captured import verdict
 from exporter.config import GatewayTarget, OpenClawTarget, StoreTarget
 from exporter.model import LookError, Observation, Reason
 from exporter.sources import Context
-from exporter.sources.gateway import GatewaySource
-from exporter.sources.openclaw import OpenClawSource
-from exporter.sources.store import StoreSource
+from exporter.sources.gateway.source import GatewaySource
+from exporter.sources.openclaw.source import OpenClawSource
+from exporter.sources.store.source import StoreSource
 
 from . import parts
 from .conftest import MakeHome

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from alerts.killed import ALERTS, expected
 
-from exporter.alerts.outbox import Outbox
+from exporter.alerts.delivery.outbox import Outbox
 
 pytestmark = pytest.mark.real
 TESTS = Path(__file__).parent.parent

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from exporter.units import iso
+from exporter.lib.durations import iso
 
 from .conftest import MakeHome, Serve
 from .parts import CURRENT, RELEASES, Exporter, OpenClawHome, processes_of, wait_for

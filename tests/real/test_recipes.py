@@ -283,13 +283,13 @@ def test_a_homelab_from_an_expired_token_to_all_clear(host: Machine) -> None:
         "alertname": "OpenClawAuthExpired",
         "severity": "critical",
         "job": "openclaw_auth",
-        "instance": "127.0.0.1:9785",
+        "instance": "127.0.0.1:10785",
         "target": "local",
         "provider": "anthropic",
         "profile": PROFILE,
     }
     # This release drops the date of what expired: it alarms all the same.
-    assert expired["annotations"]["summary"].startswith(f"{PROFILE} on local (127.0.0.1:9785) has expired")
+    assert expired["annotations"]["summary"].startswith(f"{PROFILE} on local (127.0.0.1:10785) has expired")
     assert (
         "paste-token --provider anthropic --profile-id anthropic:default --expires-in 365d --agent main"
         in expired["annotations"]["description"]
@@ -316,9 +316,9 @@ def test_a_homelab_from_an_expired_token_to_all_clear(host: Machine) -> None:
     recipe.paste("install -d -o prometheus")
     impatient(host, "prometheus.yml")
     host.systemctl("reload", "prometheus")
-    up = 'up{instance="gw2.lan:9785",job="openclaw_auth"}'
+    up = 'up{instance="gw2.lan:10785",job="openclaw_auth"}'
     wait_for("the scrape over TLS", lambda: [value for _, value in series(host, up)] == [1], 30)
-    assert 'instance="gw2.lan:9785", job="openclaw_auth"} => 1 @' in recipe.paste("promtool query instant")
+    assert 'instance="gw2.lan:10785", job="openclaw_auth"} => 1 @' in recipe.paste("promtool query instant")
     recipe.end()
 
 
@@ -408,7 +408,7 @@ def test_many_hosts_and_hosts_without_a_daemon(host: Machine) -> None:
     assert '\nopenclaw_auth_exit_code{agent="main",target="local"} 1.0\n' in found
     host.systemctl("restart", "prometheus-node-exporter")
     # One daemon is three hosts, by three names.
-    web = {"listen": "0.0.0.0:9785"}
+    web = {"listen": "0.0.0.0:10785"}
     host.configure({"targets": [{"name": "home", "source": "simulated", "scenario": "expiring"}], "web": web})
     host.systemctl("start", "openclaw-auth-exporter.service")
     host.run("sh", "-c", "cp /srv/kit/deploy/prometheus/*.yml /etc/prometheus/")

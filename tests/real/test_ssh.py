@@ -14,8 +14,8 @@ from captured import verdict
 from exporter.config import OpenClawTarget, StoreTarget
 from exporter.model import LookError, Reason
 from exporter.sources import Context
-from exporter.sources.openclaw import OpenClawSource
-from exporter.sources.store import StoreSource
+from exporter.sources.openclaw.source import OpenClawSource
+from exporter.sources.store.source import StoreSource
 
 from .box import Box, opened
 from .conftest import MakeHome

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from exporter.model import Unusable
-from exporter.sources.status import extract_json, observe
-from exporter.sources.store import StorePaths, StoreReader, complete
+from exporter.sources.openclaw.status import extract_json, observe
+from exporter.sources.store.source import StorePaths, StoreReader, complete
 
 from .conftest import MakeHome
 from .parts import COMMAND_TIMEOUT, CURRENT, RELEASES, OpenClawHome

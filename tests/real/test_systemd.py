@@ -143,7 +143,7 @@ def test_the_gateway_daemon_from_start_to_stop(machine: Machine) -> None:
     started(machine)
     # `systemctl start` of Type=notify returns when it is ready.
     assert (machine.show(DAEMON, "ActiveState"), machine.show(DAEMON, "StatusText")) == ("active", "Watching 1 target")
-    assert machine.get("http://127.0.0.1:9785/-/ready") == "Ready.\n"
+    assert machine.get("http://127.0.0.1:10785/-/ready") == "Ready.\n"
     assert machine.show(DAEMON, "WatchdogUSec") == "1min"
     wait_for("a look", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
     pid = machine.show(DAEMON, "MainPID")

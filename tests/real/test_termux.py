@@ -131,7 +131,7 @@ def test_in_termux_own_paths(tmp_path: Path, shell: Path) -> None:
     script = f"""
 set -e
 cd {FILES}/home
-{FILES}/download/install.sh URL=http://host:9785 SSH=me@host
+{FILES}/download/install.sh URL=http://host:10785 SSH=me@host
 .local/share/openclaw-auth/job
 unset PATH
 {FILES}/usr/bin/sh -c "{button} session"

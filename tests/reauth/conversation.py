@@ -11,8 +11,8 @@ from typing import Any
 
 from reports import DAY, HOUR, NOW
 
+from exporter.checks.monitor import openclaw_words
 from exporter.config import Config
-from exporter.memory import Memory, remember
 from exporter.model import (
     AgentReport,
     Dialect,
@@ -24,10 +24,10 @@ from exporter.model import (
     TargetReport,
     Unusable,
 )
-from exporter.monitor import openclaw_words
+from exporter.reauth.candidates import Asked
 from exporter.reauth.guide import Guide
-from exporter.reauth.needs import Asked
 from exporter.reauth.terminal import fold
+from exporter.state.history import Memory, remember
 from exporter.verdict import Subject, judge
 
 DIALECTS = {"2026.2.9": Dialect.STATUS, "2026.6.11": Dialect.LISTING, "2026.9.6": Dialect.ROUTES}

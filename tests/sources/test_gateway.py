@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from exporter.config import GatewayTarget
 from exporter.model import Dialect, LookError, Reason, Severity, UsageWindow
 from exporter.sources import BlankNotebook, Context
-from exporter.sources.gateway import GatewaySource
-from exporter.sources.gateway_answers import observe, only_in_use, providers_in_use, roster_of, usage_of
-from exporter.sources.rpc import MAX_BODY
+from exporter.sources.gateway.answers import observe, only_in_use, providers_in_use, roster_of, usage_of
+from exporter.sources.gateway.rpc import MAX_BODY
+from exporter.sources.gateway.source import GatewaySource
 
 RELEASE = "gateway-2026.9.6"
 TOKEN = "PLANTED-SECRET-token"

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from waiting import LoopClock, until
 
-from exporter import process
 from exporter.config import OpenClawTarget
+from exporter.lib import command
+from exporter.lib.command import Finished
 from exporter.model import LookError, Observation, Reason
-from exporter.process import Finished
 from exporter.sources import BlankNotebook, Context, build
-from exporter.sources import openclaw as module
-from exporter.sources.openclaw import ELSEWHERE, OpenClawSource, failure_of
+from exporter.sources.openclaw import source as module
+from exporter.sources.openclaw.source import ELSEWHERE, OpenClawSource, failure_of
 
 SECRET = "PLANTED-SECRET-0123456789abcdef"
 CAPTURE = json.loads((Path(__file__).parent.parent / "captures/openclaw-2026.9.6/token_expiring_12h.json").read_text())
@@ -174,7 +174,7 @@ async def test_never_two_looks_at_one_agent_at_once_and_no_more_processes_than_s
         running.remove(agent)
         return Finished(0, CAPTURE["stdout"].encode(), b"", False, 0.0)
 
-    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(command, "run", run)
     source = stand_in.source()
     await asyncio.gather(*(source.look(agent) for agent in ["a", "a", "b", "c", "d", "a", "b"]))
     assert max(most) == 2
@@ -255,7 +255,7 @@ async def test_log_lines_and_colours_around_the_answer_are_no_failure(stand_in: 
 async def test_a_command_that_dies_or_hangs(
     stand_in: StandIn, body: str, reason: Reason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_GRACE", 0.1)  # it makes nothing of it
+    monkeypatch.setattr(command, "_GRACE", 0.1)  # it makes nothing of it
     clock = LoopClock(monkeypatch)
     stand_in.is_now(f"#!/bin/sh\n{body}\n")
     looking = asyncio.create_task(stand_in.source(timeout="600s").look("main"))

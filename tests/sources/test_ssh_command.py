@@ -20,8 +20,9 @@ from waiting import LoopClock, until
 
 from exporter.config import OpenClawTarget
 from exporter.model import LookError, Reason
-from exporter.sources import BlankNotebook, Context, ssh
-from exporter.sources.openclaw import OpenClawSource
+from exporter.sources import BlankNotebook, Context
+from exporter.sources.openclaw import ssh
+from exporter.sources.openclaw.source import OpenClawSource
 
 CAPTURE = json.loads((Path(__file__).parent.parent / "captures/openclaw-2026.9.6/token_ok_30d.json").read_text())
 SHELLS = [shell for shell in ("sh", "bash", "dash", "zsh", "fish", "mksh", "busybox") if shutil.which(shell)]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile, Unusable
-from exporter.sources.status import extract_json, merged, observe
+from exporter.sources.openclaw.status import extract_json, merged, observe
 
 CAPTURES = sorted((Path(__file__).parent.parent / "captures").glob("openclaw-*/*.json"))
 

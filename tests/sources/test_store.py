@@ -14,7 +14,7 @@ from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, store_of, token
 from exporter.config import StoreTarget
 from exporter.model import Dialect, LookError, Observation, Reason
 from exporter.sources import Context
-from exporter.sources.store import StorePaths, StoreSource
+from exporter.sources.store.source import StorePaths, StoreSource
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stores import NOW
 
 from exporter.model import Dialect, Observation, SeenProfile, Unusable
-from exporter.sources.store import StoreFacts, complete
+from exporter.sources.store.source import StoreFacts, complete
 
 
 def observation(*profiles: SeenProfile, **more: Any) -> Observation:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stores import DAY, MS, NOW, SECRET, Home, by_id, connect, keyed_hash, oauth, one, store_of, token, usage_of
 
 from exporter.model import SeenProfile, Unusable
-from exporter.sources.store import StoreFacts, StoreReader
+from exporter.sources.store.source import StoreFacts, StoreReader
 
 
 @pytest.fixture
@@ -371,7 +371,7 @@ STORES = st.fixed_dictionaries(
 @settings(deadline=None)
 @given(STORES, JSON, JSON)
 def test_any_json_gives_facts(store: Any, state: Any, config: Any) -> None:
-    from exporter.sources.store_facts import facts, layer, what_matters
+    from exporter.sources.store.facts import facts, layer, what_matters
 
     found = facts(layer(store, state), config, agent="main", is_json=False, keyed_hash=keyed_hash, now=NOW)
 

@@ -17,7 +17,7 @@ import pytest
 from stores import MS, NOW, SECRET, Home, connect, one, store_of, token, usage_of, write_cell
 
 from exporter.model import Reason, Unusable
-from exporter.sources import store_files
+from exporter.sources.store import files
 
 
 @pytest.fixture
@@ -161,14 +161,14 @@ def test_a_database_that_one_owner_has_to_himself(home: Home) -> None:
 
 def test_a_database_that_changes_whenever_it_is_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.write_local(store_of(a_b=token()))
-    select, times = store_files._select, iter(range(1000))
+    select, times = files._select, iter(range(1000))
 
     def meddling(path: Path, *rest: Any) -> Any:
         found = select(path, *rest)
         os.utime(path, ns=(0, next(times)))
         return found
 
-    monkeypatch.setattr(store_files, "_select", meddling)
+    monkeypatch.setattr(files, "_select", meddling)
 
     assert "changed while it was read" in home.fails().message
 

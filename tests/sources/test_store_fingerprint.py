@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, store_of, token, usage_of
 
-from exporter.sources.store import StoreReader
+from exporter.sources.store.source import StoreReader
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_an_untouched_store_is_not_read_again(watched: Home, monkeypatch: pytest
     def refuse(*_: object) -> None:
         raise AssertionError("an untouched file was read")
 
-    monkeypatch.setattr("exporter.sources.store_reader._matter", refuse)
+    monkeypatch.setattr("exporter.sources.store.reader._matter", refuse)
 
     assert reader.fingerprint([watched.paths()]) == before
 
@@ -139,7 +139,7 @@ def test_agents_may_come_in_any_order(watched: Home) -> None:
 
 def test_a_state_with_nothing_that_matters_is_as_none_at_all() -> None:
     """What a gateway's first use writes is no news of the credential."""
-    from exporter.sources.store_facts import what_matters
+    from exporter.sources.store.facts import what_matters
 
     assert what_matters({"version": 1, "usageStats": {"anthropic:default": {"lastUsed": 5, "errorCount": 0}}}) is None
     assert what_matters(None) is None

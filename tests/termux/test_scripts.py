@@ -13,7 +13,7 @@ import pytest
 
 from termux.phone import NOW, SCRIPTS, Phone
 
-URL = "http://host.example:9785"
+URL = "http://host.example:10785"
 EXPIRED = "EXPIRED anthropic:default on home/main 3 h ago"
 EXPIRING = "EXPIRING anthropic:default on home/main in 20 h"
 EXPIRED_TITLE = "OpenClaw: EXPIRED anthropic:default"
@@ -35,7 +35,7 @@ SILENT = ["termux-toast", "Silent for 8 hours, unless it gets worse."]
 
 
 def schedule(phone: Phone) -> list[str]:
-    words = "--job-id 9785 --period-ms 1800000 --network any --battery-not-low true --persisted true"
+    words = "--job-id 10785 --period-ms 1800000 --network any --battery-not-low true --persisted true"
     return ["termux-job-scheduler", "--script", str(phone.programs / "job"), *words.split()]
 
 
@@ -449,7 +449,7 @@ class Situations:
     def test_uninstalled_nothing_is_left_but_what_was_there(self, alarmed: Phone) -> None:
         other = alarmed.home / ".shortcuts/other"
         other.write_text("mine")
-        for removed in ([["termux-job-scheduler", "--cancel", "--job-id", "9785"], REMOVE], []):
+        for removed in ([["termux-job-scheduler", "--cancel", "--job-id", "10785"], REMOVE], []):
             assert alarmed.sh(alarmed.download / "install.sh", "--uninstall").returncode == 0
             assert alarmed.calls() == removed
             assert list(self.tree(alarmed)) == [".shortcuts/other"]
@@ -465,7 +465,7 @@ class Situations:
             (["--purge"], 64, "usage"),
             (["SSH=me@host", "PASSWORD=PLANTED"], 78, "a line is none of URL="),
             (["COMMAND=x"], 78, "neither URL= nor SSH="),
-            (["URL=host:9785"], 78, "must begin with http://"),
+            (["URL=host:10785"], 78, "must begin with http://"),
             (["URL=http://me:PLANTED@host"], 78, "~/.netrc"),
             (["URL=http://host/'; touch pwned '"], 78, "does not belong"),
             (["SSH=-oProxyCommand=touch pwned"], 78, "USER@HOST"),
@@ -486,8 +486,8 @@ class Situations:
     def test_new_arguments_replace_the_configuration_only_when_they_are_right(self, phone: Phone) -> None:
         assert phone.install("SSH=-x").returncode == 78
         assert phone.config.read_text() == f"URL={URL}\nSSH=me@host\n"
-        assert phone.install("URL=https://[fd00::1]:9785/auth", "SSH=me@fd00::1").returncode == 0
-        assert phone.config.read_text() == "URL=https://[fd00::1]:9785/auth\nSSH=me@fd00::1\n"
+        assert phone.install("URL=https://[fd00::1]:10785/auth", "SSH=me@fd00::1").returncode == 0
+        assert phone.config.read_text() == "URL=https://[fd00::1]:10785/auth\nSSH=me@fd00::1\n"
 
     def test_missing_termux_api_is_said(self, tmp_path: Path, shell: Path) -> None:
         phone = Phone(tmp_path, shell)

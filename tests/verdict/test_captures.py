@@ -10,7 +10,7 @@ from captured import MORE_CAPTURES, seen, verdict
 from captured import scenarios as names_of
 
 from exporter.model import AgentReport
-from exporter.sources.status import observe
+from exporter.sources.openclaw.status import observe
 
 OLD, MIDDLE, NEW = "2026.2.9", "2026.6.11", "2026.9.6"
 Found = set[tuple[str, str, str | None]]

@@ -10,8 +10,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from worlds import DAY, NOW, PROVIDERS, observations, unusables
 
-from exporter.memory import Memory, remember, settle
 from exporter.model import AgentReport, Dialect, Observation, SeenProfile, Severity, Status, Unusable
+from exporter.state.history import Memory, remember, settle
 
 BADNESS = {0: 0, 2: 1, 1: 2}
 

@@ -9,7 +9,7 @@ import pytest
 from captured import verdict
 
 from exporter.config import Policy, ProfilePolicy
-from exporter.memory import Memory, condition_key, remember
+from exporter.lib.durations import iso
 from exporter.model import (
     AgentReport,
     Dialect,
@@ -21,7 +21,7 @@ from exporter.model import (
     Unusable,
     UsageWindow,
 )
-from exporter.units import iso
+from exporter.state.history import Memory, condition_key, remember
 from exporter.verdict import Subject, judge
 
 NOW = 1_795_346_770.0

@@ -109,7 +109,7 @@ def web(**keys: Any) -> Web:
 
 
 def client(
-    app: ASGIApp, base_url: str = "http://127.0.0.1:9785", address: str = "127.0.0.1", **keys: Any
+    app: ASGIApp, base_url: str = "http://127.0.0.1:10785", address: str = "127.0.0.1", **keys: Any
 ) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 12345))
     return httpx.AsyncClient(transport=transport, base_url=base_url, **keys)

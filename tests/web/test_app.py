@@ -199,7 +199,7 @@ async def raw(app: Any, path: bytes, method: str = "GET", headers: Any = ()) -> 
         "query_string": b"",
         "headers": [(b"host", b"localhost"), *headers],
         "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 9785),
+        "server": ("127.0.0.1", 10785),
     }
 
     async def receive() -> Any:
@@ -462,7 +462,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_style_is_allowed() -> Non
 
 
 async def test_the_page_offers_what_the_visitor_may_do() -> None:
-    without = await ask(FakeBoard(), "GET", "/", keys={"listen": "127.0.0.1:9785"})
+    without = await ask(FakeBoard(), "GET", "/", keys={"listen": "127.0.0.1:10785"})
     assert 'href="login"' not in without.text
     assert "<form" not in without.text
     with_token = await ask(FakeBoard(), "GET", "/")

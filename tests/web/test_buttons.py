@@ -13,22 +13,22 @@ from alerts.worlds import HOUR, P, World, world
 from boards import TOKEN, FakeBoard, client, web
 from waiting import until
 
-from exporter.alerts import notifier as module
 from exporter.alerts.channels import Channel, Links
 from exporter.alerts.channels.alertmanager import AlertmanagerChannel
+from exporter.alerts.delivery import notifier as module
+from exporter.alerts.delivery.notifier import Notifier
 from exporter.alerts.lifecycle import test_message as make_test_message
-from exporter.alerts.notifier import Notifier
-from exporter.alerts.telling import alert_of
+from exporter.alerts.lifecycle.decisions import alert_of
 from exporter.alerts.values import Reason, fingerprint_of_test
 from exporter.config import Config
-from exporter.ledger import Ledger
 from exporter.model import Report
+from exporter.state.credentials_db import Ledger
 from exporter.web import page
+from exporter.web.actions import People
 from exporter.web.app import create_app
-from exporter.web.people import People
 
 HOOK = {"name": "hook", "type": "webhook", "url": "http://hook.test"}
-URL = "http://127.0.0.1:9785"
+URL = "http://127.0.0.1:10785"
 
 
 class House:

@@ -75,9 +75,9 @@ def test_elsewhere_a_public_name_may_scrape_and_nothing_else(host: str) -> None:
 @pytest.mark.parametrize(
     ("header", "host"),
     [
-        ("LocalHost:9785", "localhost"),
+        ("LocalHost:10785", "localhost"),
         ("localhost.", "localhost"),
-        ("[::1]:9785", "::1"),
+        ("[::1]:10785", "::1"),
         ("[::1]", "::1"),
         ("::1", None),
         ("", None),
@@ -105,7 +105,7 @@ def test_no_host_header_has_anything_odd_in_it(header: str) -> None:
 @pytest.mark.parametrize(
     ("host", "status", "text"),
     [
-        ("evil.example:9785", 421, "This server is not known as evil.example: set web.external_url to the address"),
+        ("evil.example:10785", 421, "This server is not known as evil.example: set web.external_url to the address"),
         ("<script>", 400, "The Host header is malformed."),
     ],
 )
@@ -204,7 +204,7 @@ class World:
         self.app = create_app(self.board, web(**keys), guard)
 
     @contextlib.asynccontextmanager
-    async def browser(self, base_url: str = "http://127.0.0.1:9785", **keys: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async def browser(self, base_url: str = "http://127.0.0.1:10785", **keys: Any) -> AsyncIterator[httpx.AsyncClient]:
         async with client(self.app, base_url, **keys) as browser:
             yield browser
 
@@ -238,9 +238,9 @@ async def test_a_browser_signs_in_looks_and_signs_out() -> None:
 @pytest.mark.parametrize(
     ("base_url", "keys", "cookie"),
     [
-        ("http://127.0.0.1:9785", {}, "openclaw-auth=…; HttpOnly; Max-Age=43200; Path=/; SameSite=strict"),
+        ("http://127.0.0.1:10785", {}, "openclaw-auth=…; HttpOnly; Max-Age=43200; Path=/; SameSite=strict"),
         (
-            "https://localhost:9785",
+            "https://localhost:10785",
             {},
             "__Host-openclaw-auth=…; HttpOnly; Max-Age=43200; Path=/; SameSite=strict; Secure",
         ),
@@ -292,11 +292,11 @@ async def test_the_csrf_token_of_another_session_is_wrong() -> None:
 OTHER_SITES = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
-    {"Origin": "http://127.0.0.1:9786"},
-    {"Origin": "https://127.0.0.1:9785"},
+    {"Origin": "http://127.0.0.1:10786"},
+    {"Origin": "https://127.0.0.1:10785"},
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
-    {"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1:9785"},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1:10785"},
     {"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"},
 ]
 
@@ -318,7 +318,7 @@ async def test_what_another_site_sends_changes_nothing(headers: dict[str, str]) 
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Origin": "http://127.0.0.1:9785", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "http://127.0.0.1:10785", "Sec-Fetch-Site": "same-origin"},
         {"Origin": "https://status.example.org"},  # the proxy asks for us by our address
         {},  # an old browser says neither; the CSRF token is there
     ],

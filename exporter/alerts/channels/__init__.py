@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
-from exporter.alerts import text
+from exporter.alerts.message import text
 from exporter.alerts.values import Alert, Message, Outgoing
 from exporter.alerts.values import Reason as Why
 from exporter.config import ConfigError

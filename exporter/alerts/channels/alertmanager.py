@@ -22,8 +22,8 @@ from exporter.alerts.values import Alert
 from exporter.alerts.values import Reason as Why
 from exporter.config import ConfigError
 from exporter.config.channels import AlertmanagerChannel as Configured
+from exporter.lib.durations import iso
 from exporter.model import Family, Name, Severity
-from exporter.units import iso
 
 EVERY = 60.0  # seconds between two publications
 AHEAD = 240.0  # seconds from now to the endsAt of what fires: three publications may fail

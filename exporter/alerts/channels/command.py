@@ -14,8 +14,8 @@ from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryE
 from exporter.alerts.channels.webhook import body_of
 from exporter.alerts.values import Outgoing
 from exporter.config.channels import CommandChannel
+from exporter.lib.command import run
 from exporter.model import LookError
-from exporter.process import run
 
 TIMEOUT = 30.0  # seconds
 _NEVER = frozenset({os.EX_USAGE, os.EX_DATAERR, os.EX_NOPERM, os.EX_CONFIG})

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 
-from exporter import process
 from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryError
 from exporter.alerts.values import Outgoing
 from exporter.config.channels import OpenClawChannel
+from exporter.lib import command
+from exporter.lib.redact import safe_text
 from exporter.model import LookError
-from exporter.redact import safe_text
 
 TIMEOUT = 90.0  # seconds; a cold start takes 5 to 11
 MAX_TEXT = 3500  # characters: the narrowest of the chats takes about 4,000
@@ -56,7 +56,7 @@ class OpenClaw:
         """Run the command. Raises TemporaryError or PermanentError."""
         environment = os.environ if self._context.environment is None else self._context.environment
         try:
-            finished = await process.run(
+            finished = await command.run(
                 self.arguments(outgoing),
                 env={**environment, "NO_COLOR": "1"},
                 timeout=self._timeout,

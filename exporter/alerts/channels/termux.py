@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import shlex
 
-from exporter import process
 from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryError
 from exporter.alerts.values import Message, Outgoing
 from exporter.alerts.values import Reason as Why
 from exporter.config.channels import TermuxChannel
+from exporter.lib import command
+from exporter.lib.redact import safe_text
 from exporter.model import LookError, Severity
-from exporter.redact import safe_text
 
 COMMAND = "termux-notification"
 TIMEOUT = 20.0  # seconds; without the app the command waits for ever
@@ -58,7 +58,7 @@ class Termux:
         """Show a message. Raises TemporaryError or PermanentError."""
         environment = os.environ if self._context.environment is None else self._context.environment
         try:
-            finished = await process.run(
+            finished = await command.run(
                 self.arguments(outgoing),
                 env=environment,
                 timeout=self._timeout,

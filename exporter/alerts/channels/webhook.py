@@ -11,7 +11,7 @@ from exporter.alerts.channels import Context, PermanentError, Reason, http, secr
 from exporter.alerts.values import Alert, Missed, Outgoing
 from exporter.config import ConfigError
 from exporter.config.channels import WebhookChannel
-from exporter.units import iso
+from exporter.lib.durations import iso
 
 SCHEMA_VERSION = 1
 

@@ -1,0 +1,1 @@
+"""From messages to channels: the outbox, its workers, and what they report."""

@@ -1,0 +1,1 @@
+"""A message in words: titles for a lock screen and the text below them."""

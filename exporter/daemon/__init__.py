@@ -1,0 +1,1 @@
+"""The running daemon: scheduler, reload and signals, heartbeat, systemd, and the exposition that scrapes read."""

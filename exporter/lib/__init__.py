@@ -1,0 +1,1 @@
+"""Helpers without knowledge of OpenClaw: external commands, redaction, durations, the clock."""

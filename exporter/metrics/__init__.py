@@ -1,0 +1,1 @@
+"""Report to exposition: metric definitions, labels, rendering, textfile and Pushgateway."""

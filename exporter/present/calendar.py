@@ -1,0 +1,88 @@
+"""Report → iCalendar (RFC 5545): deadlines for a phone's calendar, each with alarms of its own.
+
+What was read yesterday still rings when we are dead. Pure.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+
+from exporter.lib.durations import END_OF_DATES
+from exporter.model import AgentReport, ProfileReport, Report
+
+#: The commands that renew a profile.
+Renew = Callable[[AgentReport, ProfileReport], Sequence[str]]
+
+
+def calendar(report: Report, alarms: Sequence[float], now: float, renew: Renew = lambda agent, profile: ()) -> str:
+    """All known deadlines as events, each with what ``renew`` says is to be done; ``alarms``: seconds before each
+    at which the calendar rings."""
+    lines = [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//openclaw-auth-exporter//deadlines//EN",
+        "X-WR-CALNAME:OpenClaw credentials",
+        "REFRESH-INTERVAL;VALUE=DURATION:PT1H",
+        *_events(report, alarms, now, renew),
+        "END:VCALENDAR",
+    ]
+    return "".join(f"{folded}\r\n" for line in lines for folded in _fold(line))
+
+
+def _events(report: Report, alarms: Sequence[float], now: float, renew: Renew) -> Iterator[str]:
+    seen: set[str] = set()
+    for target in report.targets:
+        for agent in target.agents:
+            for profile in agent.profiles:
+                deadline = profile.expires_at
+                if profile.ignored or deadline is None or not 0 <= deadline <= END_OF_DATES:
+                    continue
+                # One credential of many agents is one event; the same id lets a renewed one move.
+                identity = f"{target.target}|{profile.provider}|{profile.id}|{profile.secret_hash or agent.agent}"
+                uid = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+                if uid in seen:
+                    continue
+                seen.add(uid)
+                what = f"{profile.label} expires on {target.target}"
+                more = [f"{profile.provider} for agent {agent.agent}", *renew(agent, profile)]
+                yield from (
+                    "BEGIN:VEVENT",
+                    f"UID:{uid}@openclaw-auth-exporter",
+                    f"DTSTAMP:{_utc(now)}",
+                    f"DTSTART:{_utc(deadline)}",
+                    f"DTEND:{_utc(deadline + 900)}",
+                    f"SUMMARY:{_text(what)}",
+                    "DESCRIPTION:" + "\\n".join(map(_text, more)),
+                )
+                for before in alarms:
+                    yield from (
+                        "BEGIN:VALARM",
+                        "ACTION:DISPLAY",
+                        f"TRIGGER:-PT{int(before)}S",
+                        f"DESCRIPTION:{_text(what)}",
+                        "END:VALARM",
+                    )
+                yield "END:VEVENT"
+
+
+def _utc(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(min(seconds, END_OF_DATES), dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _text(text: str) -> str:
+    clean = "".join(char if char.isprintable() else " " for char in text)
+    return clean.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,")
+
+
+def _fold(line: str) -> Iterator[str]:
+    """Lines of at most 75 bytes, as the format wants them, never within a character."""
+    part, size = "", 0
+    for char in line:
+        length = len(char.encode())
+        if size + length > (75 if not part.startswith(" ") else 74):
+            yield part
+            part, size = " ", 0
+        part, size = part + char, size + length
+    yield part

@@ -1,0 +1,1 @@
+"""A starting configuration, user units, and the files that are shipped."""

@@ -1,0 +1,1 @@
+"""A running gateway's admin RPC."""

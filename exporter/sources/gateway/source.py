@@ -1,0 +1,242 @@
+"""A running gateway as a source: its admin RPC, and its store where that is on the same host.
+
+Registered in ``sources.build``. ``models.authStatus`` tells profiles, dates and order, but neither
+cooldowns nor which providers are in use; those come from ``agents.list`` (remembered for a while) and
+from the store. What the answers say is read in ``gateway_answers``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from exporter.config import GatewayTarget
+from exporter.lib.redact import safe_text
+from exporter.model import LookError, Observation, Reason, UsageWindow
+from exporter.sources import Context
+from exporter.sources.gateway.answers import (
+    is_named,
+    observe,
+    only_in_use,
+    providers_in_use,
+    roster_of,
+    together,
+    usage_of,
+)
+from exporter.sources.gateway.rpc import AdminRpc
+
+if TYPE_CHECKING:
+    from exporter.sources.store.source import StorePaths, StoreReader
+
+#: How long the agents and their models are good for, and for how long they stand in when asking again
+#: fails, seconds. A gateway that went away ends both.
+ROSTER_FOR = 900.0
+ROSTER_AT_MOST = 86400.0
+USAGE_FOR = 3600.0  # usage.status makes the gateway ask the providers over the network
+VERSION_FOR = 3600.0
+_ASIDE = 15.0  # seconds for what is asked beside the profiles
+_UNTOLD = "-"
+
+
+class GatewaySource:
+    """Looks by calling the admin RPC. ``transport`` stands in for the network."""
+
+    kind = "gateway"
+    chosen: str | None = None
+
+    def __init__(
+        self, target: GatewayTarget, context: Context, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._target = target
+        self._context = context
+        self._rpc = AdminRpc(target, transport)
+        self._asking: dict[str, asyncio.Lock] = {name: asyncio.Lock() for name in ("roster", "usage", "version")}
+        self._reader: StoreReader | None = None
+
+    async def agents(self) -> list[str]:
+        """The configured agents, or those ``agents.list`` named within the last minutes. Raises LookError."""
+        if self._target.agents != "all":
+            return list(self._target.agents)
+        return list(await self._roster())
+
+    async def look(self, agent: str) -> Observation:
+        """One call, and what is asked beside it where that is no longer known. Raises LookError."""
+        try:
+            payload = await self._rpc.call("models.authStatus", {"agentId": agent})
+            observation = observe(payload, target=self._target.name, agent=agent, observed_at=self._context.now())
+        except LookError as error:
+            if error.reason in (Reason.CONNECTION, Reason.NOT_READY, Reason.UNKNOWN_AGENT):
+                # It may come back as another one: other agents, another release.
+                self._forget("roster", "version")
+            raise
+        models, version, (windows, usage_error) = await asyncio.gather(
+            self._models(agent), self._version(), self._usage()
+        )
+        observation = replace(
+            observation,
+            models_in_use=tuple(filter(is_named, models)),
+            providers_in_use=providers_in_use(models, payload),
+            notes=(*observation.notes, *_unread(models)),
+            openclaw_version=version,
+            usage=together(observation.usage, windows),
+            usage_error=usage_error,
+        )
+        return only_in_use(await self._completed(observation), payload)
+
+    def fingerprint(self) -> str | None:
+        """None: a look is cheap, and only a look tells whether the gateway itself still answers."""
+        return None
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._rpc.aclose()
+
+    # --- what is asked beside the profiles -----------------------------------------------------------
+
+    async def _roster(self) -> dict[str, tuple[str, ...]]:
+        """The agents and their models, from the notebook or the gateway. Raises LookError."""
+        async with self._asking["roster"]:
+            known = _noted_roster(self._recall("roster", ROSTER_FOR))
+            if known is not None:
+                return known
+            try:
+                roster = roster_of(await self._rpc.call("agents.list", {}, _ASIDE))
+            except LookError:
+                # Whoever is known stays known: each of them then has its own look, and its own reason.
+                older = _noted_roster(self._recall("roster-before", ROSTER_AT_MOST))
+                if older is None:
+                    raise
+                return older
+            for key in ("roster", "roster-before"):
+                self._note(key, json.dumps(roster))
+            return roster
+
+    async def _models(self, agent: str) -> tuple[str, ...]:
+        """The models ``agent`` may turn to, by their names where those can be seen; empty where nothing can."""
+        try:
+            models = (await self._roster()).get(agent, ())
+        except LookError:
+            return ()
+        if self._target.state_dir is None or all(map(is_named, models)):
+            return models
+        from exporter.sources.store.config import aliases
+
+        reader, paths = self._store(agent, self._target.state_dir)
+        try:
+            known = aliases(await asyncio.to_thread(reader.config, paths))
+        except LookError:
+            return models
+        return tuple(known.get(model.strip().lower(), model) for model in models)
+
+    async def _version(self) -> str | None:
+        async with self._asking["version"]:
+            known = self._recall("version", VERSION_FOR)
+            if known is None:
+                try:
+                    told = (await self._rpc.call("status", {}, _ASIDE)).get("runtimeVersion")
+                except LookError:
+                    told = None
+                known = safe_text(told, 64) if isinstance(told, str) and told else _UNTOLD
+                self._note("version", known)
+            return None if known == _UNTOLD else known
+
+    async def _usage(self) -> tuple[tuple[UsageWindow, ...], str | None]:
+        """Quota windows and what went wrong with them; asked hourly, its failures included."""
+        if not self._target.usage:
+            return (), None
+        async with self._asking["usage"]:
+            noted = self._recall("usage", USAGE_FOR)
+            if noted is None:
+                try:
+                    windows, error = usage_of(await self._rpc.call("usage.status", {}, _ASIDE))
+                except LookError as failure:
+                    windows, error = (), failure.message
+                noted = json.dumps([[[w.provider, w.window, w.used_ratio, w.resets_at] for w in windows], error])
+                self._note("usage", noted)
+            return _noted_usage(noted)
+
+    # --- the notebook --------------------------------------------------------------------------------
+
+    def _key(self, what: str) -> str:
+        world = json.dumps([self._target.name, self._target.url])
+        return f"gateway-{what}:{self._context.keyed_hash(world)}"
+
+    def _recall(self, what: str, max_age: float) -> str | None:
+        return self._context.notebook.recall(self._key(what), max_age) or None
+
+    def _note(self, what: str, text: str) -> None:
+        self._context.notebook.note(self._key(what), text)
+
+    def _forget(self, *what: str) -> None:
+        for one in what:
+            if self._recall(one, ROSTER_AT_MOST) is not None:
+                self._note(one, "")
+
+    # --- the store -----------------------------------------------------------------------------------
+
+    async def _completed(self, observation: Observation) -> Observation:
+        """With what the gateway's store knows, where it is on this host. One that cannot be read is a note."""
+        if self._target.state_dir is None:
+            return observation
+        from exporter.sources.store.complete import complete
+
+        reader, paths = self._store(observation.agent, self._target.state_dir)
+        try:
+            facts = await asyncio.to_thread(reader.read, paths, observation.agent)
+            config = await asyncio.to_thread(reader.config, paths)
+        except LookError as error:
+            return replace(observation, notes=(*observation.notes, f"the store was not read: {error.message}"))
+        images = () if config is None else _image_models(config, observation.agent)
+        if observation.providers_in_use is not None:
+            # agents.list does not name image models; the configuration does.
+            models = _once(observation.models_in_use, images)
+            in_use = _once(observation.providers_in_use, tuple(ref.partition("/")[0].lower() for ref in images))
+            observation = replace(observation, models_in_use=models, providers_in_use=in_use)
+        return complete(observation, facts)
+
+    def _store(self, agent: str, state_dir: str) -> tuple[StoreReader, StorePaths]:
+        from exporter.sources.store.source import StorePaths, StoreReader  # SQLite costs start-up time
+
+        environ = self._context.environ or os.environ
+        home = {name: environ[name] for name in ("HOME",) if name in environ}  # the rest is our world, not its
+        if self._reader is None:
+            self._reader = StoreReader(self._context.keyed_hash, self._context.now)
+        return self._reader, StorePaths.from_environment(home, state_dir, agent)
+
+
+def _unread(models: tuple[str, ...]) -> tuple[str, ...]:
+    names = safe_text(", ".join(model for model in models if not is_named(model)))
+    return (f"whose model {names} is cannot be seen: every provider with a profile counts as in use",) if names else ()
+
+
+def _noted_roster(text: str | None) -> dict[str, tuple[str, ...]] | None:
+    try:
+        return {str(agent): tuple(map(str, models)) for agent, models in json.loads(text or "{}").items()} or None
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def _noted_usage(text: str) -> tuple[tuple[UsageWindow, ...], str | None]:
+    try:
+        rows, error = json.loads(text)
+        return tuple(UsageWindow(*row) for row in rows), error
+    except (ValueError, TypeError):
+        return (), None
+
+
+def _image_models(config: Mapping[str, Any], agent: str) -> tuple[str, ...]:
+    from exporter.sources.store.config import models_in_use, section
+
+    defaults = section(config, "agents", "defaults")
+    kept = {name: defaults[name] for name in ("imageModel", "models") if name in defaults}
+    return models_in_use({"agents": {"defaults": kept}}, agent, inherits_fallbacks=False)[1]
+
+
+def _once(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))

@@ -1,0 +1,1 @@
+"""The `openclaw models status` command: on this host, in a container, over ssh."""

@@ -1,0 +1,351 @@
+"""The ``openclaw`` command as a source: on this host, in a container, or over ssh.
+
+One process gives one look: its JSON and its exit code. What it prints is read in ``status``; what it
+does not print is completed from the store where that is on this host. Registered in ``sources.build``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exporter.config import OpenClawTarget
+from exporter.lib import command
+from exporter.lib.redact import ANSI, safe_text
+from exporter.model import LookError, Observation, Reason
+from exporter.sources import Context
+from exporter.sources.envfile import read_env_file
+from exporter.sources.openclaw import ssh
+from exporter.sources.openclaw.status import extract_json, json_values, observe
+
+if TYPE_CHECKING:
+    from exporter.sources.store.source import StorePaths, StoreReader
+
+__all__ = ["OpenClawSource", "extract_json", "failure_of", "observe", "refusal_of"]
+
+DAY = 86400.0
+_AGENTS_FOR = DAY
+_VERSION_FOR = 30 * DAY
+_VERSION_TIMEOUT = 10.0
+
+#: Commands that run openclaw somewhere else: the paths it prints are not ours.
+ELSEWHERE = frozenset(
+    ("docker", "podman", "nerdctl", "kubectl", "oc", "ssh", "lxc", "incus", "machinectl", "systemd-nspawn", "flatpak")
+)
+_VERSION = re.compile(
+    r"(?:openclaw\s+)?v?(\d{1,5}(?:\.\d{1,5}){1,3}(?:[-+.][0-9A-Za-z.-]{1,40})?)(?:\s+\(\w+\))?", re.I
+)
+
+
+class OpenClawSource:
+    """Looks by running the configured command. One look at an agent at a time."""
+
+    kind = "openclaw"
+    chosen: str | None = None
+
+    def __init__(self, target: OpenClawTarget, context: Context) -> None:
+        self._target = target
+        self._context = context
+        self._command = [*target.command]
+        if target.ssh is None:
+            self._command[0] = os.path.expanduser(self._command[0])
+        self._connection = ssh.Connection(target.ssh, self._given_environment()) if target.ssh else None
+        self._on_this_host = target.ssh is None and os.path.basename(target.command[0]) not in ELSEWHERE
+        self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._asking = asyncio.Lock()  # for the list of agents and for the version
+        self._paths: dict[str, StorePaths] = {}
+        self._reader: StoreReader | None = None
+
+    async def agents(self) -> list[str]:
+        """The configured agents, or what ``openclaw agents list`` said within the last day.
+
+        Asked again sooner when OpenClaw's configuration on this host has changed. Raises LookError.
+        """
+        if self._target.agents != "all":
+            return list(self._target.agents)
+        async with self._asking:
+            key, marker = self._key("agents"), self._config_marker()
+            noted = _remembered_agents(self._context.notebook.recall(key, _AGENTS_FOR), marker)
+            if noted:
+                return noted
+            finished = await self._run(["agents", "list", "--json"], self._target.timeout)
+            agents = self._listed_agents(finished)
+            self._context.notebook.note(key, json.dumps({"agents": agents, "config": marker}))
+            return agents
+
+    async def look(self, agent: str) -> Observation:
+        """One process, one look. Raises LookError."""
+        async with self._looking[agent]:
+            arguments = ["models", "status", "--json", "--check", "--agent", agent]
+            finished = await self._run(arguments, self._target.timeout)
+            payload = self._status(finished)
+            observation = observe(
+                payload,
+                target=self._target.name,
+                agent=agent,
+                observed_at=self._context.now(),
+                exit_code=finished.exit_code,
+            )
+            observation = replace(observation, openclaw_version=await self._version())
+            return await self._completed(observation, payload)
+
+    def fingerprint(self) -> str | None:
+        """What the store says of itself at the places the last looks named; None before the first one,
+        and where the store is elsewhere."""
+        if self._reader is None or not self._paths:
+            return None
+        return self._reader.fingerprint(list(self._paths.values()))
+
+    async def aclose(self) -> None:
+        """End the shared ssh connection."""
+        if self._connection is None:
+            return
+        closing = self._connection.close_argv()
+        try:
+            if closing:
+                await command.run(closing, env=self._given_environment(), timeout=5.0)
+        except LookError:
+            pass  # it ends by itself within a minute
+        finally:
+            self._connection.forget()
+
+    # --- running ---------------------------------------------------------------------------------
+
+    def _given_environment(self) -> dict[str, str]:
+        return dict(self._context.environ or os.environ)
+
+    def _environment(self) -> dict[str, str]:
+        """What the command sees. Over ssh the target's own part of it is made on the other side."""
+        environment = self._given_environment()
+        if self._target.ssh is None:
+            if self._target.env_file:
+                environment.update(read_env_file(self._target.env_file))
+            if self._target.state_dir:
+                environment["OPENCLAW_STATE_DIR"] = os.path.expanduser(self._target.state_dir)
+        environment.pop("FORCE_COLOR", None)
+        environment["NO_COLOR"] = "1"
+        return environment
+
+    async def _run(self, arguments: Sequence[str], seconds: float) -> command.Finished:
+        environment = self._environment()
+        argv = [*self._command, *arguments]
+        if self._connection is not None:
+            target = self._target
+            remote = ssh.remote_command(argv, timeout=seconds, state_dir=target.state_dir, env_file=target.env_file)
+            argv = self._connection.argv(remote)
+        async with self._context.slots:
+            # Over ssh the open standard input is what tells the other side that we are still here.
+            return await command.run(argv, env=environment, timeout=seconds, hold_stdin=self._connection is not None)
+
+    def _key(self, what: str, *more: object) -> str:
+        target = self._target
+        world = [target.name, target.ssh, target.command, target.state_dir, target.env_file, *more]
+        return f"openclaw-{what}:{self._context.keyed_hash(json.dumps(world))}"
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _status(self, finished: command.Finished) -> dict[str, Any]:
+        try:
+            payload = extract_json(finished.stdout)
+        except LookError as error:
+            raise failure_of(finished, error, self._target.ssh) from None
+        if not isinstance(payload.get("auth"), dict):
+            raise refusal_of(payload, finished)
+        return payload
+
+    def _listed_agents(self, finished: command.Finished) -> list[str]:
+        try:
+            for value in json_values(finished.stdout, "[{"):
+                if isinstance(value, dict) and value.get("ok") is False:
+                    raise refusal_of(value, finished)
+                entries = value.get("agents") if isinstance(value, dict) else value
+                named = (
+                    [entry for entry in entries or () if isinstance(entry, dict)] if isinstance(entries, list) else []
+                )
+                named = [entry for entry in named if isinstance(entry.get("id"), str) and entry["id"]]
+                if named:
+                    named.sort(key=lambda entry: entry.get("isDefault") is not True)
+                    return list(dict.fromkeys(entry["id"] for entry in named))
+            unread = LookError(Reason.INVALID_OUTPUT, "`agents list --json` printed no list of agents")
+        except LookError as error:
+            if error.reason is not Reason.INVALID_OUTPUT:
+                raise
+            unread = error
+        raise failure_of(finished, unread, self._target.ssh)
+
+    def _config_marker(self) -> str | None:
+        """What changes when OpenClaw's configuration file on this host does; None elsewhere."""
+        if not self._on_this_host:
+            return None
+        environment = self._environment()
+        state = environment.get("OPENCLAW_STATE_DIR") or "~/.openclaw"
+        home = environment.get("HOME") or os.path.expanduser("~")
+        path = environment.get("OPENCLAW_CONFIG_PATH") or f"{state}/openclaw.json"
+        try:
+            stat = os.stat(re.sub(r"^~(?=/)", lambda _: home, path))
+        except (OSError, ValueError):
+            return None
+        return f"{stat.st_mtime_ns}:{stat.st_size}"
+
+    async def _version(self) -> str | None:
+        """OpenClaw's version, from its package where it is on this host, else asked rarely. Never raises."""
+        executable = self._executable()
+        if executable and (told := _package_version(executable.parent / "package.json")):
+            return told
+        identity = _identity(executable) if executable else None
+        async with self._asking:
+            key, notebook = self._key("version", identity), self._context.notebook
+            known = notebook.recall(key, DAY)
+            if known is None and identity:  # a file that is the same still has the version it had
+                known = notebook.recall(key, _VERSION_FOR) or None
+            if known is None:
+                try:
+                    known = _version_in(await self._run(["--version"], min(_VERSION_TIMEOUT, self._target.timeout)))
+                except LookError:
+                    known = ""
+                notebook.note(key, known)
+            return known or None
+
+    def _executable(self) -> Path | None:
+        """The file that is run, where the command is nothing but a program on this host."""
+        if not self._on_this_host or len(self._command) != 1:
+            return None
+        found = shutil.which(self._command[0], path=self._environment().get("PATH", os.defpath))
+        return Path(os.path.realpath(found)) if found else None
+
+    # --- the store -------------------------------------------------------------------------------
+
+    async def _completed(self, observation: Observation, payload: Mapping[str, Any]) -> Observation:
+        """With what the store knows beyond the command's words. A store that cannot be read costs a note."""
+        if not self._on_this_host:
+            return observation
+        store = _store()
+        paths = store.StorePaths.from_status(payload)
+        if paths is None:
+            return observation
+        if self._reader is None:
+            self._reader = store.StoreReader(self._context.keyed_hash, self._context.now)
+        self._paths[observation.agent] = paths
+        try:
+            facts = await asyncio.to_thread(self._reader.read, paths, observation.agent)
+        except LookError as error:
+            return replace(observation, notes=(*observation.notes, f"the store was not read: {error.message}"))
+        completed: Observation = store.complete(observation, facts)
+        return completed
+
+
+def _store() -> Any:
+    """The module that reads stores, imported when there is one to read (SQLite costs start-up time)."""
+    from exporter.sources.store import source as store
+
+    return store
+
+
+# --- what went wrong, by what was printed ----------------------------------------------------------
+
+
+def refusal_of(payload: Mapping[str, Any], finished: command.Finished) -> LookError:
+    """OpenClaw answered ``{"ok": false, "error": …}``: could not check, which is not "expired"."""
+    error = payload.get("error")
+    message = error.get("message") if isinstance(error, Mapping) else error
+    text = message if isinstance(message, str) and message.strip() else _reason_line(finished.stderr)
+    return _command_error(text, finished)
+
+
+def failure_of(finished: command.Finished, unread: LookError, destination: str | None = None) -> LookError:
+    """Why ``finished`` gave no JSON that can be read. ``unread`` is what reading it raised."""
+    code, blank = finished.exit_code, not finished.stdout.strip()
+    said = _reason_line(finished.stderr)
+    if destination is not None and code == ssh.CONNECTION_FAILED:
+        return ssh.failure(destination, finished.stderr.decode("utf-8", "replace"))
+    if finished.truncated:
+        return LookError(Reason.INVALID_OUTPUT, f"the command printed more than {command.MAX_STDOUT >> 20} MiB")
+    if code == 127:
+        return LookError(Reason.COMMAND_NOT_FOUND, _with("the command was not found where it should run", said))
+    if code == 126:
+        return LookError(Reason.PERMISSION, _with("the command may not be executed where it should run", said))
+    if 128 < code <= 128 + 64 and blank:
+        return LookError(Reason.KILLED, f"the command was killed by {command.signal_name(code - 128)}")
+    if code != 0 and (blank or (said and b"{" not in finished.stdout)):
+        return _command_error(said, finished)
+    return unread
+
+
+def _command_error(text: str, finished: command.Finished) -> LookError:
+    stderr = finished.stderr.decode("utf-8", "replace")
+    if re.search(r"unknown agent", f"{text}\n{stderr}", re.IGNORECASE):
+        told = text if "unknown agent" in text.lower() else _reason_line(finished.stderr)
+        return LookError(Reason.UNKNOWN_AGENT, safe_text(told))
+    if not text:
+        return LookError(
+            Reason.COMMAND_ERROR, f"the command ended with exit code {finished.exit_code} and said nothing"
+        )
+    return LookError(Reason.COMMAND_ERROR, safe_text(text))
+
+
+def _with(sentence: str, said: str) -> str:
+    return f"{sentence}: {safe_text(said)}" if said else sentence
+
+
+def _reason_line(stderr: bytes) -> str:
+    """The line that says why, among notices: OpenClaw's own ``Reason:``, else an ``Error:``, else the first
+    with a word in it that is no JSON."""
+    lines = [line.strip() for line in ANSI.sub("", stderr.decode("utf-8", "replace")).splitlines()]
+    for pattern in (r"\bReason:\s*(.+)", r"\berror:\s*(.+)", r"(.*\berror\b.+)", r"^([^\"{}\]].+)"):
+        for line in lines:
+            if found := re.search(pattern, line, re.IGNORECASE):
+                return found[1].strip()
+    return ""
+
+
+# --- small readings --------------------------------------------------------------------------------
+
+
+def _remembered_agents(text: str | None, marker: str | None) -> list[str]:
+    try:
+        note = json.loads(text) if text else {}
+    except ValueError:
+        return []
+    agents = note.get("agents") if isinstance(note, dict) and note.get("config") == marker else None
+    return [agent for agent in agents if isinstance(agent, str)] if isinstance(agents, list) else []
+
+
+def _package_version(path: Path) -> str | None:
+    """The version in an npm package's own file, where that package is OpenClaw."""
+    try:
+        with path.open("rb") as file:
+            package = json.loads(file.read(2 * 1024 * 1024))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if (
+        not isinstance(package, dict)
+        or package.get("name") != "openclaw"
+        or not isinstance(package.get("version"), str)
+    ):
+        return None
+    told = _VERSION.fullmatch(package["version"])
+    return told[1] if told else None
+
+
+def _identity(executable: Path) -> str:
+    try:
+        stat = executable.stat()
+    except OSError:
+        return str(executable)
+    return f"{executable}:{stat.st_mtime_ns}:{stat.st_size}:{stat.st_ino}"
+
+
+def _version_in(finished: command.Finished) -> str:
+    """The version in what ``--version`` printed, or "": a stand-in may print anything."""
+    if finished.exit_code != 0:
+        return ""
+    lines = [line.strip() for line in finished.stdout[:4096].decode("utf-8", "replace").splitlines()]
+    return next((told[1] for line in lines if (told := _VERSION.fullmatch(line))), "")

@@ -1,0 +1,155 @@
+"""The ``openclaw`` command on another host, by the user's own ssh: argument lists and what ssh's errors mean.
+
+Called by the openclaw source. Whatever the command, agent ids and paths hold, they reach the remote
+program as the arguments they are: one string of POSIX-quoted words is all a login shell gets to see.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from exporter.lib.redact import safe_text
+from exporter.model import LookError, Reason
+
+CONNECTION_FAILED = 255  # ssh's own exit code for anything that is not the remote command's
+
+#: ``%C`` is 40 characters, while binding ssh appends 17; a socket's path ends at 104 (macOS) or 108.
+_ROOM_FOR_DIRECTORY = 104 - 1 - 40 - 17 - 1
+
+# What runs over there: $1 seconds, $2 OPENCLAW_STATE_DIR or "", $3 an environment file or "", then the command.
+#
+# The command gets a session (or, where there is no setsid, a job) of its own, so that all of it can
+# be ended. Two guards may end it: one waits for the time to pass, one for the end of standard input,
+# which is when the connection is gone: sshd itself leaves a command without a terminal running.
+# From then on nothing here may write to it: a shell that dies of SIGPIPE while it says "Killed"
+# would leave a guard behind.
+# The environment file is read, not executed, the way we read our own, and its values stay there.
+_REMOTE = r"""
+oae_limit=$1 oae_state=$2 oae_file=$3; shift 3
+at_home() { case $1 in "~/"*) oae_path=$HOME/${1#"~/"};; *) oae_path=$1;; esac; }
+at_home "$1"; shift; set -- "$oae_path" "$@"
+if [ -n "$oae_file" ]; then
+  at_home "$oae_file"
+  [ -r "$oae_path" ] || { echo "error: the env_file cannot be read on the remote host" >&2; exit 66; }
+  while IFS= read -r oae_line || [ -n "$oae_line" ]; do
+    oae_line=${oae_line#"${oae_line%%[![:space:]]*}"}; oae_line=${oae_line#export }
+    case $oae_line in *=*) ;; *) continue;; esac
+    oae_name=${oae_line%%=*}; oae_value=${oae_line#*=}
+    case $oae_name in ""|oae_*|[0-9]*|*[!A-Za-z0-9_]*) continue;; esac
+    case $oae_value in
+      '"'*'"'*) oae_value=${oae_value#?}; oae_value=${oae_value%%'"'*};;
+      "'"*"'"*) oae_value=${oae_value#?}; oae_value=${oae_value%%"'"*};;
+      *) oae_value=${oae_value%%" #"*}; oae_value=${oae_value%"${oae_value##*[![:space:]]}"};;
+    esac
+    export "$oae_name=$oae_value"
+  done <"$oae_path"
+fi
+[ -z "$oae_state" ] || { at_home "$oae_state"; OPENCLAW_STATE_DIR=$oae_path; export OPENCLAW_STATE_DIR; }
+NO_COLOR=1; export NO_COLOR; unset FORCE_COLOR
+if command -v setsid >/dev/null 2>&1; then oae_own=setsid; else oae_own=command; set -m; fi
+exec 3<&0 </dev/null
+$oae_own sh -c 'exec "$@"' sh "$@" 3<&- &
+oae_main=$!
+end_it() {
+  kill -s TERM -- "-$oae_main" || kill -s TERM "$oae_main"
+  sleep 1
+  kill -s KILL -- "-$oae_main" || kill -s KILL "$oae_main"
+}
+( read -r oae_line <&3; end_it ) >/dev/null 2>&1 &
+oae_gone=$!
+( sleep "$oae_limit" & oae_nap=$!; trap 'kill "$oae_nap"; exit' TERM; wait "$oae_nap"; end_it ) >/dev/null 2>&1 3<&- &
+oae_late=$!
+exec 3<&- >/dev/null 2>&1
+wait "$oae_main"; oae_code=$?
+kill "$oae_gone" "$oae_late"; kill -s KILL -- "-$oae_main"
+exit "$oae_code"
+"""
+
+
+def remote_command(
+    argv: Sequence[str], *, timeout: float, state_dir: str | None = None, env_file: str | None = None
+) -> str:
+    """The one string ssh hands to the remote login shell so that it runs ``argv`` and nothing else.
+
+    Ends everything it started after ``timeout`` seconds and when its standard input ends. Raises
+    LookError OTHER for a NUL, which no command line can carry.
+    """
+    words = [str(math.ceil(timeout)), state_dir or "", env_file or "", *argv]
+    if any("\0" in word for word in words):
+        raise LookError(Reason.OTHER, "a NUL cannot be part of a remote command")
+    return "exec " + " ".join(map(quote, ["sh", "-c", _REMOTE, "openclaw-auth-exporter", *words]))
+
+
+def quote(word: str) -> str:
+    """``word`` as one word of any POSIX shell, and of fish, which reads ``\\`` inside single quotes too."""
+    if re.fullmatch(r"[A-Za-z0-9_@+:,./-]+", word):
+        return word
+    return "".join(_QUOTED.get(part) or f"'{part}'" for part in re.split(r"(['\\])", word) if part) or "''"
+
+
+_QUOTED = {"'": '"\'"', "\\": '"\\\\"'}
+
+
+class Connection:
+    """How to reach one destination. Sessions share a connection, whose socket lives in a private folder."""
+
+    def __init__(self, destination: str, environ: Mapping[str, str]) -> None:
+        self.destination = destination
+        self._runtime = environ.get("XDG_RUNTIME_DIR", "")
+        self._folder: Path | None = None
+        self._made = False
+
+    def argv(self, remote: str) -> list[str]:
+        """The command line that runs ``remote`` (from ``remote_command``) over there."""
+        if not self._made:
+            self._folder, self._made = self._make_folder(), True
+        return ["ssh", "-T", *self._options(), "--", self.destination, remote]
+
+    def close_argv(self) -> list[str] | None:
+        """The command line that ends the shared connection; None where there is none to end."""
+        if self._folder is None or not any(self._folder.iterdir()):
+            return None
+        return ["ssh", *self._options(), "-O", "exit", "--", self.destination]
+
+    def forget(self) -> None:
+        """Remove the folder."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder, self._made = None, False
+
+    def _options(self) -> list[str]:
+        options = ["BatchMode=yes", "ConnectTimeout=10"]
+        if self._folder is not None:
+            options += ["ControlMaster=auto", f"ControlPath={self._folder}/%C", "ControlPersist=60s"]
+        return [word for option in options for word in ("-o", option)]
+
+    def _make_folder(self) -> Path | None:
+        """A new folder only we can enter; None (a connection for each look) where none fits."""
+        for place in (self._runtime, tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it private
+            if place.startswith("/") and "%" not in place and len(os.fsencode(place)) + 13 <= _ROOM_FOR_DIRECTORY:
+                try:
+                    return Path(tempfile.mkdtemp(prefix="oae-", dir=place))
+                except OSError:
+                    continue
+        return None
+
+
+def failure(destination: str, stderr: str) -> LookError:
+    """What ssh's exit code 255 means, by what it said."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if _TELLING.search(line)), lines[-1] if lines else "")
+    where = safe_text(destination, 80)
+    if re.search(r"permission denied|too many authentication failures", stderr, re.IGNORECASE):
+        return LookError(Reason.UNAUTHORIZED, f"ssh to {where} was refused: {safe_text(said)}")
+    if "host key verification failed" in stderr.lower():
+        return LookError(Reason.CONNECTION, f"ssh does not know or trust the host key of {where}: connect once by hand")
+    return LookError(Reason.CONNECTION, f"ssh could not reach {where}" + (f": {safe_text(said)}" if said else ""))
+
+
+_TELLING = re.compile(r"denied|refused|failed|failure|timed out|unreachable|resolve|closed|reset|error|no route", re.I)

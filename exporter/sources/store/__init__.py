@@ -1,0 +1,1 @@
+"""OpenClaw's auth stores, read directly and never written."""

@@ -1,0 +1,90 @@
+"""What the store adds to what another source saw. Pure; called by sources that look on this host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from exporter.lib.redact import safe_text
+from exporter.model import Observation, SeenProfile, Unusable
+from exporter.sources.store.facts import StoreFacts
+
+#: How far two dates of one credential may be apart, seconds: one is printed in milliseconds.
+_SAME_DATE = 1.0
+_NAMED = 3  # how many profiles a note names
+
+
+def complete(observation: Observation, facts: StoreFacts) -> Observation:
+    """``observation`` with what its source does not tell and the store does.
+
+    Only for profiles that are the same in both: id, provider, kind, and date where both have one (a
+    login's date may have moved on since). Nothing that was seen is changed, and no profile is added
+    or taken away. Cooldowns are filled in where the source is blind to them; it stops being called
+    blind where the store knows every profile.
+    """
+    known = {profile.id: profile for profile in facts.profiles}
+    is_blind = "unusable" in observation.blind_to
+    profiles, unknown, differing = [], 0, []
+    for seen in observation.profiles:
+        stored = known.get(seen.id)
+        if stored is None or (stored.provider, stored.kind) != (seen.provider.lower(), seen.kind):
+            unknown += not seen.id.startswith("env:")
+        elif not _is_same_date(seen, stored):
+            unknown += 1
+            differing.append(safe_text(seen.id, 80))
+        else:
+            seen = _completed(seen, stored, observation.observed_at, is_blind)
+        profiles.append(seen)
+    notes = observation.notes
+    if differing:
+        names = ", ".join(sorted(differing)[:_NAMED]) + (", …" if len(differing) > _NAMED else "")
+        notes = (*notes, f"the store has another date for {names}: nothing was taken from it for these")
+    return replace(
+        observation,
+        profiles=tuple(profiles),
+        providers_in_use=facts.providers_in_use
+        if observation.providers_in_use is None
+        else observation.providers_in_use,
+        models_in_use=observation.models_in_use or facts.models_in_use,
+        order={**facts.order, **observation.order},
+        blind_to=observation.blind_to - {"unusable"} if not unknown else observation.blind_to,
+        notes=(*notes, *(note for note in facts.notes if note not in notes)),
+    )
+
+
+def _is_same_date(seen: SeenProfile, stored: SeenProfile) -> bool:
+    if seen.expires_at is None or stored.expires_at is None:
+        return True
+    later = stored.expires_at - seen.expires_at
+    return abs(later) < _SAME_DATE or (seen.kind == "oauth" and later > 0)
+
+
+def _completed(seen: SeenProfile, stored: SeenProfile, observed_at: float, is_blind: bool) -> SeenProfile:
+    date = seen.expires_at
+    if date is None and seen.status == "expired" and stored.expires_at is not None:
+        # From 2026.4 on an expired profile is printed without its date.
+        date = stored.expires_at if stored.expires_at <= observed_at else None
+    unusable = seen.unusable
+    if unusable is None:
+        unusable = stored.unusable if is_blind else None
+    elif stored.unusable is not None and _is_same_trouble(unusable, stored.unusable):
+        unusable = replace(
+            unusable,
+            reason=unusable.reason or stored.unusable.reason,
+            model=unusable.model or stored.unusable.model,
+            until=unusable.until if unusable.until is not None else stored.unusable.until,
+        )
+    return replace(
+        seen,
+        expires_at=date,
+        has_refresh_token=stored.has_refresh_token if seen.has_refresh_token is None else seen.has_refresh_token,
+        secret_hash=seen.secret_hash or stored.secret_hash,
+        unusable=unusable,
+        last_used_at=stored.last_used_at if seen.last_used_at is None else seen.last_used_at,
+        error_count=stored.error_count if seen.error_count is None else seen.error_count,
+    )
+
+
+def _is_same_trouble(seen: Unusable, stored: Unusable) -> bool:
+    if seen.kind != stored.kind or (seen.reason and seen.reason != stored.reason):
+        return False
+    return seen.until is None or stored.until is None or abs(seen.until - stored.until) < _SAME_DATE

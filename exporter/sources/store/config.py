@@ -1,0 +1,109 @@
+"""What ``openclaw.json`` says of agents, models and orders. Pure; called by the store source.
+
+Read as OpenClaw 2026.2 to 2026.9 read it, tolerant of anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from exporter.lib.redact import safe_name
+
+
+def provider_id(value: object) -> str:
+    """A provider as OpenClaw spells it; empty for what names none."""
+    return safe_name(value.strip().lower()) if isinstance(value, str) else ""
+
+
+def orders(raw: object) -> dict[str, tuple[str, ...]]:
+    """Lists of profile ids by provider, from a store or from ``auth.order``."""
+    if not isinstance(raw, Mapping):
+        return {}
+    return {
+        provider_id(provider): tuple(
+            dict.fromkeys(safe_name(i.strip()) for i in ids if isinstance(i, str) and i.strip())
+        )
+        for provider, ids in raw.items()
+        if isinstance(ids, list) and provider_id(provider)
+    }
+
+
+def section(config: object, *names: str) -> Mapping[str, Any]:
+    """The object at ``names`` in ``config``; an empty one where there is none."""
+    for name in names:
+        config = config.get(name) if isinstance(config, Mapping) else None
+    return config if isinstance(config, Mapping) else {}
+
+
+def roster(config: object) -> dict[str, Mapping[str, Any]] | None:
+    """The configured agents by id, the default one first; None where the configuration lists none.
+
+    ``agents.entries`` (from 2026.8) or ``agents.list``.
+    """
+    agents = section(config, "agents")
+    entries, default = agents.get("entries"), None
+    found: dict[str, Mapping[str, Any]] = {}
+    listed = entries.items() if isinstance(entries, Mapping) else _by_id(agents.get("list"))
+    for name, entry in listed:
+        name = agent_id(name)
+        if name and isinstance(entry, Mapping):
+            found.setdefault(name, entry)
+            default = name if entry.get("default") is True and default is None else default
+    first = default or ("main" if "main" in found and isinstance(entries, Mapping) else None)
+    return {name: found[name] for name in dict.fromkeys((*([first] if first else []), *found))} or None
+
+
+def _by_id(entries: object) -> list[tuple[object, object]]:
+    entries = entries if isinstance(entries, list) else []
+    return [(entry.get("id"), entry) for entry in entries if isinstance(entry, Mapping)]
+
+
+def agent_id(name: object) -> str:
+    """An agent's id as OpenClaw spells it (and names its folder)."""
+    return re.sub(r"[^a-z0-9_-]+", "-", name.strip().lower()).strip("-")[:64] if isinstance(name, str) else ""
+
+
+def models_in_use(
+    config: object, agent: str, *, inherits_fallbacks: bool
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Providers and models (``provider/model``) of the default model, fallbacks, image and utility model.
+
+    None and nothing where no model is configured: which one OpenClaw takes then depends on its release.
+    ``inherits_fallbacks``: an agent with a model of its own still has the defaults' fallbacks (seen on
+    2026.2.9; on 2026.6.11 and 2026.9.6 it has only its own).
+    """
+    defaults = section(config, "agents", "defaults")
+    mine = (roster(config) or {}).get(agent, {})
+    primary, fallbacks = _model(mine.get("model"))
+    default_primary, default_fallbacks = _model(defaults.get("model"))
+    image, image_fallbacks = _model(defaults.get("imageModel"))
+    utility, _ = _model(mine.get("utilityModel", defaults.get("utilityModel")))
+    if fallbacks is None and (primary is None or inherits_fallbacks):
+        fallbacks = default_fallbacks
+    wanted = [primary or default_primary, *(fallbacks or ())]
+    wanted += [image, *(image_fallbacks or ()), utility]
+    known = aliases(config)
+    refs = [known.get(name.lower(), name).partition("@")[0] for name in wanted if name]
+    models = tuple(dict.fromkeys(safe_name(ref) for ref in refs if "/" in ref))
+    providers = tuple(dict.fromkeys(provider_id(model.partition("/")[0]) for model in models))
+    return (providers or None), models
+
+
+def _model(value: object) -> tuple[str | None, list[str] | None]:
+    """A model setting, a name or an object: primary, and fallbacks where it has its own."""
+    if isinstance(value, str):
+        return value.strip() or None, None
+    primary, fallbacks = section(value).get("primary"), section(value).get("fallbacks")
+    names = [name.strip() for name in fallbacks if isinstance(name, str)] if isinstance(fallbacks, list) else None
+    return (primary.strip() or None if isinstance(primary, str) else None), names
+
+
+def aliases(config: object) -> dict[str, str]:
+    """The models by the aliases they have, those in lower case."""
+    return {
+        alias.strip().lower(): name
+        for name, entry in section(config, "agents", "defaults", "models").items()
+        if isinstance(alias := section(entry).get("alias"), str)
+    }

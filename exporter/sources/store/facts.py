@@ -1,0 +1,321 @@
+"""What the auth store says, in our words: parsed JSON to StoreFacts, and what of it a change is.
+
+Pure. Called by exporter.sources.store.source. The rules (which layer wins, what is eligible, what an order
+excludes, when a cooldown holds) are OpenClaw's own, read in its releases 2026.2 to 2026.9 and tried
+on them; what it would pass over is passed over here. Times in the store are Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from exporter.lib.redact import safe_name
+from exporter.model import SeenProfile, Unusable
+from exporter.sources.store.config import models_in_use, orders, provider_id, section
+
+_KINDS = ("oauth", "token", "api_key")  # in the order in which OpenClaw tries them
+_MAX_DATE = 8.64e15  # the last Date JavaScript knows, Unix milliseconds
+#: Reasons whose cooldown is for one model only, where the store names one.
+_OF_ONE_MODEL = frozenset({"rate_limit", "timeout", "model_not_found"})
+#: Providers that do their own cooling down: from 2026.4 on OpenClaw ignores what is stored for them.
+_NEVER_COOL = frozenset({"openrouter", "kilocode"})
+#: OpenClaw's ranking where failures are counted and no reason is stored.
+_REASONS = (
+    *("auth_permanent", "auth", "session_expired", "billing", "format", "model_not_found", "overloaded", "timeout"),
+    *("rate_limit", "empty_response", "no_error_details", "unclassified", "unknown"),
+)
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+#: While an OAuth login is refreshed, and after that failed, OpenClaw stores this in place of its tokens.
+_FENCE = re.compile(r"openclaw-oauth-refresh-fence:v1:[a-f0-9]{32}:(failed:)?access:")
+
+
+@dataclass(frozen=True)
+class StoreFacts:
+    """What the store tells of one agent. Holds no secret. Times are Unix seconds."""
+
+    profiles: tuple[SeenProfile, ...] = ()
+    #: Per provider the profiles that may serve, where something restricts them.
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    providers_in_use: tuple[str, ...] | None = None  # None: no configuration names a model
+    models_in_use: tuple[str, ...] = ()  # provider/model
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One store: credentials as they are stored (secrets in them!), order and usage."""
+
+    profiles: Mapping[str, Mapping[str, Any]]
+    order: Mapping[str, tuple[str, ...]]
+    usage: Mapping[str, Mapping[str, Any]]
+    passed_over: int = 0
+
+
+def layer(store: object, state: object) -> Layer | None:
+    """The store in ``store`` (credentials) and ``state`` (order, usage), either of which may hold both.
+
+    None where ``store`` is no auth store.
+    """
+    if not isinstance(store, Mapping) or not isinstance(store.get("profiles"), Mapping):
+        return None
+    profiles, passed_over = {}, 0
+    for name, raw in store["profiles"].items():
+        credential = _credential(raw)
+        if credential is None:
+            passed_over += 1
+        else:
+            profiles[safe_name(name)] = credential
+    state = state if isinstance(state, Mapping) else {}
+    order = {**orders(store.get("order")), **orders(state.get("order"))}
+    usage = {**_usage(store.get("usageStats")), **_usage(state.get("usageStats"))}
+    return Layer(profiles, {key: ids for key, ids in order.items() if ids}, usage, passed_over)
+
+
+def _credential(raw: object) -> Mapping[str, Any] | None:
+    """A stored credential with its kind and provider in their places; None for what OpenClaw drops."""
+    if not isinstance(raw, Mapping):
+        return None
+    kind = raw.get("type", raw.get("mode"))
+    kind = "api_key" if kind == "apiKey" else kind
+    provider = provider_id(raw.get("provider"))
+    return {**raw, "type": kind, "provider": provider} if kind in _KINDS and provider else None
+
+
+def _usage(raw: object) -> dict[str, Mapping[str, Any]]:
+    if not isinstance(raw, Mapping):
+        return {}
+    return {safe_name(name.strip()): entry for name, entry in raw.items() if isinstance(entry, Mapping)}
+
+
+def merge(base: Layer | None, over: Layer | None) -> Layer | None:
+    """An agent's own store over the one it inherits: whole profiles, orders and usage entries win."""
+    if base is None or over is None:
+        return over or base
+    order = {**base.order, **over.order}
+    for provider in {raw["provider"] for raw in over.profiles.values()}:
+        if provider in base.order and provider not in over.order:
+            # What the agent has itself comes before what the inherited order names.
+            own = [name for name, raw in over.profiles.items() if raw["provider"] == provider]
+            order[provider] = tuple(dict.fromkeys((*own, *base.order[provider])))
+    return Layer(
+        {**base.profiles, **over.profiles},
+        order,
+        {**base.usage, **over.usage},
+        base.passed_over + over.passed_over,
+    )
+
+
+def facts(
+    stored: Layer | None,
+    config: Mapping[str, Any] | None,
+    *,
+    agent: str,
+    is_json: bool,
+    keyed_hash: Callable[[str], str],
+    now: float,
+    notes: Iterable[str] = (),
+) -> StoreFacts:
+    """StoreFacts of ``agent``. ``is_json``: a release to 2026.5 wrote it. ``now``: Unix seconds."""
+    stored = stored or Layer({}, {}, {})
+    modes = {} if is_json else _configured(config)
+    profiles = []
+    for name, raw in stored.profiles.items():
+        usage = stored.usage.get(name, {})
+        cools = is_json or raw["provider"] not in _NEVER_COOL
+        profile = SeenProfile(
+            id=name,
+            provider=raw["provider"],
+            kind=raw["type"],
+            unusable=_unusable(usage, now) if cools else None,
+            last_used_at=_seconds(usage.get("lastUsed")),
+            error_count=_count(usage.get("errorCount")),
+        )
+        profile = _with_credential(profile, raw, keyed_hash)
+        if profile.reason_code is None and name in modes:
+            profile = replace(profile, reason_code=_mismatch(raw, *modes[name]))
+        profiles.append(profile)
+    providers, models = models_in_use(config, agent, inherits_fallbacks=is_json)
+    passed_over = (f"{stored.passed_over} entries of the store are no credentials",) if stored.passed_over else ()
+    return StoreFacts(
+        profiles=tuple(profiles),
+        order=_effective_order(stored, config, now),
+        providers_in_use=providers,
+        models_in_use=models,
+        notes=(*notes, *passed_over),
+    )
+
+
+def _with_credential(profile: SeenProfile, raw: Mapping[str, Any], keyed_hash: Callable[[str], str]) -> SeenProfile:
+    """``profile`` with what its secret, its date and its refresh token tell."""
+    code = None
+    setup = raw.get("setup")
+    if isinstance(setup, Mapping) and setup.get("replacement") is True:
+        code = "setup_inactive"
+    if profile.kind == "oauth":
+        fence = _FENCE.match(raw["access"]) if isinstance(raw.get("access"), str) else None
+        refreshes = _is_secret(raw.get("refresh")) and not (fence and fence[1])
+        if code is None and fence and fence[1]:
+            code = "expired"
+        if code is None and not _is_secret(raw.get("access")) and not _is_secret(raw.get("refresh")):
+            code = "unresolved_ref" if isinstance(raw.get("oauthRef"), Mapping) else "missing_credential"
+        date = None if fence else _seconds(raw.get("expires"))
+        return replace(profile, reason_code=code, expires_at=date, has_refresh_token=refreshes)
+    secret = _static_secret(raw, "key" if profile.kind == "api_key" else "token")
+    date = None
+    if profile.kind == "token":
+        date = _seconds(raw.get("expires"))
+        if code is None and "expires" in raw and date is None:
+            code = "invalid_expires"
+    if secret is None and code != "setup_inactive":
+        code = "missing_credential"
+    return replace(
+        profile,
+        reason_code=code,
+        expires_at=date,
+        has_refresh_token=False,
+        secret_hash=keyed_hash(secret) if secret else None,
+    )
+
+
+def _is_secret(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _static_secret(raw: Mapping[str, Any], name: str) -> str | None:
+    """The token or key itself, or the canonical text of a reference to it; None where there is neither."""
+    for value in (raw.get(f"{name}Ref"), raw.get(name)):
+        if isinstance(value, Mapping) and isinstance(value.get("source"), str):
+            return json.dumps(value, sort_keys=True)
+    value = raw.get(name, raw.get("apiKey") if name == "key" else None)
+    return value.strip() if isinstance(value, str) and value.strip() else None
+
+
+def _mismatch(raw: Mapping[str, Any], provider: str, mode: str) -> str | None:
+    if provider != raw["provider"]:
+        return "provider_mismatch"
+    return None if mode in ("", raw["type"]) or (mode, raw["type"]) == ("oauth", "token") else "mode_mismatch"
+
+
+def _unusable(usage: Mapping[str, Any], now: float) -> Unusable | None:
+    """The cooldown or disable that holds at ``now``, told as ``models status`` tells it."""
+    disabled, cooldown, blocked = (_seconds(usage.get(f"{word}Until")) for word in ("disabled", "cooldown", "blocked"))
+    until = max((date for date in (disabled, cooldown, blocked) if date is not None), default=0.0)
+    if until <= now:
+        return None
+    if disabled is not None and disabled > now:
+        return Unusable("disabled", _word(usage.get("disabledReason")), until)
+    reason, model = _word(usage.get("cooldownReason")), usage.get("cooldownModel")
+    if blocked is not None and blocked > now:
+        reason = reason or "rate_limit"
+        model = usage.get("blockedModel") if usage.get("blockedScope") == "model" else None
+    elif reason not in _OF_ONE_MODEL:
+        model = None
+    reason = reason or _counted(usage.get("failureCounts"))
+    return Unusable("cooldown", reason, until, safe_name(model) if isinstance(model, str) and model else None)
+
+
+def _counted(counts: object) -> str | None:
+    """The reason most failures had: old releases store nothing else about a cooldown."""
+    if not isinstance(counts, Mapping):
+        return None
+    known = {reason: _count(counts.get(reason)) or 0 for reason in _REASONS}
+    best = max(_REASONS, key=lambda reason: known[reason])  # the first of equals
+    return best if known[best] else None
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _seconds(milliseconds: object) -> float | None:
+    """Unix seconds; None for what is no date."""
+    number = _number(milliseconds)
+    return number / 1000 if number is not None and 0 < number <= _MAX_DATE else None
+
+
+def _count(value: object) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number >= 0 else None
+
+
+def _configured(config: object) -> dict[str, tuple[str, str]]:
+    """auth.profiles: id to provider and mode."""
+    return {
+        safe_name(name): (
+            provider_id(entry.get("provider")),
+            mode if isinstance(mode := entry.get("mode"), str) else "",
+        )
+        for name, entry in section(config, "auth", "profiles").items()
+        if isinstance(entry, Mapping)
+    }
+
+
+def _effective_order(stored: Layer, config: object, now: float) -> dict[str, tuple[str, ...]]:
+    """Per provider which profiles OpenClaw tries, and in which order, where something restricts it.
+
+    The store's order, else the configuration's; else the profiles that the configuration names. One
+    that names nothing that is there is repaired to all profiles: as if there were none.
+    """
+    named: dict[str, list[str]] = {}
+    for name, (provider, _) in _configured(config).items():
+        named.setdefault(provider, []).append(name)
+    explicit = {**orders(section(config, "auth").get("order")), **stored.order}
+    order = {}
+    for provider, ids in explicit.items():
+        is_repaired = provider in stored.order or provider in named
+        if not ids or not is_repaired or any(name in stored.profiles for name in ids):
+            order[provider] = ids
+    for provider, names in named.items():
+        there = [name for name in names if name in stored.profiles]
+        if there and provider not in explicit:
+            order[provider] = tuple(sorted(there, key=lambda name: _turn(stored, name, now)))
+    return order
+
+
+def _turn(stored: Layer, name: str, now: float) -> tuple[float, ...]:
+    """Without an explicit order: logins first, those with a valid access token, the least recently used."""
+    raw = stored.profiles[name]
+    date = _seconds(raw.get("expires"))
+    is_past = raw["type"] == "oauth" and date is not None and date <= now
+    return (_KINDS.index(raw["type"]), is_past, _number(stored.usage.get(name, {}).get("lastUsed")) or 0)
+
+
+# --- what a change is ------------------------------------------------------------------------------
+
+_USAGE_THAT_MATTERS = tuple(
+    f"{word}{what}" for word in ("cooldown", "disabled", "blocked") for what in ("Until", "Reason", "Model", "Scope")
+)
+_CONFIG_THAT_MATTERS = ("auth", "agents", "models", "env")
+
+
+def what_matters(payload: object) -> object:
+    """The part of a store or its state whose change is worth a look: not when and how often it was used."""
+    if not isinstance(payload, Mapping):
+        return payload
+    usage = {
+        name: kept
+        for name, entry in section(payload, "usageStats").items()
+        if (kept := _kept(entry, _USAGE_THAT_MATTERS))
+    }
+    found = {"usage": usage, "profiles": payload.get("profiles"), "order": payload.get("order")}
+    # A gateway's first use makes the state: one with nothing that matters is as none at all.
+    return {name: value for name, value in found.items() if value} or None
+
+
+def what_matters_in_config(config: object) -> object:
+    return _kept(config, _CONFIG_THAT_MATTERS)
+
+
+def _kept(value: object, names: Collection[str]) -> dict[str, Any]:
+    return {name: value[name] for name in names if value.get(name) is not None} if isinstance(value, Mapping) else {}

@@ -1,0 +1,217 @@
+"""One agent's auth store, read: which files there are, which of them OpenClaw would read, what changed.
+
+Called by the store source, and by the sources that look at an OpenClaw on this host.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from exporter.lib import clock
+from exporter.model import LookError, Reason
+from exporter.sources.store import files as files
+from exporter.sources.store.config import section
+from exporter.sources.store.facts import Layer, StoreFacts, facts, layer, merge, what_matters, what_matters_in_config
+from exporter.sources.store.files import Stamp, StorePaths
+
+_LOCAL = (files.LOCAL_STORE, files.LOCAL_STATE)
+_SHARED = (files.SHARED_OWNER, files.SHARED_STORE, files.SHARED_STATE)
+#: A file written this shortly before we looked may be written again under the same stamp, ns.
+_RACY = 100_000_000
+_AGAIN_AFTER = 0.05  # seconds until a store that changed while it was read is read again
+_STRANDED = (
+    "auth-profiles.json is there, but this OpenClaw no longer reads it: openclaw doctor --fix takes over what is in it"
+)
+
+
+class StoreReader:
+    """Reads the stores of one OpenClaw. ``keyed_hash`` is all that leaves of a secret; ``now`` in Unix seconds."""
+
+    def __init__(self, keyed_hash: Callable[[str], str], now: Callable[[], float] = clock.now) -> None:
+        self._keyed_hash = keyed_hash
+        self._now = now
+        self._configs: dict[Path, tuple[Stamp, Mapping[str, Any] | None]] = {}
+        self._digests: dict[Path, tuple[tuple[Stamp, ...], str]] = {}
+        self._last: str | None = None
+        self._doubts = False
+
+    def read(self, paths: StorePaths, agent: str) -> StoreFacts:
+        """What the store at ``paths`` tells of ``agent``: its own layer over the one it inherits.
+
+        No store yet is no profiles. Raises LookError PERMISSION, or STORE_UNREADABLE: no state folder,
+        locked, cut off, not OpenClaw's. Blocks while it reads, a second at most on a healthy disk.
+        """
+        look_into(paths.state_dir)
+        try:
+            return self._read(paths, agent)
+        except LookError as error:
+            if error.reason is Reason.PERMISSION:
+                raise
+        time.sleep(_AGAIN_AFTER)  # old releases write their files in place
+        return self._read(paths, agent)
+
+    def config(self, paths: StorePaths) -> Mapping[str, Any] | None:
+        """``openclaw.json``; None where there is none. Raises LookError."""
+        path = paths.config_path
+        if path is None:
+            return None
+        current = files.stamp(path)
+        if path not in self._configs or self._configs[path][0] != current or _is_racy((current,)):
+            self._configs[path] = (current, files.read_config(path))
+        return self._configs[path][1]
+
+    def _read(self, paths: StorePaths, agent: str) -> StoreFacts:
+        notes = []
+        try:
+            config = self.config(paths)
+        except LookError as error:
+            config = None
+            notes.append(f"which providers are in use cannot be seen: {error.message}")
+        stored, is_json, is_stranded = _stored(paths)
+        if is_stranded:
+            notes.append(_STRANDED)
+        return facts(
+            stored,
+            config,
+            agent=agent,
+            is_json=is_json,
+            keyed_hash=self._keyed_hash,
+            now=self._now(),
+            notes=notes,
+        )
+
+    def fingerprint(self, paths: Sequence[StorePaths]) -> str | None:
+        """A keyed hash of what matters in the stores at ``paths``; None where there is nothing to compare.
+
+        Not of when and how often a profile was used. Never raises; where nothing was touched it costs
+        a few stat calls. What cannot be read has a mark of its own, the second time in a row.
+        """
+        parts, is_there, is_unreadable = [], False, False
+        for path, kind in sorted({item for one in paths for item in _watched(one)}):
+            stamps = (files.stamp(path), files.stamp(path.with_name(f"{path.name}-wal")))
+            is_there = is_there or stamps[0] is not None
+            known = self._digests.get(path)
+            if known is None or known[0] != stamps or _is_racy(stamps):
+                try:
+                    matter = _matter(path, kind)
+                    known = (stamps, self._keyed_hash(json.dumps(matter, sort_keys=True)) if matter else "")
+                except (LookError, RecursionError):
+                    known = (stamps, "unreadable")
+                self._digests[path] = known
+            is_unreadable = is_unreadable or known[1] == "unreadable"
+            parts.append([str(path), known[1]])
+        if is_unreadable and not self._doubts and self._last is not None:
+            # Old releases write in place: half a file is no news yet.
+            self._doubts = True
+            return self._last
+        self._doubts = is_unreadable
+        self._last = self._keyed_hash(json.dumps(parts)) if is_there else None
+        return self._last
+
+
+def _is_racy(stamps: Sequence[Stamp]) -> bool:
+    return any(found is not None and 0 <= time.time_ns() - found[0] < _RACY for found in stamps)
+
+
+def look_into(state_dir: Path) -> None:
+    """Raises LookError where there is no state folder, or this user may not look into it."""
+    try:
+        is_there = state_dir.is_dir()
+        if is_there:
+            (state_dir / "openclaw.json").exists()  # refused where the folder may not be searched
+    except PermissionError:
+        raise LookError(Reason.PERMISSION, f"{state_dir}: this user may not look into it") from None
+    except (OSError, ValueError):
+        is_there = False
+    if not is_there:
+        raise LookError(Reason.STORE_UNREADABLE, f"there is no OpenClaw state directory {state_dir}")
+
+
+def _stored(paths: StorePaths) -> tuple[Layer | None, bool, bool]:
+    """The merged store, whether it is JSON of a release to 2026.5, and whether such JSON was left behind.
+
+    From 2026.6 on OpenClaw reads databases only; before, neither of them is there.
+    """
+    shared = files.read_database(paths.shared_database, _SHARED)
+    is_main = paths.agent_dir == paths.shared_dir
+    folders = [paths.agent_dir] if is_main else [paths.shared_dir, paths.agent_dir]
+    databases = {folder: files.read_database(folder / "openclaw-agent.sqlite", _LOCAL) for folder in folders}
+    if shared is None and not any(databases.values()):
+        merged = None
+        for folder in folders:
+            merged = merge(merged, _json_layer(folder))
+        return merged, True, False
+    owner = section(shared.values.get(files.SHARED_OWNER)).get("location") if shared else None
+    layers: list[Layer | None] = []
+    if shared and owner != "legacy-main" and files.SHARED_STORE in shared.values:
+        values = shared.values
+        layers.append(_layer(values[files.SHARED_STORE], values.get(files.SHARED_STATE), paths.shared_database))
+    for folder, rows in databases.items():
+        # Once the shared database owns what agents inherit, main's own store is main's alone.
+        if folder == paths.agent_dir or owner != "state-db":
+            layers.append(_local_layer(folder, rows))
+    merged = None
+    for one in layers:
+        merged = merge(merged, one)
+    is_stranded = merged is None and any(files.stamp(folder / "auth-profiles.json") for folder in folders)
+    return merged, False, is_stranded
+
+
+def _layer(store: object, state: object, path: Path) -> Layer:
+    found = layer(store, state)
+    if found is None:
+        raise LookError(Reason.STORE_UNREADABLE, f"{path} holds no auth store where OpenClaw puts it")
+    return found
+
+
+def _json_layer(folder: Path) -> Layer | None:
+    path = folder / "auth-profiles.json"
+    store = files.read_json(path)
+    if store is None and files.stamp(path) is None:
+        return None
+    return _layer(store, files.read_json(folder / "auth-state.json"), path)
+
+
+def _local_layer(folder: Path, rows: files.Rows | None) -> Layer | None:
+    if rows is None:
+        return None
+    path = folder / "openclaw-agent.sqlite"
+    if files.LOCAL_STORE.table not in rows.tables:
+        raise LookError(Reason.STORE_UNREADABLE, f"{path} has no table {files.LOCAL_STORE.table}: not OpenClaw's")
+    if files.LOCAL_STORE not in rows.values:
+        return None  # OpenClaw then reads no state of its own either
+    return _layer(rows.values[files.LOCAL_STORE], rows.values.get(files.LOCAL_STATE), path)
+
+
+def _watched(paths: StorePaths) -> list[tuple[Path, str]]:
+    """The files whose contents matter, and what each of them is."""
+    watched = [(paths.shared_database, "shared"), (paths.state_dir / ".env", "bytes")]
+    if paths.config_path:
+        watched.append((paths.config_path, "config"))
+    for folder in {paths.agent_dir, paths.shared_dir}:
+        watched.append((folder / "openclaw-agent.sqlite", "local"))
+        watched += [(folder / name, "json") for name in ("auth-profiles.json", "auth-state.json")]
+    return watched
+
+
+def _matter(path: Path, kind: str) -> object:
+    """What matters in one file. Raises LookError."""
+    if kind in ("local", "shared"):
+        rows = files.read_database(path, _LOCAL if kind == "local" else _SHARED, patience=0)
+        if rows is None:
+            return None
+        owner = rows.values.get(files.SHARED_OWNER)
+        return [owner, *(what_matters(rows.values.get(cell)) for cell in (_LOCAL if kind == "local" else _SHARED[1:]))]
+    content = files.read_file(path)
+    if content is None or kind == "bytes":
+        return content and content.hex()
+    if kind == "json":
+        return [what_matters(files.parse_json(content, path))]  # an empty store is another thing than none
+    try:
+        return what_matters_in_config(files.parse_json(content, path))
+    except LookError:
+        return content.hex()  # written by hand, in JSON5: reading that every few seconds is too dear

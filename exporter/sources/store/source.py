@@ -1,0 +1,202 @@
+"""The auth store as a source of its own, for where no command can run. Called through ``sources.build``.
+
+OpenClaw calls its store private: this reads it, only reads it, and has no word of OpenClaw's to go by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from exporter.config import StoreTarget
+from exporter.lib.durations import format_duration
+from exporter.lib.redact import safe_text
+from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile
+from exporter.sources import Context
+from exporter.sources.envfile import parse_env_file, read_env_file
+from exporter.sources.store.complete import complete
+from exporter.sources.store.config import agent_id, provider_id, roster, section
+from exporter.sources.store.facts import StoreFacts
+from exporter.sources.store.files import StorePaths, read_file
+from exporter.sources.store.reader import StoreReader, look_into
+
+__all__ = ["StoreFacts", "StorePaths", "StoreReader", "StoreSource", "complete"]
+
+#: Where each provider's credential may come from outside the store, in OpenClaw's order.
+_VARIABLES = {
+    "anthropic": ("ANTHROPIC_OAUTH_TOKEN", "ANTHROPIC_API_KEY"),
+    "cerebras": ("CEREBRAS_API_KEY",),
+    "deepseek": ("DEEPSEEK_API_KEY",),
+    "github-copilot": ("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"),
+    "google": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "groq": ("GROQ_API_KEY",),
+    "minimax": ("MINIMAX_API_KEY",),
+    "mistral": ("MISTRAL_API_KEY",),
+    "moonshot": ("MOONSHOT_API_KEY",),
+    "nvidia": ("NVIDIA_API_KEY",),
+    "openai": ("CODEX_API_KEY", "OPENAI_API_KEY"),
+    "opencode": ("OPENCODE_API_KEY", "OPENCODE_ZEN_API_KEY"),
+    "openrouter": ("OPENROUTER_API_KEY",),
+    "together": ("TOGETHER_API_KEY",),
+    "xai": ("XAI_API_KEY",),
+    "zai": ("ZAI_API_KEY", "Z_AI_API_KEY"),
+}
+#: Providers that need no credential, or keep it where no store has it.
+_ELSEWHERE = frozenset(
+    {"amazon-bedrock", "claude-cli", "codex-cli", "google-vertex", "lmstudio", "ollama", "sglang", "vllm"}
+)
+
+_Answer = TypeVar("_Answer")
+
+
+class StoreSource:
+    """The store itself: no status, no exit code, only what is stored."""
+
+    kind = "store"
+    chosen: str | None = None
+
+    def __init__(self, target: StoreTarget, context: Context) -> None:
+        self._target = target
+        self._context = context
+        self._reader = StoreReader(context.keyed_hash, context.now)
+        self._watched: dict[str, StorePaths] = {}
+
+    async def agents(self) -> list[str]:
+        """The agents named for the target, else those openclaw.json lists, else the folders there are.
+
+        Raises LookError: no state folder, or this user may not look into it.
+        """
+        return await self._in_time(self._agents)
+
+    async def look(self, agent: str) -> Observation:
+        """What is stored for ``agent``. Raises LookError as StoreReader.read does, and UNKNOWN_AGENT."""
+        return await self._in_time(lambda: self._look(agent))
+
+    def fingerprint(self) -> str | None:
+        """As StoreReader.fingerprint, over the agents looked at so far."""
+        try:
+            watched = self._watched or {"main": self._paths(self._environ(), None, "main")}
+        except LookError:
+            return None  # the env_file, and with it the place of the store, cannot be read
+        return self._reader.fingerprint(tuple(watched.values()))
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+    async def _in_time(self, work: Callable[[], _Answer]) -> _Answer:
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(work), self._target.timeout)
+        except TimeoutError:
+            took = format_duration(self._target.timeout)
+            raise LookError(Reason.TIMEOUT, f"the store could not be read within {took}") from None
+
+    def _environ(self) -> dict[str, str]:
+        """What the service sees: where its store is depends on it."""
+        file = self._target.env_file
+        return {**self._context.environ, **(read_env_file(file) if file else {})}
+
+    def _paths(self, environ: Mapping[str, str], config: Mapping[str, Any] | None, agent: str) -> StorePaths:
+        own = (roster(config) or {}).get(agent, {}).get("agentDir")
+        return StorePaths.from_environment(
+            environ, self._target.state_dir, agent, own if isinstance(own, str) and own.strip() else None
+        )
+
+    def _config(self, paths: StorePaths) -> Mapping[str, Any] | None:
+        try:
+            return self._reader.config(paths)
+        except LookError:
+            return None  # a look says so in its notes
+
+    def _agents(self) -> list[str]:
+        environ = self._environ()
+        paths = self._paths(environ, None, "main")
+        look_into(paths.state_dir)
+        config = self._config(paths)
+        if self._target.agents != "all":
+            found = list(self._target.agents)
+        elif config is not None:
+            found = list(roster(config) or ("main",))
+        else:
+            found = _folders(paths)
+        self._watched = {agent: self._paths(environ, config, agent) for agent in found}
+        return found
+
+    def _look(self, agent: str) -> Observation:
+        environ = self._environ()
+        config = self._config(self._paths(environ, None, agent))
+        paths = self._paths(environ, config, agent)
+        look_into(paths.state_dir)
+        known = roster(config)
+        if agent_id(agent) != agent or (
+            agent not in known if known else agent != "main" and not paths.agent_dir.exists()
+        ):
+            raise LookError(Reason.UNKNOWN_AGENT, f"there is no agent {safe_text(agent, 80)!r} in {paths.state_dir}")
+        observed_at = self._context.now()
+        facts = self._reader.read(paths, agent)
+        self._watched[agent] = paths
+        environment = tuple(self._environment(facts, paths, config))
+        profiles = (*facts.profiles, *environment)
+        in_use, elsewhere = _in_use(facts, config, {profile.provider for profile in profiles})
+        note = f"the credentials of {safe_text(', '.join(elsewhere))} are not in the store: they are not watched"
+        return Observation(
+            target=self._target.name,
+            agent=agent,
+            source=self.kind,
+            dialect=Dialect.STORE,
+            observed_at=observed_at,
+            profiles=profiles,
+            providers_in_use=in_use,
+            models_in_use=facts.models_in_use,
+            order=facts.order,
+            notes=(*facts.notes, note) if elsewhere else facts.notes,
+        )
+
+    def _environment(
+        self, facts: StoreFacts, paths: StorePaths, config: Mapping[str, Any] | None
+    ) -> Iterator[SeenProfile]:
+        """Credentials of providers in use that the service finds in its environment, by the variable's name."""
+        settings = section(config, "env")
+        dotenv = read_file(paths.state_dir / ".env")
+        variables = {
+            **{
+                name: value
+                for name, value in {**settings, **section(settings, "vars")}.items()
+                if isinstance(value, str)
+            },
+            **(parse_env_file(dotenv.decode("utf-8", "replace")) if dotenv else {}),
+            **(read_env_file(self._target.env_file) if self._target.env_file else {}),
+        }
+        for provider in facts.providers_in_use or ():
+            for name in _VARIABLES.get(provider, ()):
+                value = variables.get(name, "").strip()
+                if value:
+                    kind = "token" if "OAUTH" in name or "TOKEN" in name else "api_key"
+                    secret = self._context.keyed_hash(value)
+                    yield SeenProfile(f"env:{name}", provider, kind, has_refresh_token=False, secret_hash=secret)
+                    break
+
+
+def _folders(paths: StorePaths) -> list[str]:
+    """The agents that have a folder, where no configuration names them; ``main`` is always one."""
+    try:
+        found = sorted(entry.name for entry in (paths.state_dir / "agents").iterdir() if (entry / "agent").is_dir())
+    except OSError:
+        found = []
+    return ["main", *(name for name in found if name != "main" and agent_id(name) == name)]
+
+
+def _in_use(
+    facts: StoreFacts, config: Mapping[str, Any] | None, seen: set[str]
+) -> tuple[tuple[str, ...] | None, list[str]]:
+    """The providers in use whose credentials we could see, and the others: those are never called missing."""
+    if facts.providers_in_use is None:
+        return None, []
+    own = {provider_id(name): entry for name, entry in section(config, "models", "providers").items()}
+    elsewhere = [
+        provider
+        for provider in facts.providers_in_use
+        if provider not in seen
+        and (provider in _ELSEWHERE or any(section(own, provider).get(key) for key in ("apiKey", "auth", "headers")))
+    ]
+    return tuple(provider for provider in facts.providers_in_use if provider not in elsewhere), elsewhere

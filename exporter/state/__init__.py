@@ -1,0 +1,1 @@
+"""What outlives the process, in SQLite: the credential history and the alert state."""
