@@ -22,7 +22,17 @@ from pathlib import Path
 
 from exporter.alerts.delivery.notifier import Notifier
 from exporter.config import Config
-from exporter.model import AgentReport, Basis, Condition, Name, ProfileReport, Report, Severity, Status, TargetReport
+from exporter.model import (
+    AgentReport,
+    Basis,
+    Condition,
+    ConditionName,
+    ProfileReport,
+    Report,
+    Severity,
+    Status,
+    TargetReport,
+)
 
 PER_TARGET = 20
 RUNS = 5
@@ -59,7 +69,7 @@ def report(profiles: int, ends: float, now: float) -> Report:
         ]
         conditions = tuple(
             Condition(
-                Name.EXPIRED,
+                ConditionName.EXPIRED,
                 Severity.WARNING,
                 provider="anthropic",
                 profile=id,
@@ -116,7 +126,7 @@ async def once(profiles: int, hooks: int, url: str, arrived: Queue[tuple[float, 
         await asyncio.sleep(0.5)
         shown = report(profiles, now, time.time())
         began, cpu = time.time(), time.process_time()
-        notifier.poke()
+        notifier.wake()
         told = [await asyncio.to_thread(arrived.get) for _ in range(hooks)]
         took = max(at for at, _ in told) - began
         spent = time.process_time() - cpu

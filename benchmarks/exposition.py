@@ -55,11 +55,11 @@ class Anew(Collector):
 
     def __init__(self, targets: list[TargetReport]) -> None:
         self.families: list[Metric] = []
-        for family in render.LOOK_FAMILIES:
+        for family in render.CHECK_METRICS:
             built = family.empty()
             for one in targets:
                 for agent in one.entries:
-                    look = render.Look(
+                    look = render.CheckedAgent(
                         agent,
                         tuple(zip(render.profile_labels(agent), agent.profiles, strict=True)),
                         render.AgentCounters(),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from exporter.metrics.definitions import FAMILIES, PREFIX
+from exporter.metrics.definitions import METRICS, PREFIX
 from exporter.verdict import remedies
 
 #: The labels that have a variable, in the order in which they are asked for.
@@ -25,7 +25,7 @@ WINDOW = f"{PROVIDER}, window"
 #: Seconds ahead that a deadline is told, and how old the last good look may be: as in the alert rules.
 AHEAD, STALE = "14 * 86400", "3 * 3600"
 
-_LABELS = {family.name: ("instance", *family.labels) for family in FAMILIES}
+_LABELS = {family.name: ("instance", *family.labels) for family in METRICS}
 #: A regular expression of the reasons that no waiting heals.
 PERSON = "|".join(sorted(remedies.PERSON))
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
-class Reason(enum.StrEnum):
+class FailureReason(enum.StrEnum):
     """Why a look failed: the ``error.reason`` of the JSON and the ``reason`` label of failures."""
 
     COMMAND_NOT_FOUND = "command_not_found"
@@ -31,10 +31,10 @@ class Reason(enum.StrEnum):
     OTHER = "other"
 
 
-class LookError(Exception):
+class CheckError(Exception):
     """A look that gave no answer. ``message`` is one sentence for a person and holds no secret."""
 
-    def __init__(self, reason: Reason, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, reason: FailureReason, message: str, retry_after: float | None = None) -> None:
         super().__init__(f"{reason}: {message}")
         self.reason = reason
         self.message = message
@@ -45,7 +45,7 @@ class LookError(Exception):
 class Failure:
     """A look that failed, as a value: it travels beside the last good Observation."""
 
-    reason: Reason
+    reason: FailureReason
     message: str
     at: float
 
@@ -73,7 +73,7 @@ class Unusable:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenProfile:
+class ObservedProfile:
     """One auth profile as a source saw it, nothing judged."""
 
     id: str
@@ -114,7 +114,7 @@ class Observation:
     source: str
     dialect: Dialect
     observed_at: float
-    profiles: tuple[SeenProfile, ...] = ()
+    profiles: tuple[ObservedProfile, ...] = ()
     providers_in_use: tuple[str, ...] | None = None  # None: not seen
     models_in_use: tuple[str, ...] = ()  # provider/model; empty: not seen
     order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -152,7 +152,7 @@ class Family(enum.StrEnum):
     NOTICE = "notice"
 
 
-class Name(enum.StrEnum):
+class ConditionName(enum.StrEnum):
     """Every condition there is."""
 
     UNDATED = "undated"
@@ -177,13 +177,13 @@ class Name(enum.StrEnum):
 
 
 _FAMILIES = {
-    Name.UNDATED: Family.DEADLINE,
-    Name.EXPIRING: Family.DEADLINE,
-    Name.EXPIRED: Family.DEADLINE,
-    Name.UNUSABLE: Family.AVAILABILITY,
-    Name.MISSING: Family.AVAILABILITY,
-    Name.NO_USABLE_PROFILE: Family.AVAILABILITY,
-    Name.CHECK_FAILED: Family.WATCH,
+    ConditionName.UNDATED: Family.DEADLINE,
+    ConditionName.EXPIRING: Family.DEADLINE,
+    ConditionName.EXPIRED: Family.DEADLINE,
+    ConditionName.UNUSABLE: Family.AVAILABILITY,
+    ConditionName.MISSING: Family.AVAILABILITY,
+    ConditionName.NO_USABLE_PROFILE: Family.AVAILABILITY,
+    ConditionName.CHECK_FAILED: Family.WATCH,
 }
 
 
@@ -211,7 +211,7 @@ class Basis(enum.StrEnum):
 class Condition:
     """A named fact with a severity. ``summary`` and ``remedy`` are for the person who is told."""
 
-    name: Name
+    name: ConditionName
     severity: Severity
     provider: str | None = None
     profile: str | None = None
@@ -260,7 +260,7 @@ class AgentReport:
     target: str
     agent: str
     source: str
-    judged_at: float
+    evaluated_at: float
     checked_at: float | None  # the last look that could be read
     exit_code: int
     profiles: tuple[ProfileReport, ...] = ()
@@ -274,7 +274,7 @@ class AgentReport:
     failure: Failure | None = None
     duration: float | None = None  # seconds the last look took
     changes_at: float | None = None  # when time alone would change this report
-    look_at: float | None = None  # when a deadline or cooldown ends that had not when we looked: look again then
+    check_at: float | None = None  # when a deadline or cooldown ends that had not when we looked: look again then
     notes: tuple[str, ...] = ()
 
 
@@ -287,7 +287,7 @@ class AgentCounters:
     """
 
     checks: int = 0
-    failures: Mapping[Reason, int] = field(default_factory=dict)
+    failures: Mapping[FailureReason, int] = field(default_factory=dict)
     unusable_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -307,7 +307,7 @@ class TargetReport:
         if self.failure is None or any(agent.agent == "*" for agent in self.agents):
             return self.agents
         condition = Condition(
-            Name.CHECK_FAILED,
+            ConditionName.CHECK_FAILED,
             Severity.CRITICAL,
             summary=self.failure.message,
             reason=self.failure.reason.value,

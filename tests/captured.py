@@ -9,8 +9,8 @@ from typing import Any
 from exporter.config import Policy
 from exporter.model import AgentReport, Observation
 from exporter.sources.openclaw.status import observe
-from exporter.state.history import Memory, remember
-from exporter.verdict import Subject, judge
+from exporter.state.history import CredentialHistory, record_observation
+from exporter.verdict import Subject, evaluate
 
 CAPTURES = Path(__file__).parent / "captures"
 MORE_CAPTURES = Path(__file__).parent / "simulator_captures"
@@ -41,10 +41,13 @@ def seen(release: str, scenario: str) -> Observation:
 
 
 def verdict(
-    observation: Observation, memory: Memory | None = None, policy: Policy | None = None, now: float | None = None
+    observation: Observation,
+    history: CredentialHistory | None = None,
+    policy: Policy | None = None,
+    now: float | None = None,
 ) -> AgentReport:
     """The verdict about an observation at its own moment, remembered before it is judged."""
     at = observation.observed_at if now is None else now
     subject = Subject(observation.target, observation.agent, observation.source)
-    remembered = remember(memory or Memory(), observation, at)
-    return judge(subject, observation, None, remembered, policy or Policy(), at)
+    remembered = record_observation(history or CredentialHistory(), observation, at)
+    return evaluate(subject, observation, None, remembered, policy or Policy(), at)

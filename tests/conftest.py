@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from exporter.alerts.delivery.outbox import Outbox
-from exporter.state.credentials_db import Ledger
+from exporter.state.credentials_db import CredentialDatabase
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -33,7 +33,7 @@ def _cycles_are_collected() -> Iterator[None]:
 def _state_is_closed() -> Iterator[None]:
     """What a test leaves open is closed behind it, not by the collector in the midst of another test: from Python
     3.13 on that other one would fail."""
-    opened: list[Ledger | Outbox] = []
+    opened: list[CredentialDatabase | Outbox] = []
 
     def remembering(make: Any) -> Any:
         def init(self: Any, *args: Any, **rest: Any) -> None:
@@ -43,7 +43,7 @@ def _state_is_closed() -> Iterator[None]:
         return init
 
     with pytest.MonkeyPatch.context() as patch:
-        for kind in (Ledger, Outbox):
+        for kind in (CredentialDatabase, Outbox):
             patch.setattr(kind, "__init__", remembering(kind.__init__))
         yield
     for one in opened:

@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 from exporter.config import Config, TargetBase
-from exporter.model import Dialect, LookError, Observation, SeenProfile
-from exporter.sources import Context
+from exporter.model import CheckError, Dialect, Observation, ObservedProfile
+from exporter.sources import SourceContext
 
 
-def token(expires_at: float | None = None, **rest: Any) -> SeenProfile:
+def token(expires_at: float | None = None, **rest: Any) -> ObservedProfile:
     status = "ok" if expires_at is not None else "static"
-    return SeenProfile("anthropic:default", "anthropic", "token", status, expires_at=expires_at, **rest)
+    return ObservedProfile("anthropic:default", "anthropic", "token", status, expires_at=expires_at, **rest)
 
 
 class FakeSource:
@@ -21,17 +21,17 @@ class FakeSource:
     kind = "openclaw"
     chosen: str | None = None
 
-    def __init__(self, target: TargetBase, context: Context) -> None:
+    def __init__(self, target: TargetBase, context: SourceContext) -> None:
         self.name = target.name
         self.context = context
-        self.profiles: tuple[SeenProfile, ...] = ()
+        self.profiles: tuple[ObservedProfile, ...] = ()
         self.agent_ids = ["main"]
         self.error: Exception | None = None
-        self.listing_error: LookError | None = None
+        self.listing_error: CheckError | None = None
         self.print: str | None = None
         self.gate = asyncio.Event()
         self.gate.set()
-        self.looks: list[str] = []
+        self.checks: list[str] = []
         self.running = 0
         self.most_running = 0
         self.closed = False
@@ -41,8 +41,8 @@ class FakeSource:
             raise self.listing_error
         return list(self.agent_ids)
 
-    async def look(self, agent: str) -> Observation:
-        self.looks.append(agent)
+    async def check(self, agent: str) -> Observation:
+        self.checks.append(agent)
         self.running += 1
         self.most_running = max(self.running, self.most_running)
         try:
@@ -68,7 +68,7 @@ class Fakes:
     def __init__(self) -> None:
         self.sources: dict[str, FakeSource] = {}
 
-    def __call__(self, target: TargetBase, context: Context) -> FakeSource:
+    def __call__(self, target: TargetBase, context: SourceContext) -> FakeSource:
         self.sources[target.name] = FakeSource(target, context)
         return self.sources[target.name]
 

@@ -15,10 +15,10 @@ from exporter.model import (
     AgentReport,
     Basis,
     Condition,
+    ConditionName,
     Failure,
-    Name,
+    FailureReason,
     ProfileReport,
-    Reason,
     Report,
     Severity,
     Status,
@@ -62,7 +62,7 @@ def agent(*profiles: ProfileReport, id: str = "main", **changes: Any) -> AgentRe
         "target": "home",
         "agent": id,
         "source": "openclaw",
-        "judged_at": NOW,
+        "evaluated_at": NOW,
         "checked_at": NOW,
         "exit_code": 0,
         "profiles": profiles,
@@ -95,7 +95,7 @@ def expiring() -> Report:
     """A deadline inside 24 hours."""
     deadline = NOW + 12 * HOUR - 20
     condition = Condition(
-        Name.EXPIRING,
+        ConditionName.EXPIRING,
         Severity.WARNING,
         "anthropic",
         "anthropic:default",
@@ -112,7 +112,7 @@ def expired_with_spare() -> Report:
     """An expired token beside a usable one: a warning, in two agents that share it."""
     deadline = NOW - 3 * HOUR
     condition = Condition(
-        Name.EXPIRED,
+        ConditionName.EXPIRED,
         Severity.WARNING,
         "anthropic",
         "anthropic:default",
@@ -133,7 +133,7 @@ def unusable() -> Report:
     """The only profile is disabled for billing, so its provider has none."""
     until = NOW + 10 * HOUR
     disabled = Condition(
-        Name.UNUSABLE,
+        ConditionName.UNUSABLE,
         Severity.CRITICAL,
         "anthropic",
         "anthropic:default",
@@ -143,7 +143,7 @@ def unusable() -> Report:
         rule="billing needs a person",
     )
     nothing = Condition(
-        Name.NO_USABLE_PROFILE,
+        ConditionName.NO_USABLE_PROFILE,
         Severity.CRITICAL,
         "anthropic",
         None,
@@ -166,9 +166,9 @@ def unusable() -> Report:
 
 def failed() -> Report:
     """A look that failed two hours after the last good one."""
-    failure = Failure(Reason.TIMEOUT, "openclaw gave no answer within 60 s", NOW)
+    failure = Failure(FailureReason.TIMEOUT, "openclaw gave no answer within 60 s", NOW)
     condition = Condition(
-        Name.CHECK_FAILED, Severity.CRITICAL, summary=failure.message, reason="timeout", rule="no answer"
+        ConditionName.CHECK_FAILED, Severity.CRITICAL, summary=failure.message, reason="timeout", rule="no answer"
     )
     return report(
         agent(
@@ -179,13 +179,15 @@ def failed() -> Report:
 
 def not_listed() -> Report:
     """The agents could not be listed."""
-    return report(failure=Failure(Reason.COMMAND_NOT_FOUND, "openclaw is not there", NOW), chosen="openclaw: on PATH")
+    return report(
+        failure=Failure(FailureReason.COMMAND_NOT_FOUND, "openclaw is not there", NOW), chosen="openclaw: on PATH"
+    )
 
 
 def odd_ids() -> Report:
     """Ids with quotes, control characters, a lone surrogate, beyond any length; a cooldown nobody can see."""
     missing = Condition(
-        Name.MISSING,
+        ConditionName.MISSING,
         Severity.CRITICAL,
         "anthropic",
         "a\"b\\c\nd\x1b[31m|='e",
@@ -262,7 +264,7 @@ _profiles = st.builds(
 )
 _conditions = st.builds(
     Condition,
-    name=st.sampled_from(Name),
+    name=st.sampled_from(ConditionName),
     severity=st.sampled_from(Severity),
     provider=_maybe(_texts),
     profile=_maybe(_texts),
@@ -272,13 +274,13 @@ _conditions = st.builds(
     deadline=_maybe(_moments),
     rule=_texts,
 )
-_failures = st.builds(Failure, st.sampled_from(Reason), _texts, _moments)
+_failures = st.builds(Failure, st.sampled_from(FailureReason), _texts, _moments)
 _agents = st.builds(
     AgentReport,
     target=_texts,
     agent=_texts,
     source=_texts,
-    judged_at=_moments,
+    evaluated_at=_moments,
     checked_at=_maybe(_moments),
     exit_code=st.sampled_from([0, 1, 2]),
     profiles=st.lists(_profiles, max_size=4).map(tuple),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from exporter.model import LookError, SeenProfile
+from exporter.model import CheckError, ObservedProfile
 from exporter.sources.store.source import StoreFacts, StorePaths, StoreReader
 
 NOW = 1_795_000_000.0  # Unix seconds
@@ -46,8 +46,8 @@ class Home:
     def read(self, agent: str = "main") -> StoreFacts:
         return StoreReader(keyed_hash, lambda: NOW).read(self.paths(agent), agent)
 
-    def fails(self, agent: str = "main") -> LookError:
-        with pytest.raises(LookError) as caught:
+    def fails(self, agent: str = "main") -> CheckError:
+        with pytest.raises(CheckError) as caught:
             self.read(agent)
         assert SECRET not in str(caught.value)
         assert caught.value.__context__ is None or SECRET not in repr(caught.value.__context__)
@@ -115,10 +115,10 @@ def usage_of(name: str, **stats: Any) -> dict[str, Any]:
     return {"version": 1, "usageStats": {name: stats}}
 
 
-def one(facts: StoreFacts) -> SeenProfile:
+def one(facts: StoreFacts) -> ObservedProfile:
     assert len(facts.profiles) == 1
     return facts.profiles[0]
 
 
-def by_id(facts: StoreFacts) -> dict[str, SeenProfile]:
+def by_id(facts: StoreFacts) -> dict[str, ObservedProfile]:
     return {profile.id: profile for profile in facts.profiles}

@@ -43,13 +43,13 @@ def test_names_are_paths_in_the_repository() -> None:
 
 def test_a_name_s_end_is_enough_where_only_one_has_it() -> None:
     assert assets.read("user/openclaw-auth-exporter.service") == (ROOT / USER_UNIT).read_bytes()
-    with pytest.raises(assets.KitError, match=f"is {UNIT} and {USER_UNIT}: say which"):
+    with pytest.raises(assets.AssetsError, match=f"is {UNIT} and {USER_UNIT}: say which"):
         assets.read("openclaw-auth-exporter.service")
 
 
 @pytest.mark.parametrize("name", ["nothing", "../pyproject.toml", "deploy", "", "deploy/systemd/../../pyproject.toml"])
 def test_nothing_else_can_be_read(name: str) -> None:
-    with pytest.raises(assets.KitError, match="nothing shipped is named"):
+    with pytest.raises(assets.AssetsError, match="nothing shipped is named"):
         assets.read(name)
 
 
@@ -65,7 +65,7 @@ def test_export_writes_all_and_again_nothing(tmp_path: Path) -> None:
 def test_export_keeps_what_a_person_changed(tmp_path: Path) -> None:
     (tmp_path / UNIT).parent.mkdir(parents=True)
     (tmp_path / UNIT).write_text("mine")
-    with pytest.raises(assets.KitError, match=r"openclaw-auth-exporter.service would be overwritten"):
+    with pytest.raises(assets.AssetsError, match=r"openclaw-auth-exporter.service would be overwritten"):
         assets.export(tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / UNIT]
     assets.export(tmp_path, force=True)
@@ -74,7 +74,7 @@ def test_export_keeps_what_a_person_changed(tmp_path: Path) -> None:
 
 def test_export_to_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(assets.KitError, match="Not a directory"):
+    with pytest.raises(assets.AssetsError, match="Not a directory"):
         assets.export(tmp_path / "file")
 
 

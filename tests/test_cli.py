@@ -147,10 +147,10 @@ def test_own_errors_have_codes_of_their_own(cli: Cli) -> None:
 def test_wrong_usage_is_told_before_anything_is_looked_at(
     cli: Cli, wrong: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(*_: object) -> None:
+    def check(*_: object) -> None:
         raise AssertionError("it looked")
 
-    monkeypatch.setattr(program, "look_with", look)
+    monkeypatch.setattr(program, "check_with", check)
     with pytest.raises(click.UsageError):
         program.cli.main([*wrong, "--config", str(cli.config)], standalone_mode=False)
 

@@ -19,9 +19,9 @@ from exporter.daemon import exposition_cache
 from exporter.daemon import scheduler as module
 from exporter.daemon.scheduler import Daemon
 from exporter.metrics import render
-from exporter.model import LookError, Reason, TargetReport
-from exporter.state.credentials_db import Ledger
-from exporter.state.history import Told
+from exporter.model import CheckError, FailureReason, TargetReport
+from exporter.state.credentials_db import CredentialDatabase
+from exporter.state.history import SuppliedDate
 
 NOW = 1_795_346_770.0
 DAY = 86400.0
@@ -30,12 +30,12 @@ DAY = 86400.0
 class Setting:
     """A running daemon over fake sources; its configuration can be exchanged."""
 
-    def __init__(self, made: Config, ledger: Ledger | None = None) -> None:
+    def __init__(self, made: Config, ledger: CredentialDatabase | None = None) -> None:
         import time
 
         self.config: Config | ConfigError = made
         self.fakes = Fakes()
-        self.ledger = ledger or Ledger(None)
+        self.ledger = ledger or CredentialDatabase(None)
         self.daemon = Daemon(made, self.ledger, self.reread, time.time, self.fakes)
         for source in self.fakes.sources.values():
             source.profiles = (token(time.time() + 30 * DAY),)
@@ -92,37 +92,37 @@ async def test_a_hanging_target_does_not_delay_the_others() -> None:
 async def test_a_changed_store_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "COMPARE_EVERY", 0.05)
     monkeypatch.setattr(module, "SETTLE", 0.0)
-    monkeypatch.setattr("exporter.checks.schedule.APART", 0.2)
+    monkeypatch.setattr("exporter.checks.schedule.MIN_SPACING", 0.2)
     setting = Setting(config("home"))
     source = setting.fakes["home"]
     source.print = "one"
     await setting.daemon.start()
     try:
-        await until(lambda: len(source.looks) == 1)
+        await until(lambda: len(source.checks) == 1)
         await asyncio.sleep(0.5)
-        assert len(source.looks) == 1  # nothing changed, nothing was looked at
+        assert len(source.checks) == 1  # nothing changed, nothing was looked at
         source.print = "two"
-        await until(lambda: len(source.looks) == 2)
+        await until(lambda: len(source.checks) == 2)
     finally:
         await setting.daemon.stop()
 
 
 async def test_a_store_that_changes_during_a_slow_look_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The look is due before its job is over: it must not be dropped, to come with the schedule only."""
-    monkeypatch.setattr(schedule, "APART", 0.1)
+    monkeypatch.setattr(schedule, "MIN_SPACING", 0.1)
     setting = Setting(config("home"))
     source = setting.fakes["home"]
     source.print = "one"
     source.gate.clear()
     await setting.daemon.start()
     try:
-        await until(lambda: len(source.looks) == 1)
+        await until(lambda: len(source.checks) == 1)
         source.print = "two"
         await asyncio.sleep(0.3)
         source.gate.set()
-        await until(lambda: len(source.looks) == 2)
+        await until(lambda: len(source.checks) == 2)
         await asyncio.sleep(0.5)
-        assert len(source.looks) == 2
+        assert len(source.checks) == 2
     finally:
         await setting.daemon.stop()
 
@@ -134,12 +134,12 @@ async def test_who_asks_gets_a_look_that_began_after_the_question() -> None:
     source.gate.clear()
     await setting.daemon.start()
     try:
-        await until(lambda: len(source.looks) == 1)
+        await until(lambda: len(source.checks) == 1)
         asked = [asyncio.create_task(setting.daemon.check_now(name)) for name in ("home", None, "home")]
         await asyncio.sleep(0.1)
         source.gate.set()
         await asyncio.gather(*asked)
-        assert (len(source.looks), source.most_running) == (2, 1)  # and those who ask at once share it
+        assert (len(source.checks), source.most_running) == (2, 1)  # and those who ask at once share it
     finally:
         await setting.daemon.stop()
 
@@ -152,7 +152,7 @@ async def test_a_deadline_that_passes_is_judged_without_a_look() -> None:
     await setting.daemon.start()
     try:
         await until(lambda: 'openclaw_auth_exit_code{agent="main",target="home"} 2' in setting.metrics())
-        assert len(setting.fakes["home"].looks) == 1
+        assert len(setting.fakes["home"].checks) == 1
     finally:
         await setting.daemon.stop()
 
@@ -201,10 +201,10 @@ async def test_a_deadline_that_ends_is_judged_at_once_and_then_looked_at(monkeyp
     await setting.daemon.start()
     try:
         await until(lambda: 'status="expired",target="home"} 1' in setting.metrics())
-        judged_after = len(source.looks)
-        await until(lambda: len(source.looks) == 2)
+        judged_after = len(source.checks)
+        await until(lambda: len(source.checks) == 2)
         await asyncio.sleep(0.5)
-        assert (judged_after, len(source.looks)) == (1, 2)  # once is enough
+        assert (judged_after, len(source.checks)) == (1, 2)  # once is enough
     finally:
         await setting.daemon.stop()
 
@@ -223,7 +223,7 @@ async def test_the_time_without_a_credential_is_counted_between_looks(monkeypatc
 
     try:
         await until(lambda: counted() > 0.25)
-        assert len(setting.fakes["home"].looks) == 1
+        assert len(setting.fakes["home"].checks) == 1
     finally:
         await setting.daemon.stop()
 
@@ -234,13 +234,13 @@ async def test_a_date_told_by_another_process_is_taken_over(tmp_path: object, mo
 
     assert isinstance(tmp_path, Path)
     monkeypatch.setattr(module, "PULSE", 0.05)
-    setting = Setting(config("home"), Ledger(tmp_path))
+    setting = Setting(config("home"), CredentialDatabase(tmp_path))
     setting.fakes["home"].profiles = (token(None),)
     await setting.daemon.start()
     try:
         await until(lambda: setting.daemon.report().targets)
-        other = Ledger(tmp_path)
-        other.tell("anthropic:default", Told(expires_at=time.time() + 3600, told_at=time.time()))
+        other = CredentialDatabase(tmp_path)
+        other.set_date("anthropic:default", SuppliedDate(expires_at=time.time() + 3600, told_at=time.time()))
         other.close()
         await until(lambda: setting.daemon.report().exit_code == 2)
     finally:
@@ -258,7 +258,7 @@ async def test_a_bad_configuration_changes_nothing() -> None:
         assert await setting.daemon.reload() is None
         await until(lambda: [t.target for t in setting.daemon.report().targets] == ["home", "new"])
         assert "openclaw_auth_exporter_config_last_reload_successful 1" in setting.metrics()
-        assert len(setting.fakes["home"].looks) == 1  # what did not change is not looked at again
+        assert len(setting.fakes["home"].checks) == 1  # what did not change is not looked at again
 
 
 async def test_a_removed_target_is_gone_from_the_metrics() -> None:
@@ -298,12 +298,12 @@ async def test_a_probe_looks_once_and_shares() -> None:
     try:
         source = setting.fakes["home"]
         await asyncio.sleep(0.1)
-        assert source.looks == []  # looked at only so
+        assert source.checks == []  # looked at only so
         bodies = await asyncio.gather(*(setting.daemon.probe("home", None, 5.0) for _ in range(3)))
-        assert source.looks == ["main"]
+        assert source.checks == ["main"]
         assert all(b"openclaw_auth_check_success" in body for body, _ in bodies)
         await setting.daemon.probe("home", "main", 5.0)
-        assert source.looks == ["main"]  # a young report is reused
+        assert source.checks == ["main"]  # a young report is reused
         with pytest.raises(KeyError):
             await setting.daemon.probe("nobody", None, 5.0)
         with pytest.raises(KeyError):
@@ -323,7 +323,7 @@ async def test_a_probe_out_of_time_says_so_and_the_look_goes_on() -> None:
         source.gate.set()
         body, _ = await setting.daemon.probe("home", None, 5.0)
         assert b'openclaw_auth_check_success{agent="main",target="home"} 1' in body
-        assert source.looks == ["main"]
+        assert source.checks == ["main"]
     finally:
         await setting.daemon.stop()
 
@@ -334,7 +334,7 @@ async def test_a_probe_out_of_time_still_shows_what_is_known() -> None:
     await setting.daemon.start()
     try:
         await until(lambda: setting.metrics().count("check_success{") == 2)
-        setting.daemon._monitor.watched["home"].looked_at = 0.0  # long ago
+        setting.daemon._monitor.checkers["home"].check_started_at = 0.0  # long ago
         source.gate.clear()
         body = (await setting.daemon.probe("home", "main", 0.05))[0].decode()
         assert 'openclaw_auth_check_success{agent="main",target="home"} 0.0' in body
@@ -401,7 +401,7 @@ async def test_what_is_only_probed_is_seen_and_alarms_nobody() -> None:
 
 async def test_failures_are_counted_by_reason_from_the_start() -> None:
     setting = Setting(config("home"))
-    setting.fakes["home"].error = LookError(Reason.TIMEOUT, "no answer")
+    setting.fakes["home"].error = CheckError(FailureReason.TIMEOUT, "no answer")
     await setting.daemon.start()
     try:
 
@@ -409,10 +409,10 @@ async def test_failures_are_counted_by_reason_from_the_start() -> None:
             lines = setting.metrics().splitlines()
             return [line for line in lines if line.startswith("openclaw_auth_check_failures_total")]
 
-        assert len(counted()) == len(Reason)  # before the first look, of the target as a whole
+        assert len(counted()) == len(FailureReason)  # before the first look, of the target as a whole
         await until(lambda: any('agent="main"' in line for line in counted()))
         counts = counted()
-        assert len([line for line in counts if 'agent="main"' in line]) == len(Reason)
+        assert len([line for line in counts if 'agent="main"' in line]) == len(FailureReason)
         assert [line for line in counts if 'agent="main"' in line and not line.endswith(" 0.0")] == [
             'openclaw_auth_check_failures_total{agent="main",reason="timeout",target="home"} 1.0'
         ]
@@ -427,15 +427,19 @@ async def test_a_step_of_the_clock_plans_anew(monkeypatch: pytest.MonkeyPatch) -
     step = 0.0
     fakes = Fakes()
     daemon = Daemon(
-        config("home", interval="1s"), Ledger(None), lambda: config("home"), lambda: time.time() + step, fakes
+        config("home", interval="1s"),
+        CredentialDatabase(None),
+        lambda: config("home"),
+        lambda: time.time() + step,
+        fakes,
     )
     fakes["home"].profiles = (token(time.time() + 30 * DAY),)
     await daemon.start()
     try:
-        await until(lambda: len(fakes["home"].looks) >= 1)
+        await until(lambda: len(fakes["home"].checks) >= 1)
         step = -3600.0
-        looks = len(fakes["home"].looks)
-        await until(lambda: len(fakes["home"].looks) > looks + 1)
+        looks = len(fakes["home"].checks)
+        await until(lambda: len(fakes["home"].checks) > looks + 1)
     finally:
         await daemon.stop()
 

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from exporter.alerts.channels.alertmanager import RUNBOOK
-from exporter.metrics.definitions import FAMILIES
+from exporter.metrics.definitions import METRICS
 from exporter.setup import assets
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "dashboards"
 NAMES = ("overview.json", "fleet.json")
 DASHBOARDS = {name: json.loads((FOLDER / name).read_text()) for name in NAMES}
-LABELS = {family.name: {*family.labels, "instance"} for family in FAMILIES}
+LABELS = {family.name: {*family.labels, "instance"} for family in METRICS}
 VARIABLES = ("instance", "target", "agent", "provider", "profile")
 #: Pixels that a table has on a phone 390 px wide: Grafana's margins and borders take the rest.
 PHONE = 372

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.config.models import Heartbeat as Configured
 from exporter.daemon import heartbeat
-from exporter.daemon.heartbeat import Heartbeat
+from exporter.daemon.heartbeat import HeartbeatSender
 
 URL = "https://hc.example/PLANTED-SECRET"
 
@@ -25,9 +25,9 @@ class Switch:
         return httpx.Response(code)
 
 
-def beating(switch: Switch, problem: str | None) -> Heartbeat:
+def beating(switch: Switch, problem: str | None) -> HeartbeatSender:
     config = Configured.model_validate({"url": URL})
-    return Heartbeat(config, lambda: problem, lambda: 1000.0, httpx.MockTransport(switch))
+    return HeartbeatSender(config, lambda: problem, lambda: 1000.0, httpx.MockTransport(switch))
 
 
 async def test_well_and_not_well() -> None:
@@ -57,8 +57,8 @@ async def test_the_url_is_called_as_it_is_and_trouble_is_told_below_it(url: str,
         return httpx.Response(200)
 
     config = Configured.model_validate({"url": url})
-    assert await Heartbeat(config, lambda: None, transport=httpx.MockTransport(answer)).beat()
-    assert await Heartbeat(config, lambda: "the disk is full", transport=httpx.MockTransport(answer)).beat()
+    assert await HeartbeatSender(config, lambda: None, transport=httpx.MockTransport(answer)).beat()
+    assert await HeartbeatSender(config, lambda: "the disk is full", transport=httpx.MockTransport(answer)).beat()
     assert heard == [url, fail]
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.model import Dialect, Observation, SeenProfile, Unusable, UsageWindow
-from exporter.state.credentials_db import FILE, MIGRATIONS, Ledger
-from exporter.state.history import Changed, Memory, Remembered, Told
+from exporter.model import Dialect, Observation, ObservedProfile, Unusable, UsageWindow
+from exporter.state.credentials_db import FILE, MIGRATIONS, CredentialDatabase
+from exporter.state.history import CredentialChange, CredentialHistory, CredentialRecord, SuppliedDate
 
 NOW = 1_795_346_770.0
-PROFILE = SeenProfile(
+PROFILE = ObservedProfile(
     "anthropic:default", "anthropic", "token", "ok", None, NOW + 5, None, False, "h", Unusable("cooldown", "auth", NOW)
 )
 SEEN = Observation(
@@ -32,34 +32,38 @@ SEEN = Observation(
     frozenset({"openai"}),
     usage=(UsageWindow("anthropic", "5h", 0.5, NOW),),
 )
-MEMORY = Memory(
-    profiles={"anthropic:default": Remembered("anthropic:default", "anthropic", "token", NOW, NOW, "h", NOW + 5, None)},
+MEMORY = CredentialHistory(
+    profiles={
+        "anthropic:default": CredentialRecord("anthropic:default", "anthropic", "token", NOW, NOW, "h", NOW + 5, None)
+    },
     since={"expired|anthropic|anthropic:default": NOW},
     serving={"anthropic": "token"},
-    changed={"anthropic": Changed("api_key", "token", NOW)},
+    changed={"anthropic": CredentialChange("api_key", "token", NOW)},
     latest=NOW,
 )
 
 
 def test_what_is_recorded_is_there_after_a_restart(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = CredentialDatabase(tmp_path)
     ledger.record("home", "main", MEMORY, SEEN)
     key = ledger.keyed_hash("secret")
     ledger.close()
-    again = Ledger(tmp_path)
+    again = CredentialDatabase(tmp_path)
     assert again.recorded("home", "main") == (MEMORY, SEEN)
-    assert again.recorded("home", "other") == (Memory(), None)
+    assert again.recorded("home", "other") == (CredentialHistory(), None)
     assert again.agents("home") == ["main"]
     assert again.keyed_hash("secret") == key
     assert again.problem is None
 
 
 def test_another_ledger_hashes_otherwise(tmp_path: Path) -> None:
-    assert Ledger(tmp_path / "a").keyed_hash("secret") != Ledger(tmp_path / "b").keyed_hash("secret")
+    assert CredentialDatabase(tmp_path / "a").keyed_hash("secret") != CredentialDatabase(tmp_path / "b").keyed_hash(
+        "secret"
+    )
 
 
 def test_the_ledger_is_private(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "state")
+    ledger = CredentialDatabase(tmp_path / "state")
     ledger.record("home", "main", MEMORY, SEEN)
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     for file in (tmp_path / "state").iterdir():
@@ -67,49 +71,49 @@ def test_the_ledger_is_private(tmp_path: Path) -> None:
 
 
 def test_the_narrower_told_date_wins_and_can_be_cleared(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = CredentialDatabase(tmp_path)
 
-    def told(target: str) -> Told:
+    def told(target: str) -> SuppliedDate:
         return ledger.recorded(target, "main")[0].told["anthropic:default"]
 
-    ledger.tell("anthropic:default", Told(expires_at=1.0, told_at=NOW))
-    ledger.tell("home/main/anthropic:default", Told(issued_at=2.0, told_at=NOW))
-    assert told("home") == Told(issued_at=2.0, told_at=NOW)
-    assert told("vps") == Told(expires_at=1.0, told_at=NOW)
-    assert ledger.untell("home/main/anthropic:default")
-    assert not ledger.untell("home/main/anthropic:default")
-    ledger.tell("home/anthropic:default", Told(issued_at=3.0, told_at=NOW))
-    assert told("home") == Told(issued_at=3.0, told_at=NOW)
-    assert told("vps") == Told(expires_at=1.0, told_at=NOW)
+    ledger.set_date("anthropic:default", SuppliedDate(expires_at=1.0, told_at=NOW))
+    ledger.set_date("home/main/anthropic:default", SuppliedDate(issued_at=2.0, told_at=NOW))
+    assert told("home") == SuppliedDate(issued_at=2.0, told_at=NOW)
+    assert told("vps") == SuppliedDate(expires_at=1.0, told_at=NOW)
+    assert ledger.clear_date("home/main/anthropic:default")
+    assert not ledger.clear_date("home/main/anthropic:default")
+    ledger.set_date("home/anthropic:default", SuppliedDate(issued_at=3.0, told_at=NOW))
+    assert told("home") == SuppliedDate(issued_at=3.0, told_at=NOW)
+    assert told("vps") == SuppliedDate(expires_at=1.0, told_at=NOW)
 
 
 def test_the_profiles_that_are_there(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
-    gone = Remembered("anthropic:old", "anthropic", "token", NOW, NOW, gone_at=NOW)
+    ledger = CredentialDatabase(tmp_path)
+    gone = CredentialRecord("anthropic:old", "anthropic", "token", NOW, NOW, gone_at=NOW)
     ledger.record("home", "main", replace(MEMORY, profiles={**MEMORY.profiles, "anthropic:old": gone}), None)
     ledger.record("home", "work", MEMORY, None)
     assert ledger.profiles() == ["home/main/anthropic:default", "home/work/anthropic:default"]
 
 
 def test_another_process_writing_is_noticed(tmp_path: Path) -> None:
-    ledger, other = Ledger(tmp_path), Ledger(tmp_path)
+    ledger, other = CredentialDatabase(tmp_path), CredentialDatabase(tmp_path)
     before = ledger.changes()
-    ledger.tell("mine", Told(told_at=NOW))
+    ledger.set_date("mine", SuppliedDate(told_at=NOW))
     assert ledger.changes() == before
-    other.tell("theirs", Told(told_at=NOW))
+    other.set_date("theirs", SuppliedDate(told_at=NOW))
     assert ledger.changes() != before
 
 
 def test_notes_grow_old(tmp_path: Path) -> None:
     clock = [NOW]
-    ledger = Ledger(tmp_path, lambda: clock[0])
-    ledger.note("agents", "main")
+    ledger = CredentialDatabase(tmp_path, lambda: clock[0])
+    ledger.put_cached("agents", "main")
     clock[0] += 60
-    assert ledger.recall("agents", 60) == "main"
-    assert ledger.recall("agents", 59) is None
-    assert ledger.recall("other", 60) is None
+    assert ledger.get_cached("agents", 60) == "main"
+    assert ledger.get_cached("agents", 59) is None
+    assert ledger.get_cached("other", 60) is None
     clock[0] = NOW - 10  # a note from the future is none
-    assert ledger.recall("agents", 60) is None
+    assert ledger.get_cached("agents", 60) is None
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,7 @@ def test_notes_grow_old(tmp_path: Path) -> None:
 )
 def test_a_corrupt_ledger_is_set_aside(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / FILE).write_bytes(content)
-    ledger = Ledger(tmp_path, lambda: NOW)
+    ledger = CredentialDatabase(tmp_path, lambda: NOW)
     ledger.record("home", "main", MEMORY, SEEN)
     assert ledger.problem is None
     assert (tmp_path / f"{FILE}.corrupt-{int(NOW)}").read_bytes() == content
@@ -125,11 +129,11 @@ def test_a_corrupt_ledger_is_set_aside(tmp_path: Path, content: bytes, caplog: p
 
 
 def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
-    Ledger(tmp_path).close()
+    CredentialDatabase(tmp_path).close()
     with sqlite3.connect(tmp_path / FILE) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     db.close()
-    ledger = Ledger(tmp_path)
+    ledger = CredentialDatabase(tmp_path)
     assert "newer release" in (ledger.problem or "")
     ledger.record("home", "main", MEMORY, SEEN)  # in memory: the check goes on
     assert ledger.recorded("home", "main")[0] == MEMORY
@@ -139,7 +143,7 @@ def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_ledger_that_can_only_be_read_is_known_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = CredentialDatabase(tmp_path)
     ledger.record("home", "main", MEMORY, SEEN)
     key = ledger.keyed_hash("secret")
     ledger.close()
@@ -149,27 +153,27 @@ def test_a_ledger_that_can_only_be_read_is_known_all_the_same(tmp_path: Path, mo
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(os, "open", refuse)
-    ledger = Ledger(tmp_path)
+    ledger = CredentialDatabase(tmp_path)
     assert "Read-only file system" in (ledger.problem or "")
     assert ledger.recorded("home", "main") == (MEMORY, SEEN)
     assert ledger.keyed_hash("secret") == key
-    ledger.tell("anthropic:default", Told(told_at=NOW))
-    assert list(ledger.told()) == ["anthropic:default"]
+    ledger.set_date("anthropic:default", SuppliedDate(told_at=NOW))
+    assert list(ledger.supplied_dates()) == ["anthropic:default"]
     ledger.close()
     assert (tmp_path / FILE).read_bytes() == before
 
 
 def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    ledger = Ledger(tmp_path / "file" / "state")
+    ledger = CredentialDatabase(tmp_path / "file" / "state")
     assert "cannot be used" in (ledger.problem or "")
     ledger.record("home", "main", MEMORY, SEEN)
 
 
 def test_a_memory_that_cannot_be_read_starts_anew(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = CredentialDatabase(tmp_path)
     ledger.record("home", "main", MEMORY, SEEN)
     with sqlite3.connect(tmp_path / FILE) as db:
         db.execute("UPDATE agent SET memory = '{', observation = 'null'")
     db.close()
-    assert ledger.recorded("home", "main") == (Memory(), None)
+    assert ledger.recorded("home", "main") == (CredentialHistory(), None)

@@ -23,7 +23,18 @@ from reports import DAY, EXAMPLES, HOUR, NOW, SECRET, agent, compare_golden, hea
 
 from exporter.metrics import render
 from exporter.metrics.render import AgentCounters, ExporterState, Exposition, one_shot, render_target
-from exporter.model import Basis, Condition, Failure, Name, Reason, Report, Severity, Status, Unusable, UsageWindow
+from exporter.model import (
+    Basis,
+    Condition,
+    ConditionName,
+    Failure,
+    FailureReason,
+    Report,
+    Severity,
+    Status,
+    Unusable,
+    UsageWindow,
+)
 
 STATE = ExporterState("1.2.3", True, NOW - DAY, 0.002)
 DOCS = Path(__file__).parent.parent / "docs" / "metrics.md"
@@ -37,7 +48,7 @@ Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def counters(one: Report) -> dict[str, dict[str, AgentCounters]]:
-    counted = AgentCounters(7, {Reason.TIMEOUT: 2}, {"anthropic": 12.5})
+    counted = AgentCounters(7, {FailureReason.TIMEOUT: 2}, {"anthropic": 12.5})
     return {target.target: {entry.agent: counted for entry in target.entries} for target in one.targets}
 
 
@@ -60,7 +71,7 @@ def series_of(text: str) -> Series:
 
 def shown(one: Report, name: str) -> dict[tuple[str, ...], float]:
     """One metric's values by the label values beside target and agent, in the order of the table."""
-    family = next(family for family in render.FAMILIES if family.name == f"openclaw_auth_{name}")
+    family = next(family for family in render.METRICS if family.name == f"openclaw_auth_{name}")
     return {
         tuple(dict(labels)[label] for label in family.labels[2:]): value
         for (found, labels), value in series_of(exposition(one).body()[0].decode()).items()
@@ -163,8 +174,8 @@ def test_profile_facts() -> None:
 
 
 def test_conditions_are_counted_and_only_active_ones_are_there() -> None:
-    two = [Condition(Name.EXPIRED, Severity.WARNING, "p", id) for id in "ab"]
-    one = report(agent(conditions=(*two, Condition(Name.CLOCK, Severity.WARNING))))
+    two = [Condition(ConditionName.EXPIRED, Severity.WARNING, "p", id) for id in "ab"]
+    one = report(agent(conditions=(*two, Condition(ConditionName.CLOCK, Severity.WARNING))))
     assert shown(one, "conditions") == {("clock", "warning"): 1, ("expired", "warning"): 2}
     assert shown(healthy(), "conditions") == {}
 
@@ -196,18 +207,18 @@ def test_agents_that_could_not_be_listed_are_a_star() -> None:
 def test_counters_are_there_from_the_start_and_left_out_of_one_shots() -> None:
     assert shown(healthy(), "checks_total") == {(): 7}
     failures = shown(healthy(), "check_failures_total")
-    assert {reason for (reason,) in failures} == {reason.value for reason in Reason}
+    assert {reason for (reason,) in failures} == {reason.value for reason in FailureReason}
     assert {labels: value for labels, value in failures.items() if value} == {("timeout",): 2}
     assert shown(healthy(), "provider_unusable_seconds_total") == {("anthropic",): 12.5}
     fragment = render_target(healthy().targets[0], {})
     assert b'openclaw_auth_checks_total{agent="main",target="home"} 0.0\n' in fragment["openclaw_auth_checks_total"]
-    assert fragment["openclaw_auth_check_failures_total"].count(b" 0.0\n") == len(Reason)
+    assert fragment["openclaw_auth_check_failures_total"].count(b" 0.0\n") == len(FailureReason)
     assert b"_total" not in one_shot(healthy(), STATE)
 
 
 def test_counters_without_a_report_are_there_too() -> None:
     """The agents were listed again: what was counted while they were not stays."""
-    fragment = render_target(healthy().targets[0], {"*": AgentCounters(3, {Reason.CONNECTION: 3})})
+    fragment = render_target(healthy().targets[0], {"*": AgentCounters(3, {FailureReason.CONNECTION: 3})})
     assert b'openclaw_auth_checks_total{agent="*",target="home"} 3.0\n' in fragment["openclaw_auth_checks_total"]
     assert [name for name, lines in fragment.items() if b'agent="*"' in lines] == [
         "openclaw_auth_checks_total",
@@ -286,13 +297,13 @@ class Collected(Collector):
 
     def __init__(self, one: Report) -> None:
         self.families: list[Metric] = []
-        for family in render.LOOK_FAMILIES:
+        for family in render.CHECK_METRICS:
             built = family.empty()
             for target in sorted(one.targets, key=lambda target: target.target):
                 for entry in target.entries:
                     counted = counters(one)[target.target][entry.agent]
                     profiles = tuple(zip(render.profile_labels(entry), entry.profiles, strict=True))
-                    for labels, value in family.rows(render.Look(entry, profiles, counted)):
+                    for labels, value in family.rows(render.CheckedAgent(entry, profiles, counted)):
                         if value is not None:
                             built.add_metric([target.target, entry.agent, *labels], value)  # type: ignore[attr-defined]  # each kind has one
             if built.samples:
@@ -438,7 +449,7 @@ def test_any_report_parses_without_a_series_twice(one: Report) -> None:
 def test_the_reference_has_every_metric_and_no_other() -> None:
     rows = re.findall(r"^\| `(openclaw_auth_\w+)` \| (\w+) \| (.*?) \| (.*?) \|$", DOCS.read_text(), re.M)
     documented = [(name, type, tuple(re.findall(r"`(\w+)`", labels)), help) for name, type, labels, help in rows]
-    assert documented == [(family.name, family.type, family.labels, family.help) for family in render.FAMILIES]
+    assert documented == [(family.name, family.type, family.labels, family.help) for family in render.METRICS]
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
@@ -451,6 +462,8 @@ def test_promtool_has_nothing_to_say(example: str) -> None:
 
 def test_failure_is_a_fact_of_its_own() -> None:
     """A failed look with no good one before still has all its series."""
-    one = report(agent(checked_at=None, failure=Failure(Reason.TIMEOUT, "…", NOW), exit_code=1, providers_usable={}))
+    one = report(
+        agent(checked_at=None, failure=Failure(FailureReason.TIMEOUT, "…", NOW), exit_code=1, providers_usable={})
+    )
     assert shown(one, "check_success") == {(): 0}
     assert shown(one, "check_last_success_timestamp_seconds") == {}

@@ -11,9 +11,9 @@ from fakes import Fakes, config, token
 
 from exporter.checks.monitor import Monitor, openclaw_words
 from exporter.config import Config
-from exporter.model import LookError, Reason
-from exporter.state.credentials_db import Ledger
-from exporter.state.history import Memory
+from exporter.model import CheckError, FailureReason
+from exporter.state.credentials_db import CredentialDatabase
+from exporter.state.history import CredentialHistory
 
 NOW = 1_795_346_770.0
 DAY = 86400.0
@@ -25,7 +25,7 @@ class World:
     def __init__(self, *names: str, state: Path | None = None) -> None:
         self.now = NOW
         self.fakes = Fakes()
-        self.ledger = Ledger(state, lambda: self.now)
+        self.ledger = CredentialDatabase(state, lambda: self.now)
         self.monitor = Monitor(config(*names), self.ledger, lambda: self.now, self.fakes)
         for name in names:
             self.fakes[name].profiles = (token(NOW + 30 * DAY),)
@@ -33,19 +33,19 @@ class World:
 
 async def test_a_broken_target_leaves_the_others_untouched() -> None:
     world = World("good", "failing", "buggy")
-    world.fakes["failing"].error = LookError(Reason.TIMEOUT, "no answer")
+    world.fakes["failing"].error = CheckError(FailureReason.TIMEOUT, "no answer")
     world.fakes["buggy"].error = RuntimeError("PLANTED-SECRET")
-    report = await world.monitor.look()
+    report = await world.monitor.check()
     assert [target.exit_code for target in report.targets] == [0, 1, 1]
     reasons = [target.agents[0].failure and target.agents[0].failure.reason for target in report.targets]
-    assert reasons == [None, Reason.TIMEOUT, Reason.OTHER]
+    assert reasons == [None, FailureReason.TIMEOUT, FailureReason.OTHER]
     assert "PLANTED-SECRET" not in repr(report)
 
 
 async def test_an_error_of_ours_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
     world = World("buggy")
     world.fakes["buggy"].error = RuntimeError("PLANTED-SECRET")
-    await world.monitor.look()
+    await world.monitor.check()
     assert "RuntimeError" in caplog.text
     assert "PLANTED-SECRET" not in caplog.text
 
@@ -54,20 +54,20 @@ async def test_who_asks_during_a_look_gets_its_result() -> None:
     world = World("home")
     source = world.fakes["home"]
     source.gate.clear()
-    first = asyncio.create_task(world.monitor.look())
-    second = asyncio.create_task(world.monitor.look())
+    first = asyncio.create_task(world.monitor.check())
+    second = asyncio.create_task(world.monitor.check())
     await asyncio.sleep(0.01)
     source.gate.set()
     assert (await first).targets == (await second).targets
-    assert source.looks == ["main"]
+    assert source.checks == ["main"]
 
 
 async def test_who_stops_waiting_does_not_end_the_look() -> None:
     world = World("home")
     source = world.fakes["home"]
     source.gate.clear()
-    first = asyncio.create_task(world.monitor.look())
-    second = asyncio.create_task(world.monitor.look())
+    first = asyncio.create_task(world.monitor.check())
+    second = asyncio.create_task(world.monitor.check())
     await asyncio.sleep(0.01)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
@@ -79,7 +79,7 @@ async def test_closing_ends_a_look_under_way() -> None:
     world = World("home")
     source = world.fakes["home"]
     source.gate.clear()
-    waiting = asyncio.create_task(world.monitor.look())
+    waiting = asyncio.create_task(world.monitor.check())
     await asyncio.sleep(0.01)
     await world.monitor.aclose()
     assert (source.running, source.closed) == (0, True)
@@ -88,39 +88,39 @@ async def test_closing_ends_a_look_under_way() -> None:
 
 async def test_known_facts_stay_when_looking_fails(tmp_path: Path) -> None:
     world = World("home", state=tmp_path)
-    await world.monitor.look()
+    await world.monitor.check()
     world.now += 60
-    world.fakes["home"].error = LookError(Reason.CONNECTION, "refused")
-    (agent,) = (await world.monitor.look()).targets[0].agents
+    world.fakes["home"].error = CheckError(FailureReason.CONNECTION, "refused")
+    (agent,) = (await world.monitor.check()).targets[0].agents
     assert (agent.checked_at, len(agent.profiles), agent.exit_code) == (NOW, 1, 1)
     # … and over a restart
     again = World("home", state=tmp_path)
     again.now = world.now + 60
-    again.fakes["home"].error = LookError(Reason.CONNECTION, "refused")
-    (agent,) = (await again.monitor.look()).targets[0].agents
+    again.fakes["home"].error = CheckError(FailureReason.CONNECTION, "refused")
+    (agent,) = (await again.monitor.check()).targets[0].agents
     assert (agent.checked_at, len(agent.profiles)) == (NOW, 1)
 
 
 async def test_agents_that_cannot_be_listed_are_one_entry_beside_what_is_known(tmp_path: Path) -> None:
     world = World("home", state=tmp_path)
-    world.fakes["home"].listing_error = LookError(Reason.COMMAND_NOT_FOUND, "there is no openclaw")
-    (target,) = (await world.monitor.look()).targets
+    world.fakes["home"].listing_error = CheckError(FailureReason.COMMAND_NOT_FOUND, "there is no openclaw")
+    (target,) = (await world.monitor.check()).targets
     assert [(a.agent, a.exit_code) for a in target.entries] == [("*", 1)]
     world.fakes["home"].listing_error = None
-    await world.monitor.look()
+    await world.monitor.check()
     again = World("home", state=tmp_path)
-    again.fakes["home"].listing_error = LookError(Reason.COMMAND_NOT_FOUND, "there is no openclaw")
-    (target,) = (await again.monitor.look()).targets
+    again.fakes["home"].listing_error = CheckError(FailureReason.COMMAND_NOT_FOUND, "there is no openclaw")
+    (target,) = (await again.monitor.check()).targets
     assert [(a.agent, a.exit_code) for a in target.entries] == [("main", 0), ("*", 1)]
 
 
 async def test_an_agent_that_is_gone_is_forgotten(tmp_path: Path) -> None:
     world = World("home", state=tmp_path)
     world.fakes["home"].agent_ids = ["main", "work"]
-    await world.monitor.look()
+    await world.monitor.check()
     assert world.ledger.agents("home") == ["main", "work"]
     world.fakes["home"].agent_ids = ["main"]
-    (target,) = (await world.monitor.look()).targets
+    (target,) = (await world.monitor.check()).targets
     assert [agent.agent for agent in target.agents] == ["main"]
     assert world.ledger.agents("home") == ["main"]
 
@@ -128,35 +128,35 @@ async def test_an_agent_that_is_gone_is_forgotten(tmp_path: Path) -> None:
 async def test_checks_failures_and_unusable_time_are_counted() -> None:
     world = World("home")
     source = world.fakes["home"]
-    watched = world.monitor.watched["home"]
+    checker = world.monitor.checkers["home"]
     source.profiles = (token(NOW - 1),)
-    await world.monitor.look()
+    await world.monitor.check()
     world.now += 100
-    source.error = LookError(Reason.TIMEOUT, "no answer")
-    await world.monitor.look()
+    source.error = CheckError(FailureReason.TIMEOUT, "no answer")
+    await world.monitor.check()
     world.now += 50
     source.error, source.profiles = None, (token(NOW + DAY * 30),)
-    await world.monitor.look()
+    await world.monitor.check()
     world.now += 1000
-    watched.judge(world.monitor.config.policy)
-    counters = watched.counters["main"]
-    assert (counters.checks, dict(counters.failures)) == (3, {Reason.TIMEOUT: 1})
+    checker.evaluate(world.monitor.config.policy)
+    counters = checker.counters["main"]
+    assert (counters.checks, dict(counters.failures)) == (3, {FailureReason.TIMEOUT: 1})
     assert counters.unusable_seconds == {"anthropic": 150.0}
 
 
 async def test_another_kind_that_takes_over_is_told_in_the_same_look() -> None:
     world = World("home")
-    await world.monitor.look()
+    await world.monitor.check()
     key = token(None)
     world.fakes["home"].profiles = (type(key)("anthropic:api", "anthropic", "api_key", "static"),)
-    report = await world.monitor.look()
+    report = await world.monitor.check()
     assert "credential_changed" in {c.name for c in report.targets[0].agents[0].conditions}
 
 
 async def test_a_reconfigured_target_starts_anew_and_the_others_keep_what_they_know() -> None:
     world = World("a", "b")
-    await world.monitor.look()
-    kept = world.monitor.watched["a"]
+    await world.monitor.check()
+    kept = world.monitor.checkers["a"]
     changed = config("a", "b", "c")
     changed = changed.model_copy(
         update={
@@ -165,8 +165,8 @@ async def test_a_reconfigured_target_starts_anew_and_the_others_keep_what_they_k
     )
     (gone,) = world.monitor.configure(changed)
     assert gone.name == "b"
-    assert world.monitor.watched["a"] is kept
-    assert [w.report is None for w in world.monitor.watched.values()] == [False, True, True]
+    assert world.monitor.checkers["a"] is kept
+    assert [w.report is None for w in world.monitor.checkers.values()] == [False, True, True]
 
 
 def test_how_a_person_calls_openclaw() -> None:
@@ -183,7 +183,7 @@ def test_how_a_person_calls_openclaw() -> None:
 
 def test_who_replaces_the_time_replaces_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 5.0)
-    assert Monitor(config("home"), Ledger(None), make=Fakes()).report().checked_at == 5.0
+    assert Monitor(config("home"), CredentialDatabase(None), make=Fakes()).report().checked_at == 5.0
 
 
 def test_counters_begin_with_those_who_are_to_be_expected() -> None:
@@ -192,10 +192,10 @@ def test_counters_begin_with_those_who_are_to_be_expected() -> None:
         {"name": "all"},
         {"name": "laptop", "source": "claude"},
     ]
-    ledger = Ledger(None)
-    ledger.record("all", "known", Memory(), None)
-    watched = Monitor(Config.model_validate({"targets": targets}), ledger, make=Fakes()).watched
-    assert {name: sorted(one.counters) for name, one in watched.items()} == {
+    ledger = CredentialDatabase(None)
+    ledger.record("all", "known", CredentialHistory(), None)
+    checker = Monitor(Config.model_validate({"targets": targets}), ledger, make=Fakes()).checkers
+    assert {name: sorted(one.counters) for name, one in checker.items()} == {
         "named": ["*", "main", "work"],
         "all": ["*", "known"],
         "laptop": ["*", "claude-code"],

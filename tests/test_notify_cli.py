@@ -70,14 +70,14 @@ def test_each_channel_is_tested_once_and_reported(configure: Callable[..., Path]
 def test_a_tests_links_are_those_the_daemon_knows(configure: Callable[..., Path]) -> None:
     from exporter.alerts.lifecycle import test_message as make_test_message
     from exporter.config import default_state_dir
-    from exporter.state.credentials_db import Ledger
+    from exporter.state.credentials_db import CredentialDatabase
     from exporter.web import links
 
     config = load(configure("healthy", web={"external_url": "https://status.test/"}))
     alert = make_test_message("phone", 0.0).alerts[0]
     made = notifications._links(config)("acknowledge", alert, "phone")
     assert made is not None
-    ledger = Ledger(default_state_dir(config))
+    ledger = CredentialDatabase(default_state_dir(config))
     key = ledger.keyed_hash(links.KEY).encode()
     ledger.close()
     action = links.read(key, made.removeprefix("https://status.test/act/"), 0.0, lambda nonce: False)
@@ -182,7 +182,7 @@ def test_what_cannot_be_written_is_a_sentence(
         assert run(config, *words)[0] == 0
     for words, file, method in (
         ((*silence, "1h"), "alert state", "exporter.alerts.delivery.outbox.Outbox.add_silence"),
-        (told, "ledger", "exporter.state.credentials_db.Ledger.tell"),
+        (told, "ledger", "exporter.state.credentials_db.CredentialDatabase.set_date"),
     ):
         monkeypatch.setattr(method, refusing(file))
         result = CliRunner().invoke(cli, [*words, "--config", str(config)], standalone_mode=False)
@@ -193,9 +193,9 @@ def test_what_cannot_be_written_is_a_sentence(
 def refusing(file: str) -> Callable[..., None]:
     def refuse(*words: object) -> None:
         from exporter.state.alerts_db import OutboxError
-        from exporter.state.credentials_db import LedgerError
+        from exporter.state.credentials_db import CredentialDatabaseError
 
-        kind = OutboxError if file == "alert state" else LedgerError
+        kind = OutboxError if file == "alert state" else CredentialDatabaseError
         raise kind(f"the {file} cannot be written: disk full")
 
     return refuse

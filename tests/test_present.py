@@ -30,7 +30,17 @@ from reports import (
     unusable,
 )
 
-from exporter.model import Condition, Failure, Name, Reason, Report, Severity, Status, TargetReport, Unusable
+from exporter.model import (
+    Condition,
+    ConditionName,
+    Failure,
+    FailureReason,
+    Report,
+    Severity,
+    Status,
+    TargetReport,
+    Unusable,
+)
 from exporter.present import explain, to_json, to_line, to_nagios, to_table
 
 any_report = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -133,7 +143,7 @@ def test_json_of_agents_that_could_not_be_listed() -> None:
 
 
 def test_agents_known_before_stay_beside_the_star() -> None:
-    known = report(agent(profile()), failure=Failure(Reason.TIMEOUT, "slow", NOW))
+    known = report(agent(profile()), failure=Failure(FailureReason.TIMEOUT, "slow", NOW))
     assert [a["id"] for a in to_json(known)["targets"][0]["agents"]] == ["main", "*"]
     assert known.exit_code == 1  # not seen is not fine
 
@@ -165,18 +175,18 @@ def test_line_counts_from_now() -> None:
     assert to_line(expiring(), NOW + DAY) == "EXPIRING anthropic:default on home/main"
 
 
-def condition(name: Name, severity: Severity, profile: str | None = None, **more: Any) -> Condition:
+def condition(name: ConditionName, severity: Severity, profile: str | None = None, **more: Any) -> Condition:
     return Condition(name, severity, "anthropic", profile, **more)
 
 
 def test_line_shows_the_worst_first() -> None:
     bad = (
-        condition(Name.EXPIRING, Severity.WARNING, "b", deadline=NOW + 60),
-        Condition(Name.CHECK_FAILED, Severity.CRITICAL, reason="timeout"),
-        condition(Name.MISSING, Severity.CRITICAL, "c"),
-        condition(Name.EXPIRED, Severity.CRITICAL, "d", deadline=NOW - 60),
-        condition(Name.EXPIRED, Severity.CRITICAL, "a", deadline=NOW - 120),
-        condition(Name.UNDATED, Severity.INFO, "e"),
+        condition(ConditionName.EXPIRING, Severity.WARNING, "b", deadline=NOW + 60),
+        Condition(ConditionName.CHECK_FAILED, Severity.CRITICAL, reason="timeout"),
+        condition(ConditionName.MISSING, Severity.CRITICAL, "c"),
+        condition(ConditionName.EXPIRED, Severity.CRITICAL, "d", deadline=NOW - 60),
+        condition(ConditionName.EXPIRED, Severity.CRITICAL, "a", deadline=NOW - 120),
+        condition(ConditionName.UNDATED, Severity.INFO, "e"),
     )
     for rotation in range(len(bad)):
         one = report(agent(exit_code=1, conditions=bad[rotation:] + bad[:rotation]))
@@ -184,15 +194,15 @@ def test_line_shows_the_worst_first() -> None:
 
 
 def test_line_is_ok_with_information_only() -> None:
-    assert to_line(report(agent(conditions=(condition(Name.UNDATED, Severity.INFO, "a"),)))) == "OK"
+    assert to_line(report(agent(conditions=(condition(ConditionName.UNDATED, Severity.INFO, "a"),)))) == "OK"
 
 
 def test_no_usable_profile_is_the_word_of_its_cause() -> None:
-    nothing = condition(Name.NO_USABLE_PROFILE, Severity.CRITICAL)
+    nothing = condition(ConditionName.NO_USABLE_PROFILE, Severity.CRITICAL)
     causes = (
-        condition(Name.MISSING, Severity.CRITICAL, "c"),
-        condition(Name.UNUSABLE, Severity.INFO, "b", reason="rate_limit"),
-        condition(Name.EXPIRED, Severity.CRITICAL, "a", deadline=NOW - 60),
+        condition(ConditionName.MISSING, Severity.CRITICAL, "c"),
+        condition(ConditionName.UNUSABLE, Severity.INFO, "b", reason="rate_limit"),
+        condition(ConditionName.EXPIRED, Severity.CRITICAL, "a", deadline=NOW - 60),
     )
     lines = [to_line(report(agent(exit_code=1, conditions=(nothing, *causes[:n])))) for n in range(4)]
     assert lines == [
@@ -204,7 +214,7 @@ def test_no_usable_profile_is_the_word_of_its_cause() -> None:
 
 
 def test_line_of_a_credential_that_many_agents_share() -> None:
-    expired = condition(Name.EXPIRED, Severity.CRITICAL, "a")
+    expired = condition(ConditionName.EXPIRED, Severity.CRITICAL, "a")
     many = [agent(id=f"a{n}", exit_code=1, conditions=(expired,)) for n in range(5)]
     assert to_line(report(*many)) == "EXPIRED a on home/a0,a1,a2 and 2 more agents"
 

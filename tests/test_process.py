@@ -13,7 +13,7 @@ import pytest
 from waiting import LoopClock, until
 
 from exporter.lib import command
-from exporter.model import LookError, Reason
+from exporter.model import CheckError, FailureReason
 
 ENV = {"PATH": os.environ.get("PATH", os.defpath)}
 ROOT = str(Path(__file__).parents[1])
@@ -92,31 +92,31 @@ async def test_stdin_can_be_held_open_until_the_command_ends(hold: bool, then: b
 @pytest.mark.parametrize(
     ("argv", "reason", "says"),
     [
-        (["no-such-command-here"], Reason.COMMAND_NOT_FOUND, "not found on PATH"),
-        (["/no/such/file"], Reason.COMMAND_NOT_FOUND, "does not exist"),
-        (["/etc/passwd/x"], Reason.COMMAND_NOT_FOUND, "does not exist"),
-        (["/etc/passwd"], Reason.PERMISSION, "may not execute"),
-        (["echo", "a\0b"], Reason.OTHER, "NUL"),
-        (["echo", "x" * 10_000_000], Reason.OTHER, "argument list too long"),
+        (["no-such-command-here"], FailureReason.COMMAND_NOT_FOUND, "not found on PATH"),
+        (["/no/such/file"], FailureReason.COMMAND_NOT_FOUND, "does not exist"),
+        (["/etc/passwd/x"], FailureReason.COMMAND_NOT_FOUND, "does not exist"),
+        (["/etc/passwd"], FailureReason.PERMISSION, "may not execute"),
+        (["echo", "a\0b"], FailureReason.OTHER, "NUL"),
+        (["echo", "x" * 10_000_000], FailureReason.OTHER, "argument list too long"),
     ],
 )
-async def test_what_cannot_be_started(argv: list[str], reason: Reason, says: str) -> None:
-    with pytest.raises(LookError) as caught:
+async def test_what_cannot_be_started(argv: list[str], reason: FailureReason, says: str) -> None:
+    with pytest.raises(CheckError) as caught:
         await command.run(argv, env=ENV, timeout=30)
     assert caught.value.reason is reason
     assert says in caught.value.message
 
 
 async def test_a_missing_interpreter_is_told_apart(script: Script) -> None:
-    with pytest.raises(LookError, match="interpreter") as caught:
+    with pytest.raises(CheckError, match="interpreter") as caught:
         await command.run([script("#!/no/such/interpreter\n")], env=ENV, timeout=30)
-    assert caught.value.reason is Reason.COMMAND_NOT_FOUND
+    assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
 
 
 async def test_death_by_a_signal(script: Script) -> None:
-    with pytest.raises(LookError, match="SIGSEGV") as caught:
+    with pytest.raises(CheckError, match="SIGSEGV") as caught:
         await command.run([script("#!/bin/sh\necho half; kill -SEGV $$\n")], env=ENV, timeout=30)
-    assert caught.value.reason is Reason.KILLED
+    assert caught.value.reason is FailureReason.KILLED
 
 
 async def test_a_hang_that_ignores_sigterm_is_ended_with_the_grandchild_that_holds_the_pipe(
@@ -128,9 +128,9 @@ async def test_a_hang_that_ignores_sigterm_is_ended_with_the_grandchild_that_hol
     running = asyncio.create_task(command.run([script(STUBBORN), str(folder)], env=ENV, timeout=600))
     await until(lambda: len(pids(folder)) == 2)
     clock.advance(600)
-    with pytest.raises(LookError, match="within 600 s") as caught:
+    with pytest.raises(CheckError, match="within 600 s") as caught:
         await running
-    assert caught.value.reason is Reason.TIMEOUT
+    assert caught.value.reason is FailureReason.TIMEOUT
     await until(lambda: not any(map(alive, pids(folder))))
 
 
@@ -143,7 +143,7 @@ async def test_a_command_that_heeds_sigterm_may_tidy_up(
     running = asyncio.create_task(command.run([script(body), str(log)], env=ENV, timeout=600))
     await until((tmp_path / "log.up").exists)
     clock.advance(600)
-    with pytest.raises(LookError):
+    with pytest.raises(CheckError):
         await running
     assert log.read_text() == "tidy\n"
 
@@ -200,7 +200,7 @@ async def test_without_pidfd_it_works_too(script: Script, monkeypatch: pytest.Mo
     monkeypatch.delattr(os, "pidfd_open")
     finished = await command.run([script("#!/bin/sh\nsleep 0.1; echo x\n")], env=ENV, timeout=30)
     assert finished.stdout == b"x\n"
-    with pytest.raises(LookError, match="did not answer"):
+    with pytest.raises(CheckError, match="did not answer"):
         await command.run(["sleep", "600"], env=ENV, timeout=0.1)
 
 
@@ -251,6 +251,6 @@ async def test_a_child_in_a_session_of_its_own_is_ended_too(
         running.cancel()
     else:
         clock.advance(600)
-    with pytest.raises(LookError if how == "timeout" else asyncio.CancelledError):
+    with pytest.raises(CheckError if how == "timeout" else asyncio.CancelledError):
         await running
     await until(lambda: not alive(pid))

@@ -25,7 +25,7 @@ from reports import DAY, HOUR, agent, profile, report
 from exporter.config import Config
 from exporter.model import Report, Severity, TargetReport
 from exporter.reauth import candidates, resolve, terminal
-from exporter.reauth.candidates import Asked
+from exporter.reauth.candidates import Selection
 from exporter.reauth.plan import why_not_here
 from exporter.reauth.terminal import environment_of, fold
 from exporter.verdict.remedies import TOKEN_LENGTH
@@ -67,9 +67,9 @@ def same_secret() -> tuple[int, Scripted]:
     """An undated token, pasted again with a date."""
     world = World(token(ends=None))
     screen = Scripted(
-        ["s", "y"], [(0, lambda: world.change(status="ok", expires_at=world.look(None).checked_at + DAY * 365))]
+        ["s", "y"], [(0, lambda: world.change(status="ok", expires_at=world.check(None).checked_at + DAY * 365))]
     )
-    return talk(world, screen, Asked(profile="anthropic:default")), screen
+    return talk(world, screen, Selection(profile="anthropic:default")), screen
 
 
 def still_disabled() -> tuple[int, Scripted]:
@@ -150,7 +150,7 @@ def claude_code() -> tuple[int, Scripted]:
     world.agents = {"claude-code": {"claude.ai": login("claude.ai", -HOUR)}}
     world.in_use = ("claude.ai",)
     screen = Scripted(
-        ["y"], [(0, lambda: world.change("claude.ai", expires_at=world.look(None).checked_at + 28 * DAY, status="ok"))]
+        ["y"], [(0, lambda: world.change("claude.ai", expires_at=world.check(None).checked_at + 28 * DAY, status="ok"))]
     )
     return talk(world, screen), screen
 
@@ -187,7 +187,7 @@ def nothing_to_mend() -> tuple[int, Scripted]:
 def on_purpose() -> tuple[int, Scripted]:
     """Long before the end, by name, and it stays as it is."""
     screen = Scripted(["n"])
-    return talk(World(token(ends=30 * DAY)), screen, Asked(profile="anthropic:default")), screen
+    return talk(World(token(ends=30 * DAY)), screen, Selection(profile="anthropic:default")), screen
 
 
 def no_terminal() -> tuple[int, Scripted]:
@@ -262,23 +262,23 @@ def test_ctrl_c_after_openclaws_own_prompt_tells_what_is_left_to_do() -> None:
 
 def shown(scenario: str) -> Report:
     judged = verdict(seen("2026.9.6", scenario))
-    return Report(judged.judged_at, (TargetReport("home", "openclaw", (judged,)),))
+    return Report(judged.evaluated_at, (TargetReport("home", "openclaw", (judged,)),))
 
 
 def test_the_worst_is_first_and_what_the_profiles_tell_is_not_told_again() -> None:
-    found = candidates.needs(shown("all_unusable"), Asked())
+    found = candidates.find_candidates(shown("all_unusable"), Selection())
     assert [(need.severity, need.profile) for need in found] == [
         (Severity.CRITICAL, "anthropic:api"),
         (Severity.CRITICAL, "anthropic:default"),
         (Severity.WARNING, "anthropic:work"),
     ]
-    assert candidates.troubles(shown("all_unusable"), Asked()) == []
-    assert candidates.exit_code(shown("all_unusable"), Asked()) == 1
+    assert candidates.troubles(shown("all_unusable"), Selection()) == []
+    assert candidates.exit_code(shown("all_unusable"), Selection()) == 1
 
 
 def test_it_can_be_narrowed() -> None:
     def profiles(scenario: str, **asked: str) -> list[str]:
-        return [need.profile for need in candidates.needs(shown(scenario), Asked(**asked))]
+        return [need.profile for need in candidates.find_candidates(shown(scenario), Selection(**asked))]
 
     assert profiles("all_unusable", profile="anthropic:api") == ["anthropic:api"]
     assert profiles("all_unusable", agent="other") == []
@@ -291,22 +291,27 @@ def test_it_can_be_narrowed() -> None:
 
 def test_an_alias_is_a_name_too() -> None:
     named = report(agent(profile(label="mine")))
-    assert [need.profile for need in candidates.needs(named, Asked(profile="mine"))] == ["anthropic:default"]
+    assert [need.profile for need in candidates.find_candidates(named, Selection(profile="mine"))] == [
+        "anthropic:default"
+    ]
 
 
 def test_a_rate_limit_on_all_there_is_is_nothing_to_sign_in_for() -> None:
     world = World(token(ends=30 * DAY, unusable=disabled("rate_limit")), release="2026.6.11")
-    found = world.look(None)
-    assert candidates.needs(found, Asked()) == []
-    assert [condition.name for _, condition in candidates.troubles(found, Asked())] == ["no_usable_profile"]
+    found = world.check(None)
+    assert candidates.find_candidates(found, Selection()) == []
+    assert [condition.name for _, condition in candidates.troubles(found, Selection())] == ["no_usable_profile"]
 
 
 def test_agents_with_different_secrets_hold_different_credentials() -> None:
     world = World(token())
     world.store(token(), "ops")
     world.store(token(secret_hash="another"), "work")
-    assert [need.agents for need in candidates.needs(world.look(None), Asked())] == [("main", "ops"), ("work",)]
-    assert [need.agents for need in candidates.needs(world.look(None), Asked(agent="ops"))] == [("ops",)]
+    assert [need.agents for need in candidates.find_candidates(world.check(None), Selection())] == [
+        ("main", "ops"),
+        ("work",),
+    ]
+    assert [need.agents for need in candidates.find_candidates(world.check(None), Selection(agent="ops"))] == [("ops",)]
 
 
 def test_what_was_mended_by_the_way_is_not_offered_again() -> None:
@@ -320,15 +325,15 @@ def test_what_was_mended_by_the_way_is_not_offered_again() -> None:
 
 def test_the_code_is_about_what_was_asked_for() -> None:
     world = World(token(), token("openai:token", ends=30 * DAY))
-    assert candidates.exit_code(world.look(None), Asked()) == 1
-    assert candidates.exit_code(world.look(None), Asked(profile="openai:token")) == 0
-    assert candidates.exit_code(world.look(None), Asked(profile="anthropic:default")) == 1
+    assert candidates.exit_code(world.check(None), Selection()) == 1
+    assert candidates.exit_code(world.check(None), Selection(profile="openai:token")) == 0
+    assert candidates.exit_code(world.check(None), Selection(profile="anthropic:default")) == 1
     world.failure = "no answer"
-    assert candidates.exit_code(world.look(None), Asked(profile="openai:token")) == 1
+    assert candidates.exit_code(world.check(None), Selection(profile="openai:token")) == 1
 
 
-@pytest.mark.parametrize("asked", [Asked(agent="nobody"), Asked(profile="nothing:here")])
-def test_a_name_that_is_not_there_is_a_mistake(asked: Asked) -> None:
+@pytest.mark.parametrize("asked", [Selection(agent="nobody"), Selection(profile="nothing:here")])
+def test_a_name_that_is_not_there_is_a_mistake(asked: Selection) -> None:
     with pytest.raises(
         click.UsageError, match=r"there is no (agent|profile) named .*; there are (main|anthropic:default)$"
     ):

@@ -12,7 +12,7 @@ from reports import agent
 from exporter.config import parse
 from exporter.model import Dialect
 from exporter.verdict import remedies
-from exporter.verdict.remedies import Spelling, Way
+from exporter.verdict.remedies import CommandContext, StepKind
 
 OLD, MIDDLE, NEW = Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES
 TOKEN = "--provider anthropic --profile-id anthropic:default --expires-in 365d"
@@ -48,19 +48,21 @@ FOLDER = ".openclaw/agents/work/agent"
     ],
 )
 def test_each_kind_on_each_release(profile: str, kind: str, who: str, dialect: Dialect, command: str) -> None:
-    *before, last = remedies.renew(profile, profile.split(":")[0], kind, Spelling(who, dialect))
+    *before, last = remedies.renew(profile, profile.split(":")[0], kind, CommandContext(who, dialect))
     assert last == command
     assert before == (["claude setup-token"] if profile == "anthropic:default" else [])
 
 
 def test_how_each_step_is_done() -> None:
-    def ways(profile: str, kind: str, dialect: Dialect = NEW) -> list[Way]:
-        return [step.way for step in remedies.steps(profile, profile.split(":")[0], kind, Spelling("main", dialect))]
+    def ways(profile: str, kind: str, dialect: Dialect = NEW) -> list[StepKind]:
+        return [
+            step.way for step in remedies.steps(profile, profile.split(":")[0], kind, CommandContext("main", dialect))
+        ]
 
-    assert ways("anthropic:default", "token") == [Way.MAKE, Way.PASTE]
-    assert ways("openai:key", "api_key") == [Way.PASTE]
-    assert ways("openai:login", "oauth") == [Way.RUN]
-    assert ways("env:KEY", "api_key") == [Way.ADVICE]
+    assert ways("anthropic:default", "token") == [StepKind.MAKE, StepKind.PASTE]
+    assert ways("openai:key", "api_key") == [StepKind.PASTE]
+    assert ways("openai:login", "oauth") == [StepKind.RUN]
+    assert ways("env:KEY", "api_key") == [StepKind.ADVICE]
 
 
 def test_how_long_a_token_lives_is_configured() -> None:
@@ -111,23 +113,23 @@ def test_how_openclaw_is_called(
     ],
 )
 def test_the_oldest_release_knows_an_agent_by_its_folder(openclaw: str, beginning: str) -> None:
-    *_, command = remedies.renew("anthropic:default", "anthropic", "token", Spelling("work", OLD, openclaw))
+    *_, command = remedies.renew("anthropic:default", "anthropic", "token", CommandContext("work", OLD, openclaw))
     assert command.startswith(f"{beginning} models auth paste-token ")
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
 def test_what_a_profile_is_called_reaches_openclaw_as_it_is(name: str) -> None:
     """Here through one shell, over ssh through two."""
-    here = remedies.renew(name, "x", "token", Spelling("main", NEW, "openclaw"))[-1]
+    here = remedies.renew(name, "x", "token", CommandContext("main", NEW, "openclaw"))[-1]
     assert name.startswith("env:") or shlex.split(here)[7] == name
-    over_there = remedies.renew(name, "x", "token", Spelling("main", NEW, "ssh -t me@vps openclaw"))[-1]
+    over_there = remedies.renew(name, "x", "token", CommandContext("main", NEW, "ssh -t me@vps openclaw"))[-1]
     handed_over = " ".join(shlex.split(over_there)[3:])  # what ssh makes of its arguments
     assert name.startswith("env:") or shlex.split(handed_over)[7] == name
 
 
 def test_what_ends_a_disable() -> None:
     def clear(kind: str, dialect: Dialect, profile: str = "anthropic:default") -> str | None:
-        step = remedies.clear(profile, "anthropic", kind, Spelling("main", dialect))
+        step = remedies.clear(profile, "anthropic", kind, CommandContext("main", dialect))
         return step.text if step else None
 
     login = "openclaw models auth login --provider anthropic --method"
@@ -147,8 +149,8 @@ def test_where_to_pay() -> None:
 
 def test_how_a_gateway_is_restarted() -> None:
     assert remedies.restart("ssh -t vps openclaw").text == "ssh -t vps openclaw gateway restart"
-    assert remedies.restart("docker exec -it gw openclaw").way is Way.ADVICE
-    assert remedies.restart("OPENCLAW_STATE_DIR=~/oc openclaw").way is Way.RUN
+    assert remedies.restart("docker exec -it gw openclaw").way is StepKind.ADVICE
+    assert remedies.restart("OPENCLAW_STATE_DIR=~/oc openclaw").way is StepKind.RUN
 
 
 @pytest.mark.parametrize(

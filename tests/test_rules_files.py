@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from exporter.alerts.channels.alertmanager import RUNBOOK, alertname
-from exporter.alerts.values import Alert, Reason
-from exporter.metrics.definitions import FAMILIES
-from exporter.model import Name, Severity
+from exporter.alerts.values import Alert, NotificationReason
+from exporter.metrics.definitions import METRICS
+from exporter.model import ConditionName, Severity
 
 ROOT = Path(__file__).parent.parent
 RULES = (ROOT / "deploy/prometheus/openclaw-auth.rules.yml").read_text()
@@ -25,7 +25,7 @@ HANDBOOK = (ROOT / "docs/runbook.md").read_text()
 
 #: Contract names that no family has yet, and their labels beside job and instance.
 PROMISED: dict[str, set[str]] = {}
-BUILT = {family.name: set(family.labels) for family in FAMILIES}
+BUILT = {family.name: set(family.labels) for family in METRICS}
 #: Jobs are named like metrics.
 CODE = re.sub(r"#.*", "", re.sub(r"job=\"openclaw_auth\w*\"", 'job=""', RULES))
 
@@ -37,7 +37,8 @@ ALERTS = [
 NAMES = [name for name, _ in ALERTS]
 #: What the exporter's own alerts are called in an Alertmanager.
 OWN = {
-    alertname(Alert("f" * 32, Reason.FIRST, name.family, name, Severity.CRITICAL, "home", summary="")) for name in Name
+    alertname(Alert("f" * 32, NotificationReason.FIRST, name.family, name, Severity.CRITICAL, "home", summary=""))
+    for name in ConditionName
 }
 HEADINGS = re.findall(r"^#+ (.+)$", HANDBOOK, re.MULTILINE)
 
@@ -81,7 +82,7 @@ def test_alerts_read_recordings_of_their_own_group_from_above() -> None:
 
 def test_conditions_are_ones_the_verdict_has() -> None:
     used = set(re.findall(r'condition="(\w+)"', CODE))
-    assert used <= {name.value for name in Name}
+    assert used <= {name.value for name in ConditionName}
     assert "expired" in used
 
 
@@ -106,7 +107,7 @@ def test_the_runbook_has_a_section_for_every_alert_and_condition_and_for_nothing
     sections = re.findall(r"^### (.+)$", HANDBOOK, re.MULTILINE)
     assert sorted(s for s in sections if s.startswith("OpenClawAuth")) == sorted(set(NAMES))
     rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| (.+) \|$", HANDBOOK, re.MULTILINE))
-    conditions = {name.value for name in Name}
+    conditions = {name.value for name in ConditionName}
     assert conditions <= rows.keys()
     assert {s for s in sections if not s.startswith("OpenClawAuth")} == {s for s in conditions if s in HEADINGS}
     anchors = {anchor(heading) for heading in HEADINGS}

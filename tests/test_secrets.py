@@ -12,11 +12,11 @@ import pytest
 from captured import capture, verdict
 
 from exporter.metrics.render import one_shot
-from exporter.model import LookError, Report, TargetReport
+from exporter.model import CheckError, Report, TargetReport
 from exporter.present import explain, to_json, to_line, to_nagios, to_table
 from exporter.sources.openclaw.status import observe
-from exporter.state.credentials_db import Ledger
-from exporter.state.history import Memory, remember, settle
+from exporter.state.credentials_db import CredentialDatabase
+from exporter.state.history import CredentialHistory, record_observation, record_report
 
 SECRET = "sk-ant-oat01-PLANTED0PLANTED1PLANTED2PLANTED3PLANTED4"
 PARTS = ("PLANTED", SECRET[:16], SECRET[-8:])
@@ -56,17 +56,22 @@ def everything_said(report: Report, state: Path) -> str:
 def test_nothing_planted_comes_out(release: str, scenario: str, tmp_path: Path) -> None:
     data = capture(f"openclaw-{release}", scenario)
     payload = json.loads(data["stdout"])
-    ledger = Ledger(tmp_path)
+    ledger = CredentialDatabase(tmp_path)
     for path in leaves(payload):
         said = ""
         try:
             seen = observe(
                 planted(payload, path), target="home", agent="main", observed_at=data["now_ms"] / 1000, exit_code=1
             )
-        except LookError as error:
+        except CheckError as error:
             said = str(error)
         else:
             report = verdict(seen)
-            ledger.record("home", "main", settle(remember(Memory(), seen, seen.observed_at), report), seen)
+            ledger.record(
+                "home",
+                "main",
+                record_report(record_observation(CredentialHistory(), seen, seen.observed_at), report),
+                seen,
+            )
             said = everything_said(Report(seen.observed_at, (TargetReport("home", "openclaw", (report,)),)), tmp_path)
         assert not any(part in said for part in PARTS), path

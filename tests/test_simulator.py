@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from stand_ins.gateway import gateway_json
 
 from exporter.config import SimulatedTarget
-from exporter.model import Dialect, LookError, Observation, Reason
+from exporter.model import CheckError, Dialect, FailureReason, Observation
 from exporter.simulator import Configured, Fault, Profile, Usage, World, status_json
 from exporter.simulator.demo import demo_config
 from exporter.simulator.scenarios import SCENARIOS
-from exporter.sources import Context
+from exporter.sources import SourceContext
 from exporter.sources.simulated import SimulatedSource
 
 HERE = Path(__file__).parent
@@ -213,7 +213,7 @@ worlds = st.builds(
     ),
     agents=st.lists(st.text(max_size=5), min_size=1, max_size=3),
     dialect=st.sampled_from(list(DIALECTS.values())),
-    broken=st.none() | st.sampled_from(Reason),
+    broken=st.none() | st.sampled_from(FailureReason),
     faults=st.dictionaries(st.sampled_from(Fault), st.floats(0, 1e9), max_size=2),
 )
 
@@ -243,7 +243,7 @@ def test_every_world_can_be_told(world: World, now: float) -> None:
         ('{"profiles": {"a": {"id": "a"}}}', "a: a key is missing"),
         ('{"agents": []}', "there is always one"),
         ('{"model": null}', "model: must be a text"),
-        ('{"broken": "tired"}', "'tired' is not a valid Reason"),
+        ('{"broken": "tired"}', "'tired' is not a valid FailureReason"),
         ("{", "Expecting property name"),
     ],
 )
@@ -290,7 +290,7 @@ def test_commands_change_the_world() -> None:
 
 def test_healing_a_look_takes_every_fault_away() -> None:
     world = World()
-    world.break_look(Reason.TIMEOUT)
+    world.break_look(FailureReason.TIMEOUT)
     world.inject(Fault.HUGE, 10)
     world.break_look(None)
     assert (world.broken, world.faults) == (None, {})
@@ -309,14 +309,14 @@ class Clock:
 
 def source(scenario: str, clock: Clock, profiles: int = 1) -> SimulatedSource:
     target = SimulatedTarget(source="simulated", name="t", scenario=scenario, profiles=profiles)
-    return SimulatedSource(target, Context(keyed_hash=lambda text: "hash", now=clock))
+    return SimulatedSource(target, SourceContext(keyed_hash=lambda text: "hash", now=clock))
 
 
-async def look(scenario: str, clock: Clock, profiles: int = 1) -> Observation:
+async def check(scenario: str, clock: Clock, profiles: int = 1) -> Observation:
     simulated = source(scenario, clock, profiles)
     (agent,) = await simulated.agents()
     assert agent == "main"
-    return await simulated.look(agent)
+    return await simulated.check(agent)
 
 
 #: (status, kind of unusable, exit code) right after the start of every cycle.
@@ -336,7 +336,7 @@ TOLD = {
 
 @pytest.mark.parametrize("scenario", TOLD)
 async def test_a_scenario_shows_its_state(scenario: str) -> None:
-    seen = await look(scenario, Clock())
+    seen = await check(scenario, Clock())
     first = seen.profiles[0]
     assert (first.id, first.provider, seen.source, seen.dialect) == (DEFAULT, "anthropic", "simulated", Dialect.ROUTES)
     kind = first.unusable.kind if first.unusable else None
@@ -346,13 +346,13 @@ async def test_a_scenario_shows_its_state(scenario: str) -> None:
 
 
 async def test_scenarios_without_a_profile_to_show() -> None:
-    seen = await look("missing", Clock())
+    seen = await check("missing", Clock())
     assert (seen.profiles, seen.openclaw_exit_code) == ((), 1)
-    with pytest.raises(LookError) as failed:
-        await look("failing", Clock())
-    assert failed.value.reason is Reason.TIMEOUT
-    with pytest.raises(LookError, match="no scenario 'sunny': known are healthy"):
-        await look("sunny", Clock())
+    with pytest.raises(CheckError) as failed:
+        await check("failing", Clock())
+    assert failed.value.reason is FailureReason.TIMEOUT
+    with pytest.raises(CheckError, match="no scenario 'sunny': known are healthy"):
+        await check("sunny", Clock())
     assert set(SCENARIOS) == {*TOLD, "missing", "failing"}
 
 
@@ -361,7 +361,7 @@ async def test_dates_stand_still_from_look_to_look(scenario: str) -> None:
     clock, dates = Clock(), set()
     simulated = source(scenario, clock)
     for _ in range(5):
-        dates.add((await simulated.look("main")).profiles[0].expires_at)
+        dates.add((await simulated.check("main")).profiles[0].expires_at)
         clock.now += 29.5
     assert len(dates) == 1
 
@@ -370,9 +370,9 @@ async def test_dates_stand_still_from_look_to_look(scenario: str) -> None:
 async def test_a_short_cycle_renews_no_date(scenario: str) -> None:
     clock = Clock()
     simulated = source(scenario, clock)
-    before = await simulated.look("main")
+    before = await simulated.check("main")
     clock.now += 4 * DAY
-    after = await simulated.look("main")
+    after = await simulated.check("main")
     assert [profile.expires_at for profile in after.profiles] == [profile.expires_at for profile in before.profiles]
     assert before.profiles[-1].expires_at == clock.now - 4 * DAY + 60 * DAY
 
@@ -383,7 +383,7 @@ async def test_aging_runs_through_its_life_and_is_pasted_again() -> None:
     told = []
     for second in (0, 1, 479, 480, 599, 600, 1079, 1080):
         clock.now = start + second
-        (profile,) = (await simulated.look("main")).profiles
+        (profile,) = (await simulated.check("main")).profiles
         told.append((profile.status, profile.expires_at))
     first, second_life = ("expiring", start + 480), ("expiring", start + 1080)
     gone = ("expired", None)
@@ -394,17 +394,17 @@ async def test_flapping_comes_and_goes() -> None:
     clock = Clock()
     simulated, told = source("flapping", clock), []
     for _ in range(4):
-        told.append((await simulated.look("main")).profiles[0].unusable is not None)
+        told.append((await simulated.check("main")).profiles[0].unusable is not None)
         clock.now += 60
     assert told == [True, False, True, False]
 
 
 async def test_a_scenario_spreads_over_many_profiles() -> None:
-    seen = await look("healthy", Clock(), profiles=300)
+    seen = await check("healthy", Clock(), profiles=300)
     assert len({profile.id for profile in seen.profiles}) == 300
     assert len({profile.expires_at for profile in seen.profiles}) == 300
-    assert {profile.status for profile in (await look("expired", Clock(), profiles=300)).profiles} == {"expired"}
-    assert (await look("healthy", Clock(), profiles=0)).profiles == ()
+    assert {profile.status for profile in (await check("expired", Clock(), profiles=300)).profiles} == {"expired"}
+    assert (await check("healthy", Clock(), profiles=0)).profiles == ()
 
 
 def test_demo_shows_every_state() -> None:

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 from waiting import until
 
-from exporter.checks.limiter import Turns
+from exporter.checks.limiter import ConcurrencyLimiter
 
 
 class Work:
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: ConcurrencyLimiter) -> None:
         self.turns = turns
         self.running = self.most = 0
         self.over = asyncio.Event()
@@ -31,7 +31,7 @@ async def until_running(work: Work, running: int) -> None:
 
 
 async def test_so_many_work_together_and_the_next_begins_when_one_ends() -> None:
-    work = Work(Turns(3, patience=600))
+    work = Work(ConcurrencyLimiter(3, patience=600))
     tasks = [asyncio.create_task(work.do()) for _ in range(10)]
     await until_running(work, 3)
     tasks[0].cancel()
@@ -44,7 +44,7 @@ async def test_so_many_work_together_and_the_next_begins_when_one_ends() -> None
 
 
 async def test_who_waits_long_gives_its_turn_away_once() -> None:
-    turns = Turns(2, patience=0.01)
+    turns = ConcurrencyLimiter(2, patience=0.01)
     waiting = Work(turns)
     tasks = [asyncio.create_task(waiting.do()) for _ in range(6)]
     await until_running(waiting, 6)

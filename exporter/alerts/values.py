@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
 
-from exporter.model import Family, Name, Severity
+from exporter.model import ConditionName, Family, Severity
 
 
-class Reason(enum.StrEnum):
+class NotificationReason(enum.StrEnum):
     """Why something is told: the ``reason`` of an alert in a message."""
 
     FIRST = "first"
@@ -35,7 +35,7 @@ class Reason(enum.StrEnum):
         self.ends = word in ("resolved", "renewed")
 
 
-class Why(enum.StrEnum):
+class ResolutionCause(enum.StrEnum):
     """What ended an alert, where it is more than that the trouble is over."""
 
     OVER = ""
@@ -47,7 +47,7 @@ class Why(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Slot:
+class AlertSubject:
     """What an alert is about: (target, provider, profile, topic).
 
     ``topic`` is the family; a notice has its condition in it (and a quota its window), because
@@ -70,22 +70,22 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LastNotification:
     """The last that was told of an alert on one channel."""
 
     severity: Severity
-    condition: Name
-    reason: Reason
+    condition: ConditionName
+    reason: NotificationReason
     at: float
     step: float | None = None  # the nearest reminder step that is behind us, in seconds before the deadline
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class SuppressedAlert:
     """What came and went on one channel while it was held back: one line of a summary."""
 
     fingerprint: str
-    condition: Name
+    condition: ConditionName
     severity: Severity
     target: str
     agents: tuple[str, ...]
@@ -97,12 +97,12 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Resolution:
     """How the trouble ended, kept until it was told wherever the trouble was told."""
 
     at: float
-    reason: Reason  # resolved or renewed
-    why: Why = Why.OVER
+    reason: NotificationReason  # resolved or renewed
+    cause: ResolutionCause = ResolutionCause.OVER
     until: float | None = None  # renewed: until when it holds now; None: it has no date
 
 
@@ -111,8 +111,8 @@ class AlertState:
     """One alert's life. Times are Unix seconds. Without slots, for ``changed``."""
 
     key: str
-    slot: Slot
-    condition: Name
+    subject: AlertSubject
+    condition: ConditionName
     severity: Severity
     agents: tuple[str, ...]
     started_at: float  # first seen by the lifecycle
@@ -120,8 +120,8 @@ class AlertState:
     worsened_at: float  # when it last got worse: an acknowledgement before that no longer counts
     firing: bool = True
     confirmed: bool = False
-    absorbed: bool = False  # told inside no_usable_profile, not separately
-    heals: bool = False  # it may heal by itself, so it must last before it alarms
+    inhibited: bool = False  # told inside no_usable_profile, not separately
+    self_healing: bool = False  # it may heal by itself, so it must last before it alarms
     summary: str = ""
     remedy: tuple[str, ...] = ()
     cause: str | None = None  # OpenClaw's reason, or why a look failed
@@ -129,12 +129,14 @@ class AlertState:
     seen_at: float | None = None  # when it was last seen, where a look has failed since
     secret: str | None = None  # keyed hash
     credentials: tuple[Credential, ...] = ()  # of a provider-level alert: what does not work
-    looks: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # agent -> looks in a row, the last one's time
-    quiet_step: float | None = None  # steps from here up were behind us when a person renewed it
-    ending: Ending | None = None
-    told: Mapping[str, Told] = field(default_factory=dict)  # channel -> the last that was told there
-    news: Mapping[str, float] = field(default_factory=dict)  # channel -> since when there is news for it
-    missed: Mapping[str, Missed] = field(default_factory=dict)  # channel -> what came and went
+    checks: Mapping[str, tuple[int, float]] = field(
+        default_factory=dict
+    )  # agent -> looks in a row, the last one's time
+    acknowledged_step: float | None = None  # steps from here up were behind us when a person renewed it
+    resolution: Resolution | None = None
+    notified: Mapping[str, LastNotification] = field(default_factory=dict)  # channel -> the last that was told there
+    pending: Mapping[str, float] = field(default_factory=dict)  # channel -> since when there is news for it
+    suppressed: Mapping[str, SuppressedAlert] = field(default_factory=dict)  # channel -> what came and went
 
     @property
     def fingerprint(self) -> str:
@@ -178,9 +180,9 @@ class Alert:
     """One alert as a message tells it."""
 
     fingerprint: str
-    reason: Reason
+    reason: NotificationReason
     family: Family
-    condition: Name
+    condition: ConditionName
     severity: Severity
     target: str
     agents: tuple[str, ...] = ()
@@ -190,7 +192,7 @@ class Alert:
     deadline: float | None = None
     seen_at: float | None = None  # when it was last seen, where a look has failed since
     ended_at: float | None = None  # resolved and renewed only
-    why: Why = Why.OVER
+    resolution_cause: ResolutionCause = ResolutionCause.OVER
     cause: str | None = None
     summary: str = ""
     remedy: tuple[str, ...] = ()
@@ -203,12 +205,12 @@ class Message:
     channel: str
     at: float
     alerts: tuple[Alert, ...] = ()
-    missed: tuple[Missed, ...] = ()
+    suppressed: tuple[SuppressedAlert, ...] = ()
 
     @property
     def severity(self) -> Severity:
         """The worst in it; a resolution counts with the severity that was told."""
-        told = [alert.severity for alert in self.alerts] + [missed.severity for missed in self.missed]
+        told = [alert.severity for alert in self.alerts] + [missed.severity for missed in self.suppressed]
         return max(told, key=lambda severity: severity.rank, default=Severity.INFO)
 
     @property
@@ -217,7 +219,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class QueuedMessage:
     """A message on its way: ``id`` is the idempotency key, the same on every try."""
 
     id: str
@@ -255,9 +257,9 @@ def alert_of_test(channel: str, now: float, summary: str) -> Alert:
     """What a channel is told so that a person sees that it delivers."""
     return Alert(
         fingerprint=fingerprint_of_test(channel),
-        reason=Reason.TEST,
+        reason=NotificationReason.TEST,
         family=Family.NOTICE,
-        condition=Name.REPORTED,
+        condition=ConditionName.REPORTED,
         severity=Severity.INFO,
         target="test",
         since=now,

@@ -1,7 +1,7 @@
 """Turns: so many looks work at a time. A look that keeps waiting for its target gives its turn away.
 
 A fleet that is looked at all at once would keep the loop, and with it every scrape, busy for seconds, and
-hold the memory of all its looks together. Used by the monitor.
+hold the history of all its looks together. Used by the monitor.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 #: How many looks work together.
-TOGETHER = 16
+MAX_CONCURRENT = 16
 #: How long a look may keep its turn, seconds. What takes longer waits for its target, and is in nobody's way.
-PATIENCE = 0.2
+MAX_HOLD = 0.2
 
 
-class Turns:
+class ConcurrencyLimiter:
     """Given in the order in which they were asked for."""
 
-    def __init__(self, together: int = TOGETHER, patience: float = PATIENCE) -> None:
+    def __init__(self, together: int = MAX_CONCURRENT, patience: float = MAX_HOLD) -> None:
         self._free = asyncio.Semaphore(together)
         self._patience = patience
 

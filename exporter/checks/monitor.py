@@ -13,14 +13,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
-from exporter.checks.limiter import Turns
+from exporter.checks.limiter import ConcurrencyLimiter
 from exporter.config import ClaudeTarget, Config, OpenClawTarget, Policy, TargetBase
 from exporter.lib import clock
-from exporter.model import AgentCounters, AgentReport, Failure, LookError, Observation, Reason, Report, TargetReport
-from exporter.sources import Context, Source, build
-from exporter.state.credentials_db import Ledger, LedgerError
-from exporter.state.history import Memory, remember, settle
-from exporter.verdict import Subject, judge, remedies
+from exporter.model import (
+    AgentCounters,
+    AgentReport,
+    CheckError,
+    Failure,
+    FailureReason,
+    Observation,
+    Report,
+    TargetReport,
+)
+from exporter.sources import Source, SourceContext, build
+from exporter.state.credentials_db import CredentialDatabase, CredentialDatabaseError
+from exporter.state.history import CredentialHistory, record_observation, record_report
+from exporter.verdict import Subject, evaluate, remedies
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +41,7 @@ COUNT_EVERY = 60.0
 class _Agent:
     """What the monitor holds of one agent."""
 
-    memory: Memory
+    history: CredentialHistory
     seen: Observation | None = None
     failure: Failure | None = None
     duration: float | None = None
@@ -40,19 +49,24 @@ class _Agent:
     counted_at: float | None = None
     report: AgentReport | None = None
     written: Observation | None = None  # what the ledger holds
-    written_memory: Memory | None = None
+    written_history: CredentialHistory | None = None
 
 
-class Watched:
+class TargetChecker:
     """One target: looks at all its agents and keeps the latest report."""
 
     def __init__(
-        self, target: TargetBase, source: Source, ledger: Ledger, now: Callable[[], float], turns: Turns
+        self,
+        target: TargetBase,
+        source: Source,
+        ledger: CredentialDatabase,
+        now: Callable[[], float],
+        turns: ConcurrencyLimiter,
     ) -> None:
         self.target = target
         self.source = source
         self.report: TargetReport | None = None
-        self.looked_at: float | None = None  # when the last look began
+        self.check_started_at: float | None = None  # when the last look began
         self.retry_after: float | None = None
         self._ledger = ledger
         self._now = now
@@ -60,15 +74,15 @@ class Watched:
         self._agents: dict[str, _Agent] = {}
         self._failure: Failure | None = None
         self._listing = AgentCounters()  # of the agents' list, shown as agent "*"
-        self._looking: asyncio.Task[TargetReport] | None = None
+        self._checking: asyncio.Task[TargetReport] | None = None
 
     @property
     def name(self) -> str:
         return self.target.name
 
     @property
-    def is_looking(self) -> bool:
-        return self._looking is not None and not self._looking.done()
+    def is_checking(self) -> bool:
+        return self._checking is not None and not self._checking.done()
 
     @property
     def counters(self) -> Mapping[str, AgentCounters]:
@@ -87,9 +101,9 @@ class Watched:
         return self._failure is not None or any(agent.failure for agent in self._agents.values())
 
     @property
-    def look_at(self) -> float | None:
+    def check_at(self) -> float | None:
         """When a deadline or cooldown ends, over all agents."""
-        return min((a.report.look_at for a in self._agents.values() if a.report and a.report.look_at), default=None)
+        return min((a.report.check_at for a in self._agents.values() if a.report and a.report.check_at), default=None)
 
     @property
     def changes_at(self) -> float | None:
@@ -99,24 +113,24 @@ class Watched:
         ends += [agent.counted_at + COUNT_EVERY for agent in down if agent.counted_at is not None]
         return min(ends, default=None)
 
-    async def look(self, policy: Policy, *, anew: bool = False) -> TargetReport:
+    async def check(self, policy: Policy, *, force: bool = False) -> TargetReport:
         """One look at every agent; whoever asks while one is under way gets its result.
 
         ``anew``: one that begins now or later, for who has changed something.
         """
-        if anew and self._looking is not None:
-            await asyncio.wait([self._looking])
-        if self._looking is None or not self.is_looking:
-            self._looking = asyncio.create_task(self._in_turn(policy), name=f"look at {self.name}")
+        if force and self._checking is not None:
+            await asyncio.wait([self._checking])
+        if self._checking is None or not self.is_checking:
+            self._checking = asyncio.create_task(self._check_in_slot(policy), name=f"look at {self.name}")
         # Shielded: who no longer waits (a probe out of time) does not end it for the others.
-        return await asyncio.shield(self._looking)
+        return await asyncio.shield(self._checking)
 
-    async def _in_turn(self, policy: Policy) -> TargetReport:
+    async def _check_in_slot(self, policy: Policy) -> TargetReport:
         async with self._turns.turn():
             return await self._look(policy)
 
     async def _look(self, policy: Policy) -> TargetReport:
-        self.looked_at = self._now()
+        self.check_started_at = self._now()
         self.retry_after = None
         try:
             names = await self.source.agents()
@@ -133,19 +147,19 @@ class Watched:
                 del self._agents[gone]
                 try:
                     self._ledger.forget(self.name, gone)
-                except LedgerError as error:
+                except CredentialDatabaseError as error:
                     log.error("target %s: %s", self.name, error)
             for name in names:
                 self._of(name)
-            await asyncio.gather(*(self._look_at(name, policy) for name in names))
-        return self.judge(policy)
+            await asyncio.gather(*(self._check_agent(name, policy) for name in names))
+        return self.evaluate(policy)
 
-    async def _look_at(self, name: str, policy: Policy) -> None:
+    async def _check_agent(self, name: str, policy: Policy) -> None:
         agent = self._of(name)
         began = time.monotonic()
         seen: Observation | None = None
         try:
-            seen = await self.source.look(name)
+            seen = await self.source.check(name)
         except Exception as error:
             agent.failure = self._failed(error)
         else:
@@ -153,27 +167,27 @@ class Watched:
         agent.duration = time.monotonic() - began
         agent.counters = _counted(agent.counters, agent.failure)
         if seen is not None:
-            agent.memory = remember(agent.memory, seen, self._now())
+            agent.history = record_observation(agent.history, seen, self._now())
 
     def _of(self, name: str) -> _Agent:
         if name not in self._agents:
-            memory, seen = self._ledger.recorded(self.name, name)
-            self._agents[name] = _Agent(memory, seen)
+            history, seen = self._ledger.recorded(self.name, name)
+            self._agents[name] = _Agent(history, seen)
         return self._agents[name]
 
     def _failed(self, error: Exception) -> Failure:
-        if isinstance(error, LookError):
+        if isinstance(error, CheckError):
             if error.retry_after is not None:
                 self.retry_after = error.retry_after
             return Failure(error.reason, error.message, self._now())
         # Only the kind of the error: its text may quote what it choked on.
         log.error("target %s: an error of ours, %s", self.name, type(error).__name__, exc_info=_frames(error))
-        return Failure(Reason.OTHER, f"an error of the exporter's own: {type(error).__name__}", self._now())
+        return Failure(FailureReason.OTHER, f"an error of the exporter's own: {type(error).__name__}", self._now())
 
-    def judge(self, policy: Policy) -> TargetReport:
+    def evaluate(self, policy: Policy) -> TargetReport:
         """The report as of now, from what was last seen."""
         now = self._now()
-        reports = tuple(self._judge(name, policy, now) for name in self._agents)
+        reports = tuple(self._evaluate(name, policy, now) for name in self._agents)
         self.report = TargetReport(self.name, self.source.kind, reports, self._failure, self.source.chosen)
         return self.report
 
@@ -181,25 +195,25 @@ class Watched:
         """The report as it would be at ``now`` on today's facts; remembers and writes nothing."""
         words = openclaw_words(self.target)
         reports = tuple(
-            judge(Subject(self.name, name, self.source.kind, words), a.seen, a.failure, a.memory, policy, now)
+            evaluate(Subject(self.name, name, self.source.kind, words), a.seen, a.failure, a.history, policy, now)
             for name, a in self._agents.items()
         )
         return TargetReport(self.name, self.source.kind, reports, self._failure, self.source.chosen)
 
-    def _judge(self, name: str, policy: Policy, now: float) -> AgentReport:
+    def _evaluate(self, name: str, policy: Policy, now: float) -> AgentReport:
         agent = self._agents[name]
         subject = Subject(self.name, name, self.source.kind, openclaw_words(self.target))
-        report = judge(subject, agent.seen, agent.failure, agent.memory, policy, now, agent.duration)
-        before, agent.memory = agent.memory, settle(agent.memory, report)
-        if agent.memory.changed != before.changed:  # what this verdict found out is told in it
-            report = judge(subject, agent.seen, agent.failure, agent.memory, policy, now, agent.duration)
-            agent.memory = settle(agent.memory, report)
+        report = evaluate(subject, agent.seen, agent.failure, agent.history, policy, now, agent.duration)
+        before, agent.history = agent.history, record_report(agent.history, report)
+        if agent.history.changed != before.changed:  # what this verdict found out is told in it
+            report = evaluate(subject, agent.seen, agent.failure, agent.history, policy, now, agent.duration)
+            agent.history = record_report(agent.history, report)
         _count_unusable(agent, report, now)
-        if agent.written is not agent.seen or agent.memory != agent.written_memory:
+        if agent.written is not agent.seen or agent.history != agent.written_history:
             try:
-                self._ledger.record(self.name, name, agent.memory, agent.seen)
-                agent.written, agent.written_memory = agent.seen, agent.memory
-            except LedgerError as error:
+                self._ledger.record(self.name, name, agent.history, agent.seen)
+                agent.written, agent.written_history = agent.seen, agent.history
+            except CredentialDatabaseError as error:
                 log.error("target %s: %s", self.name, error)
         agent.report = report
         return report
@@ -207,13 +221,13 @@ class Watched:
     def told(self, policy: Policy) -> TargetReport:
         """Judge again after a person told a date."""
         for name, agent in self._agents.items():
-            agent.memory = replace(agent.memory, told=self._ledger.recorded(self.name, name)[0].told)
-        return self.judge(policy)
+            agent.history = replace(agent.history, told=self._ledger.recorded(self.name, name)[0].told)
+        return self.evaluate(policy)
 
     async def aclose(self) -> None:
-        if self._looking is not None and self.is_looking:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        if self._checking is not None and self.is_checking:
+            self._checking.cancel()
+            await asyncio.gather(self._checking, return_exceptions=True)
         await self.source.aclose()
 
 
@@ -258,65 +272,65 @@ class Monitor:
     def __init__(
         self,
         config: Config,
-        ledger: Ledger,
+        ledger: CredentialDatabase,
         now: Callable[[], float] = clock.now,
-        make: Callable[[TargetBase, Context], Source] = build,
+        make: Callable[[TargetBase, SourceContext], Source] = build,
     ) -> None:
         self._ledger = ledger
         self._now = now
-        self._turns = Turns()
+        self._turns = ConcurrencyLimiter()
         self._make = make
-        self._context = Context(ledger.keyed_hash, ledger, now)
+        self._context = SourceContext(ledger.keyed_hash, ledger, now)
         self.config = config
-        self.watched: dict[str, Watched] = {}
+        self.checkers: dict[str, TargetChecker] = {}
         self.configure(config)
 
-    def configure(self, config: Config) -> list[Watched]:
-        """Take over a configuration; returns what is no longer watched, for the caller to close.
+    def configure(self, config: Config) -> list[TargetChecker]:
+        """Take over a configuration; returns what is no longer checker, for the caller to close.
 
         A target that is configured as before keeps what is known of it.
         """
-        before, self.config, self.watched = self.watched, config, {}
+        before, self.config, self.checkers = self.checkers, config, {}
         for target in config.targets:
             known = before.get(target.name)
             if known is not None and known.target == target:
-                self.watched[target.name] = before.pop(target.name)
+                self.checkers[target.name] = before.pop(target.name)
             else:
                 source = self._make(target, self._context)
-                self.watched[target.name] = Watched(target, source, self._ledger, self._now, self._turns)
+                self.checkers[target.name] = TargetChecker(target, source, self._ledger, self._now, self._turns)
         return list(before.values())
 
-    async def look(self, names: list[str] | None = None) -> Report:
+    async def check(self, names: list[str] | None = None) -> Report:
         """One look at the named targets, or at all that are scheduled."""
-        chosen = [w for w in self.watched.values() if (w.name in names if names is not None else w.target.schedule)]
-        await asyncio.gather(*(watched.look(self.config.policy) for watched in chosen))
-        return self.report([watched.name for watched in chosen])
+        chosen = [w for w in self.checkers.values() if (w.name in names if names is not None else w.target.schedule)]
+        await asyncio.gather(*(checker.check(self.config.policy) for checker in chosen))
+        return self.report([checker.name for checker in chosen])
 
     def report(self, names: list[str] | None = None) -> Report:
         """The latest reports, of the named targets or of all that were looked at."""
-        reports = [w.report for w in self.watched.values() if w.report and (names is None or w.name in names)]
+        reports = [w.report for w in self.checkers.values() if w.report and (names is None or w.name in names)]
         return Report(self._now(), tuple(reports))
 
     def scheduled(self) -> Report:
         """The latest reports of the targets that are looked at without being asked for: what alarms."""
-        return self.report([w.name for w in self.watched.values() if w.target.schedule])
+        return self.report([w.name for w in self.checkers.values() if w.target.schedule])
 
     def board(self) -> Report:
         """What is known of all targets: one that is still to be looked at for the first time is not fine."""
         shown = (
             w.report or (TargetReport(w.name, w.source.kind) if w.target.schedule else None)
-            for w in self.watched.values()
+            for w in self.checkers.values()
         )
         return Report(self._now(), tuple(one for one in shown if one is not None))
 
     def as_of(self, now: float) -> Report:
         """What the report would be at ``now`` on today's facts; remembers and writes nothing."""
-        return Report(now, tuple(w.as_of(self.config.policy, now) for w in self.watched.values() if w.report))
+        return Report(now, tuple(w.as_of(self.config.policy, now) for w in self.checkers.values() if w.report))
 
     def target_as_of(self, name: str, now: float) -> Report:
-        """``as_of`` of one target; nothing of one that is not watched."""
-        watched = self.watched.get(name)
-        return Report(now, (watched.as_of(self.config.policy, now),) if watched and watched.report else ())
+        """``as_of`` of one target; nothing of one that is not checker."""
+        checker = self.checkers.get(name)
+        return Report(now, (checker.as_of(self.config.policy, now),) if checker and checker.report else ())
 
     async def aclose(self) -> None:
-        await asyncio.gather(*(watched.aclose() for watched in self.watched.values()))
+        await asyncio.gather(*(checker.aclose() for checker in self.checkers.values()))

@@ -53,10 +53,10 @@ cli.add_command(deadline.deadline)
 
 
 def _look(config: Config, names: list[str] | None) -> Report:
-    return look_with(config, names)[0]
+    return check_with(config, names)[0]
 
 
-def look_with(config: Config, names: list[str] | None) -> tuple[Report, Monitor]:
+def check_with(config: Config, names: list[str] | None) -> tuple[Report, Monitor]:
     """One look at the named targets, or all, with the ledger's help; and who looked, closed."""
     from exporter.checks.monitor import Monitor
 
@@ -65,16 +65,16 @@ def look_with(config: Config, names: list[str] | None) -> tuple[Report, Monitor]
         if name not in known:
             raise click.UsageError(f"there is no target named {name!r}; there are {', '.join(known)}")
 
-    async def look() -> tuple[Report, Monitor]:
+    async def check() -> tuple[Report, Monitor]:
         ledger = ledger_of(config)
         monitor = Monitor(config, ledger)
         try:
-            return await monitor.look(names or known), monitor
+            return await monitor.check(names or known), monitor
         finally:
             await monitor.aclose()
             ledger.close()
 
-    return _run(look())
+    return _run(check())
 
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ def check(targets: tuple[str, ...], notify: bool, config_file: Path | None, **st
     if len(chosen) > 1:
         raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
     config = read_config(config_file)
-    report, monitor = look_with(config, list(targets) or None)
+    report, monitor = check_with(config, list(targets) or None)
     delivered = not notify or _notify(config, monitor)
     code = report.exit_code if delivered or report.exit_code else EX_TEMPFAIL
     if chosen == ["quiet"]:
@@ -185,24 +185,28 @@ def reauth(target: str | None, agent: str | None, profile: str | None, config_fi
     does: 0 when all is well afterwards.
     """
     from exporter.reauth import resolve
-    from exporter.reauth.candidates import Asked
+    from exporter.reauth.candidates import Selection
     from exporter.reauth.guide import Guide
     from exporter.reauth.terminal import Terminal
 
     config = read_config(config_file)
     looked: list[tuple[Report, Monitor]] = []
 
-    def look(names: list[str] | None) -> Report:
-        looked[:] = [look_with(config, names)]
+    def check(names: list[str] | None) -> Report:
+        looked[:] = [check_with(config, names)]
         return looked[0][0]
 
     def once(targets: list[str]) -> bool | None:
         if {one.target for one in looked[0][0].targets} != set(targets):
-            look(targets)
+            check(targets)
         return _notify_once(config, looked[0][1])
 
     guide = Guide(
-        config, Asked(target, agent, profile), Terminal(), look, lambda targets: resolve.tell(config, targets, once)
+        config,
+        Selection(target, agent, profile),
+        Terminal(),
+        check,
+        lambda targets: resolve.tell(config, targets, once),
     )
     return guide.run()
 

@@ -13,7 +13,7 @@ from exporter.cli.options import config_option, ledger_of, read_config
 
 if TYPE_CHECKING:
     from exporter.config import Config
-    from exporter.state.credentials_db import Ledger
+    from exporter.state.credentials_db import CredentialDatabase
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
     the credential is replaced.
     """
     from exporter.lib.durations import format_duration, iso, parse_date
-    from exporter.state.history import Told
+    from exporter.state.history import SuppliedDate
 
     config = read_config(config_file)
     try:
@@ -49,8 +49,8 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
     if known and not any(name == profile or name.endswith(f"/{profile}") or _is_for(profile, name) for name in known):
         there = ", ".join(dict.fromkeys(name.split("/", 2)[2] for name in known[:20]))
         click.echo(f"No profile of that name was seen yet, only {there}: it holds once there is one.", err=True)
-    told = Told(issued_at=at if made else None, expires_at=None if made else at, told_at=now)
-    _written(lambda: ledger.tell(profile, told))
+    told = SuppliedDate(issued_at=at if made else None, expires_at=None if made else at, told_at=now)
+    _written(lambda: ledger.set_date(profile, told))
     if made:
         life = config.policy.setup_token_lifetime
         click.echo(f"{profile}: made {iso(at)}, so it ends {iso(at + life)} ({format_duration(life)} later)")
@@ -64,7 +64,7 @@ def deadline_list(config_file: Path | None) -> None:
     """The dates that were told."""
     from exporter.lib.durations import iso
 
-    told = ledger_of(read_config(config_file)).told()
+    told = ledger_of(read_config(config_file)).supplied_dates()
     for profile, said in told.items():
         what = f"ends {iso(said.expires_at)}" if said.expires_at is not None else f"made {iso(said.issued_at)}"
         click.echo(f"{profile}\t{what}\ttold {iso(said.told_at)}")
@@ -80,7 +80,7 @@ def deadline_clear(profile: str, config_file: Path | None) -> None:
     config = read_config(config_file)
     ledger = _durable_ledger(config)
     about = _told_about(config, profile, ledger.profiles())
-    if not _written(lambda: ledger.untell(profile) or ledger.untell(about)):
+    if not _written(lambda: ledger.clear_date(profile) or ledger.clear_date(about)):
         raise click.UsageError(f"no date was told for {profile!r}: see `openclaw-auth-exporter deadline list`")
     click.echo(f"{profile}: forgotten")
 
@@ -115,15 +115,15 @@ def _is_for(told: str, name: str) -> bool:
 
 def _written(write: Callable[[], T]) -> T:
     """What ``write`` gives back; a ledger that cannot be written is a sentence, not a fault of ours."""
-    from exporter.state.credentials_db import LedgerError
+    from exporter.state.credentials_db import CredentialDatabaseError
 
     try:
         return write()
-    except LedgerError as error:
+    except CredentialDatabaseError as error:
         raise click.ClickException(str(error)) from None
 
 
-def _durable_ledger(config: Config) -> Ledger:
+def _durable_ledger(config: Config) -> CredentialDatabase:
     """A ledger that keeps what is told, or a sentence why there is none."""
     import logging
 

@@ -120,15 +120,15 @@ def silence() -> None:
 def silence_add(length: str, reason: str, config_file: Path | None, **matchers: str | None) -> None:
     """Mute what matches all that is given."""
     from exporter.lib.durations import iso, parse_duration
-    from exporter.model import Name
+    from exporter.model import ConditionName
 
     given = {name: value for name, value in matchers.items() if value is not None}
     if not given:
         raise click.UsageError(
             "say what to mute: at least one of --target, --agent, --provider, --profile, --condition"
         )
-    if given.get("condition") not in (None, *Name):
-        raise click.UsageError(f"there is no condition {given['condition']!r}; there are {', '.join(Name)}")
+    if given.get("condition") not in (None, *ConditionName):
+        raise click.UsageError(f"there is no condition {given['condition']!r}; there are {', '.join(ConditionName)}")
     try:
         seconds = parse_duration(length)
     except ValueError as error:
@@ -193,7 +193,7 @@ def forecast(length: str, config_file: Path | None) -> None:
     from exporter.alerts import lifecycle
     from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, commands_of
     from exporter.alerts.message import text
-    from exporter.cli import look_with
+    from exporter.cli import check_with
     from exporter.lib.durations import iso, parse_duration
 
     try:
@@ -207,12 +207,12 @@ def forecast(length: str, config_file: Path | None) -> None:
         policy = AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged(), commands_of(config))
     if not policy.channels:
         policy = replace(policy, channels=(ChannelPolicy("(no channel configured)"),))
-    report, monitor = look_with(config, None)
+    report, monitor = check_with(config, None)
     told = lifecycle.forecast(states, report, policy, now, now + ahead, monitor.as_of, proofs, MESSAGES + 1)
     for at, message in told[:MESSAGES]:
         for alert in message.alerts:
             click.echo(f"{iso(at)}  {message.channel}  {alert.reason}  {text.title(alert, at)}")
-        if message.missed:
+        if message.suppressed:
             click.echo(f"{iso(at)}  {message.channel}  summary  {text.summary_title(message)}")
     if len(told) > MESSAGES:
         click.echo(f"These are the first {MESSAGES:,}; the rest is cut off: ask for less than {length}.", err=True)

@@ -16,7 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from exporter.config import Config
-    from exporter.state.credentials_db import Ledger
+    from exporter.state.credentials_db import CredentialDatabase
 
 #: Our own errors, as sysexits.h has them: they never borrow a verdict's 0, 1 or 2.
 EX_USAGE, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 64, 70, 75, 78
@@ -55,12 +55,12 @@ def read_config(config_file: Path | None) -> Config:
     return load(config_file or default_config_file())
 
 
-def ledger_of(config: Config) -> Ledger:
+def ledger_of(config: Config) -> CredentialDatabase:
     """What is remembered where this configuration keeps its state."""
     from exporter.config import default_state_dir
-    from exporter.state.credentials_db import Ledger
+    from exporter.state.credentials_db import CredentialDatabase
 
-    return Ledger(default_state_dir(config))
+    return CredentialDatabase(default_state_dir(config))
 
 
 def say(text: str) -> None:

@@ -41,7 +41,7 @@ def init(force: bool, systemd: bool, config_file: Path | None) -> None:
         if systemd:
             undo[:0] = module.undo_units(module.write_units(path))
             module.start(unit := module.chosen())
-    except (module.InitError, assets.KitError) as error:
+    except (module.InitError, assets.AssetsError) as error:
         if undo:
             _tell_undo(undo)
         raise click.ClickException(str(error)) from None
@@ -106,7 +106,7 @@ def assets_show(name: str) -> None:
 
     try:
         content = assets.read(name)
-    except assets.KitError as error:
+    except assets.AssetsError as error:
         raise click.UsageError(str(error)) from None
     click.echo(content, nl=False)
 
@@ -121,6 +121,6 @@ def assets_export(directory: Path, force: bool) -> None:
 
     try:
         written = assets.export(directory, force)
-    except assets.KitError as error:
+    except assets.AssetsError as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{len(written)} file{'' if len(written) == 1 else 's'} written below {directory}")

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from exporter.alerts.delivery.notifier import Notifier
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.config import Config
-from exporter.daemon.heartbeat import Heartbeat
+from exporter.daemon.heartbeat import HeartbeatSender
 
 #: A notification that waits longer than this is told to the dead-man's switch, seconds.
 UNDELIVERED = 3600.0
 
 
-class Alarm:
+class Alerting:
     """Of the daemon that gives ``make``, a notifier for a configuration, and ``unwell``, its own trouble as a sentence.
 
     Raises ConfigError for a channel that cannot be used.
@@ -36,8 +36,8 @@ class Alarm:
         self._heartbeat = self._heart_of(config)
         self.notifier = make(config) if config.channels else None
 
-    def _heart_of(self, config: Config) -> Heartbeat | None:
-        return Heartbeat(config.heartbeat, self.problem, self._now) if config.heartbeat else None
+    def _heart_of(self, config: Config) -> HeartbeatSender | None:
+        return HeartbeatSender(config.heartbeat, self.problem, self._now) if config.heartbeat else None
 
     def start(self) -> None:
         """Begin to tell, and to beat."""
@@ -70,7 +70,7 @@ class Alarm:
     async def raised(self) -> None:
         """There is a new report: until what it comes to is decided and was tried on the channels, once."""
         if self.notifier is not None:
-            self.notifier.poke()
+            self.notifier.wake()
             await self.notifier.settled()
 
     def look_for_others(self) -> None:

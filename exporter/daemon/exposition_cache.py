@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from exporter.metrics.render import ExporterState, Exposition, render_target
-from exporter.model import AgentCounters, Reason, TargetReport
+from exporter.model import AgentCounters, FailureReason, TargetReport
 
 log = logging.getLogger(__name__)
 
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 COMPOSE_PAUSE = 9.0
 
 
-class Shown:
+class ExpositionCache:
     """The exposition and the journal of one daemon. To be used from its event loop."""
 
     def __init__(self, state: Callable[[], ExporterState]) -> None:
         self._exposition = Exposition(state)
         self._composing = asyncio.Lock()
         self._compose_at = 0.0  # monotonic; not before
-        self._told: dict[tuple[str, str], tuple[int, Reason | None]] = {}
+        self._told: dict[tuple[str, str], tuple[int, FailureReason | None]] = {}
 
     def body(self, accept: str, accept_encoding: str) -> tuple[bytes, str, str | None]:
         """For a scrape's two headers: body, Content-Type and Content-Encoding."""

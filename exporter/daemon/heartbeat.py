@@ -24,7 +24,7 @@ TIMEOUT = 10.0
 TRIES, PAUSE = 3, 2.0
 
 
-class Heartbeat:
+class HeartbeatSender:
     """Beats every ``every`` seconds until it is stopped. ``problem`` says why not all is well, or None."""
 
     def __init__(

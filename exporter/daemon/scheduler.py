@@ -24,19 +24,19 @@ from apscheduler.triggers.interval import IntervalTrigger
 from exporter import __version__
 from exporter.alerts.delivery.notifier import Notifier
 from exporter.alerts.lifecycle.policy import commands_of
-from exporter.checks.monitor import Monitor, Watched
-from exporter.checks.schedule import Timing, Why, baseline, next_look
+from exporter.checks.monitor import Monitor, TargetChecker
+from exporter.checks.schedule import CheckTrigger, ScheduleInputs, baseline, next_check
 from exporter.config import Config, ConfigError, TargetBase
 from exporter.daemon import runtime_tuning, systemd
-from exporter.daemon.alerting import Alarm
-from exporter.daemon.exposition_cache import Shown
+from exporter.daemon.alerting import Alerting
+from exporter.daemon.exposition_cache import ExpositionCache
 from exporter.lib.durations import END_OF_DATES
 from exporter.metrics.render import TEXT, ExporterState, one_shot
-from exporter.model import Failure, Reason, Report, TargetReport
+from exporter.model import Failure, FailureReason, Report, TargetReport
 from exporter.present.calendar import calendar
-from exporter.sources import Context, Source, build
-from exporter.state.credentials_db import Ledger
-from exporter.web.actions import People
+from exporter.sources import Source, SourceContext, build
+from exporter.state.credentials_db import CredentialDatabase
+from exporter.web.actions import AlertActions
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +60,10 @@ class Daemon:
     def __init__(
         self,
         config: Config,
-        ledger: Ledger,
+        ledger: CredentialDatabase,
         reread: Callable[[], Config],
         now: Callable[[], float] = time.time,
-        make: Callable[[TargetBase, Context], Source] = build,
+        make: Callable[[TargetBase, SourceContext], Source] = build,
         directory: Path | None = None,
     ) -> None:
         """``directory`` is where the alert state lives; None keeps it in memory.
@@ -81,7 +81,7 @@ class Daemon:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._scheduler.add_listener(self._job_ended, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
-        self._shown = Shown(self._state)
+        self._shown = ExpositionCache(self._state)
         self._fingerprints: dict[str, str | None] = {}
         self._changed_at: dict[str, float] = {}
         self._reloaded_well = True
@@ -91,16 +91,18 @@ class Daemon:
         self._told_version = ledger.changes()
         self._ready = False
         self._background: set[asyncio.Task[Any]] = set()
-        self.people = People(ledger, lambda: self._alarm.notifier, lambda: self._monitor.config.web.external_url, now)
-        self._alarm = Alarm(config, self._notifier_of, self._unwell, now)
+        self.people = AlertActions(
+            ledger, lambda: self._alarm.notifier, lambda: self._monitor.config.web.external_url, now
+        )
+        self._alarm = Alerting(config, self._notifier_of, self._unwell, now)
 
     # --- life ------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Plan all looks, the first at once, and begin."""
         self._scheduler.start()
-        for watched in self._monitor.watched.values():
-            self._schedule(watched)
+        for checker in self._monitor.checkers.values():
+            self._schedule(checker)
         await self._shown.compose()
         self._spawn(self._compare())
         self._spawn(self._pulse())
@@ -128,124 +130,124 @@ class Daemon:
         if event.exception is not None and not isinstance(event.exception, asyncio.CancelledError):  # how we end
             log.error("job %s failed: %s", event.job_id, type(event.exception).__name__)
         kind, _, name = event.job_id.partition(":")
-        watched = self._monitor.watched.get(name)
-        if kind == "look" and watched is not None and watched.looked_at is not None:
-            self._plan(watched)  # what became due while it ran was passed over
+        checker = self._monitor.checkers.get(name)
+        if kind == "check" and checker is not None and checker.check_started_at is not None:
+            self._plan(checker)  # what became due while it ran was passed over
 
     # --- looking ---------------------------------------------------------------------------
 
-    def _schedule(self, watched: Watched) -> None:
+    def _schedule(self, checker: TargetChecker) -> None:
         """The repeating job of a target; ``_plan`` moves its next run after each look."""
-        if watched.report is None:
-            self._shown.expect(watched.name, watched.source.kind, watched.counters)
-        if not watched.target.schedule:
+        if checker.report is None:
+            self._shown.expect(checker.name, checker.source.kind, checker.counters)
+        if not checker.target.schedule:
             return
-        seconds = baseline(self._timing(watched))
+        seconds = baseline(self._timing(checker))
         self._scheduler.add_job(
             self._look,
             IntervalTrigger(seconds=seconds, jitter=min(seconds / 10, 30.0)),
-            args=[watched.name],
-            id=f"look:{watched.name}",
+            args=[checker.name],
+            id=f"check:{checker.name}",
             replace_existing=True,
             next_run_time=_moment(self._now()),
         )
 
-    def _timing(self, watched: Watched) -> Timing:
-        return Timing(
-            interval=self._monitor.config.interval_of(watched.target),
-            comparable=self._fingerprints.get(watched.name) is not None,
-            looked_at=watched.looked_at,
-            failed=watched.failed,
-            retry_after=watched.retry_after,
-            look_at=watched.look_at,
-            changed_at=self._changed_at.get(watched.name),
+    def _timing(self, checker: TargetChecker) -> ScheduleInputs:
+        return ScheduleInputs(
+            interval=self._monitor.config.interval_of(checker.target),
+            comparable=self._fingerprints.get(checker.name) is not None,
+            check_started_at=checker.check_started_at,
+            failed=checker.failed,
+            retry_after=checker.retry_after,
+            check_at=checker.check_at,
+            changed_at=self._changed_at.get(checker.name),
         )
 
-    def _plan(self, watched: Watched) -> None:
+    def _plan(self, checker: TargetChecker) -> None:
         """Move a target's next run to when it is due, and judge again when time alone changes it."""
-        job = self._scheduler.get_job(f"look:{watched.name}")
+        job = self._scheduler.get_job(f"check:{checker.name}")
         if job is not None:
-            due, why = next_look(self._timing(watched))
+            due, why = next_check(self._timing(checker))
             # An ordinary look is spread a little, so that many targets do not fall together.
-            spread = _spread(watched.name) * min(due - self._now(), 300.0) / 10 if why is Why.SCHEDULE else 0.0
+            spread = _spread(checker.name) * min(due - self._now(), 300.0) / 10 if why is CheckTrigger.SCHEDULE else 0.0
             job.modify(next_run_time=_moment(max(due - max(spread, 0.0), self._now())))
-        if watched.changes_at is not None:
+        if checker.changes_at is not None:
             self._scheduler.add_job(
-                self._judge,
+                self._evaluate,
                 "date",
-                run_date=_moment(watched.changes_at),
-                args=[watched.name],
-                id=f"judge:{watched.name}",
+                run_date=_moment(checker.changes_at),
+                args=[checker.name],
+                id=f"evaluate:{checker.name}",
                 replace_existing=True,
             )
 
-    async def _look(self, name: str, *, anew: bool = False) -> None:
-        watched = self._monitor.watched.get(name)
-        if watched is None:
+    async def _look(self, name: str, *, force: bool = False) -> None:
+        checker = self._monitor.checkers.get(name)
+        if checker is None:
             return
-        before = await asyncio.to_thread(watched.source.fingerprint)
+        before = await asyncio.to_thread(checker.source.fingerprint)
         self._changed_at.pop(name, None)
         try:
-            await watched.look(self._monitor.config.policy, anew=anew)
+            await checker.check(self._monitor.config.policy, force=force)
         except asyncio.CancelledError:
-            if self._has(watched) and self._ready:
+            if self._has(checker) and self._ready:
                 raise
             return  # its target was removed, or the daemon ends
         # The first look tells where the store is. What changed while it was under way is looked at again.
-        after = self._fingerprints[name] = await asyncio.to_thread(watched.source.fingerprint)
+        after = self._fingerprints[name] = await asyncio.to_thread(checker.source.fingerprint)
         if before is not None and after != before:
             self._changed_at[name] = self._now()
-        await self._show(watched)
+        await self._show(checker)
 
-    async def _judge(self, *names: str) -> None:
-        looked_at = [w for w in map(self._monitor.watched.get, names) if w is not None and w.report is not None]
-        for watched in looked_at:
-            watched.judge(self._monitor.config.policy)
+    async def _evaluate(self, *names: str) -> None:
+        evaluated = [w for w in map(self._monitor.checkers.get, names) if w is not None and w.report is not None]
+        for checker in evaluated:
+            checker.evaluate(self._monitor.config.policy)
             await asyncio.sleep(0)  # a fleet's worth holds up no scrape
-        await self._show(*looked_at)
+        await self._show(*evaluated)
 
-    async def _show(self, *judged: Watched) -> None:
+    async def _show(self, *judged: TargetChecker) -> None:
         """Hand new reports on: plan, tell, render, compose. All at once: the alarm may take its time, but only once."""
-        shown = [watched for watched in judged if self._has(watched) and watched.report is not None]
-        for watched in shown:
-            self._plan(watched)
-            assert watched.report is not None
-            self._shown.tell_journal(watched.report)
-        if any(watched.target.schedule for watched in shown):
+        shown = [checker for checker in judged if self._has(checker) and checker.report is not None]
+        for checker in shown:
+            self._plan(checker)
+            assert checker.report is not None
+            self._shown.tell_journal(checker.report)
+        if any(checker.target.schedule for checker in shown):
             await self._alarm.raised()  # first: a large report rendered beside it would slow it down
-        for watched in shown:
-            await self._render(watched)
+        for checker in shown:
+            await self._render(checker)
         await self._shown.compose()
 
-    async def _render(self, watched: Watched) -> None:
-        report = watched.report
+    async def _render(self, checker: TargetChecker) -> None:
+        report = checker.report
         assert report is not None
-        await self._shown.put(report, watched.counters, lambda: self._has(watched) and watched.report is report)
+        await self._shown.put(report, checker.counters, lambda: self._has(checker) and checker.report is report)
 
-    def _has(self, watched: Watched) -> bool:
+    def _has(self, checker: TargetChecker) -> bool:
         """Whether it is still configured."""
-        return self._monitor.watched.get(watched.name) is watched
+        return self._monitor.checkers.get(checker.name) is checker
 
     async def _compare(self) -> None:
         """Look where a store on this host no longer is what the last look saw."""
         while True:  # as a job it would cost as much again
             await asyncio.sleep(COMPARE_EVERY)
-            for watched in list(self._monitor.watched.values()):
+            for checker in list(self._monitor.checkers.values()):
                 try:
-                    await self._compare_one(watched)
+                    await self._compare_one(checker)
                 except Exception as error:  # one store's trouble is its own; its text may quote anything
-                    log.error("%s: its store cannot be compared: %s", watched.name, type(error).__name__)
+                    log.error("%s: its store cannot be compared: %s", checker.name, type(error).__name__)
 
-    async def _compare_one(self, watched: Watched) -> None:
-        name = watched.name
+    async def _compare_one(self, checker: TargetChecker) -> None:
+        name = checker.name
         before = self._fingerprints.get(name)
-        if before is None or name in self._changed_at or watched.is_looking:
+        if before is None or name in self._changed_at or checker.is_checking:
             return
-        if await asyncio.to_thread(watched.source.fingerprint) != before:
+        if await asyncio.to_thread(checker.source.fingerprint) != before:
             await asyncio.sleep(SETTLE)
             self._changed_at[name] = self._now()
-            log.debug("%s: %s", name, Why.STORE_CHANGED)
-            self._plan(watched)
+            log.debug("%s: %s", name, CheckTrigger.STORE_CHANGED)
+            self._plan(checker)
 
     async def _pulse(self) -> None:
         """The loop's own lag; steps of the wall clock; dates told by another process."""
@@ -263,20 +265,20 @@ class Daemon:
             version = self._ledger.changes()
             if version != self._told_version:
                 self._told_version = version
-                looked_at = [w for w in self._monitor.watched.values() if w.report is not None]
-                for watched in looked_at:
-                    watched.told(self._monitor.config.policy)
+                evaluated = [w for w in self._monitor.checkers.values() if w.report is not None]
+                for checker in evaluated:
+                    checker.told(self._monitor.config.policy)
                     await asyncio.sleep(0)
-                await self._show(*looked_at)
+                await self._show(*evaluated)
 
     async def _after_step(self, now: float) -> None:
         """APScheduler runs on wall-clock time: after a step nothing may wait for the old one."""
-        for watched in self._monitor.watched.values():
-            if watched.looked_at is not None and watched.looked_at > now:
-                watched.looked_at = now
-            if self._changed_at.get(watched.name, now) > now:
-                self._changed_at[watched.name] = now
-        await self._judge(*self._monitor.watched)
+        for checker in self._monitor.checkers.values():
+            if checker.check_started_at is not None and checker.check_started_at > now:
+                checker.check_started_at = now
+            if self._changed_at.get(checker.name, now) > now:
+                self._changed_at[checker.name] = now
+        await self._evaluate(*self._monitor.checkers)
 
     # --- the board -------------------------------------------------------------------------
 
@@ -293,24 +295,30 @@ class Daemon:
         return self._ready
 
     def scrape_targets(self) -> list[tuple[str, dict[str, str]]]:
-        watched = self._monitor.watched.values()
-        return [(w.name, {"__meta_openclaw_auth_source": w.source.kind}) for w in watched]
+        checker = self._monitor.checkers.values()
+        return [(w.name, {"__meta_openclaw_auth_source": w.source.kind}) for w in checker]
 
     async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
         """A look at one configured target on request; raises KeyError for one that is not there."""
-        watched = self._monitor.watched[target]
-        if watched.looked_at is None or self._now() - watched.looked_at > PROBE_FRESH or watched.report is None:
+        checker = self._monitor.checkers[target]
+        if (
+            checker.check_started_at is None
+            or self._now() - checker.check_started_at > PROBE_FRESH
+            or checker.report is None
+        ):
             try:
-                await asyncio.wait_for(watched.look(self._monitor.config.policy), timeout)
-                self._spawn(self._show(watched))  # who asked does not wait for the alarm
+                await asyncio.wait_for(checker.check(self._monitor.config.policy), timeout)
+                self._spawn(self._show(checker))  # who asked does not wait for the alarm
             except TimeoutError:
                 # The look goes on; what it finds is there for the next probe.
-                late = Failure(Reason.TIMEOUT, f"no answer within the scrape timeout, {timeout:g} s", self._now())
-                before = watched.report.agents if watched.report else ()
+                late = Failure(
+                    FailureReason.TIMEOUT, f"no answer within the scrape timeout, {timeout:g} s", self._now()
+                )
+                before = checker.report.agents if checker.report else ()
                 known = tuple(replace(a, failure=late, exit_code=1) for a in before if agent in (None, a.agent))
-                shown = TargetReport(target, watched.source.kind, known, None if known else late)
+                shown = TargetReport(target, checker.source.kind, known, None if known else late)
                 return one_shot(Report(self._now(), (shown,))), TEXT
-        report = watched.report
+        report = checker.report
         assert report is not None
         if agent is not None:
             chosen = tuple(one for one in report.agents if one.agent == agent)
@@ -321,8 +329,8 @@ class Daemon:
 
     async def check_now(self, target: str | None) -> None:
         """Look at what there is now; raises KeyError for a target that is not configured."""
-        names = [target] if target is not None else list(self._monitor.watched)
-        await asyncio.gather(*(self._look(self._monitor.watched[name].name, anew=True) for name in names))
+        names = [target] if target is not None else list(self._monitor.checkers)
+        await asyncio.gather(*(self._look(self._monitor.checkers[name].name, force=True) for name in names))
 
     async def reload(self) -> str | None:
         """Take over the configuration anew; a bad one changes nothing and its problem is returned."""
@@ -350,16 +358,16 @@ class Daemon:
             log.error("the configuration is not taken over: %s", error)
             return str(error)
         for gone in self._monitor.configure(config):
-            for prefix in ("look:", "judge:"):
+            for prefix in ("check:", "evaluate:"):
                 if self._scheduler.get_job(prefix + gone.name):
                     self._scheduler.remove_job(prefix + gone.name)
             self._shown.remove(gone.name)
             self._fingerprints.pop(gone.name, None)
             await gone.aclose()
-        for watched in self._monitor.watched.values():
-            if self._scheduler.get_job(f"look:{watched.name}") is None:
-                self._schedule(watched)
-        await self._judge(*self._monitor.watched)
+        for checker in self._monitor.checkers.values():
+            if self._scheduler.get_job(f"check:{checker.name}") is None:
+                self._schedule(checker)
+        await self._evaluate(*self._monitor.checkers)
         await self._shown.compose()
         self._reloaded_well, self._reloaded_at = True, self._now()
         log.info("the configuration is taken over: %d targets", len(config.targets))
@@ -386,7 +394,7 @@ class Daemon:
 
     def status(self) -> str:
         """What ``systemctl status`` shows."""
-        count = len(self._monitor.watched)
+        count = len(self._monitor.checkers)
         note = "" if self._reloaded_well else "; the last reload found a bad configuration and kept the one before"
         return f"Watching {count} target{'' if count == 1 else 's'}{note}"
 
@@ -421,7 +429,7 @@ async def run(config: Config, directory: Path | None, reread: Callable[[], Confi
     runtime_tuning.prepare()
     loop = asyncio.get_running_loop()
     end = asyncio.Event()
-    ledger = Ledger(directory)
+    ledger = CredentialDatabase(directory)
     daemon = Daemon(config, ledger, reread, directory=directory)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)

@@ -33,7 +33,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.model import LookError, Reason
+from exporter.model import CheckError, FailureReason
 
 MAX_STDOUT = 32 * 1024 * 1024  # 10,000 profiles are 10 MB
 MAX_STDERR = 64 * 1024
@@ -103,8 +103,8 @@ async def run(
                 await _ended(process)
         except TimeoutError:
             await _end(process, family)
-            raise LookError(
-                Reason.TIMEOUT, f"{_name(argv)} did not answer within {timeout:g} s and was ended"
+            raise CheckError(
+                FailureReason.TIMEOUT, f"{_name(argv)} did not answer within {timeout:g} s and was ended"
             ) from None
     finally:
         # After an answer, after the grace, and when we are cancelled: then nobody waits for an answer
@@ -124,7 +124,7 @@ async def run(
                         pipe.close()
     code = process.returncode
     if code is None or code < 0:
-        raise LookError(Reason.KILLED, f"{_name(argv)} was killed by {signal_name(-(code or -9))}")
+        raise CheckError(FailureReason.KILLED, f"{_name(argv)} was killed by {signal_name(-(code or -9))}")
     return Finished(code, bytes(stdout.kept), bytes(stderr.kept), stdout.truncated, time.monotonic() - started)
 
 
@@ -162,12 +162,12 @@ def _start(argv: Sequence[str], env: Mapping[str, str], *, wants_stdin: bool) ->
             why = f"{name} does not exist where `command` says it is"
         else:
             why = f"{name} was not found on PATH: install it, or write its full path in `command`"
-        raise LookError(Reason.COMMAND_NOT_FOUND, why) from None
+        raise CheckError(FailureReason.COMMAND_NOT_FOUND, why) from None
     except PermissionError:
-        raise LookError(Reason.PERMISSION, f"{name} is there, but this user may not execute it") from None
+        raise CheckError(FailureReason.PERMISSION, f"{name} is there, but this user may not execute it") from None
     except (OSError, ValueError) as error:
         what = (error.strerror or "").lower() if isinstance(error, OSError) else "a NUL in its arguments or environment"
-        raise LookError(Reason.OTHER, f"{name} could not be started: {what}") from None
+        raise CheckError(FailureReason.OTHER, f"{name} could not be started: {what}") from None
 
 
 class _Guard:

@@ -1,6 +1,6 @@
 """The table of metrics: each family's name, labels, help and where its values come from.
 
-Adding a metric is an entry in ``LOOK_FAMILIES`` or ``EXPORTER_FAMILIES`` and a row in
+Adding a metric is an entry in ``CHECK_METRICS`` or ``EXPORTER_METRICS`` and a row in
 docs/metrics.md. Help texts, escaping and number formats are written by prometheus_client.
 """
 
@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from exporter.model import AgentCounters, AgentReport, ProfileReport, Reason, Status
+from exporter.model import AgentCounters, AgentReport, FailureReason, ProfileReport, Status
 
 if TYPE_CHECKING:
     from exporter.alerts.delivery.outbox import ChannelStatistics
@@ -45,7 +45,7 @@ class ExporterState:
 
 
 @dataclass(frozen=True)
-class Family(Generic[T]):
+class MetricDefinition(Generic[T]):
     """One metric: its rows are the label values beside target and agent, and the value.
 
     A row whose value is None or no finite number is absent: never 0 for what was not seen.
@@ -77,12 +77,12 @@ class Family(Generic[T]):
     @functools.cached_property
     def heads(self) -> dict[str, bytes]:
         """HELP and TYPE lines by format."""
-        registry = Families(self.empty())
+        registry = MetricDefinitions(self.empty())
         om: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # not typed
         return {TEXT: generate_latest(registry), OPENMETRICS: om.removesuffix(b"# EOF\n")}
 
 
-class Families:
+class MetricDefinitions:
     """The one method of a registry that the library's expositions ask for."""
 
     def __init__(self, *families: Metric) -> None:
@@ -95,7 +95,7 @@ class Families:
 # --- the table ---------------------------------------------------------------------------------
 
 
-class Look(NamedTuple):
+class CheckedAgent(NamedTuple):
     """What the families of a look are computed from."""
 
     agent: AgentReport
@@ -108,27 +108,31 @@ _PROVIDER = (*_AGENT, "provider")
 _PROFILE = (*_PROVIDER, "profile")
 
 
-def _per_agent(name: str, help: str, value: Callable[[AgentReport], float | None]) -> Family[Look]:
-    return Family(PREFIX + name, _AGENT, help, lambda look: [((), value(look.agent))])
+def _per_agent(name: str, help: str, value: Callable[[AgentReport], float | None]) -> MetricDefinition[CheckedAgent]:
+    return MetricDefinition(PREFIX + name, _AGENT, help, lambda look: [((), value(look.agent))])
 
 
-def _per_profile(name: str, help: str, value: Callable[[ProfileReport], float | None]) -> Family[Look]:
-    return Family(PREFIX + name, _PROFILE, help, lambda look: [(labels, value(p)) for labels, p in look.profiles])
+def _per_profile(
+    name: str, help: str, value: Callable[[ProfileReport], float | None]
+) -> MetricDefinition[CheckedAgent]:
+    return MetricDefinition(
+        PREFIX + name, _PROFILE, help, lambda look: [(labels, value(p)) for labels, p in look.profiles]
+    )
 
 
-def _status(look: Look) -> Iterator[Row]:
+def _status(look: CheckedAgent) -> Iterator[Row]:
     for labels, profile in look.profiles:
         for status in () if profile.ignored else Status:
             yield (*labels, status.value), profile.status is status
 
 
-def _unusable_until(look: Look) -> Iterator[Row]:
+def _unusable_until(look: CheckedAgent) -> Iterator[Row]:
     for labels, profile in look.profiles:
         if profile.unusable is not None and not profile.ignored:
             yield (*labels, profile.unusable.kind, profile.unusable.reason or "unknown"), profile.unusable.until
 
 
-def _info(look: Look) -> Iterator[Row]:
+def _info(look: CheckedAgent) -> Iterator[Row]:
     for labels, profile in look.profiles:
         basis = profile.basis.value if profile.basis else "none"
         yield (*labels, profile.kind, basis, _tristate(profile.refreshable)), 1.0
@@ -142,7 +146,7 @@ def _unusable(profile: ProfileReport) -> float | None:
     return 0.0 if profile.unusable_seen else None
 
 
-def _conditions(look: Look) -> Iterator[Row]:
+def _conditions(look: CheckedAgent) -> Iterator[Row]:
     counted = Counter((condition.name.value, condition.severity.value) for condition in look.agent.conditions)
     return ((labels, count) for labels, count in sorted(counted.items()))
 
@@ -153,15 +157,15 @@ def _check_success(agent: AgentReport) -> float | None:
     return None if agent.checked_at is None else 1.0
 
 
-def _unusable_seconds(look: Look) -> Iterator[Row]:
+def _unusable_seconds(look: CheckedAgent) -> Iterator[Row]:
     if look.counters is not None:
         for provider in look.agent.providers_usable:
             yield (provider,), look.counters.unusable_seconds.get(provider, 0.0)
 
 
-def _failures(look: Look) -> Iterator[Row]:
+def _failures(look: CheckedAgent) -> Iterator[Row]:
     if look.counters is not None:
-        for reason in Reason:
+        for reason in FailureReason:
             yield (reason.value,), look.counters.failures.get(reason, 0)
 
 
@@ -170,13 +174,13 @@ def _tristate(value: bool | None) -> str:
 
 
 #: What a look shows, in the order of the exposition; the counters come last (see Exposition).
-LOOK_FAMILIES: tuple[Family[Look], ...] = (
+CHECK_METRICS: tuple[MetricDefinition[CheckedAgent], ...] = (
     _per_profile(
         "profile_expiry_timestamp_seconds",
         "When the profile's deadline that needs a person is, in Unix seconds; absent where there is none.",
         lambda profile: None if profile.ignored else profile.expires_at,
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "profile_status",
         (*_PROFILE, "status"),
         "1 for the profile's current status, 0 for the others.",
@@ -187,13 +191,13 @@ LOOK_FAMILIES: tuple[Family[Look], ...] = (
         "1 while the profile is in cooldown or disabled, else 0; absent where it cannot be seen.",
         _unusable,
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "profile_unusable_until_timestamp_seconds",
         (*_PROFILE, "kind", "reason"),
         "When the profile's cooldown or disable ends, in Unix seconds; only while it is unusable.",
         _unusable_until,
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "profile_info",
         (*_PROFILE, "kind", "basis", "refreshable"),
         "Always 1; what kind of credential it is, what its deadline rests on, whether it refreshes itself.",
@@ -214,25 +218,25 @@ LOOK_FAMILIES: tuple[Family[Look], ...] = (
         "How many errors in a row OpenClaw has counted for the profile, from its store.",
         lambda profile: profile.error_count,
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "unusable_profiles",
         _PROVIDER,
         "How many of the provider's profiles are in cooldown or disabled; absent where it cannot be seen.",
         lambda look: [((provider,), n) for provider, n in (look.agent.unusable_counts or {}).items()],
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "provider_usable",
         _PROVIDER,
         "1 while a provider in use has a usable credential, else 0.",
         lambda look: [((provider,), usable) for provider, usable in look.agent.providers_usable.items()],
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "usage_used_ratio",
         (*_PROVIDER, "window"),
         "How much of the provider's usage window is used, from 0 to 1.",
         lambda look: [((usage.provider, usage.window), usage.used_ratio) for usage in look.agent.usage],
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "usage_resets_timestamp_seconds",
         (*_PROVIDER, "window"),
         "When the provider's usage window starts anew, in Unix seconds.",
@@ -248,13 +252,13 @@ LOOK_FAMILIES: tuple[Family[Look], ...] = (
         "What OpenClaw's own check returned; absent where the source has none.",
         lambda agent: agent.openclaw_exit_code,
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "conditions",
         (*_AGENT, "condition", "severity"),
         "How many conditions are active; a condition that is not active has no series.",
         _conditions,
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "openclaw_info",
         (*_AGENT, "version"),
         "Always 1; the OpenClaw release that answered.",
@@ -267,21 +271,21 @@ LOOK_FAMILIES: tuple[Family[Look], ...] = (
         lambda agent: agent.checked_at,
     ),
     _per_agent("check_duration_seconds", "How long the last look took, in seconds.", lambda agent: agent.duration),
-    Family(
+    MetricDefinition(
         PREFIX + "provider_unusable_seconds_total",
         _PROVIDER,
         "How long a provider in use has had no usable credential, in seconds, since the exporter started.",
         _unusable_seconds,
         "counter",
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "checks_total",
         _AGENT,
         "How many looks were taken.",
         lambda look: [((), look.counters.checks)] if look.counters is not None else [],
         "counter",
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "check_failures_total",
         (*_AGENT, "reason"),
         "How many looks failed, by reason; every reason is there from the start.",
@@ -291,32 +295,32 @@ LOOK_FAMILIES: tuple[Family[Look], ...] = (
 )
 
 #: What the exporter says about itself: few series that change all the time, rendered at the scrape.
-EXPORTER_FAMILIES: tuple[Family[ExporterState], ...] = (
-    Family(
+EXPORTER_METRICS: tuple[MetricDefinition[ExporterState], ...] = (
+    MetricDefinition(
         PREFIX + "exporter_build_info",
         ("version", "pythonversion"),
         "Always 1; the exporter's version and the Python it runs on.",
         lambda state: [((state.version, platform.python_version()), 1.0)],
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "exporter_config_last_reload_successful",
         (),
         "1 when the last attempt to load the configuration succeeded, else 0.",
         lambda state: [((), state.config_reload_successful)],
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "exporter_config_last_reload_success_timestamp_seconds",
         (),
         "When the configuration was last loaded with success, in Unix seconds.",
         lambda state: [((), state.config_reload_success_at)],
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "exporter_event_loop_lag_seconds",
         (),
         "How late the event loop last ran what was due, in seconds.",
         lambda state: [((), state.event_loop_lag)],
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "exporter_state_ok",
         (),
         "1 while what must outlive a restart can be read and written, else 0: a full or read-only disk, a damaged "
@@ -331,28 +335,28 @@ def _per_channel(
     help: str,
     value: Callable[[ChannelStatistics], float | None],
     type: Literal["gauge", "counter"] = "gauge",
-) -> Family[ExporterState]:
+) -> MetricDefinition[ExporterState]:
     def rows(state: ExporterState) -> Iterator[Row]:
         return (((channel,), value(said)) for channel, said in state.channels.items())
 
-    return Family(PREFIX + name, ("channel",), help, rows, type)
+    return MetricDefinition(PREFIX + name, ("channel",), help, rows, type)
 
 
 def _failed_notifications(state: ExporterState) -> Iterator[Row]:
     for channel, said in state.channels.items():
-        for reason in dict.fromkeys((*(reason.value for reason in Reason), *said.failures)):
+        for reason in dict.fromkeys((*(reason.value for reason in FailureReason), *said.failures)):
             yield (channel, reason), said.failures.get(reason, 0)
 
 
 #: What is told of notifications; nothing where no channel is configured.
-NOTIFICATION_FAMILIES: tuple[Family[ExporterState], ...] = (
+NOTIFICATION_FAMILIES: tuple[MetricDefinition[ExporterState], ...] = (
     _per_channel(
         "notifications_total",
         "How many attempts were made to hand a notification over, since the state file was made.",
         lambda said: said.attempts,
         "counter",
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "notifications_failed_total",
         ("channel", "reason"),
         "How many attempts failed, by reason; the reasons of failed looks are there from the start.",
@@ -381,16 +385,16 @@ NOTIFICATION_FAMILIES: tuple[Family[ExporterState], ...] = (
         "When a person last acknowledged through the channel, in Unix seconds.",
         lambda said: said.proven,
     ),
-    Family(
+    MetricDefinition(
         PREFIX + "heartbeat_last_success_timestamp_seconds",
         (),
         "When the dead-man's switch was last told that all is well, in Unix seconds; 0 where it never was since the "
         "start.",
         lambda state: [((), state.heartbeat_success_at)],
     ),
-    Family(PREFIX + "silences", (), "How many silences hold.", lambda state: [((), state.silences)]),
+    MetricDefinition(PREFIX + "silences", (), "How many silences hold.", lambda state: [((), state.silences)]),
 )
-EXPORTER_FAMILIES += NOTIFICATION_FAMILIES
+EXPORTER_METRICS += NOTIFICATION_FAMILIES
 
 #: Every metric there is; docs/metrics.md has a row for each.
-FAMILIES: tuple[Family[Any], ...] = LOOK_FAMILIES + EXPORTER_FAMILIES
+METRICS: tuple[MetricDefinition[Any], ...] = CHECK_METRICS + EXPORTER_METRICS

@@ -10,7 +10,7 @@ from collections import Counter
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 
-from exporter.metrics.definitions import Families
+from exporter.metrics.definitions import MetricDefinitions
 from exporter.model import AgentReport
 
 #: The longest label value, in characters; what is longer is a prefix and a hash.
@@ -66,5 +66,5 @@ def escaped(value: str) -> str:
     """A label value as the library writes it between the quotes."""
     family = GaugeMetricFamily("v", "", labels=["v"])
     family.add_metric([value], 1.0)
-    line = generate_latest(Families(family)).decode().split("\n", 2)[2]
+    line = generate_latest(MetricDefinitions(family)).decode().split("\n", 2)[2]
     return line[len('v{v="') : -len('"} 1.0\n')]

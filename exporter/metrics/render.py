@@ -20,28 +20,28 @@ from typing import TypeVar
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.definitions import (
-    EXPORTER_FAMILIES,
-    FAMILIES,
-    LOOK_FAMILIES,
+    CHECK_METRICS,
+    EXPORTER_METRICS,
+    METRICS,
     OPENMETRICS,
     TEXT,
+    CheckedAgent,
     ExporterState,
-    Family,
-    Look,
+    MetricDefinition,
 )
 from exporter.metrics.labels import escaped, label_value, profile_labels
 from exporter.model import AgentCounters, AgentReport, Report, TargetReport
 
 __all__ = [
-    "FAMILIES",
-    "LOOK_FAMILIES",
+    "CHECK_METRICS",
+    "METRICS",
     "OPENMETRICS",
     "TEXT",
     "AgentCounters",
+    "CheckedAgent",
     "ExporterState",
     "Exposition",
     "Fragment",
-    "Look",
     "label_value",
     "one_shot",
     "profile_labels",
@@ -64,7 +64,7 @@ class _Texts(dict[str, str]):
 
 
 def _lines(
-    family: Family[T], subject: T, common: tuple[str, ...], texts: _Texts, seen: set[tuple[str, ...]]
+    family: MetricDefinition[T], subject: T, common: tuple[str, ...], texts: _Texts, seen: set[tuple[str, ...]]
 ) -> Iterator[str]:
     """The family's sample lines; what is no finite number or would be there twice is left out.
 
@@ -99,13 +99,13 @@ def render_target(report: TargetReport, counters: Mapping[str, AgentCounters] | 
     for agent in report.entries:
         counted = None if counters is None else counters.get(agent.agent, AgentCounters())
         profiles = tuple(zip(profile_labels(agent), agent.profiles, strict=True))
-        looks.append(((target, texts[agent.agent]), Look(agent, profiles, counted)))
+        looks.append(((target, texts[agent.agent]), CheckedAgent(agent, profiles, counted)))
     counting = looks.copy()
     for id in sorted((counters or {}).keys() - {agent.agent for agent in report.entries}):
         nothing = AgentReport(report.target, id, report.source, 0.0, None, 0)
-        counting.append(((target, texts[id]), Look(nothing, (), (counters or {})[id])))
+        counting.append(((target, texts[id]), CheckedAgent(nothing, (), (counters or {})[id])))
     fragment = {}
-    for family in LOOK_FAMILIES:
+    for family in CHECK_METRICS:
         seen: set[tuple[str, ...]] = set()
         shown = counting if family.type == "counter" else looks
         text = "".join(line for common, look in shown for line in _lines(family, look, common, texts, seen))
@@ -115,7 +115,7 @@ def render_target(report: TargetReport, counters: Mapping[str, AgentCounters] | 
 
 
 def _render_exporter(state: ExporterState, format: str) -> Iterator[bytes]:
-    for family in EXPORTER_FAMILIES:
+    for family in EXPORTER_METRICS:
         lines = "".join(_lines(family, state, (), _Texts(), set())).encode()
         if lines:
             yield family.heads[format] + lines
@@ -197,7 +197,7 @@ class Exposition:
 def _pieces(fragments: list[Fragment], type: str, format: str) -> list[bytes]:
     """The families of one type, each HELP and TYPE once, then every fragment's lines."""
     pieces = []
-    for family in LOOK_FAMILIES:
+    for family in CHECK_METRICS:
         if family.type == type:
             lines = [fragment[family.name] for fragment in fragments if family.name in fragment]
             pieces += [family.heads[format], *lines] if lines else []

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.lib.durations import END_OF_DATES, in_words
-from exporter.model import AgentReport, Condition, Name, Report, Severity
+from exporter.model import AgentReport, Condition, ConditionName, Report, Severity
 from exporter.present.words import CAUSES, relative, visible
 
-_WORDS = {Name.EXPIRED: "EXPIRED", Name.UNUSABLE: "UNUSABLE", Name.MISSING: "MISSING", Name.EXPIRING: "EXPIRING"}
+_WORDS = {
+    ConditionName.EXPIRED: "EXPIRED",
+    ConditionName.UNUSABLE: "UNUSABLE",
+    ConditionName.MISSING: "MISSING",
+    ConditionName.EXPIRING: "EXPIRING",
+}
 _ORDER = ("EXPIRED", "UNUSABLE", "MISSING", "EXPIRING", "UNKNOWN")
 
 
@@ -60,21 +65,21 @@ def problems_of(report: Report, now: float) -> list[Problem]:
 
 def _agent_problems(agent: AgentReport, now: float) -> Iterator[tuple[tuple[Any, ...], Problem]]:
     serious = [condition for condition in agent.conditions if condition.severity is not Severity.INFO]
-    dead = {condition.provider for condition in serious if condition.name is Name.NO_USABLE_PROFILE}
+    dead = {condition.provider for condition in serious if condition.name is ConditionName.NO_USABLE_PROFILE}
     for condition in serious:
         cause = condition
-        if condition.name is Name.NO_USABLE_PROFILE:
+        if condition.name is ConditionName.NO_USABLE_PROFILE:
             cause = _cause(agent, condition)
         elif condition.provider in dead and condition.name in CAUSES:
             continue  # told as the cause
         yield (condition.name, condition.provider, cause.profile), _problem(agent, condition, cause, now)
-    if agent.failure is not None and all(condition.name is not Name.CHECK_FAILED for condition in serious):
-        failed = Condition(Name.CHECK_FAILED, Severity.CRITICAL, reason=agent.failure.reason.value)
-        yield (Name.CHECK_FAILED, None, None), _problem(agent, failed, failed, now)
+    if agent.failure is not None and all(condition.name is not ConditionName.CHECK_FAILED for condition in serious):
+        failed = Condition(ConditionName.CHECK_FAILED, Severity.CRITICAL, reason=agent.failure.reason.value)
+        yield (ConditionName.CHECK_FAILED, None, None), _problem(agent, failed, failed, now)
     elif agent.exit_code != 0 and not serious:
         severity = Severity.CRITICAL if agent.exit_code == 1 else Severity.WARNING
-        unsaid = Condition(Name.REPORTED, severity, reason=f"exit code {agent.exit_code}")
-        yield (Name.REPORTED, None, None), _problem(agent, unsaid, unsaid, now)
+        unsaid = Condition(ConditionName.REPORTED, severity, reason=f"exit code {agent.exit_code}")
+        yield (ConditionName.REPORTED, None, None), _problem(agent, unsaid, unsaid, now)
 
 
 def _cause(agent: AgentReport, nothing_works: Condition) -> Condition:
@@ -82,7 +87,7 @@ def _cause(agent: AgentReport, nothing_works: Condition) -> Condition:
     theirs = [c for c in agent.conditions if c.provider == nothing_works.provider and c.name in CAUSES]
     if theirs:
         return min(theirs, key=lambda c: (CAUSES.index(c.name), c.profile or ""))
-    return Condition(Name.MISSING, nothing_works.severity, nothing_works.provider)
+    return Condition(ConditionName.MISSING, nothing_works.severity, nothing_works.provider)
 
 
 def _problem(agent: AgentReport, condition: Condition, cause: Condition, now: float) -> Problem:
@@ -111,5 +116,5 @@ def _problem(agent: AgentReport, condition: Condition, cause: Condition, now: fl
         subject=cause.profile or cause.provider or "",
         detail=detail,
         deadline=deadline if deadline is not None and math.isfinite(deadline) else math.inf,
-        is_failed_look=condition.name is Name.CHECK_FAILED,
+        is_failed_look=condition.name is ConditionName.CHECK_FAILED,
     )

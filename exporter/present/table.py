@@ -7,7 +7,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator
 
-from exporter.model import AgentReport, Condition, Name, ProfileReport, Report, Severity, Status
+from exporter.model import AgentReport, Condition, ConditionName, ProfileReport, Report, Severity, Status
 from exporter.present.problems import problems_of
 from exporter.present.words import (
     CAUSES,
@@ -79,10 +79,10 @@ def _name(profile: ProfileReport) -> str:
 
 def _told(agent: AgentReport) -> list[Condition]:
     """The conditions worst first, without the single profiles of a provider that has none left."""
-    dead = {condition.provider for condition in agent.conditions if condition.name is Name.NO_USABLE_PROFILE}
+    dead = {condition.provider for condition in agent.conditions if condition.name is ConditionName.NO_USABLE_PROFILE}
     told = [c for c in agent.conditions if c.name not in CAUSES or c.provider not in dead]
-    if agent.failure is not None and all(condition.name is not Name.CHECK_FAILED for condition in told):
-        told.append(Condition(Name.CHECK_FAILED, Severity.CRITICAL, summary=agent.failure.message))
+    if agent.failure is not None and all(condition.name is not ConditionName.CHECK_FAILED for condition in told):
+        told.append(Condition(ConditionName.CHECK_FAILED, Severity.CRITICAL, summary=agent.failure.message))
     return sorted(told, key=lambda condition: -condition.severity.rank)
 
 

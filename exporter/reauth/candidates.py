@@ -9,15 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from exporter.model import AgentReport, Condition, Name, ProfileReport, Report, Severity, Unusable, exit_code_of
+from exporter.model import (
+    AgentReport,
+    Condition,
+    ConditionName,
+    ProfileReport,
+    Report,
+    Severity,
+    Unusable,
+    exit_code_of,
+)
 from exporter.verdict import remedies
 
 #: What a person mends by signing in again or by paying. ``no_usable_profile`` is told by its profiles.
-MENDED = (Name.EXPIRED, Name.MISSING, Name.UNUSABLE, Name.EXPIRING, Name.UNDATED)
+FIXABLE = (
+    ConditionName.EXPIRED,
+    ConditionName.MISSING,
+    ConditionName.UNUSABLE,
+    ConditionName.EXPIRING,
+    ConditionName.UNDATED,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Selection:
     """What the command line narrows it to; None is everything. ``profile`` is an id or an alias."""
 
     target: str | None = None
@@ -32,7 +47,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class Candidate:
     """One credential to renew. Without conditions a person asked for it by name."""
 
     agent: AgentReport
@@ -53,12 +68,12 @@ class Need:
         return self.known.unusable if self.known else None
 
 
-def needs(report: Report, asked: Asked) -> list[Need]:
+def find_candidates(report: Report, asked: Selection) -> list[Candidate]:
     """What needs it, the worst first; what is only worth knowing (an undated token) by name only.
 
     A profile that was asked for by name is there also when nothing is wrong with it.
     """
-    found: dict[tuple[str, str, str, str | None], Need] = {}
+    found: dict[tuple[str, str, str, str | None], Candidate] = {}
     for need in _all_needs(report, asked):
         # Agents whose secrets are known to differ hold different credentials.
         secret = need.known.secret_hash if need.known else None
@@ -68,37 +83,37 @@ def needs(report: Report, asked: Asked) -> list[Need]:
     return sorted(found.values(), key=lambda need: _urgency(need.conditions))
 
 
-def _all_needs(report: Report, asked: Asked) -> Iterator[Need]:
+def _all_needs(report: Report, asked: Selection) -> Iterator[Candidate]:
     for agent in _asked(report, asked):
         for profile in agent.profiles:
             if not asked.is_of(profile):
                 continue
-            mended = [c for c in agent.conditions if c.name in MENDED and _is_about(c, profile)]
+            mended = [c for c in agent.conditions if c.name in FIXABLE and _is_about(c, profile)]
             conditions = sorted(mended, key=lambda c: _urgency((c,)))
             if asked.profile is not None or (conditions and conditions[0].severity is not Severity.INFO):
-                yield Need(agent, profile.id, profile.provider, profile.kind, profile, tuple(conditions))
+                yield Candidate(agent, profile.id, profile.provider, profile.kind, profile, tuple(conditions))
         for condition in agent.conditions:
-            if condition.name is Name.MISSING and condition.profile is None and condition.provider is not None:
+            if condition.name is ConditionName.MISSING and condition.profile is None and condition.provider is not None:
                 provider = condition.provider
                 name, kind = f"{provider}:default", remedies.first_kind(provider)
                 if asked.profile in (None, name):
-                    yield Need(agent, name, provider, kind, None, (condition,))
+                    yield Candidate(agent, name, provider, kind, None, (condition,))
 
 
 def _urgency(conditions: tuple[Condition, ...]) -> tuple[int, int]:
     """What comes first: the worst; of equals what has ended, before what is lost, before what is held back."""
-    return (-conditions[0].severity.rank, MENDED.index(conditions[0].name)) if conditions else (1, 0)
+    return (-conditions[0].severity.rank, FIXABLE.index(conditions[0].name)) if conditions else (1, 0)
 
 
 def _is_about(condition: Condition, profile: ProfileReport) -> bool:
     return (condition.provider, condition.profile) == (profile.provider, profile.id)
 
 
-def _asked(report: Report, asked: Asked) -> Iterator[AgentReport]:
+def _asked(report: Report, asked: Selection) -> Iterator[AgentReport]:
     return (agent for target in report.targets for agent in target.entries if asked.wants(agent))
 
 
-def in_scope(report: Report, asked: Asked) -> list[tuple[AgentReport, Condition]]:
+def in_scope(report: Report, asked: Selection) -> list[tuple[AgentReport, Condition]]:
     """The conditions that are about what was asked for: of one profile also its provider's own."""
     found = []
     for agent in _asked(report, asked):
@@ -112,45 +127,45 @@ def in_scope(report: Report, asked: Asked) -> list[tuple[AgentReport, Condition]
     return found
 
 
-def exit_code(report: Report, asked: Asked) -> int:
+def exit_code(report: Report, asked: Selection) -> int:
     """``check``'s code, for what was asked for."""
     if asked.agent is None and asked.profile is None:
         return report.exit_code
     return exit_code_of(condition.severity for _, condition in in_scope(report, asked))
 
 
-def troubles(report: Report, asked: Asked) -> list[tuple[AgentReport, Condition]]:
+def troubles(report: Report, asked: Selection) -> list[tuple[AgentReport, Condition]]:
     """What is wrong and no signing in mends: a failed look, a rate limit on all there is, a wrong clock."""
-    mended = {(need.agent.target, need.provider) for need in needs(report, asked)}
+    mended = {(need.agent.target, need.provider) for need in find_candidates(report, asked)}
     return [
         (agent, condition)
         for agent, condition in in_scope(report, asked)
         if condition.severity is not Severity.INFO
-        and condition.name not in MENDED
-        and not (condition.name is Name.NO_USABLE_PROFILE and (agent.target, condition.provider) in mended)
+        and condition.name not in FIXABLE
+        and not (condition.name is ConditionName.NO_USABLE_PROFILE and (agent.target, condition.provider) in mended)
     ]
 
 
-def names(report: Report, asked: Asked) -> tuple[list[str], list[str]]:
+def names(report: Report, asked: Selection) -> tuple[list[str], list[str]]:
     """The agents and profiles there are to choose from, for who asked for one that is not there."""
-    everywhere = Asked(asked.target)
+    everywhere = Selection(asked.target)
     agents = {agent.agent for agent in _asked(report, everywhere) if agent.agent != "*"}
     profiles = {p.id for agent in _asked(report, everywhere) for p in agent.profiles}
-    missing = {need.profile for need in needs(report, everywhere)}
+    missing = {need.profile for need in find_candidates(report, everywhere)}
     return sorted(agents), sorted(profiles | missing)
 
 
-def now_of(report: Report, need: Need) -> tuple[AgentReport | None, ProfileReport | None]:
+def now_of(report: Report, need: Candidate) -> tuple[AgentReport | None, ProfileReport | None]:
     """The need's agent and profile as a later report has them."""
-    for agent in _asked(report, Asked(need.agent.target, need.agent.agent)):
+    for agent in _asked(report, Selection(need.agent.target, need.agent.agent)):
         return agent, next((p for p in agent.profiles if (p.provider, p.id) == (need.provider, need.profile)), None)
     return None, None
 
 
-def still_needed(report: Report, need: Need) -> bool:
+def still_needed(report: Report, need: Candidate) -> bool:
     """Whether a later look still finds something about the need's credential at its agent."""
-    asked = Asked(need.agent.target, need.agent.agent, need.profile)
-    return any(one.conditions and one.provider == need.provider for one in needs(report, asked))
+    asked = Selection(need.agent.target, need.agent.agent, need.profile)
+    return any(one.conditions and one.provider == need.provider for one in find_candidates(report, asked))
 
 
 def was_replaced(before: ProfileReport | None, after: ProfileReport | None) -> bool | None:

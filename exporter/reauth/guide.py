@@ -17,15 +17,15 @@ import click
 
 from exporter.config import ClaudeTarget, Config, OpenClawTarget, TargetBase
 from exporter.lib.durations import format_duration, in_words, iso
-from exporter.model import AgentReport, LookError, Name, ProfileReport, Report, Severity, TargetReport
+from exporter.model import AgentReport, CheckError, ConditionName, ProfileReport, Report, Severity, TargetReport
 from exporter.present.words import count, visible
 from exporter.reauth import candidates as facts
-from exporter.reauth.candidates import Asked, Need
-from exporter.reauth.plan import Action, actions, clearing, once_more, why_not_here, words_of
+from exporter.reauth.candidates import Candidate, Selection
+from exporter.reauth.plan import RenewalAction, actions, clearing, once_more, why_not_here, words_of
 from exporter.reauth.terminal import NOTHING_PASTED, environment_of
 from exporter.sources.envfile import read_env_file
 from exporter.verdict import remedies
-from exporter.verdict.remedies import Way
+from exporter.verdict.remedies import StepKind
 
 YES, SKIP, NO = "yes", "skip", "no"
 #: OpenClaw's own prompt was given a token, of which it takes the first line.
@@ -55,14 +55,14 @@ class Guide:
     alerts know of the named ones and says in a sentence what that came to, or None where nobody does."""
 
     config: Config
-    asked: Asked
+    asked: Selection
     screen: Screen
-    look: Callable[[list[str] | None], Report]
+    check: Callable[[list[str] | None], Report]
     tell: Callable[[list[str]], str | None]
     which: Callable[[str], str | None] = shutil.which
     _known: dict[str, TargetReport] = field(default_factory=dict)
     _renewed: list[str] = field(default_factory=list)  # targets where something was done
-    _cut: list[Need] = field(default_factory=list)  # left with what OpenClaw's own prompt took
+    _cut: list[Candidate] = field(default_factory=list)  # left with what OpenClaw's own prompt took
 
     def run(self) -> int:
         """The whole of it; ``check``'s exit code for what was asked for.
@@ -78,8 +78,8 @@ class Guide:
             raise
 
     def _run(self) -> int:
-        self._look([self.asked.target] if self.asked.target is not None else None)
-        wanted = facts.needs(self._report, self.asked)
+        self._check_targets([self.asked.target] if self.asked.target is not None else None)
+        wanted = facts.find_candidates(self._report, self.asked)
         self._refuse_unknown()
         if not wanted:
             self._nothing()
@@ -97,16 +97,16 @@ class Guide:
 
     # --- looking -------------------------------------------------------------------------------
 
-    def _look(self, names: list[str] | None) -> None:
+    def _check_targets(self, names: list[str] | None) -> None:
         self.screen.say("Looking, a few seconds ...")
-        for target in self.look(names).targets:
+        for target in self.check(names).targets:
             self._known[target.target] = target
 
     @property
     def _report(self) -> Report:
         """What is known by now: each target as it was last looked at."""
         reports = tuple(self._known.values())
-        judged = [agent.judged_at for target in reports for agent in target.entries]
+        judged = [agent.evaluated_at for target in reports for agent in target.entries]
         return Report(max(judged, default=0.0), reports)
 
     @property
@@ -149,7 +149,7 @@ class Guide:
             self.screen.say(f"The next to end is {_called(profile.label, agent)}: {self._until(ends)}.")
             self.screen.say("To renew one all the same: --profile ID.")
 
-    def _list(self, wanted: Sequence[Need]) -> None:
+    def _list(self, wanted: Sequence[Candidate]) -> None:
         ill = [need for need in wanted if need.severity is not Severity.INFO]
         if ill:
             self.screen.say(f"{count(len(ill), 'credential')} {'needs' if len(ill) == 1 else 'need'} you:")
@@ -159,7 +159,7 @@ class Guide:
             if len(need.agents) > 1:
                 self.screen.say(f"Held by {', '.join(map(visible, need.agents))}.", "   ")
 
-    def _what(self, need: Need) -> str:
+    def _what(self, need: Candidate) -> str:
         if need.conditions:
             worst = need.conditions[0]
             return f"{worst.severity}: {visible(worst.summary, 400)}"
@@ -173,7 +173,7 @@ class Guide:
         how_long = f"in {in_words(left)}" if left > 0 else f"{in_words(left)} ago"
         return f"until {iso(moment) or 'beyond the year 9999'}, {how_long}"
 
-    def _print_commands(self, wanted: Sequence[Need]) -> None:
+    def _print_commands(self, wanted: Sequence[Candidate]) -> None:
         for need in wanted:
             self.screen.say()
             self.screen.say(f"For {_called(need.profile, need.agent)}:")
@@ -182,15 +182,15 @@ class Guide:
         self.screen.say()
         self.screen.say("This is no terminal, so nothing was run. Run these, or `reauth` in a terminal (`ssh -t`).")
 
-    def _show(self, action: Action) -> None:
-        if action.way is Way.ADVICE:
+    def _show(self, action: RenewalAction) -> None:
+        if action.way is StepKind.ADVICE:
             self.screen.say(action.text, "  ")
         else:
             self.screen.show(action.text)
 
     # --- one credential ------------------------------------------------------------------------
 
-    def _choose(self, wanted: Sequence[Need]) -> list[Need]:
+    def _choose(self, wanted: Sequence[Candidate]) -> list[Candidate]:
         if len(wanted) == 1:
             return list(wanted)
         while True:
@@ -203,14 +203,14 @@ class Guide:
             if all(number.isdecimal() and 1 <= int(number) <= len(wanted) for number in numbers):
                 return [wanted[int(number) - 1] for number in dict.fromkeys(numbers)]
 
-    def _actions(self, need: Need) -> tuple[Action, ...]:
+    def _actions(self, need: Candidate) -> tuple[RenewalAction, ...]:
         return actions(need, self._target(need.agent.target), self._life, self.which("claude") is not None)
 
     @property
     def _life(self) -> str:
         return format_duration(self.config.policy.setup_token_lifetime)
 
-    def _renew(self, need: Need) -> None:
+    def _renew(self, need: Candidate) -> None:
         target = self._target(need.agent.target)
         self.screen.say()
         self.screen.say(f"== {_called(need.profile, need.agent)}")
@@ -223,9 +223,9 @@ class Guide:
         if _changed(self._walk(need, self._actions(need))):
             self._check(need)
 
-    def _walk(self, need: Need, todo: Sequence[Action]) -> list[tuple[Way, str]]:
+    def _walk(self, need: Candidate, todo: Sequence[RenewalAction]) -> list[tuple[StepKind, str]]:
         """Offer each step; what was done, and how it was answered."""
-        done: list[tuple[Way, str]] = []
+        done: list[tuple[StepKind, str]] = []
         for number, action in enumerate(todo, 1):
             self.screen.say()
             self.screen.say(f"Step {number} of {len(todo)}: {action.title}")
@@ -242,13 +242,13 @@ class Guide:
                 done.append((action.way, answer))
             if answer is TOOK:
                 self._cut.append(need)
-            elif action.way is Way.PASTE and answer is YES and need in self._cut:
+            elif action.way is StepKind.PASTE and answer is YES and need in self._cut:
                 self._cut.remove(need)
         return done
 
-    def _do(self, action: Action, need: Need) -> str:
+    def _do(self, action: RenewalAction, need: Candidate) -> str:
         """Ask for one step until it worked, was skipped or was refused."""
-        if action.way is Way.ADVICE:
+        if action.way is StepKind.ADVICE:
             return self._answer("Done? [y]es, [N]o", (YES, NO))
         question = "Run it here? [y]es, [s]kip, [N]o"
         while True:
@@ -271,17 +271,17 @@ class Guide:
                 assert answer is not None
                 return answer
 
-    def _hand_over(self, action: Action, need: Need) -> int:
+    def _hand_over(self, action: RenewalAction, need: Candidate) -> int:
         target = self._target(need.agent.target)
         command = target.command[0] if isinstance(target, OpenClawTarget | ClaudeTarget) else ""
         extra: dict[str, str] = {}
         if not action.is_persons and getattr(target, "ssh", None) is None and getattr(target, "env_file", None):
             try:
                 extra = read_env_file(getattr(target, "env_file"))  # noqa: B009 - not every target has one
-            except LookError as error:
+            except CheckError as error:
                 self.screen.say(f"{error.message}; going on without it.")
         environment = environment_of("" if getattr(target, "ssh", None) else command, extra)
-        if action.way is not Way.PASTE:
+        if action.way is not StepKind.PASTE:
             return self.screen.run(action.text, environment)
         noun = "the token" if action.is_token else "it"
         self.screen.say(f"Paste {noun} now, all its lines. Nothing is shown; it goes on by itself.")
@@ -289,7 +289,7 @@ class Guide:
 
     # --- what came of it -----------------------------------------------------------------------
 
-    def _check(self, need: Need) -> None:
+    def _check(self, need: Candidate) -> None:
         """Look, say what is so now, and offer what may still help."""
         after = self._look_again(need)
         blocked = after.unusable if after else None
@@ -300,16 +300,16 @@ class Guide:
         target = self._target(need.agent.target)
         more = clearing(need, target, self._life)
         done = self._walk(need, more)
-        if (Way.RUN, TOOK) in done and len(more) == 1:
+        if (StepKind.RUN, TOOK) in done and len(more) == 1:
             self.screen.say("It took what you pasted, perhaps only its first line.")
             done += self._walk(need, once_more(need, target, self._life))
         if done:
             self._look_again(need)
 
-    def _look_again(self, need: Need) -> ProfileReport | None:
+    def _look_again(self, need: Candidate) -> ProfileReport | None:
         target = need.agent.target
         self.screen.say()
-        self._look([target])
+        self._check_targets([target])
         if target not in self._renewed:
             self._renewed.append(target)
         agent, after = facts.now_of(self._report, need)
@@ -322,7 +322,7 @@ class Guide:
             # Seen on all three releases: a running gateway sends the new token, on 2026.6.11 after some seconds.
             restart = remedies.restart(words_of(self._target(target)))
             self.screen.say("A running gateway takes it over within seconds. If replies still fail:")
-            self._show(Action(restart.way, restart.text, ""))
+            self._show(RenewalAction(restart.way, restart.text, ""))
         return after
 
     def _tell_cut(self) -> None:
@@ -333,7 +333,7 @@ class Guide:
             whose = ("--target", need.agent.target, "--agent", need.agent.agent, "--profile", need.profile)
             self.screen.show(shlex.join(["openclaw-auth-exporter", "reauth", *whose]))
 
-    def _outcome(self, need: Need, agent: AgentReport | None, after: ProfileReport | None) -> list[str]:
+    def _outcome(self, need: Candidate, agent: AgentReport | None, after: ProfileReport | None) -> list[str]:
         called = _called(need.profile, need.agent)
         failure = agent.failure if agent is not None else self._known[need.agent.target].failure
         if failure is not None:
@@ -353,8 +353,8 @@ class Guide:
             return [*said, f"{stored}OpenClaw keeps {called} {blocked.kind}{why}{until}. It tries it again then."]
         if touched is False:
             return said
-        wrong = [c for c in agent.conditions if c.name in facts.MENDED and c.profile == need.profile] if agent else []
-        wrong = [condition for condition in wrong if condition.name is not Name.UNDATED]
+        wrong = [c for c in agent.conditions if c.name in facts.FIXABLE and c.profile == need.profile] if agent else []
+        wrong = [condition for condition in wrong if condition.name is not ConditionName.UNDATED]
         if wrong:
             return [*said, f"Not mended yet: {visible(wrong[0].summary, 400)}."]
         if need.profile.startswith("env:"):  # of which no source sees whether it is another one
@@ -368,7 +368,7 @@ class Guide:
             told = self.tell(self._renewed)
             if told is not None:
                 self.screen.say(told)
-        left = facts.needs(self._report, self.asked)
+        left = facts.find_candidates(self._report, self.asked)
         left = [need for need in left if need.severity is not Severity.INFO]
         self._tell_cut()
         if left:
@@ -398,6 +398,6 @@ def _failure(code: int) -> str:
     return f"That did not work (exit code {code})."
 
 
-def _changed(done: Sequence[tuple[Way, str]]) -> bool:
+def _changed(done: Sequence[tuple[StepKind, str]]) -> bool:
     """Whether what was done may have changed what OpenClaw holds."""
-    return any(way is not Way.MAKE for way, _ in done)
+    return any(way is not StepKind.MAKE for way, _ in done)

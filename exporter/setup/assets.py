@@ -17,7 +17,7 @@ from pathlib import Path
 FOLDERS = ("dashboards", "deploy", "scripts/termux")
 
 
-class KitError(Exception):
+class AssetsError(Exception):
     """What was asked of the kit cannot be done; the message is a sentence for a person."""
 
 
@@ -56,9 +56,9 @@ def read(name: str) -> bytes:
     known = names()
     found = [name] if name in known else [one for one in known if one.endswith(f"/{name}")]
     if not found:
-        raise KitError(f"nothing shipped is named {name!r}: see `openclaw-auth-exporter assets list`")
+        raise AssetsError(f"nothing shipped is named {name!r}: see `openclaw-auth-exporter assets list`")
     if len(found) > 1:
-        raise KitError(f"{name!r} is {' and '.join(found)}: say which")
+        raise AssetsError(f"{name!r} is {' and '.join(found)}: say which")
     return _root().joinpath(*found[0].split("/")).read_bytes()
 
 
@@ -75,7 +75,7 @@ def export(directory: Path, force: bool = False) -> list[Path]:
         changed = [path for path, content in present.items() if content != files[path]]
         if changed and not force:
             listed = ", ".join(str(path) for path in changed[:5]) + (" …" if len(changed) > 5 else "")
-            raise KitError(f"{listed} would be overwritten and differ from what is shipped; --force overwrites")
+            raise AssetsError(f"{listed} would be overwritten and differ from what is shipped; --force overwrites")
         written = [path for path in files if path not in present or path in changed]
         for path in written:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,5 +83,5 @@ def export(directory: Path, force: bool = False) -> list[Path]:
             if files[path].startswith(b"#!"):
                 path.chmod(path.stat().st_mode | 0o111)
     except OSError as error:
-        raise KitError(f"{error.filename}: {error.strerror}") from None
+        raise AssetsError(f"{error.filename}: {error.strerror}") from None
     return written

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exporter.model import Reason
+from exporter.model import FailureReason
 from exporter.simulator.world import Profile, World
 
 MINUTE, HOUR, DAY, MONTH = 60.0, 3600.0, 86400.0, 30 * 86400.0
@@ -30,7 +30,7 @@ class Scenario:
 
     cycle: float  # seconds after which the dates move on
     fill: Callable[[World, str, int, float], None]  # (world, profile id, its number, cycle's start)
-    broken: Reason | None = None
+    broken: FailureReason | None = None
     spare: bool = False  # another profile works
 
 
@@ -85,7 +85,7 @@ SCENARIOS: dict[str, Scenario] = {
     "spare": Scenario(2 * DAY, _token(-3 * HOUR, spread=-1.0), spare=True),
     "oauth": Scenario(8 * HOUR, _oauth),
     "missing": Scenario(MONTH, _nothing),
-    "failing": Scenario(MONTH, _token(2 * MONTH), broken=Reason.TIMEOUT),
+    "failing": Scenario(MONTH, _token(2 * MONTH), broken=FailureReason.TIMEOUT),
     "aging": Scenario(AGING_CYCLE, _token(AGING_LIFE)),
     "flapping": Scenario(FLAPPING_CYCLE, _flapping),
 }

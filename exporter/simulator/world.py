@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exporter.model import Dialect, Reason
+from exporter.model import Dialect, FailureReason
 
 KINDS = ("token", "oauth", "api_key")
 
@@ -114,7 +114,7 @@ class World:
     agents: list[str] = field(default_factory=lambda: ["main"])  # the default one first
     dialect: Dialect = Dialect.ROUTES  # which release the command stands in for
     home: str = "/home/user"
-    broken: Reason | None = None  # looks fail with this until healed
+    broken: FailureReason | None = None  # looks fail with this until healed
     faults: dict[Fault, float] = field(default_factory=dict)  # with their amounts
 
     # --- commands ---------------------------------------------------------------------------
@@ -157,7 +157,7 @@ class World:
         if profile in self.usage:
             self.usage[profile] = Usage(last_used=self.usage[profile].last_used)
 
-    def break_look(self, reason: Reason | None) -> None:
+    def break_look(self, reason: FailureReason | None) -> None:
         """The next looks fail with ``reason``; None heals that, and every injected fault."""
         self.broken = reason
         if reason is None:
@@ -203,7 +203,7 @@ class World:
             elif key == "dialect":
                 world.dialect = Dialect(value)
             elif key == "broken":
-                world.broken = None if value is None else Reason(value)
+                world.broken = None if value is None else FailureReason(value)
             elif not isinstance(value, str) and (value is not None or key in ("model", "home")):
                 raise ValueError(f"{key}: must be a text")
             else:

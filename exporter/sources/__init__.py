@@ -15,37 +15,37 @@ from exporter.lib import clock
 from exporter.model import Observation
 
 
-class Notebook(Protocol):
+class SourceCache(Protocol):
     """What a source may remember between looks and runs: small texts, never secrets."""
 
-    def recall(self, key: str, max_age: float) -> str | None:
+    def get_cached(self, key: str, max_age: float) -> str | None:
         """The text noted under ``key`` at most ``max_age`` seconds ago, else None."""
 
-    def note(self, key: str, text: str) -> None: ...
+    def put_cached(self, key: str, text: str) -> None: ...
 
 
-class BlankNotebook:
+class InMemorySourceCache:
     """Remembers in this process only."""
 
     def __init__(self, now: Callable[[], float] = clock.now) -> None:
         self._now = now
         self._pages: dict[str, tuple[float, str]] = {}
 
-    def recall(self, key: str, max_age: float) -> str | None:
+    def get_cached(self, key: str, max_age: float) -> str | None:
         at, text = self._pages.get(key, (0.0, ""))
         return text if key in self._pages and 0 <= self._now() - at <= max_age else None
 
-    def note(self, key: str, text: str) -> None:
+    def put_cached(self, key: str, text: str) -> None:
         self._pages[key] = (self._now(), text)
 
 
 @dataclass(frozen=True)
-class Context:
+class SourceContext:
     """What sources are given: our clock, the keyed hash, a notebook, and the bound on processes."""
 
     #: Hex of a keyed hash, the only form in which anything derived from a secret leaves a source.
     keyed_hash: Callable[[str], str]
-    notebook: Notebook = field(default_factory=BlankNotebook)
+    cache: SourceCache = field(default_factory=InMemorySourceCache)
     now: Callable[[], float] = clock.now
     #: How many processes may run together, over all targets.
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
@@ -63,7 +63,7 @@ class Source(Protocol):
     async def agents(self) -> list[str]:
         """The agents to look at, the default one first. Raises LookError."""
 
-    async def look(self, agent: str) -> Observation:
+    async def check(self, agent: str) -> Observation:
         """One look at one agent. Raises LookError."""
 
     def fingerprint(self) -> str | None:
@@ -74,10 +74,10 @@ class Source(Protocol):
         """Give back what is held open."""
 
 
-def build(target: TargetBase, context: Context) -> Source:
+def build(target: TargetBase, context: SourceContext) -> Source:
     """The source a target is configured with. The one place where sources are registered."""
     kind = getattr(target, "source", None)
-    maker: Callable[[Any, Context], Source]
+    maker: Callable[[Any, SourceContext], Source]
     # Imported where chosen: a timer's `check` pays only for what it uses.
     match kind:
         case "auto":

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarget, TargetBase
-from exporter.model import LookError, Observation, Reason
-from exporter.sources import Context, Source, build
+from exporter.model import CheckError, FailureReason, Observation
+from exporter.sources import Source, SourceContext, build
 from exporter.sources.envfile import read_env_file
 
 #: How long notes tell that the choice changed, and how long the last choice is known, seconds.
@@ -33,7 +33,7 @@ class Choice:
 class AutoSource:
     """Chooses anew whenever the agents are asked for; what was chosen does the looking."""
 
-    def __init__(self, target: AutoTarget, context: Context) -> None:
+    def __init__(self, target: AutoTarget, context: SourceContext) -> None:
         self.kind = "auto"  # until something is chosen
         self.chosen: str | None = None
         self._target = target
@@ -45,10 +45,10 @@ class AutoSource:
         """The chosen source's agents. Raises LookError, COMMAND_NOT_FOUND where there is nothing to choose."""
         return await (await self._choose()).agents()
 
-    async def look(self, agent: str) -> Observation:
+    async def check(self, agent: str) -> Observation:
         """The chosen source's look; for a day after the choice changed its notes tell that. Raises LookError."""
-        observation = await (self._source or await self._choose()).look(agent)
-        changed = self._context.notebook.recall(self._key("changed"), TELL_FOR)
+        observation = await (self._source or await self._choose()).check(agent)
+        changed = self._context.cache.get_cached(self._key("changed"), TELL_FOR)
         return replace(observation, notes=(*observation.notes, changed)) if changed else observation
 
     def fingerprint(self) -> str | None:
@@ -65,7 +65,7 @@ class AutoSource:
         async with self._choosing:
             try:
                 choice = choose(self._target, self._environment())
-            except LookError:
+            except CheckError:
                 self.chosen = None
                 raise
             if self._source is None or self.kind != choice.kind:
@@ -76,12 +76,12 @@ class AutoSource:
             return self._source
 
     def _remember(self, choice: Choice) -> None:
-        notebook, key = self._context.notebook, self._key("choice")
-        before = notebook.recall(key, KNOWN_FOR)
+        cache, key = self._context.cache, self._key("choice")
+        before = cache.get_cached(key, KNOWN_FOR)
         if before and before != choice.kind:
-            notebook.note(self._key("changed"), f"the source changed from {before} to {choice.kind}")
+            cache.put_cached(self._key("changed"), f"the source changed from {before} to {choice.kind}")
         if before != choice.kind:
-            notebook.note(key, choice.kind)
+            cache.put_cached(key, choice.kind)
 
     def _environment(self) -> dict[str, str]:
         environ = dict(self._context.environ or os.environ)
@@ -109,8 +109,8 @@ def choose(target: AutoTarget, environ: Mapping[str, str]) -> Choice:
     credentials = credentials_file(environ)
     if _is_there(credentials):
         return Choice("claude", f"there is no OpenClaw, and {credentials} is there")
-    raise LookError(
-        Reason.COMMAND_NOT_FOUND,
+    raise CheckError(
+        FailureReason.COMMAND_NOT_FOUND,
         f"nothing to look at: no `openclaw` on PATH, no auth store in {state_dir}, no `claude` on PATH, "
         f'no {credentials}; configure a target with source "openclaw" and its full command, '
         '"store" with its state_dir, "gateway" with its url, or "claude"',

@@ -22,8 +22,8 @@ from typing import Any
 from exporter.config import ClaudeTarget
 from exporter.lib import command
 from exporter.lib.durations import parse_date
-from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile
-from exporter.sources import Context
+from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
+from exporter.sources import SourceContext
 from exporter.sources.envfile import read_env_file
 from exporter.sources.openclaw.source import ELSEWHERE, failure_of
 from exporter.sources.openclaw.status import json_values
@@ -63,34 +63,34 @@ class ClaudeSource:
     kind = "claude"
     chosen: str | None = None
 
-    def __init__(self, target: ClaudeTarget, context: Context) -> None:
+    def __init__(self, target: ClaudeTarget, context: SourceContext) -> None:
         self._target = target
         self._context = context
         self._command = [os.path.expanduser(target.command[0]), *target.command[1:]]
         #: In a container or over ssh neither the file nor the environment are the command's.
         self._on_this_host = os.path.basename(target.command[0]) not in ELSEWHERE
-        self._looking = asyncio.Lock()
+        self._checking = asyncio.Lock()
 
     async def agents(self) -> list[str]:
         """Always ``claude-code``."""
         return [AGENT]
 
-    async def look(self, agent: str) -> Observation:
+    async def check(self, agent: str) -> Observation:
         """One process, one look; where there is no command, what the file and the environment tell.
 
         Raises LookError.
         """
         if agent != AGENT:
-            raise LookError(Reason.UNKNOWN_AGENT, f"Claude Code has no agents: its login is called {AGENT}")
-        async with self._looking:
+            raise CheckError(FailureReason.UNKNOWN_AGENT, f"Claude Code has no agents: its login is called {AGENT}")
+        async with self._checking:
             environ = self._environment()
             notes: list[str] = []
             stored = self._stored(environ, notes)
             try:
                 told = await self._status(environ)
-            except LookError as error:
+            except CheckError as error:
                 instead = self._without_command(environ, stored)
-                if error.reason is not Reason.COMMAND_NOT_FOUND or instead is None:
+                if error.reason is not FailureReason.COMMAND_NOT_FOUND or instead is None:
                     raise
                 told = instead
                 notes.append(f"{error.message}; the credentials file and the environment were read instead")
@@ -117,7 +117,7 @@ class ClaudeSource:
         try:
             environ = self._environment()
             stored = self._stored(environ, [])
-        except LookError:
+        except CheckError:
             return None
         if stored is None:
             return None
@@ -140,12 +140,14 @@ class ClaudeSource:
         argv = [*self._command, "auth", "status", "--json"]
         async with self._context.slots:
             finished = await command.run(argv, env=environ, timeout=self._target.timeout)
-        unread = LookError(Reason.INVALID_OUTPUT, "what the command printed holds no login status of Claude Code")
+        unread = CheckError(
+            FailureReason.INVALID_OUTPUT, "what the command printed holds no login status of Claude Code"
+        )
         try:
             for value in json_values(finished.stdout):
                 if isinstance(value, dict) and isinstance(value.get("loggedIn"), bool):
                     return value
-        except LookError as error:
+        except CheckError as error:
             unread = error
         raise failure_of(finished, unread)
 
@@ -162,7 +164,7 @@ class ClaudeSource:
 
     def _profiles(
         self, told: Mapping[str, Any], stored: StoredLogin, environ: Mapping[str, str]
-    ) -> Iterator[SeenProfile]:
+    ) -> Iterator[ObservedProfile]:
         """The one credential that serves Claude Code; none where it is not logged in."""
         method = told.get("authMethod")
         method = method if isinstance(method, str) and _WORD.fullmatch(method) else "unknown"
@@ -170,7 +172,7 @@ class ClaudeSource:
             return
         ends_at = _date(told.get("loginExpiresAt")) or stored.ends_at
         if method == "claude.ai" or told.get("loginExpiresAt"):
-            yield SeenProfile(
+            yield ObservedProfile(
                 LOGIN,
                 PROVIDER,
                 "oauth",
@@ -181,20 +183,20 @@ class ClaudeSource:
         elif method in _VARIABLES:
             yield self._from_environment(told, *_VARIABLES[method], environ)
         else:
-            yield SeenProfile(f"claude-code:{method}", PROVIDER, "api_key" if "key" in method else "unknown")
+            yield ObservedProfile(f"claude-code:{method}", PROVIDER, "api_key" if "key" in method else "unknown")
 
     def _from_environment(
         self, told: Mapping[str, Any], names: tuple[str, ...], kind: str, environ: Mapping[str, str]
-    ) -> SeenProfile:
+    ) -> ObservedProfile:
         visible = environ if self._on_this_host else {}
         name = next((name for name in names if visible.get(name)), None)
         value = visible[name].strip() if name else None
         if name is None and kind == "api_key":
             source = told.get("apiKeySource")
             if source is not None and not (isinstance(source, str) and _VARIABLE.fullmatch(source)):
-                return SeenProfile("claude-code:api_key", PROVIDER, kind)  # made at a login, kept by Claude Code
+                return ObservedProfile("claude-code:api_key", PROVIDER, kind)  # made at a login, kept by Claude Code
         hashed = self._context.keyed_hash(value) if value else None
-        return SeenProfile(f"env:{name or names[-1]}", PROVIDER, kind, has_refresh_token=False, secret_hash=hashed)
+        return ObservedProfile(f"env:{name or names[-1]}", PROVIDER, kind, has_refresh_token=False, secret_hash=hashed)
 
     def _stored(self, environ: Mapping[str, str], notes: list[str]) -> StoredLogin | None:
         """The login in the credentials file; None where there is none. What is wrong with it is a note."""

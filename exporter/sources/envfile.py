@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from exporter.model import LookError, Reason
+from exporter.model import CheckError, FailureReason
 
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _DOUBLE_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -28,10 +28,10 @@ def read_env_file(path: str) -> dict[str, str]:
         with Path(path).expanduser().open("rb") as file:
             content = file.read(_MAX)
     except PermissionError:
-        raise LookError(Reason.PERMISSION, f"env_file {path}: this user may not read it") from None
+        raise CheckError(FailureReason.PERMISSION, f"env_file {path}: this user may not read it") from None
     except (OSError, RuntimeError, ValueError) as error:
         why = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "is no path"
-        raise LookError(Reason.OTHER, f"env_file {path}: {why}") from None
+        raise CheckError(FailureReason.OTHER, f"env_file {path}: {why}") from None
     return parse_env_file(os.fsdecode(content))
 
 

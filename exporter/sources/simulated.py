@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from exporter.config import SimulatedTarget
-from exporter.model import LookError, Observation, Reason
+from exporter.model import CheckError, FailureReason, Observation
 from exporter.simulator.scenarios import SCENARIOS, cycle_start, scenario_world
 from exporter.simulator.status import status_json
 from exporter.simulator.world import World
-from exporter.sources import Context
+from exporter.sources import SourceContext
 from exporter.sources.openclaw.status import observe
 
 _VERSION = "2026.9.6"
@@ -21,7 +21,7 @@ class SimulatedSource:
     kind = "simulated"
     chosen: str | None = None
 
-    def __init__(self, target: SimulatedTarget, context: Context) -> None:
+    def __init__(self, target: SimulatedTarget, context: SourceContext) -> None:
         self._target = target
         self._context = context
         self._world: tuple[float, World] | None = None  # of the cycle that began then
@@ -29,10 +29,10 @@ class SimulatedSource:
     async def agents(self) -> list[str]:
         return list(self._now()[1].agents)
 
-    async def look(self, agent: str) -> Observation:
+    async def check(self, agent: str) -> Observation:
         now, world = self._now()
         if world.broken is not None:
-            raise LookError(world.broken, "the scenario simulates a look that fails")
+            raise CheckError(world.broken, "the scenario simulates a look that fails")
         payload, exit_code = status_json(world, now)
         seen = observe(
             payload,
@@ -54,7 +54,7 @@ class SimulatedSource:
         """Our clock, and the World of its cycle. Raises LookError for an unknown scenario."""
         name, now = self._target.scenario, self._context.now()
         if name not in SCENARIOS:
-            raise LookError(Reason.OTHER, f"there is no scenario {name!r}: known are {', '.join(SCENARIOS)}")
+            raise CheckError(FailureReason.OTHER, f"there is no scenario {name!r}: known are {', '.join(SCENARIOS)}")
         start = cycle_start(now, SCENARIOS[name].cycle)
         if self._world is None or self._world[0] != start:
             self._world = start, scenario_world(name, now, self._target.profiles)

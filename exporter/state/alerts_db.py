@@ -56,7 +56,7 @@ MIGRATIONS = (
     """
     CREATE TABLE proof (channel TEXT PRIMARY KEY, told_at REAL NOT NULL) WITHOUT ROWID;
     CREATE TABLE planted (
-        channel TEXT NOT NULL, name TEXT NOT NULL, rings_at REAL NOT NULL, PRIMARY KEY (channel, name)
+        channel TEXT NOT NULL, name TEXT NOT NULL, deliver_at REAL NOT NULL, PRIMARY KEY (channel, name)
     ) WITHOUT ROWID;
     """,
 )
@@ -81,7 +81,7 @@ class _NotOursError(Exception):
     """A file that is no outbox, or a damaged one."""
 
 
-class Database:
+class AlertDatabase:
     """An open database: a file, or memory while the file takes nothing.
 
     ``problem`` says what had to be done to open it, or why it is in memory; None while all is well.
@@ -93,7 +93,7 @@ class Database:
         self._file: sqlite3.Connection | None = None
 
     @classmethod
-    def open(cls, path: Path | None, now: float) -> Database:
+    def open(cls, path: Path | None, now: float) -> AlertDatabase:
         """The outbox in ``path`` (None: in memory). Raises OutboxError where it cannot be written."""
         if path is None:
             return cls(_connect(":memory:"))
@@ -230,7 +230,7 @@ def _migrate(db: sqlite3.Connection, path: str) -> None:
         raise
 
 
-def _start_fresh(path: Path, why: str, now: float) -> Database:
+def _start_fresh(path: Path, why: str, now: float) -> AlertDatabase:
     aside = path.with_name(f"{path.name}.corrupt-{int(now)}")
     for tail in ("", "-wal", "-shm"):
         part = path.with_name(path.name + tail)
@@ -243,7 +243,7 @@ def _start_fresh(path: Path, why: str, now: float) -> Database:
         "everything in it was taken over" if saved else "alerts that still hold are told anew"
     )
     log.error("%s", problem)
-    return Database(fresh, problem)
+    return AlertDatabase(fresh, problem)
 
 
 def _take_over(fresh: sqlite3.Connection, aside: Path) -> bool:

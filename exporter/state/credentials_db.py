@@ -23,7 +23,7 @@ from typing import Any
 
 from exporter.lib import clock
 from exporter.model import Observation
-from exporter.state.history import Memory, Told, about_present
+from exporter.state.history import CredentialHistory, SuppliedDate, about_present
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +46,11 @@ MIGRATIONS = (
 BUSY = 5.0
 
 
-class LedgerError(Exception):
+class CredentialDatabaseError(Exception):
     """The ledger cannot be written; the message is a sentence for a person."""
 
 
-class Ledger:
+class CredentialDatabase:
     """An open ledger. Usable from several threads; every method is one short transaction."""
 
     def __init__(self, directory: Path | None, now: Callable[[], float] = clock.now) -> None:
@@ -82,7 +82,7 @@ class Ledger:
                 log.error("the ledger %s cannot be read: set aside as %s, started fresh", path, aside.name)
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
                 return _connect(str(path))
-        except (OSError, sqlite3.Error, LedgerError) as error:
+        except (OSError, sqlite3.Error, CredentialDatabaseError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             return self._in_memory(f"the ledger {path} cannot be used ({why})", path)
 
@@ -118,7 +118,7 @@ class Ledger:
                     raise
             except sqlite3.Error as error:
                 self._unwritten = f"the ledger cannot be written: {error}"
-                raise LedgerError(self._unwritten) from None
+                raise CredentialDatabaseError(self._unwritten) from None
             self._unwritten = None
 
     def _read(self, query: str, *values: str) -> list[Any]:
@@ -138,7 +138,7 @@ class Ledger:
                     row = (secrets.token_bytes(32),)
                     db.execute("INSERT INTO secret VALUES (?)", row)
                 return bytes(row[0])
-        except LedgerError as error:
+        except CredentialDatabaseError as error:
             self._db = self._in_memory(str(error))
             return secrets.token_bytes(32)
 
@@ -148,24 +148,24 @@ class Ledger:
 
     # --- looks -----------------------------------------------------------------------------
 
-    def recorded(self, target: str, agent: str) -> tuple[Memory, Observation | None]:
+    def recorded(self, target: str, agent: str) -> tuple[CredentialHistory, Observation | None]:
         """What is remembered of an agent, with its last look that could be read."""
         rows = self._read("SELECT memory, observation FROM agent WHERE target = ? AND agent = ?", target, agent)
-        memory, observation = (_memory(rows[0][0]), _observation(rows[0][1])) if rows else (Memory(), None)
-        told = about_present(self._told_of(target, agent), memory.profiles)
-        return replace(memory, told=told), observation
+        history, observation = (_memory(rows[0][0]), _observation(rows[0][1])) if rows else (CredentialHistory(), None)
+        told = about_present(self._told_of(target, agent), history.profiles)
+        return replace(history, told=told), observation
 
     def agents(self, target: str) -> list[str]:
         """The agents of a target that are remembered."""
         return [row[0] for row in self._read("SELECT agent FROM agent WHERE target = ? ORDER BY agent", target)]
 
-    def record(self, target: str, agent: str, memory: Memory, observation: Observation | None) -> None:
-        """Write down an agent's memory and its last look that could be read.
+    def record(self, target: str, agent: str, history: CredentialHistory, observation: Observation | None) -> None:
+        """Write down an agent's history and its last look that could be read.
 
         Raises LedgerError when it cannot be written: the disk is full, or the ledger read-only.
         """
         texts = (
-            _adapters()[0].dump_json(replace(memory, told={})).decode(),
+            _adapters()[0].dump_json(replace(history, told={})).decode(),
             _adapters()[1].dump_json(observation).decode() if observation else None,
         )
         with self._transaction() as db:
@@ -182,26 +182,26 @@ class Ledger:
 
     # --- what a person told ----------------------------------------------------------------
 
-    def told(self) -> dict[str, Told]:
+    def supplied_dates(self) -> dict[str, SuppliedDate]:
         """Every date a person told, by ``profile``, ``target/profile`` or ``target/agent/profile``."""
         rows = self._read("SELECT profile, issued_at, expires_at, told_at FROM told ORDER BY profile")
-        return {row[0]: Told(*row[1:]) for row in rows}
+        return {row[0]: SuppliedDate(*row[1:]) for row in rows}
 
-    def tell(self, profile: str, said: Told) -> None:
+    def set_date(self, profile: str, said: SuppliedDate) -> None:
         """Write down what a person told. Raises LedgerError."""
         with self._transaction() as db:
             values = (profile, said.issued_at, said.expires_at, said.told_at)
             db.execute("REPLACE INTO told VALUES (?, ?, ?, ?)", values)
 
-    def untell(self, profile: str) -> bool:
+    def clear_date(self, profile: str) -> bool:
         """Forget what was told; False where nothing was. Raises LedgerError."""
         with self._transaction() as db:
             return db.execute("DELETE FROM told WHERE profile = ?", (profile,)).rowcount > 0
 
-    def _told_of(self, target: str, agent: str) -> dict[str, Told]:
+    def _told_of(self, target: str, agent: str) -> dict[str, SuppliedDate]:
         """What was told of one agent's profiles; the narrower key wins, as in the configuration's policy."""
-        result: dict[str, Told] = {}
-        told = self.told()
+        result: dict[str, SuppliedDate] = {}
+        told = self.supplied_dates()
         for prefix in ("", f"{target}/", f"{target}/{agent}/"):
             result |= {key.removeprefix(prefix): said for key, said in told.items() if key.startswith(prefix)}
         return result
@@ -218,17 +218,17 @@ class Ledger:
 
     # --- the sources' notebook -------------------------------------------------------------
 
-    def recall(self, key: str, max_age: float) -> str | None:
+    def get_cached(self, key: str, max_age: float) -> str | None:
         """The text noted under ``key`` at most ``max_age`` seconds ago, else None."""
         rows = self._read("SELECT at, text FROM note WHERE key = ?", key)
         return rows[0][1] if rows and 0 <= self._now() - rows[0][0] <= max_age else None
 
-    def note(self, key: str, text: str) -> None:
+    def put_cached(self, key: str, text: str) -> None:
         """Note a text; what cannot be written down is not worth an error."""
         try:
             with self._transaction() as db:
                 db.execute("REPLACE INTO note VALUES (?, ?, ?)", (key, self._now(), text))
-        except LedgerError as error:
+        except CredentialDatabaseError as error:
             log.warning("a note is lost: %s", error)
 
 
@@ -242,7 +242,9 @@ def _connect(path: str) -> sqlite3.Connection:
         db.execute("BEGIN IMMEDIATE")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
-            raise LedgerError(f"it was written by a newer release (schema {version}; this one knows {len(MIGRATIONS)})")
+            raise CredentialDatabaseError(
+                f"it was written by a newer release (schema {version}; this one knows {len(MIGRATIONS)})"
+            )
         tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if tables and (version < 1 or db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok"):
             raise sqlite3.DatabaseError("it is damaged")
@@ -278,16 +280,16 @@ def _text(content: bytes) -> str:
 def _adapters() -> tuple[Any, Any]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Memory), TypeAdapter(Observation)
+    return TypeAdapter(CredentialHistory), TypeAdapter(Observation)
 
 
-def _memory(text: str) -> Memory:
+def _memory(text: str) -> CredentialHistory:
     try:
-        memory: Memory = _adapters()[0].validate_json(text)
+        history: CredentialHistory = _adapters()[0].validate_json(text)
     except ValueError:
-        log.warning("a memory in the ledger cannot be read: it starts anew")
-        return Memory()
-    return memory
+        log.warning("a history in the ledger cannot be read: it starts anew")
+        return CredentialHistory()
+    return history
 
 
 def _observation(text: str | None) -> Observation | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from exporter.model import AgentReport, Name, Observation, SeenProfile
+from exporter.model import AgentReport, ConditionName, Observation, ObservedProfile
 
 DAY = 86400.0
 #: How long something gone or changed is told of, in seconds.
@@ -18,7 +18,7 @@ REMEMBER_GONE = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class CredentialRecord:
     """One credential: a profile with the secret it had. Times are Unix seconds."""
 
     profile: str
@@ -34,7 +34,7 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SuppliedDate:
     """What a person told about a profile (``deadline set``): when it was made, or when it ends."""
 
     issued_at: float | None = None
@@ -43,7 +43,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class CredentialChange:
     """Another kind of credential took over a provider."""
 
     before: str
@@ -52,23 +52,23 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class CredentialHistory:
     """All that is remembered of one agent of one target."""
 
-    profiles: Mapping[str, Remembered] = field(default_factory=dict)
+    profiles: Mapping[str, CredentialRecord] = field(default_factory=dict)
     since: Mapping[str, float] = field(default_factory=dict)  # condition key -> when it began
     serving: Mapping[str, str] = field(default_factory=dict)  # provider -> kind
-    changed: Mapping[str, Changed] = field(default_factory=dict)  # provider -> the last take-over
-    told: Mapping[str, Told] = field(default_factory=dict)  # profile -> what a person said
+    changed: Mapping[str, CredentialChange] = field(default_factory=dict)  # provider -> the last take-over
+    told: Mapping[str, SuppliedDate] = field(default_factory=dict)  # profile -> what a person said
     latest: float = 0.0  # the latest moment anything was stored
 
 
-def condition_key(name: Name, provider: str | None, profile: str | None) -> str:
-    """The key of ``Memory.since``: one condition about one thing."""
+def condition_key(name: ConditionName, provider: str | None, profile: str | None) -> str:
+    """The key of ``CredentialHistory.since``: one condition about one thing."""
     return f"{name}|{provider or ''}|{profile or ''}"
 
 
-def same_credential(old: Remembered, seen: SeenProfile) -> bool:
+def same_credential(old: CredentialRecord, seen: ObservedProfile) -> bool:
     """Whether a profile still holds the credential that is remembered.
 
     Where both hashes are known they decide. Else a token's own date does: it never moves by
@@ -85,18 +85,18 @@ def same_credential(old: Remembered, seen: SeenProfile) -> bool:
     return seen.status not in ("static", "ok")
 
 
-def remember(memory: Memory, seen: Observation, now: float) -> Memory:
-    """The memory after a look, before it is judged."""
-    profiles: dict[str, Remembered] = {}
+def record_observation(history: CredentialHistory, seen: Observation, now: float) -> CredentialHistory:
+    """The history after a look, before it is judged."""
+    profiles: dict[str, CredentialRecord] = {}
     for profile in seen.profiles:
-        old = memory.profiles.get(profile.id)
+        old = history.profiles.get(profile.id)
         if old is None:
             # Nothing was known by this name: what a person told before we looked is about this one.
-            old = Remembered(profile.id, profile.provider, profile.kind, now, now, told_from=0.0)
+            old = CredentialRecord(profile.id, profile.provider, profile.kind, now, now, told_from=0.0)
         elif not same_credential(old, profile):
-            old = Remembered(profile.id, profile.provider, profile.kind, now, now)
+            old = CredentialRecord(profile.id, profile.provider, profile.kind, now, now)
         elif old.gone_at is not None:
-            old = Remembered(
+            old = CredentialRecord(
                 profile.id, profile.provider, profile.kind, old.first_seen_at, now, told_from=old.told_from
             )
         profiles[profile.id] = replace(
@@ -106,35 +106,37 @@ def remember(memory: Memory, seen: Observation, now: float) -> Memory:
             secret_hash=profile.secret_hash or old.secret_hash,
             deadline=profile.expires_at if profile.expires_at is not None else old.deadline,
         )
-    for key, old in memory.profiles.items():
+    for key, old in history.profiles.items():
         # For as long as something is told of it, so that it is not taken for the next one's.
-        if key not in profiles and (old.gone_at is None or now - old.gone_at < REMEMBER_GONE or key in memory.told):
+        if key not in profiles and (old.gone_at is None or now - old.gone_at < REMEMBER_GONE or key in history.told):
             profiles[key] = old if old.gone_at is not None else replace(old, gone_at=now)
-    told = about_present(memory.told, profiles)
-    return replace(memory, profiles=profiles, told=told, latest=max(memory.latest, now))
+    told = about_present(history.told, profiles)
+    return replace(history, profiles=profiles, told=told, latest=max(history.latest, now))
 
 
-def about_present(told: Mapping[str, Told], profiles: Mapping[str, Remembered]) -> dict[str, Told]:
+def about_present(
+    told: Mapping[str, SuppliedDate], profiles: Mapping[str, CredentialRecord]
+) -> dict[str, SuppliedDate]:
     """What was told of the credentials that are there: a later one under the same name is another."""
 
-    def begins(old: Remembered) -> float:
+    def begins(old: CredentialRecord) -> float:
         return old.first_seen_at if old.told_from is None else old.told_from
 
     return {key: said for key, said in told.items() if key not in profiles or begins(profiles[key]) <= said.told_at}
 
 
-def settle(memory: Memory, report: AgentReport) -> Memory:
-    """The memory after the verdict: since when each condition holds, and what serves each provider."""
-    now = report.judged_at
+def record_report(history: CredentialHistory, report: AgentReport) -> CredentialHistory:
+    """The history after the verdict: since when each condition holds, and what serves each provider."""
+    now = report.evaluated_at
     since = {}
     for condition in report.conditions:
         key = condition_key(condition.name, condition.provider, condition.profile)
-        since[key] = memory.since.get(key, now)
-    serving, changed = dict(memory.serving), dict(memory.changed)
+        since[key] = history.since.get(key, now)
+    serving, changed = dict(history.serving), dict(history.changed)
     for provider, kind in report.serving.items():
         before = serving.get(provider)
         if before is not None and before != kind:
-            changed[provider] = Changed(before, kind, now)
+            changed[provider] = CredentialChange(before, kind, now)
         serving[provider] = kind
     changed = {key: change for key, change in changed.items() if now - change.at < REMEMBER_GONE}
-    return replace(memory, since=since, serving=serving, changed=changed)
+    return replace(history, since=since, serving=serving, changed=changed)

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 
-class Lease:
+class FileLock:
     """An advisory lock beside the state file. Without a file (in memory) it is always had."""
 
     def __init__(self, path: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""What it means: a pure function of (observation, memory, policy, now).
+"""What it means: a pure function of (observation, history, policy, now).
 
 All knowledge of what OpenClaw's words, dates and codes mean lives in this package and nowhere else:
 ``standing`` judges one profile, ``rules`` is the table of conditions. No I/O and no clock. Its laws,
@@ -16,28 +16,28 @@ from exporter.lib.durations import iso
 from exporter.model import (
     AgentReport,
     Condition,
+    ConditionName,
     Dialect,
     Failure,
     Family,
-    Name,
     Observation,
     ProfileReport,
     exit_code_of,
 )
-from exporter.state.history import REMEMBER_GONE, Memory, condition_key
+from exporter.state.history import REMEMBER_GONE, CredentialHistory, condition_key
 from exporter.verdict import conditions
-from exporter.verdict.inputs import Subject, View
-from exporter.verdict.profile import Standing, not_eligible, standing
-from exporter.verdict.provider import Lineup
+from exporter.verdict.inputs import Subject, VerdictInputs
+from exporter.verdict.profile import ProfileVerdict, evaluate_profile, not_eligible
+from exporter.verdict.provider import ProviderProfiles
 
 __all__ = ["Subject", "judge"]
 
 
-def judge(
+def evaluate(
     subject: Subject,
     seen: Observation | None,
     failure: Failure | None,
-    memory: Memory,
+    history: CredentialHistory,
     policy: Policy,
     now: float,
     duration: float | None = None,
@@ -48,8 +48,8 @@ def judge(
     what was known stays known beside a failure. ``memory`` already remembers ``seen``.
     ``duration`` (seconds) is how long the look took; it is only passed on.
     """
-    view = View(subject, seen, memory, policy, now)
-    lineup = Lineup(view, _stands(view))
+    view = VerdictInputs(subject, seen, history, policy, now)
+    lineup = ProviderProfiles(view, _stands(view))
     found = [*conditions.watch(view, failure), *conditions.gone(view), *conditions.notices(view)]
     for stand in lineup:
         if not view.said(stand.seen.id).ignore:
@@ -63,7 +63,7 @@ def judge(
         target=subject.target,
         agent=subject.agent,
         source=seen.source if seen else subject.source,
-        judged_at=now,
+        evaluated_at=now,
         checked_at=seen.observed_at if seen else None,
         exit_code=exit_code_of(condition.severity for condition in found),
         profiles=tuple(_report(view, stand, lineup) for stand in lineup),
@@ -77,19 +77,19 @@ def judge(
         failure=failure,
         duration=duration,
         changes_at=_changes_at(view, lineup, found),
-        look_at=_look_at(view, lineup),
+        check_at=_check_agent(view, lineup),
         notes=seen.notes if seen else (),
     )
 
 
-def _stands(view: View) -> list[Standing]:
+def _stands(view: VerdictInputs) -> list[ProfileVerdict]:
     """Every profile's standing, in an order of our own."""
     seen = sorted(view.seen.profiles, key=lambda p: (p.provider, p.id)) if view.seen else []
-    stands = [standing(view, profile) for profile in seen]
+    stands = [evaluate_profile(view, profile) for profile in seen]
     return [not_eligible(stand) if _is_not_eligible(view, stand) else stand for stand in stands]
 
 
-def _is_not_eligible(view: View, stand: Standing) -> bool:
+def _is_not_eligible(view: VerdictInputs, stand: ProfileVerdict) -> bool:
     """OpenClaw lists the provider as missing, and nothing we see of the profile says why.
 
     2026.6 and 7 list every expired OAuth login so, refreshable or not: that is no evidence.
@@ -111,22 +111,22 @@ def _aged(condition: Condition, seen_at: float) -> Condition:
     return replace(condition, summary=summary, seen_at=seen_at)
 
 
-def _dated(view: View, condition: Condition) -> Condition:
+def _dated(view: VerdictInputs, condition: Condition) -> Condition:
     if condition.since is not None:
         return condition
     key = condition_key(condition.name, condition.provider, condition.profile)
-    return replace(condition, since=min(view.memory.since.get(key, view.now), view.now))
+    return replace(condition, since=min(view.history.since.get(key, view.now), view.now))
 
 
 def _worst_first(condition: Condition) -> tuple[int, str, str, str, str]:
     provider, profile = condition.provider or "", condition.profile or ""
     # A provider without anything that works is told before the profiles that caused it.
-    first = "" if condition.name in (Name.NO_USABLE_PROFILE, Name.CHECK_FAILED) else "x"
+    first = "" if condition.name in (ConditionName.NO_USABLE_PROFILE, ConditionName.CHECK_FAILED) else "x"
     return (-condition.severity.rank, first, condition.name, provider, profile)
 
 
-def _report(view: View, stand: Standing, lineup: Lineup) -> ProfileReport:
-    seen, remembered = stand.seen, view.memory.profiles.get(stand.seen.id)
+def _report(view: VerdictInputs, stand: ProfileVerdict, lineup: ProviderProfiles) -> ProfileReport:
+    seen, remembered = stand.seen, view.history.profiles.get(stand.seen.id)
     return ProfileReport(
         id=seen.id,
         provider=seen.provider,
@@ -150,7 +150,7 @@ def _report(view: View, stand: Standing, lineup: Lineup) -> ProfileReport:
     )
 
 
-def _selected(stand: Standing, lineup: Lineup) -> bool | None:
+def _selected(stand: ProfileVerdict, lineup: ProviderProfiles) -> bool | None:
     """Whether the profile serves its provider now; None where it is one of several and nothing tells which."""
     chosen = lineup.selected(stand.provider)
     if chosen is not None:
@@ -158,7 +158,7 @@ def _selected(stand: Standing, lineup: Lineup) -> bool | None:
     return None if lineup.may_serve(stand) else False
 
 
-def _serving(view: View, lineup: Lineup) -> dict[str, str]:
+def _serving(view: VerdictInputs, lineup: ProviderProfiles) -> dict[str, str]:
     """The kind of credential that serves each provider in use, where that is certain."""
     result = {}
     for provider in view.providers_in_use:
@@ -170,7 +170,7 @@ def _serving(view: View, lineup: Lineup) -> dict[str, str]:
     return result
 
 
-def _providers_usable(view: View, lineup: Lineup) -> dict[str, bool]:
+def _providers_usable(view: VerdictInputs, lineup: ProviderProfiles) -> dict[str, bool]:
     """Providers in use of which something is known; some need no credential at all."""
     return {
         provider: lineup.works(provider)
@@ -179,7 +179,7 @@ def _providers_usable(view: View, lineup: Lineup) -> dict[str, bool]:
     }
 
 
-def _unusable_counts(view: View, lineup: Lineup) -> dict[str, int] | None:
+def _unusable_counts(view: VerdictInputs, lineup: ProviderProfiles) -> dict[str, int] | None:
     if view.seen is None or "unusable" in view.seen.blind_to:
         return None
     counts = Counter({stand.provider: 0 for stand in lineup})
@@ -187,7 +187,7 @@ def _unusable_counts(view: View, lineup: Lineup) -> dict[str, int] | None:
     return dict(counts)
 
 
-def _changes_at(view: View, lineup: Lineup, conditions: list[Condition]) -> float | None:
+def _changes_at(view: VerdictInputs, lineup: ProviderProfiles, conditions: list[Condition]) -> float | None:
     """When time alone would change this verdict: deadlines near and passed, and what is told for a week."""
     times: list[float] = []
     for stand in lineup:
@@ -200,7 +200,7 @@ def _changes_at(view: View, lineup: Lineup, conditions: list[Condition]) -> floa
     return min((at + 0.001 for at in times if at + 0.001 > view.now), default=None)
 
 
-def _look_at(view: View, lineup: Lineup) -> float | None:
+def _check_agent(view: VerdictInputs, lineup: ProviderProfiles) -> float | None:
     """The first end of a deadline or cooldown after the last look: that it has passed is only known from the date."""
     looked_at = view.seen.observed_at if view.seen else view.now
     ends = [stand.unusable.until for stand in lineup if stand.unusable and stand.unusable.until is not None]
@@ -208,7 +208,7 @@ def _look_at(view: View, lineup: Lineup) -> float | None:
     return min((at for at in ends if at > looked_at), default=None)
 
 
-def _evidence(view: View, stand: Standing) -> tuple[str, ...]:
+def _evidence(view: VerdictInputs, stand: ProfileVerdict) -> tuple[str, ...]:
     """What the profile's verdict rests on, as sentences for ``explain``."""
     seen, said = stand.seen, []
     if seen.status is not None:
@@ -231,7 +231,7 @@ def _evidence(view: View, stand: Standing) -> tuple[str, ...]:
         )
         if stand.unusable and not stand.is_blocked:
             said.append(f"only for the model {stand.unusable.model}, which is not in use")
-    remembered = view.memory.profiles.get(seen.id)
+    remembered = view.history.profiles.get(seen.id)
     if remembered:
         said.append(f"we first saw this credential at {iso(remembered.first_seen_at)}")
         if seen.expires_at is None and remembered.deadline is not None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from exporter.lib.durations import in_words, iso
-from exporter.model import Condition, Dialect, Failure, Family, Name, Severity, Status
+from exporter.model import Condition, ConditionName, Dialect, Failure, Family, Severity, Status
 from exporter.state.history import REMEMBER_GONE, condition_key
 from exporter.verdict import remedies
-from exporter.verdict.inputs import View
-from exporter.verdict.profile import NOT_ELIGIBLE, WARN_AFTER, Standing, is_undated
-from exporter.verdict.provider import Lineup
+from exporter.verdict.inputs import VerdictInputs
+from exporter.verdict.profile import NOT_ELIGIBLE, WARN_AFTER, ProfileVerdict, is_undated
+from exporter.verdict.provider import ProviderProfiles
 
 #: Usage above this share of a quota window is told.
 QUOTA_RATIO = 0.9
 
 
-def watch(view: View, failure: Failure | None) -> list[Condition]:
+def watch(view: VerdictInputs, failure: Failure | None) -> list[Condition]:
     """Whether we can look at all, and whether our own clock can be believed."""
     found = []
     if failure is not None:
@@ -22,7 +22,7 @@ def watch(view: View, failure: Failure | None) -> list[Condition]:
         known = f"; known is what was seen at {iso(seen.observed_at)}" if seen else ""
         found.append(
             Condition(
-                Name.CHECK_FAILED,
+                ConditionName.CHECK_FAILED,
                 Severity.CRITICAL,
                 summary=f"The check of {_where(view)} failed: {failure.message}{known}",
                 remedy=_failure_remedy(view, failure),
@@ -33,7 +33,7 @@ def watch(view: View, failure: Failure | None) -> list[Condition]:
     if view.clock_is_wrong:
         found.append(
             Condition(
-                Name.CLOCK,
+                ConditionName.CLOCK,
                 Severity.WARNING,
                 summary=f"The clock says {iso(view.now)}, earlier than what is stored: deadlines are not judged",
                 remedy=("timedatectl status",),
@@ -43,14 +43,14 @@ def watch(view: View, failure: Failure | None) -> list[Condition]:
     return found
 
 
-def _failure_remedy(view: View, failure: Failure) -> tuple[str, ...]:
+def _failure_remedy(view: VerdictInputs, failure: Failure) -> tuple[str, ...]:
     if view.subject.source == "gateway":
         return ("openclaw gateway status", "openclaw gateway restart")
     agent = f" --agent {view.subject.agent}" if failure.reason != "unknown_agent" else ""
     return (f"{view.subject.openclaw} models status --check{agent}",)
 
 
-def profile(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
+def profile(view: VerdictInputs, stand: ProfileVerdict, lineup: ProviderProfiles) -> list[Condition]:
     """What is to be said of one profile."""
     return [
         *_deadline(view, stand, lineup),
@@ -60,33 +60,35 @@ def profile(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
     ]
 
 
-def _relieved(view: View, stand: Standing, lineup: Lineup, name: Name) -> tuple[Severity, str]:
+def _relieved(
+    view: VerdictInputs, stand: ProfileVerdict, lineup: ProviderProfiles, name: ConditionName
+) -> tuple[Severity, str]:
     """How critical trouble is: a spare that serves relieves it, and a route nobody uses does."""
     if view.is_in_use(stand.provider) is False:
         return Severity.INFO, "no route uses the provider"
     if lineup.has_spare(stand):
         key = condition_key(name, stand.provider, stand.seen.id)
-        ended = _ended_at(view, stand) if name is Name.EXPIRED else None
-        began = view.memory.since.get(key, view.now) if ended is None else ended
+        ended = _ended_at(view, stand) if name is ConditionName.EXPIRED else None
+        began = view.history.since.get(key, view.now) if ended is None else ended
         if view.now - began > REMEMBER_GONE:
             return Severity.INFO, "another profile has served the provider for a week"
         return Severity.WARNING, "another usable profile serves the provider"
     return Severity.CRITICAL, "nothing else serves the provider"
 
 
-def _deadline(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
+def _deadline(view: VerdictInputs, stand: ProfileVerdict, lineup: ProviderProfiles) -> list[Condition]:
     if stand.status not in (Status.EXPIRED, Status.EXPIRING) and not is_undated(stand):
         return []
     seen, name, where = stand.seen, stand.seen.id, _where(view)
     renew = view.remedy(remedies.renew, seen.id, seen.provider, seen.kind)
     if stand.status is Status.EXPIRED:
-        severity, relief = _relieved(view, stand, lineup, Name.EXPIRED)
+        severity, relief = _relieved(view, stand, lineup, ConditionName.EXPIRED)
         since = _ended_at(view, stand)
         when = "" if since is None else f" {in_words(view.now - since)} ago ({iso(since)})"
         return [
             _about(
                 stand,
-                Name.EXPIRED,
+                ConditionName.EXPIRED,
                 severity,
                 f"{name} expired on {where}{when}" + (" at the latest" if stand.assumed else ""),
                 renew,
@@ -100,13 +102,13 @@ def _deadline(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
         summary = f"{name} expires on {where}{left}{latest}"
         # What expires where nobody goes is no more urgent than what has expired there.
         severity = Severity.INFO if view.is_in_use(stand.provider) is False else Severity.WARNING
-        return [_about(stand, Name.EXPIRING, severity, summary, renew, rule=stand.rule)]
+        return [_about(stand, ConditionName.EXPIRING, severity, summary, renew, rule=stand.rule)]
     by = f"; it ends by {iso(stand.deadline)} at the latest" if stand.deadline else ""
     tell = remedies.date(seen.id, view.subject.agent, view.subject.target)
     return [
         _about(
             stand,
-            Name.UNDATED,
+            ConditionName.UNDATED,
             Severity.INFO,
             f"{name} on {where} has no expiry date, so nothing warns before it ends{by}",
             (*renew, *tell),
@@ -115,17 +117,17 @@ def _deadline(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
     ]
 
 
-def _ended_at(view: View, stand: Standing) -> float | None:
+def _ended_at(view: VerdictInputs, stand: ProfileVerdict) -> float | None:
     """When what has expired ended; None where its date says otherwise, or there is none."""
     return stand.deadline if stand.deadline is not None and stand.deadline <= view.now else None
 
 
-def _unusable(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
+def _unusable(view: VerdictInputs, stand: ProfileVerdict, lineup: ProviderProfiles) -> list[Condition]:
     unusable = stand.unusable
     if unusable is None:
         return []
     if unusable.reason in remedies.PERSON:
-        severity, relief = _relieved(view, stand, lineup, Name.UNUSABLE)
+        severity, relief = _relieved(view, stand, lineup, ConditionName.UNUSABLE)
     else:
         severity, relief = Severity.INFO, "it heals by itself"
     why = f" ({unusable.reason})" if unusable.reason else ""
@@ -136,7 +138,7 @@ def _unusable(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
     return [
         _about(
             stand,
-            Name.UNUSABLE,
+            ConditionName.UNUSABLE,
             severity,
             f"{seen.id} {state}{model} on {_where(view)}{why}{until}",
             view.remedy(remedies.unusable, unusable.reason, seen.id, seen.provider, seen.kind),
@@ -146,16 +148,16 @@ def _unusable(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
     ]
 
 
-def _missing(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
+def _missing(view: VerdictInputs, stand: ProfileVerdict, lineup: ProviderProfiles) -> list[Condition]:
     if stand.status is not Status.MISSING:
         return []
     seen = stand.seen
-    severity, relief = _relieved(view, stand, lineup, Name.MISSING)
+    severity, relief = _relieved(view, stand, lineup, ConditionName.MISSING)
     why = NOT_ELIGIBLE.get(seen.reason_code or "", "OpenClaw cannot use it (is its kind what auth.profiles says?)")
     return [
         _about(
             stand,
-            Name.MISSING,
+            ConditionName.MISSING,
             severity,
             f"{seen.id} on {_where(view)} is not eligible: {why}",
             view.remedy(remedies.renew, seen.id, seen.provider, seen.kind),
@@ -165,14 +167,14 @@ def _missing(view: View, stand: Standing, lineup: Lineup) -> list[Condition]:
     ]
 
 
-def _remarks(view: View, stand: Standing) -> list[Condition]:
+def _remarks(view: VerdictInputs, stand: ProfileVerdict) -> list[Condition]:
     found = []
     seen, where = stand.seen, _where(view)
     if stand.disagreement:
         found.append(
             _about(
                 stand,
-                Name.STATUS_DISAGREES,
+                ConditionName.STATUS_DISAGREES,
                 Severity.INFO,
                 f"{seen.id} on {where}: {stand.disagreement}",
                 (),
@@ -185,7 +187,7 @@ def _remarks(view: View, stand: Standing) -> list[Condition]:
             found.append(
                 _about(
                     stand,
-                    Name.IDLE,
+                    ConditionName.IDLE,
                     Severity.INFO,
                     f"The access token of {seen.id} on {where} expired {in_words(idle)} ago; it may refresh at the "
                     "next use",
@@ -196,14 +198,14 @@ def _remarks(view: View, stand: Standing) -> list[Condition]:
     return found
 
 
-def providers(view: View, lineup: Lineup) -> list[Condition]:
+def providers(view: VerdictInputs, lineup: ProviderProfiles) -> list[Condition]:
     """What is to be said of providers in use: nothing there, or nothing that works."""
     found = []
     for provider in view.providers_in_use:
         if lineup.is_missing(provider):
             found.append(
                 Condition(
-                    Name.MISSING,
+                    ConditionName.MISSING,
                     Severity.CRITICAL,
                     provider=provider,
                     summary=f"{provider} has no credential on {_where(view)}, and a model in use needs one",
@@ -215,7 +217,7 @@ def providers(view: View, lineup: Lineup) -> list[Condition]:
             theirs = lineup.of(provider)
             found.append(
                 Condition(
-                    Name.NO_USABLE_PROFILE,
+                    ConditionName.NO_USABLE_PROFILE,
                     Severity.CRITICAL,
                     provider=provider,
                     summary=f"No credential of {provider} works on {_where(view)}: "
@@ -228,7 +230,7 @@ def providers(view: View, lineup: Lineup) -> list[Condition]:
     return found
 
 
-def _trouble(stand: Standing) -> str:
+def _trouble(stand: ProfileVerdict) -> str:
     if stand.status in (Status.EXPIRED, Status.MISSING):
         return str(stand.status)
     if stand.unusable is None:
@@ -236,10 +238,10 @@ def _trouble(stand: Standing) -> str:
     return f"{stand.unusable.kind} ({stand.unusable.reason or 'no reason given'})"
 
 
-def _best_remedy(view: View, stands: list[Standing]) -> tuple[str, ...]:
+def _best_remedy(view: VerdictInputs, stands: list[ProfileVerdict]) -> tuple[str, ...]:
     """What to do first: renew what only a person can renew; else wait for what heals by itself."""
 
-    def urgency(stand: Standing) -> tuple[bool, str]:
+    def urgency(stand: ProfileVerdict) -> tuple[bool, str]:
         heals = stand.unusable is not None and stand.unusable.reason not in remedies.PERSON
         return (heals and stand.status not in (Status.EXPIRED, Status.MISSING), stand.seen.id)
 
@@ -250,10 +252,10 @@ def _best_remedy(view: View, stands: list[Standing]) -> tuple[str, ...]:
     return view.remedy(remedies.renew, seen.id, seen.provider, seen.kind)
 
 
-def gone(view: View) -> list[Condition]:
+def gone(view: VerdictInputs) -> list[Condition]:
     """Profiles seen before that vanished, and providers that another kind of credential took over."""
     found = []
-    profiles = view.memory.profiles.values()
+    profiles = view.history.profiles.values()
     present = [one for one in profiles if one.gone_at is None]
     for old in sorted(profiles, key=lambda one: one.profile):
         if old.gone_at is None or view.now - old.gone_at >= REMEMBER_GONE or view.said(old.profile).ignore:
@@ -264,7 +266,7 @@ def gone(view: View) -> list[Condition]:
             continue
         found.append(
             Condition(
-                Name.VANISHED,
+                ConditionName.VANISHED,
                 Severity.INFO,
                 provider=old.provider,
                 profile=old.profile,
@@ -274,11 +276,11 @@ def gone(view: View) -> list[Condition]:
                 rule="a profile seen before is gone and nothing replaced it",
             )
         )
-    for provider, change in sorted(view.memory.changed.items()):
+    for provider, change in sorted(view.history.changed.items()):
         if view.is_in_use(provider) and view.now - change.at < REMEMBER_GONE:
             found.append(
                 Condition(
-                    Name.CREDENTIAL_CHANGED,
+                    ConditionName.CREDENTIAL_CHANGED,
                     Severity.INFO,
                     provider=provider,
                     summary=f"{provider} on {_where(view)} is now served by {change.now}; before, by {change.before}",
@@ -290,7 +292,7 @@ def gone(view: View) -> list[Condition]:
     return found
 
 
-def notices(view: View) -> list[Condition]:
+def notices(view: VerdictInputs) -> list[Condition]:
     """What the source cannot see, and quota that runs out."""
     if view.seen is None:
         return []
@@ -298,7 +300,7 @@ def notices(view: View) -> list[Condition]:
     if "unusable" in view.seen.blind_to:
         found.append(
             Condition(
-                Name.PARTIAL_VIEW,
+                ConditionName.PARTIAL_VIEW,
                 Severity.INFO,
                 summary=f"{_where(view)}: cooldowns and disables cannot be seen through a {view.seen.source}",
                 remedy=(),
@@ -310,7 +312,7 @@ def notices(view: View) -> list[Condition]:
             resets = f"; it resets at {iso(window.resets_at)}" if window.resets_at else ""
             found.append(
                 Condition(
-                    Name.QUOTA,
+                    ConditionName.QUOTA,
                     Severity.INFO,
                     provider=window.provider,
                     profile=None,
@@ -324,7 +326,7 @@ def notices(view: View) -> list[Condition]:
     return found
 
 
-def reported(view: View, lineup: Lineup, found: list[Condition]) -> list[Condition]:
+def reported(view: VerdictInputs, lineup: ProviderProfiles, found: list[Condition]) -> list[Condition]:
     """OpenClaw's own code where nothing here explains it: then it stands for itself."""
     code = view.seen.openclaw_exit_code if view.seen else None
     if code not in (1, 2) or _is_explained(view, lineup, found, code):
@@ -332,7 +334,7 @@ def reported(view: View, lineup: Lineup, found: list[Condition]) -> list[Conditi
     severity = Severity.CRITICAL if code == 1 else Severity.WARNING
     return [
         Condition(
-            Name.REPORTED,
+            ConditionName.REPORTED,
             severity,
             summary=f"OpenClaw's own check of {_where(view)} exits {code}, and nothing that it printed explains it",
             remedy=(f"{view.subject.openclaw} models status --check",),
@@ -341,7 +343,7 @@ def reported(view: View, lineup: Lineup, found: list[Condition]) -> list[Conditi
     ]
 
 
-def _is_explained(view: View, lineup: Lineup, found: list[Condition], code: int) -> bool:
+def _is_explained(view: VerdictInputs, lineup: ProviderProfiles, found: list[Condition], code: int) -> bool:
     """Whether OpenClaw's code is told as something here, or rests on what needs nobody.
 
     To 2026.4 it is about every token and login, from 2026.6 on about the routes in use. Cooldowns alone never
@@ -359,7 +361,7 @@ def _is_explained(view: View, lineup: Lineup, found: list[Condition], code: int)
     # What explains a 1 explains a 2: a worse code never comes to a milder verdict.
     words = ("expiring", "expired", "missing") if code == 2 else ("expired", "missing")
 
-    def explains(stand: Standing) -> bool:
+    def explains(stand: ProfileVerdict) -> bool:
         one, is_login = stand.seen, stand.seen.kind == "oauth"
         # A login may serve a route under another provider's name; where OpenClaw names its routes, it says so.
         elsewhere = is_login and (code == 2 or view.dialect is not Dialect.ROUTES or bool(seen.refreshing_providers))
@@ -372,8 +374,8 @@ def _is_explained(view: View, lineup: Lineup, found: list[Condition], code: int)
 
 
 def _about(
-    stand: Standing,
-    name: Name,
+    stand: ProfileVerdict,
+    name: ConditionName,
     severity: Severity,
     summary: str,
     commands: tuple[str, ...],
@@ -396,5 +398,5 @@ def _about(
     )
 
 
-def _where(view: View) -> str:
+def _where(view: VerdictInputs) -> str:
     return f"{view.subject.target}/{view.subject.agent}"

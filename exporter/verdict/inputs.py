@@ -9,9 +9,9 @@ from functools import cached_property
 
 from exporter.config import Policy, ProfilePolicy
 from exporter.lib.durations import format_duration
-from exporter.model import Dialect, Observation, SeenProfile
-from exporter.state.history import Memory
-from exporter.verdict.remedies import Spelling
+from exporter.model import Dialect, Observation, ObservedProfile
+from exporter.state.history import CredentialHistory
+from exporter.verdict.remedies import CommandContext
 
 #: A clock earlier than this is wrong: no release of OpenClaw that we watch existed. 2026-01-01 UTC.
 EARLIEST = 1767225600.0
@@ -31,12 +31,12 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class View:
+class VerdictInputs:
     """One agent at one moment. Times are Unix seconds."""
 
     subject: Subject
     seen: Observation | None
-    memory: Memory
+    history: CredentialHistory
     policy: Policy
     now: float
 
@@ -46,7 +46,7 @@ class View:
 
     @property
     def clock_is_wrong(self) -> bool:
-        return self.now < EARLIEST or self.now < self.memory.latest - CLOCK_SLACK
+        return self.now < EARLIEST or self.now < self.history.latest - CLOCK_SLACK
 
     @property
     def providers_in_use(self) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ class View:
             and provider not in self.seen.indeterminate_providers - self.seen.refreshing_providers
         )
 
-    def is_in_order(self, profile: SeenProfile) -> bool:
+    def is_in_order(self, profile: ObservedProfile) -> bool:
         """Whether the profile may serve: an explicit order excludes what it does not name.
 
         Credentials in the environment stand behind every order.
@@ -98,6 +98,6 @@ class View:
         return make(*what, self._spelling)
 
     @cached_property
-    def _spelling(self) -> Spelling:
+    def _spelling(self) -> CommandContext:
         life = format_duration(self.policy.setup_token_lifetime)
-        return Spelling(self.subject.agent, self.dialect, self.subject.openclaw, life)
+        return CommandContext(self.subject.agent, self.dialect, self.subject.openclaw, life)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from exporter.model import Basis, Dialect, SeenProfile, Status, Unusable
+from exporter.model import Basis, Dialect, ObservedProfile, Status, Unusable
 from exporter.state.history import DAY
-from exporter.verdict.inputs import View
+from exporter.verdict.inputs import VerdictInputs
 
 #: OpenClaw's own warning window (auth.oauth.warnAfterMs), seconds.
 WARN_AFTER = DAY
@@ -27,10 +27,10 @@ _WORDS = {"ok": Status.OK, "expiring": Status.EXPIRING, "static": Status.STATIC}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ProfileVerdict:
     """One profile, judged by itself. Times are Unix seconds."""
 
-    seen: SeenProfile
+    seen: ObservedProfile
     status: Status
     rule: str  # which rule decided the status
     deadline: float | None = None
@@ -55,14 +55,14 @@ class Standing:
         return self.seen.provider
 
 
-def standing(view: View, profile: SeenProfile) -> Standing:
+def evaluate_profile(view: VerdictInputs, profile: ObservedProfile) -> ProfileVerdict:
     """How ``profile`` stands at ``view.now``."""
     refreshable = _refreshable(view, profile)
     deadline, basis, assumed = _deadline(view, profile, refreshable)
     status, rule = _status(view, profile, refreshable, deadline, assumed)
     unusable = _unusable(view, profile)
     idle = refreshable is None and profile.kind == "oauth" and status is Status.UNKNOWN
-    return Standing(
+    return ProfileVerdict(
         seen=profile,
         status=status,
         rule=rule,
@@ -77,7 +77,7 @@ def standing(view: View, profile: SeenProfile) -> Standing:
     )
 
 
-def not_eligible(stand: Standing) -> Standing:
+def not_eligible(stand: ProfileVerdict) -> ProfileVerdict:
     """The same profile where OpenClaw counts its provider as missing although it looks usable."""
     rule = "OpenClaw counts the provider as missing: not eligible"
     if stand.assumed:
@@ -85,7 +85,7 @@ def not_eligible(stand: Standing) -> Standing:
     return replace(stand, status=Status.MISSING, rule=rule)
 
 
-def _refreshable(view: View, p: SeenProfile) -> bool | None:
+def _refreshable(view: VerdictInputs, p: ObservedProfile) -> bool | None:
     """True: its access token's date needs nobody. None: nothing tells."""
     if p.login_ends_at is not None:
         return True
@@ -110,7 +110,9 @@ def _refreshable(view: View, p: SeenProfile) -> bool | None:
     return None
 
 
-def _deadline(view: View, p: SeenProfile, refreshable: bool | None) -> tuple[float | None, Basis | None, bool]:
+def _deadline(
+    view: VerdictInputs, p: ObservedProfile, refreshable: bool | None
+) -> tuple[float | None, Basis | None, bool]:
     """The date that needs a person, what it rests on, and whether it is only assumed."""
     if p.login_ends_at is not None:
         return p.login_ends_at, Basis.LOGIN, False
@@ -118,10 +120,10 @@ def _deadline(view: View, p: SeenProfile, refreshable: bool | None) -> tuple[flo
         return None, None, False
     if p.expires_at is not None:
         return p.expires_at, Basis.REPORTED, False
-    remembered = view.memory.profiles.get(p.id)
+    remembered = view.history.profiles.get(p.id)
     if p.status == "expired" and remembered and remembered.deadline and remembered.deadline <= view.now:
         return remembered.deadline, Basis.LEDGER, False
-    lifetime, told = view.policy.setup_token_lifetime, view.memory.told.get(p.id)
+    lifetime, told = view.policy.setup_token_lifetime, view.history.told.get(p.id)
     said = view.said(p.id)
     for ends, made in ((said.expires_at, said.issued_at), (told.expires_at, told.issued_at) if told else (None, None)):
         date = made + lifetime if ends is None and made is not None else ends
@@ -133,18 +135,18 @@ def _deadline(view: View, p: SeenProfile, refreshable: bool | None) -> tuple[flo
     return None, None, False
 
 
-def _is_setup_token(p: SeenProfile) -> bool:
+def _is_setup_token(p: ObservedProfile) -> bool:
     return p.kind == "token" and p.provider == "anthropic"
 
 
-def is_undated(stand: Standing) -> bool:
+def is_undated(stand: ProfileVerdict) -> bool:
     """An Anthropic token without a date: nobody will say when it ends."""
     date_unknown = stand.deadline is None or stand.assumed
     return _is_setup_token(stand.seen) and date_unknown and stand.status in (Status.OK, Status.STATIC, Status.UNKNOWN)
 
 
 def _status(
-    view: View, p: SeenProfile, refreshable: bool | None, deadline: float | None, assumed: bool
+    view: VerdictInputs, p: ObservedProfile, refreshable: bool | None, deadline: float | None, assumed: bool
 ) -> tuple[Status, str]:
     now, word = view.now, p.status
     if word == "missing" or p.reason_code in NOT_ELIGIBLE:
@@ -170,7 +172,7 @@ def _status(
     return _WORDS[word], f"OpenClaw says {word}"
 
 
-def _oauth_status(view: View, p: SeenProfile, refreshable: bool | None) -> tuple[Status, str]:
+def _oauth_status(view: VerdictInputs, p: ObservedProfile, refreshable: bool | None) -> tuple[Status, str]:
     """An access token that refreshes itself, or may: its own date needs nobody."""
     past = p.expires_at is not None and p.expires_at <= view.now
     if refreshable and past and p.expires_at is not None and (p.last_used_at or 0) > p.expires_at + USE_SLACK:
@@ -184,14 +186,14 @@ def _oauth_status(view: View, p: SeenProfile, refreshable: bool | None) -> tuple
     return Status.UNKNOWN, "OpenClaw uses a word we do not know"
 
 
-def _unusable(view: View, p: SeenProfile) -> Unusable | None:
+def _unusable(view: VerdictInputs, p: ObservedProfile) -> Unusable | None:
     assert view.seen is not None
     if p.unusable is None or (p.unusable.until is not None and p.unusable.until <= view.seen.observed_at):
         return None  # what had ended when we looked; time alone ends nothing that was seen
     return p.unusable
 
 
-def _blocks(view: View, p: SeenProfile, unusable: Unusable) -> bool:
+def _blocks(view: VerdictInputs, p: ObservedProfile, unusable: Unusable) -> bool:
     """A cooldown for one model blocks only where that model is in use."""
     if unusable.kind != "cooldown" or unusable.model is None or view.seen is None or not view.seen.models_in_use:
         return True
@@ -199,7 +201,7 @@ def _blocks(view: View, p: SeenProfile, unusable: Unusable) -> bool:
     return unusable.model in models
 
 
-def _disagreement(view: View, p: SeenProfile, refreshable: bool | None) -> str | None:
+def _disagreement(view: VerdictInputs, p: ObservedProfile, refreshable: bool | None) -> str | None:
     """OpenClaw's word against its own date, at the moment it spoke."""
     if p.expires_at is None or p.status is None or view.seen is None or view.clock_is_wrong:
         return None

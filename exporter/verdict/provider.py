@@ -7,21 +7,21 @@ from functools import cache
 from itertools import islice
 
 from exporter.model import Dialect, Status
-from exporter.verdict.inputs import View
-from exporter.verdict.profile import Standing
+from exporter.verdict.inputs import VerdictInputs
+from exporter.verdict.profile import ProfileVerdict
 
 #: Providers that cannot work without a credential. A source without OpenClaw's own word of what is
 #: missing alarms for these only: ollama, say, needs none.
 NEEDS_CREDENTIAL = frozenset({"anthropic", "openai", "google", "openrouter", "xai", "mistral", "groq", "deepseek"})
 
 
-class Lineup:
+class ProviderProfiles:
     """The standings, and the questions about more than one of them. Each costs its answer's size once."""
 
-    def __init__(self, view: View, stands: list[Standing]) -> None:
+    def __init__(self, view: VerdictInputs, stands: list[ProfileVerdict]) -> None:
         self.view = view
         self._stands = stands
-        self._by_provider: dict[str, list[Standing]] = {}
+        self._by_provider: dict[str, list[ProfileVerdict]] = {}
         for stand in stands:
             self._by_provider.setdefault(stand.provider, []).append(stand)
         self.usable = cache(self._usable)
@@ -29,13 +29,13 @@ class Lineup:
         self.selected = cache(self._selected)
         self._serving_ids = cache(lambda provider: frozenset(s.seen.id for s in self.serving(provider)))
 
-    def __iter__(self) -> Iterator[Standing]:
+    def __iter__(self) -> Iterator[ProfileVerdict]:
         return iter(self._stands)
 
-    def of(self, provider: str) -> list[Standing]:
+    def of(self, provider: str) -> list[ProfileVerdict]:
         return self._by_provider.get(provider, [])
 
-    def _usable(self, provider: str) -> tuple[Standing, ...]:
+    def _usable(self, provider: str) -> tuple[ProfileVerdict, ...]:
         """Those that can serve: usable, and not excluded by an explicit order.
 
         A credential in the environment serves only where nothing is left in the order: expired tokens
@@ -49,7 +49,7 @@ class Lineup:
             return tuple(usable)
         return tuple(s for s in usable if not s.is_from_environment)
 
-    def _serving(self, provider: str) -> tuple[Standing, ...]:
+    def _serving(self, provider: str) -> tuple[ProfileVerdict, ...]:
         """Those that may serve now. Where none is usable by itself and OpenClaw, which knows of cooldowns,
         still finds a route, it goes over one that cools down for another model."""
         usable = self.usable(provider)
@@ -62,17 +62,17 @@ class Lineup:
         """Whether anything can serve."""
         return bool(self.serving(provider))
 
-    def may_serve(self, stand: Standing) -> bool:
+    def may_serve(self, stand: ProfileVerdict) -> bool:
         return stand.seen.id in self._serving_ids(stand.provider)
 
-    def has_spare(self, stand: Standing) -> bool:
+    def has_spare(self, stand: ProfileVerdict) -> bool:
         """Whether something other than ``stand`` serves its provider."""
         if any(other is not stand for other in islice(self.usable(stand.provider), 2)):
             return True
         # None is usable by itself: then a route that OpenClaw finds goes over one that cools down.
         return not self.usable(stand.provider) and self.works(stand.provider) and len(self.of(stand.provider)) > 1
 
-    def _selected(self, provider: str) -> Standing | None:
+    def _selected(self, provider: str) -> ProfileVerdict | None:
         """The one that serves now; None where nothing does or it is not told which."""
         serving, usable = self.serving(provider), self.usable(provider)
         profiles = {stand.seen.id: stand for stand in serving if not stand.is_from_environment}

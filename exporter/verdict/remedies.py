@@ -38,7 +38,7 @@ _ENTERING = frozenset({"docker", "podman", "nerdctl", "kubectl", "oc"})
 _WIZARD_LOGINS = frozenset({"anthropic", "openai", "openai-codex", "chutes"})
 
 
-class Way(enum.StrEnum):
+class StepKind(enum.StrEnum):
     """How a step is done."""
 
     MAKE = "make"  # a command that makes a new credential and shows it to the person
@@ -51,12 +51,12 @@ class Way(enum.StrEnum):
 class Step:
     """One thing to do: ``text`` is a shell command, or for ADVICE a sentence."""
 
-    way: Way
+    way: StepKind
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
+class CommandContext:
     """How the commands for one agent are spelled."""
 
     agent: str
@@ -97,14 +97,14 @@ def dialect_of(agent: AgentReport) -> Dialect:
 # --- what to do ------------------------------------------------------------------------------------
 
 
-def steps(profile: str, provider: str, kind: str, spelling: Spelling) -> tuple[Step, ...]:
+def steps(profile: str, provider: str, kind: str, spelling: CommandContext) -> tuple[Step, ...]:
     """What replaces a credential that expired, was revoked or is missing."""
     dialect = spelling.dialect
     if profile.startswith("env:"):
         variable = profile.removeprefix("env:")
-        return (Step(Way.ADVICE, f"Set a new {variable} in the service's environment and restart it"),)
+        return (Step(StepKind.ADVICE, f"Set a new {variable} in the service's environment and restart it"),)
     if dialect is Dialect.LOGIN:
-        return (Step(Way.RUN, "claude auth login"),)
+        return (Step(StepKind.RUN, "claude auth login"),)
 
     def auth(*what: str) -> str:
         return _auth(spelling, *what)
@@ -112,28 +112,28 @@ def steps(profile: str, provider: str, kind: str, spelling: Spelling) -> tuple[S
     whose = ("--provider", provider, "--profile-id", profile)
     if kind == "token" and provider == "anthropic":
         paste = auth("paste-token", *whose, "--expires-in", spelling.life)
-        return Step(Way.MAKE, "claude setup-token"), Step(Way.PASTE, paste)
+        return Step(StepKind.MAKE, "claude setup-token"), Step(StepKind.PASTE, paste)
     if kind == "token":
-        return (Step(Way.PASTE, auth("paste-token", *whose)),)
+        return (Step(StepKind.PASTE, auth("paste-token", *whose)),)
     if kind == "api_key" and dialect is not Dialect.STATUS:
-        return (Step(Way.PASTE, auth("paste-api-key", *whose)),)
+        return (Step(StepKind.PASTE, auth("paste-api-key", *whose)),)
     if kind == "api_key" and provider != "anthropic":
         # 2026.2 has no paste-api-key; pasting a key as a token is what its documentation tells.
-        return (Step(Way.PASTE, auth("paste-token", *whose)),)
+        return (Step(StepKind.PASTE, auth("paste-token", *whose)),)
     if dialect is Dialect.STATUS and provider in _WIZARD_LOGINS:
         # Also Anthropic's keys: as a token one would pass for a setup-token, which ends in a year.
-        return (Step(Way.RUN, _command(spelling.openclaw, "configure", "--section", "model")),)
+        return (Step(StepKind.RUN, _command(spelling.openclaw, "configure", "--section", "model")),)
     if dialect in (Dialect.STATUS, Dialect.LISTING):
-        return (Step(Way.RUN, auth("login", "--provider", provider)),)
-    return (Step(Way.RUN, auth("login", *whose)),)
+        return (Step(StepKind.RUN, auth("login", "--provider", provider)),)
+    return (Step(StepKind.RUN, auth("login", *whose)),)
 
 
-def renew(profile: str, provider: str, kind: str, spelling: Spelling) -> tuple[str, ...]:
+def renew(profile: str, provider: str, kind: str, spelling: CommandContext) -> tuple[str, ...]:
     """``steps`` as the lines of a condition's remedy."""
     return tuple(step.text for step in steps(profile, provider, kind, spelling))
 
 
-def unusable(reason: str | None, profile: str, provider: str, kind: str, spelling: Spelling) -> tuple[str, ...]:
+def unusable(reason: str | None, profile: str, provider: str, kind: str, spelling: CommandContext) -> tuple[str, ...]:
     """What ends a cooldown or a disable: billing wants money, a rate limit wants time."""
     if reason == "billing":
         return (f"Top up or fix the billing of {provider}", f"{spelling.openclaw} models status")
@@ -142,7 +142,7 @@ def unusable(reason: str | None, profile: str, provider: str, kind: str, spellin
     return ("Wait until it ends, or add another profile", f"{spelling.openclaw} models status")
 
 
-def clear(profile: str, provider: str, kind: str, spelling: Spelling) -> Step | None:
+def clear(profile: str, provider: str, kind: str, spelling: CommandContext) -> Step | None:
     """What ends a disable that outlives the credential it was made for; None where nothing does.
 
     Pasting leaves it standing on every release seen. ``models auth login`` ends it from 2026.6 on: there
@@ -153,7 +153,7 @@ def clear(profile: str, provider: str, kind: str, spelling: Spelling) -> Step | 
     if method is None or spelling.dialect not in (Dialect.LISTING, Dialect.ROUTES) or profile.startswith("env:"):
         return None
     whose = ("--provider", provider, "--method", method, "--profile-id", profile)
-    return Step(Way.RUN, _auth(spelling, "login", *whose))
+    return Step(StepKind.RUN, _auth(spelling, "login", *whose))
 
 
 def billing_page(provider: str, kind: str) -> str | None:
@@ -164,11 +164,11 @@ def billing_page(provider: str, kind: str) -> str | None:
 def restart(openclaw: str = "openclaw") -> Step:
     """What makes a gateway read its environment anew."""
     if _enters(shlex.split(openclaw)[0]):
-        return Step(Way.ADVICE, "Restart the gateway's container")
-    return Step(Way.RUN, _command(openclaw, "gateway", "restart"))
+        return Step(StepKind.ADVICE, "Restart the gateway's container")
+    return Step(StepKind.RUN, _command(openclaw, "gateway", "restart"))
 
 
-def add(provider: str, spelling: Spelling) -> tuple[str, ...]:
+def add(provider: str, spelling: CommandContext) -> tuple[str, ...]:
     """The commands that give a provider its first credential."""
     return renew(f"{provider}:default", provider, first_kind(provider), spelling)
 
@@ -186,7 +186,7 @@ def date(profile: str, agent: str, target: str) -> tuple[str, ...]:
 # --- spelling --------------------------------------------------------------------------------------
 
 
-def _auth(spelling: Spelling, *what: str) -> str:
+def _auth(spelling: CommandContext, *what: str) -> str:
     """A ``models auth`` command about one agent.
 
     Recent releases insist on ``--agent`` where there are several; 2026.6 and 7 take it before the

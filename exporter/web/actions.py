@@ -11,17 +11,17 @@ from exporter.alerts.delivery.overview import overview, silencing
 from exporter.alerts.lifecycle.policy import Silence
 from exporter.alerts.values import AlertState
 from exporter.lib.durations import in_words, iso
-from exporter.state.credentials_db import Ledger
+from exporter.state.credentials_db import CredentialDatabase
 from exporter.web import links
-from exporter.web.app import NothingNotifies
+from exporter.web.app import NoChannelError
 
 
-class People:
+class AlertActions:
     """The web side's way to the notifier, and the maker of the links in notifications."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: CredentialDatabase,
         notifier: Callable[[], Notifier | None],
         external_url: Callable[[], str],
         now: Callable[[], float],
@@ -37,7 +37,7 @@ class People:
     def _notifies(self) -> Notifier:
         notifier = self._notifier()
         if notifier is None:
-            raise NothingNotifies
+            raise NoChannelError
         return notifier
 
     async def silences(self) -> list[dict[str, Any]]:
@@ -48,13 +48,13 @@ class People:
     async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
         notifier, now = self._notifies(), self._now()
         made = await asyncio.to_thread(notifier.outbox.add_silence, matchers, now + seconds, reason, now)
-        notifier.poke()
+        notifier.wake()
         return _shown(made)
 
     async def remove_silence(self, id: str) -> bool:
         notifier = self._notifies()
         known = await asyncio.to_thread(notifier.outbox.remove_silence, id)
-        notifier.poke()
+        notifier.wake()
         return known
 
     async def overview(self, limit: int | None = None) -> dict[str, Any] | None:
@@ -67,11 +67,11 @@ class People:
 
     # --- buttons ---------------------------------------------------------------------------
 
-    def _read(self, token: str) -> tuple[links.Action, AlertState | None]:
+    def _read(self, token: str) -> tuple[links.LinkAction, AlertState | None]:
         """What a link is about; no alert: the test of a channel. Raises ValueError with a sentence."""
 
         def is_used(nonce: str) -> bool:
-            return self._ledger.recall(f"link:{nonce}", links.LIFE + 60) is not None
+            return self._ledger.get_cached(f"link:{nonce}", links.LIFE + 60) is not None
 
         action = links.read(self._key, token, self._now(), is_used)
         notifier = self._notifier()
@@ -93,7 +93,7 @@ class People:
 
     async def act(self, token: str) -> str:
         action, state = self._read(token)
-        self._ledger.note(f"link:{action.nonce}", "used")
+        self._ledger.put_cached(f"link:{action.nonce}", "used")
         if state is not None and action.name == "silence":
             await self.add_silence(silencing(state), links.SILENCE, "by a notification's button")
             return f"Silenced for {in_words(links.SILENCE)}: {state.summary}"

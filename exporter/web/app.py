@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from exporter.config import Web
-from exporter.model import Name, Report
+from exporter.model import ConditionName, Report
 from exporter.state.alerts_db import OutboxError
 from exporter.web.security import BodyLimit, Guard, HeaderLimit, HostCheck, HostRule, SecurityHeaders, sentence
 from exporter.web.users import BasicAuth, Users
@@ -31,7 +31,7 @@ PROBE_TIMEOUT = 60.0
 MAX_PROBE_TIMEOUT = 3600.0
 
 
-class People(Protocol):
+class AlertActionsProtocol(Protocol):
     """What people say to the alarm."""
 
     async def silences(self) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ class People(Protocol):
         """Does it, once; what was done, as a sentence. Raises ValueError with one."""
 
 
-class Board(Protocol):
+class DaemonApi(Protocol):
     """What the web side needs from the daemon."""
 
     def exposition(self, accept: str, accept_encoding: str) -> tuple[bytes, str, str | None]:
@@ -88,15 +88,15 @@ class Board(Protocol):
         """The known deadlines as iCalendar."""
 
     @property
-    def people(self) -> People:
+    def people(self) -> AlertActionsProtocol:
         """The way to the alarm."""
 
 
-class NothingNotifies(Exception):  # it is an answer, not a fault
+class NoChannelError(Exception):  # it is an answer, not a fault
     """No channel is configured, so there is nothing to silence or to acknowledge."""
 
 
-def create_app(board: Board, web: Web, guard: Guard | None = None) -> ASGIApp:
+def create_app(board: DaemonApi, web: Web, guard: Guard | None = None) -> ASGIApp:
     """The application behind every check the ``web`` part of the configuration asks for.
 
     Sessions and limits live in ``guard``, so one that is handed in keeps them over a reload.
@@ -114,7 +114,7 @@ def create_app(board: Board, web: Web, guard: Guard | None = None) -> ASGIApp:
 
 
 class _Site:
-    def __init__(self, board: Board, guard: Guard) -> None:
+    def __init__(self, board: DaemonApi, guard: Guard) -> None:
         self._board = board
         self._guard = guard
 
@@ -243,8 +243,8 @@ class _Site:
             matchers = {name: form[name] for name in MATCHERS if form.get(name)}
             if not matchers:
                 return sentence(400, f"Say what to mute: at least one of {', '.join(MATCHERS)}.")
-            if matchers.get("condition") not in (None, *Name):
-                return sentence(400, f"There is no such condition; there are {', '.join(Name)}.")
+            if matchers.get("condition") not in (None, *ConditionName):
+                return sentence(400, f"There is no such condition; there are {', '.join(ConditionName)}.")
             try:
                 seconds = parse_duration(form.get("for", ""))
             except ValueError as error:
@@ -253,7 +253,7 @@ class _Site:
                 return sentence(400, f"for: {form['for']!r} is over at once.")
             made = await self._board.people.add_silence(matchers, seconds, form.get("reason", "")[:500])
             return _as_json(made) if "csrf" not in form else _home()
-        except NothingNotifies:
+        except NoChannelError:
             return sentence(409, "Nothing notifies: configure a channel first.")
 
     async def acknowledge(self, request: Request) -> Response:
@@ -262,7 +262,7 @@ class _Site:
             return refused
         try:
             known = await self._board.people.acknowledge(form.get("fingerprint", ""))
-        except NothingNotifies:
+        except NoChannelError:
             return sentence(409, "Nothing notifies: configure a channel first.")
         if not known:
             return sentence(404, "No alert has that fingerprint.")

@@ -27,7 +27,7 @@ ACTIONS = ("acknowledge", "silence")
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class LinkAction:
     """What a link does: ``name`` on the alert ``fingerprint``, which was told on ``channel``."""
 
     name: str
@@ -54,7 +54,7 @@ def sign(key: bytes, name: str, fingerprint: str, channel: str, now: float) -> s
     return f"{_encode(body)}.{_encode(_mac(key, body))}"
 
 
-def read(key: bytes, token: str, now: float, is_used: Callable[[str], bool]) -> Action:
+def read(key: bytes, token: str, now: float, is_used: Callable[[str], bool]) -> LinkAction:
     """What a token does. Raises ValueError with a sentence where it does nothing (any more)."""
     try:
         body, mac = (_decode(part) for part in token.split("."))
@@ -63,7 +63,7 @@ def read(key: bytes, token: str, now: float, is_used: Callable[[str], bool]) -> 
         name, fingerprint, channel, expires_at, nonce = json.loads(body)
     except ValueError:
         raise ValueError("This link is not one of ours.") from None
-    action = Action(str(name), str(fingerprint), str(channel), float(expires_at), str(nonce))
+    action = LinkAction(str(name), str(fingerprint), str(channel), float(expires_at), str(nonce))
     if now > action.expires_at:
         raise ValueError("This link has expired.")
     if is_used(action.nonce):

@@ -14,17 +14,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from alerts.worlds import policy
-from exporter.alerts.channels import Context, build
+from exporter.alerts.channels import ChannelContext, build
 from exporter.alerts.delivery.outbox import Outbox
-from exporter.alerts.delivery.worker import Deliverer
+from exporter.alerts.delivery.worker import DeliveryWorker
 from exporter.alerts.lifecycle import advance
-from exporter.alerts.values import AlertState, Message, Reason
+from exporter.alerts.values import AlertState, Message, NotificationReason
 from exporter.config.channels import WebhookChannel
-from exporter.model import AgentReport, Condition, Name, Report, Severity, TargetReport
+from exporter.model import AgentReport, Condition, ConditionName, Report, Severity, TargetReport
 
 ALERTS = 5
 PHASES = (None, Severity.WARNING, Severity.CRITICAL)
-TOLD = (Reason.RESOLVED, Reason.FIRST, Reason.ESCALATED)
+TOLD = (NotificationReason.RESOLVED, NotificationReason.FIRST, NotificationReason.ESCALATED)
 
 
 def phase(alert: int, step: int) -> int:
@@ -32,7 +32,7 @@ def phase(alert: int, step: int) -> int:
     return (step + ALERTS - 1 - alert) // ALERTS
 
 
-def expected(alert: int, steps: int) -> list[Reason]:
+def expected(alert: int, steps: int) -> list[NotificationReason]:
     """What must be told of an alert, in order."""
     return [TOLD[count % len(PHASES)] for count in range(1, phase(alert, steps) + 1)]
 
@@ -43,7 +43,13 @@ def report(step: int, now: float) -> Report:
         severity = PHASES[phase(alert, step) % len(PHASES)]
         if severity is not None:
             conditions.append(
-                Condition(Name.EXPIRED, severity, provider="anthropic", profile=f"anthropic:{alert}", summary="expired")
+                Condition(
+                    ConditionName.EXPIRED,
+                    severity,
+                    provider="anthropic",
+                    profile=f"anthropic:{alert}",
+                    summary="expired",
+                )
             )
     agent = AgentReport("home", "main", "openclaw", now, now, 0, conditions=tuple(conditions))
     return Report(now, (TargetReport("home", "openclaw", (agent,)),))
@@ -68,8 +74,8 @@ async def daemon(path: Path, truth: Path, url: str, taken_apart: bool) -> None:
     outbox = TakenApart(path) if taken_apart else Outbox(path)
     while not outbox.acquire_lease(f"pid {os.getpid()}"):  # noqa: ASYNC110 - the one before is being killed
         await asyncio.sleep(0.005)
-    channel = build(WebhookChannel.model_validate({"name": "hook", "type": "webhook", "url": url}), Context())
-    deliverer = Deliverer(outbox, {"hook": channel}, spread=lambda: 0.002)
+    channel = build(WebhookChannel.model_validate({"name": "hook", "type": "webhook", "url": url}), ChannelContext())
+    deliverer = DeliveryWorker(outbox, {"hook": channel}, spread=lambda: 0.002)
     deliverer.start()
     states, rules, said = outbox.states(), policy(), -1
     while True:

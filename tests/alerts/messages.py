@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from exporter.alerts.values import Alert, Message, Outgoing, Reason
-from exporter.model import Name, Severity
+from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage
+from exporter.model import ConditionName, Severity
 
 NOW = 1_795_000_000.0
 DAY = 86400.0
@@ -16,10 +16,10 @@ SECRET = "PLANTED-SECRET-tk-0123456789"
 
 def alert(**changes: Any) -> Alert:
     """A token of the main agent that expired an hour ago, told for the first time."""
-    name = changes.get("condition", Name.EXPIRED)
+    name = changes.get("condition", ConditionName.EXPIRED)
     values: dict[str, Any] = {
         "fingerprint": FINGERPRINT,
-        "reason": Reason.FIRST,
+        "reason": NotificationReason.FIRST,
         "family": name.family,
         "condition": name,
         "severity": Severity.CRITICAL,
@@ -35,13 +35,13 @@ def alert(**changes: Any) -> Alert:
     return Alert(**{**values, **changes})
 
 
-def ended(reason: Reason = Reason.RESOLVED, **changes: Any) -> Alert:
+def ended(reason: NotificationReason = NotificationReason.RESOLVED, **changes: Any) -> Alert:
     return alert(reason=reason, ended_at=NOW, remedy=(), **changes)
 
 
-def outgoing(*alerts: Alert, **changes: Any) -> Outgoing:
+def outgoing(*alerts: Alert, **changes: Any) -> QueuedMessage:
     """A message on its way, of one expired token where nothing else is said."""
-    return Outgoing(changes.pop("id", ID), Message("phone", NOW, alerts or (alert(),), **changes))
+    return QueuedMessage(changes.pop("id", ID), Message("phone", NOW, alerts or (alert(),), **changes))
 
 
 def other(number: int, **changes: Any) -> Alert:

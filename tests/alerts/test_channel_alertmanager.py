@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.alerts.channels import Context, PermanentError, TemporaryError
+from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError
 from exporter.alerts.channels.alertmanager import (
     AHEAD,
     BATCH,
     REPEATED,
-    AlertmanagerChannel,
+    AlertmanagerSender,
     Labels,
     Memory,
     advance,
@@ -25,11 +25,11 @@ from exporter.alerts.channels.alertmanager import (
     entry,
     labels,
 )
-from exporter.alerts.values import Alert, Reason
+from exporter.alerts.values import Alert, NotificationReason
 from exporter.config import ConfigError
 from exporter.config import channels as configured
 from exporter.lib.durations import iso
-from exporter.model import Name, Severity
+from exporter.model import ConditionName, Severity
 
 from .messages import FINGERPRINT, NOW, alert, ended, other
 
@@ -79,11 +79,11 @@ def test_it_never_starts_after_it_ends(since: float | None, ended_at: float | No
 @pytest.mark.parametrize(
     ("about", "name"),
     [
-        (alert(condition=Name.EXPIRING), "OpenClawAuthDeadline"),
-        (alert(condition=Name.NO_USABLE_PROFILE), "OpenClawAuthAvailability"),
-        (alert(condition=Name.CHECK_FAILED), "OpenClawAuthWatch"),
-        (alert(condition=Name.STATUS_DISAGREES), "OpenClawAuthStatusDisagrees"),
-        (alert(condition=Name.REPORTED, reason=Reason.TEST), "OpenClawAuthTest"),
+        (alert(condition=ConditionName.EXPIRING), "OpenClawAuthDeadline"),
+        (alert(condition=ConditionName.NO_USABLE_PROFILE), "OpenClawAuthAvailability"),
+        (alert(condition=ConditionName.CHECK_FAILED), "OpenClawAuthWatch"),
+        (alert(condition=ConditionName.STATUS_DISAGREES), "OpenClawAuthStatusDisagrees"),
+        (alert(condition=ConditionName.REPORTED, reason=NotificationReason.TEST), "OpenClawAuthTest"),
     ],
 )
 def test_names(about: Alert, name: str) -> None:
@@ -93,7 +93,7 @@ def test_names(about: Alert, name: str) -> None:
 def test_every_condition_has_a_section_in_the_runbook() -> None:
     runbook = (Path(__file__).parents[2] / "docs/runbook.md").read_text()
     sections = {line.lstrip("# ").lower() for line in runbook.splitlines() if line.startswith("### ")}
-    urls = [entry(alert(condition=name), None, NOW)["annotations"]["runbook_url"] for name in Name]
+    urls = [entry(alert(condition=name), None, NOW)["annotations"]["runbook_url"] for name in ConditionName]
     assert {url.partition("#")[2] for url in urls} <= sections
 
 
@@ -101,8 +101,8 @@ def test_labels_are_identity() -> None:
     """What changes in an alert's life, but for its severity, leaves its labels as they are."""
     told = alert()
     for change in (
-        {"condition": Name.EXPIRING},
-        {"reason": Reason.REPEAT},
+        {"condition": ConditionName.EXPIRING},
+        {"reason": NotificationReason.REPEAT},
         {"agents": ("main", "work")},
         {"since": None},
         {"deadline": NOW},
@@ -161,7 +161,7 @@ def test_what_ended_while_we_were_down_is_told_all_the_same_but_not_for_ever() -
 
 
 def test_a_changed_severity_ends_the_old_label_set() -> None:
-    soon = alert(condition=Name.EXPIRING, severity=Severity.WARNING)
+    soon = alert(condition=ConditionName.EXPIRING, severity=Severity.WARNING)
     assert story((NOW, [soon], []), (NOW + MINUTE, [alert()], []), (NOW + 2 * MINUTE, [soon], [])) == [
         {"warning anthropic:default": None},
         {"critical anthropic:default": None, "warning anthropic:default": NOW + MINUTE},
@@ -224,10 +224,10 @@ class Instances:
         return httpx.Response(self.broken.get(host, 200))
 
 
-def channel(instances: Instances, *hosts: str, **keys: Any) -> AlertmanagerChannel:
+def channel(instances: Instances, *hosts: str, **keys: Any) -> AlertmanagerSender:
     urls = [f"http://{host}:9093/" for host in hosts]
     config = configured.AlertmanagerChannel(name="am", type="alertmanager", urls=urls, **keys)
-    return build(config, Context(transport=httpx.MockTransport(instances), clock=lambda: NOW))
+    return build(config, ChannelContext(transport=httpx.MockTransport(instances), clock=lambda: NOW))
 
 
 async def test_every_instance_is_told_and_one_that_fails_stops_none() -> None:
@@ -271,7 +271,7 @@ async def test_a_test_leaves_what_fires_alone() -> None:
     instances = Instances()
     am = channel(instances, "one")
     await am.publish([alert()], [], NOW)
-    await am.test(alert(reason=Reason.TEST, fingerprint="f" * 32), NOW)
+    await am.test(alert(reason=NotificationReason.TEST, fingerprint="f" * 32), NOW)
     await am.publish([alert()], [], NOW + MINUTE)
     names = [[one["labels"]["alertname"] for one in batch] for batch in instances.received["one"]]
     assert names == [["OpenClawAuthDeadline"], ["OpenClawAuthTest"], ["OpenClawAuthDeadline"]]
@@ -280,16 +280,18 @@ async def test_a_test_leaves_what_fires_alone() -> None:
 def test_an_address_that_is_none() -> None:
     config = configured.AlertmanagerChannel(name="am", type="alertmanager", urls=["http://one:9093", "two:9093"])
     with pytest.raises(ConfigError, match="number 2 is no address"):
-        build(config, Context())
+        build(config, ChannelContext())
 
 
 async def test_what_is_less_than_it_is_to_hear_ends_there() -> None:
     instances = Instances()
     am = channel(instances, "one", min_severity="warning")
-    soon = alert(condition=Name.EXPIRING, severity=Severity.WARNING)
+    soon = alert(condition=ConditionName.EXPIRING, severity=Severity.WARNING)
     note = other(2, severity=Severity.INFO)
     assert await am.publish([soon, note], [], NOW) == [None]
-    assert await am.publish([alert(condition=Name.EXPIRING, severity=Severity.INFO), note], [], NOW + 1) == [None]
+    assert await am.publish([alert(condition=ConditionName.EXPIRING, severity=Severity.INFO), note], [], NOW + 1) == [
+        None
+    ]
     first, second = ([(one["labels"]["severity"], one["endsAt"]) for one in told] for told in instances.received["one"])
     assert first == [("warning", iso(NOW + AHEAD))]
     assert second == [("warning", iso(NOW + 1))]

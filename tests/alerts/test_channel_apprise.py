@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from exporter.alerts.channels import Context, PermanentError, TemporaryError, build
+from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError, build
 from exporter.alerts.channels import apprise as module
-from exporter.alerts.channels.apprise import AppriseChannelSender, kind
+from exporter.alerts.channels.apprise import AppriseSender, kind
 from exporter.config import ConfigError
 from exporter.config.channels import AppriseChannel
 from exporter.model import Severity
@@ -66,11 +66,11 @@ def url(mailbox: Mailbox) -> Iterator[str]:
         smtp.stop()
 
 
-def channel(url: str, **changes: Any) -> AppriseChannelSender:
+def channel(url: str, **changes: Any) -> AppriseSender:
     config = AppriseChannel(name="team", type="apprise", url=url)
-    made = build(config, Context(clock=lambda: NOW))
-    assert isinstance(made, AppriseChannelSender)
-    return AppriseChannelSender(config, Context(clock=lambda: NOW), **changes)
+    made = build(config, ChannelContext(clock=lambda: NOW))
+    assert isinstance(made, AppriseSender)
+    return AppriseSender(config, ChannelContext(clock=lambda: NOW), **changes)
 
 
 async def test_a_mail_arrives(mailbox: Mailbox, url: str) -> None:
@@ -179,13 +179,13 @@ def test_a_url_that_nobody_knows(
 
 def test_no_url() -> None:
     with pytest.raises(ConfigError, match="url must be set"):
-        build(AppriseChannel(name="team", type="apprise", url_file="/dev/null"), Context())
+        build(AppriseChannel(name="team", type="apprise", url_file="/dev/null"), ChannelContext())
 
 
 async def test_a_url_that_was_changed_to_an_unknown_one(url: str, tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text(url)
-    made = build(AppriseChannel(name="team", type="apprise", url_file=str(file)), Context(clock=lambda: NOW))
+    made = build(AppriseChannel(name="team", type="apprise", url_file=str(file)), ChannelContext(clock=lambda: NOW))
     file.write_text(f"nonsense://{SECRET}")
     with pytest.raises(PermanentError, match="url is none that apprise knows") as caught:
         await made.send(outgoing())

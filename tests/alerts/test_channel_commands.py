@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from exporter.alerts.channels import Context, PermanentError, TemporaryError, build
-from exporter.alerts.channels.openclaw import MAX_TEXT, OpenClaw
-from exporter.alerts.channels.termux import MAX_BODY, Termux
-from exporter.alerts.values import Alert, Reason
+from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError, build
+from exporter.alerts.channels.openclaw import MAX_TEXT, OpenClawSender
+from exporter.alerts.channels.termux import MAX_BODY, TermuxSender
+from exporter.alerts.values import Alert, NotificationReason
 from exporter.config.channels import OpenClawChannel, TermuxChannel
-from exporter.model import Name, Severity
+from exporter.model import ConditionName, Severity
 
 from .messages import FINGERPRINT, ID, NOW, SECRET, alert, ended, other, outgoing
 
@@ -56,12 +56,12 @@ class FakeOpenClaw:
         argv, environment = json.loads((self.folder / "called").read_text())
         return argv, environment
 
-    def channel(self, **changes: Any) -> OpenClaw:
+    def channel(self, **changes: Any) -> OpenClawSender:
         values = {"name": "chat", "type": "openclaw", "channel": "telegram", "recipient": RECIPIENT}
         config = OpenClawChannel.model_validate({**values, "command": [str(self.command)]})
-        context = Context(clock=lambda: NOW, environment={"PATH": "/usr/bin:/bin", "HOME": "/nowhere"})
-        assert isinstance(build(config, context), OpenClaw)
-        return OpenClaw(config, context, **changes)
+        context = ChannelContext(clock=lambda: NOW, environment={"PATH": "/usr/bin:/bin", "HOME": "/nowhere"})
+        assert isinstance(build(config, context), OpenClawSender)
+        return OpenClawSender(config, context, **changes)
 
 
 @pytest.fixture
@@ -155,12 +155,12 @@ class Phone:
         self.root = root
         self.command = program(root / "bin/termux-notification", f"#!{sys.executable} -SsE\n{STANDIN.read_text()}")
 
-    def channel(self, timeout: float = 60.0, **context: Any) -> Termux:
+    def channel(self, timeout: float = 60.0, **context: Any) -> TermuxSender:
         config = TermuxChannel(name="handset", type="termux")
         environment = {"PATH": str(self.root / "bin"), "TERMUX_PHONE": str(self.root)}
-        made = Context(clock=lambda: NOW, environment=environment, **context)
-        assert isinstance(build(config, made), Termux)
-        return Termux(config, made, timeout)
+        made = ChannelContext(clock=lambda: NOW, environment=environment, **context)
+        assert isinstance(build(config, made), TermuxSender)
+        return TermuxSender(config, made, timeout)
 
     @property
     def shown(self) -> list[dict[str, str]]:
@@ -203,10 +203,10 @@ async def test_priorities(phone: Phone) -> None:
     handset = phone.channel()
     for about in (
         alert(),
-        alert(severity=Severity.WARNING, condition=Name.EXPIRING),
+        alert(severity=Severity.WARNING, condition=ConditionName.EXPIRING),
         alert(severity=Severity.INFO),
         ended(),
-        alert(reason=Reason.TEST),
+        alert(reason=NotificationReason.TEST),
     ):
         await handset.send(outgoing(about))
     assert [one["--priority"] for one in phone.shown] == ["max", "high", "default", "low", "default"]

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from exporter.alerts.channels import Context, DeliveryError, PermanentError, TemporaryError, http
-from exporter.alerts.channels.alertmanager import AlertmanagerChannel
-from exporter.alerts.channels.ntfy import PAUSE, Ntfy
-from exporter.alerts.channels.webhook import Webhook
+from exporter.alerts.channels import ChannelContext, DeliveryError, PermanentError, TemporaryError, http
+from exporter.alerts.channels.alertmanager import AlertmanagerSender
+from exporter.alerts.channels.ntfy import PAUSE, NtfySender
+from exporter.alerts.channels.webhook import WebhookSender
 from exporter.config import channels as configured
 
 from .messages import NOW, SECRET, alert, outgoing
@@ -111,25 +111,25 @@ async def slow_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 # --- the channels ------------------------------------------------------------------------------
 
 
-def context(**changes: Any) -> Context:
-    return Context(clock=lambda: NOW, **changes)
+def context(**changes: Any) -> ChannelContext:
+    return ChannelContext(clock=lambda: NOW, **changes)
 
 
 async def by_ntfy(root: str, timeout: float = PATIENT) -> None:
     config = configured.NtfyChannel(name="phone", type="ntfy", url=root, topic="topic", token=SECRET)
-    await Ntfy(config, context(), timeout=timeout).send(outgoing())
+    await NtfySender(config, context(), timeout=timeout).send(outgoing())
 
 
 async def by_webhook(root: str, timeout: float = PATIENT) -> None:
     config = configured.WebhookChannel.model_validate(
         {"name": "hook", "type": "webhook", "url": f"{root}/{SECRET}?{SECRET}", "secret": SECRET}
     )
-    await Webhook(config, context(), timeout=timeout).send(outgoing())
+    await WebhookSender(config, context(), timeout=timeout).send(outgoing())
 
 
 async def by_alertmanager(root: str, timeout: float = PATIENT) -> None:
     config = configured.AlertmanagerChannel(name="am", type="alertmanager", urls=[f"{root}/{SECRET}"])
-    channel = AlertmanagerChannel(config, context(), timeout=timeout)
+    channel = AlertmanagerSender(config, context(), timeout=timeout)
     (error,) = await channel.publish([alert()], [], NOW)
     if error is not None:
         raise error

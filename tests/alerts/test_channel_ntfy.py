@@ -12,12 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.alerts.channels import Context, PermanentError, Planned, Plants, TemporaryError, build
-from exporter.alerts.channels.ntfy import MAX_DELAY, MAX_JSON, MAX_MESSAGE, Ntfy, cut, fitted
-from exporter.alerts.values import Alert, Missed, Reason
+from exporter.alerts.channels import (
+    ChannelContext,
+    PermanentError,
+    ScheduledMessage,
+    SchedulesMessages,
+    TemporaryError,
+    build,
+)
+from exporter.alerts.channels.ntfy import MAX_DELAY, MAX_JSON, MAX_MESSAGE, NtfySender, cut, fitted
+from exporter.alerts.values import Alert, NotificationReason, SuppressedAlert
 from exporter.config import ConfigError
 from exporter.config.channels import NtfyChannel
-from exporter.model import Name, Severity
+from exporter.model import ConditionName, Severity
 
 from .fake_ntfy import FakeNtfy
 from .messages import DAY, FINGERPRINT, ID, NOW, SECRET, alert, ended, other, outgoing
@@ -25,10 +32,10 @@ from .messages import DAY, FINGERPRINT, ID, NOW, SECRET, alert, ended, other, ou
 TOPIC = "PLANTED-SECRET-topic"
 
 
-def channel(server: FakeNtfy, *, config: dict[str, Any] | None = None, **context: Any) -> Ntfy:
+def channel(server: FakeNtfy, *, config: dict[str, Any] | None = None, **context: Any) -> NtfySender:
     values = {"name": "phone", "type": "ntfy", "url": "http://ntfy.test", "topic": TOPIC, **(config or {})}
-    made = build(NtfyChannel(**values), Context(transport=server.transport, clock=lambda: NOW, **context))
-    assert isinstance(made, Ntfy)
+    made = build(NtfyChannel(**values), ChannelContext(transport=server.transport, clock=lambda: NOW, **context))
+    assert isinstance(made, NtfySender)
     return made
 
 
@@ -57,7 +64,7 @@ async def test_one_alert_is_one_call_to_the_root(server: FakeNtfy) -> None:
 
 async def test_an_alert_keeps_one_notification_through_its_life(server: FakeNtfy) -> None:
     phone = channel(server)
-    for told in (alert(reason=Reason.FIRST), alert(reason=Reason.REPEAT), ended()):
+    for told in (alert(reason=NotificationReason.FIRST), alert(reason=NotificationReason.REPEAT), ended()):
         await phone.send(outgoing(told))
     assert [(name, shown["tags"][0]) for name, shown in server.phone.items()] == [(FINGERPRINT, "white_check_mark")]
 
@@ -74,23 +81,23 @@ async def test_a_group_is_replaced_by_another_try_of_itself_alone(server: FakeNt
     ("told", "priority", "tags"),
     [
         ([alert()], 5, ["rotating_light", "critical", "first", "expired"]),
-        ([alert(reason=Reason.ESCALATED)], 5, ["rotating_light", "critical", "escalated", "expired"]),
-        ([alert(reason=Reason.REPEAT)], 4, ["rotating_light", "critical", "repeat", "expired"]),
+        ([alert(reason=NotificationReason.ESCALATED)], 5, ["rotating_light", "critical", "escalated", "expired"]),
+        ([alert(reason=NotificationReason.REPEAT)], 4, ["rotating_light", "critical", "repeat", "expired"]),
         (
-            [alert(condition=Name.EXPIRING, severity=Severity.WARNING, reason=Reason.REMINDER)],
+            [alert(condition=ConditionName.EXPIRING, severity=Severity.WARNING, reason=NotificationReason.REMINDER)],
             3,
             ["warning", "warning", "reminder", "expiring"],
         ),
         (
-            [alert(condition=Name.UNDATED, severity=Severity.INFO)],
+            [alert(condition=ConditionName.UNDATED, severity=Severity.INFO)],
             2,
             ["information_source", "info", "first", "undated"],
         ),
         ([ended()], 2, ["white_check_mark", "resolved"]),
-        ([ended(Reason.RENEWED)], 2, ["white_check_mark", "renewed"]),
-        ([alert(reason=Reason.TEST, severity=Severity.INFO)], 3, ["test_tube", "test"]),
+        ([ended(NotificationReason.RENEWED)], 2, ["white_check_mark", "renewed"]),
+        ([alert(reason=NotificationReason.TEST, severity=Severity.INFO)], 3, ["test_tube", "test"]),
         (
-            [ended(), other(2, severity=Severity.WARNING, condition=Name.UNUSABLE)],
+            [ended(), other(2, severity=Severity.WARNING, condition=ConditionName.UNUSABLE)],
             3,
             ["warning", "warning", "first", "unusable"],
         ),
@@ -102,10 +109,18 @@ async def test_priority_and_tags(server: FakeNtfy, told: list[Alert], priority: 
 
 
 async def test_what_came_and_went_is_said_quietly(server: FakeNtfy) -> None:
-    gone = Missed(
-        FINGERPRINT, Name.EXPIRED, Severity.CRITICAL, "home", ("main",), "anthropic", "anthropic:default", NOW, NOW
+    gone = SuppressedAlert(
+        FINGERPRINT,
+        ConditionName.EXPIRED,
+        Severity.CRITICAL,
+        "home",
+        ("main",),
+        "anthropic",
+        "anthropic:default",
+        NOW,
+        NOW,
     )
-    message = replace(outgoing().message, alerts=(), missed=(gone,))
+    message = replace(outgoing().message, alerts=(), suppressed=(gone,))
     await channel(server).send(replace(outgoing(), message=message))
     assert (server.published[0]["priority"], server.published[0]["tags"]) == (2, ["moon", "summary"])
 
@@ -118,7 +133,7 @@ async def test_the_status_page_and_buttons_by_signed_links(server: FakeNtfy) -> 
     await phone.send(outgoing())
     await phone.send(outgoing(ended()))
     await phone.send(outgoing(other(1), other(2)))
-    await phone.send(outgoing(alert(reason=Reason.TEST, severity=Severity.INFO)))
+    await phone.send(outgoing(alert(reason=NotificationReason.TEST, severity=Severity.INFO)))
 
     first, over, group, test = server.published
     assert first["actions"] == [
@@ -222,7 +237,7 @@ async def test_a_web_page_is_no_delivery() -> None:
 
     config = NtfyChannel(name="phone", type="ntfy", topic=TOPIC)
     with pytest.raises(TemporaryError, match="a web page answered, not ntfy"):
-        await Ntfy(config, Context(transport=httpx.MockTransport(portal))).send(outgoing())
+        await NtfySender(config, ChannelContext(transport=httpx.MockTransport(portal))).send(outgoing())
 
 
 @pytest.mark.parametrize(
@@ -251,7 +266,7 @@ def test_the_public_server_is_the_default() -> None:
         return httpx.Response(200, json={})
 
     config = NtfyChannel(name="phone", type="ntfy", topic=TOPIC)
-    asyncio.run(Ntfy(config, Context(transport=httpx.MockTransport(answer))).send(outgoing()))
+    asyncio.run(NtfySender(config, ChannelContext(transport=httpx.MockTransport(answer))).send(outgoing()))
     assert seen == ["https://ntfy.sh/"]
 
 
@@ -261,18 +276,18 @@ def test_the_public_server_is_the_default() -> None:
 GRACE = 900.0
 
 
-def due(number: int, deadline: float, severity: Severity = Severity.CRITICAL) -> Planned:
-    one = other(number, condition=Name.EXPIRED, severity=severity, since=deadline, deadline=deadline)
-    return Planned(one, deadline + GRACE)
+def due(number: int, deadline: float, severity: Severity = Severity.CRITICAL) -> ScheduledMessage:
+    one = other(number, condition=ConditionName.EXPIRED, severity=severity, since=deadline, deadline=deadline)
+    return ScheduledMessage(one, deadline + GRACE)
 
 
 async def test_a_planted_deadline_rings_when_we_are_dead(server: FakeNtfy) -> None:
     planted: dict[str, float] = {}
     deadline = NOW + DAY
     phone = channel(server)
-    assert isinstance(phone, Plants)
-    assert phone.reach == MAX_DELAY
-    await phone.plant([due(1, deadline), due(2, deadline, Severity.WARNING)], NOW, planted)
+    assert isinstance(phone, SchedulesMessages)
+    assert phone.max_delay == MAX_DELAY
+    await phone.schedule([due(1, deadline), due(2, deadline, Severity.WARNING)], NOW, planted)
 
     assert planted == {f"d-{1:032x}": deadline + GRACE, f"d-{2:032x}": deadline + GRACE}
     assert server.phone == {}
@@ -288,14 +303,14 @@ async def test_a_planted_deadline_rings_when_we_are_dead(server: FakeNtfy) -> No
 async def test_a_planted_deadline_is_replaced_and_taken_back(server: FakeNtfy) -> None:
     planted: dict[str, float] = {}
     phone = channel(server)
-    await phone.plant([due(1, NOW + DAY), due(2, NOW + DAY)], NOW, planted)
+    await phone.schedule([due(1, NOW + DAY), due(2, NOW + DAY)], NOW, planted)
     calls = len(server.calls)
-    await phone.plant([due(1, NOW + DAY), due(2, NOW + DAY)], NOW + 60, planted)
+    await phone.schedule([due(1, NOW + DAY), due(2, NOW + DAY)], NOW + 60, planted)
     assert len(server.calls) == calls  # nothing new
 
     # 1 got a later date, 2 is gone; the daemon was restarted in between.
     phone = channel(server)
-    await phone.plant([due(1, NOW + 2 * DAY)], NOW + 120, planted)
+    await phone.schedule([due(1, NOW + 2 * DAY)], NOW + 120, planted)
     assert planted == {f"d-{1:032x}": NOW + 2 * DAY + GRACE}
     assert [(one["sequence_id"], float(one["delay"])) for one in server.delayed] == list(planted.items())
 
@@ -303,10 +318,10 @@ async def test_a_planted_deadline_is_replaced_and_taken_back(server: FakeNtfy) -
 async def test_what_is_no_longer_planned_is_taken_back_unless_it_has_rung(server: FakeNtfy) -> None:
     planted: dict[str, float] = {}
     phone = channel(server)
-    await phone.plant([due(1, NOW + 3600), due(2, NOW + DAY)], NOW, planted)
+    await phone.schedule([due(1, NOW + 3600), due(2, NOW + DAY)], NOW, planted)
     calls = len(server.calls)
     server.ring(NOW + 3600 + GRACE)
-    await phone.plant([], NOW + 3600 + GRACE + 1, planted)
+    await phone.schedule([], NOW + 3600 + GRACE + 1, planted)
     assert (planted, server.delayed, list(server.phone)) == ({}, [], [f"d-{1:032x}"])
     assert server.calls[calls:] == [("DELETE", f"/{TOPIC}/d-{2:032x}")]
 
@@ -314,7 +329,7 @@ async def test_what_is_no_longer_planned_is_taken_back_unless_it_has_rung(server
 async def test_nothing_is_planted_where_it_cannot_be_taken_back(server: FakeNtfy) -> None:
     server.replaces = False
     planted: dict[str, float] = {}
-    await channel(server).plant([due(1, NOW + DAY)], NOW, planted)
+    await channel(server).schedule([due(1, NOW + DAY)], NOW, planted)
     assert (planted, server.published) == ({}, [])
     assert server.calls == [("DELETE", f"/{TOPIC}/d-{1:032x}")]
 
@@ -323,10 +338,10 @@ async def test_planting_that_broke_off_is_known(server: FakeNtfy) -> None:
     planted: dict[str, float] = {}
     server.burst = 3
     with pytest.raises(TemporaryError):
-        await channel(server).plant([due(1, NOW + DAY), due(2, NOW + DAY), due(3, NOW + DAY)], NOW, planted)
+        await channel(server).schedule([due(1, NOW + DAY), due(2, NOW + DAY), due(3, NOW + DAY)], NOW, planted)
     assert planted == {f"d-{1:032x}": NOW + DAY + GRACE, f"d-{2:032x}": NOW + DAY + GRACE, f"d-{3:032x}": 0.0}
 
     server.burst = 99
-    await channel(server).plant([due(3, NOW + DAY)], NOW, planted)
+    await channel(server).schedule([due(3, NOW + DAY)], NOW, planted)
     assert planted == {f"d-{3:032x}": NOW + DAY + GRACE}
     assert [one["sequence_id"] for one in server.delayed] == [f"d-{3:032x}"]

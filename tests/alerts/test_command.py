@@ -11,18 +11,18 @@ import pytest
 
 from alerts.test_webhook import ALERT, OUTGOING
 from alerts.worlds import NOW
-from exporter.alerts.channels import Context, PermanentError, TemporaryError, build
-from exporter.alerts.channels.command import Command
-from exporter.alerts.values import Message, Outgoing
+from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError, build
+from exporter.alerts.channels.command import CommandSender
+from exporter.alerts.values import Message, QueuedMessage
 from exporter.config.channels import CommandChannel
 
 
-def channel(*argv: str, timeout: float = 30.0, **environment: str) -> Command:
+def channel(*argv: str, timeout: float = 30.0, **environment: str) -> CommandSender:
     config = CommandChannel(name="script", type="command", command=list(argv))
-    context = Context(clock=lambda: NOW, environment={"PATH": "/usr/bin:/bin", **environment})
+    context = ChannelContext(clock=lambda: NOW, environment={"PATH": "/usr/bin:/bin", **environment})
     built = build(config, context)
-    assert isinstance(built, Command)
-    return Command(config, context, timeout)
+    assert isinstance(built, CommandSender)
+    return CommandSender(config, context, timeout)
 
 
 def python(code: str) -> tuple[str, ...]:
@@ -81,4 +81,6 @@ async def test_running_out_of_time_dying_and_not_being_there_are_tried_again() -
 
 
 async def test_a_command_that_reads_nothing_and_a_message_of_ten_thousand_alerts() -> None:
-    await channel("/bin/sh", "-c", "exec <&-; exit 0").send(Outgoing("id", Message("script", NOW, (ALERT,) * 10_000)))
+    await channel("/bin/sh", "-c", "exec <&-; exit 0").send(
+        QueuedMessage("id", Message("script", NOW, (ALERT,) * 10_000))
+    )

@@ -13,8 +13,8 @@ from alerts.test_outbox import message
 from alerts.worlds import DAY, HOUR, NOW
 from exporter.alerts.channels import PermanentError, TemporaryError
 from exporter.alerts.delivery.outbox import Outbox, OutboxError
-from exporter.alerts.delivery.worker import FIRST_PAUSE, LONGEST_PAUSE, Deliverer, pause_after
-from exporter.alerts.values import Outgoing, Reason
+from exporter.alerts.delivery.worker import FIRST_PAUSE, LONGEST_PAUSE, DeliveryWorker, pause_after
+from exporter.alerts.values import NotificationReason, QueuedMessage
 
 PLANTED = "PLANTED-SECRET-url"
 
@@ -37,7 +37,7 @@ class Fake:
         self.got: list[str] = []
         self.arrived = asyncio.Event()
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: QueuedMessage) -> None:
         about = "".join(alert.fingerprint for alert in outgoing.message.alerts)
         self.tried.append((outgoing.id, about))
         trouble = self.does.pop(0) if self.does else None
@@ -48,7 +48,7 @@ class Fake:
 
 
 class Hanging(Fake):
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: QueuedMessage) -> None:
         self.tried.append((outgoing.id, ""))
         self.arrived.set()
         await asyncio.Event().wait()
@@ -64,12 +64,14 @@ def outbox(tmp_path: Path, clock: Clock) -> Outbox:
     return Outbox(tmp_path / "alerts.sqlite", clock)
 
 
-def deliverer(outbox: Outbox, clock: Clock, *channels: Fake) -> Deliverer:
-    return Deliverer(outbox, {channel.name: channel for channel in channels}, clock, lambda: 1.0)
+def deliverer(outbox: Outbox, clock: Clock, *channels: Fake) -> DeliveryWorker:
+    return DeliveryWorker(outbox, {channel.name: channel for channel in channels}, clock, lambda: 1.0)
 
 
 def enqueue(outbox: Outbox, *about: str, channel: str = "hook") -> list[str]:
-    return outbox.commit(outbox.states(), [message(Reason.FIRST, one, channel=channel) for one in about], NOW)
+    return outbox.commit(
+        outbox.states(), [message(NotificationReason.FIRST, one, channel=channel) for one in about], NOW
+    )
 
 
 async def test_one_fault_of_ours_does_not_end_what_is_told_on_a_channel(
@@ -78,13 +80,13 @@ async def test_one_fault_of_ours_does_not_end_what_is_told_on_a_channel(
     enqueue(outbox, "a")
     channel, due, faults = Fake(), outbox.due, [ValueError(PLANTED)]
 
-    def failing_once(name: str, now: float, limit: int = 20) -> list[Outgoing]:
+    def failing_once(name: str, now: float, limit: int = 20) -> list[QueuedMessage]:
         if faults:
             raise faults.pop()
         return due(name, now, limit)
 
     monkeypatch.setattr(outbox, "due", failing_once)
-    monkeypatch.setattr("exporter.alerts.delivery.worker.NAP", 0.01)
+    monkeypatch.setattr("exporter.alerts.delivery.worker.MAX_SLEEP", 0.01)
     delivers = deliverer(outbox, clock, channel)
     delivers.start()
     async with asyncio.timeout(30):

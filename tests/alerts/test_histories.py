@@ -10,10 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, STEPS, P, World, policy
 from exporter.alerts.lifecycle import advance, next_event
-from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietHours, Silence
-from exporter.alerts.values import Alert, AlertState, Message, Reason, dump, load_state
+from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
+from exporter.alerts.values import Alert, AlertState, Message, NotificationReason, dump, load_state
 from exporter.config import QuietHours as Configured
-from exporter.model import Condition, Name, Report, Severity
+from exporter.model import Condition, ConditionName, Report, Severity
 
 NIGHT = Configured.model_validate(
     {"from": "22:00", "to": "07:00", "timezone": "Europe/Stockholm", "except": "critical"}
@@ -21,13 +21,13 @@ NIGHT = Configured.model_validate(
 CHANNELS = (
     ChannelPolicy("all"),
     ChannelPolicy("pager", Severity.CRITICAL),
-    ChannelPolicy("phone", Severity.WARNING, QuietHours.of(NIGHT)),
+    ChannelPolicy("phone", Severity.WARNING, QuietPeriod.of(NIGHT)),
     ChannelPolicy("second", Severity.CRITICAL, step=1),
 )
 CLIMB = 15 * MINUTE
 IDS = ("anthropic:a", "anthropic:b", "openai:c")
 REASONS = ("auth", "billing", "rate_limit", "overloaded")
-CAUSES = {Name.EXPIRED, Name.UNUSABLE}
+CAUSES = {ConditionName.EXPIRED, ConditionName.UNUSABLE}
 Told = dict[str, Alert]
 
 
@@ -52,8 +52,8 @@ class Histories(RuleBasedStateMachine):
         self.steps: dict[tuple[str, str], tuple[float, float]] = {}
         self.renewed_near: set[str] = set()
         self.critical_since: dict[str, float] = {}
-        self.acknowledged: dict[str, tuple[Name, Severity, float]] = {}  # what it was when a person saw it
-        self.look()
+        self.acknowledged: dict[str, tuple[ConditionName, Severity, float]] = {}  # what it was when a person saw it
+        self.check()
 
     # --- the world ---------------------------------------------------------------------------
 
@@ -63,7 +63,7 @@ class Histories(RuleBasedStateMachine):
         ends = self.profiles[id].ends if id in self.profiles else None
         if ends is not None and self.now + left < ends:
             self.profiles[id] = replace(self.profiles[id], ends=self.now + left)
-            self.look()
+            self.check()
 
     @rule(id=st.sampled_from(IDS), left=st.sampled_from([30 * DAY, 365 * DAY, 5 * DAY]), another=st.booleans())
     def is_renewed(self, id: str, left: float, another: bool) -> None:
@@ -75,36 +75,36 @@ class Histories(RuleBasedStateMachine):
         self.profiles[id] = P(id, ends=self.now + left, secret=secret)
         if left < STEPS[0]:
             self.renewed_near.add(id)
-        self.look()
+        self.check()
 
     @rule(id=st.sampled_from(IDS), reason=st.sampled_from(REASONS))
     def breaks(self, id: str, reason: str) -> None:
         if id in self.profiles:
             since = self.profiles[id].down_since if self.profiles[id].down else self.now
             self.profiles[id] = replace(self.profiles[id], down=reason, down_since=since)
-            self.look()
+            self.check()
 
     @rule(id=st.sampled_from(IDS))
     def heals(self, id: str) -> None:
         if id in self.profiles:
             self.profiles[id] = replace(self.profiles[id], down=None)
-            self.look()
+            self.check()
 
     @rule(id=st.sampled_from(IDS))
     def is_removed(self, id: str) -> None:
         self.profiles.pop(id, None)
-        self.look()
+        self.check()
 
     @rule(forgotten=st.booleans())
     def cannot_be_looked_at(self, forgotten: bool) -> None:
         """Forgotten: even what was known is gone, as with a lost ledger."""
         self.failing_since, self.forgotten = self.now, forgotten
-        self.look()
+        self.check()
 
     @rule()
     def can_be_looked_at_again(self) -> None:
         self.failing_since, self.forgotten = None, False
-        self.look()
+        self.check()
 
     # --- us ----------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class Histories(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([HOUR, 12 * HOUR, 9 * DAY]))
     def we_are_down(self, seconds: float) -> None:
         self.now += seconds
-        self.look()
+        self.check()
 
     @rule(seconds=st.sampled_from([1.0, HOUR]))
     def the_clock_is_set_back(self, seconds: float) -> None:
@@ -158,7 +158,7 @@ class Histories(RuleBasedStateMachine):
         said = {fingerprint: min(at, self.now) for fingerprint, at in self.policy.acknowledged.items()}
         self.policy = replace(self.policy, acknowledged=said)
         self.critical_since = {fingerprint: min(at, self.now) for fingerprint, at in self.critical_since.items()}
-        self.look()
+        self.check()
 
     # --- looking and telling -----------------------------------------------------------------
 
@@ -172,7 +172,7 @@ class Histories(RuleBasedStateMachine):
         worlds = World({"main": tuple(self.seen.values())}).report(self.now), *self.report().targets
         return [condition for world in worlds for agent in world.agents for condition in agent.conditions]
 
-    def look(self) -> None:
+    def check(self) -> None:
         if self.failing_since is None:
             self.seen, self.failed_looks = dict(self.profiles), 0
             self.renewed_near &= self.seen.keys()
@@ -217,7 +217,7 @@ class Histories(RuleBasedStateMachine):
                 looks, ahead = looks + 1, min(self.now + 5 * MINUTE, end)
             self.now = ahead
             if looks < 4 or ahead == end:
-                self.look()
+                self.check()
             else:
                 self.step()
 
@@ -225,28 +225,30 @@ class Histories(RuleBasedStateMachine):
         heard = self.open[message.channel]
         known = self.last_known()
         holds = {(c.name, c.severity, c.profile or c.provider) for c in known}
-        dead = {c.provider for c in known if c.name is Name.NO_USABLE_PROFILE}
+        dead = {c.provider for c in known if c.name is ConditionName.NO_USABLE_PROFILE}
         for alert in message.alerts:
             place = (message.channel, alert.fingerprint)
-            if alert.reason is Reason.FIRST:
+            if alert.reason is NotificationReason.FIRST:
                 assert alert.fingerprint not in heard, "first although it was told"
             else:
                 assert alert.fingerprint in heard, f"{alert.reason} although nothing was told"
             if alert.reason.ends:
                 self.steps.pop(place, None)
                 continue
-            assert alert.condition is not Name.CHECK_FAILED or self.failed_looks > 1, "one failed look is no alarm"
+            assert alert.condition is not ConditionName.CHECK_FAILED or self.failed_looks > 1, (
+                "one failed look is no alarm"
+            )
             beside = alert.condition in CAUSES and alert.provider in dead
             assert not beside or self.forgotten, "told beside what it causes"
-            is_ahead = alert.condition is Name.EXPIRING and (alert.severity is Severity.INFO or self.forgotten)
+            is_ahead = alert.condition is ConditionName.EXPIRING and (alert.severity is Severity.INFO or self.forgotten)
             assert is_ahead or (alert.condition, alert.severity, alert.profile or alert.provider) in holds, "never was"
-            if alert.condition is Name.EXPIRING:
+            if alert.condition is ConditionName.EXPIRING:
                 assert alert.deadline is not None
                 step = self.policy.step_at(alert.deadline, self.now)
                 said, date = self.steps.get(place, (float("inf"), alert.deadline))
                 if alert.deadline > date + MINUTE:
                     said = float("inf")  # that it was renewed may have been held back: a later date has its own steps
-                if alert.reason is Reason.REMINDER:
+                if alert.reason is NotificationReason.REMINDER:
                     assert step is not None
                     assert said > step, "a step is told once"
                 if step is not None:
@@ -257,7 +259,7 @@ class Histories(RuleBasedStateMachine):
         channel = next(one for one in CHANNELS if one.name == message.channel)
         if channel.quiet is None or not channel.quiet.hold(self.now):
             return
-        assert not [one for one in message.missed if one.severity is not Severity.CRITICAL]
+        assert not [one for one in message.suppressed if one.severity is not Severity.CRITICAL]
         for alert in message.alerts:
             told = self.open[message.channel].get(alert.fingerprint)
             assert Severity.CRITICAL in (alert.severity, told.severity if told else None), "told at night"
@@ -265,9 +267,9 @@ class Histories(RuleBasedStateMachine):
     def heard_although_acknowledged(self, message: Message) -> None:
         """What a person has seen, as it is, is neither repeated nor given to the next channel; nor is what is new."""
         for alert in message.alerts:
-            if alert.reason is Reason.REPEAT:
+            if alert.reason is NotificationReason.REPEAT:
                 assert alert.fingerprint not in self.acknowledged, "repeated although acknowledged"
-            if message.channel == "second" and alert.reason is Reason.FIRST and self.policy.escalate_after:
+            if message.channel == "second" and alert.reason is NotificationReason.FIRST and self.policy.escalate_after:
                 since = self.critical_since[alert.fingerprint]
                 assert self.now >= since + CLIMB, "it climbed too soon"
                 at = self.policy.acknowledged.get(alert.fingerprint)
@@ -288,14 +290,14 @@ class Histories(RuleBasedStateMachine):
         self.policy, self.acknowledged = replace(self.policy, silences=(), acknowledged={}), {}
         for _ in range(2):
             self.now += 5 * MINUTE
-            self.look()
+            self.check()
         self.live_until(self.now + DAY)
         while CHANNELS[2].quiet is not None and CHANNELS[2].quiet.hold(self.now):
             self.live_until(self.now + HOUR)
         self.live_until(self.now + MINUTE)
         truth = self.truth()
         worsened = {
-            (s.slot.profile or s.slot.provider or s.slot.target, str(s.family)): s.worsened_at
+            (s.subject.profile or s.subject.provider or s.subject.target, str(s.family)): s.worsened_at
             for s in self.states.values()
             if s.firing
         }
@@ -314,12 +316,12 @@ class Histories(RuleBasedStateMachine):
                 assert place in known, f"{channel.name} was not told of {condition}"
                 told = known[place]
                 assert (told.condition, told.severity) == (condition.name, condition.severity)
-                if told.condition is Name.EXPIRING and told.deadline is not None and not self.forgotten:
+                if told.condition is ConditionName.EXPIRING and told.deadline is not None and not self.forgotten:
                     step = self.policy.step_at(told.deadline, self.now)
                     said = self.steps.get((channel.name, told.fingerprint), (float("inf"), 0))[0]
                     assert step is None or said <= step, "a step was not told"
             firing = {
-                (s.slot.profile or s.slot.provider or s.slot.target, str(s.family))
+                (s.subject.profile or s.subject.provider or s.subject.target, str(s.family))
                 for s in self.states.values()
                 if s.firing
             }
@@ -328,17 +330,17 @@ class Histories(RuleBasedStateMachine):
     def truth(self) -> dict[tuple[str, str], Condition]:
         """What a person would say holds: causes instead of what they cause, deadlines within the first step."""
         (agent,) = self.report().targets[0].agents
-        dead = {c.provider for c in agent.conditions if c.name is Name.NO_USABLE_PROFILE}
+        dead = {c.provider for c in agent.conditions if c.name is ConditionName.NO_USABLE_PROFILE}
         found = {}
         for condition in agent.conditions:
             if condition.provider in dead and condition.name in CAUSES:
                 continue
-            if condition.name is Name.CHECK_FAILED and self.failed_looks < 2:
+            if condition.name is ConditionName.CHECK_FAILED and self.failed_looks < 2:
                 continue
             found[condition.profile or condition.provider or "home", str(condition.family)] = condition
         for p in () if self.forgotten else self.seen.values():
             if p.ends is not None and self.now + DAY < p.ends < self.now + self.policy.remind_before[0]:
-                found.setdefault((p.id, "deadline"), Condition(Name.EXPIRING, Severity.INFO, profile=p.id))
+                found.setdefault((p.id, "deadline"), Condition(ConditionName.EXPIRING, Severity.INFO, profile=p.id))
         return found
 
 

@@ -9,22 +9,22 @@ import pytest
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, World, policy, world
 from exporter.alerts.lifecycle import firing, forecast, next_event
-from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietHours, Silence
-from exporter.alerts.values import Reason, Why, dump, load_state
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod, Silence
+from exporter.alerts.values import NotificationReason, ResolutionCause, dump, load_state
 from exporter.config import Config, Policy, ProfilePolicy
 from exporter.config import QuietHours as Configured
-from exporter.model import Condition, Failure, Name, Report, Severity, TargetReport
-from exporter.model import Reason as LookReason
+from exporter.model import Condition, ConditionName, Failure, Report, Severity, TargetReport
+from exporter.model import FailureReason as LookReason
 
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 FIRST, ESCALATED, EASED, REMINDER, REPEAT, RESOLVED, RENEWED = (
-    Reason.FIRST,
-    Reason.ESCALATED,
-    Reason.EASED,
-    Reason.REMINDER,
-    Reason.REPEAT,
-    Reason.RESOLVED,
-    Reason.RENEWED,
+    NotificationReason.FIRST,
+    NotificationReason.ESCALATED,
+    NotificationReason.EASED,
+    NotificationReason.REMINDER,
+    NotificationReason.REPEAT,
+    NotificationReason.RESOLVED,
+    NotificationReason.RENEWED,
 )
 SPARE = P("anthropic:spare", ends=NOW + 300 * DAY, secret="spare")
 
@@ -38,17 +38,17 @@ def test_a_deadline_is_told_step_by_step_and_renewed_with_its_new_date() -> None
     it = expiring(ends)
     assert life.at(NOW, it) == []
     assert life.at(ends - 14 * DAY, it) == []
-    assert life.at(ends - 14 * DAY + 1, it) == [("hook", FIRST, Name.EXPIRING, INFO)]
+    assert life.at(ends - 14 * DAY + 1, it) == [("hook", FIRST, ConditionName.EXPIRING, INFO)]
     assert life.at(ends - 8 * DAY, it) == []
-    assert life.at(ends - 7 * DAY + 1, it) == [("hook", REMINDER, Name.EXPIRING, INFO)]
-    assert life.at(ends - 3 * DAY + 1, it) == [("hook", REMINDER, Name.EXPIRING, INFO)]
-    assert life.at(ends - DAY + 1, it) == [("hook", ESCALATED, Name.EXPIRING, WARNING)]
-    assert life.at(ends - 6 * HOUR + 1, it) == [("hook", REMINDER, Name.EXPIRING, WARNING)]
-    assert life.at(ends - HOUR + 1, it) == [("hook", REMINDER, Name.EXPIRING, WARNING)]
-    assert life.at(ends, it) == [("hook", ESCALATED, Name.EXPIRED, WARNING)]
+    assert life.at(ends - 7 * DAY + 1, it) == [("hook", REMINDER, ConditionName.EXPIRING, INFO)]
+    assert life.at(ends - 3 * DAY + 1, it) == [("hook", REMINDER, ConditionName.EXPIRING, INFO)]
+    assert life.at(ends - DAY + 1, it) == [("hook", ESCALATED, ConditionName.EXPIRING, WARNING)]
+    assert life.at(ends - 6 * HOUR + 1, it) == [("hook", REMINDER, ConditionName.EXPIRING, WARNING)]
+    assert life.at(ends - HOUR + 1, it) == [("hook", REMINDER, ConditionName.EXPIRING, WARNING)]
+    assert life.at(ends, it) == [("hook", ESCALATED, ConditionName.EXPIRED, WARNING)]
     assert life.at(ends + DAY, it) == []
     renewed = world(P(ends=NOW + 380 * DAY, secret="secret-2"), SPARE)
-    assert life.at(ends + 2 * DAY, renewed) == [("hook", RENEWED, Name.EXPIRED, WARNING)]
+    assert life.at(ends + 2 * DAY, renewed) == [("hook", RENEWED, ConditionName.EXPIRED, WARNING)]
     assert life.messages[-1].alerts[0].deadline == NOW + 380 * DAY
     assert life.messages[-1].alerts[0].since == ends
     assert life.states == {}
@@ -57,35 +57,35 @@ def test_a_deadline_is_told_step_by_step_and_renewed_with_its_new_date() -> None
 
 def test_steps_passed_while_down_collapse_into_the_nearest() -> None:
     life, ends = Life(policy()), NOW + 13 * DAY
-    assert life.at(NOW, expiring(ends)) == [("hook", FIRST, Name.EXPIRING, INFO)]
-    assert life.at(ends - 2 * DAY, expiring(ends)) == [("hook", REMINDER, Name.EXPIRING, INFO)]
+    assert life.at(NOW, expiring(ends)) == [("hook", FIRST, ConditionName.EXPIRING, INFO)]
+    assert life.at(ends - 2 * DAY, expiring(ends)) == [("hook", REMINDER, ConditionName.EXPIRING, INFO)]
     assert life.at(ends - 2 * DAY + 1, expiring(ends)) == []
 
 
 def test_undated_is_told_once_and_its_assumed_end_reminds() -> None:
     life, ends = Life(policy()), NOW + 20 * DAY
     it = world(P(ends=ends, undated=True), SPARE)
-    assert life.at(NOW, it) == [("hook", FIRST, Name.UNDATED, INFO)]
+    assert life.at(NOW, it) == [("hook", FIRST, ConditionName.UNDATED, INFO)]
     assert life.at(NOW + DAY, it) == []
-    assert life.at(ends - 14 * DAY + 1, it) == [("hook", REMINDER, Name.EXPIRING, INFO)]
+    assert life.at(ends - 14 * DAY + 1, it) == [("hook", REMINDER, ConditionName.EXPIRING, INFO)]
     assert life.messages[-1].alerts[0].summary.endswith("(2026-12-12T10:00:00Z) at the latest")
     dated = world(P(ends=NOW + 300 * DAY), SPARE)
-    assert life.at(ends - 13 * DAY, dated) == [("hook", RENEWED, Name.EXPIRING, INFO)]
+    assert life.at(ends - 13 * DAY, dated) == [("hook", RENEWED, ConditionName.EXPIRING, INFO)]
 
 
 def test_an_undated_token_that_gets_a_date_is_renewed() -> None:
     life = Life(policy())
     life.at(NOW, world(P(undated=True), SPARE))
-    assert life.at(NOW + 60, world(P(ends=NOW + 200 * DAY), SPARE)) == [("hook", RENEWED, Name.UNDATED, INFO)]
+    assert life.at(NOW + 60, world(P(ends=NOW + 200 * DAY), SPARE)) == [("hook", RENEWED, ConditionName.UNDATED, INFO)]
 
 
 def test_renewed_to_a_near_date_is_renewed_and_the_next_step_is_first() -> None:
     life = Life(policy())
-    assert life.at(NOW, expiring(NOW + 5 * HOUR)) == [("hook", FIRST, Name.EXPIRING, WARNING)]
+    assert life.at(NOW, expiring(NOW + 5 * HOUR)) == [("hook", FIRST, ConditionName.EXPIRING, WARNING)]
     later = world(P(ends=NOW + 5 * DAY, secret="secret-2"), SPARE)
-    assert life.at(NOW + 60, later) == [("hook", RENEWED, Name.EXPIRING, WARNING)]
+    assert life.at(NOW + 60, later) == [("hook", RENEWED, ConditionName.EXPIRING, WARNING)]
     assert life.at(NOW + 120, later) == []
-    assert life.at(NOW + 2 * DAY + 1, later) == [("hook", FIRST, Name.EXPIRING, INFO)]
+    assert life.at(NOW + 2 * DAY + 1, later) == [("hook", FIRST, ConditionName.EXPIRING, INFO)]
 
 
 def test_a_date_that_moves_with_the_clock_is_not_renewed_at_every_look() -> None:
@@ -98,45 +98,45 @@ def test_a_date_that_moves_with_the_clock_is_not_renewed_at_every_look() -> None
 def test_a_profile_that_is_gone_resolves_and_says_so() -> None:
     life = Life(policy())
     life.at(NOW, expiring(NOW + HOUR))
-    assert life.at(NOW + 60, world(SPARE)) == [("hook", RESOLVED, Name.EXPIRING, WARNING)]
-    assert life.messages[-1].alerts[0].why is Why.GONE
+    assert life.at(NOW + 60, world(SPARE)) == [("hook", RESOLVED, ConditionName.EXPIRING, WARNING)]
+    assert life.messages[-1].alerts[0].resolution_cause is ResolutionCause.GONE
 
 
 def test_critical_repeats_until_it_is_over() -> None:
     life, it = Life(policy()), world(P(ends=NOW - HOUR))
-    assert life.at(NOW, it) == [("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(NOW, it) == [("hook", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
     assert life.at(NOW + 6 * HOUR - 1, it) == []
-    assert life.at(NOW + 6 * HOUR, it) == [("hook", REPEAT, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(NOW + 6 * HOUR, it) == [("hook", REPEAT, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
     assert life.at(NOW + 11 * HOUR, it) == []
-    assert life.at(NOW + 30 * HOUR, it) == [("hook", REPEAT, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(NOW + 30 * HOUR, it) == [("hook", REPEAT, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
     fixed = world(P(ends=NOW + 365 * DAY, secret="secret-2"))
-    assert life.at(NOW + 31 * HOUR, fixed) == [("hook", RENEWED, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(NOW + 31 * HOUR, fixed) == [("hook", RENEWED, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
     assert life.messages[-1].alerts[0].deadline == NOW + 365 * DAY
 
 
 def test_one_cause_is_one_alarm() -> None:
     life = Life(policy())
     down = world(*(P(f"anthropic:{n}", ends=NOW - HOUR, secret=str(n)) for n in range(5)))
-    assert life.at(NOW, down) == [("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(NOW, down) == [("hook", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
     back = world(
         P("anthropic:0", ends=NOW + 300 * DAY, secret="new"),
         *(P(f"anthropic:{n}", ends=NOW - HOUR, secret=str(n)) for n in range(1, 5)),
     )
     # What still holds is said when its cause no longer says it.
     assert life.at(NOW + 60, back) == [
-        ("hook", RENEWED, Name.NO_USABLE_PROFILE, CRITICAL),
-        *[("hook", FIRST, Name.EXPIRED, WARNING)] * 4,
+        ("hook", RENEWED, ConditionName.NO_USABLE_PROFILE, CRITICAL),
+        *[("hook", FIRST, ConditionName.EXPIRED, WARNING)] * 4,
     ]
 
 
 def test_an_alert_told_before_its_cause_ends_with_the_credential() -> None:
     life, ends = Life(policy()), NOW + 2 * HOUR
-    assert life.at(NOW, world(P(ends=ends))) == [("hook", FIRST, Name.EXPIRING, WARNING)]
-    assert life.at(ends, world(P(ends=ends))) == [("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(NOW, world(P(ends=ends))) == [("hook", FIRST, ConditionName.EXPIRING, WARNING)]
+    assert life.at(ends, world(P(ends=ends))) == [("hook", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
     fixed = world(P(ends=ends + 90 * DAY, secret="secret-2"))
     assert sorted(life.at(ends + HOUR, fixed)) == [
-        ("hook", RENEWED, Name.EXPIRING, WARNING),
-        ("hook", RENEWED, Name.NO_USABLE_PROFILE, CRITICAL),
+        ("hook", RENEWED, ConditionName.EXPIRING, WARNING),
+        ("hook", RENEWED, ConditionName.NO_USABLE_PROFILE, CRITICAL),
     ]
 
 
@@ -146,9 +146,9 @@ def test_a_failing_check_alarms_after_two_looks_and_resolves_when_read() -> None
     assert life.at(NOW, once) == []
     assert life.at(NOW + 60, once) == [], "judging the same look again is no second look"
     assert life.at(NOW + 120, world(healthy, failing={"main": NOW + 100})) == [
-        ("hook", FIRST, Name.CHECK_FAILED, CRITICAL)
+        ("hook", FIRST, ConditionName.CHECK_FAILED, CRITICAL)
     ]
-    assert life.at(NOW + 200, world(healthy)) == [("hook", RESOLVED, Name.CHECK_FAILED, CRITICAL)]
+    assert life.at(NOW + 200, world(healthy)) == [("hook", RESOLVED, ConditionName.CHECK_FAILED, CRITICAL)]
 
 
 def test_one_good_look_between_starts_counting_anew() -> None:
@@ -170,9 +170,9 @@ def test_agents_that_cannot_be_listed_are_one_failing_target() -> None:
     states, told = advance(life.states, failing(NOW), life.policy, NOW)
     assert told == ()
     states, (message,) = advance(states, failing(NOW + 60), life.policy, NOW + 60)
-    assert [(a.condition, a.agents) for a in message.alerts] == [(Name.CHECK_FAILED, ("*",))]
+    assert [(a.condition, a.agents) for a in message.alerts] == [(ConditionName.CHECK_FAILED, ("*",))]
     life.states = states
-    assert life.at(NOW + 90, world(SPARE)) == [("hook", RESOLVED, Name.CHECK_FAILED, CRITICAL)]
+    assert life.at(NOW + 90, world(SPARE)) == [("hook", RESOLVED, ConditionName.CHECK_FAILED, CRITICAL)]
 
 
 def test_what_is_reminded_of_while_looks_fail_says_how_old_it_is() -> None:
@@ -181,7 +181,9 @@ def test_what_is_reminded_of_while_looks_fail_says_how_old_it_is() -> None:
     life.at(NOW, world(shared, SPARE))
     assert life.messages[-1].alerts[0].seen_at is None
     later = ends - 7 * DAY + 1
-    assert life.at(later, world(shared, SPARE, failing={"main": later})) == [("hook", REMINDER, Name.EXPIRING, INFO)]
+    assert life.at(later, world(shared, SPARE, failing={"main": later})) == [
+        ("hook", REMINDER, ConditionName.EXPIRING, INFO)
+    ]
     (reminder,) = life.messages[-1].alerts
     assert reminder.seen_at == NOW
     assert reminder.summary.endswith(", as last seen at 2026-11-22T10:00:00Z")
@@ -202,13 +204,15 @@ def test_nothing_resolves_because_a_look_failed() -> None:
 
     states, told = advance(life.states, Report(NOW + 130, (absent,)), life.policy, NOW + 130)
     assert told == ()
-    assert [state.condition for state in states.values() if state.confirmed] == [Name.EXPIRING]
+    assert [state.condition for state in states.values() if state.confirmed] == [ConditionName.EXPIRING]
 
 
 def test_a_known_deadline_passes_while_looks_fail() -> None:
     life, ends = Life(policy()), NOW + 5 * HOUR
     life.at(NOW, expiring(ends))
-    assert life.at(ends, expiring(ends, failing={"main": NOW + 1})) == [("hook", ESCALATED, Name.EXPIRED, WARNING)]
+    assert life.at(ends, expiring(ends, failing={"main": NOW + 1})) == [
+        ("hook", ESCALATED, ConditionName.EXPIRED, WARNING)
+    ]
 
 
 @pytest.mark.parametrize("reason", ["rate_limit", "overloaded", "timeout", "unknown", None])
@@ -217,8 +221,8 @@ def test_what_heals_by_itself_must_last(reason: str | None) -> None:
     down = world(replace(SPARE, down=reason or "format", down_since=NOW))
     assert life.at(NOW, down) == []
     assert life.at(NOW + 15 * MINUTE - 1, down) == []
-    assert life.at(NOW + 15 * MINUTE, down) == [("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL)]
-    assert life.at(NOW + 20 * MINUTE, world(SPARE)) == [("hook", RESOLVED, Name.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(NOW + 15 * MINUTE, down) == [("hook", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(NOW + 20 * MINUTE, world(SPARE)) == [("hook", RESOLVED, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
 
 
 def test_short_cooldowns_are_never_told() -> None:
@@ -232,14 +236,14 @@ def test_short_cooldowns_are_never_told() -> None:
 def test_what_needs_a_person_is_told_at_once() -> None:
     life = Life(policy())
     broken = world(P("anthropic:default", down="auth_permanent"), SPARE)
-    assert life.at(NOW, broken) == [("hook", FIRST, Name.UNUSABLE, WARNING)]
+    assert life.at(NOW, broken) == [("hook", FIRST, ConditionName.UNUSABLE, WARNING)]
 
 
 def test_an_expiry_behind_a_short_cooldown_waits_for_what_it_comes_to() -> None:
     life = Life(policy())
     both = world(P(ends=NOW), replace(SPARE, down="rate_limit", down_since=NOW))
     assert life.at(NOW, both) == []
-    assert life.at(NOW + 60, expiring(NOW)) == [("hook", FIRST, Name.EXPIRED, WARNING)]
+    assert life.at(NOW + 60, expiring(NOW)) == [("hook", FIRST, ConditionName.EXPIRED, WARNING)]
     assert life.at(NOW + 120, both) == []
     assert life.at(NOW + 180, expiring(NOW)) == []
 
@@ -247,7 +251,7 @@ def test_an_expiry_behind_a_short_cooldown_waits_for_what_it_comes_to() -> None:
 def test_agents_that_share_a_credential_are_one_alert() -> None:
     life, shared = Life(policy()), P(ends=NOW + 40 * MINUTE)
     it = World({"main": (shared, SPARE), "work": (shared, SPARE)})
-    assert life.at(NOW, it) == [("hook", FIRST, Name.EXPIRING, WARNING)]
+    assert life.at(NOW, it) == [("hook", FIRST, ConditionName.EXPIRING, WARNING)]
     assert life.messages[-1].alerts[0].agents == ("main", "work")
     more = World({"main": (shared, SPARE), "work": (shared, SPARE), "new": (shared, SPARE)})
     assert life.at(NOW + 60, more) == []
@@ -258,12 +262,12 @@ def test_agents_with_different_secrets_by_one_name_are_two_alerts() -> None:
     one, two = P(ends=NOW - HOUR, secret="one"), P(ends=NOW + 40 * MINUTE, secret="two")
     it = World({"main": (one, SPARE), "work": (two, SPARE)})
     assert sorted(life.at(NOW, it)) == [
-        ("hook", FIRST, Name.EXPIRED, WARNING),
-        ("hook", FIRST, Name.EXPIRING, WARNING),
+        ("hook", FIRST, ConditionName.EXPIRED, WARNING),
+        ("hook", FIRST, ConditionName.EXPIRING, WARNING),
     ]
     first = {alert.agents: alert.fingerprint for alert in life.messages[-1].alerts}
     assert set(first) == {("main",), ("work",)}
-    assert life.at(NOW + HOUR, it) == [("hook", ESCALATED, Name.EXPIRED, WARNING)]
+    assert life.at(NOW + HOUR, it) == [("hook", ESCALATED, ConditionName.EXPIRED, WARNING)]
     assert life.messages[-1].alerts[0].fingerprint == first["work",]
 
 
@@ -271,8 +275,8 @@ def test_a_provider_that_goes_down_at_another_agent_too_is_told() -> None:
     life = Life(policy())
     main, work = P("anthropic:a", ends=NOW, secret="a"), P("anthropic:b", ends=NOW + DAY, secret="b")
     it = World({"main": (main,), "work": (work,)})
-    assert ("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL) in life.at(NOW, it)
-    assert ("hook", ESCALATED, Name.NO_USABLE_PROFILE, CRITICAL) in life.at(NOW + DAY, it)
+    assert ("hook", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL) in life.at(NOW, it)
+    assert ("hook", ESCALATED, ConditionName.NO_USABLE_PROFILE, CRITICAL) in life.at(NOW + DAY, it)
     assert life.messages[-1].alerts[0].agents == ("main", "work")
 
 
@@ -281,13 +285,13 @@ def test_removed_on_purpose_resolves_with_that_reason() -> None:
     it = expiring(NOW + HOUR)
     life.at(NOW, it)
     told = life.at(NOW + 60, targets=frozenset({"other"}))
-    assert told == [("hook", RESOLVED, Name.EXPIRING, WARNING)]
-    assert str(life.messages[-1].alerts[0].why) == Why.UNWATCHED
+    assert told == [("hook", RESOLVED, ConditionName.EXPIRING, WARNING)]
+    assert str(life.messages[-1].alerts[0].resolution_cause) == ResolutionCause.UNWATCHED
     life.at(NOW + 120, it)
     ignored = Policy(profiles={"anthropic:default": ProfilePolicy(ignore=True)})
     quiet = World({"main": (P(ends=None, secret="secret-1"), SPARE)})
-    assert life.at(NOW + 180, quiet, verdict=ignored) == [("hook", RESOLVED, Name.EXPIRING, WARNING)]
-    assert str(life.messages[-1].alerts[0].why) == Why.IGNORED
+    assert life.at(NOW + 180, quiet, verdict=ignored) == [("hook", RESOLVED, ConditionName.EXPIRING, WARNING)]
+    assert str(life.messages[-1].alerts[0].resolution_cause) == ResolutionCause.IGNORED
 
 
 @pytest.mark.parametrize("before", [-60.0, 30 * MINUTE])  # the old one has expired, or is about to
@@ -296,9 +300,9 @@ def test_a_new_date_within_the_warning_has_reminders_of_its_own(before: float) -
     life.at(NOW, world(P(ends=NOW + before), SPARE))
     it = world(P(ends=soon, secret="new"), SPARE)
     told = life.at(NOW + 60, it)
-    assert told == ([("hook", EASED, Name.EXPIRING, WARNING)] if before < 0 else [])
+    assert told == ([("hook", EASED, ConditionName.EXPIRING, WARNING)] if before < 0 else [])
     steps = [life.at(soon - step + 1, it) for step in (6 * HOUR, HOUR)]
-    assert steps == [[("hook", REMINDER, Name.EXPIRING, WARNING)]] * 2
+    assert steps == [[("hook", REMINDER, ConditionName.EXPIRING, WARNING)]] * 2
     life.at(soon - 30 * MINUTE - 7200, it)  # a clock set back takes nothing back
     assert life.at(soon - 30 * MINUTE, it) == []
 
@@ -306,42 +310,42 @@ def test_a_new_date_within_the_warning_has_reminders_of_its_own(before: float) -
 def test_nobody_is_told_that_something_works_which_does_not() -> None:
     life, ends = Life(policy()), NOW + HOUR
     disabled, expired = P(ends=ends, down="billing"), P(ends=ends)
-    assert ("hook", FIRST, Name.UNUSABLE, WARNING) in life.at(NOW, world(disabled, SPARE))
-    assert ("hook", RESOLVED, Name.UNUSABLE, WARNING) in life.at(ends + 60, world(expired, SPARE))
+    assert ("hook", FIRST, ConditionName.UNUSABLE, WARNING) in life.at(NOW, world(disabled, SPARE))
+    assert ("hook", RESOLVED, ConditionName.UNUSABLE, WARNING) in life.at(ends + 60, world(expired, SPARE))
     over = next(alert for alert in life.messages[-1].alerts if alert.reason is RESOLVED)
-    assert (str(over.why), over.summary) == (
-        Why.OTHER,
+    assert (str(over.resolution_cause), over.summary) == (
+        ResolutionCause.OTHER,
         "anthropic:default on home has other trouble now; was unusable for 1 h 1 min",
     )
     assert life.at(ends + 120, world(P(ends=ends + 300 * DAY, secret="new"), SPARE)) == [
-        ("hook", RENEWED, Name.EXPIRED, WARNING)
+        ("hook", RENEWED, ConditionName.EXPIRED, WARNING)
     ]
 
-    assert life.at(ends + 180, world(expired)) == [("hook", FIRST, Name.NO_USABLE_PROFILE, CRITICAL)]
-    assert ("hook", RESOLVED, Name.NO_USABLE_PROFILE, CRITICAL) in life.at(
+    assert life.at(ends + 180, world(expired)) == [("hook", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
+    assert ("hook", RESOLVED, ConditionName.NO_USABLE_PROFILE, CRITICAL) in life.at(
         ends + 240, world(expired, unused=frozenset({"anthropic"}))
     )
     over = next(alert for alert in life.messages[-1].alerts if alert.reason is RESOLVED)
-    assert (str(over.why), over.summary) == (
-        Why.UNNEEDED,
+    assert (str(over.resolution_cause), over.summary) == (
+        ResolutionCause.UNNEEDED,
         "anthropic on home is no trouble any more; was down for 1 min",
     )
 
 
 def test_a_renewed_date_is_told_whatever_else_keeps_the_profile_from_working() -> None:
     life = Life(policy())
-    assert life.at(NOW, world(P(ends=NOW - HOUR), SPARE)) == [("hook", FIRST, Name.EXPIRED, WARNING)]
+    assert life.at(NOW, world(P(ends=NOW - HOUR), SPARE)) == [("hook", FIRST, ConditionName.EXPIRED, WARNING)]
     # The cooldown of the old token stays for a while when the new one is pasted.
     pasted = P(ends=NOW + 300 * DAY, secret="new", down="auth")
     assert sorted(life.at(NOW + 60, world(pasted, SPARE))) == [
-        ("hook", FIRST, Name.UNUSABLE, WARNING),
-        ("hook", RENEWED, Name.EXPIRED, WARNING),
+        ("hook", FIRST, ConditionName.UNUSABLE, WARNING),
+        ("hook", RENEWED, ConditionName.EXPIRED, WARNING),
     ]
 
 
 def test_edited_thresholds_are_not_new_alerts() -> None:
     life, it = Life(policy()), expiring(NOW + 10 * DAY)
-    assert life.at(NOW, it) == [("hook", FIRST, Name.EXPIRING, INFO)]
+    assert life.at(NOW, it) == [("hook", FIRST, ConditionName.EXPIRING, INFO)]
     assert life.at(NOW + 1, it, remind_before=(2 * DAY,)) == []
     assert life.at(NOW + 2, it) == []
     assert life.at(NOW + 3, it, remind_before=(30 * DAY, 14 * DAY, 7 * DAY)) == []
@@ -351,33 +355,33 @@ def test_each_channel_hears_its_severities() -> None:
     pager = ChannelPolicy("pager", CRITICAL)
     life = Life(policy(ChannelPolicy("all"), pager))
     spared = world(P(down="auth"), SPARE)
-    assert life.at(NOW, spared) == [("all", FIRST, Name.UNUSABLE, WARNING)]
+    assert life.at(NOW, spared) == [("all", FIRST, ConditionName.UNUSABLE, WARNING)]
     # The cause takes over; to the pager it is the first it hears.
     alone = world(P(down="auth"))
     assert life.at(NOW + 1, alone) == [
-        ("all", FIRST, Name.NO_USABLE_PROFILE, CRITICAL),
-        ("pager", FIRST, Name.NO_USABLE_PROFILE, CRITICAL),
+        ("all", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL),
+        ("pager", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL),
     ]
     assert life.at(NOW + 2, spared) == [
-        ("all", RENEWED, Name.NO_USABLE_PROFILE, CRITICAL),
-        ("pager", RENEWED, Name.NO_USABLE_PROFILE, CRITICAL),
+        ("all", RENEWED, ConditionName.NO_USABLE_PROFILE, CRITICAL),
+        ("pager", RENEWED, ConditionName.NO_USABLE_PROFILE, CRITICAL),
     ]
-    assert life.at(NOW + 3, world(P(), SPARE)) == [("all", RESOLVED, Name.UNUSABLE, WARNING)]
+    assert life.at(NOW + 3, world(P(), SPARE)) == [("all", RESOLVED, ConditionName.UNUSABLE, WARNING)]
 
 
 def notice(severity: Severity) -> World:
-    condition = Condition(Name.CLOCK, severity, summary="odd")
+    condition = Condition(ConditionName.CLOCK, severity, summary="odd")
     return World({"main": (SPARE,)}, extra={"main": (condition,)})
 
 
 def test_a_channel_that_was_told_hears_that_it_eased_below_what_it_hears() -> None:
     life = Life(policy(ChannelPolicy("team", WARNING)))
-    assert life.at(NOW, notice(CRITICAL)) == [("team", FIRST, Name.CLOCK, CRITICAL)]
-    assert life.at(NOW + 1, notice(INFO)) == [("team", EASED, Name.CLOCK, INFO)]
+    assert life.at(NOW, notice(CRITICAL)) == [("team", FIRST, ConditionName.CLOCK, CRITICAL)]
+    assert life.at(NOW + 1, notice(INFO)) == [("team", EASED, ConditionName.CLOCK, INFO)]
     assert life.at(NOW + 2, notice(INFO)) == []
-    assert life.at(NOW + 3, notice(CRITICAL)) == [("team", ESCALATED, Name.CLOCK, CRITICAL)]
-    assert life.at(NOW + 4, notice(INFO)) == [("team", EASED, Name.CLOCK, INFO)]
-    assert life.at(NOW + 5, world(SPARE)) == [("team", RESOLVED, Name.CLOCK, INFO)]
+    assert life.at(NOW + 3, notice(CRITICAL)) == [("team", ESCALATED, ConditionName.CLOCK, CRITICAL)]
+    assert life.at(NOW + 4, notice(INFO)) == [("team", EASED, ConditionName.CLOCK, INFO)]
+    assert life.at(NOW + 5, world(SPARE)) == [("team", RESOLVED, ConditionName.CLOCK, INFO)]
 
 
 def test_what_was_not_told_is_not_resolved() -> None:
@@ -392,7 +396,7 @@ def test_a_silence_holds_back_and_what_holds_at_its_end_is_told() -> None:
     life, it = Life(policy(silences=(silence,))), expiring(NOW + 5 * HOUR)
     assert life.at(NOW, it) == []
     assert next_event(life.states, Report(NOW), life.policy, NOW) == NOW + HOUR
-    assert life.at(NOW + HOUR, it) == [("hook", FIRST, Name.EXPIRING, WARNING)]
+    assert life.at(NOW + HOUR, it) == [("hook", FIRST, ConditionName.EXPIRING, WARNING)]
 
 
 def test_a_silence_for_an_agent_does_not_cover_another() -> None:
@@ -400,13 +404,13 @@ def test_a_silence_for_an_agent_does_not_cover_another() -> None:
     life, shared = Life(policy(silences=(silence,))), P(ends=NOW + 5 * HOUR)
     assert life.at(NOW, World({"main": (shared, SPARE)})) == []
     assert life.at(NOW + 1, World({"main": (shared, SPARE), "work": (shared, SPARE)})) == [
-        ("hook", FIRST, Name.EXPIRING, WARNING)
+        ("hook", FIRST, ConditionName.EXPIRING, WARNING)
     ]
 
 
 def quiet(passes: str | None = None, zone: str = "UTC") -> ChannelPolicy:
     hours = Configured.model_validate({"from": "22:00", "to": "07:00", "timezone": zone, "except": passes})
-    return ChannelPolicy("phone", quiet=QuietHours.of(hours))
+    return ChannelPolicy("phone", quiet=QuietPeriod.of(hours))
 
 
 NIGHT = NOW + 13 * HOUR  # 23:00
@@ -419,7 +423,7 @@ def test_quiet_hours_hold_back_and_the_morning_tells() -> None:
     assert next_event(life.states, Report(NIGHT), life.policy, NIGHT) == MORNING - 2 * HOUR + 0.001  # the 6 h step
     assert life.at(MORNING - 1, it) == []
     assert next_event(life.states, Report(NIGHT), life.policy, MORNING - 1) == MORNING
-    assert life.at(MORNING, it) == [("phone", FIRST, Name.EXPIRING, WARNING)]
+    assert life.at(MORNING, it) == [("phone", FIRST, ConditionName.EXPIRING, WARNING)]
 
 
 def test_what_came_and_went_in_the_night_is_one_line() -> None:
@@ -430,26 +434,26 @@ def test_what_came_and_went_in_the_night_is_one_line() -> None:
     assert life.at(MORNING, world(SPARE)) == []
     (message,) = life.messages
     assert message.alerts == ()
-    assert [(m.condition, m.times, m.began_at, m.ended_at) for m in message.missed] == [
-        (Name.CLOCK, 2, NIGHT, NIGHT + 65 * MINUTE)
+    assert [(m.condition, m.times, m.began_at, m.ended_at) for m in message.suppressed] == [
+        (ConditionName.CLOCK, 2, NIGHT, NIGHT + 65 * MINUTE)
     ]
     assert life.states == {}
 
 
 def test_a_critical_passes_the_night_and_so_does_its_end() -> None:
     life = Life(policy(quiet("critical")))
-    assert life.at(NIGHT, notice(CRITICAL)) == [("phone", FIRST, Name.CLOCK, CRITICAL)]
-    assert life.at(NIGHT + 60, world(SPARE)) == [("phone", RESOLVED, Name.CLOCK, CRITICAL)]
+    assert life.at(NIGHT, notice(CRITICAL)) == [("phone", FIRST, ConditionName.CLOCK, CRITICAL)]
+    assert life.at(NIGHT + 60, world(SPARE)) == [("phone", RESOLVED, ConditionName.CLOCK, CRITICAL)]
 
 
 def test_a_resolution_follows_the_severity_that_was_told() -> None:
     life = Life(policy(quiet("critical")))
-    assert life.at(NOW, notice(WARNING)) == [("phone", FIRST, Name.CLOCK, WARNING)]
+    assert life.at(NOW, notice(WARNING)) == [("phone", FIRST, ConditionName.CLOCK, WARNING)]
     assert life.at(NIGHT, world(SPARE)) == []
     assert life.at(NIGHT + HOUR, notice(WARNING)) == [], "back before anybody heard that it was over"
     assert life.at(NIGHT + 2 * HOUR, world(SPARE)) == []
-    assert life.at(MORNING, world(SPARE)) == [("phone", RESOLVED, Name.CLOCK, WARNING)]
-    assert life.messages[-1].missed == ()
+    assert life.at(MORNING, world(SPARE)) == [("phone", RESOLVED, ConditionName.CLOCK, WARNING)]
+    assert life.messages[-1].suppressed == ()
 
 
 @pytest.mark.parametrize(
@@ -478,7 +482,7 @@ def test_quiet_hours_that_end_where_the_clock_springs_end_at_the_spring() -> Non
     from exporter.lib.durations import iso, parse_date
 
     hours = Configured.model_validate({"from": "22:00", "to": "02:30", "timezone": "Europe/Stockholm"})
-    assert iso(QuietHours.of(hours).end(parse_date("2026-03-28T23:00:00Z"))) == "2026-03-29T01:00:00Z"
+    assert iso(QuietPeriod.of(hours).end(parse_date("2026-03-28T23:00:00Z"))) == "2026-03-29T01:00:00Z"
 
 
 def test_acknowledging_stops_repeats_until_it_gets_worse() -> None:
@@ -487,12 +491,14 @@ def test_acknowledging_stops_repeats_until_it_gets_worse() -> None:
     (state,) = life.states.values()
     acknowledged = {state.fingerprint: NOW + 60}
     assert life.at(NOW + 7 * HOUR, notice(CRITICAL), acknowledged=acknowledged) == []
-    assert life.at(NOW + 8 * HOUR, notice(WARNING), acknowledged=acknowledged) == [("hook", EASED, Name.CLOCK, WARNING)]
+    assert life.at(NOW + 8 * HOUR, notice(WARNING), acknowledged=acknowledged) == [
+        ("hook", EASED, ConditionName.CLOCK, WARNING)
+    ]
     assert life.at(NOW + 9 * HOUR, notice(CRITICAL), acknowledged=acknowledged) == [
-        ("hook", ESCALATED, Name.CLOCK, CRITICAL)
+        ("hook", ESCALATED, ConditionName.CLOCK, CRITICAL)
     ]
     assert life.at(NOW + 15 * HOUR, notice(CRITICAL), acknowledged=acknowledged) == [
-        ("hook", REPEAT, Name.CLOCK, CRITICAL)
+        ("hook", REPEAT, ConditionName.CLOCK, CRITICAL)
     ]
 
 
@@ -501,14 +507,14 @@ def test_a_critical_climbs_the_order_until_it_is_acknowledged() -> None:
         ChannelPolicy("phone"), ChannelPolicy("team", step=1), ChannelPolicy("boss", step=2), escalate_after=15 * MINUTE
     )
     life, it = Life(climb), notice(CRITICAL)
-    assert life.at(NOW, it) == [("phone", FIRST, Name.CLOCK, CRITICAL)]
+    assert life.at(NOW, it) == [("phone", FIRST, ConditionName.CLOCK, CRITICAL)]
     assert next_event(life.states, Report(NOW), climb, NOW) == NOW + 15 * MINUTE
-    assert life.at(NOW + 15 * MINUTE, it) == [("team", FIRST, Name.CLOCK, CRITICAL)]
+    assert life.at(NOW + 15 * MINUTE, it) == [("team", FIRST, ConditionName.CLOCK, CRITICAL)]
     acknowledged = {next(iter(life.states.values())).fingerprint: NOW + 16 * MINUTE}
     assert life.at(NOW + HOUR, it, acknowledged=acknowledged) == []
     assert life.at(NOW + 2 * HOUR, world(SPARE), acknowledged=acknowledged) == [
-        ("phone", RESOLVED, Name.CLOCK, CRITICAL),
-        ("team", RESOLVED, Name.CLOCK, CRITICAL),
+        ("phone", RESOLVED, ConditionName.CLOCK, CRITICAL),
+        ("team", RESOLVED, ConditionName.CLOCK, CRITICAL),
     ]
 
 
@@ -532,7 +538,7 @@ def test_what_happens_together_is_told_together() -> None:
     assert life.at(NOW, world(one, SPARE)) == []
     assert next_event(life.states, Report(NOW), life.policy, NOW) == NOW + 10
     assert life.at(NOW + 5, world(one, two, SPARE)) == []
-    assert life.at(NOW + 10, world(one, two, SPARE)) == [("hook", FIRST, Name.EXPIRING, WARNING)] * 2
+    assert life.at(NOW + 10, world(one, two, SPARE)) == [("hook", FIRST, ConditionName.EXPIRING, WARNING)] * 2
     assert life.at(NOW + 20, world(replace(one, ends=NOW + 200 * DAY), two, SPARE)) == []
     assert len(life.at(NOW + 22, world(replace(one, ends=NOW + 200 * DAY), two, SPARE))) == 1
 
@@ -549,7 +555,7 @@ def test_a_clock_set_back_delays_nothing() -> None:
     life = Life(policy())
     life.at(NOW, notice(CRITICAL))
     assert life.at(NOW - HOUR, notice(CRITICAL)) == []
-    assert life.at(NOW + 5 * HOUR, notice(CRITICAL)) == [("hook", REPEAT, Name.CLOCK, CRITICAL)]
+    assert life.at(NOW + 5 * HOUR, notice(CRITICAL)) == [("hook", REPEAT, ConditionName.CLOCK, CRITICAL)]
 
 
 def test_states_survive_being_written_down() -> None:
@@ -566,7 +572,9 @@ def test_states_survive_being_written_down() -> None:
 def test_firing_is_the_state_whoever_was_told() -> None:
     life = Life(policy(ChannelPolicy("pager", CRITICAL)))
     assert life.at(NOW, world(P(ends=NOW + HOUR), failing={"main": NOW})) == []
-    assert [(alert.condition, alert.severity) for alert in firing(life.states, NOW)] == [(Name.EXPIRING, WARNING)]
+    assert [(alert.condition, alert.severity) for alert in firing(life.states, NOW)] == [
+        (ConditionName.EXPIRING, WARNING)
+    ]
 
 
 def test_forecast_is_the_lifecycle_run_forward() -> None:
@@ -583,13 +591,13 @@ def test_forecast_is_the_lifecycle_run_forward() -> None:
 
     told = forecast({}, rejudge(NOW), policy(), NOW, NOW + 200 * DAY, rejudge)
     assert [(round(at - ends), a.reason, a.condition) for at, m in told for a in m.alerts] == [
-        (-10 * DAY, FIRST, Name.EXPIRING),
-        (-7 * DAY, REMINDER, Name.EXPIRING),
-        (-3 * DAY, REMINDER, Name.EXPIRING),
-        (-DAY, ESCALATED, Name.EXPIRING),
-        (-6 * HOUR, REMINDER, Name.EXPIRING),
-        (-HOUR, REMINDER, Name.EXPIRING),
-        (0, ESCALATED, Name.EXPIRED),
+        (-10 * DAY, FIRST, ConditionName.EXPIRING),
+        (-7 * DAY, REMINDER, ConditionName.EXPIRING),
+        (-3 * DAY, REMINDER, ConditionName.EXPIRING),
+        (-DAY, ESCALATED, ConditionName.EXPIRING),
+        (-6 * HOUR, REMINDER, ConditionName.EXPIRING),
+        (-HOUR, REMINDER, ConditionName.EXPIRING),
+        (0, ESCALATED, ConditionName.EXPIRED),
     ]
 
 
@@ -597,7 +605,7 @@ def test_a_new_channel_hears_what_holds() -> None:
     life, it = Life(policy()), expiring(NOW + 40 * MINUTE)
     life.at(NOW, it)
     both = (ChannelPolicy("hook"), ChannelPolicy("new"))
-    assert life.at(NOW + 1, it, channels=both) == [("new", FIRST, Name.EXPIRING, WARNING)]
+    assert life.at(NOW + 1, it, channels=both) == [("new", FIRST, ConditionName.EXPIRING, WARNING)]
 
 
 def test_no_secret_is_in_a_message() -> None:

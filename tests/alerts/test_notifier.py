@@ -17,9 +17,9 @@ from alerts.fake_ntfy import FakeNtfy
 from alerts.test_delivery import Fake
 from alerts.worlds import DAY, HOUR, NOW, P, World, world
 from exporter.alerts import lifecycle
-from exporter.alerts.channels import Channel, Context, Links, TemporaryError, no_links
-from exporter.alerts.channels.alertmanager import AHEAD, AlertmanagerChannel
-from exporter.alerts.channels.ntfy import Ntfy
+from exporter.alerts.channels import Channel, ChannelContext, Links, TemporaryError, no_links
+from exporter.alerts.channels.alertmanager import AHEAD, AlertmanagerSender
+from exporter.alerts.channels.ntfy import NtfySender
 from exporter.alerts.delivery import alertmanager_publisher, notifier
 from exporter.alerts.delivery.notifier import Notifier, send_test
 from exporter.alerts.delivery.scheduled_messages import GRACE
@@ -37,13 +37,13 @@ class Manager:
     """An Alertmanager's instances by address: what each was told, in order."""
 
     def __init__(self) -> None:
-        self.told: dict[str, list[list[dict[str, Any]]]] = {}
+        self.notified: dict[str, list[list[dict[str, Any]]]] = {}
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         await self.gate.wait()
-        self.told.setdefault(request.url.host, []).append(json.loads(request.content))
+        self.notified.setdefault(request.url.host, []).append(json.loads(request.content))
         return httpx.Response(200)
 
 
@@ -77,18 +77,18 @@ class House:
 
     def channels_of(
         self, config: Config, links: Links = no_links
-    ) -> tuple[dict[str, Channel], dict[str, AlertmanagerChannel]]:
+    ) -> tuple[dict[str, Channel], dict[str, AlertmanagerSender]]:
         self.links.append(links)
-        context = Context(transport=httpx.MockTransport(self.manager), clock=lambda: self.now, links=links)
-        phone = Context(transport=self.ntfy.transport, clock=lambda: self.now, links=links)
+        context = ChannelContext(transport=httpx.MockTransport(self.manager), clock=lambda: self.now, links=links)
+        phone = ChannelContext(transport=self.ntfy.transport, clock=lambda: self.now, links=links)
         news: dict[str, Channel] = {}
         managers = {}
         for channel in config.channels:
             match channel:
                 case ConfiguredManager():
-                    managers[channel.name] = AlertmanagerChannel(channel, context)
+                    managers[channel.name] = AlertmanagerSender(channel, context)
                 case NtfyChannel():
-                    news[channel.name] = Ntfy(channel, phone)
+                    news[channel.name] = NtfySender(channel, phone)
                 case _:
                     news[channel.name] = self.hook
         return news, managers
@@ -125,7 +125,7 @@ async def test_a_proof_is_told_acknowledged_and_remembered(monkeypatch: pytest.M
         await until(lambda: running_one.holds_lease)
         assert house.hook.got == []  # not before all that is scheduled was looked at
         house.world = FINE
-        running_one.poke()
+        running_one.wake()
         await until(lambda: house.hook.got == [proof])
         assert running_one.statistics()["hook"].proven is None
         assert await running_one.acknowledge(proof)
@@ -136,11 +136,11 @@ async def test_a_proof_is_told_acknowledged_and_remembered(monkeypatch: pytest.M
     house.notifier = house.another()
     async with running(house) as running_one:
         running_one.outbox.add_silence({"target": "other"}, house.now + HOUR, "", house.now)
-        running_one.poke()
+        running_one.wake()
         await until(lambda: running_one.silences == 1)  # a turn later
         assert len(house.hook.tried) == 1
         house.now += 15 * DAY  # asleep over two of them
-        running_one.poke()
+        running_one.wake()
         await until(lambda: house.hook.got == [proof, proof])
 
 
@@ -156,15 +156,15 @@ def test_every_channel_is_counted_before_anything_is_told(monkeypatch: pytest.Mo
 async def test_a_reload_takes_other_instances_and_still_ends_what_fired(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(monkeypatch, channels=[AM])
     async with running(house) as running_one:
-        await until(lambda: house.manager.told.keys() == {"one", "two"})
-        told = len(house.manager.told["one"])
+        await until(lambda: house.manager.notified.keys() == {"one", "two"})
+        told = len(house.manager.notified["one"])
         await running_one.reconfigure(house.config(channels=[{**AM, "urls": ["http://two", "http://three"]}]))
-        await until(lambda: "three" in house.manager.told)
+        await until(lambda: "three" in house.manager.notified)
         house.world = FINE
-        running_one.poke()
-        await until(lambda: {one["endsAt"] for one in house.manager.told["three"][-1]} == {"2026-11-22T10:00:00Z"})
+        running_one.wake()
+        await until(lambda: {one["endsAt"] for one in house.manager.notified["three"][-1]} == {"2026-11-22T10:00:00Z"})
         # Who is no longer named hears nothing more: what fires there ends by its endsAt.
-        assert len(house.manager.told["one"]) == told
+        assert len(house.manager.notified["one"]) == told
         assert running_one.statistics()["am"].failures == {}
 
 
@@ -174,32 +174,32 @@ async def test_a_hanging_alertmanager_is_in_nobodys_way(monkeypatch: pytest.Monk
     async with running(house) as running_one:
         await until(lambda: len(house.hook.got) == 1)
         house.world = FINE
-        running_one.poke()
+        running_one.wake()
         await until(lambda: len(house.hook.got) == 2)
-        assert house.manager.told == {}
+        assert house.manager.notified == {}
 
 
 async def test_alertmanagers_are_told_when_something_changed_and_each_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(monkeypatch, channels=[AM, HOOK])
     async with running(house) as running_one:
-        await until(lambda: len(house.manager.told.get("one", [])) == 1)
+        await until(lambda: len(house.manager.notified.get("one", [])) == 1)
         for _ in range(3):
             turns = len(house.hook.tried)
-            running_one.poke()
+            running_one.wake()
             await asyncio.sleep(0.02)
-        assert len(house.manager.told["one"]) == 1
+        assert len(house.manager.notified["one"]) == 1
         assert turns == 1
     monkeypatch.setattr(alertmanager_publisher, "EVERY", 0.05)
     house.notifier = house.another(channels=[AM])
     async with running(house):
-        await until(lambda: len(house.manager.told["one"]) > 3)
+        await until(lambda: len(house.manager.notified["one"]) > 3)
 
 
 async def test_a_timers_alerts_outlive_the_gap_and_are_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     house = House(monkeypatch, tmp_path, channels=[AM], interval="10m")
     assert await house.notifier.once() is True
     await house.notifier.stop()
-    fired = house.manager.told["one"][0]
+    fired = house.manager.notified["one"][0]
     assert {one["endsAt"] for one in fired} == {"2026-11-22T10:20:00Z"}  # two intervals, never less than the daemon's
     assert AHEAD < 20 * 60
 
@@ -207,7 +207,7 @@ async def test_a_timers_alerts_outlive_the_gap_and_are_ended(monkeypatch: pytest
     house.notifier = house.another(channels=[AM])
     assert await house.notifier.once() is True
     await house.notifier.stop()
-    ended = house.manager.told["one"][1]
+    ended = house.manager.notified["one"][1]
     assert [one["labels"] for one in ended] == [one["labels"] for one in fired]
     assert {one["endsAt"] for one in ended} == {"2026-11-22T10:10:00Z"}
 
@@ -231,14 +231,14 @@ async def test_deadlines_are_planted_beside_the_news_and_taken_back(
     async with running(house) as running_one:
         await until(lambda: running_one.holds_lease)
         house.world = seen
-        running_one.poke()
+        running_one.wake()
         await until(lambda: running_one._planted_at == house.now and not running_one._aside)
         assert (len(house.ntfy.published), len(house.ntfy.delayed)) == (2, 1)
         # Its topic changes: what is planted there is taken back, and planted at the new one.
         await running_one.reconfigure(house.config(channels=[{**PHONE, "topic": "other"}]))
         await until(lambda: [one["topic"] for one in house.ntfy.delayed] == ["other"])
         house.world, running_one._planted_at = FINE, None
-        running_one.poke()
+        running_one.wake()
         await until(lambda: not house.ntfy.delayed)
 
 
@@ -292,7 +292,7 @@ async def test_a_fault_of_ours_does_not_end_the_alarm(
     async with running(house) as running_one:
         await until(lambda: running_one.problem is not None)
         assert running_one.problem == "an error of the exporter's own: ValueError"
-        running_one.poke()
+        running_one.wake()
         await until(lambda: len(house.hook.got) == 1)
         await until(lambda: running_one.problem is None)
     assert "PLANTED-SECRET" not in caplog.text
@@ -312,7 +312,7 @@ async def test_after_a_long_turn_there_is_a_breather(monkeypatch: pytest.MonkeyP
     async with running(house) as running_one:
         await until(lambda: turns)
         for _ in range(20):
-            running_one.poke()
+            running_one.wake()
             await asyncio.sleep(0.001)
         assert len(turns) == 1
         await until(lambda: len(turns) == 2)  # and what came meanwhile is looked at after it
@@ -340,7 +340,7 @@ async def test_a_test_goes_to_each_channel_with_its_links(monkeypatch: pytest.Mo
     assert results == [("hook", "timeout: no answer"), ("phone", None), ("am", None)]
     (shown,) = house.ntfy.phone.values()
     assert [one["url"] for one in shown["actions"]] == ["https://status.test/acknowledge-phone"]
-    assert [one["labels"]["alertname"] for one in house.manager.told["two"][0]] == ["OpenClawAuthTest"]
+    assert [one["labels"]["alertname"] for one in house.manager.notified["two"][0]] == ["OpenClawAuthTest"]
 
 
 async def test_a_message_that_was_given_up_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

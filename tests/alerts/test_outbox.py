@@ -19,21 +19,22 @@ from hypothesis import strategies as st
 from alerts.worlds import DAY, HOUR, NOW, Life, P, policy, world
 from exporter.alerts.delivery.outbox import GIVE_UP, KEEP, Outbox, OutboxError
 from exporter.alerts.delivery.ulid import next_ulid
-from exporter.alerts.values import Alert, AlertState, Message, Reason, Slot
-from exporter.model import Family, Name, Severity
+from exporter.alerts.values import Alert, AlertState, AlertSubject, Message, NotificationReason
+from exporter.model import ConditionName, Family, Severity
 from exporter.state.alerts_db import MIGRATIONS
 
 
-def message(reason: Reason, *about: str, channel: str = "hook", at: float = NOW) -> Message:
+def message(reason: NotificationReason, *about: str, channel: str = "hook", at: float = NOW) -> Message:
     alerts = tuple(
-        Alert(one, reason, Family.DEADLINE, Name.EXPIRING, Severity.WARNING, "home", profile=one) for one in about
+        Alert(one, reason, Family.DEADLINE, ConditionName.EXPIRING, Severity.WARNING, "home", profile=one)
+        for one in about
     )
     return Message(channel, at, alerts)
 
 
 def state(key: str) -> AlertState:
-    slot = Slot("home", "anthropic", key, "deadline")
-    return AlertState(key, slot, Name.EXPIRING, Severity.WARNING, ("main",), NOW, NOW, NOW, summary="soon")
+    slot = AlertSubject("home", "anthropic", key, "deadline")
+    return AlertState(key, slot, ConditionName.EXPIRING, Severity.WARNING, ("main",), NOW, NOW, NOW, summary="soon")
 
 
 @pytest.fixture
@@ -74,10 +75,10 @@ def test_messages_about_one_alert_wait_for_each_other_and_for_no_other(outbox: O
     first, other, both, last = outbox.commit(
         {},
         [
-            message(Reason.FIRST, "a"),
-            message(Reason.FIRST, "b"),
-            message(Reason.ESCALATED, "a", "b"),
-            message(Reason.FIRST, "c"),
+            message(NotificationReason.FIRST, "a"),
+            message(NotificationReason.FIRST, "b"),
+            message(NotificationReason.ESCALATED, "a", "b"),
+            message(NotificationReason.FIRST, "c"),
         ],
         NOW,
     )
@@ -91,7 +92,9 @@ def test_messages_about_one_alert_wait_for_each_other_and_for_no_other(outbox: O
 
 
 def test_channels_do_not_wait_for_each_other(outbox: Outbox) -> None:
-    slow, _ = outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "a", channel="mail")], NOW)
+    slow, _ = outbox.commit(
+        {}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "a", channel="mail")], NOW
+    )
     outbox.failed(slow, NOW, "timeout", NOW + 60)
     assert told(outbox, channel="mail") == [("a", "first")]
     assert outbox.next_due("hook") == NOW + 60
@@ -100,25 +103,34 @@ def test_channels_do_not_wait_for_each_other(outbox: Outbox) -> None:
 
 
 def test_what_nobody_needs_any_more_is_dropped(outbox: Outbox) -> None:
-    for reason in (Reason.FIRST, Reason.REMINDER, Reason.REPEAT, Reason.RESOLVED):
+    for reason in (
+        NotificationReason.FIRST,
+        NotificationReason.REMINDER,
+        NotificationReason.REPEAT,
+        NotificationReason.RESOLVED,
+    ):
         outbox.commit({}, [message(reason, "a")], NOW)
     order = []
     while due := outbox.due("hook", NOW):
         order += [alert.reason for o in due for alert in o.message.alerts]
         outbox.sent(due[0].id, NOW)
-    assert order == [Reason.FIRST, Reason.RESOLVED]
+    assert order == [NotificationReason.FIRST, NotificationReason.RESOLVED]
 
 
 def test_a_group_is_dropped_only_as_a_whole(outbox: Outbox) -> None:
-    group, _ = outbox.commit({}, [message(Reason.REPEAT, "a", "b"), message(Reason.RESOLVED, "a")], NOW)
+    group, _ = outbox.commit(
+        {}, [message(NotificationReason.REPEAT, "a", "b"), message(NotificationReason.RESOLVED, "a")], NOW
+    )
     assert told(outbox) == [("a", "repeat"), ("b", "repeat")]
-    outbox.commit({}, [message(Reason.RESOLVED, "b")], NOW)
+    outbox.commit({}, [message(NotificationReason.RESOLVED, "b")], NOW)
     assert group not in [o.id for o in outbox.due("hook", NOW)]
     assert told(outbox) == [("a", "resolved"), ("b", "resolved")]
 
 
 def test_a_message_is_given_up_after_three_days_or_for_good_reason(outbox: Outbox) -> None:
-    slow, wrong = outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "b")], NOW)
+    slow, wrong = outbox.commit(
+        {}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "b")], NOW
+    )
     assert not outbox.failed(wrong, NOW, "http_error", NOW, permanent=True)
     assert outbox.failed(slow, NOW + 2 * DAY, "connection", NOW + 9 * DAY)
     assert outbox.next_due("hook") == NOW + GIVE_UP, "a last try at the end"
@@ -135,25 +147,29 @@ def test_a_message_is_given_up_after_three_days_or_for_good_reason(outbox: Outbo
 
 
 def test_statistics_tell_what_waits_and_what_arrived(outbox: Outbox) -> None:
-    one, _ = outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "b")], NOW)
+    one, _ = outbox.commit({}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "b")], NOW)
     outbox.sent(one, NOW + 5)
     (found,) = outbox.statistics().values()
     assert (found.attempts, found.pending, found.oldest_pending, found.last_success) == (1, 1, NOW, NOW + 5)
 
 
 def test_what_did_not_arrive_is_known_by_alert(outbox: Outbox) -> None:
-    first, other = outbox.commit({}, [message(Reason.FIRST, "a", "b"), message(Reason.FIRST, "a", channel="x")], NOW)
+    first, other = outbox.commit(
+        {}, [message(NotificationReason.FIRST, "a", "b"), message(NotificationReason.FIRST, "a", channel="x")], NOW
+    )
     assert outbox.undelivered() == {("hook", "a"): "pending", ("hook", "b"): "pending", ("x", "a"): "pending"}
     outbox.sent(first, NOW)
     outbox.failed(other, NOW, "http_error", NOW, permanent=True)
     assert outbox.undelivered() == {("x", "a"): "dead"}
-    (again,) = outbox.commit({}, [message(Reason.REPEAT, "a", channel="x")], NOW)
+    (again,) = outbox.commit({}, [message(NotificationReason.REPEAT, "a", channel="x")], NOW)
     outbox.sent(again, NOW)
     assert outbox.undelivered() == {}
 
 
 def test_a_removed_channels_messages_are_dead_visibly(outbox: Outbox) -> None:
-    outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "a", channel="gone")], NOW)
+    outbox.commit(
+        {}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "a", channel="gone")], NOW
+    )
     assert outbox.retire(["hook"], NOW) == 1
     assert [(one.channel, one.reason) for one in outbox.dead()] == [("gone", "channel_removed")]
     assert outbox.statistics()["gone"].dead == 1
@@ -161,14 +177,14 @@ def test_a_removed_channels_messages_are_dead_visibly(outbox: Outbox) -> None:
 
 
 def test_a_clock_set_back_delays_nothing(outbox: Outbox) -> None:
-    (one,) = outbox.commit({}, [message(Reason.FIRST, "a")], NOW)
+    (one,) = outbox.commit({}, [message(NotificationReason.FIRST, "a")], NOW)
     outbox.failed(one, NOW, "timeout", NOW + 60)
     assert [o.id for o in outbox.due("hook", NOW - HOUR)] == [one]
 
 
 def test_old_rows_go_but_never_of_what_still_fires(outbox: Outbox) -> None:
     firing = state("a")
-    about_it, old = message(Reason.FIRST, firing.fingerprint), message(Reason.FIRST, "over")
+    about_it, old = message(NotificationReason.FIRST, firing.fingerprint), message(NotificationReason.FIRST, "over")
     for id in outbox.commit({"a": firing}, [about_it, old], NOW):
         outbox.failed(id, NOW, "http_error", NOW, permanent=True)
     outbox.commit({"a": firing}, [], NOW + KEEP + 2 * DAY)
@@ -233,7 +249,7 @@ def test_a_file_that_is_no_database_is_set_aside_and_told(tmp_path: Path, conten
     assert "set aside as alerts.sqlite.corrupt-1795341600" in outbox.problem
     assert (tmp_path / "alerts.sqlite.corrupt-1795341600").read_bytes() == content
     assert outbox.states() == {}
-    assert outbox.commit({}, [message(Reason.FIRST, "a")], NOW)
+    assert outbox.commit({}, [message(NotificationReason.FIRST, "a")], NOW)
 
 
 def test_another_programs_database_is_set_aside(tmp_path: Path) -> None:
@@ -250,7 +266,7 @@ def test_another_programs_database_is_set_aside(tmp_path: Path) -> None:
 def test_a_damaged_file_that_can_be_read_as_a_whole_is_taken_over(tmp_path: Path, version: int) -> None:
     path = tmp_path / "alerts.sqlite"
     outbox = Outbox(path, lambda: NOW)
-    outbox.commit({f"{n}": state(f"{n}") for n in range(500)}, [message(Reason.FIRST, "a")], NOW)
+    outbox.commit({f"{n}": state(f"{n}") for n in range(500)}, [message(NotificationReason.FIRST, "a")], NOW)
     outbox.close()
     db = sqlite3.connect(path, isolation_level=None)
     if version == 1:
@@ -279,16 +295,16 @@ def test_a_newer_releases_file_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_clear_error_and_changes_nothing(outbox: Outbox) -> None:
-    outbox.commit({"a": state("a")}, [message(Reason.FIRST, "a")], NOW)
+    outbox.commit({"a": state("a")}, [message(NotificationReason.FIRST, "a")], NOW)
     pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
     outbox._db.execute(f"PRAGMA max_page_count = {pages}")
     many = {f"{n}": state(f"{n}") for n in range(3000)}
     with pytest.raises(OutboxError, match="cannot be written"):
-        outbox.commit(many, [message(Reason.FIRST, "b")], NOW)
+        outbox.commit(many, [message(NotificationReason.FIRST, "b")], NOW)
     assert list(outbox.states()) == ["a"]
     outbox._db.execute("PRAGMA max_page_count = 100000")
     assert told(outbox) == [("a", "first")]
-    outbox.commit(many, [message(Reason.FIRST, "b")], NOW)
+    outbox.commit(many, [message(NotificationReason.FIRST, "b")], NOW)
     assert len(outbox.states()) == 3000
 
 
@@ -305,7 +321,7 @@ def test_a_directory_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> N
 
 
 def test_a_message_that_cannot_be_read_is_dead_not_deadly(outbox: Outbox) -> None:
-    outbox.commit({}, [message(Reason.FIRST, "a"), message(Reason.FIRST, "b")], NOW)
+    outbox.commit({}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "b")], NOW)
     assert told(outbox) == [("a", "first"), ("b", "first")]
     outbox._db.execute("UPDATE message SET body = '{' WHERE sequence = 1")
     assert told(outbox) == [("b", "first")]
@@ -328,14 +344,14 @@ sys.path.insert(0, sys.argv[2])
 from alerts.test_outbox import message, state
 from dataclasses import replace
 from exporter.alerts.delivery.outbox import Outbox
-from exporter.alerts.values import Reason
+from exporter.alerts.values import NotificationReason
 from exporter.model import Severity
 outbox = Outbox(Path(sys.argv[1]))
 number = int(next(iter(outbox.states().values())).cause) if outbox.states() else 0
 while True:
     number += 1
     one = replace(state("a"), cause=str(number))
-    outbox.commit({"a": one}, [message(Reason.ESCALATED, str(number))], float(number))
+    outbox.commit({"a": one}, [message(NotificationReason.ESCALATED, str(number))], float(number))
     print(number, flush=True)
 """
 
@@ -371,7 +387,7 @@ def of_the_first_release(db: sqlite3.Connection) -> None:
 def test_an_earlier_releases_file_is_brought_forward(tmp_path: Path) -> None:
     path = tmp_path / "alerts.sqlite"
     outbox = Outbox(path, lambda: NOW)
-    outbox.commit({"k": state("k")}, [message(Reason.FIRST, "a")], NOW)
+    outbox.commit({"k": state("k")}, [message(NotificationReason.FIRST, "a")], NOW)
     outbox.add_silence({"target": "home"}, NOW + HOUR, "why", NOW)
     outbox.close()
     db = sqlite3.connect(path, isolation_level=None)
@@ -381,7 +397,7 @@ def test_an_earlier_releases_file_is_brought_forward(tmp_path: Path) -> None:
     again = Outbox(path, lambda: NOW)
     assert again.problem is None
     assert (list(again.states()), told(again), len(again.silences(NOW))) == (["k"], [("a", "first")], 1)
-    assert (again.proofs(), again.planted("hook")) == ({}, {})
+    assert (again.proofs(), again.scheduled("hook")) == ({}, {})
     again.close()
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
@@ -389,23 +405,23 @@ def test_an_earlier_releases_file_is_brought_forward(tmp_path: Path) -> None:
 
 
 def test_proofs_are_committed_with_their_messages(outbox: Outbox) -> None:
-    outbox.commit({}, [message(Reason.TEST, "t")], NOW, {"hook": NOW, "phone": NOW - DAY})
+    outbox.commit({}, [message(NotificationReason.TEST, "t")], NOW, {"hook": NOW, "phone": NOW - DAY})
     assert outbox.proofs() == {"hook": NOW, "phone": NOW - DAY}
     outbox.commit({}, [], NOW)
     assert outbox.proofs() == {"hook": NOW, "phone": NOW - DAY}
     # Nobody needs last week's once there is today's.
-    outbox.commit({}, [message(Reason.TEST, "t")], NOW + DAY, {"hook": NOW + DAY})
+    outbox.commit({}, [message(NotificationReason.TEST, "t")], NOW + DAY, {"hook": NOW + DAY})
     assert outbox.proofs()["hook"] == NOW + DAY
     assert outbox.statistics()["hook"].pending == 1
 
 
 def test_what_is_planted_is_kept_by_channel(outbox: Outbox) -> None:
-    outbox.plant("phone", "d-1", 0.0)
-    outbox.plant("phone", "d-1", NOW)
-    outbox.plant("other", "d-1", NOW + 1)
-    assert (outbox.planted("phone"), outbox.planted("other")) == ({"d-1": NOW}, {"d-1": NOW + 1})
-    outbox.plant("phone", "d-1", None)
-    assert (outbox.planted("phone"), outbox.planted("other")) == ({}, {"d-1": NOW + 1})
+    outbox.schedule("phone", "d-1", 0.0)
+    outbox.schedule("phone", "d-1", NOW)
+    outbox.schedule("other", "d-1", NOW + 1)
+    assert (outbox.scheduled("phone"), outbox.scheduled("other")) == ({"d-1": NOW}, {"d-1": NOW + 1})
+    outbox.schedule("phone", "d-1", None)
+    assert (outbox.scheduled("phone"), outbox.scheduled("other")) == ({}, {"d-1": NOW + 1})
 
 
 def test_a_channel_is_proven_without_an_alert(outbox: Outbox) -> None:

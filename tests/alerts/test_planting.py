@@ -10,12 +10,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.worlds import DAY, HOUR, NOW, Life, P, World, policy, world
-from exporter.alerts.channels import Channel, PermanentError, Planned, TemporaryError
+from exporter.alerts.channels import Channel, PermanentError, ScheduledMessage, TemporaryError
 from exporter.alerts.delivery.outbox import Outbox
-from exporter.alerts.delivery.scheduled_messages import GRACE, MOST, PAUSE, AsOf, Planter, passed, plan
-from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietHours, Silence
-from exporter.alerts.values import Outgoing
-from exporter.model import Name, Report, Severity
+from exporter.alerts.delivery.scheduled_messages import GRACE, MOST, PAUSE, AsOf, ScheduledMessages, passed, plan
+from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
+from exporter.alerts.values import QueuedMessage
+from exporter.model import ConditionName, Report, Severity
 
 REACH = 3 * DAY
 PHONE = ChannelPolicy("phone")
@@ -32,7 +32,9 @@ def report(*worlds: World) -> Report:
     return Report(NOW, tuple(one.report(NOW) for one in worlds))
 
 
-def planned(*worlds: World, channel: ChannelPolicy = PHONE, grace: float = GRACE, **changes: Any) -> list[Planned]:
+def planned(
+    *worlds: World, channel: ChannelPolicy = PHONE, grace: float = GRACE, **changes: Any
+) -> list[ScheduledMessage]:
     rules = replace(RULES, **changes)
     ended = passed({}, report(*worlds), as_of(*worlds), rules, NOW, REACH)
     return plan(ended, rules, channel, NOW, REACH, grace)
@@ -43,16 +45,16 @@ def test_every_deadline_within_reach_is_planted_as_it_will_be_told() -> None:
     home = world(P(ends=NOW + 2 * DAY), far, gone)
     # No reminder step has passed, so no alert is there yet.
     (one,) = planned(home, remind_before=())
-    assert one.rings_at == NOW + 2 * DAY + GRACE
+    assert one.deliver_at == NOW + 2 * DAY + GRACE
     assert (one.alert.condition, one.alert.severity, one.alert.profile) == (
-        Name.EXPIRED,
+        ConditionName.EXPIRED,
         Severity.WARNING,  # the other one still serves
         "anthropic:default",
     )
     # It is the alert that will be told, should we live.
     life = Life(RULES)
     life.at(NOW, home)
-    (told,) = {s.fingerprint for s in life.states.values() if s.slot.profile == "anthropic:default"}
+    (told,) = {s.fingerprint for s in life.states.values() if s.subject.profile == "anthropic:default"}
     assert one.alert.fingerprint == told
 
 
@@ -66,21 +68,21 @@ def test_what_the_channel_would_not_be_told_is_not_planted() -> None:
 
 
 def test_it_does_not_ring_at_night_nor_before_it_has_climbed() -> None:
-    night = QuietHours(22 * 60, 7 * 60, ZoneInfo("UTC"), Severity.CRITICAL)
+    night = QuietPeriod(22 * 60, 7 * 60, ZoneInfo("UTC"), Severity.CRITICAL)
     phone, midnight = replace(PHONE, quiet=night), NOW + 14 * HOUR
     (late,) = planned(world(P(ends=midnight), SPARE), channel=phone)
-    assert late.rings_at == NOW + 21 * HOUR  # 07:00
+    assert late.deliver_at == NOW + 21 * HOUR  # 07:00
     (critical,) = planned(world(P(ends=midnight)), channel=phone)
-    assert critical.rings_at == midnight + GRACE
+    assert critical.deliver_at == midnight + GRACE
     (second,) = planned(world(P(ends=midnight)), channel=ChannelPolicy("second", step=1), escalate_after=HOUR)
-    assert second.rings_at == midnight + GRACE + HOUR
+    assert second.deliver_at == midnight + GRACE + HOUR
 
 
 def test_the_soonest_are_planted_and_a_timers_come_later() -> None:
     many = world(*(P(f"anthropic:{n}", ends=NOW + HOUR + n, secret=str(n)) for n in range(MOST + 5)))
     assert [one.alert.profile for one in planned(many)] == [f"anthropic:{n}" for n in range(MOST)]
     (one,) = planned(world(P(ends=NOW + HOUR)), grace=2 * HOUR)
-    assert one.rings_at == NOW + 3 * HOUR
+    assert one.deliver_at == NOW + 3 * HOUR
 
 
 # --- keeping it so -----------------------------------------------------------------------------
@@ -89,18 +91,20 @@ def test_the_soonest_are_planted_and_a_timers_come_later() -> None:
 class Server:
     """A channel that can plant, and does what it is told first."""
 
-    reach = REACH
+    max_delay = REACH
 
     def __init__(self, *does: Exception) -> None:
         self.name = "phone"
         self.does = list(does)
         self.given: list[list[float]] = []
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: QueuedMessage) -> None:
         raise AssertionError
 
-    async def plant(self, planned: Iterable[Planned], now: float, planted: MutableMapping[str, float]) -> None:
-        wanted = {one.alert.fingerprint: one.rings_at for one in planned}
+    async def schedule(
+        self, planned: Iterable[ScheduledMessage], now: float, planted: MutableMapping[str, float]
+    ) -> None:
+        wanted = {one.alert.fingerprint: one.deliver_at for one in planned}
         self.given.append(sorted(wanted.values()))
         for name in planted.keys() - wanted.keys():
             del planted[name]
@@ -117,7 +121,7 @@ class Keeping:
         self.outbox = Outbox(path / "alerts.sqlite", lambda: self.now)
         self.server = Server(*does)
         channels: dict[str, Channel] = {"phone": self.server}
-        self.planter = Planter(self.outbox, channels, lambda: self.now)
+        self.planter = ScheduledMessages(self.outbox, channels, lambda: self.now)
 
     async def keep(self, *worlds: World) -> None:
         await self.planter.keep({}, report(*worlds), as_of(*worlds), RULES)
@@ -127,20 +131,20 @@ async def test_what_is_planted_is_written_down_before_and_after(tmp_path: Path) 
     keeping = Keeping(tmp_path, TemporaryError("timeout", 5.0, "no answer"))
     home = world(P(ends=NOW + HOUR))
     await keeping.keep(home)
-    (name,) = keeping.outbox.planted("phone")
-    assert keeping.outbox.planted("phone") == {name: 0.0}  # it may ring
+    (name,) = keeping.outbox.scheduled("phone")
+    assert keeping.outbox.scheduled("phone") == {name: 0.0}  # it may ring
     assert keeping.outbox.statistics()["phone"].failures == {"timeout": 1}
 
     await keeping.keep(home)
     assert len(keeping.server.given) == 1  # left alone for a while
     keeping.now += PAUSE / 10
     await keeping.keep(home)
-    assert keeping.outbox.planted("phone") == {name: NOW + HOUR + GRACE}
+    assert keeping.outbox.scheduled("phone") == {name: NOW + HOUR + GRACE}
 
     keeping.outbox.close()
     keeping = Keeping(tmp_path)
     await keeping.keep(world(P(ends=NOW + 300 * DAY)))
-    assert (keeping.server.given, keeping.outbox.planted("phone")) == ([[]], {})
+    assert (keeping.server.given, keeping.outbox.scheduled("phone")) == ([[]], {})
 
 
 async def test_what_goes_wrong_is_counted_and_nothing_more(tmp_path: Path) -> None:
@@ -157,4 +161,4 @@ async def test_a_channel_that_is_gone_is_cleared(tmp_path: Path) -> None:
     keeping = Keeping(tmp_path)
     await keeping.keep(world(P(ends=NOW + HOUR)))
     await asyncio.gather(keeping.planter.withdraw(["phone", "other"]))
-    assert (keeping.server.given[-1], keeping.outbox.planted("phone")) == ([], {})
+    assert (keeping.server.given[-1], keeping.outbox.scheduled("phone")) == ([], {})

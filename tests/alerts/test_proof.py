@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 from alerts.worlds import DAY, HOUR, NOW, P, World, policy, world
 from exporter.alerts.lifecycle import advance, forecast
-from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietHours, Silence
+from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
 from exporter.alerts.lifecycle.test_notifications import next_proof, proof, prove
 from exporter.alerts.message import text
-from exporter.alerts.values import Alert, Reason, fingerprint_of_test
+from exporter.alerts.values import Alert, NotificationReason, fingerprint_of_test
 from exporter.model import Report, Severity
 
 WEEK = 7 * DAY
@@ -36,8 +36,8 @@ def test_it_is_told_once_per_period_and_channel() -> None:
     told, messages = prove({}, {}, report(NOW), rules, NOW)
     assert told == {"phone": NOW, "pager": NOW}
     assert [(m.channel, [a.reason for a in m.alerts]) for m in messages] == [
-        ("phone", [Reason.TEST]),
-        ("pager", [Reason.TEST]),  # it is about the channel: no severity is too low
+        ("phone", [NotificationReason.TEST]),
+        ("pager", [NotificationReason.TEST]),  # it is about the channel: no severity is too low
     ]
     assert next_proof(told, report(NOW), rules, NOW) == NOW + WEEK
     assert prove(told, {}, report(NOW), rules, NOW + WEEK - 1) == (told, ())
@@ -64,7 +64,7 @@ def test_a_clock_set_back_delays_nothing() -> None:
 
 
 def test_quiet_hours_wait_for_the_morning() -> None:
-    night = QuietHours(22 * 60, 7 * 60, ZoneInfo("Europe/Stockholm"), Severity.CRITICAL)
+    night = QuietPeriod(22 * 60, 7 * 60, ZoneInfo("Europe/Stockholm"), Severity.CRITICAL)
     rules = replace(RULES, channels=(ChannelPolicy("phone", quiet=night),))
     evening = NOW + 11 * HOUR  # 22:00 in Stockholm
     assert prove({}, {}, report(evening), rules, evening) == ({}, ())
@@ -125,6 +125,6 @@ def test_the_forecast_has_it_too() -> None:
     rules = replace(RULES, remind_before=())
     told = forecast({}, report(NOW), rules, NOW, NOW + 15 * DAY, report, {"hook": NOW - DAY})
     assert [(at, message.alerts[0].reason) for at, message in told] == [
-        (NOW + 6 * DAY, Reason.TEST),
-        (NOW + 13 * DAY, Reason.TEST),
+        (NOW + 6 * DAY, NotificationReason.TEST),
+        (NOW + 13 * DAY, NotificationReason.TEST),
     ]

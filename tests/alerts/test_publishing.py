@@ -11,7 +11,7 @@ from alerts.test_channel_alertmanager import Instances, channel
 from alerts.worlds import HOUR, MINUTE, NOW, Life, P, policy, world
 from exporter.alerts import lifecycle
 from exporter.alerts.delivery import alertmanager_publisher
-from exporter.alerts.delivery.alertmanager_publisher import Publisher
+from exporter.alerts.delivery.alertmanager_publisher import AlertmanagerPublisher
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.values import Alert, AlertState
 
@@ -27,14 +27,14 @@ class Clock:
 
 
 async def test_where_there_was_nothing_to_tell_nothing_was_told() -> None:
-    publisher = Publisher({"am": channel(Instances(one=503), "one")}, Clock())
+    publisher = AlertmanagerPublisher({"am": channel(Instances(one=503), "one")}, Clock())
     assert await publisher.once({}, {}, 240.0)
     assert publisher.counted == {"am": ChannelStatistics()}
 
 
 async def test_what_no_instance_takes_waits_and_is_shown() -> None:
     instances, clock = Instances(one=503, two=400), Clock()
-    publisher = Publisher({"am": channel(instances, "one", "two")}, clock)
+    publisher = AlertmanagerPublisher({"am": channel(instances, "one", "two")}, clock)
     for _ in range(2):
         assert not await publisher.once({}, FIRING.states, 240.0)
         clock.now += MINUTE
@@ -62,7 +62,7 @@ async def test_one_fault_of_ours_does_not_end_the_publishing(monkeypatch: pytest
             raise faults.pop()
         return lifecycle.firing(states, now)
 
-    publisher = Publisher({"am": channel(instances, "one")}, Clock())
+    publisher = AlertmanagerPublisher({"am": channel(instances, "one")}, Clock())
     monkeypatch.setattr(alertmanager_publisher, "firing", firing)
     monkeypatch.setattr(alertmanager_publisher, "EVERY", 0.01)
     publisher.show(FIRING.states)

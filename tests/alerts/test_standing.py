@@ -10,11 +10,11 @@ import pytest
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, policy, world
 from exporter.alerts.delivery.overview import explained, lines, silencing, standing, standings
-from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietHours, Silence
-from exporter.model import Name, Severity
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod, Silence
+from exporter.model import ConditionName, Severity
 
 HOOK = ChannelPolicy("hook")
-NIGHT = QuietHours(22 * 60, 7 * 60, ZoneInfo("UTC"), Severity.CRITICAL)
+NIGHT = QuietPeriod(22 * 60, 7 * 60, ZoneInfo("UTC"), Severity.CRITICAL)
 SPARE = P("anthropic:spare", ends=NOW + 300 * DAY, secret="spare")
 
 
@@ -45,7 +45,7 @@ def test_a_critical_is_repeated_until_it_is_acknowledged_or_silenced() -> None:
     down, expired = told_of(life, rules, NOW)
     assert down.endswith("again at 2026-11-22T16:00:00Z")
     assert expired == "alert expired (critical): not told; told within no_usable_profile"
-    key = next(key for key, state in life.states.items() if state.condition is Name.NO_USABLE_PROFILE)
+    key = next(key for key, state in life.states.items() if state.condition is ConditionName.NO_USABLE_PROFILE)
     seen = replace(rules, acknowledged={life.states[key].fingerprint: NOW + MINUTE})
     assert told_of(life, seen, NOW + HOUR)[0].endswith(
         "told on hook 1 h ago (first, 2026-11-22T10:00:00Z); acknowledged 59 min ago (2026-11-22T10:01:00Z)"
@@ -67,7 +67,7 @@ def test_why_it_is_not_told(changes: dict[str, Any], waits: str) -> None:
     rules = replace(policy(HOOK), **changes)
     life, midnight = Life(rules), NOW + 14 * HOUR
     life.at(midnight, world(P(ends=midnight - HOUR), SPARE))
-    assert [(one.waits, dict(one.told)) for one in standings(life.states, rules, midnight)] == [(waits, {})]
+    assert [(one.waits, dict(one.notified)) for one in standings(life.states, rules, midnight)] == [(waits, {})]
 
 
 def test_what_must_last_or_be_seen_again() -> None:
@@ -75,8 +75,8 @@ def test_what_must_last_or_be_seen_again() -> None:
     life = Life(rules)
     life.at(NOW, world(P(down="rate_limit", down_since=NOW), SPARE, failing={"main": NOW}))
     assert {one.state.condition: one.waits for one in standings(life.states, rules, NOW)} == {
-        Name.CHECK_FAILED: "told when 2 looks in a row find it",
-        Name.UNUSABLE: "told if it lasts until 2026-11-22T10:15:00Z",
+        ConditionName.CHECK_FAILED: "told when 2 looks in a row find it",
+        ConditionName.UNUSABLE: "told if it lasts until 2026-11-22T10:15:00Z",
     }
 
 
@@ -93,9 +93,9 @@ def test_a_silence_is_about_as_much_as_the_alert() -> None:
     life.at(NOW, world(P(ends=NOW - HOUR), failing={"main": NOW}))
     matchers = {state.condition: silencing(state) for state in life.states.values()}
     assert matchers == {
-        Name.NO_USABLE_PROFILE: {"target": "home", "provider": "anthropic"},
-        Name.EXPIRED: {"target": "home", "provider": "anthropic", "profile": "anthropic:default"},
-        Name.CHECK_FAILED: {"target": "home", "condition": "check_failed"},
+        ConditionName.NO_USABLE_PROFILE: {"target": "home", "provider": "anthropic"},
+        ConditionName.EXPIRED: {"target": "home", "provider": "anthropic", "profile": "anthropic:default"},
+        ConditionName.CHECK_FAILED: {"target": "home", "condition": "check_failed"},
     }
     for state in life.states.values():
         assert Silence("1", matchers[state.condition], NOW + 1).matches(state)

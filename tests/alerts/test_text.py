@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from alerts.worlds import DAY, HOUR, MINUTE, NOW
 from exporter.alerts.lifecycle import test_message as make_test_message
 from exporter.alerts.message import text
-from exporter.alerts.values import Alert, Message, Missed, Reason, Why
-from exporter.model import Family, Name, Severity
+from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause, SuppressedAlert
+from exporter.model import ConditionName, Family, Severity
 
 GOLDEN = Path(__file__).parent / "golden"
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
@@ -31,11 +31,15 @@ PROFILE, PROVIDER, TARGET = (
     {"provider": "anthropic", "profile": None},
     {"provider": None, "profile": None},
 )
-DEADLINES = {Name.UNDATED: NOW + 300 * DAY, Name.EXPIRING: NOW + 5 * HOUR, Name.EXPIRED: NOW - 3 * HOUR}
+DEADLINES = {
+    ConditionName.UNDATED: NOW + 300 * DAY,
+    ConditionName.EXPIRING: NOW + 5 * HOUR,
+    ConditionName.EXPIRED: NOW - 3 * HOUR,
+}
 
 
 def said(
-    condition: Name,
+    condition: ConditionName,
     severity: Severity,
     about: dict[str, Any],
     summary: str,
@@ -45,7 +49,7 @@ def said(
     """A condition as the verdict has it, told for the first time."""
     return Alert(
         fingerprint="f" * 32,
-        reason=Reason.FIRST,
+        reason=NotificationReason.FIRST,
         family=condition.family,
         condition=condition,
         severity=severity,
@@ -65,17 +69,27 @@ SAID = {
     one.condition: one
     for one in (
         said(
-            Name.UNDATED,
+            ConditionName.UNDATED,
             INFO,
             PROFILE,
             "anthropic:default on home/main has no expiry date, so nothing warns before it ends; it ends by "
             "2027-09-18T10:00:00Z at the latest",
             (*RENEW, "openclaw-auth-exporter deadline set home/main/anthropic:default DATE"),
         ),
-        said(Name.EXPIRING, WARNING, PROFILE, "anthropic:default expires on home/main in 5 h (2026-11-22T15:00:00Z)"),
-        said(Name.EXPIRED, CRITICAL, PROFILE, "anthropic:default expired on home/main 3 h ago (2026-11-22T07:00:00Z)"),
         said(
-            Name.UNUSABLE,
+            ConditionName.EXPIRING,
+            WARNING,
+            PROFILE,
+            "anthropic:default expires on home/main in 5 h (2026-11-22T15:00:00Z)",
+        ),
+        said(
+            ConditionName.EXPIRED,
+            CRITICAL,
+            PROFILE,
+            "anthropic:default expired on home/main 3 h ago (2026-11-22T07:00:00Z)",
+        ),
+        said(
+            ConditionName.UNUSABLE,
             CRITICAL,
             PROFILE,
             "anthropic:default is disabled on home/main (billing) until 2026-11-22T20:00:00Z",
@@ -83,19 +97,19 @@ SAID = {
             "billing",
         ),
         said(
-            Name.MISSING,
+            ConditionName.MISSING,
             CRITICAL,
             PROVIDER,
             "anthropic has no credential on home/main, and a model in use needs one",
         ),
         said(
-            Name.NO_USABLE_PROFILE,
+            ConditionName.NO_USABLE_PROFILE,
             CRITICAL,
             PROVIDER,
             "No credential of anthropic works on home/main: anthropic:default expired, anthropic:spare cooldown (auth)",
         ),
         said(
-            Name.CHECK_FAILED,
+            ConditionName.CHECK_FAILED,
             CRITICAL,
             TARGET,
             "The check of home/main failed: `openclaw` did not answer within 60 s; known is what was seen at "
@@ -104,48 +118,48 @@ SAID = {
             "timeout",
         ),
         said(
-            Name.REPORTED,
+            ConditionName.REPORTED,
             CRITICAL,
             TARGET,
             "OpenClaw's own check of home/main exits 1, and nothing that it printed explains it",
             ("openclaw models status --check",),
         ),
         said(
-            Name.STATUS_DISAGREES,
+            ConditionName.STATUS_DISAGREES,
             INFO,
             PROFILE,
             "anthropic:default on home/main: OpenClaw says ok, the date has passed",
             (),
         ),
         said(
-            Name.IDLE,
+            ConditionName.IDLE,
             INFO,
             PROFILE,
             "The access token of anthropic:default on home/main expired 2 days ago; it may refresh at the next use",
             STATUS,
         ),
         said(
-            Name.VANISHED,
+            ConditionName.VANISHED,
             INFO,
             PROFILE,
             "anthropic:default is gone from home/main; it was last seen at 2026-11-22T07:00:00Z",
         ),
         said(
-            Name.CREDENTIAL_CHANGED,
+            ConditionName.CREDENTIAL_CHANGED,
             INFO,
             PROVIDER,
             "anthropic on home/main is now served by api_key; before, by token",
             STATUS,
         ),
         said(
-            Name.PARTIAL_VIEW,
+            ConditionName.PARTIAL_VIEW,
             INFO,
             TARGET,
             "home/main: cooldowns and disables cannot be seen through a gateway",
             (),
         ),
         said(
-            Name.QUOTA,
+            ConditionName.QUOTA,
             INFO,
             PROVIDER,
             "anthropic on home/main has used 93% of 5h; it resets at 2026-11-22T12:00:00Z",
@@ -153,7 +167,7 @@ SAID = {
             "5h",
         ),
         said(
-            Name.CLOCK,
+            ConditionName.CLOCK,
             WARNING,
             TARGET,
             "The clock says 2020-01-01T00:00:00Z, earlier than what is stored: deadlines are not judged",
@@ -163,33 +177,33 @@ SAID = {
 }
 
 
-def alert(condition: Name, reason: Reason) -> Alert:
+def alert(condition: ConditionName, reason: NotificationReason) -> Alert:
     base = replace(SAID[condition], reason=reason)
-    if reason is Reason.EASED:
-        base = replace(base, severity=INFO if condition is Name.EXPIRING else WARNING)
+    if reason is NotificationReason.EASED:
+        base = replace(base, severity=INFO if condition is ConditionName.EXPIRING else WARNING)
     if reason.ends:
-        until = NOW + 365 * DAY if reason is Reason.RENEWED else base.deadline
+        until = NOW + 365 * DAY if reason is NotificationReason.RENEWED else base.deadline
         base = replace(base, ended_at=NOW - MINUTE, deadline=until, remedy=())
         base = replace(base, summary=text.sentence(base, NOW))
     return base
 
 
-def reasons_of(condition: Name) -> list[Reason]:
+def reasons_of(condition: ConditionName) -> list[NotificationReason]:
     """What can be told of a condition."""
-    reasons = [Reason.FIRST]
-    if condition.family in (Family.DEADLINE, Family.AVAILABILITY) and condition is not Name.UNDATED:
-        reasons += [Reason.ESCALATED, Reason.EASED]
-    if condition is Name.EXPIRING:
-        reasons.append(Reason.REMINDER)
+    reasons = [NotificationReason.FIRST]
+    if condition.family in (Family.DEADLINE, Family.AVAILABILITY) and condition is not ConditionName.UNDATED:
+        reasons += [NotificationReason.ESCALATED, NotificationReason.EASED]
+    if condition is ConditionName.EXPIRING:
+        reasons.append(NotificationReason.REMINDER)
     if SAID[condition].severity is CRITICAL:
-        reasons.append(Reason.REPEAT)
-    reasons.append(Reason.RESOLVED)
+        reasons.append(NotificationReason.REPEAT)
+    reasons.append(NotificationReason.RESOLVED)
     if condition.family in (Family.DEADLINE, Family.AVAILABILITY):
-        reasons.append(Reason.RENEWED)
+        reasons.append(NotificationReason.RENEWED)
     return reasons
 
 
-def rendered(condition: Name) -> str:
+def rendered(condition: ConditionName) -> str:
     parts = []
     for reason in reasons_of(condition):
         said = text.render(Message("phone", NOW, (alert(condition, reason),)), NOW, STOCKHOLM, "https://status.example")
@@ -205,50 +219,79 @@ def check(name: str, content: str) -> None:
     assert content == path.read_text()
 
 
-@pytest.mark.parametrize("condition", list(Name))
-def test_every_condition_and_reason(condition: Name) -> None:
+@pytest.mark.parametrize("condition", list(ConditionName))
+def test_every_condition_and_reason(condition: ConditionName) -> None:
     check(condition, rendered(condition))
 
 
 def test_the_other_endings_a_test_and_groups() -> None:
     parts = []
-    for why in (Why.UNWATCHED, Why.GONE, Why.IGNORED, Why.OTHER, Why.UNNEEDED):
-        over = replace(alert(Name.EXPIRING, Reason.RESOLVED), why=why)
+    for why in (
+        ResolutionCause.UNWATCHED,
+        ResolutionCause.GONE,
+        ResolutionCause.IGNORED,
+        ResolutionCause.OTHER,
+        ResolutionCause.UNNEEDED,
+    ):
+        over = replace(alert(ConditionName.EXPIRING, NotificationReason.RESOLVED), resolution_cause=why)
         over = replace(over, summary=text.sentence(over, NOW))
         parts.append(text.render(Message("phone", NOW, (over,)), NOW))
-    gone = replace(alert(Name.CHECK_FAILED, Reason.RESOLVED), why=Why.UNWATCHED)
+    gone = replace(
+        alert(ConditionName.CHECK_FAILED, NotificationReason.RESOLVED), resolution_cause=ResolutionCause.UNWATCHED
+    )
     parts.append(text.render(Message("phone", NOW, (gone,)), NOW))
-    for one in (alert(Name.EXPIRING, Reason.FIRST), alert(Name.EXPIRED, Reason.FIRST)):
+    for one in (
+        alert(ConditionName.EXPIRING, NotificationReason.FIRST),
+        alert(ConditionName.EXPIRED, NotificationReason.FIRST),
+    ):
         assumed = replace(one, summary=f"{one.summary} at the latest")
         parts.append(text.render(Message("phone", NOW, (assumed,)), NOW, STOCKHOLM))
-    missing = replace(alert(Name.MISSING, Reason.FIRST), profile="anthropic:default", cause="missing_credential")
+    missing = replace(
+        alert(ConditionName.MISSING, NotificationReason.FIRST), profile="anthropic:default", cause="missing_credential"
+    )
     parts.append(text.render(Message("phone", NOW, (missing,)), NOW, STOCKHOLM))
-    undated = replace(alert(Name.EXPIRED, Reason.RENEWED), deadline=None)
+    undated = replace(alert(ConditionName.EXPIRED, NotificationReason.RENEWED), deadline=None)
     parts.append(text.render(Message("phone", NOW, (replace(undated, summary=text.sentence(undated, NOW)),)), NOW))
     parts.append(text.render(make_test_message("phone", NOW), NOW))
-    line = Missed(
-        "f", Name.UNUSABLE, Severity.WARNING, "home", ("main",), "anthropic", "anthropic:a", NOW - HOUR, NOW, 2
+    line = SuppressedAlert(
+        "f", ConditionName.UNUSABLE, Severity.WARNING, "home", ("main",), "anthropic", "anthropic:a", NOW - HOUR, NOW, 2
     )
     parts.append(text.render(Message("phone", NOW, (), (line,)), NOW, STOCKHOLM))
-    both = (alert(Name.NO_USABLE_PROFILE, Reason.FIRST), alert(Name.EXPIRING, Reason.RENEWED))
+    both = (
+        alert(ConditionName.NO_USABLE_PROFILE, NotificationReason.FIRST),
+        alert(ConditionName.EXPIRING, NotificationReason.RENEWED),
+    )
     parts.append(text.render(Message("phone", NOW, both, (line,)), NOW, STOCKHOLM))
-    over_all = (alert(Name.NO_USABLE_PROFILE, Reason.RENEWED), alert(Name.EXPIRED, Reason.RENEWED))
+    over_all = (
+        alert(ConditionName.NO_USABLE_PROFILE, NotificationReason.RENEWED),
+        alert(ConditionName.EXPIRED, NotificationReason.RENEWED),
+    )
     parts.append(text.render(Message("phone", NOW, over_all), NOW, STOCKHOLM))
     many = tuple(
-        replace(alert(Name.EXPIRED, Reason.FIRST), profile=f"anthropic:{number}", target=f"gateway-{number // 20}")
+        replace(
+            alert(ConditionName.EXPIRED, NotificationReason.FIRST),
+            profile=f"anthropic:{number}",
+            target=f"gateway-{number // 20}",
+        )
         for number in range(10_000)
     )
     parts.append(text.render(Message("phone", NOW, many), NOW, STOCKHOLM))
-    same = tuple(replace(alert(Name.EXPIRED, Reason.FIRST), profile=f"anthropic:{number}") for number in range(3))
+    same = tuple(
+        replace(alert(ConditionName.EXPIRED, NotificationReason.FIRST), profile=f"anthropic:{number}")
+        for number in range(3)
+    )
     parts.append(text.render(Message("phone", NOW, same), NOW, STOCKHOLM))
     links = [("Acknowledge", "https://status.example/act/a.b")]
-    linked = Message("phone", NOW, (alert(Name.EXPIRED, Reason.FIRST),))
+    linked = Message("phone", NOW, (alert(ConditionName.EXPIRED, NotificationReason.FIRST),))
     parts.append(text.render(linked, NOW, STOCKHOLM, "https://status.example", links))
     seen_at = NOW - 2 * HOUR
     for one in (
-        alert(Name.EXPIRING, Reason.REMINDER),
-        alert(Name.UNUSABLE, Reason.REPEAT),
-        replace(alert(Name.EXPIRED, Reason.FIRST), summary="anthropic:default expired on home/main at the latest"),
+        alert(ConditionName.EXPIRING, NotificationReason.REMINDER),
+        alert(ConditionName.UNUSABLE, NotificationReason.REPEAT),
+        replace(
+            alert(ConditionName.EXPIRED, NotificationReason.FIRST),
+            summary="anthropic:default expired on home/main at the latest",
+        ),
     ):
         aged = replace(one, seen_at=seen_at, summary=f"{one.summary}, as last seen at 2026-11-22T08:00:00Z")
         parts.append(text.render(Message("phone", NOW, (aged,)), NOW, STOCKHOLM))
@@ -259,17 +302,29 @@ IDS = st.text(min_size=1, max_size=300)
 
 
 @given(
-    st.sampled_from(list(Name)),
-    st.sampled_from([reason for reason in Reason if reason is not Reason.TEST]),
+    st.sampled_from(list(ConditionName)),
+    st.sampled_from([reason for reason in NotificationReason if reason is not NotificationReason.TEST]),
     IDS,
     IDS,
     st.none() | st.floats(min_value=-1e18, max_value=1e18),
-    st.sampled_from(list(Why)),
+    st.sampled_from(list(ResolutionCause)),
 )
 def test_a_title_says_where_in_60_printable_characters_whatever_the_ids(
-    condition: Name, reason: Reason, profile: str, target: str, moment: float | None, why: Why
+    condition: ConditionName,
+    reason: NotificationReason,
+    profile: str,
+    target: str,
+    moment: float | None,
+    resolution_cause: ResolutionCause,
 ) -> None:
-    one = replace(alert(condition, reason), profile=profile, target=target, deadline=moment, since=moment, why=why)
+    one = replace(
+        alert(condition, reason),
+        profile=profile,
+        target=target,
+        deadline=moment,
+        since=moment,
+        resolution_cause=resolution_cause,
+    )
     said = text.render(Message("phone", NOW, (one,)), NOW, STOCKHOLM)
     assert len(said.title) <= text.TITLE
     assert said.title.isprintable()
@@ -279,7 +334,7 @@ def test_a_title_says_where_in_60_printable_characters_whatever_the_ids(
 
 def test_long_names_keep_both_ends() -> None:
     one = replace(
-        alert(Name.EXPIRED, Reason.FIRST),
+        alert(ConditionName.EXPIRED, NotificationReason.FIRST),
         profile="anthropic:" + "x" * 60 + "-work",
         target="a-very-long-host-name-in-rack-7",
     )

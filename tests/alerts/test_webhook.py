@@ -15,20 +15,20 @@ import httpx
 import pytest
 
 from alerts.worlds import HOUR, NOW
-from exporter.alerts.channels import Context, PermanentError, TemporaryError, build
-from exporter.alerts.channels.webhook import Webhook, body_of
-from exporter.alerts.values import Alert, Message, Missed, Outgoing, Reason, Why
+from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError, build
+from exporter.alerts.channels.webhook import WebhookSender, body_of
+from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage, ResolutionCause, SuppressedAlert
 from exporter.config import ConfigError
 from exporter.config.channels import WebhookChannel
-from exporter.model import Family, Name, Severity
+from exporter.model import ConditionName, Family, Severity
 
 SECRET = "PLANTED-SECRET-signing-key"
 URL = "https://example.org/hook/PLANTED-SECRET-path"
 ALERT = Alert(
     fingerprint="f" * 32,
-    reason=Reason.FIRST,
+    reason=NotificationReason.FIRST,
     family=Family.DEADLINE,
-    condition=Name.EXPIRED,
+    condition=ConditionName.EXPIRED,
     severity=Severity.CRITICAL,
     target="home",
     agents=("main",),
@@ -39,15 +39,15 @@ ALERT = Alert(
     summary="expired – an hour ago",
     remedy=("claude setup-token",),
 )
-OUTGOING = Outgoing("01JXAMPLE00000000000000000", Message("hook", NOW, (ALERT,)))
+OUTGOING = QueuedMessage("01JXAMPLE00000000000000000", Message("hook", NOW, (ALERT,)))
 
 
-def channel(answer: Callable[[httpx.Request], httpx.Response], **config: Any) -> Webhook:
+def channel(answer: Callable[[httpx.Request], httpx.Response], **config: Any) -> WebhookSender:
     made = build(
         WebhookChannel.model_validate({"name": "hook", "type": "webhook", "url": URL} | config),
-        Context(transport=httpx.MockTransport(answer), clock=lambda: NOW + 5),
+        ChannelContext(transport=httpx.MockTransport(answer), clock=lambda: NOW + 5),
     )
-    assert isinstance(made, Webhook)
+    assert isinstance(made, WebhookSender)
     return made
 
 
@@ -108,9 +108,12 @@ async def test_without_a_secret_there_is_no_signature_and_the_id_is_there_all_th
 
 
 def test_an_end_that_is_no_good_news_says_why() -> None:
-    over = replace(ALERT, reason=Reason.RESOLVED, ended_at=NOW)
-    bodies = [body_of(Outgoing("id", Message("hook", NOW, (replace(over, why=why),))), NOW) for why in Why]
-    assert [body["alerts"][0].get("why") for body in bodies] == [why.value or None for why in Why]
+    over = replace(ALERT, reason=NotificationReason.RESOLVED, ended_at=NOW)
+    bodies = [
+        body_of(QueuedMessage("id", Message("hook", NOW, (replace(over, resolution_cause=why),))), NOW)
+        for why in ResolutionCause
+    ]
+    assert [body["alerts"][0].get("why") for body in bodies] == [why.value or None for why in ResolutionCause]
 
 
 async def test_what_came_and_went_is_in_the_body_too() -> None:
@@ -120,8 +123,10 @@ async def test_what_came_and_went_is_in_the_body_too() -> None:
         bodies.append(json.loads(request.content))
         return httpx.Response(200)
 
-    line = Missed("f", Name.UNUSABLE, Severity.WARNING, "home", ("main",), "anthropic", "a", NOW - HOUR, NOW, 2)
-    await channel(answer).send(Outgoing("id", Message("hook", NOW, (), (line,))))
+    line = SuppressedAlert(
+        "f", ConditionName.UNUSABLE, Severity.WARNING, "home", ("main",), "anthropic", "a", NOW - HOUR, NOW, 2
+    )
+    await channel(answer).send(QueuedMessage("id", Message("hook", NOW, (), (line,))))
     assert bodies[0]["alerts"] == []
     assert bodies[0]["held_back"][0]["times"] == 2
 
@@ -161,7 +166,7 @@ async def test_connections_that_fail_are_tried_again_and_tell_no_url() -> None:
 
 def test_a_webhook_without_an_address_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="url is missing"):
-        build(WebhookChannel(name="hook", type="webhook", url_file="/dev/null"), Context())
+        build(WebhookChannel(name="hook", type="webhook", url_file="/dev/null"), ChannelContext())
 
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -184,7 +189,7 @@ async def _against(serve: Serve, timeout: float) -> None:
         config = WebhookChannel.model_validate(
             {"name": "hook", "type": "webhook", "url": f"http://127.0.0.1:{port}/PLANTED-SECRET"}
         )
-        await Webhook(config, Context(), timeout).send(OUTGOING)
+        await WebhookSender(config, ChannelContext(), timeout).send(OUTGOING)
 
 
 async def test_a_server_that_answers_byte_by_byte_is_timed_out_as_a_whole() -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 from exporter.alerts.lifecycle import advance
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
-from exporter.alerts.values import AlertState, Message, Reason
+from exporter.alerts.values import AlertState, Message, NotificationReason
 from exporter.model import (
     AgentReport,
     Basis,
     Condition,
+    ConditionName,
     Failure,
-    Name,
     ProfileReport,
     Report,
     Severity,
@@ -24,7 +24,7 @@ from exporter.model import (
     TargetReport,
     Unusable,
 )
-from exporter.model import Reason as LookReason
+from exporter.model import FailureReason as LookReason
 from exporter.verdict.remedies import PERSON
 
 #: 2026-11-22T10:00:00Z, a Sunday
@@ -65,7 +65,7 @@ class World:
     agents: dict[str, tuple[P, ...]] = field(default_factory=dict)
     target: str = "home"
     failing: dict[str, float] = field(default_factory=dict)  # agent -> when the look failed
-    looked_at: float = NOW
+    check_started_at: float = NOW
     extra: dict[str, tuple[Condition, ...]] = field(default_factory=dict)
     expiring_within: float = DAY
     unused: frozenset[str] = frozenset()  # providers that no route uses
@@ -86,15 +86,15 @@ class World:
             status = Status.OK
             if p.ends is not None and p.ends <= now:
                 status = Status.EXPIRED
-                conditions.append(self._about(p, Name.EXPIRED, relief, since=p.ends))
+                conditions.append(self._about(p, ConditionName.EXPIRED, relief, since=p.ends))
             elif p.ends is not None and p.ends - now < self.expiring_within:
                 status = Status.EXPIRING
-                conditions.append(self._about(p, Name.EXPIRING, Severity.WARNING))
+                conditions.append(self._about(p, ConditionName.EXPIRING, Severity.WARNING))
             elif p.undated:
-                conditions.append(self._about(p, Name.UNDATED, Severity.INFO))
+                conditions.append(self._about(p, ConditionName.UNDATED, Severity.INFO))
             if p.down is not None:
                 severity = relief if p.down in PERSON else Severity.INFO
-                conditions.append(self._about(p, Name.UNUSABLE, severity, reason=p.down, since=p.down_since))
+                conditions.append(self._about(p, ConditionName.UNUSABLE, severity, reason=p.down, since=p.down_since))
             reports.append(
                 ProfileReport(
                     id=p.id,
@@ -116,7 +116,7 @@ class World:
         for provider in sorted(providers - working - self.unused):
             conditions.append(
                 Condition(
-                    Name.NO_USABLE_PROFILE,
+                    ConditionName.NO_USABLE_PROFILE,
                     Severity.CRITICAL,
                     provider=provider,
                     summary=f"No credential of {provider} works",
@@ -127,14 +127,14 @@ class World:
         if name in self.failing:
             failure = Failure(LookReason.TIMEOUT, "no answer", self.failing[name])
             conditions.append(
-                Condition(Name.CHECK_FAILED, Severity.CRITICAL, summary="The check failed", reason="timeout")
+                Condition(ConditionName.CHECK_FAILED, Severity.CRITICAL, summary="The check failed", reason="timeout")
             )
         return AgentReport(
             target=self.target,
             agent=name,
             source="openclaw",
-            judged_at=now,
-            checked_at=self.looked_at,
+            evaluated_at=now,
+            checked_at=self.check_started_at,
             exit_code=0,
             profiles=tuple(reports),
             conditions=tuple(conditions),
@@ -144,7 +144,7 @@ class World:
 
     @staticmethod
     def _about(
-        p: P, name: Name, severity: Severity, reason: str | None = None, since: float | None = None
+        p: P, name: ConditionName, severity: Severity, reason: str | None = None, since: float | None = None
     ) -> Condition:
         return Condition(
             name,
@@ -163,7 +163,7 @@ def world(*profiles: P, agent: str = "main", **changes: Any) -> World:
     return World({agent: profiles}, **changes)
 
 
-Say = tuple[str, Reason, Name, Severity]
+Say = tuple[str, NotificationReason, ConditionName, Severity]
 
 
 class Life:

@@ -91,13 +91,13 @@ class BadServer:
         self.came.append((path, json.loads(body) if body.startswith(b"{") else body.decode(), at))
         self.ways.get(path, saying(200))(connection, self._over)
 
-    def told(self, path: str) -> list[Any]:
+    def received(self, path: str) -> list[Any]:
         """The bodies that came to a path."""
         return [body for at, body, _ in list(self.came) if at == path]
 
     def reasons(self, path: str) -> list[str]:
         """The reasons of the alerts that came to a path, one word per message that tells of one thing."""
-        return ["+".join(sorted({alert["reason"] for alert in body["alerts"]})) for body in self.told(path)]
+        return ["+".join(sorted({alert["reason"] for alert in body["alerts"]})) for body in self.received(path)]
 
     def heal(self) -> None:
         """From now on everything is taken."""

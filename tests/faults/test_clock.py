@@ -14,7 +14,7 @@ from waiting import until
 
 from exporter.daemon import scheduler as module
 from exporter.daemon.scheduler import Daemon
-from exporter.state.credentials_db import Ledger
+from exporter.state.credentials_db import CredentialDatabase
 
 from .servers import BadServer, saying
 from .worlds import Setting, config, webhook
@@ -33,7 +33,7 @@ async def test_a_pause_does_not_outlast_the_clock_it_was_counted_by(tmp_path: Pa
         server.heal()
         setting.clock.now += jump
         assert await notifier.once()
-        assert [body["id"] for body in server.told("hook")] == [server.told("hook")[0]["id"]] * 2
+        assert [body["id"] for body in server.received("hook")] == [server.received("hook")[0]["id"]] * 2
         assert server.reasons("hook") == ["first", "first"]
         await notifier.stop()
 
@@ -65,12 +65,12 @@ async def test_a_running_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     fakes = Fakes()
     with BadServer() as server:
         made = watching("home", channels=[webhook(server.url + "/hook")], alerts={"group_wait": "0s"})
-        daemon = Daemon(made, Ledger(tmp_path, now), lambda: made, now, fakes, tmp_path)
+        daemon = Daemon(made, CredentialDatabase(tmp_path, now), lambda: made, now, fakes, tmp_path)
         fakes["home"].profiles = (token(time.time() + 30 * MINUTE),)
         story: list[tuple[str, str]] = []
 
         def told() -> list[tuple[str, str]]:
-            return [(a["reason"], a["condition"]) for body in server.told("hook") for a in body["alerts"]]
+            return [(a["reason"], a["condition"]) for body in server.received("hook") for a in body["alerts"]]
 
         async def goes_on_with(reason: str, condition: str) -> None:
             story.append((reason, condition))
@@ -83,7 +83,7 @@ async def test_a_running_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             await goes_on_with("first", "expiring")
             offset = HOUR
             await goes_on_with("first", "no_usable_profile")
-            assert fakes["home"].looks == ["main"]
+            assert fakes["home"].checks == ["main"]
             await daemon.check_now(None)  # OpenClaw's word is still "ok": its own clock was never wrong
             await goes_on_with("first", "status_disagrees")
             offset = 0.0

@@ -22,7 +22,7 @@ OTHER = P("anthropic:other", ends=NOW + 300 * DAY, secret="2")
 
 def story(server: BadServer, path: str) -> list[tuple[str | None, str, str]]:
     """What was told at a path, in order: profile, reason, condition."""
-    alerts = [alert for body in server.told(path) for alert in body["alerts"]]
+    alerts = [alert for body in server.received(path) for alert in body["alerts"]]
     return [(alert["profile"], alert["reason"], alert["condition"]) for alert in alerts]
 
 
@@ -57,7 +57,7 @@ async def test_two_days_without_a_network(tmp_path: Path) -> None:
             statistics = notifier.outbox.statistics()["late"]
             waiting = [o.id for o in notifier.outbox.due("late", NOW + 3 * DAY)]
             await notifier.stop()
-            assert server.told("late") == []
+            assert server.received("late") == []
             assert (statistics.dead, statistics.last_success) == (0, None)
             assert statistics.failures == {"connection": statistics.attempts}
         with BadServer(port=port) as back:
@@ -75,7 +75,7 @@ async def test_two_days_without_a_network(tmp_path: Path) -> None:
         (None, "repeat", "no_usable_profile"),
     ]
     assert len(late) == 6
-    assert [body["id"] for body in back.told("late")][: len(waiting)] == waiting, "under the ids they had"
+    assert [body["id"] for body in back.received("late")][: len(waiting)] == waiting, "under the ids they had"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_patience_that_was_asked_for(
         assert not await setting.timer(), "it waits"
         setting.clock.now = due
         assert await setting.timer()
-    first, second = server.told("hook")
+    first, second = server.received("hook")
     assert first["id"] == second["id"]
     assert first["alerts"] == second["alerts"]
 
@@ -120,8 +120,8 @@ async def test_what_only_a_person_can_mend_is_given_up_in_sight_and_what_follows
         assert not await setting.timer()
         setting.clock.now += HOUR
         assert await setting.timer(), "nothing waits"
-        assert len(server.told("hook")) == 1
-        assert server.told("elsewhere") == []
+        assert len(server.received("hook")) == 1
+        assert server.received("elsewhere") == []
         server.heal()
         setting.clock.now = NOW + DAY
         assert await setting.timer()

@@ -24,12 +24,12 @@ from waiting import until
 from exporter.alerts.delivery import notifier as notifier_module
 from exporter.alerts.delivery.notifier import FILE, Notifier
 from exporter.alerts.delivery.outbox import Outbox, OutboxError
-from exporter.alerts.values import Reason
+from exporter.alerts.values import NotificationReason
 from exporter.checks.monitor import Monitor
 from exporter.daemon.scheduler import Daemon
 from exporter.state.alerts_db import UnwritableError
 from exporter.state.credentials_db import FILE as LEDGER
-from exporter.state.credentials_db import Ledger, LedgerError
+from exporter.state.credentials_db import CredentialDatabase, CredentialDatabaseError
 
 from .servers import BadServer
 from .worlds import Setting, config, webhook
@@ -77,7 +77,7 @@ async def test_what_a_full_disk_holds_back_is_told_once_when_there_is_room(setti
     assert await notifier.once()
     assert await notifier.once()
     assert setting.server.reasons("hook") == ["first", "first"]
-    assert [len(body["alerts"]) for body in setting.server.told("hook")] == [1, 400]
+    assert [len(body["alerts"]) for body in setting.server.received("hook")] == [1, 400]
     await notifier.stop()
 
 
@@ -107,9 +107,9 @@ async def test_a_disk_that_takes_nothing_any_more_keeps_no_daemon_from_telling(
     file = notifier.outbox._db
     spoil(file)
     setting.world = world(*(P(f"anthropic:{n}", ends=NOW + HOUR, secret=f"{n}") for n in range(400)), SOON, OTHER)
-    notifier.poke()
+    notifier.wake()
     await until(lambda: setting.server.reasons("hook") == ["first", "first"])
-    assert [len(body["alerts"]) for body in setting.server.told("hook")] == [1, 400]
+    assert [len(body["alerts"]) for body in setting.server.received("hook")] == [1, 400]
     assert f"{why}: what is told now is forgotten at the end" in (notifier.problem or "")
     # Another process can write: what a person says there is not lost.
     other = Outbox(setting.directory / FILE, setting.clock)
@@ -117,7 +117,7 @@ async def test_a_disk_that_takes_nothing_any_more_keeps_no_daemon_from_telling(
     other.close()
     takes_all_again(file)
     monkeypatch.setattr(notifier_module, "RETURN_EVERY", 0.0)
-    notifier.poke()
+    notifier.wake()
     await until(lambda: notifier.problem is None)
     assert notifier.outbox._db is file
     assert notifier.outbox.silences(NOW) == (silence,)
@@ -168,19 +168,19 @@ def test_a_full_disk_keeps_nobody_from_the_lease_and_nobody_out(
     two.close()
 
 
-def fill(ledger: Ledger) -> None:
+def fill(ledger: CredentialDatabase) -> None:
     (pages,) = ledger._db.execute("PRAGMA page_count").fetchone()
     ledger._db.execute(f"PRAGMA max_page_count = {pages}")
-    with suppress(LedgerError):
+    with suppress(CredentialDatabaseError):
         for number in range(1000):
             ledger.record("filler", f"{number}", MEMORY, SEEN)
 
 
-def takes_nothing(ledger: Ledger) -> None:
+def takes_nothing(ledger: CredentialDatabase) -> None:
     ledger._db.execute("PRAGMA query_only = 1")
 
 
-def takes_all(ledger: Ledger) -> None:
+def takes_all(ledger: CredentialDatabase) -> None:
     ledger._db.execute("PRAGMA query_only = 0")
     ledger._db.execute("PRAGMA max_page_count = 1000000")
 
@@ -190,20 +190,20 @@ def takes_all(ledger: Ledger) -> None:
     [(fill, "database or disk is full"), (takes_nothing, "attempt to write a readonly database")],
 )
 async def test_looks_go_on_with_a_disk_that_takes_nothing_and_it_is_told(
-    tmp_path: Path, spoil: Callable[[Ledger], None], why: str
+    tmp_path: Path, spoil: Callable[[CredentialDatabase], None], why: str
 ) -> None:
-    ledger, fakes = Ledger(tmp_path), Fakes()
+    ledger, fakes = CredentialDatabase(tmp_path), Fakes()
     monitor = Monitor(watching("home"), ledger, make=fakes)
     fakes["home"].agent_ids = ["main", "work"]
-    assert len((await monitor.look()).targets[0].agents) == 2
+    assert len((await monitor.check()).targets[0].agents) == 2
     spoil(ledger)
     fakes["home"].agent_ids = ["main", *(f"new-{number}" for number in range(100))]
-    report = await monitor.look()
+    report = await monitor.check()
     assert len(report.targets[0].agents) == 101
     assert {agent.failure for agent in report.targets[0].agents} == {None}
     assert ledger.problem == f"the ledger cannot be written: {why}"
     takes_all(ledger)
-    await monitor.look()
+    await monitor.check()
     assert ledger.problem is None
     await monitor.aclose()
     ledger.close()
@@ -214,15 +214,15 @@ async def test_looks_go_on_with_a_disk_that_takes_nothing_and_it_is_told(
     [
         lambda ledger: ledger.record("home", "main", MEMORY, SEEN),
         lambda ledger: [ledger.forget("filler", f"{number}") for number in range(1000)],
-        lambda ledger: ledger.note("key", "x" * 10_000),
+        lambda ledger: ledger.put_cached("key", "x" * 10_000),
     ],
 )
 def test_a_full_ledger_is_one_clear_error_and_is_used_again_when_there_is_room(
-    tmp_path: Path, write: Callable[[Ledger], object]
+    tmp_path: Path, write: Callable[[CredentialDatabase], object]
 ) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = CredentialDatabase(tmp_path)
     fill(ledger)
-    with suppress(LedgerError):  # and nothing else
+    with suppress(CredentialDatabaseError):  # and nothing else
         write(ledger)
     ledger._db.execute("PRAGMA max_page_count = 1000000")
     ledger.record("home", "main", MEMORY, SEEN)
@@ -238,11 +238,13 @@ async def test_a_daemon_without_a_usable_state_tells_all_the_same_and_says_so(tm
     fakes = Fakes()
     with BadServer() as server:
         made = watching("home", channels=[webhook(server.url + "/hook")], alerts={"group_wait": "0s"})
-        daemon = Daemon(made, Ledger(tmp_path / "file"), lambda: made, make=fakes, directory=tmp_path / "file")
+        daemon = Daemon(
+            made, CredentialDatabase(tmp_path / "file"), lambda: made, make=fakes, directory=tmp_path / "file"
+        )
         fakes["home"].profiles = (token(time.time() - HOUR),)
         await daemon.start()
         try:
-            await until(lambda: server.told("hook"))
+            await until(lambda: server.received("hook"))
             assert server.reasons("hook") == ["first"]
             assert "openclaw_auth_exporter_state_ok 0.0" in daemon.exposition("", "")[0].decode()
             assert daemon.healthy()
@@ -354,7 +356,7 @@ def test_a_message_that_the_queues_index_does_not_know_is_found(tmp_path: Path) 
     """An index may not fit its table although each is sound: then a message would never be sent."""
     path = tmp_path / FILE
     outbox = Outbox(path, lambda: NOW)
-    outbox.commit({}, [message(Reason.FIRST, "known")], NOW)
+    outbox.commit({}, [message(NotificationReason.FIRST, "known")], NOW)
     outbox.close()
     settle(path)
     database = sqlite3.connect(path, isolation_level=None)
@@ -375,7 +377,7 @@ def test_a_message_that_the_queues_index_does_not_know_is_found(tmp_path: Path) 
 
 
 def test_a_flipped_bit_in_a_text_of_the_ledger_costs_that_text_alone(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = CredentialDatabase(tmp_path)
     for agent in ("main", "work"):
         ledger.record("home", agent, MEMORY, SEEN)
     ledger._db.execute("UPDATE agent SET agent = CAST(x'776fff6b' AS TEXT) WHERE agent = 'work'")
@@ -385,7 +387,7 @@ def test_a_flipped_bit_in_a_text_of_the_ledger_costs_that_text_alone(tmp_path: P
 
 
 def test_a_ledger_whose_table_is_damaged_is_set_aside(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path, lambda: NOW)
+    ledger = CredentialDatabase(tmp_path, lambda: NOW)
     for number in range(200):
         ledger.record("home", f"{number}", MEMORY, SEEN)
     ledger.close()
@@ -394,7 +396,7 @@ def test_a_ledger_whose_table_is_damaged_is_set_aside(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[20 * 4096 : 21 * 4096] = b"\xaa" * 4096
     path.write_bytes(content)
-    again = Ledger(tmp_path, lambda: NOW)
+    again = CredentialDatabase(tmp_path, lambda: NOW)
     assert list(tmp_path.glob(f"{LEDGER}.corrupt-*"))
     assert again.problem is None
     again.record("home", "main", MEMORY, SEEN)
@@ -406,7 +408,7 @@ def outbox_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The content of an outbox with something in each table."""
     directory = tmp_path_factory.mktemp("outbox")
     outbox = Outbox(directory / FILE, lambda: NOW)
-    messages = [message(Reason.FIRST, f"{number}") for number in range(6)]
+    messages = [message(NotificationReason.FIRST, f"{number}") for number in range(6)]
     outbox.commit({f"{number}": state(f"{number}") for number in range(40)}, messages, NOW)
     outbox.add_silence({"target": "home"}, NOW + DAY, "moving", NOW)
     outbox.close()
@@ -417,7 +419,7 @@ def outbox_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture(scope="module")
 def ledger_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     directory = tmp_path_factory.mktemp("ledger")
-    ledger = Ledger(directory, lambda: NOW)
+    ledger = CredentialDatabase(directory, lambda: NOW)
     for number in range(20):
         ledger.record("home", f"{number}", MEMORY, SEEN)
     ledger.close()
@@ -460,7 +462,7 @@ def test_a_damaged_alert_state_keeps_nobody_from_telling(
     outbox.silences(NOW)
     outbox.acknowledged()
     outbox.retire(["hook"], NOW)
-    (id,) = outbox.commit({**kept, "new": state("new")}, [message(Reason.FIRST, "new")], NOW)
+    (id,) = outbox.commit({**kept, "new": state("new")}, [message(NotificationReason.FIRST, "new")], NOW)
     ids = []
     while due := outbox.due("hook", NOW):
         ids += [outgoing.id for outgoing in due]
@@ -478,13 +480,13 @@ def test_a_damaged_ledger_keeps_nobody_from_looking(
 ) -> None:
     directory = tmp_path_factory.mktemp("damaged")
     (directory / LEDGER).write_bytes(damage(ledger_file))
-    ledger = Ledger(directory, lambda: NOW)
+    ledger = CredentialDatabase(directory, lambda: NOW)
     for agent in ledger.agents("home"):
         ledger.recorded("home", agent)
     ledger.changes()
-    ledger.told()
-    ledger.note("key", "value")
-    assert ledger.recall("key", DAY) == "value"
+    ledger.supplied_dates()
+    ledger.put_cached("key", "value")
+    assert ledger.get_cached("key", DAY) == "value"
     ledger.record("home", "new", MEMORY, SEEN)
     assert ledger.recorded("home", "new") == (MEMORY, SEEN)
     ledger.forget("home", "new")

@@ -19,7 +19,7 @@ OTHER = P("anthropic:other", ends=NOW + 300 * HOUR, secret="2")
 
 
 async def until_told(server: BadServer, count: int) -> None:
-    await until(lambda: len(server.told("hook")) >= count)
+    await until(lambda: len(server.received("hook")) >= count)
 
 
 async def test_of_two_daemons_and_a_timer_one_tells_and_another_goes_on(
@@ -41,7 +41,7 @@ async def test_of_two_daemons_and_a_timer_one_tells_and_another_goes_on(
         await one.stop()
         await until(lambda: two.holds_lease)
         setting.clock.now += 2 * HOUR
-        two.poke()
+        two.wake()
         await until_told(server, 2)
         assert await setting.timer() is None
         await two.stop()
@@ -72,11 +72,11 @@ async def test_a_silence_by_another_process_is_heard(tmp_path: Path) -> None:
         daemon.look_for_others()
         await until(lambda: len(daemon.states()) >= 2)
         await asyncio.sleep(0.2)  # for what should not come
-        assert len(server.told("hook")) == 1
+        assert len(server.received("hook")) == 1
         setting.clock.now = NOW + HOUR / 2
-        daemon.poke()
+        daemon.wake()
         await until_told(server, 2)
-        (alert,) = server.told("hook")[1]["alerts"]
+        (alert,) = server.received("hook")[1]["alerts"]
         assert (alert["profile"], alert["reason"]) == (SOON.id, "first")
         await person.stop()
         await daemon.stop()

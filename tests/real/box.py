@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.config import OpenClawTarget
-from exporter.sources import BlankNotebook, Context
+from exporter.sources import InMemorySourceCache, SourceContext
 from exporter.sources.openclaw.source import OpenClawSource
 
 from .parts import free_port
@@ -29,9 +29,9 @@ class Box:
 
     def source(self, destination: str = "box", **config: object) -> OpenClawSource:
         # ssh reads the configuration of the user, not of HOME: ours comes in by a wrapper on PATH.
-        context = Context(
+        context = SourceContext(
             keyed_hash=lambda text: hashlib.sha256(text.encode()).hexdigest(),
-            notebook=BlankNotebook(time.time),
+            cache=InMemorySourceCache(time.time),
             environ={"PATH": f"{self.folder}/bin:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(self.runtime)},
         )
         target = {"source": "openclaw", "ssh": destination, "command": [f"{self.folder}/remote/open claw"], **config}

@@ -26,9 +26,9 @@ from stand_ins import COMMAND
 from stand_ins.gateway import agents_list_json, gateway_json, health_json
 
 from exporter.alerts.delivery.outbox import Outbox
-from exporter.alerts.values import Alert, Message, Reason
-from exporter.model import Dialect, Name, Severity
-from exporter.model import Reason as Trouble
+from exporter.alerts.values import Alert, Message, NotificationReason
+from exporter.model import ConditionName, Dialect, Severity
+from exporter.model import FailureReason as Trouble
 from exporter.simulator import Profile, World
 
 from .conftest import need
@@ -200,7 +200,13 @@ def _waits_since(state: Path, at: float) -> None:
     state.mkdir(mode=0o700, parents=True)
     outbox = Outbox(state / "alerts.sqlite", now=lambda: at)
     told = Alert(
-        "f" * 32, Reason.FIRST, Name.EXPIRED.family, Name.EXPIRED, Severity.CRITICAL, "office", summary="expired"
+        "f" * 32,
+        NotificationReason.FIRST,
+        ConditionName.EXPIRED.family,
+        ConditionName.EXPIRED,
+        Severity.CRITICAL,
+        "office",
+        summary="expired",
     )
     outbox.commit({}, [Message("hook", at, (told,))], at)
     outbox.close()

@@ -385,7 +385,7 @@ class Exporter:
         assert len(found) <= 1, f"{len(found)} samples of {full} with {labels}"
         return found[0] if found else None
 
-    def wait_for_look(self, looks: int = 1) -> None:
+    def wait_for_check(self, looks: int = 1) -> None:
         """Until the main agent has been looked at so many times."""
         wait_for(
             f"{looks} looks at home/main; log:\n{self.log.read_text()}",

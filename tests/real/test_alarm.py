@@ -29,7 +29,7 @@ class Notes:
         script += f'"{directory}/$OPENCLAW_AUTH_ALERT_ID"'
         self.channel = {"name": "notes", "type": "command", "command": ["/bin/sh", "-c", script]}
 
-    def told(self) -> list[dict[str, Any]]:
+    def received(self) -> list[dict[str, Any]]:
         """The messages, oldest first: their ids are in that order."""
         return [json.loads(path.read_text()) for path in sorted(self.directory.glob("[0-9A-Z]*"))]
 
@@ -58,16 +58,18 @@ def test_a_pasted_token_is_told_as_renewed(
         hook = {"name": "hook", "type": "webhook", "url": f"{server.url}/hook"}
         exporter = serve(world, channels=[hook, notes.channel])
         expired = [[("first", "no_usable_profile", "critical")]]
-        wait_for("it was told", lambda: len(server.told("hook")) == len(notes.times()) == 1 or None, 120)
-        assert story(server.told("hook")) == story(notes.told()) == expired
+        wait_for("it was told", lambda: len(server.received("hook")) == len(notes.times()) == 1 or None, 120)
+        assert story(server.received("hook")) == story(notes.received()) == expired
 
         world.paste_token("anthropic:default", "365d")
         pasted_at = time.time()
-        wait_for("the recovery is told", lambda: len(server.told("hook")) == len(notes.times()) == 2 or None, 60)
+        wait_for("the recovery is told", lambda: len(server.received("hook")) == len(notes.times()) == 2 or None, 60)
         took = server.came[-1][2] - pasted_at, notes.times()[-1] - pasted_at
-        assert story(server.told("hook")) == story(notes.told()) == [*expired, [("renewed", *expired[0][0][1:])]]
-        (alert,) = server.told("hook")[1]["alerts"]
-        assert alert["fingerprint"] == server.told("hook")[0]["alerts"][0]["fingerprint"]
+        assert (
+            story(server.received("hook")) == story(notes.received()) == [*expired, [("renewed", *expired[0][0][1:])]]
+        )
+        (alert,) = server.received("hook")[1]["alerts"]
+        assert alert["fingerprint"] == server.received("hook")[0]["alerts"][0]["fingerprint"]
         ends = world.stored_profiles()["anthropic:default"]["expires"] / 1000
         assert alert["deadline"] == time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
         assert exporter.value("exit_code", target="home", agent="main") == 0
@@ -85,13 +87,13 @@ def test_ten_thousand_profiles_that_expire_at_once_are_one_message_a_channel(
     with BadServer() as server:
         hook = {"name": "hook", "type": "webhook", "url": f"{server.url}/hook"}
         serve(world, targets=[store_target(world)], channels=[hook, notes.channel], alerts={"group_wait": "0s"})
-        wait_for("both deadlines are told", lambda: len(server.told("hook")) == len(notes.times()) == 2 or None, 90)
+        wait_for("both deadlines are told", lambda: len(server.received("hook")) == len(notes.times()) == 2 or None, 90)
         took = server.came[-1][2] - ends, notes.times()[-1] - ends
         time.sleep(1)  # for what should not come
     warned = [("first", "expiring", "warning")] * MANY
     expired = [("escalated", "expired", "warning")] * MANY
-    assert story(server.told("hook")) == story(notes.told()) == [warned, expired]
-    for message in (*server.told("hook"), *notes.told()):
+    assert story(server.received("hook")) == story(notes.received()) == [warned, expired]
+    for message in (*server.received("hook"), *notes.received()):
         assert len({alert["profile"] for alert in message["alerts"]}) == MANY
     with capsys.disabled():
         print(f"\n{MANY} expiries told {took[0]:.1f} s (webhook) and {took[1]:.1f} s (command) after the deadline")

@@ -70,14 +70,14 @@ def test_channels_that_fail_in_every_way(tmp_path: Path, world: FilesHome) -> No
             alerts={"group_wait": "0s"},
         )
         with running(exporter):
-            wait_for("the good one is told whatever the others do", lambda: server.told("good") or None, 30)
+            wait_for("the good one is told whatever the others do", lambda: server.received("good") or None, 30)
 
             def failed(name: str, reason: str) -> float:
                 return exporter.value("notifications_failed_total", channel=name, reason=reason) or 0
 
             everything = {**AGAIN, **NEVER}
             wait_for("each has failed", lambda: all(failed(*item) for item in everything.items()) or None, 60)
-            wait_for("the slow ones were asked", lambda: all(server.told(name) for name in SLOW) or None, 30)
+            wait_for("the slow ones were asked", lambda: all(server.received(name) for name in SLOW) or None, 30)
             series = exporter.samples()
 
             def value(name: str, **labels: str) -> float:
@@ -113,13 +113,13 @@ def test_channels_that_fail_in_every_way(tmp_path: Path, world: FilesHome) -> No
             )
             assert exporter.value("notifications_pending", channel="certificate") == 1
         for name in (*awaited, "good"):
-            bodies = (back if name == "refusing" else server).told(name)
+            bodies = (back if name == "refusing" else server).received(name)
             assert len({body["id"] for body in bodies}) == 1, f"{name}: one message, under one id"
             assert {tuple(alert["reason"] for alert in body["alerts"]) for body in bodies} == {("first",)}
         for name in NEVER:
-            assert len(server.told(name)) == 1, f"{name}: not tried again"
-        assert server.told("elsewhere") == []
-        assert len(server.told("good")) == 1
+            assert len(server.received(name)) == 1, f"{name}: not tried again"
+        assert server.received("elsewhere") == []
+        assert len(server.received("good")) == 1
         assert untrusted.came == [], "nothing is said to whom nobody vouches for"
         assert untrusted.connections > 0
 
@@ -137,11 +137,11 @@ def test_two_daemons_and_a_timer_on_one_state(tmp_path: Path, world: FilesHome) 
         one = Exporter(world, tmp_path / "one", **config, web=address)
         one.url = f"http://{address['listen']}"
         with running(one):
-            wait_for("told", lambda: server.told("hook") or None, 30)
+            wait_for("told", lambda: server.received("hook") or None, 30)
             two = Exporter(world, tmp_path / "two", **config)
             two.start()
             try:
-                two.wait_for_look()
+                two.wait_for_check()
                 checked = one.run("check", "--notify", "--line")
                 assert (checked.returncode, checked.stdout.split()[0]) == (1, "EXPIRED")
                 assert "A daemon tells of alerts already: this only looked." in checked.stderr
@@ -149,8 +149,8 @@ def test_two_daemons_and_a_timer_on_one_state(tmp_path: Path, world: FilesHome) 
                 assert server.reasons("hook") == ["first"]
                 world.write_tokens({"anthropic:default": in_a_year()})
                 look_now(one)
-                wait_for("the recovery is told", lambda: len(server.told("hook")) == 2 or None, 30)
-                two.wait_for_look(2)
+                wait_for("the recovery is told", lambda: len(server.received("hook")) == 2 or None, 30)
+                two.wait_for_check(2)
             finally:
                 two.send(signal.SIGTERM)
                 assert two.daemon is not None
@@ -209,33 +209,33 @@ def test_a_disk_that_is_read_only_and_one_that_is_full(
         exporter.url = f"http://127.0.0.1:{port}"
         subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
         with running(exporter):
-            wait_for("told all the same", lambda: server.told("hook") or None, 30)
+            wait_for("told all the same", lambda: server.received("hook") or None, 30)
             assert exporter.value("exporter_state_ok") == 0
-            wait_for("and the switch is told why", lambda: server.told("beat/fail") or None, 30)
-            assert "read-only file system" in server.told("beat/fail")[0].lower()
-            assert server.told("beat") == []
+            wait_for("and the switch is told why", lambda: server.received("beat/fail") or None, 30)
+            assert "read-only file system" in server.received("beat/fail")[0].lower()
+            assert server.received("beat") == []
         log = exporter.log.read_text()
         assert "what was told is forgotten at the end" in log
         assert "Please report it" not in log
 
         subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
         with running(exporter):
-            wait_for("told by a state that is new", lambda: len(server.told("hook")) == 2 or None, 30)
+            wait_for("told by a state that is new", lambda: len(server.received("hook")) == 2 or None, 30)
             assert exporter.value("exporter_state_ok") == 1
             filler = fill(small_disk)
             server.came.clear()
             world.write_tokens({f"anthropic:{number:03}": in_a_year() for number in range(200)})
             look_now(exporter)
-            wait_for("a full disk is told", lambda: server.told("beat/fail") or None, 30)
-            assert server.told("beat/fail")[0].endswith("database or disk is full")
+            wait_for("a full disk is told", lambda: server.received("beat/fail") or None, 30)
+            assert server.received("beat/fail")[0].endswith("database or disk is full")
             assert exporter.value("exporter_state_ok") == 0
             assert exporter.value("exit_code", target="home", agent="main") == 0, "it goes on looking"
             assert exporter.get("/-/healthy")
-            wait_for("told although nothing can be written", lambda: server.told("hook") or None, 60)
+            wait_for("told although nothing can be written", lambda: server.received("hook") or None, 60)
             filler.unlink()
             look_now(exporter)
             wait_for("all is well", lambda: exporter.value("exporter_state_ok") == 1 or None, 60)
         with running(exporter):
-            exporter.wait_for_look()
+            exporter.wait_for_check()
             time.sleep(2)  # for what should not come: it was written down
         assert server.reasons("hook") in (["renewed"], ["resolved"])

@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.alerts.channels import Context, TemporaryError
-from exporter.alerts.channels.alertmanager import AlertmanagerChannel, build
-from exporter.alerts.values import Alert, Reason
+from exporter.alerts.channels import ChannelContext, TemporaryError
+from exporter.alerts.channels.alertmanager import AlertmanagerSender, build
+from exporter.alerts.values import Alert, NotificationReason
 from exporter.config import channels as configured
-from exporter.model import Family, Name, Severity
+from exporter.model import ConditionName, Family, Severity
 
 from .conftest import need
 from .parts import free_port, wait_for
@@ -129,9 +129,9 @@ class Instance:
 def alert(profile: str, severity: Severity = Severity.CRITICAL) -> Alert:
     return Alert(
         fingerprint=f"{profile}-0123",
-        reason=Reason.FIRST,
+        reason=NotificationReason.FIRST,
         family=Family.DEADLINE,
-        condition=Name.EXPIRED,
+        condition=ConditionName.EXPIRED,
         severity=severity,
         target="home",
         agents=("main",),
@@ -145,16 +145,16 @@ def alert(profile: str, severity: Severity = Severity.CRITICAL) -> Alert:
 
 
 def over(told: Alert) -> Alert:
-    return replace(told, reason=Reason.RESOLVED, ended_at=time.time())
+    return replace(told, reason=NotificationReason.RESOLVED, ended_at=time.time())
 
 
-def channel(*instances: Instance) -> AlertmanagerChannel:
+def channel(*instances: Instance) -> AlertmanagerSender:
     urls = [instance.url for instance in instances]
     config = configured.AlertmanagerChannel(name="am", type="alertmanager", urls=urls)
-    return build(config, Context(external_url="https://status.test/"))
+    return build(config, ChannelContext(external_url="https://status.test/"))
 
 
-def publish(am: AlertmanagerChannel, firing: Sequence[Alert], resolved: Sequence[Alert] = (), **more: Any) -> list[Any]:
+def publish(am: AlertmanagerSender, firing: Sequence[Alert], resolved: Sequence[Alert] = (), **more: Any) -> list[Any]:
     return asyncio.run(am.publish(firing, resolved, time.time(), **more))
 
 
@@ -229,7 +229,7 @@ def test_it_takes_the_worst_of_names_and_a_test(alone: Instance, receiver: Recei
     am = channel(alone)
     assert publish(am, [odd]) == [None]
     receiver.wait_for(("firing", "critical", 'anthropic:"odd"\\\n{}é?'))
-    test = replace(alert("test"), reason=Reason.TEST, severity=Severity.INFO)
+    test = replace(alert("test"), reason=NotificationReason.TEST, severity=Severity.INFO)
     assert asyncio.run(am.test(test, time.time())) == [None]
     receiver.wait_for(("firing", "critical", 'anthropic:"odd"\\\n{}é?'), ("firing", "info", "test"))
 

@@ -12,7 +12,7 @@ from captured import verdict
 
 from exporter.config import AutoTarget, ClaudeTarget
 from exporter.model import Observation
-from exporter.sources import Context
+from exporter.sources import SourceContext
 from exporter.sources.auto import AutoSource
 from exporter.sources.claude import AGENT, LOGIN, ClaudeSource
 
@@ -57,10 +57,10 @@ class Home:
         self.write({"claudeAiOauth": login})
         return int((now + (ends_in or 0)) * 1000) / 1000
 
-    async def look(self, **environ: str) -> Observation:
-        context = Context(keyed_hash=lambda text: f"hash{len(text)}", environ=self.environ | environ)
+    async def check(self, **environ: str) -> Observation:
+        context = SourceContext(keyed_hash=lambda text: f"hash{len(text)}", environ=self.environ | environ)
         source = ClaudeSource(ClaudeTarget(source="claude", timeout="60s"), context)
-        seen = await source.look(AGENT)
+        seen = await source.check(AGENT)
         assert "PLANTED-SECRET" not in repr(seen)
         return seen
 
@@ -71,7 +71,7 @@ def home(tmp_path: Path, claude: Path) -> Home:
 
 
 async def test_nobody_is_logged_in(home: Home) -> None:
-    seen = await home.look()
+    seen = await home.check()
     assert (seen.profiles, seen.providers_in_use) == ((), ("anthropic",))
     assert verdict(seen).exit_code == 1
 
@@ -82,7 +82,7 @@ async def test_nobody_is_logged_in(home: Home) -> None:
 )
 async def test_a_login_has_its_own_end(home: Home, ends_in: float, access_ends_in: float, exit_code: int) -> None:
     ends_at = home.log_in(ends_in, access_ends_in)
-    seen = await home.look()
+    seen = await home.check()
     assert [(p.id, p.kind, p.login_ends_at, p.has_refresh_token) for p in seen.profiles] == [
         (LOGIN, "oauth", ends_at, True)
     ]
@@ -91,14 +91,14 @@ async def test_a_login_has_its_own_end(home: Home, ends_in: float, access_ends_i
 
 async def test_a_login_without_an_end(home: Home) -> None:
     home.log_in(None)
-    seen = await home.look()
+    seen = await home.check()
     assert [(p.id, p.login_ends_at, p.has_refresh_token) for p in seen.profiles] == [(LOGIN, None, True)]
     assert verdict(seen).exit_code == 0
 
 
 async def test_a_malformed_file(home: Home) -> None:
     home.write("{not json")
-    seen = await home.look()
+    seen = await home.check()
     assert seen.profiles == ()
     assert len(seen.notes) == 1
 
@@ -109,7 +109,7 @@ async def test_a_malformed_file(home: Home) -> None:
 )
 async def test_the_environment_goes_before_the_login(home: Home, variable: str, kind: str) -> None:
     home.log_in(-DAY)
-    seen = await home.look(**{variable: "PLANTED-SECRET-in-env"})
+    seen = await home.check(**{variable: "PLANTED-SECRET-in-env"})
     assert [(p.id, p.kind, p.secret_hash) for p in seen.profiles] == [(f"env:{variable}", kind, "hash21")]
     assert verdict(seen).exit_code == 0
 
@@ -117,14 +117,14 @@ async def test_the_environment_goes_before_the_login(home: Home, variable: str, 
 async def test_which_of_the_environments_credentials_serves(home: Home) -> None:
     names = ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"]
     for first in range(3):
-        seen = await home.look(**dict.fromkeys(names[first:], "PLANTED-SECRET-in-env"))
+        seen = await home.check(**dict.fromkeys(names[first:], "PLANTED-SECRET-in-env"))
         assert [p.id for p in seen.profiles] == [f"env:{names[first]}"]
 
 
 async def test_auto_finds_it(home: Home) -> None:
     home.log_in(20 * DAY)
-    context = Context(keyed_hash=lambda text: "hash", environ=home.environ)
+    context = SourceContext(keyed_hash=lambda text: "hash", environ=home.environ)
     source = AutoSource(AutoTarget(timeout="60s"), context)
     assert await source.agents() == [AGENT]
     assert source.chosen == f"claude: there is no OpenClaw, and {home.command} is on PATH"
-    assert (await source.look(AGENT)).profiles[0].id == LOGIN
+    assert (await source.check(AGENT)).profiles[0].id == LOGIN

@@ -16,8 +16,8 @@ import pytest
 from captured import verdict
 
 from exporter.config import GatewayTarget, OpenClawTarget, StoreTarget
-from exporter.model import LookError, Observation, Reason
-from exporter.sources import Context
+from exporter.model import CheckError, FailureReason, Observation
+from exporter.sources import SourceContext
 from exporter.sources.gateway.source import GatewaySource
 from exporter.sources.openclaw.source import OpenClawSource
 from exporter.sources.store.source import StoreSource
@@ -75,8 +75,8 @@ class Gateway:
         return GatewaySource(target, context(self.world))
 
 
-def context(world: parts.OpenClawHome) -> Context:
-    return Context(keyed_hash=lambda text: f"hash{len(text)}", environ=world.env)
+def context(world: parts.OpenClawHome) -> SourceContext:
+    return SourceContext(keyed_hash=lambda text: f"hash{len(text)}", environ=world.env)
 
 
 @pytest.fixture
@@ -98,10 +98,10 @@ async def looking(source: GatewaySource) -> AsyncIterator[GatewaySource]:
         await source.aclose()
 
 
-async def reason_of(source: GatewaySource, agent: str = "main") -> Reason:
+async def reason_of(source: GatewaySource, agent: str = "main") -> FailureReason:
     async with looking(source):
-        with pytest.raises(LookError) as caught:
-            await source.look(agent)
+        with pytest.raises(CheckError) as caught:
+            await source.check(agent)
     assert "PLANTED-SECRET" not in str(caught.value)
     return caught.value.reason
 
@@ -111,29 +111,29 @@ class Watch:
 
     def __init__(self, source: GatewaySource) -> None:
         self._source = source
-        self.answers: list[Observation | Reason] = []
+        self.answers: list[Observation | FailureReason] = []
 
-    async def once(self) -> Observation | Reason:
-        answer: Observation | LookError
+    async def once(self) -> Observation | FailureReason:
+        answer: Observation | CheckError
         try:
             agents = await self._source.agents()
             assert agents == ["main"]
-            answer = await self._source.look(agents[0])
-        except LookError as error:
+            answer = await self._source.check(agents[0])
+        except CheckError as error:
             answer = error
         assert "PLANTED-SECRET" not in f"{answer!r}{answer}"
         self.answers.append(answer if isinstance(answer, Observation) else answer.reason)
         await asyncio.sleep(0.2)
         return self.answers[-1]
 
-    async def until_seen(self) -> list[Observation | Reason]:
+    async def until_seen(self) -> list[Observation | FailureReason]:
         """All answers up to the first good one."""
         first, ends = len(self.answers), time.monotonic() + READY_WITHIN
         while not isinstance(await self.once(), Observation):
             assert time.monotonic() < ends, f"never ready: {self.answers[-1]}"
         return self.answers[first:-1]
 
-    async def times(self, count: int) -> list[Observation | Reason]:
+    async def times(self, count: int) -> list[Observation | FailureReason]:
         return [await self.once() for _ in range(count)]
 
 
@@ -141,24 +141,24 @@ async def test_not_one_wrong_word_through_start_ready_restart_and_death(gateway:
     expires_at = gateway.world.stored_profiles()["anthropic:default"]["expires"] / 1000
     async with looking(gateway.source()) as source:
         watch = Watch(source)
-        assert set(await watch.times(3)) == {Reason.CONNECTION}
+        assert set(await watch.times(3)) == {FailureReason.CONNECTION}
         gateway.start()
-        assert set(await watch.until_seen()) <= {Reason.CONNECTION, Reason.NOT_READY}
+        assert set(await watch.until_seen()) <= {FailureReason.CONNECTION, FailureReason.NOT_READY}
         assert all(isinstance(answer, Observation) for answer in await watch.times(10))
         ending = asyncio.create_task(asyncio.to_thread(gateway.end, signal.SIGTERM))
         while not ending.done():
             await watch.once()
         await ending
-        assert set(await watch.times(3)) == {Reason.CONNECTION}
+        assert set(await watch.times(3)) == {FailureReason.CONNECTION}
         gateway.start()
-        assert set(await watch.until_seen()) <= {Reason.CONNECTION, Reason.NOT_READY}
+        assert set(await watch.until_seen()) <= {FailureReason.CONNECTION, FailureReason.NOT_READY}
         assert all(isinstance(answer, Observation) for answer in await watch.times(10))
         gateway.end(signal.SIGKILL)
-        assert set(await watch.times(3)) == {Reason.CONNECTION}
+        assert set(await watch.times(3)) == {FailureReason.CONNECTION}
     seen = [answer for answer in watch.answers if isinstance(answer, Observation)]
-    assert {answer for answer in watch.answers if isinstance(answer, Reason)} <= {
-        Reason.CONNECTION,
-        Reason.NOT_READY,
+    assert {answer for answer in watch.answers if isinstance(answer, FailureReason)} <= {
+        FailureReason.CONNECTION,
+        FailureReason.NOT_READY,
     }
     for one in seen:
         assert [(p.id, p.provider, p.kind, p.status, p.expires_at) for p in one.profiles] == [
@@ -207,13 +207,13 @@ async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gatewa
     assert unusable == {"anthropic:default": "billing"}
 
     async with looking(gateway.source()) as source:
-        blind = await source.look("main")
+        blind = await source.check("main")
     assert blind.blind_to == {"unusable"}
     assert not any(p.unusable for p in blind.profiles)
 
     command = OpenClawSource(OpenClawTarget(source="openclaw", command=[str(world.command)]), context(world))
     store = StoreSource(StoreTarget(source="store", state_dir=str(world.state)), context(world))
-    others = [await command.look("main"), await store.look("main")]
+    others = [await command.check("main"), await store.check("main")]
     conditions = [
         {(c.name, c.severity, c.profile) for c in verdict(one).conditions if c.severity != "info"}
         for one in (seen, *others)
@@ -221,24 +221,24 @@ async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gatewa
     assert conditions[0] == conditions[1] == conditions[2]
     assert {name for name, _, _ in conditions[0]} == {"unusable", "expiring"}
 
-    assert await reason_of(gateway.source(token="PLANTED-SECRET-wrong-0123456789")) is Reason.UNAUTHORIZED
-    assert await reason_of(gateway.source(token=None)) is Reason.UNAUTHORIZED
-    assert await reason_of(gateway.source(), "nobody") is Reason.UNKNOWN_AGENT
+    assert await reason_of(gateway.source(token="PLANTED-SECRET-wrong-0123456789")) is FailureReason.UNAUTHORIZED
+    assert await reason_of(gateway.source(token=None)) is FailureReason.UNAUTHORIZED
+    assert await reason_of(gateway.source(), "nobody") is FailureReason.UNKNOWN_AGENT
     async with looking(gateway.source(token=None, token_file=str(tmp_path / "token"))) as source:
         (tmp_path / "token").write_text("PLANTED-SECRET-old-token\n")
-        with pytest.raises(LookError) as caught:
-            await source.look("main")
-        assert caught.value.reason is Reason.UNAUTHORIZED
+        with pytest.raises(CheckError) as caught:
+            await source.check("main")
+        assert caught.value.reason is FailureReason.UNAUTHORIZED
         (tmp_path / "token").write_text(TOKEN + "\n")
-        assert (await source.look("main")).profiles
+        assert (await source.check("main")).profiles
 
     gateway.end(signal.SIGTERM)
     world.run("plugins", "disable", "admin-http-rpc")
     gateway.start()
-    reasons: list[Reason] = []
+    reasons: list[FailureReason] = []
     ends = time.monotonic() + READY_WITHIN
-    while not reasons or reasons[-1] is not Reason.NOT_ENABLED:
+    while not reasons or reasons[-1] is not FailureReason.NOT_ENABLED:
         assert time.monotonic() < ends, f"never up: {reasons[-1]}"
         reasons.append(await reason_of(gateway.source()))
         await asyncio.sleep(0.2)
-    assert set(reasons) <= {Reason.CONNECTION, Reason.NOT_READY, Reason.NOT_ENABLED}
+    assert set(reasons) <= {FailureReason.CONNECTION, FailureReason.NOT_READY, FailureReason.NOT_ENABLED}

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from exporter.alerts.channels import Context, PermanentError, TemporaryError
-from exporter.alerts.channels.openclaw import OpenClaw
-from exporter.alerts.values import Alert, Message, Outgoing, Reason
+from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError
+from exporter.alerts.channels.openclaw import OpenClawSender
+from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage
 from exporter.config.channels import OpenClawChannel
-from exporter.model import Family, Name, Severity
+from exporter.model import ConditionName, Family, Severity
 
 from .conftest import MakeHome
 from .parts import CURRENT, RELEASES, OpenClawHome
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.real
 RECIPIENT = "-1001234567"
 
 
-def outgoing() -> Outgoing:
+def outgoing() -> QueuedMessage:
     """A message with all that could be taken for something else on a command line."""
     alert = Alert(
         fingerprint="0123",
-        reason=Reason.FIRST,
+        reason=NotificationReason.FIRST,
         family=Family.DEADLINE,
-        condition=Name.EXPIRED,
+        condition=ConditionName.EXPIRED,
         severity=Severity.CRITICAL,
         target="home",
         agents=("main",),
@@ -38,13 +38,13 @@ def outgoing() -> Outgoing:
         summary="-- 'one' \"two\" $HOME `id` \\n é 💥",
         remedy=("claude setup-token", "openclaw models auth paste-token --provider anthropic"),
     )
-    return Outgoing("01JD0000000000000000000000", Message("chat", time.time(), (alert,)))
+    return QueuedMessage("01JD0000000000000000000000", Message("chat", time.time(), (alert,)))
 
 
-def channel(world: OpenClawHome, chat: str = "telegram") -> OpenClaw:
+def channel(world: OpenClawHome, chat: str = "telegram") -> OpenClawSender:
     values = {"name": "chat", "type": "openclaw", "channel": chat, "recipient": RECIPIENT}
     config = OpenClawChannel.model_validate({**values, "command": [str(world.command)]})
-    return OpenClaw(config, Context(environment=world.env))
+    return OpenClawSender(config, ChannelContext(environment=world.env))
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def test_every_agent_is_seen_with_what_it_has(openclaw: MakeHome, tmp_path: Path
 def test_serve_shows_each_paste_in_time(openclaw: MakeHome, serve: Serve) -> None:
     world = openclaw(CURRENT)
     exporter = serve(world)
-    exporter.wait_for_look()
+    exporter.wait_for_check()
     assert exporter.value("exit_code", target="home", agent="main") == 1
     assert exporter.value("profile_expiry_timestamp_seconds") is None
 
@@ -183,7 +183,7 @@ def test_serve_shows_each_paste_in_time(openclaw: MakeHome, serve: Serve) -> Non
 def test_a_bad_configuration_is_not_taken_over(openclaw: MakeHome, serve: Serve) -> None:
     world = openclaw(CURRENT)
     exporter = serve(world)
-    exporter.wait_for_look()
+    exporter.wait_for_check()
     assert exporter.value("exporter_config_last_reload_successful") == 1
     before = exporter.value("exporter_config_last_reload_success_timestamp_seconds")
 
@@ -233,7 +233,7 @@ def test_what_is_unchanged_costs_no_process(openclaw: MakeHome, serve: Serve, tm
     counting.chmod(0o755)
     target = {"name": "home", "source": "openclaw", "command": [str(counting)], "agents": "all"}
     exporter = serve(world, targets=[target], interval="20s")
-    exporter.wait_for_look()
+    exporter.wait_for_check()
 
     def looks() -> int:
         return Counter(line.startswith("models status") for line in calls.read_text().splitlines())[True]

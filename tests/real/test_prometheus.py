@@ -46,7 +46,7 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
         },
     )
     with running(Exporter(world, tmp_path_factory.mktemp("exporter"))) as exporter:
-        exporter.wait_for_look()
+        exporter.wait_for_check()
         yield exporter
 
 

@@ -64,7 +64,7 @@ def test_no_part_of_a_secret_comes_out(openclaw: MakeHome, serve: Serve, tmp_pat
     assert b"anthropic:login" in outputs["explain"]
 
     daemon = serve(world)
-    daemon.wait_for_look()
+    daemon.wait_for_check()
     for path in ("/metrics", "/api/v1/status", "/api/v1/status?format=line", "/", "/sd", "/probe?target=home"):
         answer = httpx.get(f"{daemon.url}{path}", trust_env=False)
         assert answer.status_code == 200, path

@@ -12,8 +12,8 @@ import pytest
 from captured import verdict
 
 from exporter.config import OpenClawTarget, StoreTarget
-from exporter.model import LookError, Reason
-from exporter.sources import Context
+from exporter.model import CheckError, FailureReason
+from exporter.sources import SourceContext
 from exporter.sources.openclaw.source import OpenClawSource
 from exporter.sources.store.source import StoreSource
 
@@ -59,7 +59,7 @@ async def test_a_look(box: Box) -> None:
     hostile = "it's \\'; $(touch x) `touch y` \n\"é"
     source = box.source(env_file=str(box.folder / "env"), state_dir="/st ate")
     try:
-        observation = await source.look(hostile)
+        observation = await source.check(hostile)
         assert [profile.id for profile in observation.profiles] == ["anthropic:default"]
         assert (observation.openclaw_exit_code, observation.openclaw_version) == (2, "2026.9.6")
         seen = (box.folder / "seen").read_text().split("\0")
@@ -74,7 +74,7 @@ async def test_the_values_of_the_env_file_are_in_no_command_line(box: Box) -> No
     (box.folder / "env").write_text(f"KEY={SECRET}\n")
     (box.folder / "pids").unlink(missing_ok=True)
     source = box.source(env_file=str(box.folder / "env"))
-    looking = asyncio.create_task(source.look("hang"))
+    looking = asyncio.create_task(source.check("hang"))
     try:
         async with asyncio.timeout(60):
             while not (box.folder / "pids").exists():  # noqa: ASYNC110 - the command over there
@@ -92,7 +92,7 @@ async def test_the_values_of_the_env_file_are_in_no_command_line(box: Box) -> No
 async def test_nothing_is_left_on_the_remote_host(box: Box, how: str) -> None:
     (box.folder / "pids").unlink(missing_ok=True)
     source = box.source(timeout="5s" if how == "timeout" else "600s")
-    looking = asyncio.create_task(source.look("hang"))
+    looking = asyncio.create_task(source.check("hang"))
     async with asyncio.timeout(60):
         while not (box.folder / "pids").exists() or not (box.folder / "pids").read_text().strip():  # noqa: ASYNC110 - same
             await asyncio.sleep(0.05)
@@ -105,9 +105,9 @@ async def test_nothing_is_left_on_the_remote_host(box: Box, how: str) -> None:
             os.kill(int(line.split()[0]), 9)
         assert lines
     [outcome] = await asyncio.gather(looking, return_exceptions=True)
-    expected = {"timeout": Reason.TIMEOUT, "connection killed": Reason.CONNECTION}.get(how)
-    assert isinstance(outcome, asyncio.CancelledError) if expected is None else isinstance(outcome, LookError)
-    assert expected is None or (isinstance(outcome, LookError) and outcome.reason is expected)
+    expected = {"timeout": FailureReason.TIMEOUT, "connection killed": FailureReason.CONNECTION}.get(how)
+    assert isinstance(outcome, asyncio.CancelledError) if expected is None else isinstance(outcome, CheckError)
+    assert expected is None or (isinstance(outcome, CheckError) and outcome.reason is expected)
     async with asyncio.timeout(30):
         while any(map(alive, pids)):  # noqa: ASYNC110 - what it started
             await asyncio.sleep(0.05)
@@ -118,22 +118,26 @@ async def test_nothing_is_left_on_the_remote_host(box: Box, how: str) -> None:
 
 @pytest.mark.parametrize(
     ("destination", "reason"),
-    [("nobody", Reason.CONNECTION), ("unknown", Reason.CONNECTION), ("stranger", Reason.UNAUTHORIZED)],
+    [
+        ("nobody", FailureReason.CONNECTION),
+        ("unknown", FailureReason.CONNECTION),
+        ("stranger", FailureReason.UNAUTHORIZED),
+    ],
 )
-async def test_what_ssh_says_has_its_reason(box: Box, destination: str, reason: Reason) -> None:
+async def test_what_ssh_says_has_its_reason(box: Box, destination: str, reason: FailureReason) -> None:
     source = box.source(destination)
-    with pytest.raises(LookError) as caught:
-        await source.look("main")
+    with pytest.raises(CheckError) as caught:
+        await source.check("main")
     await source.aclose()
     assert caught.value.reason is reason
 
 
 async def test_a_command_that_is_not_there(box: Box) -> None:
     source = box.source(command=["no-such-openclaw"])
-    with pytest.raises(LookError) as caught:
-        await source.look("main")
+    with pytest.raises(CheckError) as caught:
+        await source.check("main")
     await source.aclose()
-    assert caught.value.reason is Reason.COMMAND_NOT_FOUND
+    assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
 
 
 async def test_the_real_openclaw_over_ssh_is_the_one_here(box: Box, openclaw: MakeHome) -> None:
@@ -142,7 +146,7 @@ async def test_the_real_openclaw_over_ssh_is_the_one_here(box: Box, openclaw: Ma
     world.paste_token("anthropic:default", "12h")
     remote = ["env", *(f"{name}={value}" for name, value in world.env.items()), str(world.command)]
     over_ssh = box.source(command=remote)
-    context = Context(keyed_hash=lambda text: text[::-1], environ=world.env)
+    context = SourceContext(keyed_hash=lambda text: text[::-1], environ=world.env)
     here = OpenClawSource(
         OpenClawTarget.model_validate({"source": "openclaw", "command": [str(world.command)]}), context
     )
@@ -151,7 +155,7 @@ async def test_the_real_openclaw_over_ssh_is_the_one_here(box: Box, openclaw: Ma
     try:
         for source in (here, over_ssh, store):
             assert await source.agents() == ["main"]
-            report = verdict(await source.look("main"))
+            report = verdict(await source.check("main"))
             (profile,) = report.profiles
             said = {(c.name, c.severity, c.provider, c.profile) for c in report.conditions}
             told.append((report.exit_code, said, profile.status, profile.expires_at, profile.basis))

@@ -17,39 +17,39 @@ from exporter.model import (
     AgentReport,
     Dialect,
     Failure,
+    FailureReason,
     Observation,
-    Reason,
+    ObservedProfile,
     Report,
-    SeenProfile,
     TargetReport,
     Unusable,
 )
-from exporter.reauth.candidates import Asked
+from exporter.reauth.candidates import Selection
 from exporter.reauth.guide import Guide
 from exporter.reauth.terminal import fold
-from exporter.state.history import Memory, remember
-from exporter.verdict import Subject, judge
+from exporter.state.history import CredentialHistory, record_observation
+from exporter.verdict import Subject, evaluate
 
 DIALECTS = {"2026.2.9": Dialect.STATUS, "2026.6.11": Dialect.LISTING, "2026.9.6": Dialect.ROUTES}
 
 
-def token(id: str = "anthropic:default", ends: float | None = -2 * HOUR, **rest: Any) -> SeenProfile:
+def token(id: str = "anthropic:default", ends: float | None = -2 * HOUR, **rest: Any) -> ObservedProfile:
     """A setup-token that ends ``ends`` seconds from NOW; None has no date."""
     status = "static" if ends is None else "expired" if ends < 0 else "expiring" if ends < DAY else "ok"
     facts = {"expires_at": None if ends is None else NOW + ends, "secret_hash": "old", "has_refresh_token": False}
-    return SeenProfile(id, id.split(":")[0], "token", status, **(facts | rest))
+    return ObservedProfile(id, id.split(":")[0], "token", status, **(facts | rest))
 
 
-def key(id: str = "openai:key", **rest: Any) -> SeenProfile:
-    return SeenProfile(
+def key(id: str = "openai:key", **rest: Any) -> ObservedProfile:
+    return ObservedProfile(
         **{"id": id, "provider": id.split(":")[0], "kind": "api_key", "status": "static", "secret_hash": "old"} | rest
     )
 
 
-def login(id: str = "openai:login", ends: float = -DAY) -> SeenProfile:
+def login(id: str = "openai:login", ends: float = -DAY) -> ObservedProfile:
     """An OAuth login that nothing can refresh."""
     status = "expired" if ends < 0 else "ok"
-    return SeenProfile(id, id.split(":")[0], "oauth", status, expires_at=NOW + ends, has_refresh_token=False)
+    return ObservedProfile(id, id.split(":")[0], "oauth", status, expires_at=NOW + ends, has_refresh_token=False)
 
 
 def disabled(reason: str, left: float = 600.0) -> Unusable:
@@ -60,19 +60,19 @@ class World:
     """The agents of one target and what they hold."""
 
     def __init__(
-        self, *profiles: SeenProfile, release: str = "2026.9.6", source: str = "openclaw", **target: Any
+        self, *profiles: ObservedProfile, release: str = "2026.9.6", source: str = "openclaw", **target: Any
     ) -> None:
         kind = {"openclaw": "openclaw", "claude": "claude"}.get(source, source)
         self.config = Config.model_validate({"targets": [{"name": "home", "source": kind, **target}]})
-        self.agents: dict[str, dict[str, SeenProfile]] = {"main": {p.id: p for p in profiles}}
+        self.agents: dict[str, dict[str, ObservedProfile]] = {"main": {p.id: p for p in profiles}}
         self.in_use = tuple(dict.fromkeys(p.provider for p in profiles)) or ("anthropic",)
         self.release = release
         self.source = source
         self.failure: str | None = None
         self.looks: list[list[str] | None] = []
-        self._memory: dict[str, Memory] = {}
+        self._memory: dict[str, CredentialHistory] = {}
 
-    def store(self, profile: SeenProfile, *agents: str) -> None:
+    def store(self, profile: ObservedProfile, *agents: str) -> None:
         for agent in agents or ("main",):
             self.agents.setdefault(agent, {})[profile.id] = profile
 
@@ -85,12 +85,12 @@ class World:
         """What a good paste does: another secret, a date in a year."""
         return lambda: self.change(id, secret_hash="new", status="ok", expires_at=NOW + 365 * DAY, **more)
 
-    def look(self, names: list[str] | None) -> Report:
+    def check(self, names: list[str] | None) -> Report:
         self.looks.append(names)
         agents = tuple(self._judged(name, held) for name, held in self.agents.items())
         return Report(NOW, (TargetReport("home", self.source, agents),))
 
-    def _judged(self, name: str, held: Mapping[str, SeenProfile]) -> AgentReport:
+    def _judged(self, name: str, held: Mapping[str, ObservedProfile]) -> AgentReport:
         dialect = Dialect.LOGIN if self.source == "claude" else DIALECTS[self.release]
         missing = frozenset(p for p in self.in_use if not any(one.provider == p for one in held.values()))
         seen = Observation(
@@ -104,10 +104,10 @@ class World:
             missing_providers=missing,
             openclaw_version=None if self.source == "claude" else self.release,
         )
-        self._memory[name] = remember(self._memory.get(name, Memory()), seen, NOW)
+        self._memory[name] = record_observation(self._memory.get(name, CredentialHistory()), seen, NOW)
         subject = Subject("home", name, self.source, openclaw_words(self.config.targets[0]))
-        failure = Failure(Reason.TIMEOUT, self.failure, NOW) if self.failure else None
-        return judge(subject, None if failure else seen, failure, self._memory[name], self.config.policy, NOW)
+        failure = Failure(FailureReason.TIMEOUT, self.failure, NOW) if self.failure else None
+        return evaluate(subject, None if failure else seen, failure, self._memory[name], self.config.policy, NOW)
 
 
 Effect = tuple[int, Callable[[], None]] | int
@@ -162,16 +162,16 @@ class Scripted:
 def talk(
     world: World,
     screen: Scripted,
-    asked: Asked | None = None,
+    asked: Selection | None = None,
     programs: tuple[str, ...] = ("claude", "openclaw"),
     told: str | None = None,
 ) -> int:
     """One ``reauth`` in ``world``; its exit code."""
     guide = Guide(
         world.config,
-        asked or Asked(),
+        asked or Selection(),
         screen,
-        world.look,
+        world.check,
         lambda targets: told,
         which=lambda name: f"/usr/bin/{name}" if name in programs else None,
     )

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarget, TargetBase
-from exporter.model import Dialect, LookError, Observation, Reason
-from exporter.sources import BlankNotebook, Context, Source, auto
+from exporter.model import CheckError, Dialect, FailureReason, Observation
+from exporter.sources import InMemorySourceCache, Source, SourceContext, auto
 from exporter.sources.auto import AutoSource, choose
 
 
@@ -105,9 +105,9 @@ def test_a_credentials_file_is_enough(host: Host) -> None:
 
 
 def test_where_there_is_nothing_it_says_where_it_looked_and_what_to_do(host: Host) -> None:
-    with pytest.raises(LookError) as caught:
+    with pytest.raises(CheckError) as caught:
         chosen(host)
-    assert caught.value.reason is Reason.COMMAND_NOT_FOUND
+    assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
     for word in ("`openclaw` on PATH", f"{host.home}/.openclaw", "`claude` on PATH", "configure a target"):
         assert word in caught.value.message
 
@@ -132,7 +132,7 @@ class Stand:
     def __init__(self) -> None:
         self.built, self.closed = [], 0
 
-    def __call__(self, target: Any, context: Context) -> Source:
+    def __call__(self, target: Any, context: SourceContext) -> Source:
         self.built.append(target)
         stand = self
 
@@ -143,7 +143,7 @@ class Stand:
             async def agents(self) -> list[str]:
                 return ["main"]
 
-            async def look(self, agent: str) -> Observation:
+            async def check(self, agent: str) -> Observation:
                 return Observation(target.name, agent, self.kind, Dialect.STORE, 0.0, notes=("its own",))
 
             def fingerprint(self) -> str | None:
@@ -169,9 +169,9 @@ class Clock:
         return self.now
 
 
-def make(host: Host, notebook: BlankNotebook | None = None, **config: Any) -> AutoSource:
-    context = Context(
-        keyed_hash=lambda text: f"hash of {text}", notebook=notebook or BlankNotebook(), environ=host.environ
+def make(host: Host, cache: InMemorySourceCache | None = None, **config: Any) -> AutoSource:
+    context = SourceContext(
+        keyed_hash=lambda text: f"hash of {text}", cache=cache or InMemorySourceCache(), environ=host.environ
     )
     return AutoSource(AutoTarget(**config), context)
 
@@ -184,14 +184,14 @@ async def test_it_says_what_it_chose_and_why(host: Host, stand: Stand) -> None:
     assert looking.kind == "openclaw"
     assert looking.chosen == f"openclaw: {host.bin}/openclaw is on PATH"
     assert looking.fingerprint() == "of openclaw"
-    assert (await looking.look("main")).notes == ("its own",)
+    assert (await looking.check("main")).notes == ("its own",)
     await looking.aclose()
     assert stand.closed == 1
 
 
 async def test_a_change_is_told_for_a_day_and_across_restarts(host: Host, stand: Stand) -> None:
     clock = Clock()
-    notebook = BlankNotebook(clock)
+    notebook = InMemorySourceCache(clock)
     host.command("openclaw")
     looking = make(host, notebook)
     await looking.agents()
@@ -202,24 +202,24 @@ async def test_a_change_is_told_for_a_day_and_across_restarts(host: Host, stand:
     assert looking.kind == "store"
     assert looking.chosen
     assert looking.chosen.startswith("store: openclaw is not on PATH")
-    assert (await looking.look("main")).notes == told
+    assert (await looking.check("main")).notes == told
     assert stand.closed == 1
     again = make(host, notebook)
     await again.agents()
-    assert (await again.look("main")).notes == told
+    assert (await again.check("main")).notes == told
     clock.now += 86401
     await again.agents()
-    assert (await again.look("main")).notes == ("its own",)
+    assert (await again.check("main")).notes == ("its own",)
 
 
 async def test_another_run_notices_what_changed_in_between(host: Host, stand: Stand) -> None:
-    notebook = BlankNotebook()
+    notebook = InMemorySourceCache()
     host.credentials()
     await make(host, notebook).agents()
     host.command("openclaw")
     looking = make(host, notebook)
     await looking.agents()
-    assert "the source changed from claude to openclaw" in (await looking.look("main")).notes
+    assert "the source changed from claude to openclaw" in (await looking.check("main")).notes
 
 
 async def test_the_same_choice_keeps_its_source(host: Host, stand: Stand) -> None:
@@ -235,13 +235,13 @@ async def test_when_nothing_is_left_it_fails_and_recovers(host: Host, stand: Sta
     looking = make(host)
     await looking.agents()
     (host.bin / "openclaw").unlink()
-    with pytest.raises(LookError) as caught:
+    with pytest.raises(CheckError) as caught:
         await looking.agents()
-    assert caught.value.reason is Reason.COMMAND_NOT_FOUND
+    assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
     assert looking.chosen is None
     host.command("openclaw")
     assert await looking.agents() == ["main"]
-    assert (await looking.look("main")).notes == ("its own",)
+    assert (await looking.check("main")).notes == ("its own",)
 
 
 async def test_what_is_chosen_gets_the_targets_settings(host: Host, stand: Stand) -> None:
@@ -277,5 +277,5 @@ async def test_the_real_sources_are_built(host: Host) -> None:
     assert await looking.agents() == ["claude-code"]
     host.store()
     assert await looking.agents() == ["main"]
-    assert (await looking.look("main")).source == "store"
+    assert (await looking.check("main")).source == "store"
     await looking.aclose()

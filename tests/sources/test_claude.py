@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import ClaudeTarget
-from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile
-from exporter.sources import Context
+from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
+from exporter.sources import SourceContext
 from exporter.sources.claude import AGENT, LOGIN, ClaudeSource, StoredLogin, stored_login
 
 RELEASE = "claude-2.1.330"
@@ -63,18 +63,20 @@ class World:
 
     def source(self, **config: Any) -> ClaudeSource:
         target = ClaudeTarget(**{"source": "claude", "name": "laptop", "timeout": "20s", **config})
-        context = Context(keyed_hash=lambda text: f"hash of {len(text)}", now=lambda: self.now, environ=self.environ)
+        context = SourceContext(
+            keyed_hash=lambda text: f"hash of {len(text)}", now=lambda: self.now, environ=self.environ
+        )
         return ClaudeSource(target, context)
 
-    async def look(self, **config: Any) -> Observation:
-        seen = await self.source(**config).look(AGENT)
+    async def check(self, **config: Any) -> Observation:
+        seen = await self.source(**config).check(AGENT)
         assert "PLANTED-SECRET" not in repr(seen)
         assert "sk-ant" not in repr(seen)
         return seen
 
-    async def refused(self, **config: Any) -> LookError:
-        with pytest.raises(LookError) as caught:
-            await self.source(**config).look(AGENT)
+    async def refused(self, **config: Any) -> CheckError:
+        with pytest.raises(CheckError) as caught:
+            await self.source(**config).check(AGENT)
         assert "PLANTED-SECRET" not in str(caught.value)
         return caught.value
 
@@ -84,8 +86,8 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def login(ends_at: float | None, expires_at: float, has_refresh_token: bool = True) -> SeenProfile:
-    return SeenProfile(
+def login(ends_at: float | None, expires_at: float, has_refresh_token: bool = True) -> ObservedProfile:
+    return ObservedProfile(
         LOGIN,
         "anthropic",
         "oauth",
@@ -95,7 +97,7 @@ def login(ends_at: float | None, expires_at: float, has_refresh_token: bool = Tr
     )
 
 
-EXPECTED: dict[str, tuple[tuple[SeenProfile, ...], int, set[tuple[str, str]]]] = {
+EXPECTED: dict[str, tuple[tuple[ObservedProfile, ...], int, set[tuple[str, str]]]] = {
     "login_ok_20d": ((login(1797072242.225, 1795365842.225),), 0, set()),
     "login_ends_in_2d": ((login(1795517042.592, 1795365842.592),), 0, set()),
     "access_expired_login_ok": ((login(1796121842.883, 1795340642.883),), 0, set()),
@@ -109,7 +111,7 @@ EXPECTED: dict[str, tuple[tuple[SeenProfile, ...], int, set[tuple[str, str]]]] =
     "malformed_file": ((), 1, {("missing", "critical")}),
     "setup_token_in_env": (
         (
-            SeenProfile(
+            ObservedProfile(
                 "env:CLAUDE_CODE_OAUTH_TOKEN",
                 "anthropic",
                 "token",
@@ -122,7 +124,7 @@ EXPECTED: dict[str, tuple[tuple[SeenProfile, ...], int, set[tuple[str, str]]]] =
     ),
     "api_key_in_env": (
         (
-            SeenProfile(
+            ObservedProfile(
                 "env:ANTHROPIC_API_KEY", "anthropic", "api_key", has_refresh_token=False, secret_hash="hash of 22"
             ),
         ),
@@ -136,7 +138,7 @@ EXPECTED: dict[str, tuple[tuple[SeenProfile, ...], int, set[tuple[str, str]]]] =
 async def test_every_capture(world: World, scenario: str) -> None:
     profiles, exit_code, conditions = EXPECTED[scenario]
     world.replay(scenario)
-    seen = await world.look()
+    seen = await world.check()
     assert (seen.target, seen.agent, seen.source, seen.dialect) == ("laptop", AGENT, "claude", Dialect.LOGIN)
     assert seen.observed_at == world.now
     assert seen.profiles == profiles
@@ -150,14 +152,14 @@ async def test_every_capture(world: World, scenario: str) -> None:
 
 async def test_a_malformed_file_is_a_note(world: World) -> None:
     world.replay("malformed_file")
-    assert any(".credentials.json is not what Claude Code writes" in note for note in (await world.look()).notes)
+    assert any(".credentials.json is not what Claude Code writes" in note for note in (await world.check()).notes)
 
 
 async def test_the_agent_is_claude_code(world: World) -> None:
     assert await world.source().agents() == ["claude-code"]
-    with pytest.raises(LookError) as caught:
-        await world.source().look("main")
-    assert caught.value.reason is Reason.UNKNOWN_AGENT
+    with pytest.raises(CheckError) as caught:
+        await world.source().check("main")
+    assert caught.value.reason is FailureReason.UNKNOWN_AGENT
 
 
 # --- where the command says less ---------------------------------------------------------------------
@@ -168,19 +170,21 @@ async def test_the_file_tells_the_date_that_the_command_does_not(world: World) -
     told = json.loads(capture(RELEASE, "login_ok_20d")["stdout"])
     del told["loginExpiresAt"]
     world.claude(json.dumps(told))
-    assert (await world.look()).profiles == EXPECTED["login_ok_20d"][0]
+    assert (await world.check()).profiles == EXPECTED["login_ok_20d"][0]
 
 
 async def test_the_commands_date_stands_above_the_files(world: World) -> None:
     world.replay("login_ok_20d")
     world.credentials({"claudeAiOauth": {"refreshTokenExpiresAt": 1, "expiresAt": 1795365842225}})
-    assert (await world.look()).profiles == (login(1797072242.225, 1795365842.225, has_refresh_token=False),)
+    assert (await world.check()).profiles == (login(1797072242.225, 1795365842.225, has_refresh_token=False),)
 
 
 async def test_a_login_in_the_keychain_has_only_the_commands_date(world: World) -> None:
     world.replay("login_ok_20d")
     (world.config / ".credentials.json").unlink()
-    assert (await world.look()).profiles == (SeenProfile(LOGIN, "anthropic", "oauth", login_ends_at=1797072242.225),)
+    assert (await world.check()).profiles == (
+        ObservedProfile(LOGIN, "anthropic", "oauth", login_ends_at=1797072242.225),
+    )
 
 
 async def test_claude_config_dir_is_honoured(world: World, tmp_path: Path) -> None:
@@ -188,13 +192,13 @@ async def test_claude_config_dir_is_honoured(world: World, tmp_path: Path) -> No
     (tmp_path / "other").mkdir()
     (world.config / ".credentials.json").rename(tmp_path / "other/.credentials.json")
     world.environ["CLAUDE_CONFIG_DIR"] = str(tmp_path / "other")
-    assert (await world.look()).profiles == EXPECTED["no_login_deadline"][0]
+    assert (await world.check()).profiles == EXPECTED["no_login_deadline"][0]
 
 
 async def test_without_a_command_the_file_is_read(world: World) -> None:
     world.replay("login_ends_in_2d")
     (world.bin / "claude").unlink()
-    seen = await world.look()
+    seen = await world.check()
     assert seen.profiles == EXPECTED["login_ends_in_2d"][0]
     assert any("was not found" in note and "credentials file" in note for note in seen.notes)
 
@@ -202,19 +206,19 @@ async def test_without_a_command_the_file_is_read(world: World) -> None:
 async def test_without_a_command_the_environment_is_read(world: World) -> None:
     world.environ.update(SECRETS)
     for name in ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"):  # as Claude Code ranks them
-        assert [p.id for p in (await world.look()).profiles] == [f"env:{name}"]
+        assert [p.id for p in (await world.check()).profiles] == [f"env:{name}"]
         del world.environ[name]
 
 
 async def test_without_anything_the_command_is_what_is_missing(world: World) -> None:
-    assert (await world.refused()).reason is Reason.COMMAND_NOT_FOUND
+    assert (await world.refused()).reason is FailureReason.COMMAND_NOT_FOUND
 
 
 async def test_in_a_container_nothing_of_this_host_is_read(world: World) -> None:
     world.replay("login_ends_in_2d")
     world.environ.update(SECRETS)
     error = await world.refused(command=["docker", "exec", "box", "claude"])
-    assert error.reason is Reason.COMMAND_NOT_FOUND
+    assert error.reason is FailureReason.COMMAND_NOT_FOUND
     assert world.source(command=["docker", "exec", "box", "claude"]).fingerprint() is None
 
 
@@ -225,7 +229,7 @@ async def test_the_environment_goes_before_the_login(world: World) -> None:
     world.replay("login_ended")
     world.replay("setup_token_in_env")
     world.environ["ANTHROPIC_AUTH_TOKEN"] = SECRETS["ANTHROPIC_AUTH_TOKEN"]
-    seen = await world.look()
+    seen = await world.check()
     assert [(p.id, p.kind) for p in seen.profiles] == [("env:ANTHROPIC_AUTH_TOKEN", "token")]
     assert any("a login is stored too" in note for note in seen.notes)
 
@@ -234,8 +238,8 @@ async def test_the_env_file_is_what_the_service_sees(world: World, tmp_path: Pat
     world.replay("api_key_in_env")
     del world.environ["ANTHROPIC_API_KEY"]
     (tmp_path / "env").write_text("export ANTHROPIC_API_KEY='PLANTED-SECRET-x'\n")
-    assert (await world.look(env_file=str(tmp_path / "env"))).profiles[0].secret_hash == "hash of 16"
-    assert (await world.refused(env_file=str(tmp_path / "none"))).reason is Reason.OTHER
+    assert (await world.check(env_file=str(tmp_path / "env"))).profiles[0].secret_hash == "hash of 16"
+    assert (await world.refused(env_file=str(tmp_path / "none"))).reason is FailureReason.OTHER
 
 
 @pytest.mark.parametrize(
@@ -252,12 +256,12 @@ async def test_the_env_file_is_what_the_service_sees(world: World, tmp_path: Pat
 )
 async def test_whoever_is_logged_in_has_a_profile(world: World, told: dict[str, Any], profile: tuple[str, str]) -> None:
     world.claude(json.dumps({"loggedIn": True, **told}))
-    assert [(p.id, p.kind) for p in (await world.look()).profiles] == [profile]
+    assert [(p.id, p.kind) for p in (await world.check()).profiles] == [profile]
 
 
 async def test_another_clouds_credentials_are_not_called_missing(world: World) -> None:
     world.claude(json.dumps({"loggedIn": True, "authMethod": "third_party", "apiProvider": "bedrock"}))
-    seen = await world.look()
+    seen = await world.check()
     assert (seen.profiles, seen.providers_in_use) == ((), ())
     assert verdict(seen).exit_code == 0
     assert any("another cloud" in note for note in seen.notes)
@@ -269,16 +273,18 @@ async def test_another_clouds_credentials_are_not_called_missing(world: World) -
 @pytest.mark.parametrize(
     ("stdout", "exit_code", "stderr", "reason"),
     [
-        ("", 0, "", Reason.INVALID_OUTPUT),
-        ("{}", 0, "", Reason.INVALID_OUTPUT),
-        ('{"loggedIn": "yes"}', 0, "", Reason.INVALID_OUTPUT),
-        ("[" * 100_000 + '{"a":' * 100_000, 0, "", Reason.INVALID_OUTPUT),
-        ("", 1, "error: unknown command 'status' PLANTED-SECRET-0123456789abcdef", Reason.COMMAND_ERROR),
-        ("", 127, "env: node: No such file", Reason.COMMAND_NOT_FOUND),
-        ("", 137, "", Reason.KILLED),
+        ("", 0, "", FailureReason.INVALID_OUTPUT),
+        ("{}", 0, "", FailureReason.INVALID_OUTPUT),
+        ('{"loggedIn": "yes"}', 0, "", FailureReason.INVALID_OUTPUT),
+        ("[" * 100_000 + '{"a":' * 100_000, 0, "", FailureReason.INVALID_OUTPUT),
+        ("", 1, "error: unknown command 'status' PLANTED-SECRET-0123456789abcdef", FailureReason.COMMAND_ERROR),
+        ("", 127, "env: node: No such file", FailureReason.COMMAND_NOT_FOUND),
+        ("", 137, "", FailureReason.KILLED),
     ],
 )
-async def test_what_cannot_be_read(world: World, stdout: str, exit_code: int, stderr: str, reason: Reason) -> None:
+async def test_what_cannot_be_read(
+    world: World, stdout: str, exit_code: int, stderr: str, reason: FailureReason
+) -> None:
     world.claude(stdout, exit_code, stderr)
     assert (await world.refused()).reason is reason
 
@@ -287,7 +293,7 @@ async def test_lines_around_the_json(world: World) -> None:
     world.replay("login_ok_20d")
     printed = capture(RELEASE, "login_ok_20d")["stdout"]
     world.claude(f'\x1b[33mupdate available {{"x": 1}}\x1b[0m\n{printed}\nbye')
-    assert (await world.look()).profiles == EXPECTED["login_ok_20d"][0]
+    assert (await world.check()).profiles == EXPECTED["login_ok_20d"][0]
 
 
 @pytest.mark.parametrize(
@@ -306,8 +312,8 @@ async def test_lines_around_the_json(world: World) -> None:
 async def test_a_file_that_is_none_of_claude_codes(world: World, content: str) -> None:
     world.replay("login_ok_20d")
     world.credentials(content)
-    seen = await world.look()
-    assert seen.profiles == (SeenProfile(LOGIN, "anthropic", "oauth", login_ends_at=1797072242.225),)
+    seen = await world.check()
+    assert seen.profiles == (ObservedProfile(LOGIN, "anthropic", "oauth", login_ends_at=1797072242.225),)
     assert len(seen.notes) == 1
 
 
@@ -316,10 +322,10 @@ async def test_a_pipe_or_a_folder_in_its_place_holds_nobody_up(world: World) -> 
     path = world.config / ".credentials.json"
     path.unlink()
     os.mkfifo(path)
-    assert len((await world.look()).notes) == 1
+    assert len((await world.check()).notes) == 1
     path.unlink()
     path.mkdir()
-    assert len((await world.look()).notes) == 1
+    assert len((await world.check()).notes) == 1
 
 
 @given(
@@ -346,7 +352,7 @@ def test_a_file_without_a_login_holds_none() -> None:
 
 def test_the_fingerprint_is_of_what_matters(world: World) -> None:
     target = ClaudeTarget(source="claude")
-    looking = ClaudeSource(target, Context(keyed_hash=lambda text: text, environ=world.environ))
+    looking = ClaudeSource(target, SourceContext(keyed_hash=lambda text: text, environ=world.environ))
     assert looking.fingerprint() is None
     oauth = {"accessToken": "a", "refreshToken": "r", "expiresAt": 1, "refreshTokenExpiresAt": 1_800_000_000_000}
     world.credentials({"claudeAiOauth": oauth})

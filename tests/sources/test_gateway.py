@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import GatewayTarget
-from exporter.model import Dialect, LookError, Reason, Severity, UsageWindow
-from exporter.sources import BlankNotebook, Context
+from exporter.model import CheckError, Dialect, FailureReason, Severity, UsageWindow
+from exporter.sources import InMemorySourceCache, SourceContext
 from exporter.sources.gateway.answers import observe, only_in_use, providers_in_use, roster_of, usage_of
 from exporter.sources.gateway.rpc import MAX_BODY
 from exporter.sources.gateway.source import GatewaySource
@@ -74,18 +74,20 @@ class Clock:
 
 
 def source(
-    handler: Handler, clock: Clock | None = None, notebook: BlankNotebook | None = None, **config: Any
+    handler: Handler, clock: Clock | None = None, cache: InMemorySourceCache | None = None, **config: Any
 ) -> GatewaySource:
     now = clock or Clock()
     target = GatewayTarget(**{"source": "gateway", "name": "rack7", "token": TOKEN, "timeout": "5s", **config})
-    context = Context(keyed_hash=lambda text: f"hash{len(text)}", notebook=notebook or BlankNotebook(now), now=now)
+    context = SourceContext(
+        keyed_hash=lambda text: f"hash{len(text)}", cache=cache or InMemorySourceCache(now), now=now
+    )
     return GatewaySource(target, context, transport=httpx.MockTransport(handler))
 
 
-async def refused(handler: Handler, **config: Any) -> LookError:
+async def refused(handler: Handler, **config: Any) -> CheckError:
     looking = source(handler, **config)
-    with pytest.raises(LookError) as caught:
-        await looking.look("main")
+    with pytest.raises(CheckError) as caught:
+        await looking.check("main")
     await looking.aclose()
     assert TOKEN not in str(caught.value)
     assert "user-part" not in str(caught.value)
@@ -100,7 +102,7 @@ async def test_an_alias_among_the_fallbacks_may_be_anybodys_model(tmp_path: Path
     model = {"primary": "anthropic/claude-opus-5", "fallbacks": ["GPT"]}
     agents = _payload({"defaultId": "main", "agents": [{"id": "main", "model": model}]})
     looking = source(Gateway(agents_list=agents))
-    seen = await looking.look("main")
+    seen = await looking.check("main")
     assert seen.providers_in_use == ("anthropic", "google", "openai", "openrouter")
     assert seen.models_in_use == ("anthropic/claude-opus-5",)
     assert [note for note in seen.notes if "GPT" in note]
@@ -109,7 +111,7 @@ async def test_an_alias_among_the_fallbacks_may_be_anybodys_model(tmp_path: Path
     aliases = {"agents": {"defaults": {"models": {"openai/gpt-5": {"alias": "gpt"}}}}}
     (tmp_path / "openclaw.json").write_text(json.dumps(aliases))
     looking = source(Gateway(agents_list=agents), state_dir=str(tmp_path))
-    seen = await looking.look("main")
+    seen = await looking.check("main")
     assert seen.providers_in_use == ("anthropic", "openai")
     assert seen.models_in_use == ("anthropic/claude-opus-5", "openai/gpt-5")
     assert not [note for note in seen.notes if "GPT" in note]
@@ -120,7 +122,7 @@ async def test_a_look_is_what_the_gateway_said() -> None:
     gateway = Gateway()
     looking = source(gateway)
     assert await looking.agents() == ["main"]
-    seen = await looking.look("main")
+    seen = await looking.check("main")
     assert (seen.target, seen.agent, seen.source, seen.dialect) == ("rack7", "main", "gateway", Dialect.GATEWAY)
     assert seen.observed_at == NOW
     assert [(p.id, p.provider, p.kind, p.status, p.expires_at) for p in seen.profiles] == [
@@ -269,7 +271,7 @@ def test_no_payload_breaks_the_reading(providers: list[Any], agents: Any, extra:
     assert in_use
     only_in_use(replace(seen, providers_in_use=in_use), payload)
     usage_of({"providers": providers})
-    with contextlib.suppress(LookError):
+    with contextlib.suppress(CheckError):
         assert roster_of({"agents": agents, "defaultId": extra})
 
 
@@ -289,18 +291,18 @@ async def test_the_default_agent_comes_first_and_each_has_its_own_models() -> No
     )
     looking = source(gateway)
     assert await looking.agents() == ["main", "work"]
-    assert (await looking.look("main")).providers_in_use == ("anthropic", "xai")
-    assert (await looking.look("work")).providers_in_use == ("google", "openrouter")
+    assert (await looking.check("main")).providers_in_use == ("anthropic", "xai")
+    assert (await looking.check("work")).providers_in_use == ("google", "openrouter")
     assert gateway.calls.count("agents.list") == 1
 
 
 async def test_agents_and_version_are_remembered_for_a_while() -> None:
     gateway, clock = Gateway(), Clock()
-    notebook = BlankNotebook(clock)
+    notebook = InMemorySourceCache(clock)
     for _ in range(2):
         looking = source(gateway, clock, notebook)  # as after a restart of ours
         await looking.agents()
-        await looking.look("main")
+        await looking.check("main")
     assert gateway.calls == ["agents.list", "models.authStatus", "status", "models.authStatus"]
     clock.now += 901
     await looking.agents()
@@ -316,7 +318,7 @@ async def test_configured_agents_are_not_asked_for() -> None:
 
 async def test_without_agents_list_the_providers_in_use_are_not_seen() -> None:
     gateway = Gateway(agents_list=httpx.Response(500))
-    seen = await source(gateway, agents=["main"]).look("main")
+    seen = await source(gateway, agents=["main"]).check("main")
     assert seen.providers_in_use is None
     assert seen.models_in_use == ()
     assert len(seen.profiles) == 4
@@ -329,50 +331,50 @@ async def test_known_agents_stay_known_when_they_can_no_longer_be_listed() -> No
     clock.now += 1000
     gateway.answers = dict.fromkeys(gateway.answers, httpx.ConnectError("nobody"))
     assert await looking.agents() == ["main"]
-    with pytest.raises(LookError) as caught:
-        await looking.look("main")
-    assert caught.value.reason is Reason.CONNECTION
+    with pytest.raises(CheckError) as caught:
+        await looking.check("main")
+    assert caught.value.reason is FailureReason.CONNECTION
     clock.now += 2 * 86400
-    with pytest.raises(LookError) as caught:
+    with pytest.raises(CheckError) as caught:
         await looking.agents()
-    assert caught.value.reason is Reason.CONNECTION
+    assert caught.value.reason is FailureReason.CONNECTION
 
 
 async def test_a_gateway_that_was_away_is_asked_anew() -> None:
     gateway = Gateway()
     looking = source(gateway)
     await looking.agents()
-    await looking.look("main")
+    await looking.check("main")
     good = dict(gateway.answers)
     gateway.answers["models.authStatus"] = _answer(capture(RELEASE, "_not_ready"))
-    with pytest.raises(LookError):
-        await looking.look("main")
+    with pytest.raises(CheckError):
+        await looking.check("main")
     gateway.answers = good | {
         "status": _payload({"runtimeVersion": "2026.10.1"}),
         "agents.list": _agents({"id": "main", "model": {"primary": "openai/gpt-6"}}),
     }
-    seen = await looking.look("main")
+    seen = await looking.check("main")
     assert (seen.openclaw_version, seen.providers_in_use) == ("2026.10.1", ("openai",))
 
 
 async def test_usage_is_asked_hourly_and_only_when_told() -> None:
     gateway, clock = Gateway(), Clock()
-    await source(gateway, clock).look("main")
+    await source(gateway, clock).check("main")
     assert "usage.status" not in gateway.calls
     looking = source(gateway, clock, usage=True)
     for _ in range(3):
-        seen = await looking.look("main")
+        seen = await looking.check("main")
         clock.now += 1000
     assert gateway.calls.count("usage.status") == 1
     assert seen.usage_error == "anthropic: Unsupported provider; openai: fetch failed; openrouter: Unsupported provider"
     clock.now += 601
-    await looking.look("main")
+    await looking.check("main")
     assert gateway.calls.count("usage.status") == 2
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(500), httpx.ReadTimeout("slow"), httpx.ConnectError("gone")])
 async def test_a_failing_usage_never_fails_the_look(answer: Any) -> None:
-    seen = await source(Gateway(usage_status=answer), usage=True).look("main")
+    seen = await source(Gateway(usage_status=answer), usage=True).check("main")
     assert len(seen.profiles) == 4
     assert seen.usage == ()
     assert seen.usage_error
@@ -393,8 +395,8 @@ async def test_usage_windows_of_both_answers() -> None:
         UsageWindow("anthropic", "5h", 0.915, 1_800_000_600.0),
         UsageWindow("anthropic", "Week", 0.4, None),
     )
-    assert (await looking.look("main")).usage == expected
-    assert (await looking.look("main")).usage == expected  # out of the notebook
+    assert (await looking.check("main")).usage == expected
+    assert (await looking.check("main")).usage == expected  # out of the notebook
 
 
 # --- each failure has its own reason -----------------------------------------------------------------
@@ -402,12 +404,12 @@ async def test_usage_windows_of_both_answers() -> None:
 
 async def test_not_ready_is_not_no_profiles() -> None:
     error = await refused(Gateway(models_authStatus=_answer(capture(RELEASE, "_not_ready"))))
-    assert error.reason is Reason.NOT_READY
+    assert error.reason is FailureReason.NOT_READY
     assert "Model authentication status is unavailable" in error.message
 
 
 async def test_no_profiles_is_no_failure() -> None:
-    seen = await source(Gateway(models_authStatus=_payload({"providers": []}))).look("main")
+    seen = await source(Gateway(models_authStatus=_payload({"providers": []}))).check("main")
     assert seen.profiles == ()
     report = verdict(seen)
     assert [c.severity for c in report.conditions if c.name == "missing"] == [Severity.CRITICAL]
@@ -419,41 +421,41 @@ HTML = httpx.Response(200, html="<!doctype html><title>router</title>")
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (_answer(OTHER["wrong_token"]), Reason.UNAUTHORIZED),
-        (httpx.Response(403, text="Forbidden"), Reason.UNAUTHORIZED),
-        (httpx.Response(404, text="Not Found"), Reason.NOT_ENABLED),
-        (httpx.Response(503, text="Plugin runtime is starting"), Reason.NOT_READY),
-        (httpx.Response(503, html="<h1>upstream</h1>"), Reason.NOT_READY),
-        (_answer(OTHER["unknown_agent"]), Reason.UNKNOWN_AGENT),
-        (_answer(OTHER["method_not_allowed"]), Reason.HTTP_ERROR),
-        (httpx.Response(302, headers={"location": "https://elsewhere.example/"}), Reason.HTTP_ERROR),
-        (httpx.Response(500, text="oops"), Reason.HTTP_ERROR),
-        (httpx.Response(429, json={"error": {"type": "rate_limited"}}), Reason.HTTP_ERROR),
-        (httpx.Response(504, json={"ok": False, "error": {"code": "AGENT_TIMEOUT"}}), Reason.HTTP_ERROR),
-        (HTML, Reason.HTTP_ERROR),
-        (httpx.Response(200, text="  <html>"), Reason.HTTP_ERROR),
-        (httpx.Response(200, content=b""), Reason.INVALID_OUTPUT),
-        (httpx.Response(200, text="pong"), Reason.INVALID_OUTPUT),
-        (httpx.Response(200, content=b"\xff\xfe{"), Reason.INVALID_OUTPUT),
-        (httpx.Response(200, json=[1]), Reason.INVALID_OUTPUT),
-        (httpx.Response(200, json={"ok": True}), Reason.INVALID_OUTPUT),
-        (httpx.Response(200, json={"ok": True, "payload": []}), Reason.INVALID_OUTPUT),
-        (httpx.Response(200, json={"payload": {"providers": []}}), Reason.INVALID_OUTPUT),
-        (httpx.Response(200, json={"ok": False, "error": {"message": "no"}}), Reason.HTTP_ERROR),
-        (_payload({"providers": "none"}), Reason.INVALID_OUTPUT),
-        (_payload({}), Reason.INVALID_OUTPUT),
-        (httpx.Response(200, content=b"[" * 200_000), Reason.INVALID_OUTPUT),
-        (httpx.Response(200, content=b" " * (MAX_BODY + 1)), Reason.INVALID_OUTPUT),
-        (httpx.Response(200, headers={"content-encoding": "zstd"}, content=b"{}"), Reason.INVALID_OUTPUT),
-        (httpx.ConnectError("refused"), Reason.CONNECTION),
-        (httpx.ReadError("reset"), Reason.CONNECTION),
-        (httpx.RemoteProtocolError("Server disconnected without sending a response."), Reason.CONNECTION),
-        (httpx.RemoteProtocolError("illegal status line"), Reason.INVALID_OUTPUT),
-        (httpx.ConnectTimeout("slow"), Reason.TIMEOUT),
-        (httpx.ReadTimeout("slow"), Reason.TIMEOUT),
+        (_answer(OTHER["wrong_token"]), FailureReason.UNAUTHORIZED),
+        (httpx.Response(403, text="Forbidden"), FailureReason.UNAUTHORIZED),
+        (httpx.Response(404, text="Not Found"), FailureReason.NOT_ENABLED),
+        (httpx.Response(503, text="Plugin runtime is starting"), FailureReason.NOT_READY),
+        (httpx.Response(503, html="<h1>upstream</h1>"), FailureReason.NOT_READY),
+        (_answer(OTHER["unknown_agent"]), FailureReason.UNKNOWN_AGENT),
+        (_answer(OTHER["method_not_allowed"]), FailureReason.HTTP_ERROR),
+        (httpx.Response(302, headers={"location": "https://elsewhere.example/"}), FailureReason.HTTP_ERROR),
+        (httpx.Response(500, text="oops"), FailureReason.HTTP_ERROR),
+        (httpx.Response(429, json={"error": {"type": "rate_limited"}}), FailureReason.HTTP_ERROR),
+        (httpx.Response(504, json={"ok": False, "error": {"code": "AGENT_TIMEOUT"}}), FailureReason.HTTP_ERROR),
+        (HTML, FailureReason.HTTP_ERROR),
+        (httpx.Response(200, text="  <html>"), FailureReason.HTTP_ERROR),
+        (httpx.Response(200, content=b""), FailureReason.INVALID_OUTPUT),
+        (httpx.Response(200, text="pong"), FailureReason.INVALID_OUTPUT),
+        (httpx.Response(200, content=b"\xff\xfe{"), FailureReason.INVALID_OUTPUT),
+        (httpx.Response(200, json=[1]), FailureReason.INVALID_OUTPUT),
+        (httpx.Response(200, json={"ok": True}), FailureReason.INVALID_OUTPUT),
+        (httpx.Response(200, json={"ok": True, "payload": []}), FailureReason.INVALID_OUTPUT),
+        (httpx.Response(200, json={"payload": {"providers": []}}), FailureReason.INVALID_OUTPUT),
+        (httpx.Response(200, json={"ok": False, "error": {"message": "no"}}), FailureReason.HTTP_ERROR),
+        (_payload({"providers": "none"}), FailureReason.INVALID_OUTPUT),
+        (_payload({}), FailureReason.INVALID_OUTPUT),
+        (httpx.Response(200, content=b"[" * 200_000), FailureReason.INVALID_OUTPUT),
+        (httpx.Response(200, content=b" " * (MAX_BODY + 1)), FailureReason.INVALID_OUTPUT),
+        (httpx.Response(200, headers={"content-encoding": "zstd"}, content=b"{}"), FailureReason.INVALID_OUTPUT),
+        (httpx.ConnectError("refused"), FailureReason.CONNECTION),
+        (httpx.ReadError("reset"), FailureReason.CONNECTION),
+        (httpx.RemoteProtocolError("Server disconnected without sending a response."), FailureReason.CONNECTION),
+        (httpx.RemoteProtocolError("illegal status line"), FailureReason.INVALID_OUTPUT),
+        (httpx.ConnectTimeout("slow"), FailureReason.TIMEOUT),
+        (httpx.ReadTimeout("slow"), FailureReason.TIMEOUT),
     ],
 )
-async def test_each_failure_has_its_reason(answer: Any, reason: Reason) -> None:
+async def test_each_failure_has_its_reason(answer: Any, reason: FailureReason) -> None:
     error = await refused(Gateway(models_authStatus=answer))
     assert error.reason is reason
 
@@ -477,7 +479,7 @@ async def test_the_remedy_of_a_missing_plugin_is_told() -> None:
 )
 async def test_a_gateway_may_ask_for_a_pause(answer: httpx.Response, seconds: float | None) -> None:
     error = await refused(Gateway(models_authStatus=answer))
-    assert (error.reason, error.retry_after) == (Reason.NOT_READY, seconds)
+    assert (error.reason, error.retry_after) == (FailureReason.NOT_READY, seconds)
 
 
 async def test_a_certificate_that_is_not_trusted_is_told() -> None:
@@ -487,7 +489,7 @@ async def test_a_certificate_that_is_not_trusted_is_told() -> None:
         raise httpx.ConnectError("x") from failed
 
     error = await refused(handler, url="https://gw.example")
-    assert error.reason is Reason.CONNECTION
+    assert error.reason is FailureReason.CONNECTION
     assert "self-signed certificate" in error.message
 
 
@@ -495,13 +497,13 @@ async def test_ca_file_must_hold_certificates(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("")
     for name in ("empty.pem", "missing.pem"):
         error = await refused(Gateway(), url="https://gw.example", ca_file=str(tmp_path / name))
-        assert error.reason is Reason.CONNECTION
+        assert error.reason is FailureReason.CONNECTION
         assert "ca_file" in error.message
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[::1", "http://a:b:c", "https:///x"])
 async def test_a_url_that_is_none(url: str) -> None:
-    assert (await refused(Gateway(), url=url)).reason is Reason.CONNECTION
+    assert (await refused(Gateway(), url=url)).reason is FailureReason.CONNECTION
 
 
 # --- the token ------------------------------------------------------------------------------------------
@@ -512,7 +514,7 @@ async def test_a_rotated_token_file_is_seen(tmp_path: Path) -> None:
     looking = source(gateway, token=None, token_file=str(file), agents=["main"])
     for token in ("first-token", "second-token"):
         file.write_text(token + "\n")
-        await looking.look("main")
+        await looking.check("main")
         assert gateway.requests[-1].headers["authorization"] == f"Bearer {token}"
 
 
@@ -520,13 +522,13 @@ async def test_a_rotated_token_file_is_seen(tmp_path: Path) -> None:
 async def test_a_token_that_no_header_can_carry(token: str, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(token)
     error = await refused(Gateway(), token=None, token_file=str(tmp_path / "token"))
-    assert error.reason is Reason.UNAUTHORIZED
+    assert error.reason is FailureReason.UNAUTHORIZED
     assert "PLANTED" not in str(error)
 
 
 async def test_a_token_file_that_is_not_there(tmp_path: Path) -> None:
     error = await refused(Gateway(), token=None, token_file=str(tmp_path / "none"))
-    assert error.reason is Reason.UNAUTHORIZED
+    assert error.reason is FailureReason.UNAUTHORIZED
 
 
 async def test_no_secret_comes_back_out_of_an_answer() -> None:
@@ -536,7 +538,7 @@ async def test_no_secret_comes_back_out_of_an_answer() -> None:
 
     for token in (TOKEN, "hunter2"):  # a short one looks like any word
         error = await refused(echo, url=f"http://user-part:{TOKEN}@gw.example:1", token=token)
-        assert error.reason is Reason.HTTP_ERROR
+        assert error.reason is FailureReason.HTTP_ERROR
         assert token not in str(error)
 
 
@@ -551,17 +553,17 @@ async def test_an_answer_without_an_end_is_not_kept() -> None:
                 yield b" " * 65536
 
     error = await refused(lambda request: httpx.Response(200, stream=Endless()))
-    assert error.reason is Reason.INVALID_OUTPUT
+    assert error.reason is FailureReason.INVALID_OUTPUT
     assert "more than 8 MiB" in error.message
     assert sent == MAX_BODY + 65536
 
 
 async def test_the_users_part_of_the_url_is_used_only_without_a_token() -> None:
     gateway = Gateway()
-    await source(gateway, url="http://me:word@gw.example/base/", agents=["main"]).look("main")
+    await source(gateway, url="http://me:word@gw.example/base/", agents=["main"]).check("main")
     assert gateway.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
     assert str(gateway.requests[0].url) == "http://gw.example/base/api/v1/admin/rpc"
-    await source(gateway, url="http://me:word@gw.example", token=None, agents=["main"]).look("main")
+    await source(gateway, url="http://me:word@gw.example", token=None, agents=["main"]).check("main")
     assert gateway.requests[-1].headers["authorization"] == "Basic bWU6d29yZA=="
 
 
@@ -593,11 +595,11 @@ async def serving(
         await asyncio.gather(*connections)
 
 
-async def _look_at(url: str, timeout: str = "5s") -> LookError:
+async def _check_agent(url: str, timeout: str = "5s") -> CheckError:
     target = GatewayTarget(source="gateway", url=url, token=TOKEN, timeout=timeout)
-    looking = GatewaySource(target, Context(keyed_hash=lambda text: "hash"))
-    with pytest.raises(LookError) as caught:
-        await looking.look("main")
+    looking = GatewaySource(target, SourceContext(keyed_hash=lambda text: "hash"))
+    with pytest.raises(CheckError) as caught:
+        await looking.check("main")
     await looking.aclose()
     assert TOKEN not in str(caught.value)
     return caught.value
@@ -608,8 +610,8 @@ async def test_nobody_listens() -> None:
 
     async with serving(nothing) as url:
         pass
-    error = await _look_at(url)
-    assert error.reason is Reason.CONNECTION
+    error = await _check_agent(url)
+    assert error.reason is FailureReason.CONNECTION
     assert "connection refused" in error.message
 
 
@@ -625,27 +627,27 @@ async def test_who_answers_a_byte_at_a_time_is_not_waited_for() -> None:
     async with serving(drip) as url:
         try:
             async with asyncio.timeout(30):
-                error = await _look_at(url, timeout="300ms")
+                error = await _check_agent(url, timeout="300ms")
         finally:
             done.set()
-    assert error.reason is Reason.TIMEOUT
+    assert error.reason is FailureReason.TIMEOUT
 
 
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        (b"", Reason.CONNECTION),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", Reason.CONNECTION),
-        (b"220 mail.example ESMTP\r\n\r\n", Reason.INVALID_OUTPUT),
+        (b"", FailureReason.CONNECTION),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", FailureReason.CONNECTION),
+        (b"220 mail.example ESMTP\r\n\r\n", FailureReason.INVALID_OUTPUT),
     ],
 )
-async def test_who_hangs_up_or_speaks_something_else(said: bytes, reason: Reason) -> None:
+async def test_who_hangs_up_or_speaks_something_else(said: bytes, reason: FailureReason) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"}}")  # the whole request: what is left unread would reset the connection
         writer.write(said)
 
     async with serving(answer) as url:
-        assert (await _look_at(url)).reason is reason
+        assert (await _check_agent(url)).reason is reason
 
 
 async def test_plain_http_where_tls_was_expected() -> None:
@@ -654,8 +656,8 @@ async def test_plain_http_where_tls_was_expected() -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     async with serving(answer) as url:
-        error = await _look_at(url.replace("http:", "https:"))
-    assert error.reason is Reason.CONNECTION
+        error = await _check_agent(url.replace("http:", "https:"))
+    assert error.reason is FailureReason.CONNECTION
     assert "TLS" in error.message
 
 
@@ -694,7 +696,7 @@ STATUS = {
 async def test_the_store_fills_in_what_the_gateway_does_not_see(tmp_path: Path) -> None:
     until = int((NOW + 600) * 1000)
     _store(tmp_path, **{"anthropic:default": {"disabledUntil": until, "disabledReason": "billing"}})
-    seen = await source(Gateway(models_authStatus=_payload(STATUS)), state_dir=str(tmp_path)).look("main")
+    seen = await source(Gateway(models_authStatus=_payload(STATUS)), state_dir=str(tmp_path)).check("main")
     assert seen.blind_to == frozenset()
     unusable = seen.profiles[0].unusable
     assert unusable is not None
@@ -705,7 +707,7 @@ async def test_the_store_fills_in_what_the_gateway_does_not_see(tmp_path: Path) 
 
 
 async def test_a_store_that_cannot_be_read_is_a_note(tmp_path: Path) -> None:
-    seen = await source(Gateway(models_authStatus=_payload(STATUS)), state_dir=str(tmp_path / "none")).look("main")
+    seen = await source(Gateway(models_authStatus=_payload(STATUS)), state_dir=str(tmp_path / "none")).check("main")
     assert seen.blind_to == {"unusable"}
     assert len(seen.profiles) == 1
     assert any("the store was not read" in note for note in seen.notes)

@@ -19,8 +19,8 @@ from waiting import LoopClock, until
 from exporter.config import OpenClawTarget
 from exporter.lib import command
 from exporter.lib.command import Finished
-from exporter.model import LookError, Observation, Reason
-from exporter.sources import BlankNotebook, Context, build
+from exporter.model import CheckError, FailureReason, Observation
+from exporter.sources import InMemorySourceCache, SourceContext, build
 from exporter.sources.openclaw import source as module
 from exporter.sources.openclaw.source import ELSEWHERE, OpenClawSource, failure_of
 
@@ -46,7 +46,7 @@ sys.exit(int(open(code).read()) if os.path.exists(code) else 0)
 class StandIn:
     folder: Path
     clock: list[float]
-    notebook: BlankNotebook
+    cache: InMemorySourceCache
 
     @property
     def path(self) -> str:
@@ -75,9 +75,9 @@ class StandIn:
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def source(self, environ: dict[str, str] | None = None, **config: Any) -> OpenClawSource:
-        context = Context(
+        context = SourceContext(
             keyed_hash=lambda text: hashlib.sha256(text.encode()).hexdigest(),
-            notebook=self.notebook,
+            cache=self.cache,
             now=lambda: self.clock[0],
             environ=environ if environ is not None else {"PATH": os.environ["PATH"], "HOME": str(self.folder)},
         )
@@ -104,7 +104,7 @@ def _without_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def stand_in(tmp_path: Path) -> StandIn:
     clock = [1_800_000_000.0]
-    openclaw = StandIn(tmp_path, clock, BlankNotebook(lambda: clock[0]))
+    openclaw = StandIn(tmp_path, clock, InMemorySourceCache(lambda: clock[0]))
     openclaw.is_now(STAND_IN.format(python=sys.executable, here=str(tmp_path)))
     openclaw.says("status", CAPTURE["stdout"], CAPTURE["stderr"], CAPTURE["exit_code"])
     openclaw.says("agents", '[{"id": "work"}, {"id": "main", "isDefault": true}]')
@@ -116,7 +116,7 @@ def stand_in(tmp_path: Path) -> StandIn:
 
 
 async def test_one_process_gives_the_json_and_the_exit_code(stand_in: StandIn) -> None:
-    observation = await stand_in.source().look("main")
+    observation = await stand_in.source().check("main")
     assert stand_in.calls == [["models", "status", "--json", "--check", "--agent", "main"], ["--version"]]
     assert (observation.target, observation.agent, observation.source) == ("t", "main", "openclaw")
     assert observation.observed_at == 1_800_000_000.0
@@ -134,7 +134,7 @@ async def test_the_environment_is_the_services(stand_in: StandIn, tmp_path: Path
         "nonsense\n1BAD=2\nHASH=a#b\r\n"
     )
     environ = {"PATH": os.environ["PATH"], "PLAIN": "overruled", "KEPT": "yes"}
-    await stand_in.source(environ, env_file=str(file), state_dir="/state").look("main")
+    await stand_in.source(environ, env_file=str(file), state_dir="/state").check("main")
     expected = {"PLAIN": "a b", "EXPORTED": "1", "SINGLE": "x # y", "DOUBLE": 'say "hi"\nthere', "EMPTY": ""}
     expected |= {"TOKEN": SECRET, "HASH": "a#b", "KEPT": "yes", "NO_COLOR": "1", "OPENCLAW_STATE_DIR": "/state"}
     assert stand_in.environ.items() >= expected.items()
@@ -143,19 +143,19 @@ async def test_the_environment_is_the_services(stand_in: StandIn, tmp_path: Path
 
 
 async def test_an_env_file_that_cannot_be_read(stand_in: StandIn, tmp_path: Path, monkeypatch: Any) -> None:
-    with pytest.raises(LookError, match="no such file") as caught:
-        await stand_in.source(env_file=str(tmp_path / "none")).look("main")
-    assert caught.value.reason is Reason.OTHER
-    with pytest.raises(LookError, match="is a directory"):
-        await stand_in.source(env_file=str(tmp_path)).look("main")
+    with pytest.raises(CheckError, match="no such file") as caught:
+        await stand_in.source(env_file=str(tmp_path / "none")).check("main")
+    assert caught.value.reason is FailureReason.OTHER
+    with pytest.raises(CheckError, match="is a directory"):
+        await stand_in.source(env_file=str(tmp_path)).check("main")
 
     def refuse(*_: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(LookError, match="may not read it") as caught:
-        await stand_in.source(env_file=str(tmp_path / "env")).look("main")
-    assert caught.value.reason is Reason.PERMISSION
+    with pytest.raises(CheckError, match="may not read it") as caught:
+        await stand_in.source(env_file=str(tmp_path / "env")).check("main")
+    assert caught.value.reason is FailureReason.PERMISSION
     assert stand_in.calls == []
 
 
@@ -176,7 +176,7 @@ async def test_never_two_looks_at_one_agent_at_once_and_no_more_processes_than_s
 
     monkeypatch.setattr(command, "run", run)
     source = stand_in.source()
-    await asyncio.gather(*(source.look(agent) for agent in ["a", "a", "b", "c", "d", "a", "b"]))
+    await asyncio.gather(*(source.check(agent) for agent in ["a", "a", "b", "c", "d", "a", "b"]))
     assert max(most) == 2
 
 
@@ -189,41 +189,41 @@ NOTICES = "[openclaw] The CLI command failed.\n[openclaw] Reason: {}\n[openclaw]
 @pytest.mark.parametrize(
     ("stdout", "stderr", "code", "reason", "message"),
     [
-        ("", f"Error: {UNKNOWN}\n", 1, Reason.UNKNOWN_AGENT, UNKNOWN),
-        (json.dumps({"ok": False, "error": {"message": UNKNOWN}}), "", 1, Reason.UNKNOWN_AGENT, UNKNOWN),
-        (json.dumps({"ok": False, "error": {}}), NOTICES.format(UNKNOWN), 1, Reason.UNKNOWN_AGENT, UNKNOWN),
-        (json.dumps({"ok": False, "error": "broken"}), "", 1, Reason.COMMAND_ERROR, "broken"),
-        ("", NOTICES.format("bad config"), 1, Reason.COMMAND_ERROR, "bad config"),
+        ("", f"Error: {UNKNOWN}\n", 1, FailureReason.UNKNOWN_AGENT, UNKNOWN),
+        (json.dumps({"ok": False, "error": {"message": UNKNOWN}}), "", 1, FailureReason.UNKNOWN_AGENT, UNKNOWN),
+        (json.dumps({"ok": False, "error": {}}), NOTICES.format(UNKNOWN), 1, FailureReason.UNKNOWN_AGENT, UNKNOWN),
+        (json.dumps({"ok": False, "error": "broken"}), "", 1, FailureReason.COMMAND_ERROR, "broken"),
+        ("", NOTICES.format("bad config"), 1, FailureReason.COMMAND_ERROR, "bad config"),
         (
             "",
             "a notice\n\x1b[31mError: no such container: gw\x1b[0m\n",
             1,
-            Reason.COMMAND_ERROR,
+            FailureReason.COMMAND_ERROR,
             "no such container: gw",
         ),
-        ("", "", 3, Reason.COMMAND_ERROR, "the command ended with exit code 3 and said nothing"),
-        ("", f"Error: token {SECRET} is bad\n", 1, Reason.COMMAND_ERROR, "token <redacted> is bad"),
-        ("", "Error: " + "no way " * 100, 1, Reason.COMMAND_ERROR, ("no way " * 100)[:198] + "…"),
-        ("a log line\n", "Error: bad config\n", 1, Reason.COMMAND_ERROR, "bad config"),
-        ("", "sh: openclaw: not found\n", 127, Reason.COMMAND_NOT_FOUND, None),
-        ("", "sh: openclaw: Permission denied\n", 126, Reason.PERMISSION, None),
-        ("", "", 137, Reason.KILLED, "the command was killed by SIGKILL"),
-        ("", "some notice\n", 0, Reason.INVALID_OUTPUT, "the command printed nothing"),
-        (CAPTURE["stdout"][:-3], "", 2, Reason.INVALID_OUTPUT, None),
-        (b"\xff\xfe\x00garbage", "", 0, Reason.INVALID_OUTPUT, None),
-        ('{"auth":' * 200_000, "", 0, Reason.INVALID_OUTPUT, None),
-        ('{"auth": {"oauth": 5}}', "", 0, Reason.INVALID_OUTPUT, None),
-        (b"x" * 100_000_000, "", 0, Reason.INVALID_OUTPUT, "the command printed more than 32 MiB"),
-        ("", CAPTURE["stdout"], 1, Reason.COMMAND_ERROR, "the command ended with exit code 1 and said nothing"),
+        ("", "", 3, FailureReason.COMMAND_ERROR, "the command ended with exit code 3 and said nothing"),
+        ("", f"Error: token {SECRET} is bad\n", 1, FailureReason.COMMAND_ERROR, "token <redacted> is bad"),
+        ("", "Error: " + "no way " * 100, 1, FailureReason.COMMAND_ERROR, ("no way " * 100)[:198] + "…"),
+        ("a log line\n", "Error: bad config\n", 1, FailureReason.COMMAND_ERROR, "bad config"),
+        ("", "sh: openclaw: not found\n", 127, FailureReason.COMMAND_NOT_FOUND, None),
+        ("", "sh: openclaw: Permission denied\n", 126, FailureReason.PERMISSION, None),
+        ("", "", 137, FailureReason.KILLED, "the command was killed by SIGKILL"),
+        ("", "some notice\n", 0, FailureReason.INVALID_OUTPUT, "the command printed nothing"),
+        (CAPTURE["stdout"][:-3], "", 2, FailureReason.INVALID_OUTPUT, None),
+        (b"\xff\xfe\x00garbage", "", 0, FailureReason.INVALID_OUTPUT, None),
+        ('{"auth":' * 200_000, "", 0, FailureReason.INVALID_OUTPUT, None),
+        ('{"auth": {"oauth": 5}}', "", 0, FailureReason.INVALID_OUTPUT, None),
+        (b"x" * 100_000_000, "", 0, FailureReason.INVALID_OUTPUT, "the command printed more than 32 MiB"),
+        ("", CAPTURE["stdout"], 1, FailureReason.COMMAND_ERROR, "the command ended with exit code 1 and said nothing"),
     ],
     ids=range(20),
 )
 async def test_each_failure_has_its_reason(
-    stand_in: StandIn, stdout: str | bytes, stderr: str, code: int, reason: Reason, message: str | None
+    stand_in: StandIn, stdout: str | bytes, stderr: str, code: int, reason: FailureReason, message: str | None
 ) -> None:
     stand_in.says("status", stdout, stderr, code)
-    with pytest.raises(LookError) as caught:
-        await stand_in.source().look("nope")
+    with pytest.raises(CheckError) as caught:
+        await stand_in.source().check("nope")
     assert caught.value.reason is reason
     assert caught.value.message == message if message else caught.value.message
     assert SECRET not in str(caught.value)
@@ -238,46 +238,46 @@ async def test_ten_thousand_profiles_are_an_answer(stand_in: StandIn) -> None:
     answer["auth"]["oauth"]["profiles"] = many
     answer["auth"]["oauth"]["providers"][0] |= {"profiles": many, "effectiveProfiles": many}
     stand_in.says("status", json.dumps(answer, indent=2))
-    assert len((await stand_in.source().look("main")).profiles) == 10_000
+    assert len((await stand_in.source().check("main")).profiles) == 10_000
 
 
 async def test_log_lines_and_colours_around_the_answer_are_no_failure(stand_in: StandIn) -> None:
-    clean = await stand_in.source().look("main")
+    clean = await stand_in.source().check("main")
     noise = b"\xef\xbb\xbf[plugins] {loaded\n\x1b[2m12:00\x1b[0m \xff\n"
     stand_in.says("status", noise + CAPTURE["stdout"].encode() + b"\n\x1b[32mbye {\x1b[0m\n", "Error: a notice\n", 2)
-    assert await stand_in.source().look("main") == clean
+    assert await stand_in.source().check("main") == clean
 
 
 @pytest.mark.parametrize(
     ("body", "reason"),
-    [("kill -KILL $$", Reason.KILLED), ("trap '' TERM; : >$0.up; sleep 600 & sleep 600", Reason.TIMEOUT)],
+    [("kill -KILL $$", FailureReason.KILLED), ("trap '' TERM; : >$0.up; sleep 600 & sleep 600", FailureReason.TIMEOUT)],
 )
 async def test_a_command_that_dies_or_hangs(
-    stand_in: StandIn, body: str, reason: Reason, monkeypatch: pytest.MonkeyPatch
+    stand_in: StandIn, body: str, reason: FailureReason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "_GRACE", 0.1)  # it makes nothing of it
     clock = LoopClock(monkeypatch)
     stand_in.is_now(f"#!/bin/sh\n{body}\n")
-    looking = asyncio.create_task(stand_in.source(timeout="600s").look("main"))
+    looking = asyncio.create_task(stand_in.source(timeout="600s").check("main"))
     await until(lambda: Path(stand_in.path + ".up").exists() or looking.done())
     clock.advance(600)
-    with pytest.raises(LookError) as caught:
+    with pytest.raises(CheckError) as caught:
         await looking
     assert caught.value.reason is reason
 
 
 async def test_a_command_that_is_not_there_or_may_not_be_run(stand_in: StandIn) -> None:
-    with pytest.raises(LookError) as caught:
-        await stand_in.source(command=["no-such-openclaw"]).look("main")
-    assert caught.value.reason is Reason.COMMAND_NOT_FOUND
+    with pytest.raises(CheckError) as caught:
+        await stand_in.source(command=["no-such-openclaw"]).check("main")
+    assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
     stand_in.is_now("", 0o644)
-    with pytest.raises(LookError) as caught:
-        await stand_in.source().look("main")
-    assert caught.value.reason is Reason.PERMISSION
+    with pytest.raises(CheckError) as caught:
+        await stand_in.source().check("main")
+    assert caught.value.reason is FailureReason.PERMISSION
 
 
 def test_a_truncated_answer_that_is_whole_is_not_lost() -> None:
-    unread = LookError(Reason.INVALID_OUTPUT, "x")
+    unread = CheckError(FailureReason.INVALID_OUTPUT, "x")
     assert failure_of(Finished(0, b"x", b"", True, 0.0), unread).message == "the command printed more than 32 MiB"
 
 
@@ -316,21 +316,21 @@ async def test_another_target_command_or_configuration_asks_anew(stand_in: Stand
 @pytest.mark.parametrize(
     ("stdout", "stderr", "code", "reason"),
     [
-        ("", "Error: bad config", 1, Reason.COMMAND_ERROR),
-        ('{"ok": false, "error": {"message": "bad config"}}', "", 1, Reason.COMMAND_ERROR),
-        ("[]", "", 0, Reason.INVALID_OUTPUT),
-        ('[{"id": 5}, {"id": ""}, 7]', "", 0, Reason.INVALID_OUTPUT),
-        ("", "", 0, Reason.INVALID_OUTPUT),
-        ("[" * 200_000, "", 0, Reason.INVALID_OUTPUT),
-        ("", "not found", 127, Reason.COMMAND_NOT_FOUND),
+        ("", "Error: bad config", 1, FailureReason.COMMAND_ERROR),
+        ('{"ok": false, "error": {"message": "bad config"}}', "", 1, FailureReason.COMMAND_ERROR),
+        ("[]", "", 0, FailureReason.INVALID_OUTPUT),
+        ('[{"id": 5}, {"id": ""}, 7]', "", 0, FailureReason.INVALID_OUTPUT),
+        ("", "", 0, FailureReason.INVALID_OUTPUT),
+        ("[" * 200_000, "", 0, FailureReason.INVALID_OUTPUT),
+        ("", "not found", 127, FailureReason.COMMAND_NOT_FOUND),
     ],
     ids=range(7),
 )
 async def test_agents_that_cannot_be_listed(
-    stand_in: StandIn, stdout: str, stderr: str, code: int, reason: Reason
+    stand_in: StandIn, stdout: str, stderr: str, code: int, reason: FailureReason
 ) -> None:
     stand_in.says("agents", stdout, stderr, code)
-    with pytest.raises(LookError) as caught:
+    with pytest.raises(CheckError) as caught:
         await stand_in.source().agents()
     assert caught.value.reason is reason
     stand_in.says("agents", '[{"id": "main"}]')
@@ -339,7 +339,7 @@ async def test_agents_that_cannot_be_listed(
 
 async def test_a_spoiled_note_is_as_good_as_none(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     for note in ("", "{", "[]", '{"agents": 5, "config": null}', '{"agents": [5], "config": null}'):
-        monkeypatch.setattr(stand_in.notebook, "recall", lambda *_, note=note: note)
+        monkeypatch.setattr(stand_in.cache, "get_cached", lambda *_, note=note: note)
         assert await stand_in.source().agents() == ["main", "work"]
 
 
@@ -352,7 +352,7 @@ async def test_the_version_comes_from_the_package_without_a_process(stand_in: St
     (bin_folder / "openclaw").symlink_to(stand_in.path)
     (tmp_path / "package.json").write_text('{"name": "openclaw", "version": "2026.6.11"}')
     environ = {"PATH": f"{bin_folder}:{os.environ['PATH']}"}
-    assert (await stand_in.source(environ, command=["openclaw"]).look("main")).openclaw_version == "2026.6.11"
+    assert (await stand_in.source(environ, command=["openclaw"]).check("main")).openclaw_version == "2026.6.11"
     assert len(stand_in.calls) == 1
 
 
@@ -361,18 +361,18 @@ async def test_the_version_comes_from_the_package_without_a_process(stand_in: St
 )
 async def test_another_package_beside_it_says_nothing(stand_in: StandIn, tmp_path: Path, package: str) -> None:
     (tmp_path / "package.json").write_text(package)
-    assert (await stand_in.source().look("main")).openclaw_version == "2026.9.6"
+    assert (await stand_in.source().check("main")).openclaw_version == "2026.9.6"
 
 
 async def test_the_version_is_asked_once_for_one_file(stand_in: StandIn) -> None:
     for _ in range(2):
-        await stand_in.source().look("main")
+        await stand_in.source().check("main")
     stand_in.clock[0] += 20 * DAY
-    await stand_in.source().look("main")
+    await stand_in.source().check("main")
     assert stand_in.calls.count(["--version"]) == 1
     stand_in.is_now(STAND_IN.format(python=sys.executable, here=str(stand_in.folder)) + "# upgraded\n")
     stand_in.says("version", "2026.10.1\n")
-    assert (await stand_in.source().look("main")).openclaw_version == "2026.10.1"
+    assert (await stand_in.source().check("main")).openclaw_version == "2026.10.1"
 
 
 @pytest.mark.parametrize(
@@ -384,11 +384,11 @@ async def test_a_version_that_cannot_be_read_is_none_and_asked_again_a_day_later
 ) -> None:
     stand_in.says("version", stdout, code=code)
     for _ in range(2):
-        assert (await stand_in.source().look("main")).openclaw_version is None
+        assert (await stand_in.source().check("main")).openclaw_version is None
     assert stand_in.calls.count(["--version"]) == 1
     stand_in.clock[0] += DAY + 1
     stand_in.says("version", "2026.2.9")
-    assert (await stand_in.source().look("main")).openclaw_version == "2026.2.9"
+    assert (await stand_in.source().check("main")).openclaw_version == "2026.2.9"
 
 
 async def test_elsewhere_the_version_is_asked_daily(stand_in: StandIn, tmp_path: Path) -> None:
@@ -398,7 +398,7 @@ async def test_elsewhere_the_version_is_asked_daily(stand_in: StandIn, tmp_path:
     command = [str(docker), "exec", "gw", stand_in.path]
     for days in (0, 0, 1.1):
         stand_in.clock[0] += days * DAY
-        assert (await stand_in.source(command=command).look("main")).openclaw_version == "2026.9.6"
+        assert (await stand_in.source(command=command).check("main")).openclaw_version == "2026.9.6"
     assert stand_in.calls.count(["--version"]) == 2
 
 
@@ -409,7 +409,7 @@ class Store:
     """The store's side of the agreement, recording what it is asked."""
 
     asked: list[tuple[str, str]]
-    trouble: LookError | None
+    trouble: CheckError | None
 
     class StorePaths:
         @staticmethod
@@ -445,16 +445,16 @@ def store(monkeypatch: pytest.MonkeyPatch) -> type[Store]:
 async def test_a_look_on_this_host_is_completed_from_the_store(stand_in: StandIn, store: type[Store]) -> None:
     source = stand_in.source()
     assert source.fingerprint() is None
-    assert (await source.look("main")).notes == ("facts of main",)
+    assert (await source.check("main")).notes == ("facts of main",)
     assert source.fingerprint() == "1 stores"
-    await source.look("work")
+    await source.check("work")
     assert source.fingerprint() == "2 stores"
     assert store.asked == [(json.loads(CAPTURE["stdout"])["auth"]["storePath"], agent) for agent in ("main", "work")]
 
 
 async def test_a_store_that_cannot_be_read_costs_a_note_not_the_look(stand_in: StandIn, store: type[Store]) -> None:
-    store.trouble = LookError(Reason.STORE_UNREADABLE, "it is cut off")
-    observation = await stand_in.source().look("main")
+    store.trouble = CheckError(FailureReason.STORE_UNREADABLE, "it is cut off")
+    observation = await stand_in.source().check("main")
     assert observation.notes == ("the store was not read: it is cut off",)
     assert len(observation.profiles) == 1
 
@@ -467,6 +467,6 @@ async def test_what_runs_elsewhere_has_no_store_here(
     path.write_text('#!/bin/sh\nexec "$@"\n')
     path.chmod(0o755)
     source = stand_in.source(command=[str(path), stand_in.path])
-    assert (await source.look("main")).notes == ()
+    assert (await source.check("main")).notes == ()
     assert source.fingerprint() is None
     assert store.asked == []

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from waiting import LoopClock, until
 
 from exporter.config import OpenClawTarget
-from exporter.model import LookError, Reason
-from exporter.sources import BlankNotebook, Context
+from exporter.model import CheckError, FailureReason
+from exporter.sources import InMemorySourceCache, SourceContext
 from exporter.sources.openclaw import ssh
 from exporter.sources.openclaw.source import OpenClawSource
 
@@ -84,7 +84,7 @@ def test_plain_words_stay_readable_and_others_are_quoted(word: str) -> None:
 
 
 def test_a_nul_is_refused() -> None:
-    with pytest.raises(LookError, match="NUL"):
+    with pytest.raises(CheckError, match="NUL"):
         ssh.remote_command(["openclaw", "a\0b"], timeout=1)
 
 
@@ -192,9 +192,9 @@ async def source(folder: Path) -> AsyncIterator[Make]:
     made: list[OpenClawSource] = []
 
     def make(**config: object) -> OpenClawSource:
-        context = Context(
+        context = SourceContext(
             keyed_hash=lambda text: hashlib.sha256(text.encode()).hexdigest(),
-            notebook=BlankNotebook(lambda: 0.0),
+            cache=InMemorySourceCache(lambda: 0.0),
             environ={"PATH": f"{folder}/bin:{os.environ['PATH']}"},
         )
         target = OpenClawTarget.model_validate({"source": "openclaw", "ssh": "me@vps", **config})
@@ -208,7 +208,7 @@ async def source(folder: Path) -> AsyncIterator[Make]:
 
 async def test_a_look_over_ssh(folder: Path, source: Make) -> None:
     over = source()
-    observation = await over.look("ma'in $(x)")
+    observation = await over.check("ma'in $(x)")
     assert [profile.id for profile in observation.profiles] == ["anthropic:default"]
     assert (observation.openclaw_exit_code, observation.openclaw_version) == (2, "2026.9.6")
     assert (folder / "openclaw.log").read_text().splitlines() == [
@@ -219,12 +219,12 @@ async def test_a_look_over_ssh(folder: Path, source: Make) -> None:
 
 
 async def test_a_missing_remote_command_or_env_file(source: Make) -> None:
-    with pytest.raises(LookError) as caught:
-        await source(command=["no-such-openclaw"]).look("main")
-    assert caught.value.reason is Reason.COMMAND_NOT_FOUND
-    with pytest.raises(LookError, match="env_file cannot be read on the remote host") as caught:
-        await source(env_file="/no/such").look("main")
-    assert caught.value.reason is Reason.COMMAND_ERROR
+    with pytest.raises(CheckError) as caught:
+        await source(command=["no-such-openclaw"]).check("main")
+    assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
+    with pytest.raises(CheckError, match="env_file cannot be read on the remote host") as caught:
+        await source(env_file="/no/such").check("main")
+    assert caught.value.reason is FailureReason.COMMAND_ERROR
 
 
 @pytest.mark.parametrize(
@@ -232,32 +232,32 @@ async def test_a_missing_remote_command_or_env_file(source: Make) -> None:
     [
         (
             "me@vps: Permission denied (publickey).",
-            Reason.UNAUTHORIZED,
+            FailureReason.UNAUTHORIZED,
             "ssh to me@vps was refused: me@vps: Permission denied (publickey).",
         ),
         (
             "WARNING\nHost key verification failed.",
-            Reason.CONNECTION,
+            FailureReason.CONNECTION,
             "ssh does not know or trust the host key of me@vps: connect once by hand",
         ),
         (
             "ssh: connect to host vps port 22: Connection refused",
-            Reason.CONNECTION,
+            FailureReason.CONNECTION,
             "ssh could not reach me@vps: ssh: connect to host vps port 22: Connection refused",
         ),
-        ("", Reason.CONNECTION, "ssh could not reach me@vps"),
+        ("", FailureReason.CONNECTION, "ssh could not reach me@vps"),
         (
             "kex error AAAAC3NzaC1lZDI1NTE5AAAAIHh4eHh4",
-            Reason.CONNECTION,
+            FailureReason.CONNECTION,
             "ssh could not reach me@vps: kex error <redacted>",
         ),
     ],
     ids=range(5),
 )
-async def test_sshs_own_failures(folder: Path, source: Make, stderr: str, reason: Reason, message: str) -> None:
+async def test_sshs_own_failures(folder: Path, source: Make, stderr: str, reason: FailureReason, message: str) -> None:
     (folder / "bin" / "ssh").write_text(f"#!/bin/sh\ncat <<'E' >&2\n{stderr}\nE\nexit 255\n")
-    with pytest.raises(LookError) as caught:
-        await source().look("main")
+    with pytest.raises(CheckError) as caught:
+        await source().check("main")
     assert (caught.value.reason, caught.value.message) == (reason, message)
 
 
@@ -303,12 +303,12 @@ async def test_after_our_timeout_nothing_runs_on_the_remote_host(
     (folder / "pids").mkdir()
     (folder / "bin" / "openclaw").write_text(STUBBORN.format(folder=folder))
     clock = LoopClock(monkeypatch)
-    looking = asyncio.create_task(source(timeout="600s").look("main"))
+    looking = asyncio.create_task(source(timeout="600s").check("main"))
     await until_started(folder)
     clock.advance(600)
-    with pytest.raises(LookError) as caught:
+    with pytest.raises(CheckError) as caught:
         await looking
-    assert caught.value.reason is Reason.TIMEOUT
+    assert caught.value.reason is FailureReason.TIMEOUT
     await until_gone(pids_in(folder))
 
 

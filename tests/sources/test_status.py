@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile, Unusable
+from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, Unusable
 from exporter.sources.openclaw.status import extract_json, merged, observe
 
 CAPTURES = sorted((Path(__file__).parent.parent / "captures").glob("openclaw-*/*.json"))
@@ -43,7 +43,7 @@ def status_of(*profiles: Any, **auth: Any) -> dict[str, Any]:
 def answer_or_reason(call: Callable[[Any], Any], given: Any) -> Any:
     try:
         return call(given)
-    except LookError as error:
+    except CheckError as error:
         assert "PLANTED" not in str(error)  # noqa: PT017 - an answer is as good
         return error.reason
 
@@ -116,15 +116,15 @@ def test_a_number_of_thousands_of_digits_does_not_cost_the_answer() -> None:
     ids=range(20),
 )
 def test_what_holds_no_status_is_said_to_be_invalid(stdout: bytes) -> None:
-    with pytest.raises(LookError) as caught:
+    with pytest.raises(CheckError) as caught:
         extract_json(stdout)
-    assert caught.value.reason is Reason.INVALID_OUTPUT
+    assert caught.value.reason is FailureReason.INVALID_OUTPUT
 
 
 @given(st.binary(max_size=2000))
 def test_any_bytes_give_an_object_or_the_right_reason(stdout: bytes) -> None:
     outcome = answer_or_reason(extract_json, stdout)
-    assert isinstance(outcome, dict) or outcome is Reason.INVALID_OUTPUT
+    assert isinstance(outcome, dict) or outcome is FailureReason.INVALID_OUTPUT
 
 
 # --- captures --------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ def test_what_openclaw_itself_calls_in_use_is_in_use() -> None:
 )
 def test_a_date_is_a_positive_finite_number(written: str, read: float | None) -> None:
     text = '{"auth": {"oauth": {"profiles": [{"profileId": "a:b", "expiresAt": WRITTEN}]}}}'.replace("WRITTEN", written)
-    assert seen(extract_json(text.encode())).profiles == (SeenProfile("a:b", "a", "unknown", expires_at=read),)
+    assert seen(extract_json(text.encode())).profiles == (ObservedProfile("a:b", "a", "unknown", expires_at=read),)
 
 
 def test_a_profile_that_is_only_down_still_appears() -> None:
@@ -272,8 +272,8 @@ def test_a_profile_that_is_only_down_still_appears() -> None:
         )
     )
     assert observation.profiles == (
-        SeenProfile("x:1", "x", "unknown", unusable=Unusable("disabled", "billing", 5.0)),
-        SeenProfile("y:1", "z", "unknown", unusable=Unusable("unknown", None, None)),
+        ObservedProfile("x:1", "x", "unknown", unusable=Unusable("disabled", "billing", 5.0)),
+        ObservedProfile("y:1", "z", "unknown", unusable=Unusable("unknown", None, None)),
     )
     assert observation.notes == ("2 entries of OpenClaw's lists name no profile and were passed over",)
 
@@ -295,9 +295,9 @@ def test_a_list_that_is_lost_is_made_up_for_by_the_one_per_provider() -> None:
 
 @pytest.mark.parametrize("auth", [None, [], "x", {}, {"oauth": None}, {"oauth": {}}, {"oauth": {"profiles": {}}}, 7])
 def test_without_any_list_of_profiles_nothing_was_seen(auth: Any) -> None:
-    with pytest.raises(LookError) as caught:
+    with pytest.raises(CheckError) as caught:
         seen({"auth": auth})
-    assert caught.value.reason is Reason.INVALID_OUTPUT
+    assert caught.value.reason is FailureReason.INVALID_OUTPUT
 
 
 def test_strange_ids_are_kept_as_they_are_and_can_be_encoded() -> None:
@@ -324,7 +324,7 @@ def test_of_two_entries_with_one_id_the_trouble_wins() -> None:
         {"profileId": "a:b", "kind": "cooldown", "reason": "auth", "until": 1000},
         {"profileId": "a:b", "kind": "disabled", "until": 8000},
     ]
-    expected = SeenProfile(
+    expected = ObservedProfile(
         "a:b", "a", "token", "missing", "unresolved_ref", 5.0, unusable=Unusable("cooldown", "auth", 1.0)
     )
     for some in permutations(entries):
@@ -339,7 +339,7 @@ def test_an_undated_expiry_is_not_softened_by_another_entrys_date() -> None:
 
 
 PROFILES = st.builds(
-    SeenProfile,
+    ObservedProfile,
     id=st.just("a"),
     provider=st.sampled_from("pq"),
     kind=st.sampled_from(["token", "oauth", "unknown"]),
@@ -357,7 +357,7 @@ PROFILES = st.builds(
 
 
 @given(st.lists(PROFILES, min_size=1, max_size=4), st.randoms())
-def test_merging_does_not_depend_on_the_order_nor_on_repetition(twins: list[SeenProfile], random: Any) -> None:
+def test_merging_does_not_depend_on_the_order_nor_on_repetition(twins: list[ObservedProfile], random: Any) -> None:
     shuffled = [*twins, random.choice(twins)]
     random.shuffle(shuffled)
     assert merged(shuffled) == merged(twins)
@@ -384,7 +384,7 @@ def test_environment_credentials_of_providers_in_use(source: Any, expected: tupl
     env = {"value": "PLANTED-SECRET-VALUE", "source": source}
     entries = [{"provider": "anthropic", "env": env}, {"provider": "not-in-use", "env": env}, {"env": env}, 5]
     found = seen(status_of(providers=entries)).profiles
-    wanted = (SeenProfile(expected[0], "anthropic", expected[1], status="static"),) if expected else ()
+    wanted = (ObservedProfile(expected[0], "anthropic", expected[1], status="static"),) if expected else ()
     assert found == wanted if source != "env: sk-ant-PLANTED" else "sk-ant" not in repr(found)
 
 
@@ -418,7 +418,7 @@ def test_junk_anywhere_is_survived(name: str, data: st.DataObject, junk: Any) ->
     payload = payload_of(name)
     spoiled = with_junk(payload, data.draw(st.sampled_from(places(payload))), junk)
     outcome = answer_or_reason(seen, spoiled if isinstance(spoiled, dict) else {})
-    assert isinstance(outcome, Observation) or outcome is Reason.INVALID_OUTPUT
+    assert isinstance(outcome, Observation) or outcome is FailureReason.INVALID_OUTPUT
     repr(outcome).encode()
 
 
@@ -435,4 +435,4 @@ def test_a_secret_in_any_field_of_any_entry_comes_out_nowhere() -> None:
 
 def test_unknown_words_are_kept_and_strange_ones_made_safe() -> None:
     entry = {"profileId": "a", "type": "passkey", "status": "half-alive", "reasonCode": "x" * 49 + "\x1b[0m"}
-    assert seen(status_of(entry)).profiles == (SeenProfile("a", "a", "passkey", "half-alive", "<redacted>"),)
+    assert seen(status_of(entry)).profiles == (ObservedProfile("a", "a", "passkey", "half-alive", "<redacted>"),)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, store_of, token
 
 from exporter.config import StoreTarget
-from exporter.model import Dialect, LookError, Observation, Reason
-from exporter.sources import Context
+from exporter.model import CheckError, Dialect, FailureReason, Observation
+from exporter.sources import SourceContext
 from exporter.sources.store.source import StorePaths, StoreSource
 
 
@@ -94,14 +94,14 @@ def test_paths_from_the_environment() -> None:
 
 def source(home: Home, **more: Any) -> StoreSource:
     target = StoreTarget(name="old", source="store", state_dir=str(home.state_dir), **more)
-    return StoreSource(target, Context(keyed_hash=keyed_hash, now=lambda: NOW, environ={"HOME": "/nowhere"}))
+    return StoreSource(target, SourceContext(keyed_hash=keyed_hash, now=lambda: NOW, environ={"HOME": "/nowhere"}))
 
 
 async def test_a_look(home: Home) -> None:
     home.write_shared(store_of(anthropic_default=token(expires=MS + DAY)))
     home.write_config({"agents": {"defaults": {"model": "anthropic/opus"}}})
 
-    seen = await source(home).look("main")
+    seen = await source(home).check("main")
 
     assert seen == Observation(
         target="old",
@@ -148,9 +148,9 @@ async def test_there_is_no_such_agent(home: Home) -> None:
     home.write_config({"agents": {"list": [{"id": "main"}]}})
 
     for agent in ("leftover", "../../etc", "x" * 100_000, SECRET):
-        with pytest.raises(LookError) as caught:
-            await source(home).look(agent)
-        assert caught.value.reason is Reason.UNKNOWN_AGENT
+        with pytest.raises(CheckError) as caught:
+            await source(home).check(agent)
+        assert caught.value.reason is FailureReason.UNKNOWN_AGENT
         assert SECRET not in str(caught.value)
         assert len(str(caught.value)) < 1000
 
@@ -158,11 +158,11 @@ async def test_there_is_no_such_agent(home: Home) -> None:
 async def test_without_a_list_of_agents_a_folder_makes_one(home: Home) -> None:
     home.write_json({"a:b": token()}, "work")
 
-    assert len((await source(home).look("work")).profiles) == 1
-    assert (await source(home).look("main")).profiles == home.read().profiles
-    with pytest.raises(LookError) as caught:
-        await source(home).look("nobody")
-    assert caught.value.reason is Reason.UNKNOWN_AGENT
+    assert len((await source(home).check("work")).profiles) == 1
+    assert (await source(home).check("main")).profiles == home.read().profiles
+    with pytest.raises(CheckError) as caught:
+        await source(home).check("nobody")
+    assert caught.value.reason is FailureReason.UNKNOWN_AGENT
 
 
 async def test_an_agents_folder_may_be_elsewhere(home: Home, tmp_path: Path) -> None:
@@ -170,17 +170,17 @@ async def test_an_agents_folder_may_be_elsewhere(home: Home, tmp_path: Path) -> 
     home.write_json({"a:b": token()}, "tmp").parent.rename(elsewhere)
     home.write_config({"agents": {"entries": {"work": {"agentDir": str(elsewhere)}}}})
 
-    assert [profile.id for profile in (await source(home).look("work")).profiles] == ["a:b"]
+    assert [profile.id for profile in (await source(home).check("work")).profiles] == ["a:b"]
 
 
 async def test_no_folder_fails_the_list_and_the_look(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.state_dir.rmdir()
 
-    for ask in (source(home).agents(), source(home).look("main")):
-        with pytest.raises(LookError) as caught:
+    for ask in (source(home).agents(), source(home).check("main")):
+        with pytest.raises(CheckError) as caught:
             await ask
-        assert caught.value.reason is Reason.STORE_UNREADABLE
+        assert caught.value.reason is FailureReason.STORE_UNREADABLE
     assert source(home).fingerprint() is None
 
 
@@ -200,7 +200,7 @@ async def test_environment_credentials_of_providers_in_use(home: Home, tmp_path:
     (home.state_dir / ".env").write_text(f"export GOOGLE_API_KEY='{SECRET}2'\nANTHROPIC_API_KEY=second\n")
     (tmp_path / "service.env").write_text(f"ANTHROPIC_OAUTH_TOKEN={SECRET}3\n")
 
-    seen = await source(home, env_file=str(tmp_path / "service.env")).look("main")
+    seen = await source(home, env_file=str(tmp_path / "service.env")).check("main")
 
     assert [(p.id, p.provider, p.kind, p.status, p.secret_hash) for p in seen.profiles] == [
         ("env:ANTHROPIC_OAUTH_TOKEN", "anthropic", "token", None, keyed_hash(SECRET + "3")),
@@ -220,7 +220,7 @@ async def test_a_provider_whose_credential_is_elsewhere_is_not_called_missing(ho
         }
     )
 
-    seen = await source(home).look("main")
+    seen = await source(home).check("main")
 
     assert seen.providers_in_use == ("anthropic", "other")
     assert seen.notes == ("the credentials of ollama, mine are not in the store: they are not watched",)
@@ -232,10 +232,10 @@ async def test_a_store_that_hangs_ends_in_time(home: Home, monkeypatch: pytest.M
 
     monkeypatch.setattr(asyncio, "to_thread", hang)
 
-    with pytest.raises(LookError) as caught:
-        await source(home, timeout="10ms").look("main")
+    with pytest.raises(CheckError) as caught:
+        await source(home, timeout="10ms").check("main")
 
-    assert caught.value.reason is Reason.TIMEOUT
+    assert caught.value.reason is FailureReason.TIMEOUT
 
 
 async def test_the_source_watches_the_agents_it_knows(home: Home) -> None:

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import NOW
 
-from exporter.model import Dialect, Observation, SeenProfile, Unusable
+from exporter.model import Dialect, Observation, ObservedProfile, Unusable
 from exporter.sources.store.source import StoreFacts, complete
 
 
-def observation(*profiles: SeenProfile, **more: Any) -> Observation:
+def observation(*profiles: ObservedProfile, **more: Any) -> Observation:
     return Observation("home", "main", "openclaw", Dialect.ROUTES, NOW, profiles, **more)
 
 
-STORED = SeenProfile(
+STORED = ObservedProfile(
     "a:b",
     "anthropic",
     "token",
@@ -33,7 +33,7 @@ STORED = SeenProfile(
 
 
 def test_the_store_fills_in_what_was_not_printed() -> None:
-    seen = SeenProfile("a:b", "anthropic", "token", "expired", unusable=Unusable("cooldown", None, NOW + 60))
+    seen = ObservedProfile("a:b", "anthropic", "token", "expired", unusable=Unusable("cooldown", None, NOW + 60))
     facts = StoreFacts((STORED,), {"anthropic": ("a:b",)}, ("anthropic",), ("anthropic/opus",), ("a note",))
 
     done = complete(observation(seen), facts)
@@ -64,13 +64,13 @@ def test_what_was_printed_stands() -> None:
 @pytest.mark.parametrize(
     "seen",
     [
-        SeenProfile("a:c", "anthropic", "token"),
-        SeenProfile("a:b", "openai", "token"),
-        SeenProfile("a:b", "anthropic", "api_key"),
-        SeenProfile("a:b", "anthropic", "token", expires_at=NOW + 60),
+        ObservedProfile("a:c", "anthropic", "token"),
+        ObservedProfile("a:b", "openai", "token"),
+        ObservedProfile("a:b", "anthropic", "api_key"),
+        ObservedProfile("a:b", "anthropic", "token", expires_at=NOW + 60),
     ],
 )
-def test_another_credential_takes_nothing(seen: SeenProfile) -> None:
+def test_another_credential_takes_nothing(seen: ObservedProfile) -> None:
     before = observation(seen, blind_to=frozenset({"unusable"}))
 
     done = complete(before, StoreFacts((STORED,)))
@@ -81,7 +81,7 @@ def test_another_credential_takes_nothing(seen: SeenProfile) -> None:
 
 
 def test_a_login_that_was_refreshed_meanwhile_is_the_same_login() -> None:
-    seen = SeenProfile("o", "openai", "oauth", "ok", expires_at=NOW - 60)
+    seen = ObservedProfile("o", "openai", "oauth", "ok", expires_at=NOW - 60)
     stored = replace(seen, status=None, expires_at=NOW + 3600, has_refresh_token=True)
 
     later = complete(observation(seen), StoreFacts((stored,))).profiles[0]
@@ -92,7 +92,7 @@ def test_a_login_that_was_refreshed_meanwhile_is_the_same_login() -> None:
 
 
 def test_a_gateway_is_not_blind_beside_a_store_that_knows_all() -> None:
-    seen = (SeenProfile("a:b", "anthropic", "token", "ok"), SeenProfile("env:KEY", "openai", "api_key"))
+    seen = (ObservedProfile("a:b", "anthropic", "token", "ok"), ObservedProfile("env:KEY", "openai", "api_key"))
     done = complete(observation(*seen, blind_to=frozenset({"unusable"})), StoreFacts((STORED,)))
 
     assert done.blind_to == frozenset()
@@ -101,7 +101,7 @@ def test_a_gateway_is_not_blind_beside_a_store_that_knows_all() -> None:
 
 
 def test_a_source_that_sees_cooldowns_is_believed_that_there_is_none() -> None:
-    done = complete(observation(SeenProfile("a:b", "anthropic", "token", "ok")), StoreFacts((STORED,)))
+    done = complete(observation(ObservedProfile("a:b", "anthropic", "token", "ok")), StoreFacts((STORED,)))
 
     assert done.profiles[0].unusable is None
 
@@ -116,7 +116,7 @@ TROUBLE = st.none() | st.builds(
 )
 PROFILES = st.lists(
     st.builds(
-        SeenProfile,
+        ObservedProfile,
         st.sampled_from(["a", "b", "c", "env:KEY"]),
         st.sampled_from(["anthropic", "openai"]),
         st.sampled_from(["token", "oauth"]),
@@ -137,7 +137,7 @@ BLIND = st.sampled_from([frozenset(), frozenset({"unusable"})])
 @settings(deadline=None)
 @given(PROFILES, PROFILES, BLIND)
 def test_completing_changes_nothing_that_was_seen(
-    seen: tuple[SeenProfile, ...], stored: tuple[SeenProfile, ...], blind: frozenset[str]
+    seen: tuple[ObservedProfile, ...], stored: tuple[ObservedProfile, ...], blind: frozenset[str]
 ) -> None:
     before = observation(*seen, blind_to=blind)
 
@@ -145,7 +145,7 @@ def test_completing_changes_nothing_that_was_seen(
 
     assert [profile.id for profile in after.profiles] == [profile.id for profile in seen]
     for old, new in zip(before.profiles, after.profiles, strict=True):
-        for name in SeenProfile.__slots__:
+        for name in ObservedProfile.__slots__:
             if name != "unusable" and getattr(old, name) is not None:
                 assert getattr(new, name) == getattr(old, name)
         if old.unusable:
@@ -159,7 +159,7 @@ def test_completing_changes_nothing_that_was_seen(
 @settings(deadline=None)
 @given(PROFILES, PROFILES, BLIND)
 def test_the_order_of_profiles_never_matters(
-    seen: tuple[SeenProfile, ...], stored: tuple[SeenProfile, ...], blind: frozenset[str]
+    seen: tuple[ObservedProfile, ...], stored: tuple[ObservedProfile, ...], blind: frozenset[str]
 ) -> None:
     one_way = complete(observation(*seen, blind_to=blind), StoreFacts(stored))
     other_way = complete(observation(*seen[::-1], blind_to=blind), StoreFacts(stored[::-1]))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import DAY, MS, NOW, SECRET, Home, by_id, connect, keyed_hash, oauth, one, store_of, token, usage_of
 
-from exporter.model import SeenProfile, Unusable
+from exporter.model import ObservedProfile, Unusable
 from exporter.sources.store.source import StoreFacts, StoreReader
 
 
@@ -33,7 +33,7 @@ def test_a_token_in_a_json_store(home: Home) -> None:
 
     facts = home.read()
 
-    assert one(facts) == SeenProfile(
+    assert one(facts) == ObservedProfile(
         id="anthropic:default",
         provider="anthropic",
         kind="token",

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from stores import MS, NOW, SECRET, Home, connect, one, store_of, token, usage_of, write_cell
 
-from exporter.model import Reason, Unusable
+from exporter.model import FailureReason, Unusable
 from exporter.sources.store import files
 
 
@@ -34,7 +34,7 @@ def test_no_state_folder(tmp_path: Path) -> None:
 
     error = home.fails()
 
-    assert error.reason is Reason.STORE_UNREADABLE
+    assert error.reason is FailureReason.STORE_UNREADABLE
     assert error.message.startswith("there is no OpenClaw state directory")
 
 
@@ -57,7 +57,7 @@ def test_json_that_is_no_store(home: Home, content: bytes, words: str) -> None:
 
     error = home.fails()
 
-    assert error.reason is Reason.STORE_UNREADABLE
+    assert error.reason is FailureReason.STORE_UNREADABLE
     assert words in error.message
 
 
@@ -77,7 +77,7 @@ def test_something_else_under_the_stores_name(home: Home, what: str, name: str) 
 
     error = home.fails()
 
-    assert error.reason is Reason.STORE_UNREADABLE
+    assert error.reason is FailureReason.STORE_UNREADABLE
     assert "is not a regular file" in error.message
 
 
@@ -102,7 +102,7 @@ def test_databases_that_are_none(home: Home, spoil: Any, words: str) -> None:
 
     error = home.fails()
 
-    assert error.reason is Reason.STORE_UNREADABLE
+    assert error.reason is FailureReason.STORE_UNREADABLE
     assert words in error.message
 
 
@@ -111,7 +111,7 @@ def test_databases_that_are_none(home: Home, spoil: Any, words: str) -> None:
 def test_a_row_that_is_no_store(home: Home, where: str, cell: str) -> None:
     home.write_local(cell) if where == "local" else home.write_shared(cell)
 
-    assert home.fails().reason is Reason.STORE_UNREADABLE
+    assert home.fails().reason is FailureReason.STORE_UNREADABLE
 
 
 def test_a_row_larger_than_any_store(home: Home) -> None:
@@ -146,7 +146,7 @@ def test_a_locked_database(home: Home) -> None:
             write_cell(owner, "auth_profile_store", f"row {number}", "x" * 4096)
         error = home.fails()
 
-    assert error.reason is Reason.STORE_UNREADABLE
+    assert error.reason is FailureReason.STORE_UNREADABLE
     assert "is locked by another program" in error.message
 
 
@@ -210,7 +210,7 @@ def test_files_of_another_user(layout: str, public_home: Home) -> None:
     finally:
         secret.chmod(0o700)
 
-    assert error.reason is Reason.PERMISSION
+    assert error.reason is FailureReason.PERMISSION
     assert "this user may not" in error.message
 
 

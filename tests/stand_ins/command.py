@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from exporter.model import Dialect, Reason
+from exporter.model import Dialect, FailureReason
 from exporter.simulator.status import status_json
 from exporter.simulator.world import Fault, World
 
@@ -26,9 +26,9 @@ VERSIONS = {
 }
 #: What a broken look is on the command line.
 _AS_FAULT = {
-    Reason.TIMEOUT: (Fault.HANG, 3600.0),
-    Reason.KILLED: (Fault.SIGNAL, float(signal.SIGKILL)),
-    Reason.INVALID_OUTPUT: (Fault.GARBAGE, 1.0),
+    FailureReason.TIMEOUT: (Fault.HANG, 3600.0),
+    FailureReason.KILLED: (Fault.SIGNAL, float(signal.SIGKILL)),
+    FailureReason.INVALID_OUTPUT: (Fault.GARBAGE, 1.0),
 }
 _USAGE = "usage: python tests/stand_ins --world FILE.json [--now SECONDS] openclaw ARGUMENT...\n"
 _LOG_LINE = b"\x1b[33m[plugins]\x1b[0m codex: native module {not} found, [continuing] without it\n"
@@ -62,7 +62,7 @@ def _openclaw(world: World, now: float, args: list[str], stdout: BinaryIO, stder
     if world.broken in _AS_FAULT:
         fault, amount = _AS_FAULT[world.broken]
         faults.setdefault(fault, amount)
-    elif world.broken is not None and world.broken is not Reason.UNKNOWN_AGENT:
+    elif world.broken is not None and world.broken is not FailureReason.UNKNOWN_AGENT:
         faults.setdefault(Fault.COMMAND_ERROR, 1)
     agent = args[args.index("--agent") + 1] if "--agent" in args[:-1] else None
 
@@ -81,7 +81,7 @@ def _openclaw(world: World, now: float, args: list[str], stdout: BinaryIO, stder
         return _error(world, "The configuration file is not valid.", stdout, stderr)
     if args[:2] == ["models", "status"]:
         unknown = agent is not None and agent not in world.agents
-        if unknown or world.broken is Reason.UNKNOWN_AGENT:
+        if unknown or world.broken is FailureReason.UNKNOWN_AGENT:
             message = (
                 f'Unknown agent id "{agent or world.agents[0]}". Use "openclaw agents list" to see configured agents.'
             )

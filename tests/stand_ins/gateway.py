@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exporter.model import Dialect, Reason
+from exporter.model import Dialect, FailureReason
 from exporter.simulator.health import by_locale, ms, profile_health, provider_health
 from exporter.simulator.status import ENV_PROVIDERS, env_variable, remaining
 from exporter.simulator.world import Fault, World
@@ -23,7 +23,7 @@ NOT_READY = {
 def gateway_json(world: World, now: float) -> dict[str, Any]:
     """The payload of ``models.authStatus`` at ``now`` (Unix seconds). It knows no cooldowns."""
     at = ms(now)
-    if Fault.NOT_READY in world.faults or world.broken is Reason.NOT_READY:
+    if Fault.NOT_READY in world.faults or world.broken is FailureReason.NOT_READY:
         return {"ts": at, "providers": [], "unavailable": dict(NOT_READY)}
     ordered = sorted(world.profiles.values(), key=lambda item: (by_locale(item.provider), by_locale(item.id)))
     health = {profile.id: profile_health(profile, at, Dialect.GATEWAY) for profile in ordered}

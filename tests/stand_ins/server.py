@@ -18,18 +18,18 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from exporter.lib import clock
-from exporter.model import Reason
+from exporter.model import FailureReason
 from exporter.simulator.world import Fault, World
 from stand_ins.gateway import agents_list_json, gateway_json, health_json, usage_json
 
 RPC_PATH = "/api/v1/admin/rpc"
 #: What a broken look is on a gateway.
 _AS_FAULT = {
-    Reason.NOT_READY: Fault.NOT_READY,  # told in the payload
-    Reason.NOT_ENABLED: Fault.NOT_ENABLED,
-    Reason.UNAUTHORIZED: Fault.UNAUTHORIZED,
-    Reason.INVALID_OUTPUT: Fault.HTML,
-    Reason.TIMEOUT: Fault.SLOW,
+    FailureReason.NOT_READY: Fault.NOT_READY,  # told in the payload
+    FailureReason.NOT_ENABLED: Fault.NOT_ENABLED,
+    FailureReason.UNAUTHORIZED: Fault.UNAUTHORIZED,
+    FailureReason.INVALID_OUTPUT: Fault.HTML,
+    FailureReason.TIMEOUT: Fault.SLOW,
 }
 
 

@@ -104,7 +104,7 @@ def test_deadlines_are_right_to_the_millisecond(release: str) -> None:
     assert profile.expires_at == at
     assert profile.basis == "reported"
     assert at is not None
-    assert abs(at - report.judged_at - 30 * 86400) < 1
+    assert abs(at - report.evaluated_at - 30 * 86400) < 1
 
 
 @pytest.mark.parametrize("release", [OLD, NEW])

@@ -10,8 +10,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from worlds import DAY, NOW, PROVIDERS, observations, unusables
 
-from exporter.model import AgentReport, Dialect, Observation, SeenProfile, Severity, Status, Unusable
-from exporter.state.history import Memory, remember, settle
+from exporter.model import AgentReport, Dialect, Observation, ObservedProfile, Severity, Status, Unusable
+from exporter.state.history import CredentialHistory, record_observation, record_report
 
 BADNESS = {0: 0, 2: 1, 1: 2}
 
@@ -27,7 +27,7 @@ def test_the_order_of_profiles_never_matters(seen: Observation, random: Random) 
     assert verdict(replace(seen, profiles=tuple(shuffled))) == verdict(seen)
 
 
-def _with(seen: Observation, changed: SeenProfile) -> Observation:
+def _with(seen: Observation, changed: ObservedProfile) -> Observation:
     others = tuple(p for p in seen.profiles if p.id != changed.id)
     return replace(seen, profiles=(*others, changed))
 
@@ -63,8 +63,8 @@ SPARE = Observation(
     Dialect.STATUS,
     NOW,
     (
-        SeenProfile("anthropic:used", "anthropic", "token"),
-        SeenProfile("anthropic:old", "anthropic", "token", expires_at=NOW - 400 * DAY),
+        ObservedProfile("anthropic:used", "anthropic", "token"),
+        ObservedProfile("anthropic:old", "anthropic", "token", expires_at=NOW - 400 * DAY),
     ),
 )
 
@@ -124,10 +124,10 @@ def test_nothing_changes_before_changes_at(seen: Observation) -> None:
 
 @given(observations(), observations())
 def test_memory_settles(first: Observation, second: Observation) -> None:
-    memory = remember(Memory(), first, NOW)
-    memory = settle(memory, verdict(first))
-    once = remember(memory, second, NOW + 60)
+    memory = record_observation(CredentialHistory(), first, NOW)
+    memory = record_report(memory, verdict(first))
+    once = record_observation(memory, second, NOW + 60)
     report = verdict(second, memory, now=NOW + 60)
-    settled = settle(once, report)
-    again = settle(remember(settled, second, NOW + 60), verdict(second, settled, now=NOW + 60))
+    settled = record_report(once, report)
+    again = record_report(record_observation(settled, second, NOW + 60), verdict(second, settled, now=NOW + 60))
     assert again == settled

@@ -14,25 +14,25 @@ from exporter.model import (
     AgentReport,
     Dialect,
     Failure,
+    FailureReason,
     Observation,
-    Reason,
-    SeenProfile,
+    ObservedProfile,
     Status,
     Unusable,
     UsageWindow,
 )
-from exporter.state.history import Memory, condition_key, remember
-from exporter.verdict import Subject, judge
+from exporter.state.history import CredentialHistory, condition_key, record_observation
+from exporter.verdict import Subject, evaluate
 
 NOW = 1_795_346_770.0
 HOUR, DAY = 3600.0, 86400.0
-TOKEN = SeenProfile("anthropic:default", "anthropic", "token", status="ok", expires_at=NOW + 90 * DAY)
+TOKEN = ObservedProfile("anthropic:default", "anthropic", "token", status="ok", expires_at=NOW + 90 * DAY)
 SPARE = replace(TOKEN, id="anthropic:spare")
 EXPIRED = replace(TOKEN, status="expired", expires_at=NOW - DAY)
-LOGIN = SeenProfile("openai:me", "openai", "oauth", status="ok", expires_at=NOW + 6 * HOUR)
+LOGIN = ObservedProfile("openai:me", "openai", "oauth", status="ok", expires_at=NOW + 6 * HOUR)
 
 
-def seen(*profiles: SeenProfile, **rest: Any) -> Observation:
+def seen(*profiles: ObservedProfile, **rest: Any) -> Observation:
     made = Observation("home", "main", "openclaw", Dialect.ROUTES, NOW, profiles, ("anthropic",))
     return replace(made, **rest)
 
@@ -55,14 +55,14 @@ def test_a_spare_that_the_order_excludes_does_not_count() -> None:
 
 
 def test_a_key_in_the_environment_is_a_spare() -> None:
-    env = SeenProfile("env:ANTHROPIC_API_KEY", "anthropic", "api_key", status="static")
+    env = ObservedProfile("env:ANTHROPIC_API_KEY", "anthropic", "api_key", status="static")
     report = verdict(seen(EXPIRED, env, order={"anthropic": (TOKEN.id,)}))
     assert told(report) == {("expired", "warning", TOKEN.id)}
     assert {p.id: p.selected for p in report.profiles} == {TOKEN.id: False, env.id: True}
 
 
 def test_a_key_in_the_environment_is_no_spare_for_what_stays_in_the_order() -> None:
-    env = SeenProfile("env:ANTHROPIC_API_KEY", "anthropic", "api_key", status="static")
+    env = ObservedProfile("env:ANTHROPIC_API_KEY", "anthropic", "api_key", status="static")
     cooling = replace(TOKEN, unusable=Unusable("cooldown", "rate_limit", NOW + 60))
     listing = {"dialect": Dialect.LISTING}
     assert ("no_usable_profile", "critical", None) in told(verdict(seen(cooling, env, **listing)))
@@ -142,7 +142,7 @@ def test_a_cooldown_that_had_ended_is_none() -> None:
 
 def test_time_alone_ends_no_cooldown_but_it_asks_for_a_look() -> None:
     cooling = seen(replace(TOKEN, unusable=Unusable("cooldown", "auth", NOW + 60)))
-    assert verdict(cooling).look_at == NOW + 60
+    assert verdict(cooling).check_at == NOW + 60
     assert verdict(cooling, now=NOW + 120).exit_code == 1
 
 
@@ -209,8 +209,8 @@ def test_what_openclaw_calls_expired_did_not_expire_in_the_future() -> None:
         report = verdict(seen(profile, SPARE), policy=rest)
         (expired,) = [c for c in report.conditions if c.name == "expired"]
         assert expired.summary == f"{TOKEN.id} expired on home/main"
-        memory = remember(
-            Memory(since={condition_key(expired.name, "anthropic", TOKEN.id): NOW - 8 * DAY}), seen(), NOW
+        memory = record_observation(
+            CredentialHistory(since={condition_key(expired.name, "anthropic", TOKEN.id): NOW - 8 * DAY}), seen(), NOW
         )
         assert [c.severity for c in verdict(seen(profile, SPARE), memory, rest).conditions if c.name == "expired"] == [
             "info"
@@ -294,12 +294,12 @@ def test_a_store_does_not_alarm_for_a_provider_that_may_need_nothing() -> None:
 
 def test_a_look_that_failed_changes_nothing_else() -> None:
     observation = seen(replace(TOKEN, expires_at=NOW + HOUR))
-    memory = remember(Memory(), observation, NOW)
-    failure = Failure(Reason.TIMEOUT, "no answer within 60 s", NOW + 30 * 60)
+    memory = record_observation(CredentialHistory(), observation, NOW)
+    failure = Failure(FailureReason.TIMEOUT, "no answer within 60 s", NOW + 30 * 60)
     subject = Subject("home", "main", "openclaw")
-    report = judge(subject, observation, failure, memory, Policy(), NOW + 30 * 60)
+    report = evaluate(subject, observation, failure, memory, Policy(), NOW + 30 * 60)
     assert told(report) == {("check_failed", "critical", None), ("expiring", "warning", TOKEN.id)}
-    report = judge(subject, observation, failure, memory, Policy(), NOW + 2 * HOUR)
+    report = evaluate(subject, observation, failure, memory, Policy(), NOW + 2 * HOUR)
     assert ("expired", "critical", TOKEN.id) in told(report)
     assert report.checked_at == NOW
     # What is said meanwhile is as old as what it rests on: somebody may have mended it.
@@ -311,17 +311,17 @@ def test_a_look_that_failed_changes_nothing_else() -> None:
 
 
 def test_never_seen_and_failing_is_one_condition() -> None:
-    failure = Failure(Reason.COMMAND_NOT_FOUND, "openclaw is not there", NOW)
-    report = judge(Subject("home", "main", "openclaw"), None, failure, Memory(), Policy(), NOW)
+    failure = Failure(FailureReason.COMMAND_NOT_FOUND, "openclaw is not there", NOW)
+    report = evaluate(Subject("home", "main", "openclaw"), None, failure, CredentialHistory(), Policy(), NOW)
     assert told(report) == {("check_failed", "critical", None)}
     assert (report.exit_code, report.checked_at, report.unusable_counts) == (1, None, None)
 
 
 def test_the_remedy_names_profile_agent_and_host() -> None:
     observation = replace(seen(replace(TOKEN, id="anthropic:o'brien", expires_at=NOW - 1)), agent="work", target="vps")
-    memory = remember(Memory(), observation, NOW)
+    memory = record_observation(CredentialHistory(), observation, NOW)
     subject = Subject("vps", "work", "openclaw", "ssh -t me@vps openclaw")
-    report = judge(subject, observation, None, memory, Policy(), NOW)
+    report = evaluate(subject, observation, None, memory, Policy(), NOW)
     (expired,) = [c for c in report.conditions if c.name == "expired"]
     assert expired.remedy == (
         "claude setup-token",

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from exporter.model import Dialect, Observation, SeenProfile, Unusable
+from exporter.model import Dialect, Observation, ObservedProfile, Unusable
 
 NOW = 1_795_346_770.0
 HOUR, DAY = 3600.0, 86400.0
@@ -31,10 +31,10 @@ unusables = st.one_of(
 
 
 @st.composite
-def profiles(draw: st.DrawFn, number: int) -> SeenProfile:
+def profiles(draw: st.DrawFn, number: int) -> ObservedProfile:
     provider = draw(st.sampled_from(PROVIDERS))
     prefix = draw(st.sampled_from([f"{provider}:p", "env:KEY_"]))
-    return SeenProfile(
+    return ObservedProfile(
         id=f"{prefix}{number}",
         provider=provider,
         kind=draw(st.sampled_from(["token", "oauth", "api_key", "unknown"])),

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from exporter.config import Web
 from exporter.model import Report
-from exporter.web.app import NothingNotifies
+from exporter.web.app import NoChannelError
 
 TOKEN = "PLANTED-SECRET-the-token"
 PASSWORD = "PLANTED-SECRET-password"
@@ -78,7 +78,7 @@ class FakeBoard:
 
     async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
         if not self.notifies:
-            raise NothingNotifies
+            raise NoChannelError
         self.asked.append(("add_silence", matchers, seconds, reason))
         return {"id": "01J", "matchers": matchers}
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reports import EXAMPLES, NOW, SECRET, agent, odd_ids, profile, report, reports
 
-from exporter.model import Condition, Name, Report, Severity, Status, TargetReport, Unusable
+from exporter.model import Condition, ConditionName, Report, Severity, Status, TargetReport, Unusable
 from exporter.present import to_json
 from exporter.web import page
 from exporter.web.app import create_app, probe_timeout
@@ -354,7 +354,7 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;{{ 7*7 }
 
 
 def hostile() -> Report:
-    condition = Condition(Name.MISSING, Severity.CRITICAL, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,))
+    condition = Condition(ConditionName.MISSING, Severity.CRITICAL, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,))
     one = profile(HOSTILE, kind=HOSTILE, provider=HOSTILE, label=HOSTILE, status=Status.MISSING)
     main = agent(one, id=HOSTILE, openclaw_version=HOSTILE, conditions=(condition,), exit_code=1)
     return Report(NOW, (TargetReport(HOSTILE, HOSTILE, (main,), chosen=HOSTILE),))
@@ -390,7 +390,12 @@ def test_any_report_has_a_page(shown: Report) -> None:
 
 def test_the_page_says_what_until_when_and_what_to_do() -> None:
     condition = Condition(
-        Name.EXPIRING, Severity.WARNING, "anthropic", "anthropic:default", "Ends in 11 h.", ("openclaw models auth …",)
+        ConditionName.EXPIRING,
+        Severity.WARNING,
+        "anthropic",
+        "anthropic:default",
+        "Ends in 11 h.",
+        ("openclaw models auth …",),
     )
     one = profile(status=Status.EXPIRING, expires_at=NOW + 11 * 3600)
     text = Seen(page.status_page(report(agent(one, exit_code=2, conditions=(condition,))), now=NOW)).text
@@ -403,7 +408,7 @@ def test_the_page_says_what_until_when_and_what_to_do() -> None:
 
 def test_a_command_to_copy_is_whole() -> None:
     remedy = "openclaw models auth paste-token --profile-id " + "x" * 500
-    condition = Condition(Name.EXPIRED, Severity.CRITICAL, "a", "a", "Over.", (remedy,))
+    condition = Condition(ConditionName.EXPIRED, Severity.CRITICAL, "a", "a", "Over.", (remedy,))
     assert f"<pre>{remedy}\n</pre>" in page.status_page(report(agent(conditions=(condition,))), now=NOW)
 
 
@@ -415,9 +420,9 @@ def test_colours_are_those_of_the_conditions() -> None:
         profile("d"),
     ]
     conditions = (
-        Condition(Name.UNDATED, Severity.INFO, "a", "a"),
-        Condition(Name.EXPIRED, Severity.WARNING, "a", "a"),
-        Condition(Name.MISSING, Severity.INFO, "a", "a"),
+        Condition(ConditionName.UNDATED, Severity.INFO, "a", "a"),
+        Condition(ConditionName.EXPIRED, Severity.WARNING, "a", "a"),
+        Condition(ConditionName.MISSING, Severity.INFO, "a", "a"),
     )
     html = page.status_page(report(agent(*shown, exit_code=2, conditions=conditions)), now=NOW)
     assert re.findall(r'<td data-name="Status"><span class="badge (\w+)">(\w+)<', html) == [
@@ -438,7 +443,7 @@ def test_a_page_before_the_first_look_does_not_claim_anything() -> None:
 
 def test_a_big_page_is_bounded_and_shows_what_is_worst() -> None:
     bad = profile("anthropic:bad", status=Status.EXPIRED, usable=False)
-    condition = Condition(Name.EXPIRED, Severity.CRITICAL, "anthropic", "anthropic:bad", "Over.")
+    condition = Condition(ConditionName.EXPIRED, Severity.CRITICAL, "anthropic", "anthropic:bad", "Over.")
     many = [profile(f"anthropic:{number}") for number in range(600)]
     text = Seen(page.status_page(report(agent(*many, bad, conditions=(condition,))), now=NOW)).text
     assert text.count("anthropic:") == 500

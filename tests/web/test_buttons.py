@@ -14,17 +14,17 @@ from boards import TOKEN, FakeBoard, client, web
 from waiting import until
 
 from exporter.alerts.channels import Channel, Links
-from exporter.alerts.channels.alertmanager import AlertmanagerChannel
+from exporter.alerts.channels.alertmanager import AlertmanagerSender
 from exporter.alerts.delivery import notifier as module
 from exporter.alerts.delivery.notifier import Notifier
 from exporter.alerts.lifecycle import test_message as make_test_message
 from exporter.alerts.lifecycle.decisions import alert_of
-from exporter.alerts.values import Reason, fingerprint_of_test
+from exporter.alerts.values import NotificationReason, fingerprint_of_test
 from exporter.config import Config
 from exporter.model import Report
-from exporter.state.credentials_db import Ledger
+from exporter.state.credentials_db import CredentialDatabase
 from exporter.web import page
-from exporter.web.actions import People
+from exporter.web.actions import AlertActions
 from exporter.web.app import create_app
 
 HOOK = {"name": "hook", "type": "webhook", "url": "http://hook.test"}
@@ -41,7 +41,7 @@ class House:
             {"targets": [{"name": "home"}], "channels": channels, "alerts": {"group_wait": "0s"}}
         )
         self.notifier = Notifier(config, None, self.report)
-        self.people = People(Ledger(None), lambda: self.notifier, lambda: URL, time.time)
+        self.people = AlertActions(CredentialDatabase(None), lambda: self.notifier, lambda: URL, time.time)
 
     def report(self) -> Report:
         now = time.time()
@@ -50,12 +50,12 @@ class House:
     def link(self, action: str, channel: str, condition: str) -> str:
         """The path of the link in a message."""
         state = next(one for one in self.notifier.states().values() if one.condition == condition)
-        made = self.people.link(action, alert_of(state, Reason.FIRST, time.time()), channel)
+        made = self.people.link(action, alert_of(state, NotificationReason.FIRST, time.time()), channel)
         assert made is not None
         return made.removeprefix(URL)
 
 
-def channels_of(config: Config, links: Links) -> tuple[dict[str, Channel], dict[str, AlertmanagerChannel]]:
+def channels_of(config: Config, links: Links) -> tuple[dict[str, Channel], dict[str, AlertmanagerSender]]:
     return {channel.name: Fake(name=channel.name) for channel in config.channels}, {}
 
 
@@ -71,7 +71,7 @@ async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
 
 
 class Board(FakeBoard):
-    def __init__(self, people: People) -> None:
+    def __init__(self, people: AlertActions) -> None:
         super().__init__()
         self._people = people
 
@@ -122,7 +122,7 @@ async def test_a_silence_by_button_is_about_that_alert_alone(house: House) -> No
 async def test_what_is_over_cannot_be_acknowledged(house: House) -> None:
     path = house.link("acknowledge", "hook", "no_usable_profile")
     house.world = world(P(ends=time.time() + 300 * 24 * HOUR, secret="new"))
-    house.notifier.poke()
+    house.notifier.wake()
     await until(lambda: not house.notifier.states())
     async with client(create_app(Board(house.people), web())) as http:
         assert (await http.post(path)).status_code == 410

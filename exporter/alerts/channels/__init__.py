@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from exporter.alerts.message import text
-from exporter.alerts.values import Alert, Message, Outgoing
-from exporter.alerts.values import Reason as Why
+from exporter.alerts.values import Alert, Message, QueuedMessage
+from exporter.alerts.values import NotificationReason as Why
 from exporter.config import ConfigError
 from exporter.config import channels as configured
-from exporter.model import Reason
+from exporter.model import FailureReason
 
 if TYPE_CHECKING:
     import httpx
@@ -59,29 +59,31 @@ class Channel(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: QueuedMessage) -> None:
         """Hand one message over, within a bounded time. Raises TemporaryError or PermanentError."""
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """An alert for a channel's server to tell by itself at ``rings_at`` (Unix seconds), unless it is taken back."""
+class ScheduledMessage:
+    """An alert for a channel's server to tell by itself at ``deliver_at`` (Unix seconds), unless it is taken back."""
 
     alert: Alert
-    rings_at: float
+    deliver_at: float
 
 
 @runtime_checkable
-class Plants(Protocol):
+class SchedulesMessages(Protocol):
     """A channel whose server can be given messages for later. ``reach``: for how much later, in seconds."""
 
     @property
     def name(self) -> str: ...
 
     @property
-    def reach(self) -> float: ...
+    def max_delay(self) -> float: ...
 
-    async def plant(self, planned: Iterable[Planned], now: float, planted: MutableMapping[str, float]) -> None:
+    async def schedule(
+        self, planned: Iterable[ScheduledMessage], now: float, planted: MutableMapping[str, float]
+    ) -> None:
         """Make ``planned`` all that the server holds. ``planted`` is what it holds already, kept by the caller
         across restarts: name to when it rings, 0 where that is not known; it is updated before and after each
         call. Raises TemporaryError or PermanentError; calling again goes on where it stopped."""
@@ -93,7 +95,7 @@ def no_links(action: str, alert: Alert, channel: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Context:
+class ChannelContext:
     """What channels are made with beside their own configuration."""
 
     external_url: str = ""  # web.external_url; empty: there is no page to link to
@@ -127,10 +129,10 @@ def secret(config: configured.ChannelBase, name: str) -> str | None:
     try:
         return config.secret(name)
     except ConfigError as error:
-        raise TemporaryError(Reason.OTHER, None, f"the channel's {name} cannot be read: {error}") from None
+        raise TemporaryError(FailureReason.OTHER, None, f"the channel's {name} cannot be read: {error}") from None
 
 
-def build(config: configured.Channel, context: Context) -> Channel:
+def build(config: configured.Channel, context: ChannelContext) -> Channel:
     """The channel that ``config`` describes. Imports what it needs, and nothing else.
 
     Raises ConfigError where what is configured cannot be used (a secret that cannot be read, an
@@ -167,13 +169,13 @@ def build(config: configured.Channel, context: Context) -> Channel:
 
 __all__ = [
     "Channel",
-    "Context",
+    "ChannelContext",
     "DeliveryError",
+    "FailureReason",
     "Links",
     "PermanentError",
-    "Planned",
-    "Plants",
-    "Reason",
+    "ScheduledMessage",
+    "SchedulesMessages",
     "TemporaryError",
     "build",
     "no_links",

@@ -17,13 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from exporter.alerts.channels import Context, DeliveryError, http
+from exporter.alerts.channels import ChannelContext, DeliveryError, http
 from exporter.alerts.values import Alert
-from exporter.alerts.values import Reason as Why
+from exporter.alerts.values import NotificationReason as Why
 from exporter.config import ConfigError
 from exporter.config.channels import AlertmanagerChannel as Configured
 from exporter.lib.durations import iso
-from exporter.model import Family, Name, Severity
+from exporter.model import ConditionName, Family, Severity
 
 EVERY = 60.0  # seconds between two publications
 AHEAD = 240.0  # seconds from now to the endsAt of what fires: three publications may fail
@@ -39,16 +39,16 @@ _NAMES = {
 }
 #: The runbook's sections are named after the shipped Prometheus rules, or the condition where there is none.
 _SECTIONS = {
-    Name.UNDATED: "OpenClawAuthUndated",
-    Name.EXPIRING: "OpenClawAuthExpiringVerySoon",
-    Name.EXPIRED: "OpenClawAuthExpired",
-    Name.UNUSABLE: "OpenClawAuthUnusable",
-    Name.MISSING: "OpenClawAuthMissing",
-    Name.NO_USABLE_PROFILE: "OpenClawAuthNoUsableCredential",
-    Name.CHECK_FAILED: "OpenClawAuthCheckFailing",
-    Name.REPORTED: "OpenClawAuthReported",
-    Name.QUOTA: "OpenClawAuthQuota",
-    Name.CLOCK: "OpenClawAuthClock",
+    ConditionName.UNDATED: "OpenClawAuthUndated",
+    ConditionName.EXPIRING: "OpenClawAuthExpiringVerySoon",
+    ConditionName.EXPIRED: "OpenClawAuthExpired",
+    ConditionName.UNUSABLE: "OpenClawAuthUnusable",
+    ConditionName.MISSING: "OpenClawAuthMissing",
+    ConditionName.NO_USABLE_PROFILE: "OpenClawAuthNoUsableCredential",
+    ConditionName.CHECK_FAILED: "OpenClawAuthCheckFailing",
+    ConditionName.REPORTED: "OpenClawAuthReported",
+    ConditionName.QUOTA: "OpenClawAuthQuota",
+    ConditionName.CLOCK: "OpenClawAuthClock",
 }
 
 Labels = tuple[tuple[str, str], ...]
@@ -155,7 +155,7 @@ def _sayable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def build(config: Configured, context: Context) -> AlertmanagerChannel:
+def build(config: Configured, context: ChannelContext) -> AlertmanagerSender:
     """The channel; raises ConfigError where an address cannot be one."""
     wrong = [
         f"urls: number {number} is no address: write the instance's own, like http://127.0.0.1:9093"
@@ -164,13 +164,13 @@ def build(config: Configured, context: Context) -> AlertmanagerChannel:
     ]
     if wrong:
         raise ConfigError(f"channel {config.name}", wrong)
-    return AlertmanagerChannel(config, context)
+    return AlertmanagerSender(config, context)
 
 
-class AlertmanagerChannel:
+class AlertmanagerSender:
     """All instances of one Alertmanager: each is told everything, they tell each other what was notified."""
 
-    def __init__(self, config: Configured, context: Context, timeout: float = http.TIMEOUT) -> None:
+    def __init__(self, config: Configured, context: ChannelContext, timeout: float = http.TIMEOUT) -> None:
         self.name = config.name
         self._min_severity = Severity(config.min_severity)
         self._urls = [f"{url.rstrip('/')}/api/v2/alerts" for url in config.urls]

@@ -12,8 +12,8 @@ import logging
 import threading
 from typing import Any
 
-from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryError, secret
-from exporter.alerts.values import Message, Outgoing
+from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError, secret
+from exporter.alerts.values import Message, QueuedMessage
 from exporter.config import ConfigError
 from exporter.config.channels import AppriseChannel
 from exporter.model import Severity
@@ -26,32 +26,32 @@ _MISSING = 'apprise is not installed: pip install "openclaw-auth-exporter[appris
 _UNKNOWN = "url is none that apprise knows: try it with `apprise -vv -b test URL`, and see its list of services"
 
 
-def build(config: AppriseChannel, context: Context) -> AppriseChannelSender:
+def build(config: AppriseChannel, context: ChannelContext) -> AppriseSender:
     """The channel; raises ConfigError where apprise is not there or does not know the URL."""
     url = config.secret("url")
     try:
         if not url:
-            raise PermanentError(Reason.OTHER, "url must be set")
+            raise PermanentError(FailureReason.OTHER, "url must be set")
         _load(url)
     except PermanentError as error:
         raise ConfigError(f"channel {config.name}", [error.message]) from None
-    return AppriseChannelSender(config, context)
+    return AppriseSender(config, context)
 
 
-class AppriseChannelSender:
+class AppriseSender:
     """What one apprise URL stands for."""
 
-    def __init__(self, config: AppriseChannel, context: Context, timeout: float = TIMEOUT) -> None:
+    def __init__(self, config: AppriseChannel, context: ChannelContext, timeout: float = TIMEOUT) -> None:
         self.name = config.name
         self._config = config
         self._context = context
         self._timeout = timeout
         self._thread: threading.Thread | None = None  # the one that has not told how it went
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: QueuedMessage) -> None:
         """Hand a message to apprise. Raises TemporaryError or PermanentError."""
         if self._thread is not None and self._thread.is_alive():
-            raise TemporaryError(Reason.TIMEOUT, None, "apprise is still busy with the message before")
+            raise TemporaryError(FailureReason.TIMEOUT, None, "apprise is still busy with the message before")
         url = secret(self._config, "url") or ""
         text = self._context.words(self._config, outgoing.message, with_links=True)
         loop = asyncio.get_running_loop()
@@ -79,7 +79,7 @@ class AppriseChannelSender:
             except PermanentError as error:
                 result = error
             except Exception as error:  # a hundred plugins, and no promise what they raise
-                result = TemporaryError(Reason.OTHER, None, f"apprise failed with {type(error).__name__}")
+                result = TemporaryError(FailureReason.OTHER, None, f"apprise failed with {type(error).__name__}")
             with contextlib.suppress(RuntimeError):  # the loop is gone
                 loop.call_soon_threadsafe(tell, result)
 
@@ -90,13 +90,13 @@ class AppriseChannelSender:
                 delivered = await done
         except TimeoutError:
             why = f"apprise did not hand it over within {self._timeout:g} s"
-            raise TemporaryError(Reason.TIMEOUT, None, why) from None
+            raise TemporaryError(FailureReason.TIMEOUT, None, why) from None
         finally:
             if done.done() and not done.cancelled():
                 self._thread = None  # it has told, so it is free, though it may need a moment yet to end
         if not delivered:
             why = "the service did not take it: `apprise -vv -b test URL` says why"
-            raise TemporaryError(Reason.OTHER, None, why)
+            raise TemporaryError(FailureReason.OTHER, None, why)
 
 
 def kind(message: Message) -> str:
@@ -112,7 +112,7 @@ def _load(url: str) -> Any:
     try:
         import apprise
     except ImportError:
-        raise PermanentError(Reason.COMMAND_NOT_FOUND, _MISSING) from None
+        raise PermanentError(FailureReason.COMMAND_NOT_FOUND, _MISSING) from None
     asset = apprise.AppriseAsset(
         app_id="openclaw-auth-exporter", app_desc="OpenClaw credentials", async_mode=False, image_url_mask=None
     )
@@ -122,7 +122,7 @@ def _load(url: str) -> Any:
     except Exception:
         known = False
     if not known:
-        raise PermanentError(Reason.OTHER, _UNKNOWN)
+        raise PermanentError(FailureReason.OTHER, _UNKNOWN)
     for service in services:
         if "overflow=" not in url:
             # As it is, a service refuses what is too long for it, and refuses it again each time.

@@ -10,33 +10,33 @@ from __future__ import annotations
 import json
 import os
 
-from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryError
+from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError
 from exporter.alerts.channels.webhook import body_of
-from exporter.alerts.values import Outgoing
+from exporter.alerts.values import QueuedMessage
 from exporter.config.channels import CommandChannel
 from exporter.lib.command import run
-from exporter.model import LookError
+from exporter.model import CheckError
 
 TIMEOUT = 30.0  # seconds
 _NEVER = frozenset({os.EX_USAGE, os.EX_DATAERR, os.EX_NOPERM, os.EX_CONFIG})
 _PREFIX = "OPENCLAW_AUTH_ALERT_"
 
 
-def build(config: CommandChannel, context: Context) -> Command:
+def build(config: CommandChannel, context: ChannelContext) -> CommandSender:
     """The channel; that the command is there is seen when it runs."""
-    return Command(config, context)
+    return CommandSender(config, context)
 
 
-class Command:
+class CommandSender:
     """One command, run once per message."""
 
-    def __init__(self, config: CommandChannel, context: Context, timeout: float = TIMEOUT) -> None:
+    def __init__(self, config: CommandChannel, context: ChannelContext, timeout: float = TIMEOUT) -> None:
         self.name = config.name
         self._config = config
         self._context = context
         self._timeout = timeout
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: QueuedMessage) -> None:
         """Run the command. Raises TemporaryError or PermanentError; what it prints is not looked at."""
         message = json.dumps(body_of(outgoing, self._context.clock()), ensure_ascii=False)
         try:
@@ -48,15 +48,17 @@ class Command:
                 max_stdout=0,
                 max_stderr=0,
             )
-        except LookError as error:
+        except CheckError as error:
             # A command that is not there may be on a disk that is not mounted yet.
             raise TemporaryError(error.reason, None, error.message) from None
         if done.exit_code in _NEVER:
-            raise PermanentError(Reason.COMMAND_ERROR, f"it exited {done.exit_code}: trying again changes nothing")
+            raise PermanentError(
+                FailureReason.COMMAND_ERROR, f"it exited {done.exit_code}: trying again changes nothing"
+            )
         if done.exit_code != 0:
-            raise TemporaryError(Reason.COMMAND_ERROR, None, f"it exited {done.exit_code}")
+            raise TemporaryError(FailureReason.COMMAND_ERROR, None, f"it exited {done.exit_code}")
 
-    def _environment(self, outgoing: Outgoing) -> dict[str, str]:
+    def _environment(self, outgoing: QueuedMessage) -> dict[str, str]:
         message = outgoing.message
         words = self._context.words(self._config, message)
         inherited = os.environ if self._context.environment is None else self._context.environment

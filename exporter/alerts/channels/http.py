@@ -22,7 +22,7 @@ import httpx
 
 from exporter import __version__
 from exporter.alerts.channels import DeliveryError, PermanentError, TemporaryError
-from exporter.model import Reason
+from exporter.model import FailureReason
 
 # At lower levels these log every request's URL, and a URL may be the secret.
 for _name in ("httpx", "httpcore"):
@@ -92,22 +92,22 @@ async def send(
             ) as client,
             client.stream(method, url, content=content, headers=_ascii(headers or {})) as answer,
         ):
-            _judge(answer, pause, clock)
+            _evaluate(answer, pause, clock)
             return Answer(answer.status_code, "text/html" in answer.headers.get("Content-Type", "").lower())
     except (TimeoutError, httpx.TimeoutException):
-        raise TemporaryError(Reason.TIMEOUT, None, f"there was no answer within {timeout:g} s") from None
+        raise TemporaryError(FailureReason.TIMEOUT, None, f"there was no answer within {timeout:g} s") from None
     except (httpx.InvalidURL, httpx.LocalProtocolError, ValueError):
-        raise PermanentError(Reason.OTHER, "no request can be made of the configured url and headers") from None
+        raise PermanentError(FailureReason.OTHER, "no request can be made of the configured url and headers") from None
     except httpx.TransportError as error:
         raise _of_transport(error) from None
 
 
-def _judge(answer: httpx.Response, pause: float | None, clock: Callable[[], float]) -> None:
+def _evaluate(answer: httpx.Response, pause: float | None, clock: Callable[[], float]) -> None:
     """Nothing where an answer means delivered; else raises what it means."""
     status = answer.status_code
     if 200 <= status < 300:
         return
-    reason = Reason.UNAUTHORIZED if status in (401, 403) else Reason.HTTP_ERROR
+    reason = FailureReason.UNAUTHORIZED if status in (401, 403) else FailureReason.HTTP_ERROR
     means = _MEANS.get(status, "")
     if 300 <= status < 400:
         means = "it sends us elsewhere: configure the address that it redirects to"
@@ -137,16 +137,16 @@ def _of_transport(error: httpx.TransportError) -> DeliveryError:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = cause.verify_message.partition(",")[0]  # what follows names the host
-            return TemporaryError(Reason.CONNECTION, None, f"its certificate is not trusted: {why}")
+            return TemporaryError(FailureReason.CONNECTION, None, f"its certificate is not trusted: {why}")
         if isinstance(cause, ssl.SSLError):
-            return TemporaryError(Reason.CONNECTION, None, "no TLS connection comes about")
+            return TemporaryError(FailureReason.CONNECTION, None, "no TLS connection comes about")
         if isinstance(cause, ConnectionRefusedError):
-            return TemporaryError(Reason.CONNECTION, None, "nobody listens at the configured address")
+            return TemporaryError(FailureReason.CONNECTION, None, "nobody listens at the configured address")
     if isinstance(error, httpx.RemoteProtocolError):
-        return TemporaryError(Reason.HTTP_ERROR, None, "what it answered is not HTTP")
+        return TemporaryError(FailureReason.HTTP_ERROR, None, "what it answered is not HTTP")
     if isinstance(error, httpx.ConnectError):
-        return TemporaryError(Reason.CONNECTION, None, "it cannot be reached")
-    return TemporaryError(Reason.CONNECTION, None, "the connection broke")
+        return TemporaryError(FailureReason.CONNECTION, None, "it cannot be reached")
+    return TemporaryError(FailureReason.CONNECTION, None, "the connection broke")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -16,9 +16,17 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from exporter.alerts.channels import Context, PermanentError, Planned, Reason, TemporaryError, http, secret
-from exporter.alerts.values import Message, Outgoing
-from exporter.alerts.values import Reason as Why
+from exporter.alerts.channels import (
+    ChannelContext,
+    FailureReason,
+    PermanentError,
+    ScheduledMessage,
+    TemporaryError,
+    http,
+    secret,
+)
+from exporter.alerts.values import Message, QueuedMessage
+from exporter.alerts.values import NotificationReason as Why
 from exporter.config import ConfigError
 from exporter.config.channels import NtfyChannel
 from exporter.model import Severity
@@ -41,28 +49,28 @@ _CUT = "\n…"
 _PLANTED = "Planted ahead, for the case that nothing else can tell it: the exporter has not taken this back."
 
 
-def build(config: NtfyChannel, context: Context) -> Ntfy:
+def build(config: NtfyChannel, context: ChannelContext) -> NtfySender:
     """The channel; raises ConfigError where its address or topic cannot be one."""
     url, topic = config.secret("url") or DEFAULT_URL, config.secret("topic") or ""
     problems = [problem for problem in (_wrong_root(url), _wrong_topic(topic)) if problem]
     if problems:
         raise ConfigError(f"channel {config.name}", problems)
     config.secret("token")
-    return Ntfy(config, context)
+    return NtfySender(config, context)
 
 
-class Ntfy:
+class NtfySender:
     """One topic of one ntfy server. Its secrets are read anew for each message."""
 
-    def __init__(self, config: NtfyChannel, context: Context, timeout: float = http.TIMEOUT) -> None:
+    def __init__(self, config: NtfyChannel, context: ChannelContext, timeout: float = http.TIMEOUT) -> None:
         self.name = config.name
         self._config = config
         self._context = context
         self._timeout = timeout
-        self.reach = MAX_DELAY
+        self.max_delay = MAX_DELAY
         self._withdraws: bool | None = None  # whether the server can take back a delayed message
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: QueuedMessage) -> None:
         """Publish a message. Raises TemporaryError or PermanentError."""
         message, text = outgoing.message, self._context.words(self._config, outgoing.message)
         await self._publish(
@@ -79,7 +87,9 @@ class Ntfy:
             text.body,
         )
 
-    async def plant(self, planned: Iterable[Planned], now: float, planted: MutableMapping[str, float]) -> None:
+    async def schedule(
+        self, planned: Iterable[ScheduledMessage], now: float, planted: MutableMapping[str, float]
+    ) -> None:
         """Delayed messages on the server. One that moved is replaced; one that is no longer planned is taken back.
 
         A server that cannot take back (before 2.16) gets none. Raises TemporaryError or PermanentError.
@@ -91,7 +101,7 @@ class Ntfy:
                     await self._withdraw(name)
                 del planted[name]
         for name, one in wanted.items():
-            if planted.get(name) == one.rings_at:
+            if planted.get(name) == one.deliver_at:
                 continue
             if self._withdraws is None:
                 await self._withdraw(name)
@@ -99,14 +109,14 @@ class Ntfy:
                 return
             planted[name] = 0.0
             await self._publish(*self._planted(name, one))
-            planted[name] = one.rings_at
+            planted[name] = one.deliver_at
 
-    def _planted(self, name: str, one: Planned) -> tuple[dict[str, Any], str]:
-        message = Message(self.name, one.rings_at, (one.alert,))
-        text = replace(self._context, clock=lambda: one.rings_at).words(self._config, message)
+    def _planted(self, name: str, one: ScheduledMessage) -> tuple[dict[str, Any], str]:
+        message = Message(self.name, one.deliver_at, (one.alert,))
+        text = replace(self._context, clock=lambda: one.deliver_at).words(self._config, message)
         fields = {
             "title": text.title[:MAX_TITLE],
-            "delay": str(int(one.rings_at)),
+            "delay": str(int(one.deliver_at)),
             "sequence_id": name,
             "priority": priority(message),
             "tags": [_ICONS[one.alert.severity], "planted"],
@@ -126,7 +136,7 @@ class Ntfy:
         try:
             await self._request("DELETE", f"/{self._topic()}/{name}")
         except PermanentError as error:
-            if error.reason != Reason.HTTP_ERROR:
+            if error.reason != FailureReason.HTTP_ERROR:
                 raise
             self._withdraws = False  # before 2.16: 404
         else:
@@ -135,7 +145,7 @@ class Ntfy:
     async def _request(self, method: str, path: str, content: bytes = b"") -> None:
         url = secret(self._config, "url") or DEFAULT_URL
         if wrong := _wrong_root(url):
-            raise PermanentError(Reason.OTHER, wrong)
+            raise PermanentError(FailureReason.OTHER, wrong)
         token = secret(self._config, "token")
         answer = await http.send(
             method,
@@ -148,12 +158,14 @@ class Ntfy:
             clock=self._context.clock,
         )
         if answer.is_page:
-            raise TemporaryError(Reason.HTTP_ERROR, None, "a web page answered, not ntfy: check the url, or a portal")
+            raise TemporaryError(
+                FailureReason.HTTP_ERROR, None, "a web page answered, not ntfy: check the url, or a portal"
+            )
 
     def _topic(self) -> str:
         topic = secret(self._config, "topic") or ""
         if wrong := _wrong_topic(topic):
-            raise PermanentError(Reason.OTHER, wrong)
+            raise PermanentError(FailureReason.OTHER, wrong)
         return topic
 
 
@@ -206,7 +218,7 @@ def tags(message: Message) -> list[str]:
     return [_ICONS[worst.severity], str(worst.severity), str(worst.reason), str(worst.condition)]
 
 
-def sequence_id(outgoing: Outgoing) -> str | None:
+def sequence_id(outgoing: QueuedMessage) -> str | None:
     """One alert's messages replace each other; a group is replaced only by another try of itself."""
     alerts = outgoing.message.alerts
     found = alerts[0].fingerprint if len(alerts) == 1 and alerts[0].reason is not Why.TEST else outgoing.id

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 
-from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryError
-from exporter.alerts.values import Outgoing
+from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError
+from exporter.alerts.values import QueuedMessage
 from exporter.config.channels import OpenClawChannel
 from exporter.lib import command
 from exporter.lib.redact import safe_text
-from exporter.model import LookError
+from exporter.model import CheckError
 
 TIMEOUT = 90.0  # seconds; a cold start takes 5 to 11
 MAX_TEXT = 3500  # characters: the narrowest of the chats takes about 4,000
@@ -30,20 +30,20 @@ _PERMANENT = (
 )
 
 
-def build(config: OpenClawChannel, context: Context) -> OpenClaw:
-    return OpenClaw(config, context)
+def build(config: OpenClawChannel, context: ChannelContext) -> OpenClawSender:
+    return OpenClawSender(config, context)
 
 
-class OpenClaw:
+class OpenClawSender:
     """One recipient in one of OpenClaw's chats."""
 
-    def __init__(self, config: OpenClawChannel, context: Context, timeout: float = TIMEOUT) -> None:
+    def __init__(self, config: OpenClawChannel, context: ChannelContext, timeout: float = TIMEOUT) -> None:
         self.name = config.name
         self._config = config
         self._context = context
         self._timeout = timeout
 
-    def arguments(self, outgoing: Outgoing) -> list[str]:
+    def arguments(self, outgoing: QueuedMessage) -> list[str]:
         """The command that sends a message. No secret is among its words."""
         text = self._context.words(self._config, outgoing.message)
         words = f"{text.title}\n\n{text.body}".replace("\0", "")
@@ -52,7 +52,7 @@ class OpenClaw:
         who = ["--channel", self._config.channel, "--target", self._config.recipient]
         return [*self._config.command, "message", "send", *who, "--message", words]
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: QueuedMessage) -> None:
         """Run the command. Raises TemporaryError or PermanentError."""
         environment = os.environ if self._context.environment is None else self._context.environment
         try:
@@ -63,7 +63,7 @@ class OpenClaw:
                 max_stdout=16 * 1024,
                 max_stderr=16 * 1024,
             )
-        except LookError as error:
+        except CheckError as error:
             # One that is not there may be back soon: an upgrade takes it away for a minute.
             raise TemporaryError(error.reason, None, error.message) from None
         if finished.exit_code == 0:
@@ -73,8 +73,8 @@ class OpenClaw:
         why = safe_text(next((line for line in lines if _is_permanent(line)), lines[0] if lines else ""))
         message = f"`openclaw message send` ended with {finished.exit_code}" + (f": {why}" if why else "")
         if _is_permanent(why):
-            raise PermanentError(Reason.COMMAND_ERROR, message)
-        raise TemporaryError(Reason.COMMAND_ERROR, None, message)
+            raise PermanentError(FailureReason.COMMAND_ERROR, message)
+        raise TemporaryError(FailureReason.COMMAND_ERROR, None, message)
 
 
 def _is_permanent(line: str) -> bool:

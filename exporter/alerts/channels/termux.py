@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import shlex
 
-from exporter.alerts.channels import Context, PermanentError, Reason, TemporaryError
-from exporter.alerts.values import Message, Outgoing
-from exporter.alerts.values import Reason as Why
+from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError
+from exporter.alerts.values import Message, QueuedMessage
+from exporter.alerts.values import NotificationReason as Why
 from exporter.config.channels import TermuxChannel
 from exporter.lib import command
 from exporter.lib.redact import safe_text
-from exporter.model import LookError, Severity
+from exporter.model import CheckError, Severity
 
 COMMAND = "termux-notification"
 TIMEOUT = 20.0  # seconds; without the app the command waits for ever
@@ -24,20 +24,20 @@ MAX_BODY = 4000  # characters
 _PRIORITIES = {Severity.CRITICAL: "max", Severity.WARNING: "high", Severity.INFO: "default"}
 
 
-def build(config: TermuxChannel, context: Context) -> Termux:
-    return Termux(config, context)
+def build(config: TermuxChannel, context: ChannelContext) -> TermuxSender:
+    return TermuxSender(config, context)
 
 
-class Termux:
+class TermuxSender:
     """The phone we run on."""
 
-    def __init__(self, config: TermuxChannel, context: Context, timeout: float = TIMEOUT) -> None:
+    def __init__(self, config: TermuxChannel, context: ChannelContext, timeout: float = TIMEOUT) -> None:
         self.name = config.name
         self._config = config
         self._context = context
         self._timeout = timeout
 
-    def arguments(self, outgoing: Outgoing) -> list[str]:
+    def arguments(self, outgoing: QueuedMessage) -> list[str]:
         """The command that shows a message.
 
         A button's link is among them: the phone's API takes it no other way. It is for one action, once,
@@ -54,7 +54,7 @@ class Termux:
         words = [COMMAND, *shown, "--priority", priority(message), "--group", "openclaw-auth-exporter"]
         return [word.replace("\0", "") for word in (*words, *click, *buttons)]
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: QueuedMessage) -> None:
         """Show a message. Raises TemporaryError or PermanentError."""
         environment = os.environ if self._context.environment is None else self._context.environment
         try:
@@ -65,8 +65,8 @@ class Termux:
                 max_stdout=16 * 1024,
                 max_stderr=16 * 1024,
             )
-        except LookError as error:
-            if error.reason is Reason.COMMAND_NOT_FOUND:
+        except CheckError as error:
+            if error.reason is FailureReason.COMMAND_NOT_FOUND:
                 why = (
                     f"`{COMMAND}` was not found: on the phone, `pkg install termux-api` and install the app Termux:API"
                 )
@@ -75,10 +75,10 @@ class Termux:
         if finished.exit_code != 0:
             why = safe_text((finished.stderr or finished.stdout).decode("utf-8", "replace"))
             message = f"`{COMMAND}` ended with {finished.exit_code}" + (f": {why}" if why else "")
-            raise TemporaryError(Reason.COMMAND_ERROR, None, message)
+            raise TemporaryError(FailureReason.COMMAND_ERROR, None, message)
 
 
-def notification_id(outgoing: Outgoing) -> str:
+def notification_id(outgoing: QueuedMessage) -> str:
     """Which notification a message replaces: its alert's, or for a group that of another try of itself."""
     alerts = outgoing.message.alerts
     return f"openclaw-auth-{alerts[0].fingerprint if len(alerts) == 1 else outgoing.id}"

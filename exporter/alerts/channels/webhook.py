@@ -7,8 +7,8 @@ import hmac
 import json
 from typing import Any
 
-from exporter.alerts.channels import Context, PermanentError, Reason, http, secret
-from exporter.alerts.values import Alert, Missed, Outgoing
+from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, http, secret
+from exporter.alerts.values import Alert, QueuedMessage, SuppressedAlert
 from exporter.config import ConfigError
 from exporter.config.channels import WebhookChannel
 from exporter.lib.durations import iso
@@ -16,28 +16,28 @@ from exporter.lib.durations import iso
 SCHEMA_VERSION = 1
 
 
-def build(config: WebhookChannel, context: Context) -> Webhook:
+def build(config: WebhookChannel, context: ChannelContext) -> WebhookSender:
     """The channel; raises ConfigError where there is no address, or the secret cannot be read."""
     if not config.secret("url"):
         raise ConfigError(f"channel {config.name}", ["url is missing: a webhook needs an address"])
     config.secret("secret")
-    return Webhook(config, context)
+    return WebhookSender(config, context)
 
 
-class Webhook:
+class WebhookSender:
     """One address. Its secrets are read anew for each message."""
 
-    def __init__(self, config: WebhookChannel, context: Context, timeout: float = http.TIMEOUT) -> None:
+    def __init__(self, config: WebhookChannel, context: ChannelContext, timeout: float = http.TIMEOUT) -> None:
         self.name = config.name
         self._config = config
         self._context = context
         self._timeout = timeout
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: QueuedMessage) -> None:
         """POST a message. Raises TemporaryError or PermanentError."""
         url, key = secret(self._config, "url"), secret(self._config, "secret")
         if not url:
-            raise PermanentError(Reason.OTHER, "the webhook has no url")
+            raise PermanentError(FailureReason.OTHER, "the webhook has no url")
         content = json.dumps(body_of(outgoing, self._context.clock()), ensure_ascii=False).encode("utf-8", "replace")
         headers = {"Content-Type": "application/json", "Idempotency-Key": outgoing.id}
         if key:
@@ -58,7 +58,7 @@ def signature(content: bytes, key: str) -> str:
     return "sha256=" + hmac.new(key.encode(), content, hashlib.sha256).hexdigest()
 
 
-def body_of(outgoing: Outgoing, now: float) -> dict[str, Any]:
+def body_of(outgoing: QueuedMessage, now: float) -> dict[str, Any]:
     """The machine-readable form of a message; ``held_back`` is there where something came and went unsaid."""
     message = outgoing.message
     body: dict[str, Any] = {
@@ -68,8 +68,8 @@ def body_of(outgoing: Outgoing, now: float) -> dict[str, Any]:
         "channel": message.channel,
         "alerts": [_alert(alert) for alert in message.alerts],
     }
-    if message.missed:
-        body["held_back"] = [_missed(missed) for missed in message.missed]
+    if message.suppressed:
+        body["held_back"] = [_missed(missed) for missed in message.suppressed]
     return body
 
 
@@ -93,12 +93,12 @@ def _alert(alert: Alert) -> dict[str, Any]:
         found["cause"] = alert.cause
     if alert.ended_at is not None:
         found["ended_at"] = iso(alert.ended_at)
-    if alert.why:
-        found["why"] = alert.why
+    if alert.resolution_cause:
+        found["why"] = alert.resolution_cause
     return found
 
 
-def _missed(missed: Missed) -> dict[str, Any]:
+def _missed(missed: SuppressedAlert) -> dict[str, Any]:
     return {
         "fingerprint": missed.fingerprint,
         "condition": missed.condition,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.alerts.channels import DeliveryError
-from exporter.alerts.channels.alertmanager import AHEAD, EVERY, AlertmanagerChannel
+from exporter.alerts.channels.alertmanager import AHEAD, EVERY, AlertmanagerSender
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.lifecycle import firing
 from exporter.alerts.lifecycle.decisions import alert_of
@@ -21,10 +21,10 @@ from exporter.alerts.values import AlertState
 log = logging.getLogger(__name__)
 
 
-class Publisher:
+class AlertmanagerPublisher:
     """Tells every configured Alertmanager what fires and what has ended."""
 
-    def __init__(self, managers: Mapping[str, AlertmanagerChannel], now: Callable[[], float]) -> None:
+    def __init__(self, managers: Mapping[str, AlertmanagerSender], now: Callable[[], float]) -> None:
         self._managers = dict(managers)
         self._now = now
         self._states: Mapping[str, AlertState] = {}
@@ -37,7 +37,7 @@ class Publisher:
         #: The trouble of each that had any the last time, as a sentence, for the status page.
         self.problems: dict[str, str] = {}
 
-    def take_over(self, before: Publisher) -> None:
+    def take_over(self, before: AlertmanagerPublisher) -> None:
         """Go on where the one before a reload stopped: what an Alertmanager was told must be ended there.
 
         An instance that is no longer configured is told nothing more: what fires there ends by its ``endsAt``.
@@ -66,9 +66,9 @@ class Publisher:
         """The state as it is now."""
         self._states = states
         shown = frozenset(
-            (state.key, state.severity, state.condition, state.ending)
+            (state.key, state.severity, state.condition, state.resolution)
             for state in (states.values() if self._managers else ())
-            if (state.firing and state.confirmed) or state.ending is not None
+            if (state.firing and state.confirmed) or state.resolution is not None
         )
         if shown != self._shown:
             self._shown = shown
@@ -99,7 +99,11 @@ class Publisher:
         states, now = self._states, self._now()
         try:
             fires = await asyncio.to_thread(firing, states, now)
-            over = [alert_of(state, state.ending.reason, now) for state in states.values() if state.ending is not None]
+            over = [
+                alert_of(state, state.resolution.reason, now)
+                for state in states.values()
+                if state.resolution is not None
+            ]
             results = await self._managers[name].publish(fires, over, now, ahead)
         except Exception as error:  # its text may hold a URL that is a secret
             log.error("channel %s: an error of the exporter's own: %s", name, type(error).__name__)

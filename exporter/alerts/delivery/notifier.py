@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from exporter.alerts import lifecycle
-from exporter.alerts.channels import Channel, Context, DeliveryError, Links, build, no_links
+from exporter.alerts.channels import Channel, ChannelContext, DeliveryError, Links, build, no_links
 from exporter.alerts.channels import alertmanager as am
 from exporter.alerts.delivery import scheduled_messages
-from exporter.alerts.delivery.alertmanager_publisher import Publisher
+from exporter.alerts.delivery.alertmanager_publisher import AlertmanagerPublisher
 from exporter.alerts.delivery.outbox import Outbox, OutboxError
 from exporter.alerts.delivery.statistics import ChannelStatistics
-from exporter.alerts.delivery.worker import Deliverer
+from exporter.alerts.delivery.worker import DeliveryWorker
 from exporter.alerts.lifecycle.policy import AlertPolicy, commands_of
 from exporter.alerts.lifecycle.test_notifications import next_proof, prove
 from exporter.alerts.message import text
-from exporter.alerts.values import AlertState, Message, Outgoing, fingerprint_of_test
+from exporter.alerts.values import AlertState, Message, QueuedMessage, fingerprint_of_test
 from exporter.config import Config, ConfigError
 from exporter.config.channels import AlertmanagerChannel
 from exporter.model import Report
@@ -52,16 +52,14 @@ BREATHER, LONGEST_BREATHER = 2.0, 10.0
 TITLES = 1000
 
 
-def channels_of(
-    config: Config, links: Links = no_links
-) -> tuple[dict[str, Channel], dict[str, am.AlertmanagerChannel]]:
+def channels_of(config: Config, links: Links = no_links) -> tuple[dict[str, Channel], dict[str, am.AlertmanagerSender]]:
     """The configured channels by name: those that are told news, and Alertmanagers, that want the state.
 
     Raises ConfigError where one cannot be used.
     """
-    context = Context(external_url=config.web.external_url, links=links)
+    context = ChannelContext(external_url=config.web.external_url, links=links)
     news: dict[str, Channel] = {}
-    state: dict[str, am.AlertmanagerChannel] = {}
+    state: dict[str, am.AlertmanagerSender] = {}
     for channel in config.channels:
         try:
             if isinstance(channel, AlertmanagerChannel):
@@ -106,9 +104,9 @@ class Notifier:
             self.outbox = Outbox(None, now)
             self.outbox.lost = f"{error}: what was told is forgotten at the end"
             log.error("%s", self.outbox.lost)
-        self._deliverer = Deliverer(self.outbox, self._news, now)
-        self._publisher = Publisher(managers, now)
-        self._planter = scheduled_messages.Planter(self.outbox, self._news, now)
+        self._deliverer = DeliveryWorker(self.outbox, self._news, now)
+        self._publisher = AlertmanagerPublisher(managers, now)
+        self._planter = scheduled_messages.ScheduledMessages(self.outbox, self._news, now)
         self._planted_at: float | None = None
         self._states: dict[str, AlertState] = {}
         self._proofs: dict[str, float] = {}
@@ -133,7 +131,7 @@ class Notifier:
         """Begin to run the lifecycle and to deliver."""
         self._task = asyncio.create_task(self._run(), name="notifier")
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """There is a new report, or a person said something."""
         self._poke.set()
 
@@ -151,10 +149,10 @@ class Notifier:
         async with self._turning:  # a turn on its way would tell channels that are gone
             await asyncio.gather(self._deliverer.stop(), self._publisher.stop())
             before, self._config, self._news = self._config, config, news
-            publisher = Publisher(managers, self._now)
+            publisher = AlertmanagerPublisher(managers, self._now)
             publisher.take_over(self._publisher)
             self._publisher = publisher
-            self._deliverer = Deliverer(self.outbox, news, self._now)
+            self._deliverer = DeliveryWorker(self.outbox, news, self._now)
             if self.holds_lease:
                 self._deliverer.start()
                 self._publisher.start(self._states)
@@ -163,15 +161,15 @@ class Notifier:
                     await asyncio.to_thread(self.outbox.retire, news, self._now())
                 except OutboxError as error:  # they wait until the next start
                     log.error("%s", error)
-            self._planter = scheduled_messages.Planter(self.outbox, news, self._now)
+            self._planter = scheduled_messages.ScheduledMessages(self.outbox, news, self._now)
             self._planted_at = None
-        self.poke()
+        self.wake()
 
     def _uproot(self, before: Config) -> None:
         """Take back, as far as that can be done, what was planted through channels that changed or are gone."""
         known = {channel.name: channel for channel in self._config.channels}
         changed = [channel.name for channel in before.channels if known.get(channel.name) != channel]
-        if changed and self._planter.reach:
+        if changed and self._planter.max_delay:
             self._spawn(self._planter.withdraw(changed))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -301,7 +299,7 @@ class Notifier:
     ) -> Coroutine[Any, Any, None] | None:
         """What keeps the channels' servers as planned; None where none can, or not all is known yet."""
         report = self._report()
-        if self._as_of is None or not self._planter.reach or not policy.is_complete(report):
+        if self._as_of is None or not self._planter.max_delay or not policy.is_complete(report):
             return None
         return self._planter.keep(self._states, report, self._as_of, policy, grace)
 
@@ -313,7 +311,7 @@ class Notifier:
         """Poke where another process wrote to the outbox: a silence from the command line. Count what was tried."""
         with contextlib.suppress(OutboxError):
             if self.outbox.changes() != self._outbox_version:
-                self.poke()
+                self.wake()
         if self.outbox.tries != self._tries:
             self._spawn(self._count())
 
@@ -327,7 +325,7 @@ class Notifier:
             await asyncio.to_thread(self.outbox.prove, tested, now)
         else:
             known = await asyncio.to_thread(self.outbox.acknowledge, fingerprint, now, through)
-        self.poke()
+        self.wake()
         return tested is not None or known
 
     def tested(self, fingerprint: str) -> str | None:
@@ -424,7 +422,7 @@ async def send_test(
                         raise error
             else:
                 async with asyncio.timeout(120):
-                    await news[name].send(Outgoing(next_ulid(now, None), message))
+                    await news[name].send(QueuedMessage(next_ulid(now, None), message))
         except DeliveryError as error:
             return name, str(error)
         except TimeoutError:

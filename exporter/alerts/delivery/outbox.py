@@ -29,15 +29,15 @@ from exporter.alerts.lifecycle.policy import Silence
 from exporter.alerts.values import (
     AlertState,
     Message,
-    Outgoing,
-    Reason,
+    NotificationReason,
+    QueuedMessage,
     differ_in_words_only,
     dump,
     load_message,
     load_state,
 )
-from exporter.state.alerts_db import Database, OutboxError, transaction
-from exporter.state.lock import Lease
+from exporter.state.alerts_db import AlertDatabase, OutboxError, transaction
+from exporter.state.lock import FileLock
 
 __all__ = ["GIVE_UP", "ChannelStatistics", "DeadMessage", "Outbox", "OutboxError"]
 
@@ -49,7 +49,7 @@ KEEP = 30 * DAY
 #: So many messages are kept at hand as they were made: a first try need not read ten thousand alerts back.
 FRESH = 16
 #: What nobody needs any more once something newer is said of the same alert (a test: of the same channel).
-SUPERSEDED = frozenset({Reason.REMINDER, Reason.REPEAT, Reason.TEST})
+SUPERSEDED = frozenset({NotificationReason.REMINDER, NotificationReason.REPEAT, NotificationReason.TEST})
 
 
 class Outbox:
@@ -60,9 +60,9 @@ class Outbox:
 
     def __init__(self, path: Path | None, now: Callable[[], float] = time.time) -> None:
         self._lock = threading.RLock()
-        self._database = Database.open(path, now())
+        self._database = AlertDatabase.open(path, now())
         self.lost: str | None = None  # why there is no file, for who meant there to be one
-        self._lease = Lease(path)
+        self._lease = FileLock(path)
         self._written: dict[str, AlertState] | None = None
         self._fresh: dict[str, Message] = {}  # by id, until it is tried
         self._pruned_at: float | None = None
@@ -161,7 +161,7 @@ class Outbox:
         ulid = next_ulid(now, last)
         sequence = db.execute(
             "INSERT INTO message (id, channel, body, made_at, retry_at, has_missed) VALUES (?, ?, ?, ?, ?, ?)",
-            (ulid, message.channel, dump(message), now, now, bool(message.missed)),
+            (ulid, message.channel, dump(message), now, now, bool(message.suppressed)),
         ).lastrowid
         _supersede(db, message)
         db.executemany(
@@ -173,7 +173,7 @@ class Outbox:
 
     # --- the queue -------------------------------------------------------------------------
 
-    def due(self, channel: str, now: float, limit: int = 20) -> list[Outgoing]:
+    def due(self, channel: str, now: float, limit: int = 20) -> list[QueuedMessage]:
         """What is to be sent to a channel now, oldest first, no two about the same alert.
 
         A message waits for earlier ones about any of its alerts, not for others.
@@ -189,7 +189,7 @@ class Outbox:
             for id, body, attempts in rows:
                 try:
                     made = self._fresh.pop(id) if id in self._fresh else load_message(body)
-                    result.append(Outgoing(id, made, attempts))
+                    result.append(QueuedMessage(id, made, attempts))
                 except ValueError:
                     db.execute("UPDATE message SET reason = 'unreadable' WHERE id = ?", (id,))
                     _finish(db, id, "dead", now)
@@ -285,19 +285,19 @@ class Outbox:
         with self._transaction() as db:
             return dict(db.execute("SELECT channel, told_at FROM proof ORDER BY channel").fetchall())
 
-    def planted(self, channel: str) -> dict[str, float]:
+    def scheduled(self, channel: str) -> dict[str, float]:
         """What is planted on a channel's server: name to when it rings, 0 where that is not known."""
         with self._transaction() as db:
-            rows = db.execute("SELECT name, rings_at FROM planted WHERE channel = ? ORDER BY name", (channel,))
+            rows = db.execute("SELECT name, deliver_at FROM planted WHERE channel = ? ORDER BY name", (channel,))
             return dict(rows.fetchall())
 
-    def plant(self, channel: str, name: str, rings_at: float | None) -> None:
+    def schedule(self, channel: str, name: str, deliver_at: float | None) -> None:
         """Write down what is planted there; None: it is no longer."""
         with self._transaction() as db:
-            if rings_at is None:
+            if deliver_at is None:
                 db.execute("DELETE FROM planted WHERE channel = ? AND name = ?", (channel, name))
             else:
-                db.execute("REPLACE INTO planted VALUES (?, ?, ?)", (channel, name, rings_at))
+                db.execute("REPLACE INTO planted VALUES (?, ?, ?)", (channel, name, deliver_at))
 
     # --- what people said ------------------------------------------------------------------
 

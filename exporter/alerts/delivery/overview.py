@@ -12,9 +12,9 @@ from exporter.alerts.lifecycle.decisions import EPSILON, alert_of, decide, is_qu
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
 from exporter.alerts.lifecycle.states import CONFIRMED_BY_LOOKS
 from exporter.alerts.message import text
-from exporter.alerts.values import AlertState, Reason, Told
+from exporter.alerts.values import AlertState, LastNotification, NotificationReason
 from exporter.lib.durations import in_words, iso
-from exporter.model import Name
+from exporter.model import ConditionName
 
 if TYPE_CHECKING:
     from exporter.alerts.delivery.notifier import Notifier
@@ -30,12 +30,12 @@ _NOT_THERE = {"pending": "waiting", "dead": "given up"}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AlertStatus:
     """One alert as of a moment. Times are Unix seconds."""
 
     state: AlertState
     title: str
-    told: Mapping[str, Told]  # by channel
+    notified: Mapping[str, LastNotification]  # by channel
     undelivered: Mapping[str, str]  # of these, those whom it did not reach: pending or dead
     waits: str  # why it is not told (everywhere), where that is so
     acknowledged_at: float | None
@@ -43,14 +43,14 @@ class Standing:
     next_at: float | None  # the next reminder or repeat on any channel
 
 
-def standing(state: AlertState, policy: AlertPolicy, now: float, undelivered: Undelivered = _ALL) -> Standing:
+def standing(state: AlertState, policy: AlertPolicy, now: float, undelivered: Undelivered = _ALL) -> AlertStatus:
     """Where ``state``, which fires, stands."""
-    told = {name: told for name, told in state.told.items() if any(name == c.name for c in policy.channels)}
+    told = {name: told for name, told in state.notified.items() if any(name == c.name for c in policy.channels)}
     silenced = [one.until for one in policy.silences if now < one.until and one.matches(state)]
-    return Standing(
+    return AlertStatus(
         state=state,
-        title=text.title(alert_of(state, Reason.FIRST, now), now),
-        told=told,
+        title=text.title(alert_of(state, NotificationReason.FIRST, now), now),
+        notified=told,
         undelivered={name: undelivered[key] for name in told if (key := (name, state.fingerprint)) in undelivered},
         waits=_waits(state, policy, now, bool(silenced)),
         acknowledged_at=policy.acknowledged_at(state),
@@ -65,15 +65,15 @@ def standings(
     now: float,
     undelivered: Undelivered = _ALL,
     limit: int | None = None,
-) -> list[Standing]:
+) -> list[AlertStatus]:
     """All that fires, the worst first, then what is nearest its end; at most ``limit``, where there is one."""
     firing = (state for state in states.values() if state.firing)
-    ranked = sorted(firing, key=lambda s: (-s.severity.rank, s.absorbed, s.deadline or float("inf"), s.key))
+    ranked = sorted(firing, key=lambda s: (-s.severity.rank, s.inhibited, s.deadline or float("inf"), s.key))
     return [standing(state, policy, now, undelivered) for state in ranked[:limit]]
 
 
 def _waits(state: AlertState, policy: AlertPolicy, now: float, silenced: bool) -> str:
-    if state.absorbed:
+    if state.inhibited:
         return "told within no_usable_profile"
     if not state.confirmed:
         if state.condition in CONFIRMED_BY_LOOKS:
@@ -87,7 +87,7 @@ def _waits(state: AlertState, policy: AlertPolicy, now: float, silenced: bool) -
         return f"held back by the quiet hours of {', '.join(quiet)}"
     if news:
         return "about to be told"
-    return "" if state.told or not policy.channels else "no channel is to hear of it"
+    return "" if state.notified or not policy.channels else "no channel is to hear of it"
 
 
 def _is_quiet(state: AlertState, channel: ChannelPolicy, now: float) -> bool:
@@ -100,11 +100,11 @@ def _next_at(state: AlertState, policy: AlertPolicy, after: float) -> float | No
 
 def _next_on(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, after: float) -> Iterator[float]:
     """When a channel that was told hears of it again, not before ``after``, if nothing changes but the time."""
-    told = state.told.get(channel.name)
-    if told is None or not (state.firing and state.confirmed) or state.absorbed:
+    told = state.notified.get(channel.name)
+    if told is None or not (state.firing and state.confirmed) or state.inhibited:
         return
     times = [repeat_at(state, told, policy)]
-    if state.condition is Name.EXPIRING and state.deadline is not None:
+    if state.condition is ConditionName.EXPIRING and state.deadline is not None:
         steps = (state.deadline - step + EPSILON for step in policy.remind_before)
         times.append(
             min((at for at in steps if told.step is None or at > state.deadline - told.step + 1), default=None)
@@ -117,18 +117,18 @@ def _next_on(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, aft
 
 def silencing(state: AlertState) -> dict[str, str]:
     """What a silence of this alert is to match: its profile or provider; where it has neither, only what it is."""
-    slot = state.slot
+    slot = state.subject
     given = {"target": slot.target, "provider": slot.provider, "profile": slot.profile}
     if not slot.provider:
         given["condition"] = str(state.condition)
     return {name: value for name, value in given.items() if value}
 
 
-def lines(one: Standing, now: float) -> list[str]:
+def lines(one: AlertStatus, now: float) -> list[str]:
     """For ``explain``."""
     state = one.state
     said = []
-    for name, told in sorted(one.told.items(), key=lambda item: item[1].at):
+    for name, told in sorted(one.notified.items(), key=lambda item: item[1].at):
         how = [str(told.reason), iso(told.at) or "", _NOT_THERE.get(one.undelivered.get(name, ""), "")]
         said.append(f"{name} {_ago(told.at, now)} ({', '.join(filter(None, how))})")
     parts = [f"told on {', '.join(said)}" if said else "not told", one.waits]
@@ -151,7 +151,7 @@ def explained(
     """``lines`` of all that fires by (target, agent, provider, profile): what ``present.explain`` takes."""
     found: dict[tuple[str, str, str, str], list[str]] = {}
     for one in standings(states, policy, now, undelivered):
-        slot = one.state.slot
+        slot = one.state.subject
         for agent in one.state.agents:
             found.setdefault((slot.target, agent, slot.provider, slot.profile), []).extend(lines(one, now))
     return found
@@ -197,8 +197,8 @@ def overview(notifier: Notifier, now: float, limit: int | None = None) -> dict[s
     }
 
 
-def _shown(one: Standing) -> dict[str, Any]:
-    state, slot = one.state, one.state.slot
+def _shown(one: AlertStatus) -> dict[str, Any]:
+    state, slot = one.state, one.state.subject
     return {
         "fingerprint": state.fingerprint,
         "family": state.family,
@@ -220,7 +220,7 @@ def _shown(one: Standing) -> dict[str, Any]:
                 "at": iso(told.at),
                 "state": one.undelivered.get(name, "delivered"),
             }
-            for name, told in sorted(one.told.items())
+            for name, told in sorted(one.notified.items())
         ],
         "waits": one.waits or None,
         "acknowledged_at": iso(one.acknowledged_at),

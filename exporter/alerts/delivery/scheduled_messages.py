@@ -1,6 +1,6 @@
 """Planting: deadlines that a channel's server tells by itself should we be dead when they pass.
 
-``passed`` and ``plan`` decide (pure), ``Planter`` keeps the servers as planned. What goes wrong here
+``passed`` and ``plan`` decide (pure), ``ScheduledMessages`` keeps the servers as planned. What goes wrong here
 is counted and logged, and never in the way of a message.
 """
 
@@ -11,14 +11,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
-from exporter.alerts.channels import Channel, DeliveryError, Planned, Plants, TemporaryError
+from exporter.alerts.channels import Channel, DeliveryError, ScheduledMessage, SchedulesMessages, TemporaryError
 from exporter.alerts.delivery.outbox import Outbox, OutboxError
 from exporter.alerts.lifecycle.decisions import EPSILON, alert_of, is_quiet_for
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
 from exporter.alerts.lifecycle.states import begun
-from exporter.alerts.values import AlertState, Reason
-from exporter.model import Name, Report, Severity
-from exporter.model import Reason as Why
+from exporter.alerts.values import AlertState, NotificationReason
+from exporter.model import ConditionName, Report, Severity
+from exporter.model import FailureReason as Why
 
 log = logging.getLogger(__name__)
 
@@ -50,28 +50,28 @@ def passed(
     found: list[AlertState] = []
     for deadline, target in sorted(ends)[:MOST]:
         at = deadline + EPSILON
-        theirs = {key: state for key, state in states.items() if state.slot.target == target}
+        theirs = {key: state for key, state in states.items() if state.subject.target == target}
         ended = begun(theirs, as_of(target, at), policy, at)
-        found += (state for state in ended if state.condition is Name.EXPIRED and state.deadline == deadline)
+        found += (state for state in ended if state.condition is ConditionName.EXPIRED and state.deadline == deadline)
     return found[:MOST]
 
 
 def plan(
     ended: Iterable[AlertState], policy: AlertPolicy, channel: ChannelPolicy, now: float, reach: float, grace: float
-) -> list[Planned]:
+) -> list[ScheduledMessage]:
     """What of ``ended`` a channel would be told of, and when its server is to ring."""
     planned = []
     for state in ended:
         assert state.deadline is not None
-        rings_at = state.deadline + grace
+        deliver_at = state.deadline + grace
         if policy.escalate_after is not None and state.severity is Severity.CRITICAL:
-            rings_at += channel.step * policy.escalate_after
-        if state.severity.rank < channel.min_severity.rank or policy.is_silenced(state, rings_at):
+            deliver_at += channel.step * policy.escalate_after
+        if state.severity.rank < channel.min_severity.rank or policy.is_silenced(state, deliver_at):
             continue
-        if channel.quiet is not None and is_quiet_for(channel, state.severity, channel.quiet.hold(rings_at)):
-            rings_at = channel.quiet.end(rings_at)
-        if rings_at <= now + reach:
-            planned.append(Planned(alert_of(state, Reason.FIRST, rings_at), rings_at))
+        if channel.quiet is not None and is_quiet_for(channel, state.severity, channel.quiet.hold(deliver_at)):
+            deliver_at = channel.quiet.end(deliver_at)
+        if deliver_at <= now + reach:
+            planned.append(ScheduledMessage(alert_of(state, NotificationReason.FIRST, deliver_at), deliver_at))
     return planned
 
 
@@ -84,17 +84,17 @@ class _WrittenDown(MutableMapping[str, float]):
     known: dict[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.known = self.outbox.planted(self.channel)
+        self.known = self.outbox.scheduled(self.channel)
 
     def __getitem__(self, name: str) -> float:
         return self.known[name]
 
-    def __setitem__(self, name: str, rings_at: float) -> None:
-        self.outbox.plant(self.channel, name, rings_at)
-        self.known[name] = rings_at
+    def __setitem__(self, name: str, deliver_at: float) -> None:
+        self.outbox.schedule(self.channel, name, deliver_at)
+        self.known[name] = deliver_at
 
     def __delitem__(self, name: str) -> None:
-        self.outbox.plant(self.channel, name, None)
+        self.outbox.schedule(self.channel, name, None)
         del self.known[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -104,19 +104,19 @@ class _WrittenDown(MutableMapping[str, float]):
         return len(self.known)
 
 
-class Planter:
+class ScheduledMessages:
     """Keeps what is planted as planned, on the channels that can."""
 
     def __init__(self, outbox: Outbox, channels: Mapping[str, Channel], now: Callable[[], float]) -> None:
         self._outbox = outbox
-        self._channels = {name: channel for name, channel in channels.items() if isinstance(channel, Plants)}
+        self._channels = {name: channel for name, channel in channels.items() if isinstance(channel, SchedulesMessages)}
         self._now = now
         self._again: dict[str, float] = {}  # channel -> when it may be tried again
 
     @property
-    def reach(self) -> float:
+    def max_delay(self) -> float:
         """Seconds ahead that can be planted anywhere; 0 where nowhere."""
-        return max((channel.reach for channel in self._channels.values()), default=0.0)
+        return max((channel.max_delay for channel in self._channels.values()), default=0.0)
 
     async def keep(
         self,
@@ -128,9 +128,9 @@ class Planter:
     ) -> None:
         """Plant what is new, replace what moved, take back what is over."""
         now = self._now()
-        ended = await asyncio.to_thread(passed, states, report, as_of, policy, now, self.reach)
+        ended = await asyncio.to_thread(passed, states, report, as_of, policy, now, self.max_delay)
         due = [
-            (self._channels[one.name], plan(ended, policy, one, now, self._channels[one.name].reach, grace))
+            (self._channels[one.name], plan(ended, policy, one, now, self._channels[one.name].max_delay, grace))
             for one in policy.channels
             if one.name in self._channels and not now < self._again.get(one.name, 0.0) <= now + PAUSE
         ]
@@ -141,11 +141,11 @@ class Planter:
         there = [self._channels[name] for name in names if name in self._channels]
         await asyncio.gather(*(self._plant(channel, [], self._now()) for channel in there))
 
-    async def _plant(self, channel: Plants, planned: list[Planned], now: float) -> None:
+    async def _plant(self, channel: SchedulesMessages, planned: list[ScheduledMessage], now: float) -> None:
         reason = Why.OTHER.value
         try:
             async with asyncio.timeout(TIMEOUT):
-                await channel.plant(planned, now, _WrittenDown(self._outbox, channel.name))
+                await channel.schedule(planned, now, _WrittenDown(self._outbox, channel.name))
             return
         except DeliveryError as error:
             reason, why = error.reason, str(error)

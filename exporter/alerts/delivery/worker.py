@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 
 from exporter.alerts.channels import Channel, DeliveryError, TemporaryError
 from exporter.alerts.delivery.outbox import Outbox, OutboxError
-from exporter.alerts.values import Outgoing
-from exporter.model import Reason
+from exporter.alerts.values import QueuedMessage
+from exporter.model import FailureReason
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ LONGEST_ASKED = 86400.0
 #: Around whatever a channel does; its own bounds are tighter.
 SEND_TIMEOUT = 120.0
 #: How long a worker sleeps at the most: the clock may have been set in the meantime.
-NAP = 30.0
+MAX_SLEEP = 30.0
 
 
 def pause_after(attempts: int, asked: float | None, spread: float = 1.0) -> float:
@@ -36,7 +36,7 @@ def pause_after(attempts: int, asked: float | None, spread: float = 1.0) -> floa
     return max(grown, min(asked, LONGEST_ASKED)) if asked is not None else grown
 
 
-class Deliverer:
+class DeliveryWorker:
     """Delivers what is in an outbox to the channels it knows."""
 
     def __init__(
@@ -108,10 +108,10 @@ class Deliverer:
                 nap = await self._nap(name)
             except OutboxError as error:
                 log.error("channel %s: %s", name, error)
-                nap = NAP
+                nap = MAX_SLEEP
             except Exception as error:  # one fault must not end what is told here; its text may quote anything
                 log.error("channel %s: an error of the exporter's own: %s", name, type(error).__name__)
-                nap = NAP
+                nap = MAX_SLEEP
             if not event.is_set():
                 self._rested[name].set()
             if not self._stopping:
@@ -122,8 +122,8 @@ class Deliverer:
     async def _nap(self, name: str) -> float:
         at = await asyncio.to_thread(self._outbox.next_due, name)
         if at is None:
-            return NAP
-        return min(max(max(at, self._held_until(name)) - self._now(), 0.05), NAP)
+            return MAX_SLEEP
+        return min(max(max(at, self._held_until(name)) - self._now(), 0.05), MAX_SLEEP)
 
     def _held_until(self, name: str) -> float:
         """When a channel may be tried again; one that asked for a pause before the clock was set back, at once."""
@@ -143,7 +143,7 @@ class Deliverer:
                 return all_sent
         return False
 
-    async def _send(self, channel: Channel, outgoing: Outgoing) -> bool:
+    async def _send(self, channel: Channel, outgoing: QueuedMessage) -> bool:
         """One try of one message, marked as it went."""
         asked: float | None = None
         if outgoing.id in self._unmarked:
@@ -157,10 +157,14 @@ class Deliverer:
             permanent = not isinstance(error, TemporaryError)
             asked = error.retry_after if isinstance(error, TemporaryError) else None
         except TimeoutError:
-            reason, message, permanent = Reason.TIMEOUT, f"it took longer than {SEND_TIMEOUT:g} s", False
+            reason, message, permanent = FailureReason.TIMEOUT, f"it took longer than {SEND_TIMEOUT:g} s", False
         except Exception as error:
             # Only the kind of the error: its text may hold a URL that is a secret.
-            reason, message, permanent = Reason.OTHER, f"an error of the exporter's own: {type(error).__name__}", False
+            reason, message, permanent = (
+                FailureReason.OTHER,
+                f"an error of the exporter's own: {type(error).__name__}",
+                False,
+            )
         else:
             self._unmarked.add(outgoing.id)
             await self._mark(channel, outgoing)
@@ -178,7 +182,7 @@ class Deliverer:
         log.log(level, "channel %s: message %s not delivered (%s), %s", channel.name, outgoing.id, reason, what)
         return False
 
-    async def _mark(self, channel: Channel, outgoing: Outgoing) -> None:
+    async def _mark(self, channel: Channel, outgoing: QueuedMessage) -> None:
         """Raises OutboxError on a full disk; then it is marked, not sent, when its turn comes again."""
         await asyncio.to_thread(self._outbox.sent, outgoing.id, self._now())
         self._unmarked.discard(outgoing.id)

@@ -12,7 +12,7 @@ from exporter.alerts.lifecycle.decisions import EPSILON, alert_of, next_times, t
 from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.lifecycle.states import track
 from exporter.alerts.lifecycle.test_notifications import next_proof, prove
-from exporter.alerts.values import Alert, AlertState, Message, Reason, alert_of_test
+from exporter.alerts.values import Alert, AlertState, Message, NotificationReason, alert_of_test
 from exporter.model import Report
 
 __all__ = ["advance", "firing", "forecast", "next_event", "test_message"]
@@ -53,7 +53,9 @@ def _first_steps(report: Report, policy: AlertPolicy) -> Iterator[float]:
 def firing(states: States, now: float) -> tuple[Alert, ...]:
     """All that holds now, confirmed, whoever was told: what Alertmanager wants."""
     return tuple(
-        alert_of(state, Reason.FIRST, now) for _, state in sorted(states.items()) if state.firing and state.confirmed
+        alert_of(state, NotificationReason.FIRST, now)
+        for _, state in sorted(states.items())
+        if state.firing and state.confirmed
     )
 
 

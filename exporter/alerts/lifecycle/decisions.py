@@ -13,8 +13,17 @@ from typing import TypeVar
 from exporter.alerts.lifecycle.facts import rank
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
 from exporter.alerts.message import text
-from exporter.alerts.values import Alert, AlertState, Message, Missed, Reason, Told, Why, changed
-from exporter.model import Name, Severity
+from exporter.alerts.values import (
+    Alert,
+    AlertState,
+    LastNotification,
+    Message,
+    NotificationReason,
+    ResolutionCause,
+    SuppressedAlert,
+    changed,
+)
+from exporter.model import ConditionName, Severity
 
 T = TypeVar("T")
 #: Recovery gathers for no longer than this, in seconds: who pasted a token waits for it.
@@ -30,7 +39,7 @@ def tell(
     after = dict(states)
     silenced = {key for key, state in after.items() if policy.is_silenced(state, now)} if policy.silences else set()
     messages = []
-    said: dict[tuple[str, Reason], Alert] = {}
+    said: dict[tuple[str, NotificationReason], Alert] = {}
     for channel in policy.channels:
         message = _tell_one(after, channel, policy, now, silenced, said)
         if message is not None:
@@ -44,7 +53,7 @@ def _tell_one(
     policy: AlertPolicy,
     now: float,
     silenced: set[str],
-    said: dict[tuple[str, Reason], Alert],
+    said: dict[tuple[str, NotificationReason], Alert],
 ) -> Message | None:
     """One channel's news into ``states``; a message once the first of it has waited long enough.
 
@@ -52,8 +61,8 @@ def _tell_one(
     what was told there.
     """
     is_quiet = channel.quiet is not None and channel.quiet.hold(now)
-    news: list[tuple[AlertState, Reason]] = []
-    missed: list[AlertState] = []
+    news: list[tuple[AlertState, NotificationReason]] = []
+    suppressed: list[AlertState] = []
     is_due = False
     for key, state in states.items():
         held = key in silenced
@@ -62,22 +71,22 @@ def _tell_one(
             reason = None
         state = _with_missed(state, channel, policy, now, held, is_quiet)
         if (
-            channel.name in state.missed
+            channel.name in state.suppressed
             and not held
-            and not is_quiet_for(channel, state.missed[channel.name].severity, is_quiet)
+            and not is_quiet_for(channel, state.suppressed[channel.name].severity, is_quiet)
         ):
-            missed.append(state)
+            suppressed.append(state)
         if reason is not None:
-            is_due = is_due or now - state.news.get(channel.name, now) >= _wait(reason, policy)
+            is_due = is_due or now - state.pending.get(channel.name, now) >= _wait(reason, policy)
             news.append((state, reason))
-        elif channel.name in state.news:
-            state = changed(state, news=_without(state.news, channel.name))
+        elif channel.name in state.pending:
+            state = changed(state, pending=_without(state.pending, channel.name))
         states[key] = state
     if not is_due:
         for state, _ in news:
-            if channel.name not in state.news:
-                states[state.key] = changed(state, news={**state.news, channel.name: now})
-        if news or not missed:
+            if channel.name not in state.pending:
+                states[state.key] = changed(state, pending={**state.pending, channel.name: now})
+        if news or not suppressed:
             return None
     alerts = []
     for state, reason in news:
@@ -89,58 +98,58 @@ def _tell_one(
         alerts.append(alert)
         states[state.key] = _told(state, channel, reason, policy, now)
     lines = []
-    for state in missed:
-        lines.append(state.missed[channel.name])
+    for state in suppressed:
+        lines.append(state.suppressed[channel.name])
         latest = states[state.key]
-        states[state.key] = changed(latest, missed=_without(latest.missed, channel.name))
+        states[state.key] = changed(latest, suppressed=_without(latest.suppressed, channel.name))
     return Message(channel.name, now, tuple(sorted(alerts, key=_worst_first)), tuple(lines))
 
 
-def decide(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> Reason | None:
+def decide(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> NotificationReason | None:
     """Why ``state`` is news to ``channel`` at ``now``, quiet hours and silences aside; None where it is none."""
-    told = state.told.get(channel.name)
-    if state.ending is not None and told is not None:
-        return state.ending.reason
-    if not state.firing or not state.confirmed or state.absorbed:
+    told = state.notified.get(channel.name)
+    if state.resolution is not None and told is not None:
+        return state.resolution.reason
+    if not state.firing or not state.confirmed or state.inhibited:
         return None
     heard = state.severity.rank >= channel.min_severity.rank
     if told is None:
         return (
-            Reason.FIRST
+            NotificationReason.FIRST
             if heard and not _is_quietly_ahead(state, policy, now) and _climbed(state, channel, policy, now)
             else None
         )
     was = told.severity.rank >= channel.min_severity.rank
     if state.severity is not told.severity:
         if state.severity.rank > told.severity.rank:
-            return Reason.ESCALATED if heard else None
-        return Reason.EASED if was else None
+            return NotificationReason.ESCALATED if heard else None
+        return NotificationReason.EASED if was else None
     if not heard:
         return None
     return _changed(state, told, policy) or _due_again(state, told, policy, now)
 
 
-def _changed(state: AlertState, told: Told, policy: AlertPolicy) -> Reason | None:
+def _changed(state: AlertState, told: LastNotification, policy: AlertPolicy) -> NotificationReason | None:
     """Another condition of the same severity."""
     if state.condition is told.condition:
-        return Reason.ESCALATED if state.credentials and state.worsened_at > told.at else None
-    if state.condition is Name.EXPIRING and told.condition is Name.UNDATED:
-        return Reason.REMINDER
+        return NotificationReason.ESCALATED if state.credentials and state.worsened_at > told.at else None
+    if state.condition is ConditionName.EXPIRING and told.condition is ConditionName.UNDATED:
+        return NotificationReason.REMINDER
     worse = rank(state.severity, state.condition) > rank(told.severity, told.condition)
-    return Reason.ESCALATED if worse else Reason.EASED
+    return NotificationReason.ESCALATED if worse else NotificationReason.EASED
 
 
-def _due_again(state: AlertState, told: Told, policy: AlertPolicy, now: float) -> Reason | None:
+def _due_again(state: AlertState, told: LastNotification, policy: AlertPolicy, now: float) -> NotificationReason | None:
     """A reminder step passed, or a critical that still needs a person."""
-    if state.condition is Name.EXPIRING and state.deadline is not None:
+    if state.condition is ConditionName.EXPIRING and state.deadline is not None:
         step = policy.step_at(state.deadline, now)
         if step is not None and (told.step is None or step < told.step):
-            return Reason.REMINDER
+            return NotificationReason.REMINDER
     again = repeat_at(state, told, policy)
-    return Reason.REPEAT if again is not None and again <= now else None
+    return NotificationReason.REPEAT if again is not None and again <= now else None
 
 
-def repeat_at(state: AlertState, told: Told, policy: AlertPolicy) -> float | None:
+def repeat_at(state: AlertState, told: LastNotification, policy: AlertPolicy) -> float | None:
     if state.severity is not Severity.CRITICAL or policy.acknowledged_at(state) is not None:
         return None
     return told.at + policy.repeat_every
@@ -148,10 +157,10 @@ def repeat_at(state: AlertState, told: Told, policy: AlertPolicy) -> float | Non
 
 def _is_quietly_ahead(state: AlertState, policy: AlertPolicy, now: float) -> bool:
     """Whether the reminder steps behind us were behind us already when a person renewed it."""
-    if state.quiet_step is None or state.severity is not Severity.INFO or state.deadline is None:
+    if state.acknowledged_step is None or state.severity is not Severity.INFO or state.deadline is None:
         return False
     step = policy.step_at(state.deadline, now)
-    return step is None or step >= state.quiet_step
+    return step is None or step >= state.acknowledged_step
 
 
 def _climbed(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> bool:
@@ -169,9 +178,9 @@ def _climbs_at(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy) -
     return state.worsened_at + channel.step * policy.escalate_after
 
 
-def _waits_for_morning(state: AlertState, channel: ChannelPolicy, reason: Reason) -> bool:
+def _waits_for_morning(state: AlertState, channel: ChannelPolicy, reason: NotificationReason) -> bool:
     """A resolution follows the severity that was told; a change counts as the worse of both sides."""
-    told = state.told.get(channel.name)
+    told = state.notified.get(channel.name)
     severities = [told.severity] if told is not None else []
     if not reason.ends:
         severities.append(state.severity)
@@ -188,18 +197,18 @@ def _with_missed(
     state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float, held: bool, is_quiet: bool
 ) -> AlertState:
     """Note what ended just now without having been told, because it was held back."""
-    ending = state.ending
-    if ending is None or ending.at != now or channel.name in state.told or state.quiet_step is not None:
+    ending = state.resolution
+    if ending is None or ending.at != now or channel.name in state.notified or state.acknowledged_step is not None:
         return state
     if state.firing or state.severity.rank < channel.min_severity.rank or not _climbed(state, channel, policy, now):
         return state
     if not held and not is_quiet_for(channel, state.severity, is_quiet):
         return state
-    before = state.missed.get(channel.name)
+    before = state.suppressed.get(channel.name)
     if before is not None and before.ended_at == now:
         return state
-    slot = state.slot
-    line = Missed(
+    slot = state.subject
+    line = SuppressedAlert(
         fingerprint=state.fingerprint,
         condition=state.condition,
         severity=state.severity if before is None else max(state.severity, before.severity, key=lambda s: s.rank),
@@ -211,26 +220,30 @@ def _with_missed(
         ended_at=now,
         times=before.times + 1 if before else 1,
     )
-    return changed(state, missed={**state.missed, channel.name: line})
+    return changed(state, suppressed={**state.suppressed, channel.name: line})
 
 
-def _wait(reason: Reason, policy: AlertPolicy) -> float:
+def _wait(reason: NotificationReason, policy: AlertPolicy) -> float:
     return min(policy.group_wait, RECOVERY_WAIT) if reason.ends else policy.group_wait
 
 
-def _told(state: AlertState, channel: ChannelPolicy, reason: Reason, policy: AlertPolicy, now: float) -> AlertState:
-    news = _without(state.news, channel.name)
+def _told(
+    state: AlertState, channel: ChannelPolicy, reason: NotificationReason, policy: AlertPolicy, now: float
+) -> AlertState:
+    news = _without(state.pending, channel.name)
     if reason.ends:
-        told = _without(state.told, channel.name)
-        return changed(state, told=told, news=news, ending=state.ending if told or not state.firing else None)
+        told = _without(state.notified, channel.name)
+        return changed(
+            state, notified=told, pending=news, resolution=state.resolution if told or not state.firing else None
+        )
     step, before = (
         policy.step_at(state.deadline, now) if state.deadline is not None else None,
-        state.told.get(channel.name),
+        state.notified.get(channel.name),
     )
     if before is not None and before.step is not None:
         step = before.step if step is None else min(step, before.step)  # a clock set back takes nothing back
-    said = Told(state.severity, state.condition, reason, now, step)
-    return changed(state, told={**state.told, channel.name: said}, news=news)
+    said = LastNotification(state.severity, state.condition, reason, now, step)
+    return changed(state, notified={**state.notified, channel.name: said}, pending=news)
 
 
 def _kept(state: AlertState, policy: AlertPolicy) -> AlertState | None:
@@ -238,17 +251,17 @@ def _kept(state: AlertState, policy: AlertPolicy) -> AlertState | None:
     if state.firing:
         return state
     names = {channel.name for channel in policy.channels}
-    return state if names & (state.told.keys() | state.missed.keys()) else None
+    return state if names & (state.notified.keys() | state.suppressed.keys()) else None
 
 
 def _without(mapping: Mapping[str, T], name: str) -> dict[str, T]:
     return {key: value for key, value in mapping.items() if key != name}
 
 
-def alert_of(state: AlertState, reason: Reason, now: float, channel: ChannelPolicy | None = None) -> Alert:
+def alert_of(state: AlertState, reason: NotificationReason, now: float, channel: ChannelPolicy | None = None) -> Alert:
     """An alert as it is told now; frozen with the message."""
-    slot, ending = state.slot, state.ending if reason.ends else None
-    told = state.told.get(channel.name) if channel else None
+    slot, ending = state.subject, state.resolution if reason.ends else None
+    told = state.notified.get(channel.name) if channel else None
     over = ending is not None
     alert = Alert(
         fingerprint=state.fingerprint,
@@ -261,10 +274,10 @@ def alert_of(state: AlertState, reason: Reason, now: float, channel: ChannelPoli
         provider=slot.provider or None,
         profile=slot.profile or None,
         since=state.since,
-        deadline=ending.until if ending and reason is Reason.RENEWED else state.deadline,
+        deadline=ending.until if ending and reason is NotificationReason.RENEWED else state.deadline,
         seen_at=None if over else state.seen_at,
         ended_at=ending.at if ending else None,
-        why=ending.why if ending else Why.OVER,
+        resolution_cause=ending.cause if ending else ResolutionCause.OVER,
         cause=state.cause,
         summary="" if over else state.summary,
         remedy=() if over else state.remedy,
@@ -286,9 +299,9 @@ def _worst_first(alert: Alert) -> tuple[int, bool, str, str, str, str]:
 
 def next_times(state: AlertState, policy: AlertPolicy, now: float) -> Iterable[float]:
     """When ``state`` may become news by time alone, over all channels."""
-    if state.firing and state.heals and not state.confirmed:
+    if state.firing and state.self_healing and not state.confirmed:
         yield min(state.since, state.started_at) + policy.cooldown_after
-    if state.firing and state.condition is Name.EXPIRING and state.deadline is not None:
+    if state.firing and state.condition is ConditionName.EXPIRING and state.deadline is not None:
         ahead = [state.deadline - step + EPSILON for step in policy.remind_before]
         yield min((at for at in ahead if at > now), default=state.deadline + EPSILON)
     silences = [silence.until for silence in policy.silences if now < silence.until and silence.matches(state)]
@@ -299,17 +312,17 @@ def next_times(state: AlertState, policy: AlertPolicy, now: float) -> Iterable[f
 
 
 def _next_on(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> Iterable[float]:
-    told = state.told.get(channel.name)
-    if channel.name in state.news:
+    told = state.notified.get(channel.name)
+    if channel.name in state.pending:
         reason = decide(state, channel, policy, now)
-        yield state.news[channel.name] + (_wait(reason, policy) if reason else 0.0)
+        yield state.pending[channel.name] + (_wait(reason, policy) if reason else 0.0)
     elif (
         channel.quiet is not None
         and channel.quiet.hold(now)
-        and (channel.name in state.missed or decide(state, channel, policy, now) is not None)
+        and (channel.name in state.suppressed or decide(state, channel, policy, now) is not None)
     ):
         yield channel.quiet.end(now)
-    if not (state.firing and state.confirmed and not state.absorbed):
+    if not (state.firing and state.confirmed and not state.inhibited):
         return
     if told is not None and (again := repeat_at(state, told, policy)) is not None:
         yield again

@@ -16,7 +16,7 @@ from exporter.verdict import remedies
 
 
 @dataclass(frozen=True, slots=True)
-class QuietHours:
+class QuietPeriod:
     """Hours of the wall clock in a person's time zone; ``starts`` and ``ends`` in minutes after midnight."""
 
     starts: int
@@ -25,7 +25,7 @@ class QuietHours:
     passes: Severity | None = None  # from this severity on they do not hold back
 
     @classmethod
-    def of(cls, hours: ConfiguredHours) -> QuietHours:
+    def of(cls, hours: ConfiguredHours) -> QuietPeriod:
         passes = Severity(hours.except_) if hours.except_ else None
         return cls(_minutes(hours.from_), _minutes(hours.to), ZoneInfo(hours.timezone), passes)
 
@@ -71,7 +71,7 @@ class ChannelPolicy:
 
     name: str
     min_severity: Severity = Severity.INFO
-    quiet: QuietHours | None = None
+    quiet: QuietPeriod | None = None
     step: int = 0  # its place in ``order``: how often a critical must climb to get there
 
 
@@ -87,7 +87,7 @@ class Silence:
 
     def matches(self, state: AlertState) -> bool:
         """An alert is silenced for an agent only where it is about no other."""
-        slot = state.slot
+        slot = state.subject
         said = {
             "target": slot.target,
             "provider": slot.provider,
@@ -120,7 +120,7 @@ def commands_of(config: Config) -> Renew:
 
     def renew(agent: AgentReport, profile: ProfileReport) -> tuple[str, ...]:
         words = openclaw.get(agent.target, "openclaw")
-        spelling = remedies.Spelling(agent.agent, remedies.dialect_of(agent), words, life)
+        spelling = remedies.CommandContext(agent.agent, remedies.dialect_of(agent), words, life)
         return remedies.renew(profile.id, profile.provider, profile.kind, spelling)
 
     return renew
@@ -161,7 +161,7 @@ class AlertPolicy:
             ChannelPolicy(
                 name=channel.name,
                 min_severity=Severity(channel.min_severity),
-                quiet=QuietHours.of(channel.quiet_hours) if channel.quiet_hours else None,
+                quiet=QuietPeriod.of(channel.quiet_hours) if channel.quiet_hours else None,
                 step=order.index(channel.name) if channel.name in order else 0,
             )
             for channel in told

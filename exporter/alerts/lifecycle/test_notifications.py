@@ -65,7 +65,7 @@ def proof(channel: str, states: Mapping[str, AlertState], report: Report, policy
 
 def _verdict(states: Mapping[str, AlertState], report: Report, policy: AlertPolicy, now: float) -> str:
     """What holds but was not confirmed yet counts too: nobody is told that all is fine while it is not."""
-    serious = [s for s in states.values() if s.firing and not s.absorbed and s.severity is not Severity.INFO]
+    serious = [s for s in states.values() if s.firing and not s.inhibited and s.severity is not Severity.INFO]
     watched = _watched(report)
     if not serious:
         return f"All watched and fine: {watched}" if report.exit_code == 0 else f"Not fine: a check says so; {watched}"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from exporter.alerts.message.titles import TITLE, group_title, how_it_ended, summary_title, title
-from exporter.alerts.values import Alert, Message, Missed, Reason
+from exporter.alerts.values import Alert, Message, NotificationReason, SuppressedAlert
 from exporter.lib.durations import END_OF_DATES, in_words, iso
-from exporter.model import Name, Severity
+from exporter.model import ConditionName, Severity
 from exporter.present.words import visible
 
 __all__ = ["TITLE", "WORST", "Text", "body", "render", "sentence", "summary_title", "title"]
@@ -28,13 +28,13 @@ _BODY = 8000
 
 #: What lasted, in "was … for 3 h".
 _LASTED = {
-    Name.UNDATED: "without a date",
-    Name.EXPIRING: "about to expire",
-    Name.EXPIRED: "expired",
-    Name.UNUSABLE: "unusable",
-    Name.MISSING: "not eligible",
-    Name.NO_USABLE_PROFILE: "down",
-    Name.CHECK_FAILED: "out of sight",
+    ConditionName.UNDATED: "without a date",
+    ConditionName.EXPIRING: "about to expire",
+    ConditionName.EXPIRED: "expired",
+    ConditionName.UNUSABLE: "unusable",
+    ConditionName.MISSING: "not eligible",
+    ConditionName.NO_USABLE_PROFILE: "down",
+    ConditionName.CHECK_FAILED: "out of sight",
 }
 #: What a severity asks for, as the exit code of ``check`` does.
 _LEVELS = {
@@ -43,10 +43,10 @@ _LEVELS = {
     Severity.INFO: "For information",
 }
 _CHANGES = {
-    Reason.ESCALATED: "it got worse",
-    Reason.EASED: "it got better",
-    Reason.REMINDER: "a reminder",
-    Reason.REPEAT: "it still needs a person",
+    NotificationReason.ESCALATED: "it got worse",
+    NotificationReason.EASED: "it got better",
+    NotificationReason.REMINDER: "a reminder",
+    NotificationReason.REPEAT: "it still needs a person",
 }
 
 
@@ -79,8 +79,8 @@ def render(
             lines.append(f"- {title(alert, now)}{level}\n{_indented(_short_body(alert, now, zone))}")
         if len(alerts) > WORST:
             lines.append(f"… and {len(alerts) - WORST:,} more.")
-    if message.missed:
-        lines.append(_missed_lines(message.missed, zone))
+    if message.suppressed:
+        lines.append(_missed_lines(message.suppressed, zone))
     lines += (f"{label}: {address}" for label, address in links)
     if link:
         lines.append(f"Status: {link}")
@@ -91,11 +91,11 @@ def render(
 def sentence(alert: Alert, now: float) -> str:
     """The summary of what the verdict has no words for: what is ahead, and what is over."""
     what, where = visible(alert.profile or alert.provider or "", 128), visible(alert.target, 64)
-    if alert.reason is Reason.TEST:
+    if alert.reason is NotificationReason.TEST:
         return "A test: this channel delivers"
     if not alert.reason.ends:
         when = f" in {in_words(alert.deadline - now)} ({iso(alert.deadline)})" if alert.deadline else ""
-        words = "expires" if alert.condition is Name.EXPIRING else str(alert.condition).replace("_", " ")
+        words = "expires" if alert.condition is ConditionName.EXPIRING else str(alert.condition).replace("_", " ")
         seen = f"{_AS_SEEN}{iso(alert.seen_at)}" if alert.seen_at is not None else ""
         return f"{what} on {where} {words}{when}{_at_the_latest(alert, ' ')}{seen}".strip()
     subject = f"{what} on {where}" if what else where
@@ -106,7 +106,7 @@ def _lasted(alert: Alert) -> str:
     ended = alert.ended_at if alert.ended_at is not None else 0.0
     lasted = in_words(ended - alert.since) if alert.since is not None else "an unknown time"
     state = _LASTED.get(alert.condition)
-    if alert.condition is Name.MISSING and not alert.profile:
+    if alert.condition is ConditionName.MISSING and not alert.profile:
         state = "without a credential"
     return f"was {state} for {lasted}" if state else f"it lasted {lasted}"
 
@@ -114,7 +114,11 @@ def _lasted(alert: Alert) -> str:
 def _at_the_latest(alert: Alert, before: str = ", ") -> str:
     """Of a date that is counted from when a token was first seen."""
     assumed = alert.cause == "undated" or _unaged(alert).endswith("at the latest")
-    return f"{before}at the latest" if assumed and alert.condition in (Name.EXPIRING, Name.EXPIRED) else ""
+    return (
+        f"{before}at the latest"
+        if assumed and alert.condition in (ConditionName.EXPIRING, ConditionName.EXPIRED)
+        else ""
+    )
 
 
 def _unaged(alert: Alert) -> str:
@@ -124,7 +128,7 @@ def _unaged(alert: Alert) -> str:
 
 def body(alert: Alert, now: float, zone: ZoneInfo) -> str:
     """Everything else: the words, when, where exactly, and the commands."""
-    if alert.reason is Reason.TEST:
+    if alert.reason is NotificationReason.TEST:
         return _of_a_test(alert, now, zone)
     lines = [_words(alert, now, zone), *_when(alert, now, zone), _where(alert), _level(alert)]
     if alert.remedy and not alert.reason.ends:
@@ -135,7 +139,7 @@ def body(alert: Alert, now: float, zone: ZoneInfo) -> str:
 def _commands(alert: Alert) -> list[str]:
     """The remedy, one command a line. Of an undated token there are two: a new one, or its date."""
     commands = [visible(command, _COMMAND) for command in alert.remedy]
-    if alert.condition is Name.UNDATED and len(commands) > 1 and " deadline set " in commands[-1]:
+    if alert.condition is ConditionName.UNDATED and len(commands) > 1 and " deadline set " in commands[-1]:
         commands.insert(-1, "or, where you know when it was made or ends:")
     return commands
 
@@ -155,10 +159,12 @@ def _words(alert: Alert, now: float, zone: ZoneInfo) -> str:
     """What the title and the times do not say already, its own times as this person reads them."""
     if alert.reason.ends:
         return ""
-    if alert.condition in (Name.EXPIRING, Name.EXPIRED) and (alert.deadline is not None or alert.since is not None):
+    if alert.condition in (ConditionName.EXPIRING, ConditionName.EXPIRED) and (
+        alert.deadline is not None or alert.since is not None
+    ):
         return ""
     said = _unaged(alert)
-    if alert.condition is Name.UNDATED and alert.deadline is not None:
+    if alert.condition is ConditionName.UNDATED and alert.deadline is not None:
         said = said.partition("; it ends by ")[0]  # said as a time of its own
     said = visible(said, 600).removesuffix(".")
 
@@ -182,7 +188,7 @@ def _short_body(alert: Alert, now: float, zone: ZoneInfo) -> str:
 def _when(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
     if alert.reason.ends:
         lines = []
-        if alert.reason is Reason.RENEWED and not alert.why:
+        if alert.reason is NotificationReason.RENEWED and not alert.resolution_cause:
             until = _moment(alert.deadline, now, zone) if alert.deadline is not None else ""
             lines.append(f"Works until {until}." if until else "It has no date that needs a person.")
         if alert.since is not None and alert.ended_at is not None:
@@ -190,8 +196,8 @@ def _when(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
             lines.append(f"{_lasted(alert).capitalize()}, from {begin} to {end}.")
         return lines
     latest, lines = _at_the_latest(alert), []
-    if alert.condition in (Name.EXPIRING, Name.UNDATED) and alert.deadline is not None:
-        begins = "It ends at the latest" if alert.condition is Name.UNDATED else "Works until"
+    if alert.condition in (ConditionName.EXPIRING, ConditionName.UNDATED) and alert.deadline is not None:
+        begins = "It ends at the latest" if alert.condition is ConditionName.UNDATED else "Works until"
         lines.append(f"{begins} {_moment(alert.deadline, now, zone)}{latest}.")
     elif alert.since is not None:
         lines.append(f"Since {_moment(alert.since, now, zone)}{latest}.")
@@ -236,7 +242,7 @@ def _level(alert: Alert) -> str:
     return f"{_LEVELS[alert.severity]}; {change}." if change else f"{_LEVELS[alert.severity]}."
 
 
-def _missed_lines(missed: tuple[Missed, ...], zone: ZoneInfo) -> str:
+def _missed_lines(missed: tuple[SuppressedAlert, ...], zone: ZoneInfo) -> str:
     lines = ["Came and went while held back:"]
     for one in missed[:WORST]:
         subject = visible(one.profile or one.provider or "", 128)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from exporter.alerts.values import Alert, Message, Reason, Why
+from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause
 from exporter.lib.durations import in_words, iso
-from exporter.model import Family, Name, Severity
+from exporter.model import ConditionName, Family, Severity
 from exporter.present.words import visible
 
 #: What a lock screen shows of a title.
@@ -17,38 +17,38 @@ TITLE = 60
 
 #: After a subject: what is wrong with it.
 _TROUBLE = {
-    Name.UNDATED: "has no expiry date",
-    Name.EXPIRED: "has expired",
-    Name.MISSING: "is not eligible",
-    Name.STATUS_DISAGREES: "has a status that its date denies",
-    Name.IDLE: "idles, its access token is old",
-    Name.VANISHED: "is gone",
-    Name.CREDENTIAL_CHANGED: "is served by another credential",
+    ConditionName.UNDATED: "has no expiry date",
+    ConditionName.EXPIRED: "has expired",
+    ConditionName.MISSING: "is not eligible",
+    ConditionName.STATUS_DISAGREES: "has a status that its date denies",
+    ConditionName.IDLE: "idles, its access token is old",
+    ConditionName.VANISHED: "is gone",
+    ConditionName.CREDENTIAL_CHANGED: "is served by another credential",
 }
 #: After a subject (or the target): how it ended.
 _HEALED = {
-    Name.UNDATED: "is no longer undated",
-    Name.EXPIRING: "no longer expires",
-    Name.EXPIRED: "works again",
-    Name.UNUSABLE: "works again",
-    Name.MISSING: "works again",
-    Name.NO_USABLE_PROFILE: "works again",
-    Name.CHECK_FAILED: "answers again",
-    Name.REPORTED: "reports no trouble any more",
-    Name.STATUS_DISAGREES: "has a status that fits its date",
-    Name.IDLE: "no longer idles",
-    Name.VANISHED: "is no longer missed",
-    Name.CREDENTIAL_CHANGED: "keeps its new credential",
-    Name.PARTIAL_VIEW: "shows cooldowns again",
-    Name.QUOTA: "is below 90 % of its quota",
-    Name.CLOCK: "has the right time again",
+    ConditionName.UNDATED: "is no longer undated",
+    ConditionName.EXPIRING: "no longer expires",
+    ConditionName.EXPIRED: "works again",
+    ConditionName.UNUSABLE: "works again",
+    ConditionName.MISSING: "works again",
+    ConditionName.NO_USABLE_PROFILE: "works again",
+    ConditionName.CHECK_FAILED: "answers again",
+    ConditionName.REPORTED: "reports no trouble any more",
+    ConditionName.STATUS_DISAGREES: "has a status that fits its date",
+    ConditionName.IDLE: "no longer idles",
+    ConditionName.VANISHED: "is no longer missed",
+    ConditionName.CREDENTIAL_CHANGED: "keeps its new credential",
+    ConditionName.PARTIAL_VIEW: "shows cooldowns again",
+    ConditionName.QUOTA: "is below 90 % of its quota",
+    ConditionName.CLOCK: "has the right time again",
 }
 _ENDED = {
-    Why.UNWATCHED: "is no longer watched",
-    Why.GONE: "is no longer there",
-    Why.IGNORED: "is now ignored",
-    Why.OTHER: "has other trouble now",
-    Why.UNNEEDED: "is no trouble any more",
+    ResolutionCause.UNWATCHED: "is no longer watched",
+    ResolutionCause.GONE: "is no longer there",
+    ResolutionCause.IGNORED: "is now ignored",
+    ResolutionCause.OTHER: "has other trouble now",
+    ResolutionCause.UNNEEDED: "is no trouble any more",
 }
 _COUNTED = {Severity.CRITICAL: "critical", Severity.WARNING: "warnings", Severity.INFO: "notices"}
 
@@ -64,7 +64,7 @@ class _Phrase(NamedTuple):
 
 def title(alert: Alert, now: float) -> str:
     """What and where in at most 60 characters."""
-    if alert.reason is Reason.TEST:
+    if alert.reason is NotificationReason.TEST:
         said = "Test: this channel works" if alert.cause is None else alert.summary.split(";")[0]
         return _fit(_Phrase("", "", said, ""))
     return _fit(_phrase(alert, now))
@@ -73,7 +73,7 @@ def title(alert: Alert, now: float) -> str:
 def _phrase(alert: Alert, now: float) -> _Phrase:
     if alert.reason.ends:
         return _over(alert)
-    lead = {Reason.REPEAT: "Still: ", Reason.EASED: "Eased: "}.get(alert.reason, "")
+    lead = {NotificationReason.REPEAT: "Still: ", NotificationReason.EASED: "Eased: "}.get(alert.reason, "")
     phrase = _trouble(alert, now)
     return phrase._replace(before=lead + phrase.before)
 
@@ -82,24 +82,24 @@ def _trouble(alert: Alert, now: float) -> _Phrase:
     subject, target = alert.profile or alert.provider or "", alert.target
     cause = f" ({visible(alert.cause, 24)})" if alert.cause else ""
     match alert.condition:
-        case Name.EXPIRING:
+        case ConditionName.EXPIRING:
             return _Phrase("", subject, f" {_expires(alert.deadline, now)}", target)
-        case Name.NO_USABLE_PROFILE:
+        case ConditionName.NO_USABLE_PROFILE:
             return _Phrase("No ", subject, " credential works", target)
-        case Name.CHECK_FAILED:
+        case ConditionName.CHECK_FAILED:
             return _Phrase("", target, f" cannot be checked{cause}", "")
-        case Name.MISSING if not alert.profile:
+        case ConditionName.MISSING if not alert.profile:
             return _Phrase("", subject, " has no credential", target)
-        case Name.UNUSABLE:
+        case ConditionName.UNUSABLE:
             return _Phrase("", subject, f" is unusable{cause}", target)
-        case Name.REPORTED:
+        case ConditionName.REPORTED:
             return _Phrase("", "", "OpenClaw reports unexplained trouble", target)
-        case Name.PARTIAL_VIEW:
+        case ConditionName.PARTIAL_VIEW:
             return _Phrase("", "", "Cooldowns cannot be seen", target)
-        case Name.QUOTA:
+        case ConditionName.QUOTA:
             window = f" {visible(alert.cause, 12)}" if alert.cause else ""
             return _Phrase("", subject, f" has used over 90 % of its{window} quota", target)
-        case Name.CLOCK:
+        case ConditionName.CLOCK:
             return _Phrase("", "", "The clock is wrong, no deadlines are judged", target)
     return _Phrase("", subject, f" {_TROUBLE[alert.condition]}", target)
 
@@ -113,7 +113,7 @@ def _expires(deadline: float | None, now: float) -> str:
 def _over(alert: Alert) -> _Phrase:
     subject = alert.profile or alert.provider or ""
     after = f" {how_it_ended(alert)}"
-    if alert.reason is Reason.RENEWED and not alert.why:
+    if alert.reason is NotificationReason.RENEWED and not alert.resolution_cause:
         date = (iso(alert.deadline) or "")[:10]
         done = "works again" if alert.family is Family.AVAILABILITY else "renewed"
         after = f" {done} until {date}" if date else f" {done}"
@@ -122,9 +122,9 @@ def _over(alert: Alert) -> _Phrase:
 
 def how_it_ended(alert: Alert) -> str:
     """Of a renewal or a resolution, after its subject: "works again"."""
-    if alert.why in _ENDED:
-        return _ENDED[alert.why]
-    if alert.reason is Reason.RENEWED:
+    if alert.resolution_cause in _ENDED:
+        return _ENDED[alert.resolution_cause]
+    if alert.reason is NotificationReason.RENEWED:
         date = iso(alert.deadline)
         return f"is renewed and holds until {date}" if date else "is renewed and has no date that needs a person"
     return _HEALED[alert.condition]
@@ -144,7 +144,7 @@ def group_title(message: Message, now: float) -> str:
 
 def summary_title(message: Message) -> str:
     """What a message says of alerts that were over before they could be told."""
-    gone = len(message.missed)
+    gone = len(message.suppressed)
     return f"{gone:,} alert{'s' if gone > 1 else ''} came and went while held back"
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from exporter.lib.redact import safe_text
-from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile, UsageWindow
+from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, UsageWindow
 from exporter.sources.openclaw.status import merged
 
 _MAX_WINDOWS = 200
@@ -29,12 +29,14 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
     entries, unavailable = payload.get("providers"), payload.get("unavailable")
     if unavailable and not entries:
         why = _text(_mapping(unavailable).get("message")) or "no reason given"
-        raise LookError(Reason.NOT_READY, f"the gateway cannot tell about its credentials yet: {safe_text(why)}")
+        raise CheckError(
+            FailureReason.NOT_READY, f"the gateway cannot tell about its credentials yet: {safe_text(why)}"
+        )
     if not isinstance(entries, list):
-        raise LookError(Reason.INVALID_OUTPUT, "models.authStatus answered without a list of providers")
+        raise CheckError(FailureReason.INVALID_OUTPUT, "models.authStatus answered without a list of providers")
     named = [entry for entry in map(_mapping, entries) if _text(entry.get("provider"))]
     passed_over = len(entries) - len(named)
-    seen: dict[str, list[SeenProfile]] = {}
+    seen: dict[str, list[ObservedProfile]] = {}
     order: dict[str, tuple[str, ...]] = {}
     windows: list[UsageWindow] = []
     missing: set[str] = set()
@@ -73,11 +75,11 @@ def _is_alias(entry: Mapping[str, Any]) -> bool:
     return lends is not None and lends != entry.get("provider")
 
 
-def _profile(item: Mapping[str, Any], provider: str) -> SeenProfile | None:
+def _profile(item: Mapping[str, Any], provider: str) -> ObservedProfile | None:
     profile_id = _text(item.get("profileId"))
     if profile_id is None:
         return None
-    return SeenProfile(
+    return ObservedProfile(
         id=profile_id,
         provider=provider,
         kind=_text(item.get("type")) or "unknown",
@@ -87,13 +89,13 @@ def _profile(item: Mapping[str, Any], provider: str) -> SeenProfile | None:
     )
 
 
-def _environment_key(entry: Mapping[str, Any], provider: str) -> Iterator[SeenProfile]:
+def _environment_key(entry: Mapping[str, Any], provider: str) -> Iterator[ObservedProfile]:
     """The credential the gateway's own environment holds for a provider, by the variable's name alone."""
     told = _mapping(entry.get("apiKey"))
     variable = _text(told.get("envVar"))
     if told.get("source") == "env" and variable and variable.isidentifier() and len(variable) <= 128:
         kind = "token" if "OAUTH" in variable or "TOKEN" in variable else "api_key"
-        yield SeenProfile(f"env:{variable}", _text(entry.get("authProvider")) or provider, kind, status="static")
+        yield ObservedProfile(f"env:{variable}", _text(entry.get("authProvider")) or provider, kind, status="static")
 
 
 def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -108,7 +110,7 @@ def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         if agent is not None:
             models.setdefault(agent, tuple(_models(entry)))
     if not models:
-        raise LookError(Reason.INVALID_OUTPUT, "agents.list answered without an agent")
+        raise CheckError(FailureReason.INVALID_OUTPUT, "agents.list answered without an agent")
     first = payload.get("defaultId")
     return {agent: models[agent] for agent in sorted(models, key=lambda agent: agent != first)}
 

@@ -21,7 +21,7 @@ import httpx
 
 from exporter.config import ConfigError, GatewayTarget, expand
 from exporter.lib.redact import REDACTED, safe_text
-from exporter.model import LookError, Reason
+from exporter.model import CheckError, FailureReason
 
 MAX_BODY = 8 * 1024 * 1024  # bytes; 10,000 profiles are 3 MB
 MAX_RETRY_AFTER = 3600.0  # seconds; who asks for a longer pause is asked again all the same
@@ -65,13 +65,13 @@ class AdminRpc:
                 finally:
                     await response.aclose()
         except (TimeoutError, httpx.TimeoutException):
-            raise LookError(Reason.TIMEOUT, f"{where} did not answer within {limit:g} s") from None
+            raise CheckError(FailureReason.TIMEOUT, f"{where} did not answer within {limit:g} s") from None
         except httpx.HTTPError as error:
             raise _transport_error(error, where) from None
         try:
             return _payload(response, body, where)
-        except LookError as error:
-            raise LookError(error.reason, _without(error.message, token), error.retry_after) from None
+        except CheckError as error:
+            raise CheckError(error.reason, _without(error.message, token), error.retry_after) from None
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
@@ -83,14 +83,18 @@ class AdminRpc:
             token = self._target.secret("token")
         except ConfigError as error:
             denied = any("denied" in problem.lower() for problem in error.problems)
-            reason = Reason.PERMISSION if denied else Reason.UNAUTHORIZED
-            raise LookError(reason, f"the gateway's token cannot be read: {error}") from None
+            reason = FailureReason.PERMISSION if denied else FailureReason.UNAUTHORIZED
+            raise CheckError(reason, f"the gateway's token cannot be read: {error}") from None
         if token is None:
             return None
         if not token:
-            raise LookError(Reason.UNAUTHORIZED, "the gateway's token is empty: write it into its file or variable")
+            raise CheckError(
+                FailureReason.UNAUTHORIZED, "the gateway's token is empty: write it into its file or variable"
+            )
         if not token.isascii() or not token.isprintable() or " " in token:
-            raise LookError(Reason.UNAUTHORIZED, "the gateway's token holds characters that no HTTP header can carry")
+            raise CheckError(
+                FailureReason.UNAUTHORIZED, "the gateway's token holds characters that no HTTP header can carry"
+            )
         return token
 
     async def _open(self, url: httpx.URL, where: str) -> httpx.AsyncClient:
@@ -111,7 +115,9 @@ class AdminRpc:
                 )
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             why = "holds no certificate" if isinstance(error, ssl.SSLError) else _of_system(error)
-            raise LookError(Reason.CONNECTION, f"{where}: the certificates of ca_file cannot be used: {why}") from None
+            raise CheckError(
+                FailureReason.CONNECTION, f"{where}: the certificates of ca_file cannot be used: {why}"
+            ) from None
         return self._client
 
 
@@ -132,19 +138,19 @@ def _address(configured: str) -> tuple[httpx.URL, str, httpx.BasicAuth | None]:
         login = httpx.BasicAuth(url.username, url.password) if url.userinfo else None
         return bare.copy_with(path=url.path.rstrip("/") + _PATH), f"{url.scheme}://{netloc}", login
     except (httpx.InvalidURL, ValueError, UnicodeError):
-        raise LookError(
-            Reason.CONNECTION, 'the target\'s url is none: write it like "http://127.0.0.1:18789"'
+        raise CheckError(
+            FailureReason.CONNECTION, 'the target\'s url is none: write it like "http://127.0.0.1:18789"'
         ) from None
 
 
 async def _bounded(response: httpx.Response, where: str) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise LookError(Reason.INVALID_OUTPUT, f"{where} answered in an encoding that was not asked for")
+        raise CheckError(FailureReason.INVALID_OUTPUT, f"{where} answered in an encoding that was not asked for")
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > MAX_BODY:
-            raise LookError(Reason.INVALID_OUTPUT, f"{where} answered with more than {MAX_BODY >> 20} MiB")
+            raise CheckError(FailureReason.INVALID_OUTPUT, f"{where} answered with more than {MAX_BODY >> 20} MiB")
     return bytes(body)
 
 
@@ -160,29 +166,35 @@ def _payload(response: httpx.Response, body: bytes, where: str) -> dict[str, Any
     pause = _retry_after(error, response.headers)
     said = _said(error)
     if status in (401, 403):
-        raise LookError(Reason.UNAUTHORIZED, f"{where} does not accept the token ({status}): set token_file to its own")
+        raise CheckError(
+            FailureReason.UNAUTHORIZED, f"{where} does not accept the token ({status}): set token_file to its own"
+        )
     if status == 404 and not error:
-        raise LookError(
-            Reason.NOT_ENABLED,
+        raise CheckError(
+            FailureReason.NOT_ENABLED,
             f"{where} has no admin RPC (404): openclaw plugins enable admin-http-rpc, then restart the gateway",
         )
     if status == 503 or (status != 429 and "retryAfterMs" in error):
-        raise LookError(Reason.NOT_READY, f"{where} is not ready{said or f' ({status})'}", pause)
+        raise CheckError(FailureReason.NOT_READY, f"{where} is not ready{said or f' ({status})'}", pause)
     if _is_unknown_agent(error):
-        raise LookError(Reason.UNKNOWN_AGENT, f"{where}{said}")
+        raise CheckError(FailureReason.UNKNOWN_AGENT, f"{where}{said}")
     if 300 <= status < 400:
-        raise LookError(Reason.HTTP_ERROR, f"{where} redirects elsewhere ({status}): write the gateway's own url")
+        raise CheckError(
+            FailureReason.HTTP_ERROR, f"{where} redirects elsewhere ({status}): write the gateway's own url"
+        )
     if status != 200:
-        raise LookError(Reason.HTTP_ERROR, f"{where} answered {status}{said}", pause)
+        raise CheckError(FailureReason.HTTP_ERROR, f"{where} answered {status}{said}", pause)
     if _is_html(response, body):
-        raise LookError(Reason.HTTP_ERROR, f"{where} answered with a web page: that is not a gateway's admin RPC")
+        raise CheckError(
+            FailureReason.HTTP_ERROR, f"{where} answered with a web page: that is not a gateway's admin RPC"
+        )
     if not isinstance(answer, dict):
-        raise LookError(Reason.INVALID_OUTPUT, f"{where} answered with something that is no JSON object")
+        raise CheckError(FailureReason.INVALID_OUTPUT, f"{where} answered with something that is no JSON object")
     if answer.get("ok") is not True and error:
-        raise LookError(Reason.HTTP_ERROR, f"{where} refused{said}", pause)
+        raise CheckError(FailureReason.HTTP_ERROR, f"{where} refused{said}", pause)
     payload = answer.get("payload")
     if answer.get("ok") is not True or not isinstance(payload, dict):
-        raise LookError(Reason.INVALID_OUTPUT, f"{where} answered without a payload")
+        raise CheckError(FailureReason.INVALID_OUTPUT, f"{where} answered without a payload")
     return payload
 
 
@@ -236,22 +248,24 @@ def _without(text: str, token: str | None) -> str:
 # --- what kept an answer from coming -----------------------------------------------------------------
 
 
-def _transport_error(error: httpx.HTTPError, where: str) -> LookError:
+def _transport_error(error: httpx.HTTPError, where: str) -> CheckError:
     causes = list(_causes(error))
     if isinstance(error, httpx.RemoteProtocolError) and not _is_disconnect(error):
-        return LookError(Reason.INVALID_OUTPUT, f"{where} does not speak HTTP")
+        return CheckError(FailureReason.INVALID_OUTPUT, f"{where} does not speak HTTP")
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return LookError(Reason.CONNECTION, f"{where}: its certificate is not trusted: {cause.verify_message}")
+            return CheckError(
+                FailureReason.CONNECTION, f"{where}: its certificate is not trusted: {cause.verify_message}"
+            )
         if isinstance(cause, ssl.SSLError):
-            return LookError(Reason.CONNECTION, f"{where}: no TLS connection: {_of_tls(cause)}")
+            return CheckError(FailureReason.CONNECTION, f"{where}: no TLS connection: {_of_tls(cause)}")
         if isinstance(cause, socket.gaierror):
-            return LookError(Reason.CONNECTION, f"{where}: there is no such host: {_of_system(cause)}")
+            return CheckError(FailureReason.CONNECTION, f"{where}: there is no such host: {_of_system(cause)}")
     if isinstance(error, httpx.ConnectError):
         told = next((c for c in causes if isinstance(c, OSError) and c.errno), None)
         why = _of_system(told) if told else "nobody listens there, or it cannot be reached"
-        return LookError(Reason.CONNECTION, f"{where}: cannot connect: {why}")
-    return LookError(Reason.CONNECTION, f"{where}: the connection broke before the answer was there")
+        return CheckError(FailureReason.CONNECTION, f"{where}: cannot connect: {why}")
+    return CheckError(FailureReason.CONNECTION, f"{where}: the connection broke before the answer was there")
 
 
 def _is_disconnect(error: httpx.RemoteProtocolError) -> bool:

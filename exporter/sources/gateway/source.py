@@ -18,8 +18,8 @@ import httpx
 
 from exporter.config import GatewayTarget
 from exporter.lib.redact import safe_text
-from exporter.model import LookError, Observation, Reason, UsageWindow
-from exporter.sources import Context
+from exporter.model import CheckError, FailureReason, Observation, UsageWindow
+from exporter.sources import SourceContext
 from exporter.sources.gateway.answers import (
     is_named,
     observe,
@@ -51,7 +51,7 @@ class GatewaySource:
     chosen: str | None = None
 
     def __init__(
-        self, target: GatewayTarget, context: Context, *, transport: httpx.AsyncBaseTransport | None = None
+        self, target: GatewayTarget, context: SourceContext, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._target = target
         self._context = context
@@ -65,13 +65,13 @@ class GatewaySource:
             return list(self._target.agents)
         return list(await self._roster())
 
-    async def look(self, agent: str) -> Observation:
+    async def check(self, agent: str) -> Observation:
         """One call, and what is asked beside it where that is no longer known. Raises LookError."""
         try:
             payload = await self._rpc.call("models.authStatus", {"agentId": agent})
             observation = observe(payload, target=self._target.name, agent=agent, observed_at=self._context.now())
-        except LookError as error:
-            if error.reason in (Reason.CONNECTION, Reason.NOT_READY, Reason.UNKNOWN_AGENT):
+        except CheckError as error:
+            if error.reason in (FailureReason.CONNECTION, FailureReason.NOT_READY, FailureReason.UNKNOWN_AGENT):
                 # It may come back as another one: other agents, another release.
                 self._forget("roster", "version")
             raise
@@ -107,7 +107,7 @@ class GatewaySource:
                 return known
             try:
                 roster = roster_of(await self._rpc.call("agents.list", {}, _ASIDE))
-            except LookError:
+            except CheckError:
                 # Whoever is known stays known: each of them then has its own look, and its own reason.
                 older = _noted_roster(self._recall("roster-before", ROSTER_AT_MOST))
                 if older is None:
@@ -121,7 +121,7 @@ class GatewaySource:
         """The models ``agent`` may turn to, by their names where those can be seen; empty where nothing can."""
         try:
             models = (await self._roster()).get(agent, ())
-        except LookError:
+        except CheckError:
             return ()
         if self._target.state_dir is None or all(map(is_named, models)):
             return models
@@ -130,7 +130,7 @@ class GatewaySource:
         reader, paths = self._store(agent, self._target.state_dir)
         try:
             known = aliases(await asyncio.to_thread(reader.config, paths))
-        except LookError:
+        except CheckError:
             return models
         return tuple(known.get(model.strip().lower(), model) for model in models)
 
@@ -140,7 +140,7 @@ class GatewaySource:
             if known is None:
                 try:
                     told = (await self._rpc.call("status", {}, _ASIDE)).get("runtimeVersion")
-                except LookError:
+                except CheckError:
                     told = None
                 known = safe_text(told, 64) if isinstance(told, str) and told else _UNTOLD
                 self._note("version", known)
@@ -155,7 +155,7 @@ class GatewaySource:
             if noted is None:
                 try:
                     windows, error = usage_of(await self._rpc.call("usage.status", {}, _ASIDE))
-                except LookError as failure:
+                except CheckError as failure:
                     windows, error = (), failure.message
                 noted = json.dumps([[[w.provider, w.window, w.used_ratio, w.resets_at] for w in windows], error])
                 self._note("usage", noted)
@@ -168,10 +168,10 @@ class GatewaySource:
         return f"gateway-{what}:{self._context.keyed_hash(world)}"
 
     def _recall(self, what: str, max_age: float) -> str | None:
-        return self._context.notebook.recall(self._key(what), max_age) or None
+        return self._context.cache.get_cached(self._key(what), max_age) or None
 
     def _note(self, what: str, text: str) -> None:
-        self._context.notebook.note(self._key(what), text)
+        self._context.cache.put_cached(self._key(what), text)
 
     def _forget(self, *what: str) -> None:
         for one in what:
@@ -190,7 +190,7 @@ class GatewaySource:
         try:
             facts = await asyncio.to_thread(reader.read, paths, observation.agent)
             config = await asyncio.to_thread(reader.config, paths)
-        except LookError as error:
+        except CheckError as error:
             return replace(observation, notes=(*observation.notes, f"the store was not read: {error.message}"))
         images = () if config is None else _image_models(config, observation.agent)
         if observation.providers_in_use is not None:

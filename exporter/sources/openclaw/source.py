@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from exporter.config import OpenClawTarget
 from exporter.lib import command
 from exporter.lib.redact import ANSI, safe_text
-from exporter.model import LookError, Observation, Reason
-from exporter.sources import Context
+from exporter.model import CheckError, FailureReason, Observation
+from exporter.sources import SourceContext
 from exporter.sources.envfile import read_env_file
 from exporter.sources.openclaw import ssh
 from exporter.sources.openclaw.status import extract_json, json_values, observe
@@ -51,7 +51,7 @@ class OpenClawSource:
     kind = "openclaw"
     chosen: str | None = None
 
-    def __init__(self, target: OpenClawTarget, context: Context) -> None:
+    def __init__(self, target: OpenClawTarget, context: SourceContext) -> None:
         self._target = target
         self._context = context
         self._command = [*target.command]
@@ -59,7 +59,7 @@ class OpenClawSource:
             self._command[0] = os.path.expanduser(self._command[0])
         self._connection = ssh.Connection(target.ssh, self._given_environment()) if target.ssh else None
         self._on_this_host = target.ssh is None and os.path.basename(target.command[0]) not in ELSEWHERE
-        self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._checking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asking = asyncio.Lock()  # for the list of agents and for the version
         self._paths: dict[str, StorePaths] = {}
         self._reader: StoreReader | None = None
@@ -73,17 +73,17 @@ class OpenClawSource:
             return list(self._target.agents)
         async with self._asking:
             key, marker = self._key("agents"), self._config_marker()
-            noted = _remembered_agents(self._context.notebook.recall(key, _AGENTS_FOR), marker)
+            noted = _remembered_agents(self._context.cache.get_cached(key, _AGENTS_FOR), marker)
             if noted:
                 return noted
             finished = await self._run(["agents", "list", "--json"], self._target.timeout)
             agents = self._listed_agents(finished)
-            self._context.notebook.note(key, json.dumps({"agents": agents, "config": marker}))
+            self._context.cache.put_cached(key, json.dumps({"agents": agents, "config": marker}))
             return agents
 
-    async def look(self, agent: str) -> Observation:
+    async def check(self, agent: str) -> Observation:
         """One process, one look. Raises LookError."""
-        async with self._looking[agent]:
+        async with self._checking[agent]:
             arguments = ["models", "status", "--json", "--check", "--agent", agent]
             finished = await self._run(arguments, self._target.timeout)
             payload = self._status(finished)
@@ -112,7 +112,7 @@ class OpenClawSource:
         try:
             if closing:
                 await command.run(closing, env=self._given_environment(), timeout=5.0)
-        except LookError:
+        except CheckError:
             pass  # it ends by itself within a minute
         finally:
             self._connection.forget()
@@ -155,7 +155,7 @@ class OpenClawSource:
     def _status(self, finished: command.Finished) -> dict[str, Any]:
         try:
             payload = extract_json(finished.stdout)
-        except LookError as error:
+        except CheckError as error:
             raise failure_of(finished, error, self._target.ssh) from None
         if not isinstance(payload.get("auth"), dict):
             raise refusal_of(payload, finished)
@@ -174,9 +174,9 @@ class OpenClawSource:
                 if named:
                     named.sort(key=lambda entry: entry.get("isDefault") is not True)
                     return list(dict.fromkeys(entry["id"] for entry in named))
-            unread = LookError(Reason.INVALID_OUTPUT, "`agents list --json` printed no list of agents")
-        except LookError as error:
-            if error.reason is not Reason.INVALID_OUTPUT:
+            unread = CheckError(FailureReason.INVALID_OUTPUT, "`agents list --json` printed no list of agents")
+        except CheckError as error:
+            if error.reason is not FailureReason.INVALID_OUTPUT:
                 raise
             unread = error
         raise failure_of(finished, unread, self._target.ssh)
@@ -202,16 +202,16 @@ class OpenClawSource:
             return told
         identity = _identity(executable) if executable else None
         async with self._asking:
-            key, notebook = self._key("version", identity), self._context.notebook
-            known = notebook.recall(key, DAY)
+            key, notebook = self._key("version", identity), self._context.cache
+            known = notebook.get_cached(key, DAY)
             if known is None and identity:  # a file that is the same still has the version it had
-                known = notebook.recall(key, _VERSION_FOR) or None
+                known = notebook.get_cached(key, _VERSION_FOR) or None
             if known is None:
                 try:
                     known = _version_in(await self._run(["--version"], min(_VERSION_TIMEOUT, self._target.timeout)))
-                except LookError:
+                except CheckError:
                     known = ""
-                notebook.note(key, known)
+                notebook.put_cached(key, known)
             return known or None
 
     def _executable(self) -> Path | None:
@@ -236,7 +236,7 @@ class OpenClawSource:
         self._paths[observation.agent] = paths
         try:
             facts = await asyncio.to_thread(self._reader.read, paths, observation.agent)
-        except LookError as error:
+        except CheckError as error:
             return replace(observation, notes=(*observation.notes, f"the store was not read: {error.message}"))
         completed: Observation = store.complete(observation, facts)
         return completed
@@ -252,7 +252,7 @@ def _store() -> Any:
 # --- what went wrong, by what was printed ----------------------------------------------------------
 
 
-def refusal_of(payload: Mapping[str, Any], finished: command.Finished) -> LookError:
+def refusal_of(payload: Mapping[str, Any], finished: command.Finished) -> CheckError:
     """OpenClaw answered ``{"ok": false, "error": …}``: could not check, which is not "expired"."""
     error = payload.get("error")
     message = error.get("message") if isinstance(error, Mapping) else error
@@ -260,35 +260,35 @@ def refusal_of(payload: Mapping[str, Any], finished: command.Finished) -> LookEr
     return _command_error(text, finished)
 
 
-def failure_of(finished: command.Finished, unread: LookError, destination: str | None = None) -> LookError:
+def failure_of(finished: command.Finished, unread: CheckError, destination: str | None = None) -> CheckError:
     """Why ``finished`` gave no JSON that can be read. ``unread`` is what reading it raised."""
     code, blank = finished.exit_code, not finished.stdout.strip()
     said = _reason_line(finished.stderr)
     if destination is not None and code == ssh.CONNECTION_FAILED:
         return ssh.failure(destination, finished.stderr.decode("utf-8", "replace"))
     if finished.truncated:
-        return LookError(Reason.INVALID_OUTPUT, f"the command printed more than {command.MAX_STDOUT >> 20} MiB")
+        return CheckError(FailureReason.INVALID_OUTPUT, f"the command printed more than {command.MAX_STDOUT >> 20} MiB")
     if code == 127:
-        return LookError(Reason.COMMAND_NOT_FOUND, _with("the command was not found where it should run", said))
+        return CheckError(FailureReason.COMMAND_NOT_FOUND, _with("the command was not found where it should run", said))
     if code == 126:
-        return LookError(Reason.PERMISSION, _with("the command may not be executed where it should run", said))
+        return CheckError(FailureReason.PERMISSION, _with("the command may not be executed where it should run", said))
     if 128 < code <= 128 + 64 and blank:
-        return LookError(Reason.KILLED, f"the command was killed by {command.signal_name(code - 128)}")
+        return CheckError(FailureReason.KILLED, f"the command was killed by {command.signal_name(code - 128)}")
     if code != 0 and (blank or (said and b"{" not in finished.stdout)):
         return _command_error(said, finished)
     return unread
 
 
-def _command_error(text: str, finished: command.Finished) -> LookError:
+def _command_error(text: str, finished: command.Finished) -> CheckError:
     stderr = finished.stderr.decode("utf-8", "replace")
     if re.search(r"unknown agent", f"{text}\n{stderr}", re.IGNORECASE):
         told = text if "unknown agent" in text.lower() else _reason_line(finished.stderr)
-        return LookError(Reason.UNKNOWN_AGENT, safe_text(told))
+        return CheckError(FailureReason.UNKNOWN_AGENT, safe_text(told))
     if not text:
-        return LookError(
-            Reason.COMMAND_ERROR, f"the command ended with exit code {finished.exit_code} and said nothing"
+        return CheckError(
+            FailureReason.COMMAND_ERROR, f"the command ended with exit code {finished.exit_code} and said nothing"
         )
-    return LookError(Reason.COMMAND_ERROR, safe_text(text))
+    return CheckError(FailureReason.COMMAND_ERROR, safe_text(text))
 
 
 def _with(sentence: str, said: str) -> str:

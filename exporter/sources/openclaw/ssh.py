@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from exporter.lib.redact import safe_text
-from exporter.model import LookError, Reason
+from exporter.model import CheckError, FailureReason
 
 CONNECTION_FAILED = 255  # ssh's own exit code for anything that is not the remote command's
 
@@ -82,7 +82,7 @@ def remote_command(
     """
     words = [str(math.ceil(timeout)), state_dir or "", env_file or "", *argv]
     if any("\0" in word for word in words):
-        raise LookError(Reason.OTHER, "a NUL cannot be part of a remote command")
+        raise CheckError(FailureReason.OTHER, "a NUL cannot be part of a remote command")
     return "exec " + " ".join(map(quote, ["sh", "-c", _REMOTE, "openclaw-auth-exporter", *words]))
 
 
@@ -140,16 +140,20 @@ class Connection:
         return None
 
 
-def failure(destination: str, stderr: str) -> LookError:
+def failure(destination: str, stderr: str) -> CheckError:
     """What ssh's exit code 255 means, by what it said."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     said = next((line for line in reversed(lines) if _TELLING.search(line)), lines[-1] if lines else "")
     where = safe_text(destination, 80)
     if re.search(r"permission denied|too many authentication failures", stderr, re.IGNORECASE):
-        return LookError(Reason.UNAUTHORIZED, f"ssh to {where} was refused: {safe_text(said)}")
+        return CheckError(FailureReason.UNAUTHORIZED, f"ssh to {where} was refused: {safe_text(said)}")
     if "host key verification failed" in stderr.lower():
-        return LookError(Reason.CONNECTION, f"ssh does not know or trust the host key of {where}: connect once by hand")
-    return LookError(Reason.CONNECTION, f"ssh could not reach {where}" + (f": {safe_text(said)}" if said else ""))
+        return CheckError(
+            FailureReason.CONNECTION, f"ssh does not know or trust the host key of {where}: connect once by hand"
+        )
+    return CheckError(
+        FailureReason.CONNECTION, f"ssh could not reach {where}" + (f": {safe_text(said)}" if said else "")
+    )
 
 
 _TELLING = re.compile(r"denied|refused|failed|failure|timed out|unreachable|resolve|closed|reset|error|no route", re.I)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from exporter.lib.redact import ANSI, safe_name, safe_text
-from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile, Unusable
+from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, Unusable
 
 _ATTEMPTS = 20_000  # places at which a JSON value may begin before we stop looking
 _EFFORT = 8  # how many times the whole text may be read in vain
@@ -41,7 +41,7 @@ def extract_json(stdout: bytes) -> dict[str, Any]:
             if rank == _CERTAIN:
                 break
     if best is None:
-        raise LookError(Reason.INVALID_OUTPUT, _what_is_wrong(stdout))
+        raise CheckError(FailureReason.INVALID_OUTPUT, _what_is_wrong(stdout))
     return best
 
 
@@ -74,7 +74,7 @@ def json_values(stdout: bytes, opening: str = "{") -> Iterator[Any]:
             effort -= error.pos - found.start()
             position = found.start() + 1
         except RecursionError:
-            raise LookError(Reason.INVALID_OUTPUT, "the output is nested too deeply to be OpenClaw's") from None
+            raise CheckError(FailureReason.INVALID_OUTPUT, "the output is nested too deeply to be OpenClaw's") from None
         else:
             yield value
 
@@ -108,7 +108,7 @@ def observe(
     oauth = _mapping(_mapping(auth).get("oauth"))
     providers = oauth.get("providers")
     if not isinstance(oauth.get("profiles"), list) and not isinstance(providers, list):
-        raise LookError(Reason.INVALID_OUTPUT, "the JSON has no list of profiles where OpenClaw puts it")
+        raise CheckError(FailureReason.INVALID_OUTPUT, "the JSON has no list of profiles where OpenClaw puts it")
     assert isinstance(auth, Mapping)
     issues = [_mapping(issue) for issue in _list(auth.get("modelRouteIssues"))]
     indeterminate = [issue for issue in issues if issue.get("kind") == "indeterminate"]
@@ -188,7 +188,7 @@ def _order(providers: Any) -> dict[str, tuple[str, ...]]:
     return order
 
 
-def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[SeenProfile], int]:
+def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[ObservedProfile], int]:
     """Every profile that is named anywhere, and how many entries name none."""
     entries = list(_list(oauth.get("profiles")))
     listed = {_mapping(entry).get("profileId") for entry in entries if _text(_mapping(entry).get("profileId"))}
@@ -197,7 +197,7 @@ def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[S
         for entry in (*_list(rollup.get("profiles")), *_list(rollup.get("effectiveProfiles"))):
             if isinstance(entry, Mapping) and _text(entry.get("profileId")) and entry["profileId"] not in listed:
                 entries.append(entry)
-    seen: dict[str, list[SeenProfile]] = {}
+    seen: dict[str, list[ObservedProfile]] = {}
     passed_over = 0
     for entry in map(_mapping, entries):
         profile = _profile(entry)
@@ -211,7 +211,7 @@ def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[S
             passed_over += 1
             continue
         twins = seen.get(profile_id) or [
-            SeenProfile(id=profile_id, provider=_provider_of(entry, profile_id), kind="unknown")
+            ObservedProfile(id=profile_id, provider=_provider_of(entry, profile_id), kind="unknown")
         ]
         unusable = Unusable(
             kind=_word(entry.get("kind")) or "unknown",
@@ -222,11 +222,11 @@ def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[S
     return [merged(twins) for twins in seen.values()], passed_over
 
 
-def _profile(entry: Mapping[str, Any]) -> SeenProfile | None:
+def _profile(entry: Mapping[str, Any]) -> ObservedProfile | None:
     profile_id = _text(entry.get("profileId"))
     if not profile_id:
         return None
-    return SeenProfile(
+    return ObservedProfile(
         id=profile_id,
         provider=_provider_of(entry, profile_id),
         kind=_word(entry.get("type")) or "unknown",
@@ -240,11 +240,11 @@ def _provider_of(entry: Mapping[str, Any], profile_id: str) -> str:
     return _text(entry.get("provider")) or profile_id.split(":", 1)[0].strip() or "unknown"
 
 
-def _with_unusable(profile: SeenProfile, unusable: Unusable) -> SeenProfile:
-    return SeenProfile(id=profile.id, provider=profile.provider, kind=profile.kind, unusable=unusable)
+def _with_unusable(profile: ObservedProfile, unusable: Unusable) -> ObservedProfile:
+    return ObservedProfile(id=profile.id, provider=profile.provider, kind=profile.kind, unusable=unusable)
 
 
-def merged(twins: Sequence[SeenProfile]) -> SeenProfile:
+def merged(twins: Sequence[ObservedProfile]) -> ObservedProfile:
     """One profile out of entries that share an id: of each fact the one that means more trouble.
 
     The order of the entries does not matter.
@@ -256,7 +256,7 @@ def merged(twins: Sequence[SeenProfile]) -> SeenProfile:
     down = [twin.unusable for twin in twins if twin.unusable is not None]
     codes = sorted(twin.reason_code for twin in twins if twin.reason_code)
     kinds = sorted(twin.kind for twin in twins if twin.kind != "unknown")
-    return SeenProfile(
+    return ObservedProfile(
         id=worst.id,
         provider=worst.provider,
         kind=worst.kind if worst.kind != "unknown" or not kinds else kinds[0],
@@ -267,7 +267,7 @@ def merged(twins: Sequence[SeenProfile]) -> SeenProfile:
     )
 
 
-def _trouble(profile: SeenProfile) -> tuple[object, ...]:
+def _trouble(profile: ObservedProfile) -> tuple[object, ...]:
     word = profile.status if profile.status in _TROUBLE else ""
     soonest = -profile.expires_at if profile.expires_at is not None else -math.inf
     return (
@@ -292,15 +292,15 @@ def _how_long(unusable: Unusable) -> tuple[object, ...]:
     )
 
 
-def _environment_credentials(auth: Mapping[str, Any], in_use: Sequence[str]) -> list[SeenProfile]:
+def _environment_credentials(auth: Mapping[str, Any], in_use: Sequence[str]) -> list[ObservedProfile]:
     """Credentials of providers in use that come from the environment, by the variable's name alone."""
-    found: dict[tuple[str, str], SeenProfile] = {}
+    found: dict[tuple[str, str], ObservedProfile] = {}
     for entry in map(_mapping, _list(auth.get("providers"))):
         provider = _text(entry.get("provider"))
         names = _LAST_IDENTIFIER.findall(_text(_mapping(entry.get("env")).get("source")) or "")
         if provider and provider in in_use and names:
             kind = "token" if "OAUTH" in names[-1] or "TOKEN" in names[-1] else "api_key"
-            found[provider, names[-1]] = SeenProfile(f"env:{names[-1]}", provider, kind, status="static")
+            found[provider, names[-1]] = ObservedProfile(f"env:{names[-1]}", provider, kind, status="static")
     return list(found.values())
 
 

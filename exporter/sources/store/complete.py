@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.lib.redact import safe_text
-from exporter.model import Observation, SeenProfile, Unusable
+from exporter.model import Observation, ObservedProfile, Unusable
 from exporter.sources.store.facts import StoreFacts
 
 #: How far two dates of one credential may be apart, seconds: one is printed in milliseconds.
@@ -51,14 +51,14 @@ def complete(observation: Observation, facts: StoreFacts) -> Observation:
     )
 
 
-def _is_same_date(seen: SeenProfile, stored: SeenProfile) -> bool:
+def _is_same_date(seen: ObservedProfile, stored: ObservedProfile) -> bool:
     if seen.expires_at is None or stored.expires_at is None:
         return True
     later = stored.expires_at - seen.expires_at
     return abs(later) < _SAME_DATE or (seen.kind == "oauth" and later > 0)
 
 
-def _completed(seen: SeenProfile, stored: SeenProfile, observed_at: float, is_blind: bool) -> SeenProfile:
+def _completed(seen: ObservedProfile, stored: ObservedProfile, observed_at: float, is_blind: bool) -> ObservedProfile:
     date = seen.expires_at
     if date is None and seen.status == "expired" and stored.expires_at is not None:
         # From 2026.4 on an expired profile is printed without its date.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exporter.lib.redact import safe_name
-from exporter.model import SeenProfile, Unusable
+from exporter.model import ObservedProfile, Unusable
 from exporter.sources.store.config import models_in_use, orders, provider_id, section
 
 _KINDS = ("oauth", "token", "api_key")  # in the order in which OpenClaw tries them
@@ -38,7 +38,7 @@ _FENCE = re.compile(r"openclaw-oauth-refresh-fence:v1:[a-f0-9]{32}:(failed:)?acc
 class StoreFacts:
     """What the store tells of one agent. Holds no secret. Times are Unix seconds."""
 
-    profiles: tuple[SeenProfile, ...] = ()
+    profiles: tuple[ObservedProfile, ...] = ()
     #: Per provider the profiles that may serve, where something restricts them.
     order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     providers_in_use: tuple[str, ...] | None = None  # None: no configuration names a model
@@ -127,7 +127,7 @@ def facts(
     for name, raw in stored.profiles.items():
         usage = stored.usage.get(name, {})
         cools = is_json or raw["provider"] not in _NEVER_COOL
-        profile = SeenProfile(
+        profile = ObservedProfile(
             id=name,
             provider=raw["provider"],
             kind=raw["type"],
@@ -150,7 +150,9 @@ def facts(
     )
 
 
-def _with_credential(profile: SeenProfile, raw: Mapping[str, Any], keyed_hash: Callable[[str], str]) -> SeenProfile:
+def _with_credential(
+    profile: ObservedProfile, raw: Mapping[str, Any], keyed_hash: Callable[[str], str]
+) -> ObservedProfile:
     """``profile`` with what its secret, its date and its refresh token tell."""
     code = None
     setup = raw.get("setup")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from exporter.model import LookError, Reason
+from exporter.model import CheckError, FailureReason
 
 #: A store of 10,000 profiles is 3 MB; whatever is larger than this is not a store. Bytes.
 MAX_BYTES = 32 * 2**20
@@ -134,10 +134,10 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes | None:
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise LookError(Reason.STORE_UNREADABLE, f"{path} is not a regular file")
+            raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} is not a regular file")
         if found.st_size > limit:
             why = f"is larger than {limit // 2**20} MB: that is no auth store"
-            raise LookError(Reason.STORE_UNREADABLE, f"{path} {why}")
+            raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} {why}")
         with open(descriptor, "rb", closefd=False) as file:
             return file.read(limit)
     except OSError as error:
@@ -146,11 +146,11 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes | None:
         os.close(descriptor)
 
 
-def _denied(path: Path, error: OSError | ValueError) -> LookError:
+def _denied(path: Path, error: OSError | ValueError) -> CheckError:
     if isinstance(error, PermissionError):
-        return LookError(Reason.PERMISSION, f"{path}: this user may not read it")
+        return CheckError(FailureReason.PERMISSION, f"{path}: this user may not read it")
     why = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "is no path"
-    return LookError(Reason.STORE_UNREADABLE, f"{path}: {why}")
+    return CheckError(FailureReason.STORE_UNREADABLE, f"{path}: {why}")
 
 
 def read_json(path: Path) -> Any:
@@ -169,7 +169,7 @@ def parse_json(content: bytes | str, path: Path) -> Any:
         why = "is not JSON, or it is cut off"
     except RecursionError:
         why = "is nested too deeply to be OpenClaw's"
-    raise LookError(Reason.STORE_UNREADABLE, f"{path} {why}") from None
+    raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} {why}") from None
 
 
 def _json(content: bytes | str) -> Any:
@@ -192,7 +192,7 @@ def read_config(path: Path) -> Mapping[str, Any] | None:
     except (ValueError, RecursionError):
         config = _parse_json5(content, path)
     if not isinstance(config, dict):
-        raise LookError(Reason.STORE_UNREADABLE, f"{path} is not an object")
+        raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} is not an object")
     return config
 
 
@@ -200,11 +200,11 @@ def _parse_json5(content: bytes, path: Path) -> Any:
     import json5  # 20 ms, and OpenClaw itself writes plain JSON
 
     if len(content) > _MAX_JSON5:
-        raise LookError(Reason.STORE_UNREADABLE, f"{path} is not JSON, and too large for JSON5")
+        raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} is not JSON, and too large for JSON5")
     try:
         return json5.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        raise LookError(Reason.STORE_UNREADABLE, f"{path} is not JSON5, or it is cut off") from None
+        raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} is not JSON5, or it is cut off") from None
 
 
 class Cell(NamedTuple):
@@ -239,7 +239,7 @@ def read_database(path: Path, cells: Iterable[Cell], patience: float = PATIENCE)
     cells = tuple(cells)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise LookError(Reason.STORE_UNREADABLE, f"{path} is not a regular file")
+            raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} is not a regular file")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
@@ -257,7 +257,7 @@ def read_database(path: Path, cells: Iterable[Cell], patience: float = PATIENCE)
         if "shm" in options or _database_stamps(path) == before:
             values = {cell: parse_json(text, path) for cell, text in rows.values.items()}
             return Rows(rows.tables, values)
-    raise LookError(Reason.STORE_UNREADABLE, f"{path} changed while it was read")
+    raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} changed while it was read")
 
 
 def _database_stamps(path: Path) -> tuple[Stamp, Stamp, bool, bool]:
@@ -320,12 +320,12 @@ _WHY = {
 _EFFECTIVE = os.access in os.supports_effective_ids
 
 
-def _unreadable(path: Path, error: sqlite3.Error) -> LookError:
+def _unreadable(path: Path, error: sqlite3.Error) -> CheckError:
     name = getattr(error, "sqlite_errorname", None) or ""
     files = [path, *(path.with_name(path.name + tail) for tail in ("-wal", "-shm"))]
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_IOERR")):
         for file in files:
             if file.exists() and not os.access(file, os.R_OK, effective_ids=_EFFECTIVE):
-                return LookError(Reason.PERMISSION, f"{file}: this user may not read it")
+                return CheckError(FailureReason.PERMISSION, f"{file}: this user may not read it")
     why = _WHY.get("_".join(name.split("_")[:2]), f"cannot be read ({name or 'no reason given'})")
-    return LookError(Reason.STORE_UNREADABLE, f"{path} {why}")
+    return CheckError(FailureReason.STORE_UNREADABLE, f"{path} {why}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.lib import clock
-from exporter.model import LookError, Reason
+from exporter.model import CheckError, FailureReason
 from exporter.sources.store import files as files
 from exporter.sources.store.config import section
 from exporter.sources.store.facts import Layer, StoreFacts, facts, layer, merge, what_matters, what_matters_in_config
@@ -48,8 +48,8 @@ class StoreReader:
         look_into(paths.state_dir)
         try:
             return self._read(paths, agent)
-        except LookError as error:
-            if error.reason is Reason.PERMISSION:
+        except CheckError as error:
+            if error.reason is FailureReason.PERMISSION:
                 raise
         time.sleep(_AGAIN_AFTER)  # old releases write their files in place
         return self._read(paths, agent)
@@ -68,7 +68,7 @@ class StoreReader:
         notes = []
         try:
             config = self.config(paths)
-        except LookError as error:
+        except CheckError as error:
             config = None
             notes.append(f"which providers are in use cannot be seen: {error.message}")
         stored, is_json, is_stranded = _stored(paths)
@@ -99,7 +99,7 @@ class StoreReader:
                 try:
                     matter = _matter(path, kind)
                     known = (stamps, self._keyed_hash(json.dumps(matter, sort_keys=True)) if matter else "")
-                except (LookError, RecursionError):
+                except (CheckError, RecursionError):
                     known = (stamps, "unreadable")
                 self._digests[path] = known
             is_unreadable = is_unreadable or known[1] == "unreadable"
@@ -124,11 +124,11 @@ def look_into(state_dir: Path) -> None:
         if is_there:
             (state_dir / "openclaw.json").exists()  # refused where the folder may not be searched
     except PermissionError:
-        raise LookError(Reason.PERMISSION, f"{state_dir}: this user may not look into it") from None
+        raise CheckError(FailureReason.PERMISSION, f"{state_dir}: this user may not look into it") from None
     except (OSError, ValueError):
         is_there = False
     if not is_there:
-        raise LookError(Reason.STORE_UNREADABLE, f"there is no OpenClaw state directory {state_dir}")
+        raise CheckError(FailureReason.STORE_UNREADABLE, f"there is no OpenClaw state directory {state_dir}")
 
 
 def _stored(paths: StorePaths) -> tuple[Layer | None, bool, bool]:
@@ -164,7 +164,7 @@ def _stored(paths: StorePaths) -> tuple[Layer | None, bool, bool]:
 def _layer(store: object, state: object, path: Path) -> Layer:
     found = layer(store, state)
     if found is None:
-        raise LookError(Reason.STORE_UNREADABLE, f"{path} holds no auth store where OpenClaw puts it")
+        raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} holds no auth store where OpenClaw puts it")
     return found
 
 
@@ -181,7 +181,9 @@ def _local_layer(folder: Path, rows: files.Rows | None) -> Layer | None:
         return None
     path = folder / "openclaw-agent.sqlite"
     if files.LOCAL_STORE.table not in rows.tables:
-        raise LookError(Reason.STORE_UNREADABLE, f"{path} has no table {files.LOCAL_STORE.table}: not OpenClaw's")
+        raise CheckError(
+            FailureReason.STORE_UNREADABLE, f"{path} has no table {files.LOCAL_STORE.table}: not OpenClaw's"
+        )
     if files.LOCAL_STORE not in rows.values:
         return None  # OpenClaw then reads no state of its own either
     return _layer(rows.values[files.LOCAL_STORE], rows.values.get(files.LOCAL_STATE), path)
@@ -213,5 +215,5 @@ def _matter(path: Path, kind: str) -> object:
         return [what_matters(files.parse_json(content, path))]  # an empty store is another thing than none
     try:
         return what_matters_in_config(files.parse_json(content, path))
-    except LookError:
+    except CheckError:
         return content.hex()  # written by hand, in JSON5: reading that every few seconds is too dear

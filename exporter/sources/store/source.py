@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from exporter.config import StoreTarget
 from exporter.lib.durations import format_duration
 from exporter.lib.redact import safe_text
-from exporter.model import Dialect, LookError, Observation, Reason, SeenProfile
-from exporter.sources import Context
+from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
+from exporter.sources import SourceContext
 from exporter.sources.envfile import parse_env_file, read_env_file
 from exporter.sources.store.complete import complete
 from exporter.sources.store.config import agent_id, provider_id, roster, section
@@ -56,7 +56,7 @@ class StoreSource:
     kind = "store"
     chosen: str | None = None
 
-    def __init__(self, target: StoreTarget, context: Context) -> None:
+    def __init__(self, target: StoreTarget, context: SourceContext) -> None:
         self._target = target
         self._context = context
         self._reader = StoreReader(context.keyed_hash, context.now)
@@ -69,7 +69,7 @@ class StoreSource:
         """
         return await self._in_time(self._agents)
 
-    async def look(self, agent: str) -> Observation:
+    async def check(self, agent: str) -> Observation:
         """What is stored for ``agent``. Raises LookError as StoreReader.read does, and UNKNOWN_AGENT."""
         return await self._in_time(lambda: self._look(agent))
 
@@ -77,7 +77,7 @@ class StoreSource:
         """As StoreReader.fingerprint, over the agents looked at so far."""
         try:
             watched = self._watched or {"main": self._paths(self._environ(), None, "main")}
-        except LookError:
+        except CheckError:
             return None  # the env_file, and with it the place of the store, cannot be read
         return self._reader.fingerprint(tuple(watched.values()))
 
@@ -89,7 +89,7 @@ class StoreSource:
             return await asyncio.wait_for(asyncio.to_thread(work), self._target.timeout)
         except TimeoutError:
             took = format_duration(self._target.timeout)
-            raise LookError(Reason.TIMEOUT, f"the store could not be read within {took}") from None
+            raise CheckError(FailureReason.TIMEOUT, f"the store could not be read within {took}") from None
 
     def _environ(self) -> dict[str, str]:
         """What the service sees: where its store is depends on it."""
@@ -105,7 +105,7 @@ class StoreSource:
     def _config(self, paths: StorePaths) -> Mapping[str, Any] | None:
         try:
             return self._reader.config(paths)
-        except LookError:
+        except CheckError:
             return None  # a look says so in its notes
 
     def _agents(self) -> list[str]:
@@ -131,7 +131,9 @@ class StoreSource:
         if agent_id(agent) != agent or (
             agent not in known if known else agent != "main" and not paths.agent_dir.exists()
         ):
-            raise LookError(Reason.UNKNOWN_AGENT, f"there is no agent {safe_text(agent, 80)!r} in {paths.state_dir}")
+            raise CheckError(
+                FailureReason.UNKNOWN_AGENT, f"there is no agent {safe_text(agent, 80)!r} in {paths.state_dir}"
+            )
         observed_at = self._context.now()
         facts = self._reader.read(paths, agent)
         self._watched[agent] = paths
@@ -154,7 +156,7 @@ class StoreSource:
 
     def _environment(
         self, facts: StoreFacts, paths: StorePaths, config: Mapping[str, Any] | None
-    ) -> Iterator[SeenProfile]:
+    ) -> Iterator[ObservedProfile]:
         """Credentials of providers in use that the service finds in its environment, by the variable's name."""
         settings = section(config, "env")
         dotenv = read_file(paths.state_dir / ".env")
@@ -173,7 +175,7 @@ class StoreSource:
                 if value:
                     kind = "token" if "OAUTH" in name or "TOKEN" in name else "api_key"
                     secret = self._context.keyed_hash(value)
-                    yield SeenProfile(f"env:{name}", provider, kind, has_refresh_token=False, secret_hash=secret)
+                    yield ObservedProfile(f"env:{name}", provider, kind, has_refresh_token=False, secret_hash=secret)
                     break
 
 
