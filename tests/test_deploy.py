@@ -36,14 +36,17 @@ def test_the_launchd_agent_starts_the_daemon_from_a_bare_environment(tmp_path: P
     assert (home / "Library/Logs/openclaw-auth-exporter.log").read_text() == f"{started.pid} serve\n"
 
 
-def test_the_container_starts_what_there_is() -> None:
-    """What its build copies is there and enough, its entry is our command, and its health is a route of ours."""
+def test_the_container_builds_from_the_locks_and_starts_our_command() -> None:
+    """Its build copies what the wheel needs and installs nothing without a hash; its health check uses our route."""
     text = assets.read("deploy/container/Containerfile").decode()
     copied = [name for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for name in line.split()[:-1]]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
+    wanted = {"requirements", "pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
     assert set(copied) == wanted | set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
     assert [name for name in copied if not (ROOT / name).exists()] == []
+    installs = re.findall(r"-m pip (?:install|wheel) (.+)$", text, re.MULTILINE)
+    assert len(installs) == 4
+    assert [call for call in installs if not re.search("--require-hashes|--no-deps|--no-index", call)] == []
     (entry,) = re.findall(r'^ENTRYPOINT \["(.+)"\]$', text, re.MULTILINE)
     assert [entry] == list(project["project"]["scripts"])
     (health,) = re.findall(r'^    CMD \["python", "-c", "(.+)"\]$', text, re.MULTILINE)

@@ -47,7 +47,7 @@ def python_for_services() -> str | None:
 
 
 def build_wheels(directory: Path) -> Path:
-    """Our wheel and those of what it depends on, as the Containerfile's first stage builds them; the directory."""
+    """Build our wheel and its dependencies' in ``directory``, as the Containerfile's first stage does."""
     stage = (ROOT / "deploy/container/Containerfile").read_text().split("\nFROM ")[1]
     with tempfile.TemporaryDirectory() as source:
         for line in re.findall(r"^COPY (.+)$", stage, re.MULTILINE):
@@ -58,8 +58,10 @@ def build_wheels(directory: Path) -> Path:
                     shutil.copytree(ROOT / name, at, ignore=shutil.ignore_patterns("__pycache__"))
                 else:
                     shutil.copy(ROOT / name, at)
-        pip = ("-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-build-isolation")
-        subprocess.run([sys.executable, *pip, "--wheel-dir", str(directory), source], check=True, timeout=300)
+        pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--wheel-dir", directory)
+        locked = ("--require-hashes", "-r", "requirements/runtime.txt")
+        for build in (locked, ("--no-deps", "--no-build-isolation", ".")):
+            subprocess.run([*pip, *build], check=True, timeout=300, cwd=source)
     directory.chmod(0o755)  # whoever installs them there reads them
     return directory
 
