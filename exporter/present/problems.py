@@ -8,23 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.lib.durations import END_OF_DATES, in_words
-from exporter.model import AgentReport, Condition, ConditionName, Report, Severity
-from exporter.present.words import CAUSES, relative, visible
+from exporter.model import AgentReport, Condition, ConditionName, LineWord, Report, Severity
+from exporter.present.words import relative, visible
 
-_WORDS = {
-    ConditionName.EXPIRED: "EXPIRED",
-    ConditionName.UNUSABLE: "UNUSABLE",
-    ConditionName.MISSING: "MISSING",
-    ConditionName.EXPIRING: "EXPIRING",
-}
-_ORDER = ("EXPIRED", "UNUSABLE", "MISSING", "EXPIRING", "UNKNOWN")
+_LINE_WORDS = tuple(LineWord)
 
 
 @dataclass(frozen=True)
 class Problem:
     """One thing that makes an exit code, wherever it is seen in a target."""
 
-    word: str
+    word: LineWord
     severity: Severity
     target: str
     agents: tuple[str, ...]
@@ -35,7 +29,7 @@ class Problem:
 
     @property
     def rank(self) -> tuple[int, int, float]:
-        return (-self.severity.rank, _ORDER.index(self.word), self.deadline)
+        return (-self.severity.rank, _LINE_WORDS.index(self.word), self.deadline)
 
     def __str__(self) -> str:
         agents = ",".join(visible(agent, 60) for agent in self.agents[:3])
@@ -52,7 +46,7 @@ def problems_of(report: Report, now: float) -> list[Problem]:
     for target in report.targets:
         if not target.entries:
             found[target.target,] = Problem(
-                "UNKNOWN", Severity.CRITICAL, target.target, (), "", " (no agents)", math.inf, True
+                LineWord.UNKNOWN, Severity.CRITICAL, target.target, (), "", " (no agents)", math.inf, True
             )
         for agent in target.entries:
             for key, problem in _agent_problems(agent, now):
@@ -70,7 +64,7 @@ def _agent_problems(agent: AgentReport, now: float) -> Iterator[tuple[tuple[Any,
         cause = condition
         if condition.name is ConditionName.NO_USABLE_PROFILE:
             cause = _cause(agent, condition)
-        elif condition.provider in dead and condition.name in CAUSES:
+        elif condition.provider in dead and condition.name.definition.causes_outage:
             continue  # told as the cause
         yield (condition.name, condition.provider, cause.profile), _problem(agent, condition, cause, now)
     if agent.failure is not None and all(condition.name is not ConditionName.CHECK_FAILED for condition in serious):
@@ -84,27 +78,27 @@ def _agent_problems(agent: AgentReport, now: float) -> Iterator[tuple[tuple[Any,
 
 def _cause(agent: AgentReport, nothing_works: Condition) -> Condition:
     """The condition that says best why a provider has no usable profile."""
-    theirs = [c for c in agent.conditions if c.provider == nothing_works.provider and c.name in CAUSES]
-    if theirs:
-        return min(theirs, key=lambda c: (CAUSES.index(c.name), c.profile or ""))
-    return Condition(ConditionName.MISSING, nothing_works.severity, nothing_works.provider)
+    theirs = [c for c in agent.conditions if c.provider == nothing_works.provider and c.name.definition.causes_outage]
+    return min(
+        theirs, key=lambda c: (_LINE_WORDS.index(c.name.definition.line), c.profile or ""), default=nothing_works
+    )
 
 
 def _problem(agent: AgentReport, condition: Condition, cause: Condition, now: float) -> Problem:
     profile = next((p for p in agent.profiles if p.id == cause.profile and p.provider == cause.provider), None)
     deadline = cause.deadline if cause.deadline is not None or profile is None else profile.expires_at
-    word = _WORDS.get(cause.name, "UNKNOWN")
+    word = cause.name.definition.line
     reason = f" ({visible(cause.reason or cause.name.value, 80)})"
     match word:
-        case "EXPIRING" | "EXPIRED":
+        case LineWord.EXPIRING | LineWord.EXPIRED:
             # A date that contradicts the word is no time left; OpenClaw's word may stand without one.
-            agrees = deadline is not None and (deadline > now) == (word == "EXPIRING")
+            agrees = deadline is not None and (deadline > now) == (word is LineWord.EXPIRING)
             detail = f" {relative(deadline, now)}".rstrip() if agrees else ""
-        case "UNUSABLE":
+        case LineWord.UNUSABLE:
             until = profile.unusable.until if profile and profile.unusable else None
             left = "" if until is None or not now < until <= END_OF_DATES else f", {in_words(until - now)} left"
             detail = (reason if cause.reason else "") + left
-        case "MISSING":
+        case LineWord.MISSING:
             detail = reason if cause.reason else ""
         case _:
             detail = reason

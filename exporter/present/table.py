@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from exporter.model import AgentReport, Condition, ConditionName, ProfileReport, Report, Severity, Status
 from exporter.present.problems import problems_of
 from exporter.present.words import (
-    CAUSES,
     VERDICTS,
     count,
     counts,
@@ -80,7 +79,7 @@ def _name(profile: ProfileReport) -> str:
 def _told(agent: AgentReport) -> list[Condition]:
     """The conditions worst first, without the single profiles of a provider that has none left."""
     dead = {condition.provider for condition in agent.conditions if condition.name is ConditionName.NO_USABLE_PROFILE}
-    told = [c for c in agent.conditions if c.name not in CAUSES or c.provider not in dead]
+    told = [c for c in agent.conditions if not c.name.definition.causes_outage or c.provider not in dead]
     if agent.failure is not None and all(condition.name is not ConditionName.CHECK_FAILED for condition in told):
         told.append(Condition(ConditionName.CHECK_FAILED, Severity.CRITICAL, summary=agent.failure.message))
     return sorted(told, key=lambda condition: -condition.severity.rank)

@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from exporter.lib.durations import END_OF_DATES, in_words, iso
-from exporter.model import AgentReport, ConditionName, ProfileReport, Report
+from exporter.model import AgentReport, ProfileReport, Report
 
 #: What an exit code tells a person.
 VERDICTS = {0: "nothing to do", 1: "act now", 2: "act soon"}
-#: Why a provider has no usable profile, the worst first.
-CAUSES = (ConditionName.EXPIRED, ConditionName.UNUSABLE, ConditionName.MISSING)
 
 
 def visible(text: str, limit: int = 128) -> str:

@@ -21,13 +21,12 @@ from exporter.model import (
 )
 from exporter.verdict import remedies
 
-#: What a person mends by signing in again or by paying. ``no_usable_profile`` is told by its profiles.
-FIXABLE = (
-    ConditionName.EXPIRED,
-    ConditionName.MISSING,
-    ConditionName.UNUSABLE,
-    ConditionName.EXPIRING,
-    ConditionName.UNDATED,
+#: The conditions that signing in again or paying fixes, the most urgent first.
+FIXABLE = tuple(
+    sorted(
+        (name for name in ConditionName if name.definition.renewal_rank),
+        key=lambda name: name.definition.renewal_rank,
+    )
 )
 
 

@@ -328,7 +328,7 @@ def test_nobody_is_told_that_something_works_which_does_not() -> None:
     over = next(alert for alert in life.messages[-1].alerts if alert.reason is RESOLVED)
     assert (str(over.resolution_cause), over.summary) == (
         ResolutionCause.UNNEEDED,
-        "anthropic on home is no trouble any more; was down for 1 min",
+        "anthropic on home is no trouble any more; had no working credential for 1 min",
     )
 
 

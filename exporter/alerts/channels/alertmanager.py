@@ -23,7 +23,7 @@ from exporter.alerts.values import NotificationReason as Why
 from exporter.config import ConfigError
 from exporter.config.channels import AlertmanagerChannel as Configured
 from exporter.lib.durations import iso
-from exporter.model import ConditionName, Family, Severity
+from exporter.model import Family, Severity
 
 EVERY = 60.0  # seconds between two publications
 AHEAD = 240.0  # seconds from now to the endsAt of what fires: three publications may fail
@@ -37,20 +37,6 @@ _NAMES = {
     Family.AVAILABILITY: "OpenClawAuthAvailability",
     Family.WATCH: "OpenClawAuthWatch",
 }
-#: The runbook's sections are named after the shipped Prometheus rules, or the condition where there is none.
-_SECTIONS = {
-    ConditionName.UNDATED: "OpenClawAuthUndated",
-    ConditionName.EXPIRING: "OpenClawAuthExpiringVerySoon",
-    ConditionName.EXPIRED: "OpenClawAuthExpired",
-    ConditionName.UNUSABLE: "OpenClawAuthUnusable",
-    ConditionName.MISSING: "OpenClawAuthMissing",
-    ConditionName.NO_USABLE_PROFILE: "OpenClawAuthNoUsableCredential",
-    ConditionName.CHECK_FAILED: "OpenClawAuthCheckFailing",
-    ConditionName.REPORTED: "OpenClawAuthReported",
-    ConditionName.QUOTA: "OpenClawAuthQuota",
-    ConditionName.CLOCK: "OpenClawAuthClock",
-}
-
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -146,7 +132,7 @@ def said_of(alert: Alert) -> dict[str, str]:
         "description": "\n".join(filter(None, [f"{summary}.", *where, *until, *remedy])),
         "condition": str(alert.condition),
         "agents": ", ".join(alert.agents),
-        "runbook_url": f"{RUNBOOK}#{_SECTIONS.get(alert.condition, str(alert.condition)).lower()}",
+        "runbook_url": f"{RUNBOOK}#{alert.condition.definition.runbook.lower()}",
     }
     return {name: _sayable(text) for name, text in found.items() if text}
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.alerts.lifecycle.decisions import EPSILON, alert_of, decide, is_quiet_for, repeat_at
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
-from exporter.alerts.lifecycle.states import CONFIRMED_BY_LOOKS
 from exporter.alerts.message import text
 from exporter.alerts.values import AlertState, LastNotification, NotificationReason
 from exporter.lib.durations import in_words, iso
@@ -76,7 +75,7 @@ def _waits(state: AlertState, policy: AlertPolicy, now: float, silenced: bool) -
     if state.inhibited:
         return "told within no_usable_profile"
     if not state.confirmed:
-        if state.condition in CONFIRMED_BY_LOOKS:
+        if state.condition.definition.confirmed_by_checks:
             return f"told when {policy.confirm_checks} looks in a row find it"
         ends_at = min(state.since, state.started_at) + policy.cooldown_after
         return f"told if it lasts until {iso(ends_at)}"

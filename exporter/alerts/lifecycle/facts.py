@@ -24,8 +24,6 @@ from exporter.model import (
 )
 from exporter.verdict.remedies import PERSON
 
-#: Named one by one inside ``no_usable_profile``, not told beside it.
-CAUSES = frozenset({ConditionName.EXPIRED, ConditionName.UNUSABLE, ConditionName.MISSING})
 #: Within a family and a severity, the later is the worse.
 ORDER = tuple(ConditionName)
 #: Dates that differ by less than this many seconds are the same date told twice.
@@ -119,7 +117,9 @@ def _seen_at(agent: AgentReport, policy: AlertPolicy, now: float) -> Iterator[_S
         ahead = _ahead(agent, undated, policy, now, "undated") if undated else None
         if condition.family is Family.DEADLINE:
             judged.add((condition.provider, condition.profile))
-        inhibited = condition.provider in dead and condition.name in CAUSES and condition.profile is not None
+        inhibited = (
+            condition.provider in dead and condition.name.definition.causes_outage and condition.profile is not None
+        )
         secret = profile.secret_hash if profile else None
         yield _Seen(_slot(agent.target, condition), agent, ahead or condition, secret, inhibited)
     for key, profile in profiles.items():

@@ -23,9 +23,6 @@ from exporter.alerts.values import (
 )
 from exporter.model import ConditionName, Family, ProfileReport, Report, Severity, Status
 
-#: Conditions that must be seen several looks in a row.
-CONFIRMED_BY_LOOKS = frozenset({ConditionName.CHECK_FAILED, ConditionName.REPORTED})
-
 #: Stands for a reminder step that is not reached yet (JSON knows no infinity).
 _LONG_BEFORE = 1e12
 
@@ -268,7 +265,7 @@ def _renewed_within(state: AlertState, fact: Fact, policy: AlertPolicy, now: flo
 
 
 def _is_confirmed(state: AlertState, policy: AlertPolicy, now: float) -> bool:
-    if state.condition in CONFIRMED_BY_LOOKS:
+    if state.condition.definition.confirmed_by_checks:
         return any(count >= policy.confirm_checks for count, _ in state.checks.values())
     if state.self_healing:
         return now - min(state.since, state.started_at) >= policy.cooldown_after

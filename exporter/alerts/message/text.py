@@ -26,16 +26,6 @@ _AS_SEEN = ", as last seen at "
 _COMMAND = 2000  # characters of a command; longer is no command
 _BODY = 8000
 
-#: What lasted, in "was … for 3 h".
-_LASTED = {
-    ConditionName.UNDATED: "without a date",
-    ConditionName.EXPIRING: "about to expire",
-    ConditionName.EXPIRED: "expired",
-    ConditionName.UNUSABLE: "unusable",
-    ConditionName.MISSING: "not eligible",
-    ConditionName.NO_USABLE_PROFILE: "down",
-    ConditionName.CHECK_FAILED: "out of sight",
-}
 #: What a severity asks for, as the exit code of ``check`` does.
 _LEVELS = {
     Severity.CRITICAL: "Critical: act now",
@@ -105,10 +95,9 @@ def sentence(alert: Alert, now: float) -> str:
 def _lasted(alert: Alert) -> str:
     ended = alert.ended_at if alert.ended_at is not None else 0.0
     lasted = in_words(ended - alert.since) if alert.since is not None else "an unknown time"
-    state = _LASTED.get(alert.condition)
-    if alert.condition is ConditionName.MISSING and not alert.profile:
-        state = "without a credential"
-    return f"was {state} for {lasted}" if state else f"it lasted {lasted}"
+    definition = alert.condition.definition
+    duration = definition.duration if alert.profile else definition.provider_duration or definition.duration
+    return f"{duration} {lasted}"
 
 
 def _at_the_latest(alert: Alert, before: str = ", ") -> str:

@@ -9,40 +9,12 @@ from typing import NamedTuple
 
 from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause
 from exporter.lib.durations import in_words, iso
-from exporter.model import ConditionName, Family, Severity
+from exporter.model import Family, Severity
 from exporter.present.words import visible
 
 #: What a lock screen shows of a title.
 TITLE = 60
 
-#: After a subject: what is wrong with it.
-_TROUBLE = {
-    ConditionName.UNDATED: "has no expiry date",
-    ConditionName.EXPIRED: "has expired",
-    ConditionName.MISSING: "is not eligible",
-    ConditionName.STATUS_DISAGREES: "has a status that its date denies",
-    ConditionName.IDLE: "idles, its access token is old",
-    ConditionName.VANISHED: "is gone",
-    ConditionName.CREDENTIAL_CHANGED: "is served by another credential",
-}
-#: After a subject (or the target): how it ended.
-_HEALED = {
-    ConditionName.UNDATED: "is no longer undated",
-    ConditionName.EXPIRING: "no longer expires",
-    ConditionName.EXPIRED: "works again",
-    ConditionName.UNUSABLE: "works again",
-    ConditionName.MISSING: "works again",
-    ConditionName.NO_USABLE_PROFILE: "works again",
-    ConditionName.CHECK_FAILED: "answers again",
-    ConditionName.REPORTED: "reports no trouble any more",
-    ConditionName.STATUS_DISAGREES: "has a status that fits its date",
-    ConditionName.IDLE: "no longer idles",
-    ConditionName.VANISHED: "is no longer missed",
-    ConditionName.CREDENTIAL_CHANGED: "keeps its new credential",
-    ConditionName.PARTIAL_VIEW: "shows cooldowns again",
-    ConditionName.QUOTA: "is below 90 % of its quota",
-    ConditionName.CLOCK: "has the right time again",
-}
 _ENDED = {
     ResolutionCause.UNWATCHED: "is no longer watched",
     ResolutionCause.GONE: "is no longer there",
@@ -79,29 +51,19 @@ def _phrase(alert: Alert, now: float) -> _Phrase:
 
 
 def _trouble(alert: Alert, now: float) -> _Phrase:
-    subject, target = alert.profile or alert.provider or "", alert.target
-    cause = f" ({visible(alert.cause, 24)})" if alert.cause else ""
-    match alert.condition:
-        case ConditionName.EXPIRING:
-            return _Phrase("", subject, f" {_expires(alert.deadline, now)}", target)
-        case ConditionName.NO_USABLE_PROFILE:
-            return _Phrase("No ", subject, " credential works", target)
-        case ConditionName.CHECK_FAILED:
-            return _Phrase("", target, f" cannot be checked{cause}", "")
-        case ConditionName.MISSING if not alert.profile:
-            return _Phrase("", subject, " has no credential", target)
-        case ConditionName.UNUSABLE:
-            return _Phrase("", subject, f" is unusable{cause}", target)
-        case ConditionName.REPORTED:
-            return _Phrase("", "", "OpenClaw reports unexplained trouble", target)
-        case ConditionName.PARTIAL_VIEW:
-            return _Phrase("", "", "Cooldowns cannot be seen", target)
-        case ConditionName.QUOTA:
-            window = f" {visible(alert.cause, 12)}" if alert.cause else ""
-            return _Phrase("", subject, f" has used over 90 % of its{window} quota", target)
-        case ConditionName.CLOCK:
-            return _Phrase("", "", "The clock is wrong, no deadlines are judged", target)
-    return _Phrase("", subject, f" {_TROUBLE[alert.condition]}", target)
+    definition = alert.condition.definition
+    title = definition.title if alert.profile else definition.provider_title or definition.title
+    before, has_subject, after = title.partition("{subject}")
+    fields = {
+        "cause": f" ({visible(alert.cause, 24)})" if alert.cause else "",
+        "window": f" {visible(alert.cause, 12)}" if alert.cause else "",
+        "expires": _expires(alert.deadline, now),
+    }
+    before, after = before.format(**fields), after.format(**fields)
+    if not has_subject:
+        return _Phrase(before, "", after, alert.target)
+    subject = alert.profile or alert.provider
+    return _Phrase(before, subject, after, alert.target) if subject else _Phrase(before, alert.target, after, "")
 
 
 def _expires(deadline: float | None, now: float) -> str:
@@ -127,7 +89,7 @@ def how_it_ended(alert: Alert) -> str:
     if alert.reason is NotificationReason.RENEWED:
         date = iso(alert.deadline)
         return f"is renewed and holds until {date}" if date else "is renewed and has no date that needs a person"
-    return _HEALED[alert.condition]
+    return alert.condition.definition.ended
 
 
 def group_title(message: Message, now: float) -> str:

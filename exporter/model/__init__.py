@@ -11,6 +11,10 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from exporter.model.conditions import ConditionName as ConditionName
+from exporter.model.conditions import Family as Family
+from exporter.model.conditions import LineWord as LineWord
+
 
 class FailureReason(enum.StrEnum):
     """Why a look failed: the ``error.reason`` of the JSON and the ``reason`` label of failures."""
@@ -141,50 +145,6 @@ class Severity(enum.StrEnum):
 
     def __init__(self, word: str) -> None:
         self.rank = ("info", "warning", "critical").index(word)
-
-
-class Family(enum.StrEnum):
-    """Conditions of one family about one credential are one alert's life."""
-
-    DEADLINE = "deadline"
-    AVAILABILITY = "availability"
-    WATCH = "watch"
-    NOTICE = "notice"
-
-
-class ConditionName(enum.StrEnum):
-    """Every condition there is."""
-
-    UNDATED = "undated"
-    EXPIRING = "expiring"
-    EXPIRED = "expired"
-    UNUSABLE = "unusable"
-    MISSING = "missing"
-    NO_USABLE_PROFILE = "no_usable_profile"
-    CHECK_FAILED = "check_failed"
-    REPORTED = "reported"
-    STATUS_DISAGREES = "status_disagrees"
-    IDLE = "idle"
-    VANISHED = "vanished"
-    CREDENTIAL_CHANGED = "credential_changed"
-    PARTIAL_VIEW = "partial_view"
-    QUOTA = "quota"
-    CLOCK = "clock"
-
-    @property
-    def family(self) -> Family:
-        return _FAMILIES.get(self, Family.NOTICE)
-
-
-_FAMILIES = {
-    ConditionName.UNDATED: Family.DEADLINE,
-    ConditionName.EXPIRING: Family.DEADLINE,
-    ConditionName.EXPIRED: Family.DEADLINE,
-    ConditionName.UNUSABLE: Family.AVAILABILITY,
-    ConditionName.MISSING: Family.AVAILABILITY,
-    ConditionName.NO_USABLE_PROFILE: Family.AVAILABILITY,
-    ConditionName.CHECK_FAILED: Family.WATCH,
-}
 
 
 class Status(enum.StrEnum):

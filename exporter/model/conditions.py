@@ -1,0 +1,266 @@
+"""The catalogue of conditions: everything known about a condition from its name alone.
+
+A condition is a named fact about a credential, a provider or a target, such as ``expired``. Its
+severity depends on the situation and is decided in ``exporter/verdict``; its words, its alert
+family and its place in the documentation do not, and stand here in one row per condition.
+
+To add a condition, add its row here and its rule in ``exporter/verdict/conditions.py``, then run
+``scripts/regenerate``. An incomplete row is a type error.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Self
+
+
+class Family(enum.StrEnum):
+    """A group of conditions. Conditions of one family about one credential share one alert."""
+
+    DEADLINE = "deadline"
+    AVAILABILITY = "availability"
+    WATCH = "watch"
+    NOTICE = "notice"
+
+
+class LineWord(enum.StrEnum):
+    """The first word of ``check --line`` when something is wrong, in order of urgency."""
+
+    EXPIRED = "EXPIRED"
+    UNUSABLE = "UNUSABLE"
+    MISSING = "MISSING"
+    EXPIRING = "EXPIRING"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConditionDefinition:
+    """One row of the catalogue.
+
+    ``title`` may contain ``{subject}`` (the profile, else the provider, else the target),
+    ``{cause}`` (the reason in parentheses), ``{window}`` (a quota's window) and ``{expires}``
+    (when it expires). ``ended`` and ``duration`` follow the same subject; a length of time follows
+    ``duration``. The ``provider_`` variants replace them if no profile is involved.
+    ``when``, ``severity``, ``action``, ``runbook`` and ``runbook_note`` are Markdown.
+    """
+
+    word: str  # its name in JSON, labels and configuration
+    family: Family
+    title: str  # of its notification: "{subject} has expired"
+    ended: str  # of its resolution: "works again"
+    duration: str  # "was expired for"
+    provider_title: str = ""
+    provider_duration: str = ""
+    line: LineWord = LineWord.UNKNOWN
+    causes_outage: bool = False  # ``no_usable_profile`` lists it and inhibits its alert
+    confirmed_by_checks: bool = False  # alerts only after ``alerts.confirm_checks`` checks in a row
+    renewal_rank: int = 0  # ``reauth`` fixes it, the lowest rank first; 0: it cannot
+    runbook: str  # heading of its section in docs/runbook.md
+    runbook_note: str = ""  # other sections that apply
+    when: str
+    severity: str
+    action: str
+
+
+class ConditionName(enum.StrEnum):
+    """Every condition. Within a family, a later member is worse than an earlier one of its severity."""
+
+    definition: ConditionDefinition
+
+    def __new__(cls, definition: ConditionDefinition) -> Self:
+        member = str.__new__(cls, definition.word)
+        member._value_ = definition.word
+        member.definition = definition
+        return member
+
+    @property
+    def family(self) -> Family:
+        """The alert family; see Family."""
+        return self.definition.family
+
+    UNDATED = ConditionDefinition(
+        word="undated",
+        family=Family.DEADLINE,
+        title="{subject} has no expiry date",
+        ended="is no longer undated",
+        duration="had no expiry date for",
+        renewal_rank=5,
+        runbook="OpenClawAuthUndated",
+        when="An Anthropic token has no expiry date.",
+        severity="info",
+        action="Paste it again with `--expires-in`, or record its date with `deadline set`.",
+    )
+    EXPIRING = ConditionDefinition(
+        word="expiring",
+        family=Family.DEADLINE,
+        title="{subject} {expires}",
+        ended="is no longer expiring",
+        duration="was expiring for",
+        line=LineWord.EXPIRING,
+        renewal_rank=4,
+        runbook="OpenClawAuthExpiringVerySoon",
+        runbook_note="Earlier: [OpenClawAuthExpiringSoon](#openclawauthexpiringsoon)",
+        when="The deadline is within `policy.expiring_within`.",
+        severity="warning; info if no route uses the provider",
+        action="Run `claude setup-token`, then paste the new token.",
+    )
+    EXPIRED = ConditionDefinition(
+        word="expired",
+        family=Family.DEADLINE,
+        title="{subject} has expired",
+        ended="works again",
+        duration="was expired for",
+        line=LineWord.EXPIRED,
+        causes_outage=True,
+        renewal_rank=1,
+        runbook="OpenClawAuthExpired",
+        when="The deadline has passed. An OAuth login expires only if nothing can refresh it.",
+        severity="critical ¹",
+        action="Run `claude setup-token`, then paste the new token.",
+    )
+    UNUSABLE = ConditionDefinition(
+        word="unusable",
+        family=Family.AVAILABILITY,
+        title="{subject} is unusable{cause}",
+        ended="works again",
+        duration="was unusable for",
+        line=LineWord.UNUSABLE,
+        causes_outage=True,
+        renewal_rank=3,
+        runbook="OpenClawAuthUnusable",
+        runbook_note="If it recovers on its own: [OpenClawAuthCoolingDown](#openclawauthcoolingdown)",
+        when="OpenClaw has put the profile into cooldown or disabled it.",
+        severity="critical ¹ for `auth`, `auth_permanent`, `session_expired` and `billing`; otherwise info",
+        action="Depends on the reason. See the runbook.",
+    )
+    MISSING = ConditionDefinition(
+        word="missing",
+        family=Family.AVAILABILITY,
+        title="{subject} is not eligible",
+        ended="works again",
+        duration="was not eligible for",
+        provider_title="{subject} has no credential",
+        provider_duration="had no credential for",
+        line=LineWord.MISSING,
+        causes_outage=True,
+        renewal_rank=2,
+        runbook="OpenClawAuthMissing",
+        when="A provider in use has no credential, or OpenClaw cannot use a profile.",
+        severity="critical ¹",
+        action="Paste a token or an API key, or log in.",
+    )
+    NO_USABLE_PROFILE = ConditionDefinition(
+        word="no_usable_profile",
+        family=Family.AVAILABILITY,
+        title="No {subject} credential works",
+        ended="works again",
+        duration="had no working credential for",
+        line=LineWord.MISSING,
+        runbook="OpenClawAuthNoUsableCredential",
+        when="Every credential of a provider in use is expired, missing or unusable.",
+        severity="critical",
+        action="Fix the first credential that needs a person.",
+    )
+    CHECK_FAILED = ConditionDefinition(
+        word="check_failed",
+        family=Family.WATCH,
+        title="{subject} cannot be checked{cause}",
+        ended="answers again",
+        duration="could not be checked for",
+        confirmed_by_checks=True,
+        runbook="OpenClawAuthCheckFailing",
+        when="The check returned no answer that can be read.",
+        severity="critical",
+        action="Depends on the reason. See [Reasons of a failed check](#reasons-of-a-failed-check).",
+    )
+    REPORTED = ConditionDefinition(
+        word="reported",
+        family=Family.NOTICE,
+        title="OpenClaw reports an unexplained problem",
+        ended="no longer reports a problem",
+        duration="reported a problem for",
+        confirmed_by_checks=True,
+        runbook="OpenClawAuthReported",
+        when="OpenClaw's own check exits 1 or 2, and nothing in its output explains why ².",
+        severity="critical for exit code 1; warning for 2",
+        action="Run `openclaw models status --check`.",
+    )
+    STATUS_DISAGREES = ConditionDefinition(
+        word="status_disagrees",
+        family=Family.NOTICE,
+        title="{subject} has conflicting status and date",
+        ended="has a status that matches its date",
+        duration="contradicted its date for",
+        runbook="status_disagrees",
+        when="OpenClaw's status of a profile contradicts the profile's date.",
+        severity="info",
+        action="Send a message that uses the profile.",
+    )
+    IDLE = ConditionDefinition(
+        word="idle",
+        family=Family.NOTICE,
+        title="{subject} has an expired access token",
+        ended="is no longer idle",
+        duration="was idle for",
+        runbook="idle",
+        when="An OAuth access token expired more than `policy.oauth_idle_after` ago, "
+        "and OpenClaw does not report whether it can refresh.",
+        severity="info",
+        action="Use the profile once.",
+    )
+    VANISHED = ConditionDefinition(
+        word="vanished",
+        family=Family.NOTICE,
+        title="{subject} is gone",
+        ended="is no longer reported as gone",
+        duration="was gone for",
+        runbook="vanished",
+        when="A profile has disappeared and nothing replaced it. Ends after 7 days.",
+        severity="info",
+        action="Check whether an upgrade removed it.",
+    )
+    CREDENTIAL_CHANGED = ConditionDefinition(
+        word="credential_changed",
+        family=Family.NOTICE,
+        title="{subject} is served by another credential",
+        ended="keeps its new credential",
+        duration="was reported as changed for",
+        runbook="credential_changed",
+        when="Another kind of credential serves a provider. Ends after 7 days.",
+        severity="info",
+        action="Check what the new credential costs.",
+    )
+    PARTIAL_VIEW = ConditionDefinition(
+        word="partial_view",
+        family=Family.NOTICE,
+        title="Cooldowns cannot be seen",
+        ended="shows cooldowns again",
+        duration="did not show cooldowns for",
+        runbook="partial_view",
+        when="The source cannot see cooldowns, and no store on this host supplies them.",
+        severity="info",
+        action="Set the target's `state_dir`.",
+    )
+    QUOTA = ConditionDefinition(
+        word="quota",
+        family=Family.NOTICE,
+        title="{subject} has used over 90 % of its{window} quota",
+        ended="is below 90 % of its quota again",
+        duration="was above 90 % of its quota for",
+        runbook="OpenClawAuthQuota",
+        when="More than 90 % of a usage window is used.",
+        severity="info",
+        action="Use less until the window resets.",
+    )
+    CLOCK = ConditionDefinition(
+        word="clock",
+        family=Family.NOTICE,
+        title="The clock is wrong; deadlines are ignored",
+        ended="has the right time again",
+        duration="had the wrong time for",
+        runbook="OpenClawAuthClock",
+        when="The clock is earlier than a stored time, or than 2026. Deadlines are not evaluated.",
+        severity="warning",
+        action="Set the clock.",
+    )
