@@ -122,7 +122,7 @@ async def once(profiles: int, hooks: int, url: str, arrived: Queue[tuple[float, 
     with tempfile.TemporaryDirectory() as directory:
         notifier = Notifier(config, Path(directory), lambda: shown)
         notifier.start()
-        await _until(lambda: notifier.holds_lease)
+        await _until(lambda: notifier.holds_lock)
         await asyncio.sleep(0.5)
         shown = report(profiles, now, time.time())
         began, cpu = time.time(), time.process_time()

@@ -240,7 +240,7 @@ async def test_a_date_told_by_another_process_is_taken_over(tmp_path: object, mo
     try:
         await until(lambda: setting.daemon.report().targets)
         other = CredentialDatabase(tmp_path)
-        other.set_date("anthropic:default", SuppliedDate(expires_at=time.time() + 3600, told_at=time.time()))
+        other.set_date("anthropic:default", SuppliedDate(expires_at=time.time() + 3600, supplied_at=time.time()))
         other.close()
         await until(lambda: setting.daemon.report().exit_code == 2)
     finally:

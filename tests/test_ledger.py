@@ -74,17 +74,17 @@ def test_the_narrower_told_date_wins_and_can_be_cleared(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path)
 
     def told(target: str) -> SuppliedDate:
-        return ledger.recorded(target, "main")[0].told["anthropic:default"]
+        return ledger.recorded(target, "main")[0].supplied["anthropic:default"]
 
-    ledger.set_date("anthropic:default", SuppliedDate(expires_at=1.0, told_at=NOW))
-    ledger.set_date("home/main/anthropic:default", SuppliedDate(issued_at=2.0, told_at=NOW))
-    assert told("home") == SuppliedDate(issued_at=2.0, told_at=NOW)
-    assert told("vps") == SuppliedDate(expires_at=1.0, told_at=NOW)
+    ledger.set_date("anthropic:default", SuppliedDate(expires_at=1.0, supplied_at=NOW))
+    ledger.set_date("home/main/anthropic:default", SuppliedDate(issued_at=2.0, supplied_at=NOW))
+    assert told("home") == SuppliedDate(issued_at=2.0, supplied_at=NOW)
+    assert told("vps") == SuppliedDate(expires_at=1.0, supplied_at=NOW)
     assert ledger.clear_date("home/main/anthropic:default")
     assert not ledger.clear_date("home/main/anthropic:default")
-    ledger.set_date("home/anthropic:default", SuppliedDate(issued_at=3.0, told_at=NOW))
-    assert told("home") == SuppliedDate(issued_at=3.0, told_at=NOW)
-    assert told("vps") == SuppliedDate(expires_at=1.0, told_at=NOW)
+    ledger.set_date("home/anthropic:default", SuppliedDate(issued_at=3.0, supplied_at=NOW))
+    assert told("home") == SuppliedDate(issued_at=3.0, supplied_at=NOW)
+    assert told("vps") == SuppliedDate(expires_at=1.0, supplied_at=NOW)
 
 
 def test_the_profiles_that_are_there(tmp_path: Path) -> None:
@@ -98,9 +98,9 @@ def test_the_profiles_that_are_there(tmp_path: Path) -> None:
 def test_another_process_writing_is_noticed(tmp_path: Path) -> None:
     ledger, other = CredentialDatabase(tmp_path), CredentialDatabase(tmp_path)
     before = ledger.changes()
-    ledger.set_date("mine", SuppliedDate(told_at=NOW))
+    ledger.set_date("mine", SuppliedDate(supplied_at=NOW))
     assert ledger.changes() == before
-    other.set_date("theirs", SuppliedDate(told_at=NOW))
+    other.set_date("theirs", SuppliedDate(supplied_at=NOW))
     assert ledger.changes() != before
 
 
@@ -157,7 +157,7 @@ def test_a_ledger_that_can_only_be_read_is_known_all_the_same(tmp_path: Path, mo
     assert "Read-only file system" in (ledger.problem or "")
     assert ledger.recorded("home", "main") == (MEMORY, SEEN)
     assert ledger.keyed_hash("secret") == key
-    ledger.set_date("anthropic:default", SuppliedDate(told_at=NOW))
+    ledger.set_date("anthropic:default", SuppliedDate(supplied_at=NOW))
     assert list(ledger.supplied_dates()) == ["anthropic:default"]
     ledger.close()
     assert (tmp_path / FILE).read_bytes() == before

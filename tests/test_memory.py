@@ -74,7 +74,7 @@ def test_an_undated_token_expires_a_year_after_it_was_first_seen() -> None:
 def test_a_told_date_is_about_one_credential() -> None:
     undated = replace(TOKEN, status="static", expires_at=None)
     memory, _ = after(CredentialHistory(), seen(undated))
-    memory = replace(memory, told={TOKEN.id: SuppliedDate(expires_at=NOW + 12 * 3600, told_at=NOW + 10)})
+    memory = replace(memory, supplied={TOKEN.id: SuppliedDate(expires_at=NOW + 12 * 3600, supplied_at=NOW + 10)})
     memory, report = after(memory, seen(undated, at=NOW + 60))
     assert (report.exit_code, report.profiles[0].basis) == (2, "configured")
     _, report = after(memory, seen(replace(undated, secret_hash="h2"), at=NOW + 120))
@@ -83,35 +83,37 @@ def test_a_told_date_is_about_one_credential() -> None:
 
 def test_a_date_told_before_the_first_look_is_about_what_is_found() -> None:
     undated = replace(TOKEN, status="static", expires_at=None)
-    told = {TOKEN.id: SuppliedDate(expires_at=NOW + 90 * DAY, told_at=NOW - 60)}
-    memory, report = after(replace(CredentialHistory(), told=told), seen(undated))
+    told = {TOKEN.id: SuppliedDate(expires_at=NOW + 90 * DAY, supplied_at=NOW - 60)}
+    memory, report = after(replace(CredentialHistory(), supplied=told), seen(undated))
     assert (report.profiles[0].expires_at, report.profiles[0].basis) == (NOW + 90 * DAY, "configured")
-    memory, report = after(replace(memory, told=told), seen(undated, at=NOW + 60))
+    memory, report = after(replace(memory, supplied=told), seen(undated, at=NOW + 60))
     assert report.profiles[0].basis == "configured"
-    _, report = after(replace(memory, told=told), seen(replace(undated, secret_hash="h2"), at=NOW + 120))
+    _, report = after(replace(memory, supplied=told), seen(replace(undated, secret_hash="h2"), at=NOW + 120))
     assert report.profiles[0].basis == "ledger"
 
 
 def test_what_was_told_of_a_credential_long_gone_is_not_about_the_next_one() -> None:
     undated = replace(TOKEN, status="static", expires_at=None)
-    told = {TOKEN.id: SuppliedDate(expires_at=NOW + 90 * DAY, told_at=NOW - 60)}
-    memory, _ = after(replace(CredentialHistory(), told=told), seen(undated))
+    told = {TOKEN.id: SuppliedDate(expires_at=NOW + 90 * DAY, supplied_at=NOW - 60)}
+    memory, _ = after(replace(CredentialHistory(), supplied=told), seen(undated))
     for days in (1, 9, 20):
-        memory, _ = after(replace(memory, told=about_present(told, memory.profiles)), seen(at=NOW + days * DAY))
+        memory, _ = after(replace(memory, supplied=about_present(told, memory.profiles)), seen(at=NOW + days * DAY))
     (next_one,) = after(memory, seen(replace(undated, secret_hash="h2"), at=NOW + 30 * DAY))[1].profiles
     assert (next_one.expires_at, next_one.basis) == (NOW + 395 * DAY, "ledger")
 
 
 def test_a_date_told_as_made_counts_from_there() -> None:
     undated = replace(TOKEN, status="static", expires_at=None)
-    memory = replace(CredentialHistory(), told={TOKEN.id: SuppliedDate(issued_at=NOW - 300 * DAY, told_at=NOW - 1)})
+    supplied = {TOKEN.id: SuppliedDate(issued_at=NOW - 300 * DAY, supplied_at=NOW - 1)}
+    memory = replace(CredentialHistory(), supplied=supplied)
     _, report = after(memory, seen(undated))
     assert report.profiles[0].expires_at == NOW + 65 * DAY
     assert report.conditions == ()
 
 
 def test_what_openclaw_prints_stands_over_what_was_told() -> None:
-    memory = replace(CredentialHistory(), told={TOKEN.id: SuppliedDate(expires_at=NOW + 90 * DAY, told_at=NOW - 1)})
+    supplied = {TOKEN.id: SuppliedDate(expires_at=NOW + 90 * DAY, supplied_at=NOW - 1)}
+    memory = replace(CredentialHistory(), supplied=supplied)
     _, report = after(memory, seen(TOKEN))
     assert (report.profiles[0].expires_at, report.profiles[0].basis) == (NOW + DAY, "reported")
 

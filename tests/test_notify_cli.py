@@ -192,10 +192,8 @@ def test_what_cannot_be_written_is_a_sentence(
 
 def refusing(file: str) -> Callable[..., None]:
     def refuse(*words: object) -> None:
-        from exporter.state.alerts_db import OutboxError
-        from exporter.state.credentials_db import CredentialDatabaseError
+        from exporter.lib.sqlite import StateError
 
-        kind = OutboxError if file == "alert state" else CredentialDatabaseError
-        raise kind(f"the {file} cannot be written: disk full")
+        raise StateError(f"the {file} cannot be written: disk full")
 
     return refuse

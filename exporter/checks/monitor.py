@@ -16,6 +16,7 @@ from types import TracebackType
 from exporter.checks.limiter import ConcurrencyLimiter
 from exporter.config import ClaudeTarget, Config, OpenClawTarget, Policy, TargetBase
 from exporter.lib import clock
+from exporter.lib.sqlite import StateError
 from exporter.model import (
     AgentCounters,
     AgentReport,
@@ -27,7 +28,7 @@ from exporter.model import (
     TargetReport,
 )
 from exporter.sources import Source, SourceContext, build
-from exporter.state.credentials_db import CredentialDatabase, CredentialDatabaseError
+from exporter.state.credentials_db import CredentialDatabase
 from exporter.state.history import CredentialHistory, record_observation, record_report
 from exporter.verdict import Subject, evaluate, remedies
 
@@ -147,7 +148,7 @@ class TargetChecker:
                 del self._agents[gone]
                 try:
                     self._ledger.forget(self.name, gone)
-                except CredentialDatabaseError as error:
+                except StateError as error:
                     log.error("target %s: %s", self.name, error)
             for name in names:
                 self._of(name)
@@ -213,7 +214,7 @@ class TargetChecker:
             try:
                 self._ledger.record(self.name, name, agent.history, agent.seen)
                 agent.written, agent.written_history = agent.seen, agent.history
-            except CredentialDatabaseError as error:
+            except StateError as error:
                 log.error("target %s: %s", self.name, error)
         agent.report = report
         return report
@@ -221,7 +222,7 @@ class TargetChecker:
     def told(self, policy: Policy) -> TargetReport:
         """Judge again after a person told a date."""
         for name, agent in self._agents.items():
-            agent.history = replace(agent.history, told=self._ledger.recorded(self.name, name)[0].told)
+            agent.history = replace(agent.history, supplied=self._ledger.recorded(self.name, name)[0].supplied)
         return self.evaluate(policy)
 
     async def aclose(self) -> None:

@@ -138,8 +138,8 @@ def _notify(config: Config, monitor: Monitor) -> bool:
 def _notify_once(config: Config, monitor: Monitor) -> bool | None:
     """Run the alert lifecycle once; whether everything could be handed over, None where a daemon does it."""
     from exporter.alerts.delivery.notifier import Notifier
-    from exporter.alerts.delivery.outbox import OutboxError
     from exporter.config import default_state_dir
+    from exporter.lib.sqlite import StateError
 
     async def once() -> bool | None:
         notifier = Notifier(config, default_state_dir(config), monitor.scheduled, as_of=monitor.target_as_of)
@@ -150,7 +150,7 @@ def _notify_once(config: Config, monitor: Monitor) -> bool | None:
 
     try:
         return _run(once())
-    except OutboxError as error:
+    except StateError as error:
         click.echo(f"Nothing was told: {error}", err=True)
         return False
 

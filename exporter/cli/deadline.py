@@ -49,7 +49,7 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
     if known and not any(name == profile or name.endswith(f"/{profile}") or _is_for(profile, name) for name in known):
         there = ", ".join(dict.fromkeys(name.split("/", 2)[2] for name in known[:20]))
         click.echo(f"No profile of that name was seen yet, only {there}: it holds once there is one.", err=True)
-    told = SuppliedDate(issued_at=at if made else None, expires_at=None if made else at, told_at=now)
+    told = SuppliedDate(issued_at=at if made else None, expires_at=None if made else at, supplied_at=now)
     _written(lambda: ledger.set_date(profile, told))
     if made:
         life = config.policy.setup_token_lifetime
@@ -67,7 +67,7 @@ def deadline_list(config_file: Path | None) -> None:
     told = ledger_of(read_config(config_file)).supplied_dates()
     for profile, said in told.items():
         what = f"ends {iso(said.expires_at)}" if said.expires_at is not None else f"made {iso(said.issued_at)}"
-        click.echo(f"{profile}\t{what}\ttold {iso(said.told_at)}")
+        click.echo(f"{profile}\t{what}\ttold {iso(said.supplied_at)}")
     if not told:
         click.echo("No date was told.", err=True)
 
@@ -115,11 +115,11 @@ def _is_for(told: str, name: str) -> bool:
 
 def _written(write: Callable[[], T]) -> T:
     """What ``write`` gives back; a ledger that cannot be written is a sentence, not a fault of ours."""
-    from exporter.state.credentials_db import CredentialDatabaseError
+    from exporter.lib.sqlite import StateError
 
     try:
         return write()
-    except CredentialDatabaseError as error:
+    except StateError as error:
         raise click.ClickException(str(error)) from None
 
 

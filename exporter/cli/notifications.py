@@ -75,7 +75,7 @@ def explained(config: Config) -> dict[tuple[str, str, str, str], list[str]]:
     from exporter.alerts.delivery.overview import explained as lines
     from exporter.alerts.lifecycle.policy import AlertPolicy
     from exporter.config import default_state_dir
-    from exporter.state.alerts_db import OutboxError
+    from exporter.lib.sqlite import StateError
 
     if not config.channels or not (default_state_dir(config) / FILE).exists():
         return {}
@@ -84,21 +84,22 @@ def explained(config: Config) -> dict[tuple[str, str, str, str], list[str]]:
         with _closing(_outbox(config)) as outbox:
             policy = AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged())
             return lines(outbox.states(), policy, now, outbox.undelivered())
-    except (click.ClickException, OutboxError) as error:
+    except (click.ClickException, StateError) as error:
         click.echo(f"Where alerts stand is not known: {error}", err=True)
         return {}
 
 
 def _outbox(config: Config) -> Outbox:
     from exporter.alerts.delivery.notifier import FILE
-    from exporter.alerts.delivery.outbox import Outbox, OutboxError
+    from exporter.alerts.delivery.outbox import Outbox
     from exporter.config import default_state_dir
+    from exporter.lib.sqlite import StateError
 
     directory = default_state_dir(config)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Outbox(directory / FILE)
-    except (OSError, OutboxError) as error:
+    except (OSError, StateError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise click.ClickException(f"the alert state in {directory} cannot be used: {why}") from None
 
@@ -173,11 +174,11 @@ def _matchers(matchers: Any) -> str:
 @contextlib.contextmanager
 def _closing(outbox: Outbox) -> Iterator[Outbox]:
     """Closed at the end; what cannot be read or written is a sentence, not a fault of ours."""
-    from exporter.state.alerts_db import OutboxError
+    from exporter.lib.sqlite import StateError
 
     try:
         yield outbox
-    except OutboxError as error:
+    except StateError as error:
         raise click.ClickException(str(error)) from None
     finally:
         outbox.close()
@@ -203,7 +204,7 @@ def forecast(length: str, config_file: Path | None) -> None:
     config = read_config(config_file)
     now = time.time()
     with _closing(_outbox(config)) as outbox:
-        states, proofs = outbox.states(), outbox.proofs()
+        states, proofs = outbox.states(), outbox.tests_sent()
         policy = AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged(), commands_of(config))
     if not policy.channels:
         policy = replace(policy, channels=(ChannelPolicy("(no channel configured)"),))

@@ -366,7 +366,7 @@ NOTIFICATION_FAMILIES: tuple[MetricDefinition[ExporterState], ...] = (
     _per_channel(
         "notifications_dead_total",
         "How many notifications were given up: refused for good, or undelivered for three days.",
-        lambda said: said.dead,
+        lambda said: said.undeliverable,
         "counter",
     ),
     _per_channel("notifications_pending", "How many notifications wait to be delivered.", lambda said: said.pending),
@@ -383,7 +383,7 @@ NOTIFICATION_FAMILIES: tuple[MetricDefinition[ExporterState], ...] = (
     _per_channel(
         "channel_last_proven_timestamp_seconds",
         "When a person last acknowledged through the channel, in Unix seconds.",
-        lambda said: said.proven,
+        lambda said: said.last_acknowledged,
     ),
     MetricDefinition(
         PREFIX + "heartbeat_last_success_timestamp_seconds",

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from exporter.lib.sqlite import StateError, UnwritableError
+
 log = logging.getLogger(__name__)
 
 #: ``PRAGMA application_id`` of our files: "oaal".
@@ -65,15 +67,6 @@ _TABLES = ("state", "message", "about", "channel", "failure", "silence", "acknow
 #: How long another process may hold the file before a transaction gives up, seconds.
 BUSY = 5.0
 
-
-class OutboxError(Exception):
-    """The alert state cannot be read or written; the message is a sentence for a person."""
-
-
-class UnwritableError(OutboxError):
-    """The disk takes nothing: it is full, read-only or broken. What is there can still be read."""
-
-
 _UNWRITABLE = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 
 
@@ -94,7 +87,7 @@ class AlertDatabase:
 
     @classmethod
     def open(cls, path: Path | None, now: float) -> AlertDatabase:
-        """The outbox in ``path`` (None: in memory). Raises OutboxError where it cannot be written."""
+        """The outbox in ``path`` (None: in memory). Raises StateError where it cannot be written."""
         if path is None:
             return cls(_connect(":memory:"))
         try:
@@ -105,12 +98,12 @@ class AlertDatabase:
             except _NotOursError as error:
                 return _start_fresh(path, str(error), now)
         except OSError as error:
-            raise OutboxError(f"the alert state {path} cannot be used: {(error.strerror or 'error').lower()}") from None
+            raise StateError(f"the alert state {path} cannot be used: {(error.strerror or 'error').lower()}") from None
         except sqlite3.Error as error:
-            raise OutboxError(f"the alert state {path} cannot be used: {error}") from None
+            raise StateError(f"the alert state {path} cannot be used: {error}") from None
 
-    def take_refuge(self, why: str) -> None:
-        """Go on in memory, with all that is in the file. Raises OutboxError where that cannot even be read."""
+    def fall_back_to_memory(self, why: str) -> None:
+        """Go on in memory, with all that is in the file. Raises StateError where that cannot even be read."""
         if self._file is not None:
             return
         memory = _connect(":memory:")
@@ -118,15 +111,15 @@ class AlertDatabase:
             self.connection.backup(memory)
         except sqlite3.Error as error:
             memory.close()
-            raise OutboxError(f"the alert state cannot be read: {error}") from None
+            raise StateError(f"the alert state cannot be read: {error}") from None
         self.connection, self._file = memory, self.connection
         self.problem = f"{why}: what is told now is forgotten at the end"
         log.error("%s", self.problem)
 
-    def go_home(self) -> None:
+    def restore_to_disk(self) -> None:
         """Replace what the file holds with what was kept in memory, all of it or nothing; at once where nothing was.
 
-        What people said in the meantime through other processes stays. Raises OutboxError while the file still takes
+        What people said in the meantime through other processes stays. Raises StateError while the file still takes
         nothing.
         """
         if self._file is None:
@@ -139,22 +132,22 @@ class AlertDatabase:
                     memory.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
             memory.backup(file)
         except sqlite3.Error as error:
-            raise OutboxError(f"the alert state cannot be written: {error}") from None
+            raise StateError(f"the alert state cannot be written: {error}") from None
         self.connection, self._file, self.problem = file, None, self._opened_with
         memory.close()
         log.info("the alert state is written again")
 
     def close(self) -> None:
         """Written where that can be done."""
-        with suppress(OutboxError):
-            self.go_home()
+        with suppress(StateError):
+            self.restore_to_disk()
         for connection in filter(None, (self.connection, self._file)):
             connection.close()
 
 
 @contextmanager
 def transaction(db: sqlite3.Connection, lock: threading.RLock) -> Iterator[sqlite3.Connection]:
-    """Everything within or nothing. Raises OutboxError for whatever SQLite cannot do."""
+    """Everything within or nothing. Raises StateError for whatever SQLite cannot do."""
     with lock:
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -168,7 +161,7 @@ def transaction(db: sqlite3.Connection, lock: threading.RLock) -> Iterator[sqlit
         except sqlite3.Error as error:
             # The lower byte is the kind; the rest says how.
             kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-            raised = UnwritableError if kind in _UNWRITABLE else OutboxError
+            raised = UnwritableError if kind in _UNWRITABLE else StateError
             raise raised(f"the alert state cannot be written: {error}") from error
 
 
@@ -211,7 +204,7 @@ def _migrate(db: sqlite3.Connection, path: str) -> None:
         if tables and application != APPLICATION:
             raise _NotOursError("it is another program's database")
         if version > len(MIGRATIONS):
-            raise OutboxError(
+            raise StateError(
                 f"the alert state {path} was written by a newer release (schema {version}; "
                 f"this one knows {len(MIGRATIONS)}): use that release, or move the file away"
             )

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.lib import clock
+from exporter.lib.sqlite import StateError
 from exporter.model import Observation
 from exporter.state.history import CredentialHistory, SuppliedDate, about_present
 
@@ -44,10 +45,6 @@ MIGRATIONS = (
 )
 #: How long another process may hold the ledger before we go on without it, seconds.
 BUSY = 5.0
-
-
-class CredentialDatabaseError(Exception):
-    """The ledger cannot be written; the message is a sentence for a person."""
 
 
 class CredentialDatabase:
@@ -82,7 +79,7 @@ class CredentialDatabase:
                 log.error("the ledger %s cannot be read: set aside as %s, started fresh", path, aside.name)
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
                 return _connect(str(path))
-        except (OSError, sqlite3.Error, CredentialDatabaseError) as error:
+        except (OSError, sqlite3.Error, StateError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             return self._in_memory(f"the ledger {path} cannot be used ({why})", path)
 
@@ -118,7 +115,7 @@ class CredentialDatabase:
                     raise
             except sqlite3.Error as error:
                 self._unwritten = f"the ledger cannot be written: {error}"
-                raise CredentialDatabaseError(self._unwritten) from None
+                raise StateError(self._unwritten) from None
             self._unwritten = None
 
     def _read(self, query: str, *values: str) -> list[Any]:
@@ -138,7 +135,7 @@ class CredentialDatabase:
                     row = (secrets.token_bytes(32),)
                     db.execute("INSERT INTO secret VALUES (?)", row)
                 return bytes(row[0])
-        except CredentialDatabaseError as error:
+        except StateError as error:
             self._db = self._in_memory(str(error))
             return secrets.token_bytes(32)
 
@@ -153,7 +150,7 @@ class CredentialDatabase:
         rows = self._read("SELECT memory, observation FROM agent WHERE target = ? AND agent = ?", target, agent)
         history, observation = (_memory(rows[0][0]), _observation(rows[0][1])) if rows else (CredentialHistory(), None)
         told = about_present(self._told_of(target, agent), history.profiles)
-        return replace(history, told=told), observation
+        return replace(history, supplied=told), observation
 
     def agents(self, target: str) -> list[str]:
         """The agents of a target that are remembered."""
@@ -165,7 +162,7 @@ class CredentialDatabase:
         Raises LedgerError when it cannot be written: the disk is full, or the ledger read-only.
         """
         texts = (
-            _adapters()[0].dump_json(replace(history, told={})).decode(),
+            _adapters()[0].dump_json(replace(history, supplied={})).decode(),
             _adapters()[1].dump_json(observation).decode() if observation else None,
         )
         with self._transaction() as db:
@@ -190,7 +187,7 @@ class CredentialDatabase:
     def set_date(self, profile: str, said: SuppliedDate) -> None:
         """Write down what a person told. Raises LedgerError."""
         with self._transaction() as db:
-            values = (profile, said.issued_at, said.expires_at, said.told_at)
+            values = (profile, said.issued_at, said.expires_at, said.supplied_at)
             db.execute("REPLACE INTO told VALUES (?, ?, ?, ?)", values)
 
     def clear_date(self, profile: str) -> bool:
@@ -228,7 +225,7 @@ class CredentialDatabase:
         try:
             with self._transaction() as db:
                 db.execute("REPLACE INTO note VALUES (?, ?, ?)", (key, self._now(), text))
-        except CredentialDatabaseError as error:
+        except StateError as error:
             log.warning("a note is lost: %s", error)
 
 
@@ -242,9 +239,7 @@ def _connect(path: str) -> sqlite3.Connection:
         db.execute("BEGIN IMMEDIATE")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
-            raise CredentialDatabaseError(
-                f"it was written by a newer release (schema {version}; this one knows {len(MIGRATIONS)})"
-            )
+            raise StateError(f"it was written by a newer release (schema {version}; this one knows {len(MIGRATIONS)})")
         tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if tables and (version < 1 or db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok"):
             raise sqlite3.DatabaseError("it is damaged")

@@ -30,7 +30,7 @@ class CredentialRecord:
     deadline: float | None = None  # the last date OpenClaw printed for it
     gone_at: float | None = None
     #: What was told earlier was about another credential of this name; None: since it was first seen.
-    told_from: float | None = None
+    supplied_dates_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class SuppliedDate:
 
     issued_at: float | None = None
     expires_at: float | None = None
-    told_at: float = 0.0
+    supplied_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class CredentialHistory:
     since: Mapping[str, float] = field(default_factory=dict)  # condition key -> when it began
     serving: Mapping[str, str] = field(default_factory=dict)  # provider -> kind
     changed: Mapping[str, CredentialChange] = field(default_factory=dict)  # provider -> the last take-over
-    told: Mapping[str, SuppliedDate] = field(default_factory=dict)  # profile -> what a person said
+    supplied: Mapping[str, SuppliedDate] = field(default_factory=dict)  # profile -> what a person said
     latest: float = 0.0  # the latest moment anything was stored
 
 
@@ -92,13 +92,11 @@ def record_observation(history: CredentialHistory, seen: Observation, now: float
         old = history.profiles.get(profile.id)
         if old is None:
             # Nothing was known by this name: what a person told before we looked is about this one.
-            old = CredentialRecord(profile.id, profile.provider, profile.kind, now, now, told_from=0.0)
+            old = CredentialRecord(profile.id, profile.provider, profile.kind, now, now, supplied_dates_from=0.0)
         elif not same_credential(old, profile):
             old = CredentialRecord(profile.id, profile.provider, profile.kind, now, now)
         elif old.gone_at is not None:
-            old = CredentialRecord(
-                profile.id, profile.provider, profile.kind, old.first_seen_at, now, told_from=old.told_from
-            )
+            old = replace(old, secret_hash=None, deadline=None)
         profiles[profile.id] = replace(
             old,
             last_seen_at=now,
@@ -108,10 +106,11 @@ def record_observation(history: CredentialHistory, seen: Observation, now: float
         )
     for key, old in history.profiles.items():
         # For as long as something is told of it, so that it is not taken for the next one's.
-        if key not in profiles and (old.gone_at is None or now - old.gone_at < REMEMBER_GONE or key in history.told):
+        is_kept = old.gone_at is None or now - old.gone_at < REMEMBER_GONE or key in history.supplied
+        if key not in profiles and is_kept:
             profiles[key] = old if old.gone_at is not None else replace(old, gone_at=now)
-    told = about_present(history.told, profiles)
-    return replace(history, profiles=profiles, told=told, latest=max(history.latest, now))
+    told = about_present(history.supplied, profiles)
+    return replace(history, profiles=profiles, supplied=told, latest=max(history.latest, now))
 
 
 def about_present(
@@ -120,9 +119,9 @@ def about_present(
     """What was told of the credentials that are there: a later one under the same name is another."""
 
     def begins(old: CredentialRecord) -> float:
-        return old.first_seen_at if old.told_from is None else old.told_from
+        return old.first_seen_at if old.supplied_dates_from is None else old.supplied_dates_from
 
-    return {key: said for key, said in told.items() if key not in profiles or begins(profiles[key]) <= said.told_at}
+    return {key: said for key, said in told.items() if key not in profiles or begins(profiles[key]) <= said.supplied_at}
 
 
 def record_report(history: CredentialHistory, report: AgentReport) -> CredentialHistory:

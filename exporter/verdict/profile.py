@@ -123,7 +123,7 @@ def _deadline(
     remembered = view.history.profiles.get(p.id)
     if p.status == "expired" and remembered and remembered.deadline and remembered.deadline <= view.now:
         return remembered.deadline, Basis.LEDGER, False
-    lifetime, told = view.policy.setup_token_lifetime, view.history.told.get(p.id)
+    lifetime, told = view.policy.setup_token_lifetime, view.history.supplied.get(p.id)
     said = view.said(p.id)
     for ends, made in ((said.expires_at, said.issued_at), (told.expires_at, told.issued_at) if told else (None, None)):
         date = made + lifetime if ends is None and made is not None else ends

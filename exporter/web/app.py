@@ -19,8 +19,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from exporter.config import Web
+from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, Report
-from exporter.state.alerts_db import OutboxError
 from exporter.web.security import BodyLimit, Guard, HeaderLimit, HostCheck, HostRule, SecurityHeaders, sentence
 from exporter.web.users import BasicAuth, Users
 
@@ -136,7 +136,7 @@ class _Site:
             Route("/-/ready", self.ready),
             Route("/-/reload", self.reload, methods=["POST"]),
         ]
-        handlers = {HTTPException: _refused, OutboxError: _not_written, Exception: _failed}
+        handlers = {HTTPException: _refused, StateError: _not_written, Exception: _failed}
         app = Starlette(routes=routes, exception_handlers=handlers)
         app.router.redirect_slashes = False
         return app
@@ -312,7 +312,7 @@ class _Site:
         """What is known of notifications; what cannot be read keeps nobody from seeing the rest."""
         try:
             return await self._board.people.overview(limit)
-        except OutboxError as error:
+        except StateError as error:
             return {"problem": str(error), "channels": [], "firing": 0, "alerts": []}
 
     async def _json(self) -> Response:

@@ -63,16 +63,16 @@ class TakenApart(Outbox):
         states: Mapping[str, AlertState],
         messages: Iterable[Message],
         now: float,
-        proofs: Mapping[str, float] | None = None,
+        tests_sent: Mapping[str, float] | None = None,
     ) -> list[str]:
-        super().commit(states, [], now, proofs)
+        super().commit(states, [], now, tests_sent)
         time.sleep(0.02)
         return super().commit(states, messages, now)
 
 
 async def daemon(path: Path, truth: Path, url: str, taken_apart: bool) -> None:
     outbox = TakenApart(path) if taken_apart else Outbox(path)
-    while not outbox.acquire_lease(f"pid {os.getpid()}"):  # noqa: ASYNC110 - the one before is being killed
+    while not outbox.acquire_lock(f"pid {os.getpid()}"):  # noqa: ASYNC110 - the one before is being killed
         await asyncio.sleep(0.005)
     channel = build(WebhookChannel.model_validate({"name": "hook", "type": "webhook", "url": url}), ChannelContext())
     deliverer = DeliveryWorker(outbox, {"hook": channel}, spread=lambda: 0.002)

@@ -12,9 +12,10 @@ import pytest
 from alerts.test_outbox import message
 from alerts.worlds import DAY, HOUR, NOW
 from exporter.alerts.channels import PermanentError, TemporaryError
-from exporter.alerts.delivery.outbox import Outbox, OutboxError
+from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.worker import FIRST_PAUSE, LONGEST_PAUSE, DeliveryWorker, pause_after
 from exporter.alerts.values import NotificationReason, QueuedMessage
+from exporter.lib.sqlite import StateError
 
 PLANTED = "PLANTED-SECRET-url"
 
@@ -137,7 +138,7 @@ async def test_permanent_trouble_is_given_up_and_what_follows_goes_on(outbox: Ou
     delivers = deliverer(outbox, clock, channel)
     assert not await delivers.flush()
     assert channel.got == ["a"]
-    assert [one.reason for one in outbox.dead()] == ["unauthorized"]
+    assert [one.reason for one in outbox.undeliverable()] == ["unauthorized"]
 
 
 async def test_two_days_without_a_network_lose_nothing(outbox: Outbox, clock: Clock) -> None:
@@ -161,8 +162,8 @@ async def test_after_three_days_it_is_given_up_visibly(outbox: Outbox, clock: Cl
     while outbox.next_due("hook") is not None:
         await delivers.flush()
         clock.now += HOUR
-    assert outbox.statistics()["hook"].dead == 1
-    assert NOW + 3 * DAY <= outbox.dead()[0].given_up_at <= NOW + 3 * DAY + HOUR
+    assert outbox.statistics()["hook"].undeliverable == 1
+    assert NOW + 3 * DAY <= outbox.undeliverable()[0].given_up_at <= NOW + 3 * DAY + HOUR
 
 
 async def test_a_hanging_channel_delays_no_other_and_stopping_is_bounded(outbox: Outbox, clock: Clock) -> None:
@@ -224,11 +225,11 @@ async def test_what_was_handed_over_is_not_sent_again_because_the_disk_was_full(
     real: Callable[[str, float], None] = outbox.sent
 
     def full(id: str, now: float) -> None:
-        raise OutboxError("the alert state cannot be written: disk full")
+        raise StateError("the alert state cannot be written: disk full")
 
     monkeypatch.setattr(outbox, "sent", full)
     for _ in range(3):
-        with pytest.raises(OutboxError):
+        with pytest.raises(StateError):
             await delivers.flush()
     monkeypatch.setattr(outbox, "sent", real)
     assert await delivers.flush()

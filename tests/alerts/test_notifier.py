@@ -122,15 +122,15 @@ async def test_a_proof_is_told_acknowledged_and_remembered(monkeypatch: pytest.M
     house.world = None
     proof = fingerprint_of_test("hook")
     async with running(house) as running_one:
-        await until(lambda: running_one.holds_lease)
+        await until(lambda: running_one.holds_lock)
         assert house.hook.got == []  # not before all that is scheduled was looked at
         house.world = FINE
         running_one.wake()
         await until(lambda: house.hook.got == [proof])
-        assert running_one.statistics()["hook"].proven is None
+        assert running_one.statistics()["hook"].last_acknowledged is None
         assert await running_one.acknowledge(proof)
         assert not await running_one.acknowledge(fingerprint_of_test("other"))
-        await until(lambda: running_one.statistics()["hook"].proven == NOW)
+        await until(lambda: running_one.statistics()["hook"].last_acknowledged == NOW)
 
     house.now += 6 * DAY
     house.notifier = house.another()
@@ -229,7 +229,7 @@ async def test_deadlines_are_planted_beside_the_news_and_taken_back(
     house.now, seen = NOW + 60, house.world
     house.world, house.notifier = None, house.another()
     async with running(house) as running_one:
-        await until(lambda: running_one.holds_lease)
+        await until(lambda: running_one.holds_lock)
         house.world = seen
         running_one.wake()
         await until(lambda: running_one._planted_at == house.now and not running_one._aside)
@@ -350,8 +350,8 @@ async def test_a_message_that_was_given_up_is_shown(monkeypatch: pytest.MonkeyPa
     house = House(monkeypatch, channels=[HOOK, AM])
     house.hook.does = [PermanentError("http_error", "it answered 404")]
     async with running(house) as running_one:
-        await until(lambda: running_one.outbox.dead())
-        await until(lambda: counted(running_one).dead)
+        await until(lambda: running_one.outbox.undeliverable())
+        await until(lambda: counted(running_one).undeliverable)
         shown = await asyncio.to_thread(overview, running_one, NOW)
     hook, manager = shown["channels"]
     (id,) = [one["id"] for one in hook["dead"]]

@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.worlds import DAY, HOUR, NOW, Life, P, policy, world
-from exporter.alerts.delivery.outbox import GIVE_UP, KEEP, Outbox, OutboxError
+from exporter.alerts.delivery.outbox import KEEP, UNDELIVERABLE_AFTER, Outbox
 from exporter.alerts.delivery.ulid import next_ulid
 from exporter.alerts.values import Alert, AlertState, AlertSubject, Message, NotificationReason
+from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, Family, Severity
 from exporter.state.alerts_db import MIGRATIONS
 
@@ -133,15 +134,15 @@ def test_a_message_is_given_up_after_three_days_or_for_good_reason(outbox: Outbo
     )
     assert not outbox.failed(wrong, NOW, "http_error", NOW, permanent=True)
     assert outbox.failed(slow, NOW + 2 * DAY, "connection", NOW + 9 * DAY)
-    assert outbox.next_due("hook") == NOW + GIVE_UP, "a last try at the end"
-    assert not outbox.failed(slow, NOW + GIVE_UP, "connection", NOW + 4 * DAY)
+    assert outbox.next_due("hook") == NOW + UNDELIVERABLE_AFTER, "a last try at the end"
+    assert not outbox.failed(slow, NOW + UNDELIVERABLE_AFTER, "connection", NOW + 4 * DAY)
     assert outbox.due("hook", NOW + 9 * DAY) == []
-    assert {(one.id, one.reason, one.alerts) for one in outbox.dead()} == {
+    assert {(one.id, one.reason, one.alerts) for one in outbox.undeliverable()} == {
         (wrong, "http_error", 1),
         (slow, "connection", 1),
     }
     statistics = outbox.statistics(["hook", "new"])
-    assert (statistics["hook"].attempts, statistics["hook"].dead, statistics["hook"].pending) == (3, 2, 0)
+    assert (statistics["hook"].attempts, statistics["hook"].undeliverable, statistics["hook"].pending) == (3, 2, 0)
     assert statistics["hook"].failures == {"connection": 2, "http_error": 1}
     assert statistics["new"].attempts == 0
 
@@ -171,8 +172,8 @@ def test_a_removed_channels_messages_are_dead_visibly(outbox: Outbox) -> None:
         {}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "a", channel="gone")], NOW
     )
     assert outbox.retire(["hook"], NOW) == 1
-    assert [(one.channel, one.reason) for one in outbox.dead()] == [("gone", "channel_removed")]
-    assert outbox.statistics()["gone"].dead == 1
+    assert [(one.channel, one.reason) for one in outbox.undeliverable()] == [("gone", "channel_removed")]
+    assert outbox.statistics()["gone"].undeliverable == 1
     assert told(outbox) == [("a", "first")]
 
 
@@ -188,9 +189,9 @@ def test_old_rows_go_but_never_of_what_still_fires(outbox: Outbox) -> None:
     for id in outbox.commit({"a": firing}, [about_it, old], NOW):
         outbox.failed(id, NOW, "http_error", NOW, permanent=True)
     outbox.commit({"a": firing}, [], NOW + KEEP + 2 * DAY)
-    assert [(one.alerts, one.channel) for one in outbox.dead()] == [(1, "hook")]
+    assert [(one.alerts, one.channel) for one in outbox.undeliverable()] == [(1, "hook")]
     outbox.commit({}, [], NOW + KEEP + 4 * DAY)
-    assert outbox.dead() == []
+    assert outbox.undeliverable() == []
 
 
 def test_silences_and_acknowledgements(outbox: Outbox) -> None:
@@ -207,35 +208,35 @@ def test_silences_and_acknowledgements(outbox: Outbox) -> None:
     # The clock is set back: what gets worse from now on got worse after a person had seen it.
     assert outbox.acknowledged(NOW - HOUR) == {firing.fingerprint: NOW - HOUR}
     assert outbox.acknowledged(NOW) == {firing.fingerprint: NOW - HOUR}
-    assert outbox.statistics()["hook"].proven == NOW
+    assert outbox.statistics()["hook"].last_acknowledged == NOW
 
 
 def test_one_writer(tmp_path: Path) -> None:
     daemon, timer = Outbox(tmp_path / "a.sqlite"), Outbox(tmp_path / "a.sqlite")
-    assert daemon.acquire_lease("daemon, pid 1")
-    assert daemon.acquire_lease("daemon, pid 1")
-    assert not timer.acquire_lease("check")
-    assert timer.lease_holder == "daemon, pid 1"
+    assert daemon.acquire_lock("daemon, pid 1")
+    assert daemon.acquire_lock("daemon, pid 1")
+    assert not timer.acquire_lock("check")
+    assert timer.lock_holder == "daemon, pid 1"
     timer.add_silence({"target": "home"}, NOW + HOUR, "", NOW)  # people's words need no lease
     assert len(daemon.silences(NOW)) == 1
-    daemon.release_lease()
-    assert timer.acquire_lease("check")
+    daemon.release_lock()
+    assert timer.acquire_lock("check")
 
 
 def test_the_lease_of_a_killed_process_is_free(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from exporter.alerts.delivery.outbox import Outbox;"
-        "o = Outbox(Path(sys.argv[1])); print(o.acquire_lease('x'), flush=True); time.sleep(600)"
+        "o = Outbox(Path(sys.argv[1])); print(o.acquire_lock('x'), flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a.sqlite")], stdout=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"True\n"
     mine = Outbox(tmp_path / "a.sqlite")
-    assert not mine.acquire_lease("me")
+    assert not mine.acquire_lock("me")
     holder.kill()
     holder.wait()
     holder.stdout.close()
-    assert mine.acquire_lease("me")
+    assert mine.acquire_lock("me")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,7 @@ def test_a_newer_releases_file_is_left_alone(tmp_path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     db.close()
-    with pytest.raises(OutboxError, match="newer release"):
+    with pytest.raises(StateError, match="newer release"):
         Outbox(path)
 
 
@@ -299,7 +300,7 @@ def test_a_full_disk_is_one_clear_error_and_changes_nothing(outbox: Outbox) -> N
     pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
     outbox._db.execute(f"PRAGMA max_page_count = {pages}")
     many = {f"{n}": state(f"{n}") for n in range(3000)}
-    with pytest.raises(OutboxError, match="cannot be written"):
+    with pytest.raises(StateError, match="cannot be written"):
         outbox.commit(many, [message(NotificationReason.FIRST, "b")], NOW)
     assert list(outbox.states()) == ["a"]
     outbox._db.execute("PRAGMA max_page_count = 100000")
@@ -310,13 +311,13 @@ def test_a_full_disk_is_one_clear_error_and_changes_nothing(outbox: Outbox) -> N
 
 def test_a_read_only_file_is_one_clear_error(outbox: Outbox) -> None:
     outbox._db.execute("PRAGMA query_only = 1")
-    with pytest.raises(OutboxError, match="readonly"):
+    with pytest.raises(StateError, match="readonly"):
         outbox.commit({"a": state("a")}, [], NOW)
 
 
 def test_a_directory_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutboxError, match=r"not a directory|file exists"):
+    with pytest.raises(StateError, match=r"not a directory|file exists"):
         Outbox(tmp_path / "file" / "alerts.sqlite")
 
 
@@ -325,7 +326,7 @@ def test_a_message_that_cannot_be_read_is_dead_not_deadly(outbox: Outbox) -> Non
     assert told(outbox) == [("a", "first"), ("b", "first")]
     outbox._db.execute("UPDATE message SET body = '{' WHERE sequence = 1")
     assert told(outbox) == [("b", "first")]
-    assert [one.reason for one in outbox.dead()] == ["unreadable"]
+    assert [one.reason for one in outbox.undeliverable()] == ["unreadable"]
 
 
 @given(st.lists(st.floats(min_value=0, max_value=2e9, allow_nan=False), min_size=2, max_size=20))
@@ -397,7 +398,7 @@ def test_an_earlier_releases_file_is_brought_forward(tmp_path: Path) -> None:
     again = Outbox(path, lambda: NOW)
     assert again.problem is None
     assert (list(again.states()), told(again), len(again.silences(NOW))) == (["k"], [("a", "first")], 1)
-    assert (again.proofs(), again.scheduled("hook")) == ({}, {})
+    assert (again.tests_sent(), again.scheduled("hook")) == ({}, {})
     again.close()
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
@@ -406,12 +407,12 @@ def test_an_earlier_releases_file_is_brought_forward(tmp_path: Path) -> None:
 
 def test_proofs_are_committed_with_their_messages(outbox: Outbox) -> None:
     outbox.commit({}, [message(NotificationReason.TEST, "t")], NOW, {"hook": NOW, "phone": NOW - DAY})
-    assert outbox.proofs() == {"hook": NOW, "phone": NOW - DAY}
+    assert outbox.tests_sent() == {"hook": NOW, "phone": NOW - DAY}
     outbox.commit({}, [], NOW)
-    assert outbox.proofs() == {"hook": NOW, "phone": NOW - DAY}
+    assert outbox.tests_sent() == {"hook": NOW, "phone": NOW - DAY}
     # Nobody needs last week's once there is today's.
     outbox.commit({}, [message(NotificationReason.TEST, "t")], NOW + DAY, {"hook": NOW + DAY})
-    assert outbox.proofs()["hook"] == NOW + DAY
+    assert outbox.tests_sent()["hook"] == NOW + DAY
     assert outbox.statistics()["hook"].pending == 1
 
 
@@ -425,5 +426,5 @@ def test_what_is_planted_is_kept_by_channel(outbox: Outbox) -> None:
 
 
 def test_a_channel_is_proven_without_an_alert(outbox: Outbox) -> None:
-    outbox.prove("phone", NOW)
-    assert outbox.statistics()["phone"].proven == NOW
+    outbox.acknowledge_test("phone", NOW)
+    assert outbox.statistics()["phone"].last_acknowledged == NOW

@@ -58,7 +58,7 @@ async def test_two_days_without_a_network(tmp_path: Path) -> None:
             waiting = [o.id for o in notifier.outbox.due("late", NOW + 3 * DAY)]
             await notifier.stop()
             assert server.received("late") == []
-            assert (statistics.dead, statistics.last_success) == (0, None)
+            assert (statistics.undeliverable, statistics.last_success) == (0, None)
             assert statistics.failures == {"connection": statistics.attempts}
         with BadServer(port=port) as back:
             setting.clock.now += LONGEST_PAUSE
@@ -127,6 +127,6 @@ async def test_what_only_a_person_can_mend_is_given_up_in_sight_and_what_follows
         assert await setting.timer()
         assert server.reasons("hook") == ["first", "escalated"]
         notifier = setting.notifier()
-        assert [(one.channel, one.alerts) for one in notifier.outbox.dead()] == [("hook", 1)]
-        assert notifier.outbox.statistics()["hook"].dead == 1
+        assert [(one.channel, one.alerts) for one in notifier.outbox.undeliverable()] == [("hook", 1)]
+        assert notifier.outbox.statistics()["hook"].undeliverable == 1
         await notifier.stop()

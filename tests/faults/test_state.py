@@ -23,13 +23,13 @@ from waiting import until
 
 from exporter.alerts.delivery import notifier as notifier_module
 from exporter.alerts.delivery.notifier import FILE, Notifier
-from exporter.alerts.delivery.outbox import Outbox, OutboxError
+from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.values import NotificationReason
 from exporter.checks.monitor import Monitor
 from exporter.daemon.scheduler import Daemon
-from exporter.state.alerts_db import UnwritableError
+from exporter.lib.sqlite import StateError, UnwritableError
 from exporter.state.credentials_db import FILE as LEDGER
-from exporter.state.credentials_db import CredentialDatabase, CredentialDatabaseError
+from exporter.state.credentials_db import CredentialDatabase
 
 from .servers import BadServer
 from .worlds import Setting, config, webhook
@@ -70,7 +70,7 @@ async def test_what_a_full_disk_holds_back_is_told_once_when_there_is_room(setti
     database.execute(f"PRAGMA max_page_count = {pages}")
     setting.world = world(*(P(f"anthropic:{n}", ends=NOW + HOUR, secret=f"{n}") for n in range(400)), SOON, OTHER)
     for _ in range(3):
-        with pytest.raises(OutboxError, match="the alert state cannot be written: database or disk is full"):
+        with pytest.raises(StateError, match="the alert state cannot be written: database or disk is full"):
             await notifier.once()
     assert setting.server.reasons("hook") == ["first"]
     database.execute("PRAGMA max_page_count = 1000000")
@@ -130,10 +130,10 @@ async def test_who_is_killed_while_the_disk_takes_nothing_tells_again_rather_tha
     notifier: Notifier = setting.notifier()
     assert await notifier.once()
     no_room(notifier.outbox._db)
-    notifier.outbox.take_refuge("full")
+    notifier.outbox.fall_back_to_memory("full")
     setting.clock.now += 2 * HOUR
     assert await notifier.once()
-    notifier.outbox.release_lease()  # and nothing is written back
+    notifier.outbox.release_lock()  # and nothing is written back
     assert setting.server.reasons("hook") == ["first", "escalated"]
     assert await setting.timer()
     assert setting.server.reasons("hook") == ["first", "escalated", "escalated"]
@@ -144,7 +144,7 @@ def test_a_file_that_another_process_holds_is_waited_for_and_not_left(tmp_path: 
     outbox._db.execute("PRAGMA busy_timeout = 10")
     other = sqlite3.connect(tmp_path / FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(OutboxError, match="database is locked") as caught:
+    with pytest.raises(StateError, match="database is locked") as caught:
         outbox.commit({}, [], NOW)
     assert not isinstance(caught.value, UnwritableError)
     other.close()
@@ -161,17 +161,17 @@ def test_a_full_disk_keeps_nobody_from_the_lease_and_nobody_out(
     one, two = Outbox(tmp_path / FILE), Outbox(tmp_path / FILE)
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
-        assert one.acquire_lease("one")
-        assert not two.acquire_lease("two")
+        assert one.acquire_lock("one")
+        assert not two.acquire_lock("two")
     one.close()
-    assert two.acquire_lease("two")
+    assert two.acquire_lock("two")
     two.close()
 
 
 def fill(ledger: CredentialDatabase) -> None:
     (pages,) = ledger._db.execute("PRAGMA page_count").fetchone()
     ledger._db.execute(f"PRAGMA max_page_count = {pages}")
-    with suppress(CredentialDatabaseError):
+    with suppress(StateError):
         for number in range(1000):
             ledger.record("filler", f"{number}", MEMORY, SEEN)
 
@@ -222,7 +222,7 @@ def test_a_full_ledger_is_one_clear_error_and_is_used_again_when_there_is_room(
 ) -> None:
     ledger = CredentialDatabase(tmp_path)
     fill(ledger)
-    with suppress(CredentialDatabaseError):  # and nothing else
+    with suppress(StateError):  # and nothing else
         write(ledger)
     ledger._db.execute("PRAGMA max_page_count = 1000000")
     ledger.record("home", "main", MEMORY, SEEN)
@@ -259,7 +259,7 @@ async def test_a_timer_without_a_usable_state_tells_nothing_again_and_again(tmp_
     with BadServer() as server:
         setting = Setting(tmp_path / "file", config(webhook(server.url + "/hook")), world(SOON))
         for _ in range(2):
-            with pytest.raises(OutboxError, match="cannot be used"):
+            with pytest.raises(StateError, match="cannot be used"):
                 await setting.timer()
         assert server.came == []
 
@@ -456,7 +456,7 @@ def test_a_damaged_alert_state_keeps_nobody_from_telling(
     (directory / FILE).write_bytes(damage(outbox_file))
     try:
         outbox = Outbox(directory / FILE, lambda: NOW)
-    except OutboxError:
+    except StateError:
         return  # as of a newer release, or read-only: the daemon goes on in memory
     kept = outbox.states()
     outbox.silences(NOW)

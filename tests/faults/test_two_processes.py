@@ -25,7 +25,7 @@ async def until_told(server: BadServer, count: int) -> None:
 async def test_of_two_daemons_and_a_timer_one_tells_and_another_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "LEASE_EVERY", 0.05)
+    monkeypatch.setattr(module, "LOCK_EVERY", 0.05)
     with BadServer() as server:
         setting = Setting(tmp_path, config(webhook(server.url + "/hook")), world(SOON, OTHER))
         one, two = setting.notifier(), setting.notifier()
@@ -34,12 +34,12 @@ async def test_of_two_daemons_and_a_timer_one_tells_and_another_goes_on(
         two.start()
         assert await setting.timer() is None, "it only looks"
         await asyncio.sleep(0.3)  # some turns of the second, for what should not come
-        assert not two.holds_lease
+        assert not two.holds_lock
         assert "tells of alerts: this one only looks" in caplog.text
         assert server.reasons("hook") == ["first"]
 
         await one.stop()
-        await until(lambda: two.holds_lease)
+        await until(lambda: two.holds_lock)
         setting.clock.now += 2 * HOUR
         two.wake()
         await until_told(server, 2)

@@ -164,7 +164,7 @@ def run(directory: Path, kills: int, how: str, seed: int) -> Outcome:
     server.server_close()
     statistics = watching.statistics(["hook"])["hook"]
     watching.close()
-    return Outcome(kills, step, hook, statistics.pending, statistics.dead)
+    return Outcome(kills, step, hook, statistics.pending, statistics.undeliverable)
 
 
 def judge(outcome: Outcome) -> None:

@@ -86,8 +86,8 @@ async def test_a_button_proves_the_channel_it_was_read_on(house: House) -> None:
         assert "Acknowledge this, so that it is not repeated?" in (await http.get(path)).text
         assert (await http.post(path)).status_code == 200
         assert (await http.post(path)).status_code == 410  # once
-    await until(lambda: house.notifier.statistics()["phone"].proven is not None)
-    assert house.notifier.statistics()["hook"].proven is None
+    await until(lambda: house.notifier.statistics()["phone"].last_acknowledged is not None)
+    assert house.notifier.statistics()["hook"].last_acknowledged is None
     assert len(house.notifier.outbox.acknowledged()) == 1
 
 
@@ -98,8 +98,8 @@ async def test_the_button_of_a_test_proves_its_channel(house: House) -> None:
         asked = await http.get(made.removeprefix(URL))
         assert "Confirm that messages on the channel hook reach you?" in asked.text
         assert "reach you" in (await http.post(made.removeprefix(URL))).text
-    await until(lambda: house.notifier.statistics()["hook"].proven is not None)
-    assert house.notifier.statistics()["phone"].proven is None
+    await until(lambda: house.notifier.statistics()["hook"].last_acknowledged is not None)
+    assert house.notifier.statistics()["phone"].last_acknowledged is None
 
 
 async def test_a_test_is_acknowledged_by_its_fingerprint(house: House) -> None:
@@ -108,7 +108,7 @@ async def test_a_test_is_acknowledged_by_its_fingerprint(house: House) -> None:
         for name, code in (("phone", 200), ("nobody", 404)):
             form = {"fingerprint": fingerprint_of_test(name)}
             assert (await http.post("/api/v1/acknowledge", data=form, headers=headers)).status_code == code
-    await until(lambda: house.notifier.statistics()["phone"].proven is not None)
+    await until(lambda: house.notifier.statistics()["phone"].last_acknowledged is not None)
 
 
 async def test_a_silence_by_button_is_about_that_alert_alone(house: House) -> None:

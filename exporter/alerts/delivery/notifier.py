@@ -22,7 +22,7 @@ from exporter.alerts.channels import Channel, ChannelContext, DeliveryError, Lin
 from exporter.alerts.channels import alertmanager as am
 from exporter.alerts.delivery import scheduled_messages
 from exporter.alerts.delivery.alertmanager_publisher import AlertmanagerPublisher
-from exporter.alerts.delivery.outbox import Outbox, OutboxError
+from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.delivery.worker import DeliveryWorker
 from exporter.alerts.lifecycle.policy import AlertPolicy, commands_of
@@ -31,8 +31,8 @@ from exporter.alerts.message import text
 from exporter.alerts.values import AlertState, Message, QueuedMessage, fingerprint_of_test
 from exporter.config import Config, ConfigError
 from exporter.config.channels import AlertmanagerChannel
+from exporter.lib.sqlite import StateError, UnwritableError
 from exporter.model import Report
-from exporter.state.alerts_db import UnwritableError
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ LONGEST_TURN, LONGEST_HANDOVER = 5.0, 2.0
 #: How often it is tried whether a disk that took nothing takes something again, in seconds.
 RETURN_EVERY = 10.0
 #: How often a second process looks whether the lease is free now, in seconds.
-LEASE_EVERY = 30.0
+LOCK_EVERY = 30.0
 #: After a turn, this many times as long as it took, and at most so many seconds, is left to others: a thousand
 #: targets that finish one by one are not a thousand turns over all of them.
 BREATHER, LONGEST_BREATHER = 2.0, 10.0
@@ -87,7 +87,7 @@ class Notifier:
         """``as_of`` judges a target as of a later moment; without it nothing is planted ahead.
 
         With ``goes_on`` it tells whatever its state is like: where that cannot be used it is kept in
-        memory, and ``problem`` says so. Raises ConfigError for a channel that cannot be used, OutboxError
+        memory, and ``problem`` says so. Raises ConfigError for a channel that cannot be used, StateError
         for a state that cannot.
         """
         self._report = report
@@ -98,7 +98,7 @@ class Notifier:
         self._news, managers = channels_of(config, links)
         try:
             self.outbox = Outbox(directory / FILE if directory is not None else None, now)
-        except OutboxError as error:
+        except StateError as error:
             if not goes_on:
                 raise
             self.outbox = Outbox(None, now)
@@ -116,12 +116,12 @@ class Notifier:
         self._turning = asyncio.Lock()
         self._outbox_version = self._tries = 0
         self._statistics: dict[str, ChannelStatistics] = {}
-        with contextlib.suppress(OutboxError):  # another process may hold the file for a moment
+        with contextlib.suppress(StateError):  # another process may hold the file for a moment
             self._statistics = self.outbox.statistics(self._news)  # each series is there from the start
         self._silences = 0
         self._titles: dict[str, str | None] = {}  # of messages that were asked for: one may be megabytes
-        self.holds_lease = False
-        self._in_refuge_since: float | None = None  # monotonic; in memory, since or last tried
+        self.holds_lock = False
+        self._in_memory_since: float | None = None  # monotonic; in memory, since or last tried
         #: Why nothing is told at present, as a sentence; None while all is well.
         self.problem: str | None = self.outbox.problem
 
@@ -153,13 +153,13 @@ class Notifier:
             publisher.take_over(self._publisher)
             self._publisher = publisher
             self._deliverer = DeliveryWorker(self.outbox, news, self._now)
-            if self.holds_lease:
+            if self.holds_lock:
                 self._deliverer.start()
                 self._publisher.start(self._states)
                 self._uproot(before)
                 try:
                     await asyncio.to_thread(self.outbox.retire, news, self._now())
-                except OutboxError as error:  # they wait until the next start
+                except StateError as error:  # they wait until the next start
                     log.error("%s", error)
             self._planter = scheduled_messages.ScheduledMessages(self.outbox, news, self._now)
             self._planted_at = None
@@ -197,9 +197,9 @@ class Notifier:
                     pause = await self._turn()
                 self.problem = self.outbox.problem
             except UnwritableError as error:
-                await self._take_refuge(str(error))
-                pause = 0.05 if self._in_refuge_since is not None else NAP
-            except OutboxError as error:
+                await self._fall_back_to_memory(str(error))
+                pause = 0.05 if self._in_memory_since is not None else NAP
+            except StateError as error:
                 self.problem = str(error)
                 log.error("%s", error)
             except Exception as error:  # the alarm must not end with one fault; its text may quote anything
@@ -211,30 +211,30 @@ class Notifier:
                     await self._poke.wait()
             self._poke.clear()
 
-    async def _take_refuge(self, why: str) -> None:
+    async def _fall_back_to_memory(self, why: str) -> None:
         """An alarm must not wait for room on a disk."""
         self.problem = why
         try:
-            await asyncio.to_thread(self.outbox.take_refuge, why)
-            self._in_refuge_since = time.monotonic()
-        except OutboxError as error:
+            await asyncio.to_thread(self.outbox.fall_back_to_memory, why)
+            self._in_memory_since = time.monotonic()
+        except StateError as error:
             log.error("%s", error)
 
-    async def _go_home(self) -> None:
+    async def _restore_to_disk(self) -> None:
         try:
-            await asyncio.to_thread(self.outbox.go_home)
-            self._in_refuge_since = None
-        except OutboxError:  # it still takes nothing
-            self._in_refuge_since = time.monotonic()
+            await asyncio.to_thread(self.outbox.restore_to_disk)
+            self._in_memory_since = None
+        except StateError:  # it still takes nothing
+            self._in_memory_since = time.monotonic()
 
     async def _turn(self) -> float:
         """What is to be done now; seconds until it is to be done again."""
-        pause = LEASE_EVERY
-        if self._in_refuge_since is not None and time.monotonic() - self._in_refuge_since >= RETURN_EVERY:
-            await self._go_home()
+        pause = LOCK_EVERY
+        if self._in_memory_since is not None and time.monotonic() - self._in_memory_since >= RETURN_EVERY:
+            await self._restore_to_disk()
         # Read first: what another process writes meanwhile is seen as new.
         version = self.outbox.changes()
-        if await self._take_lease():
+        if await self._acquire_lock():
             policy = self.policy()
             ahead = await self._advance(policy)
             self._publisher.show(self._states)
@@ -242,27 +242,27 @@ class Notifier:
             pause = max(0.05, min(NAP, ahead - self._now())) if ahead is not None else NAP
         await self._count()
         self._outbox_version = version
-        return pause if self._in_refuge_since is None else min(pause, RETURN_EVERY)
+        return pause if self._in_memory_since is None else min(pause, RETURN_EVERY)
 
-    async def _take_lease(self) -> bool:
-        if not self.holds_lease:
+    async def _acquire_lock(self) -> bool:
+        if not self.holds_lock:
             owner = f"process {os.getpid()}"
-            if not await asyncio.to_thread(self.outbox.acquire_lease, owner):
-                log.warning("another process (%s) tells of alerts: this one only looks", self.outbox.lease_holder)
+            if not await asyncio.to_thread(self.outbox.acquire_lock, owner):
+                log.warning("another process (%s) tells of alerts: this one only looks", self.outbox.lock_holder)
                 return False
             await asyncio.to_thread(self._recall)
-            self.holds_lease = True
+            self.holds_lock = True
             self._deliverer.start()
             self._publisher.start(self._states)
         return True
 
     def _recall(self) -> None:
         """What the process before us left."""
-        self._states, self._proofs = self.outbox.states(), self.outbox.proofs()
+        self._states, self._proofs = self.outbox.states(), self.outbox.tests_sent()
         self.outbox.retire(self._news, self._now())
 
     def policy(self) -> AlertPolicy:
-        """What the lifecycle goes by now. Raises OutboxError."""
+        """What the lifecycle goes by now. Raises StateError."""
         now = self._now()
         silences = self.outbox.silences(now)
         self._silences = len(silences)
@@ -309,7 +309,7 @@ class Notifier:
 
     def look_for_others(self) -> None:
         """Poke where another process wrote to the outbox: a silence from the command line. Count what was tried."""
-        with contextlib.suppress(OutboxError):
+        with contextlib.suppress(StateError):
             if self.outbox.changes() != self._outbox_version:
                 self.wake()
         if self.outbox.tries != self._tries:
@@ -318,11 +318,11 @@ class Notifier:
     async def acknowledge(self, fingerprint: str, through: str | None = None) -> bool:
         """A person has seen an alert, or a channel's test; ``through`` a channel where that is known.
 
-        False for an unknown one. Raises OutboxError.
+        False for an unknown one. Raises StateError.
         """
         tested, now = self.tested(fingerprint), self._now()
         if tested is not None:
-            await asyncio.to_thread(self.outbox.prove, tested, now)
+            await asyncio.to_thread(self.outbox.acknowledge_test, tested, now)
         else:
             known = await asyncio.to_thread(self.outbox.acknowledge, fingerprint, now, through)
         self.wake()
@@ -336,8 +336,11 @@ class Notifier:
 
     def statistics(self) -> dict[str, ChannelStatistics]:
         """Per channel, as of the last turn: what the metrics show."""
-        proven = {name: said.proven for name, said in self._statistics.items()}
-        counted = {name: replace(said, proven=proven.get(name)) for name, said in self._publisher.counted.items()}
+        acknowledged = {name: counts.last_acknowledged for name, counts in self._statistics.items()}
+        counted = {
+            name: replace(counts, last_acknowledged=acknowledged.get(name))
+            for name, counts in self._publisher.counted.items()
+        }
         return {**self._statistics, **counted}
 
     @property
@@ -353,7 +356,7 @@ class Notifier:
         return {channel.name: channel.type for channel in self._config.channels}
 
     def what(self, id: str) -> str | None:
-        """What a message in the outbox says, in its title; None where it cannot be read. Raises OutboxError."""
+        """What a message in the outbox says, in its title; None where it cannot be read. Raises StateError."""
         if id not in self._titles:
             if len(self._titles) > TITLES:
                 self._titles.clear()
@@ -370,9 +373,9 @@ class Notifier:
     async def once(self) -> bool | None:
         """One turn for a timer's ``check --notify``: whether everything was handed over.
 
-        None where a daemon holds the lease: then this process only looks. Raises OutboxError.
+        None where a daemon holds the lease: then this process only looks. Raises StateError.
         """
-        if not self.outbox.acquire_lease(f"process {os.getpid()}"):
+        if not self.outbox.acquire_lock(f"process {os.getpid()}"):
             return None
         self._recall()
         before = self._states

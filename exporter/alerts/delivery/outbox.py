@@ -18,10 +18,10 @@ from typing import Literal, NamedTuple
 
 from exporter.alerts.delivery.statistics import (
     ChannelStatistics,
-    DeadMessage,
+    UndeliverableMessage,
     count,
-    read_dead,
     read_statistics,
+    read_undeliverable,
     read_undelivered,
 )
 from exporter.alerts.delivery.ulid import next_ulid
@@ -36,14 +36,15 @@ from exporter.alerts.values import (
     load_message,
     load_state,
 )
-from exporter.state.alerts_db import AlertDatabase, OutboxError, transaction
+from exporter.lib.sqlite import StateError
+from exporter.state.alerts_db import AlertDatabase, transaction
 from exporter.state.lock import FileLock
 
-__all__ = ["GIVE_UP", "ChannelStatistics", "DeadMessage", "Outbox", "OutboxError"]
+__all__ = ["UNDELIVERABLE_AFTER", "ChannelStatistics", "Outbox", "UndeliverableMessage"]
 
 DAY = 86400.0
 #: How long a message is tried, in seconds.
-GIVE_UP = 3 * DAY
+UNDELIVERABLE_AFTER = 3 * DAY
 #: How long what is done with is kept, in seconds.
 KEEP = 30 * DAY
 #: So many messages are kept at hand as they were made: a first try need not read ten thousand alerts back.
@@ -55,14 +56,14 @@ SUPERSEDED = frozenset({NotificationReason.REMINDER, NotificationReason.REPEAT, 
 class Outbox:
     """An open outbox. Usable from several threads; every method is one short transaction.
 
-    Raises OutboxError, on opening and from every method, where the disk is full or cannot be written.
+    Raises StateError, on opening and from every method, where the disk is full or cannot be written.
     """
 
     def __init__(self, path: Path | None, now: Callable[[], float] = time.time) -> None:
         self._lock = threading.RLock()
         self._database = AlertDatabase.open(path, now())
         self.lost: str | None = None  # why there is no file, for who meant there to be one
-        self._lease = FileLock(path)
+        self._file_lock = FileLock(path)
         self._written: dict[str, AlertState] | None = None
         self._fresh: dict[str, Message] = {}  # by id, until it is tried
         self._pruned_at: float | None = None
@@ -72,7 +73,7 @@ class Outbox:
     def close(self) -> None:
         with self._lock:  # a transaction on its way ends first
             self._database.close()
-            self._lease.release()
+            self._file_lock.release()
 
     @property
     def problem(self) -> str | None:
@@ -83,14 +84,14 @@ class Outbox:
     def _db(self) -> sqlite3.Connection:
         return self._database.connection
 
-    def take_refuge(self, why: str) -> None:
+    def fall_back_to_memory(self, why: str) -> None:
         """See Database: no alarm waits for room on a disk."""
         with self._lock:
-            self._database.take_refuge(why)
+            self._database.fall_back_to_memory(why)
 
-    def go_home(self) -> None:
+    def restore_to_disk(self) -> None:
         with self._lock:
-            self._database.go_home()
+            self._database.restore_to_disk()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -99,24 +100,24 @@ class Outbox:
 
     # --- one writer ------------------------------------------------------------------------
 
-    def acquire_lease(self, owner: str) -> bool:
+    def acquire_lock(self, owner: str) -> bool:
         """Become the one process that runs the lifecycle on this file; False where another is.
 
-        Held until ``release_lease`` or the end of the process, however it ends.
+        Held until ``release_lock`` or the end of the process, however it ends.
         """
         try:
-            return self._lease.acquire(owner)
+            return self._file_lock.acquire(owner)
         except OSError as error:
             why = (error.strerror or "error").lower()
-            raise OutboxError(f"the alert state cannot be locked for writing: {why}") from None
+            raise StateError(f"the alert state cannot be locked for writing: {why}") from None
 
-    def release_lease(self) -> None:
-        self._lease.release()
+    def release_lock(self) -> None:
+        self._file_lock.release()
 
     @property
-    def lease_holder(self) -> str | None:
+    def lock_holder(self) -> str | None:
         """Who last took the lease, for a person."""
-        return self._lease.holder()
+        return self._file_lock.holder()
 
     # --- states and messages ---------------------------------------------------------------
 
@@ -132,7 +133,7 @@ class Outbox:
         states: Mapping[str, AlertState],
         messages: Iterable[Message],
         now: float,
-        proofs: Mapping[str, float] | None = None,
+        tests_sent: Mapping[str, float] | None = None,
     ) -> list[str]:
         """Write the new states (and when proofs were told) and enqueue ``messages``, all or nothing.
 
@@ -143,7 +144,7 @@ class Outbox:
             before = self._written if self._written is not None else _read_states(db)
             after = _difference(before, states)
             _write_states(db, before, after)
-            db.executemany("REPLACE INTO proof VALUES (?, ?)", (proofs or {}).items())
+            db.executemany("REPLACE INTO proof VALUES (?, ?)", (tests_sent or {}).items())
             ids = [self._enqueue(db, message, now) for message in messages]
             pruned_at = self._pruned_at
             if pruned_at is None or abs(now - pruned_at) > DAY:
@@ -219,11 +220,11 @@ class Outbox:
                 return False
             channel, made_at, state = row
             count(db, channel, attempts=1, failure=reason)
-            give_up = permanent or now - made_at >= GIVE_UP
+            give_up = permanent or now - made_at >= UNDELIVERABLE_AFTER
             if state == "pending" and not give_up:
                 db.execute(
                     "UPDATE message SET attempts = attempts + 1, reason = ?, tried_at = ?, retry_at = ? WHERE id = ?",
-                    (reason, now, min(retry_at, max(made_at + GIVE_UP, now)), id),
+                    (reason, now, min(retry_at, max(made_at + UNDELIVERABLE_AFTER, now)), id),
                 )
                 return True
             if state == "pending":
@@ -254,10 +255,10 @@ class Outbox:
         with self._transaction() as db:
             return read_statistics(db, channels)
 
-    def dead(self, limit: int = 100) -> list[DeadMessage]:
+    def undeliverable(self, limit: int = 100) -> list[UndeliverableMessage]:
         """What was given up in the last 30 days, the latest first."""
         with self._transaction() as db:
-            return read_dead(db, limit)
+            return read_undeliverable(db, limit)
 
     def undelivered(self) -> dict[tuple[str, str], str]:
         """Of each alert whose latest message to a channel did not arrive: (channel, fingerprint) to pending or dead."""
@@ -280,7 +281,7 @@ class Outbox:
 
     # --- what channels hold for us -----------------------------------------------------------
 
-    def proofs(self) -> dict[str, float]:
+    def tests_sent(self) -> dict[str, float]:
         """When each channel was last told that everything is watched, Unix seconds."""
         with self._transaction() as db:
             return dict(db.execute("SELECT channel, told_at FROM proof ORDER BY channel").fetchall())
@@ -333,7 +334,7 @@ class Outbox:
                 _prove(db, channel, now)
         return known is not None
 
-    def prove(self, channel: str, now: float) -> None:
+    def acknowledge_test(self, channel: str, now: float) -> None:
         """A person has acknowledged something that only this channel told."""
         with self._transaction() as db:
             _prove(db, channel, now)

@@ -157,12 +157,12 @@ def explained(
 
 
 def overview(notifier: Notifier, now: float, limit: int | None = None) -> dict[str, Any]:
-    """Channels and alerts (at most ``limit``) for the status API and the page, ready for JSON. Raises OutboxError."""
+    """Channels and alerts (at most ``limit``) for the status API and the page, ready for JSON. Raises StateError."""
     states, policy = notifier.states(), notifier.policy()
     types, undelivered = notifier.channel_types(), notifier.outbox.undelivered()
     statistics, problems = notifier.statistics(), notifier.problems()
     dead: dict[str, list[dict[str, Any]]] = {}
-    for message in notifier.outbox.dead():
+    for message in notifier.outbox.undeliverable():
         theirs = dead.setdefault(message.channel, [])
         if len(theirs) < DEAD:
             theirs.append(
@@ -183,9 +183,9 @@ def overview(notifier: Notifier, now: float, limit: int | None = None) -> dict[s
                 "pending": said.pending,
                 "oldest": iso(said.oldest_pending),
                 "last_success": iso(said.last_success),
-                "last_proven": iso(said.proven),
+                "last_proven": iso(said.last_acknowledged),
                 "problem": problems.get(name),
-                "given_up": said.dead,
+                "given_up": said.undeliverable,
                 "dead": dead.get(name, []),
             }
             for name, said in {**dict.fromkeys(types), **statistics}.items()

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from dataclasses import dataclass, field
 
 from exporter.alerts.channels import Channel, DeliveryError, ScheduledMessage, SchedulesMessages, TemporaryError
-from exporter.alerts.delivery.outbox import Outbox, OutboxError
+from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.lifecycle.decisions import EPSILON, alert_of, is_quiet_for
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
 from exporter.alerts.lifecycle.states import begun
 from exporter.alerts.values import AlertState, NotificationReason
+from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, Report, Severity
 from exporter.model import FailureReason as Why
 
@@ -154,12 +155,12 @@ class ScheduledMessages:
         except TimeoutError:
             reason = Why.TIMEOUT.value
             why = f"it took longer than {TIMEOUT:g} s"
-        except OutboxError as error:
+        except StateError as error:
             why = str(error)
         except Exception as error:  # its text may hold a URL that is a secret
             why = f"an error of the exporter's own: {type(error).__name__}"
         log.warning("channel %s: a deadline could not be planted or taken back (%s)", channel.name, why)
         try:
             await asyncio.to_thread(self._outbox.count_failure, channel.name, reason)
-        except OutboxError as error:
+        except StateError as error:
             log.error("%s", error)

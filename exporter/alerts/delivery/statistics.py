@@ -13,15 +13,15 @@ class ChannelStatistics:
 
     attempts: int = 0
     failures: Mapping[str, int] = field(default_factory=dict)  # by reason
-    dead: int = 0
+    undeliverable: int = 0
     pending: int = 0
     oldest_pending: float | None = None  # when the oldest that waits was made
     last_success: float | None = None
-    proven: float | None = None  # when a person last acknowledged through it
+    last_acknowledged: float | None = None  # when a person last acknowledged through it
 
 
 @dataclass(frozen=True, slots=True)
-class DeadMessage:
+class UndeliverableMessage:
     """A message that was given up, for the status page."""
 
     id: str
@@ -52,7 +52,7 @@ def read_statistics(db: sqlite3.Connection, channels: Iterable[str]) -> dict[str
     return result
 
 
-def read_dead(db: sqlite3.Connection, limit: int) -> list[DeadMessage]:
+def read_undeliverable(db: sqlite3.Connection, limit: int) -> list[UndeliverableMessage]:
     """What was given up, the latest first."""
     rows = db.execute(
         """SELECT id, channel, made_at, done_at, reason,
@@ -60,7 +60,7 @@ def read_dead(db: sqlite3.Connection, limit: int) -> list[DeadMessage]:
            FROM message WHERE state = 'dead' ORDER BY done_at DESC, sequence DESC LIMIT ?""",
         (limit,),
     ).fetchall()
-    return [DeadMessage(row[0], row[1], row[2], row[3], row[4] or "unknown", row[5]) for row in rows]
+    return [UndeliverableMessage(row[0], row[1], row[2], row[3], row[4] or "unknown", row[5]) for row in rows]
 
 
 def read_undelivered(db: sqlite3.Connection) -> dict[tuple[str, str], str]:

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from exporter.alerts.channels import Channel, DeliveryError, TemporaryError
-from exporter.alerts.delivery.outbox import Outbox, OutboxError
+from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.values import QueuedMessage
+from exporter.lib.sqlite import StateError
 from exporter.model import FailureReason
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class DeliveryWorker:
     async def flush(self) -> bool:
         """Try what is due, all channels side by side; whether nothing failed and nothing waits any more.
 
-        For a one-shot ``check --notify``. Raises OutboxError.
+        For a one-shot ``check --notify``. Raises StateError.
         """
         results = await asyncio.gather(*(self._round(name) for name in self._channels))
         waiting = [await asyncio.to_thread(self._outbox.next_due, name) for name in self._channels]
@@ -106,7 +107,7 @@ class DeliveryWorker:
             try:
                 await self._round(name)
                 nap = await self._nap(name)
-            except OutboxError as error:
+            except StateError as error:
                 log.error("channel %s: %s", name, error)
                 nap = MAX_SLEEP
             except Exception as error:  # one fault must not end what is told here; its text may quote anything
@@ -183,7 +184,7 @@ class DeliveryWorker:
         return False
 
     async def _mark(self, channel: Channel, outgoing: QueuedMessage) -> None:
-        """Raises OutboxError on a full disk; then it is marked, not sent, when its turn comes again."""
+        """Raises StateError on a full disk; then it is marked, not sent, when its turn comes again."""
         await asyncio.to_thread(self._outbox.sent, outgoing.id, self._now())
         self._unmarked.discard(outgoing.id)
         self.problems.pop(channel.name, None)
