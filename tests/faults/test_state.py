@@ -16,9 +16,9 @@ from alerts.test_outbox import message, state
 from alerts.worlds import DAY, HOUR, NOW, P, world
 from fakes import Fakes, token
 from fakes import config as watching
+from histories import HISTORY, OBSERVATION
 from hypothesis import given
 from hypothesis import strategies as st
-from test_ledger import MEMORY, SEEN
 from waiting import until
 
 from exporter.alerts.delivery import notifier as notifier_module
@@ -173,7 +173,7 @@ def fill(ledger: CredentialDatabase) -> None:
     ledger._db.execute(f"PRAGMA max_page_count = {pages}")
     with suppress(StateError):
         for number in range(1000):
-            ledger.record("filler", f"{number}", MEMORY, SEEN)
+            ledger.record("filler", f"{number}", HISTORY, OBSERVATION)
 
 
 def takes_nothing(ledger: CredentialDatabase) -> None:
@@ -212,7 +212,7 @@ async def test_looks_go_on_with_a_disk_that_takes_nothing_and_it_is_told(
 @pytest.mark.parametrize(
     "write",
     [
-        lambda ledger: ledger.record("home", "main", MEMORY, SEEN),
+        lambda ledger: ledger.record("home", "main", HISTORY, OBSERVATION),
         lambda ledger: [ledger.forget("filler", f"{number}") for number in range(1000)],
         lambda ledger: ledger.put_cached("key", "x" * 10_000),
     ],
@@ -225,8 +225,8 @@ def test_a_full_ledger_is_one_clear_error_and_is_used_again_when_there_is_room(
     with suppress(StateError):  # and nothing else
         write(ledger)
     ledger._db.execute("PRAGMA max_page_count = 1000000")
-    ledger.record("home", "main", MEMORY, SEEN)
-    assert ledger.recorded("home", "main") == (MEMORY, SEEN)
+    ledger.record("home", "main", HISTORY, OBSERVATION)
+    assert ledger.recorded("home", "main") == (HISTORY, OBSERVATION)
     ledger.close()
 
 
@@ -379,17 +379,17 @@ def test_a_message_that_the_queues_index_does_not_know_is_found(tmp_path: Path) 
 def test_a_flipped_bit_in_a_text_of_the_ledger_costs_that_text_alone(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path)
     for agent in ("main", "work"):
-        ledger.record("home", agent, MEMORY, SEEN)
+        ledger.record("home", agent, HISTORY, OBSERVATION)
     ledger._db.execute("UPDATE agent SET agent = CAST(x'776fff6b' AS TEXT) WHERE agent = 'work'")
     assert ledger.agents("home") == ["main", "wo\ufffdk"]
-    assert ledger.recorded("home", "main") == (MEMORY, SEEN)
+    assert ledger.recorded("home", "main") == (HISTORY, OBSERVATION)
     ledger.close()
 
 
 def test_a_ledger_whose_table_is_damaged_is_set_aside(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path, lambda: NOW)
     for number in range(200):
-        ledger.record("home", f"{number}", MEMORY, SEEN)
+        ledger.record("home", f"{number}", HISTORY, OBSERVATION)
     ledger.close()
     path = tmp_path / LEDGER
     settle(path)
@@ -399,7 +399,7 @@ def test_a_ledger_whose_table_is_damaged_is_set_aside(tmp_path: Path) -> None:
     again = CredentialDatabase(tmp_path, lambda: NOW)
     assert list(tmp_path.glob(f"{LEDGER}.corrupt-*"))
     assert again.problem is None
-    again.record("home", "main", MEMORY, SEEN)
+    again.record("home", "main", HISTORY, OBSERVATION)
     again.close()
 
 
@@ -421,7 +421,7 @@ def ledger_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     directory = tmp_path_factory.mktemp("ledger")
     ledger = CredentialDatabase(directory, lambda: NOW)
     for number in range(20):
-        ledger.record("home", f"{number}", MEMORY, SEEN)
+        ledger.record("home", f"{number}", HISTORY, OBSERVATION)
     ledger.close()
     settle(directory / LEDGER)
     return (directory / LEDGER).read_bytes()
@@ -487,7 +487,7 @@ def test_a_damaged_ledger_keeps_nobody_from_looking(
     ledger.supplied_dates()
     ledger.put_cached("key", "value")
     assert ledger.get_cached("key", DAY) == "value"
-    ledger.record("home", "new", MEMORY, SEEN)
-    assert ledger.recorded("home", "new") == (MEMORY, SEEN)
+    ledger.record("home", "new", HISTORY, OBSERVATION)
+    assert ledger.recorded("home", "new") == (HISTORY, OBSERVATION)
     ledger.forget("home", "new")
     ledger.close()

@@ -16,7 +16,7 @@ from exporter.lib import command
 from exporter.model import CheckError, FailureReason
 
 ENV = {"PATH": os.environ.get("PATH", os.defpath)}
-ROOT = str(Path(__file__).parents[1])
+ROOT = str(Path(__file__).parents[2])
 Script = Callable[[str], str]
 
 

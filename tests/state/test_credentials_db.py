@@ -10,46 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from histories import HISTORY, NOW, OBSERVATION
 
-from exporter.model import Dialect, Observation, ObservedProfile, Unusable, UsageWindow
 from exporter.state.credentials_db import FILE, MIGRATIONS, CredentialDatabase
-from exporter.state.history import CredentialChange, CredentialHistory, CredentialRecord, SuppliedDate
-
-NOW = 1_795_346_770.0
-PROFILE = ObservedProfile(
-    "anthropic:default", "anthropic", "token", "ok", None, NOW + 5, None, False, "h", Unusable("cooldown", "auth", NOW)
-)
-SEEN = Observation(
-    "home",
-    "main",
-    "openclaw",
-    Dialect.ROUTES,
-    NOW,
-    (PROFILE,),
-    ("anthropic",),
-    ("anthropic/claude-opus-5",),
-    {"anthropic": ("anthropic:default",)},
-    frozenset({"openai"}),
-    usage=(UsageWindow("anthropic", "5h", 0.5, NOW),),
-)
-MEMORY = CredentialHistory(
-    profiles={
-        "anthropic:default": CredentialRecord("anthropic:default", "anthropic", "token", NOW, NOW, "h", NOW + 5, None)
-    },
-    since={"expired|anthropic|anthropic:default": NOW},
-    serving={"anthropic": "token"},
-    changed={"anthropic": CredentialChange("api_key", "token", NOW)},
-    latest=NOW,
-)
+from exporter.state.history import CredentialHistory, CredentialRecord, SuppliedDate
 
 
 def test_what_is_recorded_is_there_after_a_restart(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path)
-    ledger.record("home", "main", MEMORY, SEEN)
+    ledger.record("home", "main", HISTORY, OBSERVATION)
     key = ledger.keyed_hash("secret")
     ledger.close()
     again = CredentialDatabase(tmp_path)
-    assert again.recorded("home", "main") == (MEMORY, SEEN)
+    assert again.recorded("home", "main") == (HISTORY, OBSERVATION)
     assert again.recorded("home", "other") == (CredentialHistory(), None)
     assert again.agents("home") == ["main"]
     assert again.keyed_hash("secret") == key
@@ -64,7 +37,7 @@ def test_another_ledger_hashes_otherwise(tmp_path: Path) -> None:
 
 def test_the_ledger_is_private(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path / "state")
-    ledger.record("home", "main", MEMORY, SEEN)
+    ledger.record("home", "main", HISTORY, OBSERVATION)
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     for file in (tmp_path / "state").iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
@@ -90,8 +63,8 @@ def test_the_narrower_told_date_wins_and_can_be_cleared(tmp_path: Path) -> None:
 def test_the_profiles_that_are_there(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path)
     gone = CredentialRecord("anthropic:old", "anthropic", "token", NOW, NOW, gone_at=NOW)
-    ledger.record("home", "main", replace(MEMORY, profiles={**MEMORY.profiles, "anthropic:old": gone}), None)
-    ledger.record("home", "work", MEMORY, None)
+    ledger.record("home", "main", replace(HISTORY, profiles={**HISTORY.profiles, "anthropic:old": gone}), None)
+    ledger.record("home", "work", HISTORY, None)
     assert ledger.profiles() == ["home/main/anthropic:default", "home/work/anthropic:default"]
 
 
@@ -122,7 +95,7 @@ def test_notes_grow_old(tmp_path: Path) -> None:
 def test_a_corrupt_ledger_is_set_aside(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / FILE).write_bytes(content)
     ledger = CredentialDatabase(tmp_path, lambda: NOW)
-    ledger.record("home", "main", MEMORY, SEEN)
+    ledger.record("home", "main", HISTORY, OBSERVATION)
     assert ledger.problem is None
     assert (tmp_path / f"{FILE}.corrupt-{int(NOW)}").read_bytes() == content
     assert "set aside" in caplog.text
@@ -135,8 +108,8 @@ def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
     db.close()
     ledger = CredentialDatabase(tmp_path)
     assert "newer release" in (ledger.problem or "")
-    ledger.record("home", "main", MEMORY, SEEN)  # in memory: the check goes on
-    assert ledger.recorded("home", "main")[0] == MEMORY
+    ledger.record("home", "main", HISTORY, OBSERVATION)  # in memory: the check goes on
+    assert ledger.recorded("home", "main")[0] == HISTORY
     with sqlite3.connect(tmp_path / FILE) as db:
         assert db.execute("SELECT count(*) FROM agent").fetchone() == (0,)
     db.close()
@@ -144,7 +117,7 @@ def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_ledger_that_can_only_be_read_is_known_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = CredentialDatabase(tmp_path)
-    ledger.record("home", "main", MEMORY, SEEN)
+    ledger.record("home", "main", HISTORY, OBSERVATION)
     key = ledger.keyed_hash("secret")
     ledger.close()
     before = (tmp_path / FILE).read_bytes()
@@ -155,7 +128,7 @@ def test_a_ledger_that_can_only_be_read_is_known_all_the_same(tmp_path: Path, mo
     monkeypatch.setattr(os, "open", refuse)
     ledger = CredentialDatabase(tmp_path)
     assert "Read-only file system" in (ledger.problem or "")
-    assert ledger.recorded("home", "main") == (MEMORY, SEEN)
+    assert ledger.recorded("home", "main") == (HISTORY, OBSERVATION)
     assert ledger.keyed_hash("secret") == key
     ledger.set_date("anthropic:default", SuppliedDate(supplied_at=NOW))
     assert list(ledger.supplied_dates()) == ["anthropic:default"]
@@ -167,12 +140,12 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ledger = CredentialDatabase(tmp_path / "file" / "state")
     assert "cannot be used" in (ledger.problem or "")
-    ledger.record("home", "main", MEMORY, SEEN)
+    ledger.record("home", "main", HISTORY, OBSERVATION)
 
 
 def test_a_memory_that_cannot_be_read_starts_anew(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path)
-    ledger.record("home", "main", MEMORY, SEEN)
+    ledger.record("home", "main", HISTORY, OBSERVATION)
     with sqlite3.connect(tmp_path / FILE) as db:
         db.execute("UPDATE agent SET memory = '{', observation = 'null'")
     db.close()
