@@ -61,7 +61,7 @@ def test_each_channel_is_tested_once_and_reported(configure: Callable[..., Path]
     told = tmp_path / "told"
     broken = {"name": "broken", "type": "command", "command": ["/bin/false"]}
     config = configure("healthy", telling(told), broken)
-    assert run(config, "notify", "test") == (75, "script: delivered\nbroken: FAILED: command_error: it exited 1\n")
+    assert run(config, "notify", "test") == (75, "script: delivered\nbroken: FAILED: command_error: exit code 1\n")
     assert run(config, "notify", "test", "--channel", "script", "--channel", "script") == (0, "script: delivered\n")
     messages = [json.loads(line) for line in told.read_text().splitlines()]
     assert [[alert["reason"] for alert in one["alerts"]] for one in messages] == [["test"], ["test"]]

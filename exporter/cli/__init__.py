@@ -266,13 +266,13 @@ def textfile(output: str, config_file: Path | None) -> int:
     """One look, written for node_exporter's textfile collector."""
     if not output.endswith(".prom"):
         raise click.UsageError(f"--output: {output!r} does not end in .prom, and node_exporter reads no other files")
-    from exporter.metrics.push import OneShotError, write_textfile
+    from exporter.metrics.push import ExportError, write_textfile
     from exporter.metrics.render import one_shot
 
     report = _look(read_config(config_file), None)
     try:
         write_textfile(Path(output), one_shot(report))
-    except OneShotError as error:
+    except ExportError as error:
         raise click.ClickException(str(error)) from None
     return 0
 
@@ -286,7 +286,7 @@ def push(url: str, job: str, instance: str | None, config_file: Path | None) -> 
     """One look, pushed to a Pushgateway, from hosts that cannot be scraped."""
     import socket
 
-    from exporter.metrics.push import OneShotError, is_gateway, push_to
+    from exporter.metrics.push import ExportError, is_gateway, push_to
     from exporter.metrics.render import one_shot
 
     if not is_gateway(url):
@@ -294,7 +294,7 @@ def push(url: str, job: str, instance: str | None, config_file: Path | None) -> 
     report = _look(read_config(config_file), None)
     try:
         push_to(url, job, instance or socket.gethostname(), one_shot(report))
-    except OneShotError as error:
+    except ExportError as error:
         raise click.ClickException(str(error)) from None
     return 0
 

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from exporter.config.channels import ChannelBase, channel_models
 from exporter.config.models import Config
 from exporter.lib.durations import format_duration
 
@@ -106,6 +107,8 @@ def _walk(location: list[Any]) -> tuple[str, type[BaseModel] | None, list[type[B
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, list):
         return annotation
+    if annotation is ChannelBase:
+        return list(channel_models())
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in _models_in(part)]

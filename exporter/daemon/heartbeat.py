@@ -1,7 +1,7 @@
-"""A heartbeat to a dead-man's switch: what rings when we are dead.
+"""The heartbeat: regular requests to a dead-man's switch, which alarms when they stop.
 
-As healthchecks.io and its like expect: ``/start`` when we begin, the URL itself while all is well,
-``/fail`` with the reason in the body while we cannot do our work. The URL is a secret.
+As healthchecks.io and similar services expect: ``/start`` when the daemon starts, the URL itself while all is
+well, and ``/fail`` with the reason as the body while the daemon cannot do its work. The URL is a secret.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from collections.abc import Callable
 import httpx
 
 from exporter.config import ConfigError
-from exporter.config.models import Heartbeat as Configured
+from exporter.config.models import Heartbeat
+from exporter.lib import http
 
 log = logging.getLogger(__name__)
 
-#: For one call, seconds.
+#: For one request, seconds.
 TIMEOUT = 10.0
-#: Tries of one beat, and the pause between them in seconds: one lost packet is no death.
-TRIES, PAUSE = 3, 2.0
+#: Attempts per heartbeat, and the seconds between them: one lost packet must not raise an alarm.
+ATTEMPTS, PAUSE = 3, 2.0
 
 
 class HeartbeatSender:
-    """Beats every ``every`` seconds until it is stopped. ``problem`` says why not all is well, or None."""
+    """Sends a heartbeat every ``config.every`` seconds. ``problem`` returns why the daemon is not well, or None."""
 
     def __init__(
         self,
-        config: Configured,
+        config: Heartbeat,
         problem: Callable[[], str | None],
         now: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -51,53 +52,46 @@ class HeartbeatSender:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        await self._tell("/start", "")
+        await self._send("/start", "")
         while True:
-            await self.beat()
+            await self.send()
             await asyncio.sleep(self._config.every)
 
-    async def beat(self) -> bool:
-        """Tell how we are; whether that arrived."""
+    async def send(self) -> bool:
+        """Send one heartbeat; returns whether it arrived."""
         problem = self._problem()
-        arrived = await self._tell("/fail" if problem else "", problem or "")
+        arrived = await self._send("/fail" if problem else "", problem or "")
         if arrived and problem is None:
             self.success_at = self._now()
         return arrived
 
-    async def _tell(self, path: str, body: str) -> bool:
+    async def _send(self, path: str, body: str) -> bool:
         why = ""
-        for attempt in range(TRIES):
+        for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(PAUSE)
             try:
-                url = self._config.secret("url")
-                if not url:
-                    raise ConfigError("heartbeat", ["it has no url"])
-                # Of the answer only the head is read, and all of it within the time: one that comes byte by byte
-                # would stop our heart.
-                async with (
-                    asyncio.timeout(TIMEOUT),
-                    httpx.AsyncClient(
-                        transport=self._transport,
-                        timeout=None,  # noqa: S113 - asyncio.timeout is around the whole request
-                        trust_env=False,
-                    ) as client,
-                    client.stream("POST", _address(url, path), content=body.encode()) as answer,
-                ):
-                    if answer.is_success:
-                        return True
-                    why = f"it answered {answer.status_code}"
-            except ConfigError as error:
+                url = await asyncio.to_thread(self._config.secret, "url")
+                answer = await http.send(
+                    "POST",
+                    _with_path(url or "", path),
+                    timeout=TIMEOUT,
+                    content=body.encode(),
+                    transport=self._transport,
+                )
+            except (ConfigError, http.RequestError) as error:
                 why = str(error)
-            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-                why = type(error).__name__  # its text may quote the URL
-        log.warning("the heartbeat did not arrive (%s)", why)
+            else:
+                if answer.is_success:
+                    return True
+                why = http.status_text(answer.status)
+        log.warning("the heartbeat did not arrive: %s", why)
         return False
 
 
-def _address(url: str, path: str) -> str:
-    """``path`` below the URL's own, before its query: what is appended to that would be a value of it."""
+def _with_path(url: str, path: str) -> str:
+    """``url`` with ``path`` added before its query string."""
     if not path:
         return url
-    place, mark, query = url.partition("?")
-    return place.rstrip("/") + path + mark + query
+    address, mark, query = url.partition("?")
+    return address.rstrip("/") + path + mark + query

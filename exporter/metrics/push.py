@@ -1,4 +1,4 @@
-"""One look handed on where nothing can scrape: node_exporter's textfile, or a Pushgateway."""
+"""One report written where Prometheus cannot scrape it: node_exporter's textfile collector, or a Pushgateway."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 
-class OneShotError(Exception):
-    """It could not be handed on; the message is a sentence and holds no password of the URL."""
+class ExportError(Exception):
+    """The report could not be written or pushed. The message is a sentence without the URL's password."""
 
 
 def write_textfile(path: Path, text: bytes) -> None:
-    """Replace ``path`` by ``text``, atomically and durably: node_exporter reads the old or the new.
+    """Replace the file ``path`` by ``text``, atomically and durably: node_exporter reads the old or the new one.
 
-    The file is world-readable, as node_exporter runs as a user of its own. Raises OneShotError.
+    The file is world-readable, because node_exporter runs as another user. Raises ExportError.
     """
     if path.suffix != ".prom":
-        raise OneShotError(f"{path}: node_exporter reads only files that end in .prom")
+        raise ExportError(f"{path}: node_exporter only reads files whose names end in .prom")
     temporary = None
     try:
-        # Beside the target, for rename to be atomic; without .prom, for node_exporter to pass over it.
+        # In the same directory, so that the rename is atomic; not *.prom, so that node_exporter ignores it.
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(text)
@@ -36,14 +36,14 @@ def write_textfile(path: Path, text: bytes) -> None:
         finally:
             os.close(directory)
     except OSError as error:
-        raise OneShotError(f"{path} cannot be written: {error.strerror}") from None
+        raise ExportError(f"{path} cannot be written: {error.strerror}") from None
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
 
 
 def is_gateway(url: str) -> bool:
-    """Whether ``url`` can be a Pushgateway's."""
+    """Whether ``url`` can be the URL of a Pushgateway."""
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -52,28 +52,38 @@ def is_gateway(url: str) -> bool:
 
 
 def push_to(url: str, job: str, instance: str, text: bytes, timeout: float = 30.0) -> None:
-    """PUT ``text`` to a Pushgateway as one group (job, instance): what is gone there is gone.
+    """PUT ``text`` to a Pushgateway as the group (job, instance), which replaces that group.
 
-    Raises OneShotError.
+    The environment's proxies are used. Raises ExportError.
     """
-    import httpx
+    import asyncio
+
+    from exporter.lib import http  # imports httpx, which `textfile` does not need
 
     if not is_gateway(url):
-        raise OneShotError("a Pushgateway's URL is like http://push.example:9091")
+        raise ExportError("write the URL of a Pushgateway like http://push.example:9091")
     parts = urlsplit(url)
     where = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
     group = "".join(f"/{name}{_grouping(value)}" for name, value in (("job", job), ("instance", instance)))
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    put = http.send(
+        "PUT",
+        f"{url.rstrip('/')}/metrics{group}",
+        timeout=timeout,
+        content=text,
+        headers=headers,
+        use_proxies=True,
+    )
     try:
-        answer = httpx.put(f"{url.rstrip('/')}/metrics{group}", content=text, headers=headers, timeout=timeout)
-    except httpx.HTTPError as error:
-        raise OneShotError(f"the Pushgateway {where} cannot be reached ({type(error).__name__})") from None
+        answer = asyncio.run(put)
+    except http.RequestError as error:
+        raise ExportError(f"the Pushgateway {where} cannot be reached: {error.message}") from None
     if not answer.is_success:
-        raise OneShotError(f"the Pushgateway {where} answered {answer.status_code} to PUT /metrics{group}")
+        raise ExportError(f"the Pushgateway {where} {http.status_text(answer.status)} (PUT /metrics{group})")
 
 
 def _grouping(value: str) -> str:
-    """A grouping label's value in the path; what a path cannot hold goes as base64url."""
+    """The value of a grouping label in the path; base64url where a path cannot contain it."""
     if value and "/" not in value:
         return f"/{quote(value, safe='')}"
     import base64

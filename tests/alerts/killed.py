@@ -19,7 +19,7 @@ from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.worker import DeliveryWorker
 from exporter.alerts.lifecycle import advance
 from exporter.alerts.values import AlertState, Message, NotificationReason
-from exporter.config.channels import WebhookChannel
+from exporter.config.channels.webhook import WebhookChannel
 from exporter.model import AgentReport, Condition, ConditionName, Report, Severity, TargetReport
 
 ALERTS = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage
@@ -47,3 +48,11 @@ def outgoing(*alerts: Alert, **changes: Any) -> QueuedMessage:
 def other(number: int, **changes: Any) -> Alert:
     """One of many: another profile, another fingerprint."""
     return alert(fingerprint=f"{number:032x}", profile=f"anthropic:{number}", **changes)
+
+
+def program(path: Path, text: str) -> Path:
+    """An executable file with that text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path

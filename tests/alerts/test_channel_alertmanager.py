@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 
 from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError
 from exporter.alerts.channels.alertmanager import (
-    AHEAD,
-    BATCH,
-    REPEATED,
+    BATCH_SIZE,
+    ENDS_AFTER,
+    REPEAT_ENDED_FOR,
     AlertmanagerSender,
     Labels,
-    Memory,
-    advance,
+    Publication,
     build,
-    entry,
     labels,
+    next_publication,
+    postable,
 )
 from exporter.alerts.values import Alert, NotificationReason
 from exporter.config import ConfigError
-from exporter.config import channels as configured
+from exporter.config.channels.alertmanager import AlertmanagerChannel
 from exporter.lib.durations import iso
 from exporter.model import ConditionName, Severity
 
@@ -37,7 +37,7 @@ MINUTE = 60.0
 
 
 def test_a_firing_alert_as_alertmanager_takes_it() -> None:
-    assert entry(alert(), None, NOW, "https://status.test/") == {
+    assert postable(alert(), None, NOW, "https://status.test/") == {
         "labels": {
             "alertname": "OpenClawAuthDeadline",
             "fingerprint": FINGERPRINT,
@@ -57,13 +57,13 @@ def test_a_firing_alert_as_alertmanager_takes_it() -> None:
             "runbook.md#openclawauthexpired",
         },
         "startsAt": iso(NOW - 3600),
-        "endsAt": iso(NOW + AHEAD),
+        "endsAt": iso(NOW + ENDS_AFTER),
         "generatorURL": "https://status.test/",
     }
 
 
 def test_an_alert_that_has_ended() -> None:
-    said = entry(alert(), NOW - 30, NOW)
+    said = postable(alert(), NOW - 30, NOW)
     assert (said["startsAt"], said["endsAt"]) == (iso(NOW - 3600), iso(NOW - 30))
     assert "generatorURL" not in said
 
@@ -73,7 +73,7 @@ def test_an_alert_that_has_ended() -> None:
     [(None, None, NOW), (NOW + 99, None, NOW), (NOW, NOW - 30, NOW - 30), (-5, None, 0)],
 )
 def test_it_never_starts_after_it_ends(since: float | None, ended_at: float | None, starts: float) -> None:
-    assert entry(alert(since=since), ended_at, NOW)["startsAt"] == iso(starts)
+    assert postable(alert(since=since), ended_at, NOW)["startsAt"] == iso(starts)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_names(about: Alert, name: str) -> None:
 def test_every_condition_has_a_section_in_the_runbook() -> None:
     runbook = (Path(__file__).parents[2] / "docs/runbook.md").read_text()
     sections = {line.lstrip("# ").lower() for line in runbook.splitlines() if line.startswith("### ")}
-    urls = [entry(alert(condition=name), None, NOW)["annotations"]["runbook_url"] for name in ConditionName]
+    urls = [postable(alert(condition=name), None, NOW)["annotations"]["runbook_url"] for name in ConditionName]
     assert {url.partition("#")[2] for url in urls} <= sections
 
 
@@ -122,9 +122,10 @@ def test_an_empty_label_is_left_out_and_half_a_character_replaced() -> None:
 
 def story(*chapters: tuple[float, list[Alert], list[Alert]]) -> list[dict[str, float | None]]:
     """What each publication tells: severity and profile of each label set, and when it ended."""
-    memory, said = Memory(), []
+    last, said = Publication(), []
     for at, firing, resolved in chapters:
-        memory, told = advance(memory, firing, resolved, at)
+        last = next_publication(last, firing, resolved, at)
+        told = last.alerts(at)
         said.append({f"{one.severity} {one.profile}": when for one, when in told})
         assert len(said[-1]) == len(told)
     return said
@@ -143,8 +144,8 @@ def test_what_ended_is_repeated_for_a_while() -> None:
         (NOW - MINUTE, [alert()], []),
         (NOW + 5, [], [over]),
         (NOW + MINUTE, [], []),
-        (NOW + 5 + REPEATED - 1, [], []),
-        (NOW + 5 + REPEATED, [], []),
+        (NOW + 5 + REPEAT_ENDED_FOR - 1, [], []),
+        (NOW + 5 + REPEAT_ENDED_FOR, [], []),
     ) == [{"critical anthropic:default": None}, told, told, told, {}]
 
 
@@ -157,7 +158,7 @@ def test_what_vanished_without_a_word_has_ended_now() -> None:
 
 def test_what_ended_while_we_were_down_is_told_all_the_same_but_not_for_ever() -> None:
     assert story((NOW + MINUTE, [], [ended()])) == [{"critical anthropic:default": NOW}]
-    assert story((NOW + REPEATED, [], [ended()])) == [{}]
+    assert story((NOW + REPEAT_ENDED_FOR, [], [ended()])) == [{}]
 
 
 def test_a_changed_severity_ends_the_old_label_set() -> None:
@@ -192,12 +193,13 @@ def test_a_clock_that_was_set_back_lets_nothing_fire_on() -> None:
 )
 def test_over_any_history(history: list[tuple[int, set[tuple[int, Severity]]]]) -> None:
     """What fires is told to fire, once; what fired and does not is told to have ended, not ahead of now."""
-    memory, now = Memory(), NOW
+    last, now = Publication(), NOW
     before: set[Labels] = set()
     for seconds, firing in history:
         now += seconds
         alerts = [other(number, severity=severity) for number, severity in firing]
-        memory, told = advance(memory, alerts, [], now)
+        last = next_publication(last, alerts, [], now)
+        told = last.alerts(now)
         keys = [labels(one) for one, _ in told]
         assert len(keys) == len(set(keys))
         fires = {labels(one) for one, at in told if at is None}
@@ -226,7 +228,7 @@ class Instances:
 
 def channel(instances: Instances, *hosts: str, **keys: Any) -> AlertmanagerSender:
     urls = [f"http://{host}:9093/" for host in hosts]
-    config = configured.AlertmanagerChannel(name="am", type="alertmanager", urls=urls, **keys)
+    config = AlertmanagerChannel(name="am", type="alertmanager", urls=urls, **keys)
     return build(config, ChannelContext(transport=httpx.MockTransport(instances), clock=lambda: NOW))
 
 
@@ -234,7 +236,7 @@ async def test_every_instance_is_told_and_one_that_fails_stops_none() -> None:
     instances = Instances(two=503, three=400)
     result = await channel(instances, "one", "two", "three", "four").publish([alert()], [], NOW)
     assert [type(error) for error in result] == [type(None), TemporaryError, PermanentError, type(None)]
-    assert instances.received == {host: [[entry(alert(), None, NOW)]] for host in ("one", "two", "three", "four")}
+    assert instances.received == {host: [[postable(alert(), None, NOW)]] for host in ("one", "two", "three", "four")}
 
 
 async def test_an_instance_that_was_away_hears_of_the_end() -> None:
@@ -244,7 +246,7 @@ async def test_an_instance_that_was_away_hears_of_the_end() -> None:
     await am.publish([], [ended()], NOW + 1)
     instances.broken = {}
     await am.publish([], [], NOW + MINUTE)
-    assert instances.received["one"][-1] == [entry(alert(), NOW, NOW + MINUTE)]
+    assert instances.received["one"][-1] == [postable(alert(), NOW, NOW + MINUTE)]
 
 
 async def test_nothing_to_tell_is_no_request() -> None:
@@ -255,7 +257,7 @@ async def test_nothing_to_tell_is_no_request() -> None:
 
 async def test_a_timer_makes_what_fires_last_longer() -> None:
     instances = Instances()
-    await channel(instances, "one").publish([alert()], [], NOW, ahead=3600)
+    await channel(instances, "one").publish([alert()], [], NOW, ends_after=3600)
     assert instances.received["one"][0][0]["endsAt"] == iso(NOW + 3600)
 
 
@@ -263,7 +265,7 @@ async def test_ten_thousand_in_pieces() -> None:
     instances = Instances()
     await channel(instances, "one").publish([other(number) for number in range(10_000)], [], NOW)
     sizes = [len(batch) for batch in instances.received["one"]]
-    assert sizes == [BATCH] * (10_000 // BATCH)
+    assert sizes == [BATCH_SIZE] * (10_000 // BATCH_SIZE)
     assert len({one["labels"]["profile"] for batch in instances.received["one"] for one in batch}) == 10_000
 
 
@@ -278,8 +280,8 @@ async def test_a_test_leaves_what_fires_alone() -> None:
 
 
 def test_an_address_that_is_none() -> None:
-    config = configured.AlertmanagerChannel(name="am", type="alertmanager", urls=["http://one:9093", "two:9093"])
-    with pytest.raises(ConfigError, match="number 2 is no address"):
+    config = AlertmanagerChannel(name="am", type="alertmanager", urls=["http://one:9093", "two:9093"])
+    with pytest.raises(ConfigError, match="number 2 is not an address"):
         build(config, ChannelContext())
 
 
@@ -293,13 +295,13 @@ async def test_what_is_less_than_it_is_to_hear_ends_there() -> None:
         None
     ]
     first, second = ([(one["labels"]["severity"], one["endsAt"]) for one in told] for told in instances.received["one"])
-    assert first == [("warning", iso(NOW + AHEAD))]
+    assert first == [("warning", iso(NOW + ENDS_AFTER))]
     assert second == [("warning", iso(NOW + 1))]
 
 
 async def test_what_a_process_before_us_told_is_ended() -> None:
     instances = Instances()
     am = channel(instances, "one")
-    am.remember([alert()])
+    am.assume_sent([alert()])
     await am.publish([], [], NOW)
     assert [one["endsAt"] for one in instances.received["one"][0]] == [iso(NOW)]

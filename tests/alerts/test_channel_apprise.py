@@ -18,9 +18,9 @@ import pytest
 
 from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError, build
 from exporter.alerts.channels import apprise as module
-from exporter.alerts.channels.apprise import AppriseSender, kind
+from exporter.alerts.channels.apprise import AppriseSender, notify_type
 from exporter.config import ConfigError
-from exporter.config.channels import AppriseChannel
+from exporter.config.channels.apprise import AppriseChannel
 from exporter.model import Severity
 
 from .messages import NOW, SECRET, alert, ended, other, outgoing
@@ -118,7 +118,7 @@ async def test_one_that_hangs_is_left_behind_and_waited_for(url: str, monkeypatc
         with pytest.raises(TemporaryError) as caught:
             await made.send(outgoing())
         assert caught.value.reason == "timeout"
-        with pytest.raises(TemporaryError, match="still busy with the message before"):
+        with pytest.raises(TemporaryError, match="still busy with the previous message"):
             await made.send(outgoing())
         assert stuck.calls == 1
     finally:
@@ -170,7 +170,7 @@ def test_a_url_that_nobody_knows(
     wrong: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(1)
-    with pytest.raises(ConfigError, match="url is none that apprise knows") as caught:
+    with pytest.raises(ConfigError, match="apprise does not know this url") as caught:
         channel(wrong)
     out, err = capfd.readouterr()
     told = "".join(traceback.format_exception(caught.value)) + caplog.text + out + err
@@ -187,7 +187,7 @@ async def test_a_url_that_was_changed_to_an_unknown_one(url: str, tmp_path: Path
     file.write_text(url)
     made = build(AppriseChannel(name="team", type="apprise", url_file=str(file)), ChannelContext(clock=lambda: NOW))
     file.write_text(f"nonsense://{SECRET}")
-    with pytest.raises(PermanentError, match="url is none that apprise knows") as caught:
+    with pytest.raises(PermanentError, match="apprise does not know this url") as caught:
         await made.send(outgoing())
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     file.unlink()
@@ -213,9 +213,9 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 def test_kinds() -> None:
     assert [
-        kind(outgoing(alert()).message),
-        kind(outgoing(alert(severity=Severity.WARNING)).message),
-        kind(outgoing(alert(severity=Severity.INFO)).message),
-        kind(outgoing(ended()).message),
-        kind(outgoing(ended(), other(2)).message),
+        notify_type(outgoing(alert()).message),
+        notify_type(outgoing(alert(severity=Severity.WARNING)).message),
+        notify_type(outgoing(alert(severity=Severity.INFO)).message),
+        notify_type(outgoing(ended()).message),
+        notify_type(outgoing(ended(), other(2)).message),
     ] == ["failure", "warning", "info", "success", "failure"]

@@ -20,10 +20,10 @@ from exporter.alerts.channels import (
     TemporaryError,
     build,
 )
-from exporter.alerts.channels.ntfy import MAX_DELAY, MAX_JSON, MAX_MESSAGE, NtfySender, cut, fitted
+from exporter.alerts.channels.ntfy import MAX_DELAY, MAX_JSON, MAX_MESSAGE, NtfySender, cut, encoded
 from exporter.alerts.values import Alert, NotificationReason, SuppressedAlert
 from exporter.config import ConfigError
-from exporter.config.channels import NtfyChannel
+from exporter.config.channels.ntfy import NtfyChannel
 from exporter.model import ConditionName, Severity
 
 from .fake_ntfy import FakeNtfy
@@ -179,7 +179,7 @@ def test_a_cut_is_within_its_limit_and_a_head_of_the_text(text: str, limit: int)
     )
 )
 def test_the_json_is_within_its_limit_too(body: str) -> None:
-    whole = fitted({"topic": "t", "title": "T" * 250, "click": "u" * 300}, body)
+    whole = encoded({"topic": "t", "title": "T" * 250, "click": "u" * 300}, body)
     assert len(whole) <= MAX_JSON
     said = json.loads(whole)["message"]
     assert len(said.encode()) <= MAX_MESSAGE
@@ -195,7 +195,7 @@ async def test_the_token_goes_into_the_header_and_nowhere_else(server: FakeNtfy)
         await channel(server, config={"token": "PLANTED-SECRET-wrong"}).send(outgoing())
     assert (wrong.value.reason, str(wrong.value)) == (
         "unauthorized",
-        "unauthorized: it answered 401: it does not accept the credentials: check the token",
+        "unauthorized: answered 401: the credentials are not accepted; check the token",
     )
     with pytest.raises(PermanentError, match="it answered 403"):
         await channel(server).send(outgoing())
@@ -218,7 +218,7 @@ async def test_a_rotated_token_and_topic_are_seen(server: FakeNtfy, tmp_path: An
     with pytest.raises(TemporaryError, match="the channel's topic cannot be read"):
         await phone.send(outgoing())
     topic.write_text("PLANTED SECRET")
-    with pytest.raises(PermanentError, match="topic can only have letters") as wrong:
+    with pytest.raises(PermanentError, match="topic can only contain letters") as wrong:
         await phone.send(outgoing())
     assert "PLANTED" not in str(wrong.value)
 
@@ -248,8 +248,8 @@ async def test_a_web_page_is_no_delivery() -> None:
         ({"url": "PLANTED-SECRET"}, "url must be the server alone"),
         ({"url": "https://[PLANTED-SECRET"}, "url must be the server alone"),
         ({"topic": None, "topic_file": "/dev/null"}, "topic must be set"),
-        ({"topic": "PLANTED SECRET"}, "topic can only have letters"),
-        ({"topic": "PLANTED-SECRET" * 10}, "topic can only have letters"),
+        ({"topic": "PLANTED SECRET"}, "topic can only contain letters"),
+        ({"topic": "PLANTED-SECRET" * 10}, "topic can only contain letters"),
     ],
 )
 def test_what_cannot_be_used_is_said_without_it(changes: dict[str, Any], problem: str) -> None:
@@ -296,7 +296,7 @@ async def test_a_planted_deadline_rings_when_we_are_dead(server: FakeNtfy) -> No
     assert rung["title"] == "anthropic:1 has expired on home"
     assert (rung["priority"], other_one["priority"]) == (5, 3)
     assert "(15 min ago)" in rung["message"]
-    assert "Planted ahead" in rung["message"]
+    assert "Scheduled in advance" in rung["message"]
     assert "claude setup-token" in rung["message"]
 
 

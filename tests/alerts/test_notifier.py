@@ -14,11 +14,11 @@ import pytest
 from waiting import until
 
 from alerts.fake_ntfy import FakeNtfy
-from alerts.test_delivery import Fake
+from alerts.test_worker import Fake
 from alerts.worlds import DAY, HOUR, NOW, P, World, world
 from exporter.alerts import lifecycle
 from exporter.alerts.channels import Channel, ChannelContext, Links, TemporaryError, no_links
-from exporter.alerts.channels.alertmanager import AHEAD, AlertmanagerSender
+from exporter.alerts.channels.alertmanager import ENDS_AFTER, AlertmanagerSender
 from exporter.alerts.channels.ntfy import NtfySender
 from exporter.alerts.delivery import alertmanager_publisher, notifier
 from exporter.alerts.delivery.notifier import Notifier, send_test
@@ -26,8 +26,8 @@ from exporter.alerts.delivery.scheduled_messages import GRACE
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.values import fingerprint_of_test
 from exporter.config import Config
-from exporter.config.channels import AlertmanagerChannel as ConfiguredManager
-from exporter.config.channels import NtfyChannel
+from exporter.config.channels.alertmanager import AlertmanagerChannel as ConfiguredManager
+from exporter.config.channels.ntfy import NtfyChannel
 from exporter.model import Report
 
 DOWN, FINE = world(P(ends=NOW - HOUR)), world(P(ends=NOW + 300 * DAY, secret="new"))
@@ -189,7 +189,7 @@ async def test_alertmanagers_are_told_when_something_changed_and_each_minute(mon
             await asyncio.sleep(0.02)
         assert len(house.manager.notified["one"]) == 1
         assert turns == 1
-    monkeypatch.setattr(alertmanager_publisher, "EVERY", 0.05)
+    monkeypatch.setattr(alertmanager_publisher, "PUBLISH_EVERY", 0.05)
     house.notifier = house.another(channels=[AM])
     async with running(house):
         await until(lambda: len(house.manager.notified["one"]) > 3)
@@ -201,7 +201,7 @@ async def test_a_timers_alerts_outlive_the_gap_and_are_ended(monkeypatch: pytest
     await house.notifier.stop()
     fired = house.manager.notified["one"][0]
     assert {one["endsAt"] for one in fired} == {"2026-11-22T10:20:00Z"}  # two intervals, never less than the daemon's
-    assert AHEAD < 20 * 60
+    assert ENDS_AFTER < 20 * 60
 
     house.now, house.world = NOW + 600, FINE
     house.notifier = house.another(channels=[AM])

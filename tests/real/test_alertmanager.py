@@ -20,7 +20,7 @@ import pytest
 from exporter.alerts.channels import ChannelContext, TemporaryError
 from exporter.alerts.channels.alertmanager import AlertmanagerSender, build
 from exporter.alerts.values import Alert, NotificationReason
-from exporter.config import channels as configured
+from exporter.config.channels.alertmanager import AlertmanagerChannel
 from exporter.model import ConditionName, Family, Severity
 
 from .conftest import need
@@ -150,7 +150,7 @@ def over(told: Alert) -> Alert:
 
 def channel(*instances: Instance) -> AlertmanagerSender:
     urls = [instance.url for instance in instances]
-    config = configured.AlertmanagerChannel(name="am", type="alertmanager", urls=urls)
+    config = AlertmanagerChannel(name="am", type="alertmanager", urls=urls)
     return build(config, ChannelContext(external_url="https://status.test/"))
 
 

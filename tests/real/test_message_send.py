@@ -10,7 +10,7 @@ import pytest
 from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError
 from exporter.alerts.channels.openclaw import OpenClawSender
 from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage
-from exporter.config.channels import OpenClawChannel
+from exporter.config.channels.openclaw import OpenClawChannel
 from exporter.model import ConditionName, Family, Severity
 
 from .conftest import MakeHome

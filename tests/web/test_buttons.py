@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from alerts.test_delivery import Fake
+from alerts.test_worker import Fake
 from alerts.worlds import HOUR, P, World, world
 from boards import TOKEN, FakeBoard, client, web
 from waiting import until

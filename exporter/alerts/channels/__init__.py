@@ -1,39 +1,40 @@
-"""Channels: one file per service that can tell somebody, behind one small protocol.
+"""Notification channels: one module per service, named after the channel's type, behind one small protocol.
 
-A channel sends what it is given, once, and says how that went; when to send, what to try again and
-what to give up is ``delivery``'s business. Adding one is a file here, its config model, a line in
-``build``, and its test.
+A channel sends one message once and reports how that went. ``delivery`` decides when to send, when to try
+again and when to stop. A module here needs ``build`` and a config model in ``exporter.config.channels``; it is
+found by its name. Modules that start with an underscore are shared by channels.
 """
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from exporter.alerts.message import text
-from exporter.alerts.values import Alert, Message, QueuedMessage
-from exporter.alerts.values import NotificationReason as Why
-from exporter.config import ConfigError
-from exporter.config import channels as configured
+from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage
+from exporter.config import ChannelBase, ConfigError
 from exporter.model import FailureReason
 
 if TYPE_CHECKING:
     import httpx
 
-#: The signed single-use link for one action (``acknowledge``, ``silence``) on one alert, in a message to the
-#: channel of that name; None: there is none.
+    from exporter.alerts.channels.alertmanager import AlertmanagerSender
+
+#: Makes the signed single-use link for one action (``acknowledge``, ``silence``) on one alert, in a message to the
+#: channel with that name; None where there is no link.
 Links = Callable[[str, Alert, str], str | None]
 
-#: What a person can do at a button, and what the button says.
+#: The actions of a message's buttons, and their labels.
 _ACTIONS = {"acknowledge": "Acknowledge", "silence": "Silence"}
 
 
 class DeliveryError(Exception):
-    """A message that was not handed over. ``reason`` is a word for the metric's label; ``message`` is
-    one sentence for a person and holds no secret and no URL."""
+    """A message that was not delivered. ``reason`` is a value of the metric's label; ``message`` is one
+    sentence for people and contains no secret and no URL."""
 
     def __init__(self, reason: str, message: str = "") -> None:
         super().__init__(f"{reason}: {message}" if message else str(reason))
@@ -42,7 +43,7 @@ class DeliveryError(Exception):
 
 
 class TemporaryError(DeliveryError):
-    """It is worth trying again; ``retry_after`` is in seconds, where a pause was asked for."""
+    """Another try may succeed. ``retry_after`` is the pause in seconds that the service asked for, if any."""
 
     def __init__(self, reason: str, retry_after: float | None = None, message: str = "") -> None:
         super().__init__(reason, message)
@@ -50,22 +51,22 @@ class TemporaryError(DeliveryError):
 
 
 class PermanentError(DeliveryError):
-    """Trying again changes nothing: a person has to change something first."""
+    """Another try would fail too: a person has to change something first."""
 
 
 class Channel(Protocol):
-    """One way to tell somebody. ``name`` is the configured one."""
+    """A channel that is notified of changes. ``name`` is the configured one."""
 
     @property
     def name(self) -> str: ...
 
     async def send(self, outgoing: QueuedMessage) -> None:
-        """Hand one message over, within a bounded time. Raises TemporaryError or PermanentError."""
+        """Deliver one message, within a bounded time. Raises TemporaryError or PermanentError."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledMessage:
-    """An alert for a channel's server to tell by itself at ``deliver_at`` (Unix seconds), unless it is taken back."""
+    """An alert for a channel's server to deliver at ``deliver_at`` (Unix seconds), unless it is cancelled before."""
 
     alert: Alert
     deliver_at: float
@@ -73,7 +74,7 @@ class ScheduledMessage:
 
 @runtime_checkable
 class SchedulesMessages(Protocol):
-    """A channel whose server can be given messages for later. ``reach``: for how much later, in seconds."""
+    """A channel whose server accepts messages for later, up to ``max_delay`` seconds from now."""
 
     @property
     def name(self) -> str: ...
@@ -82,89 +83,78 @@ class SchedulesMessages(Protocol):
     def max_delay(self) -> float: ...
 
     async def schedule(
-        self, planned: Iterable[ScheduledMessage], now: float, planted: MutableMapping[str, float]
+        self, wanted: Iterable[ScheduledMessage], now: float, scheduled: MutableMapping[str, float]
     ) -> None:
-        """Make ``planned`` all that the server holds. ``planted`` is what it holds already, kept by the caller
-        across restarts: name to when it rings, 0 where that is not known; it is updated before and after each
-        call. Raises TemporaryError or PermanentError; calling again goes on where it stopped."""
+        """Make ``wanted`` all that the server has scheduled.
+
+        ``scheduled`` is what the server has already: name to delivery time, 0 where that is not known. The
+        caller keeps it across restarts; it is updated before and after each request. Raises TemporaryError or
+        PermanentError; another call continues where this one stopped.
+        """
 
 
 def no_links(action: str, alert: Alert, channel: str) -> str | None:
-    """Links where nobody could follow one."""
+    """``Links`` for an exporter without a page that a link could open."""
     return None
 
 
 @dataclass(frozen=True)
 class ChannelContext:
-    """What channels are made with beside their own configuration."""
+    """What all channels of one exporter share."""
 
     external_url: str = ""  # web.external_url; empty: there is no page to link to
     links: Links = no_links
-    zone: ZoneInfo | None = None  # of times in texts, where the channel's quiet hours name none; None: UTC
-    transport: httpx.AsyncBaseTransport | None = None  # tests put theirs here
-    environment: Mapping[str, str] | None = None  # of commands; None: our own
+    zone: ZoneInfo | None = None  # of times in texts, unless the channel's quiet hours name another; None: UTC
+    transport: httpx.AsyncBaseTransport | None = None  # tests pass their own
+    environment: Mapping[str, str] | None = None  # of commands; None: the exporter's own
     clock: Callable[[], float] = time.time
 
-    def words(self, channel: configured.ChannelBase, message: Message, *, with_links: bool = False) -> text.Text:
-        """A message in words, as of now, in the time zone of the person at that channel.
+    def render(self, channel: ChannelBase, message: Message, *, with_links: bool = False) -> text.Text:
+        """Title and body of a message as of now, in the time zone of the channel's quiet hours.
 
-        ``with_links``: what other channels have buttons for is links in the text.
+        ``with_links`` adds the links that other channels have as buttons to the body.
         """
         zone = ZoneInfo(channel.quiet_hours.timezone) if channel.quiet_hours else self.zone
         links = self.buttons(message) if with_links else ()
         return text.render(message, self.clock(), zone, self.external_url, links)
 
     def buttons(self, message: Message) -> list[tuple[str, str]]:
-        """Label and link of each button: for one alert that somebody can still do something about."""
+        """Label and link of each button. Only a message about a single alert that still fires has buttons."""
         if len(message.alerts) != 1 or message.alerts[0].reason.ends:
             return []
         alert = message.alerts[0]
-        actions = [action for action in _ACTIONS if action == "acknowledge" or alert.reason is not Why.TEST]
+        is_test = alert.reason is NotificationReason.TEST
+        actions = [action for action in _ACTIONS if action == "acknowledge" or not is_test]
         links = [(_ACTIONS[action], self.links(action, alert, message.channel)) for action in actions]
         return [(label, link) for label, link in links if link]
 
 
-def secret(config: configured.ChannelBase, name: str) -> str | None:
-    """A secret as it is now. TemporaryError where it cannot be read: a rotated file may be back soon."""
+def secret(config: ChannelBase, name: str) -> str | None:
+    """The present value of a secret. Raises TemporaryError where it cannot be read: a rotated file may be back soon."""
     try:
         return config.secret(name)
     except ConfigError as error:
         raise TemporaryError(FailureReason.OTHER, None, f"the channel's {name} cannot be read: {error}") from None
 
 
-def build(config: configured.Channel, context: ChannelContext) -> Channel:
-    """The channel that ``config`` describes. Imports what it needs, and nothing else.
+def build(config: ChannelBase, context: ChannelContext) -> Channel:
+    """The channel that ``config`` describes, which is one that is notified of changes (``config.NOTIFIED``).
 
-    Raises ConfigError where what is configured cannot be used (a secret that cannot be read, an
-    apprise URL that no service knows). An Alertmanager is none: it wants the state, see ``alertmanager``.
+    Imports the module of its type, and no other. Raises ConfigError where the channel cannot be used: a secret
+    that cannot be read, or an apprise URL that no service knows.
     """
-    match config:
-        case configured.NtfyChannel():
-            from exporter.alerts.channels import ntfy
+    channel: Channel = _module(config).build(config, context)
+    return channel
 
-            return ntfy.build(config, context)
-        case configured.WebhookChannel():
-            from exporter.alerts.channels import webhook
 
-            return webhook.build(config, context)
-        case configured.AppriseChannel():
-            from exporter.alerts.channels import apprise
+def build_publisher(config: ChannelBase, context: ChannelContext) -> AlertmanagerSender:
+    """Like ``build``, for a channel that wants the state and not the changes."""
+    publisher: AlertmanagerSender = _module(config).build(config, context)
+    return publisher
 
-            return apprise.build(config, context)
-        case configured.OpenClawChannel():
-            from exporter.alerts.channels import openclaw
 
-            return openclaw.build(config, context)
-        case configured.TermuxChannel():
-            from exporter.alerts.channels import termux
-
-            return termux.build(config, context)
-        case configured.CommandChannel():
-            from exporter.alerts.channels import command
-
-            return command.build(config, context)
-        case _:
-            raise ValueError(f"a channel of type {config.type} is sent no messages")
+def _module(config: ChannelBase) -> Any:
+    return importlib.import_module(f"{__name__}.{config.type}")
 
 
 __all__ = [
@@ -178,6 +168,7 @@ __all__ = [
     "SchedulesMessages",
     "TemporaryError",
     "build",
+    "build_publisher",
     "no_links",
     "secret",
 ]

@@ -1,7 +1,8 @@
 """apprise: a hundred services by URL (mail, Telegram, Slack, Discord, Signal, Pushover, Gotify, …).
 
-The extra ``apprise``. It blocks, so it runs in a thread of its own, one at a time; a thread that
-hangs keeps nobody from ending. Its URLs are the secrets and its log tells them, so it has no log here.
+Needs the extra ``apprise``. The library blocks, so it runs in a daemon thread, one message at a time; a thread
+that hangs does not keep the process from ending. Its URLs are secrets and its log contains them, so its log is
+switched off.
 """
 
 from __future__ import annotations
@@ -15,19 +16,20 @@ from typing import Any
 from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError, secret
 from exporter.alerts.values import Message, QueuedMessage
 from exporter.config import ConfigError
-from exporter.config.channels import AppriseChannel
+from exporter.config.channels.apprise import AppriseChannel
 from exporter.model import Severity
 
-TIMEOUT = 60.0  # seconds; one URL may stand for several addresses
+TIMEOUT = 60.0  # seconds; one URL may name several recipients
 MAX_BODY = 8000  # characters
 
-_LOGGER = "apprise"
+_LOGGERS = ("apprise", "urllib3", "requests")
 _MISSING = 'apprise is not installed: pip install "openclaw-auth-exporter[apprise]"'
-_UNKNOWN = "url is none that apprise knows: try it with `apprise -vv -b test URL`, and see its list of services"
+_UNKNOWN = "apprise does not know this url: try `apprise -vv -b test URL`, and see its list of services"
+_TYPES = {Severity.CRITICAL: "failure", Severity.WARNING: "warning", Severity.INFO: "info"}
 
 
 def build(config: AppriseChannel, context: ChannelContext) -> AppriseSender:
-    """The channel; raises ConfigError where apprise is not there or does not know the URL."""
+    """The channel. Raises ConfigError where apprise is not installed or does not know the URL."""
     url = config.secret("url")
     try:
         if not url:
@@ -39,25 +41,25 @@ def build(config: AppriseChannel, context: ChannelContext) -> AppriseSender:
 
 
 class AppriseSender:
-    """What one apprise URL stands for."""
+    """The services of one apprise URL."""
 
     def __init__(self, config: AppriseChannel, context: ChannelContext, timeout: float = TIMEOUT) -> None:
         self.name = config.name
         self._config = config
         self._context = context
         self._timeout = timeout
-        self._thread: threading.Thread | None = None  # the one that has not told how it went
+        self._thread: threading.Thread | None = None  # still at work on an earlier message
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Hand a message to apprise. Raises TemporaryError or PermanentError."""
         if self._thread is not None and self._thread.is_alive():
-            raise TemporaryError(FailureReason.TIMEOUT, None, "apprise is still busy with the message before")
+            raise TemporaryError(FailureReason.TIMEOUT, None, "apprise is still busy with the previous message")
         url = secret(self._config, "url") or ""
-        text = self._context.words(self._config, outgoing.message, with_links=True)
+        text = self._context.render(self._config, outgoing.message, with_links=True)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[bool] = loop.create_future()
 
-        def tell(result: bool | Exception) -> None:
+        def report(result: bool | Exception) -> None:
             if done.done():  # nobody waits any more
                 return
             if isinstance(result, Exception):
@@ -72,16 +74,16 @@ class AppriseSender:
                     _load(url).notify(
                         body=text.body[:MAX_BODY] or text.title,
                         title=text.title,
-                        notify_type=kind(outgoing.message),
+                        notify_type=notify_type(outgoing.message),
                         body_format="text",
                     )
                 )
             except PermanentError as error:
                 result = error
-            except Exception as error:  # a hundred plugins, and no promise what they raise
+            except Exception as error:  # a hundred plugins may raise anything
                 result = TemporaryError(FailureReason.OTHER, None, f"apprise failed with {type(error).__name__}")
-            with contextlib.suppress(RuntimeError):  # the loop is gone
-                loop.call_soon_threadsafe(tell, result)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(report, result)
 
         self._thread = threading.Thread(target=work, name=f"apprise-{self.name}", daemon=True)
         self._thread.start()
@@ -89,26 +91,27 @@ class AppriseSender:
             async with asyncio.timeout(self._timeout):
                 delivered = await done
         except TimeoutError:
-            why = f"apprise did not hand it over within {self._timeout:g} s"
+            why = f"apprise did not finish within {self._timeout:g} s"
             raise TemporaryError(FailureReason.TIMEOUT, None, why) from None
         finally:
             if done.done() and not done.cancelled():
-                self._thread = None  # it has told, so it is free, though it may need a moment yet to end
+                self._thread = None  # it has reported, although it may need a moment more to end
         if not delivered:
-            why = "the service did not take it: `apprise -vv -b test URL` says why"
+            why = "the service did not accept the message: `apprise -vv -b test URL` shows why"
             raise TemporaryError(FailureReason.OTHER, None, why)
 
 
-def kind(message: Message) -> str:
-    """apprise's notify type: it chooses a colour and a picture."""
+def notify_type(message: Message) -> str:
+    """apprise's type of a message, which chooses its colour and icon."""
     if message.alerts and all(alert.reason.ends for alert in message.alerts):
         return "success"
-    return {Severity.CRITICAL: "failure", Severity.WARNING: "warning", Severity.INFO: "info"}[message.severity]
+    return _TYPES[message.severity]
 
 
 def _load(url: str) -> Any:
-    """An ``Apprise`` with the URL's services. Raises PermanentError without the URL."""
-    _hush()
+    """An ``Apprise`` with the URL's services. Raises PermanentError, without the URL."""
+    for name in _LOGGERS:  # they log URLs, some of them whole
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         import apprise
     except ImportError:
@@ -125,12 +128,6 @@ def _load(url: str) -> Any:
         raise PermanentError(FailureReason.OTHER, _UNKNOWN)
     for service in services:
         if "overflow=" not in url:
-            # As it is, a service refuses what is too long for it, and refuses it again each time.
+            # By default a service refuses a message that is too long for it, at every try.
             service.overflow_mode = apprise.OverflowMode.TRUNCATE
     return services
-
-
-def _hush() -> None:
-    """apprise logs URLs, some of them whole; its own masking is for some services only."""
-    for name in (_LOGGER, "urllib3", "requests"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

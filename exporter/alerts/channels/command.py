@@ -1,8 +1,8 @@
-"""A command of the user's own: the message as JSON on its standard input, in words in its environment.
+"""Command: a program of the user's choice gets the message as JSON on standard input, and as text in its environment.
 
-Exit 0 is delivered. 64, 65, 77 and 78 (sysexits: usage, data, permission, configuration) say that
-trying again changes nothing; every other code, 75 before all, a signal or running out of time is tried
-again: a script whose curl found no network exits with curl's code, and its alarm must not be lost.
+Exit code 0 means delivered. 64, 65, 77 and 78 (sysexits: usage, data, permission, configuration) mean that
+another try would fail too. Every other code, 75 (try again) among them, a signal and a timeout are retried: a
+script whose curl finds no network exits with curl's code, and its alert must not be lost.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ from __future__ import annotations
 import json
 import os
 
-from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError
+from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError, _command
 from exporter.alerts.channels.webhook import body_of
 from exporter.alerts.values import QueuedMessage
-from exporter.config.channels import CommandChannel
-from exporter.lib.command import run
-from exporter.model import CheckError
+from exporter.config.channels.command import CommandChannel
 
 TIMEOUT = 30.0  # seconds
-_NEVER = frozenset({os.EX_USAGE, os.EX_DATAERR, os.EX_NOPERM, os.EX_CONFIG})
+
+_PERMANENT = frozenset({os.EX_USAGE, os.EX_DATAERR, os.EX_NOPERM, os.EX_CONFIG})
 _PREFIX = "OPENCLAW_AUTH_ALERT_"
 
 
 def build(config: CommandChannel, context: ChannelContext) -> CommandSender:
-    """The channel; that the command is there is seen when it runs."""
+    """The channel. A missing command shows when it is run, because it may appear until then."""
     return CommandSender(config, context)
 
 
@@ -37,43 +36,35 @@ class CommandSender:
         self._timeout = timeout
 
     async def send(self, outgoing: QueuedMessage) -> None:
-        """Run the command. Raises TemporaryError or PermanentError; what it prints is not looked at."""
+        """Run the command; its output is ignored. Raises TemporaryError or PermanentError."""
         message = json.dumps(body_of(outgoing, self._context.clock()), ensure_ascii=False)
-        try:
-            done = await run(
-                self._config.command,
-                env=self._environment(outgoing),
-                timeout=self._timeout,
-                stdin=message.encode("utf-8", "replace") + b"\n",
-                max_stdout=0,
-                max_stderr=0,
-            )
-        except CheckError as error:
-            # A command that is not there may be on a disk that is not mounted yet.
-            raise TemporaryError(error.reason, None, error.message) from None
-        if done.exit_code in _NEVER:
-            raise PermanentError(
-                FailureReason.COMMAND_ERROR, f"it exited {done.exit_code}: trying again changes nothing"
-            )
-        if done.exit_code != 0:
-            raise TemporaryError(FailureReason.COMMAND_ERROR, None, f"it exited {done.exit_code}")
+        code, _ = await _command.run(
+            self._context,
+            self._config.command,
+            timeout=self._timeout,
+            env=self._environment(outgoing),
+            stdin=message.encode("utf-8", "replace") + b"\n",
+        )
+        if code in _PERMANENT:
+            raise PermanentError(FailureReason.COMMAND_ERROR, f"exit code {code}, which is not retried")
+        if code != 0:
+            raise TemporaryError(FailureReason.COMMAND_ERROR, None, f"exit code {code}")
 
     def _environment(self, outgoing: QueuedMessage) -> dict[str, str]:
         message = outgoing.message
-        words = self._context.words(self._config, message)
-        inherited = os.environ if self._context.environment is None else self._context.environment
-        said = {
+        text = self._context.render(self._config, message)
+        values = {
             "ID": outgoing.id,
             "CHANNEL": message.channel,
-            "TITLE": words.title,
-            "BODY": words.body,
+            "TITLE": text.title,
+            "BODY": text.body,
             "SEVERITY": message.severity,
             "REASON": message.alerts[0].reason if message.alerts else "",
             "COUNT": str(len(message.alerts)),
         }
-        return {**inherited, **{f"{_PREFIX}{name}": _sayable(value) for name, value in said.items()}}
+        return {f"{_PREFIX}{name}": _valid(value) for name, value in values.items()}
 
 
-def _sayable(value: str) -> str:
-    """An environment holds neither NUL nor half a character."""
+def _valid(value: str) -> str:
+    """``value`` without NUL and surrogates, which an environment cannot carry."""
     return value.replace("\0", "").encode("utf-8", "replace").decode()

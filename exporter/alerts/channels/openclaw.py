@@ -1,24 +1,20 @@
 """OpenClaw's own ``message send``: to a chat that its gateway serves. A second channel, never the only one.
 
-Arguments as 2026.2 to 2026.9 have them (``openclaw message send --help``): ``--channel``, ``--target``,
-``--message``. Delivering needs a working gateway and chat, not a working model.
+The arguments are those of 2026.2 to 2026.9 (``openclaw message send --help``): ``--channel``, ``--target``,
+``--message``. Delivery needs a working gateway and chat, but no working model.
 """
 
 from __future__ import annotations
 
-import os
-
-from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError
+from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError, _command
 from exporter.alerts.values import QueuedMessage
-from exporter.config.channels import OpenClawChannel
-from exporter.lib import command
+from exporter.config.channels.openclaw import OpenClawChannel
 from exporter.lib.redact import safe_text
-from exporter.model import CheckError
 
 TIMEOUT = 90.0  # seconds; a cold start takes 5 to 11
-MAX_TEXT = 3500  # characters: the narrowest of the chats takes about 4,000
+MAX_TEXT = 3500  # characters; the chat with the smallest limit accepts about 4,000
 
-#: What the command says when no waiting helps. (Seen on 2026.2.9, 2026.6.11 and 2026.9.6.)
+#: What the command prints when another try would fail too (seen on 2026.2.9, 2026.6.11 and 2026.9.6).
 _PERMANENT = (
     "unknown channel",
     "unknown target",
@@ -44,34 +40,23 @@ class OpenClawSender:
         self._timeout = timeout
 
     def arguments(self, outgoing: QueuedMessage) -> list[str]:
-        """The command that sends a message. No secret is among its words."""
-        text = self._context.words(self._config, outgoing.message)
-        words = f"{text.title}\n\n{text.body}".replace("\0", "")
-        if len(words) > MAX_TEXT:
-            words = words[: MAX_TEXT - 1].rstrip() + "…"
-        who = ["--channel", self._config.channel, "--target", self._config.recipient]
-        return [*self._config.command, "message", "send", *who, "--message", words]
+        """The command that sends a message. None of its words is a secret."""
+        text = self._context.render(self._config, outgoing.message)
+        message = _command.shortened(f"{text.title}\n\n{text.body}".replace("\0", ""), MAX_TEXT)
+        recipient = ["--channel", self._config.channel, "--target", self._config.recipient]
+        return [*self._config.command, "message", "send", *recipient, "--message", message]
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Run the command. Raises TemporaryError or PermanentError."""
-        environment = os.environ if self._context.environment is None else self._context.environment
-        try:
-            finished = await command.run(
-                self.arguments(outgoing),
-                env={**environment, "NO_COLOR": "1"},
-                timeout=self._timeout,
-                max_stdout=16 * 1024,
-                max_stderr=16 * 1024,
-            )
-        except CheckError as error:
-            # One that is not there may be back soon: an upgrade takes it away for a minute.
-            raise TemporaryError(error.reason, None, error.message) from None
-        if finished.exit_code == 0:
+        code, output = await _command.run(
+            self._context, self.arguments(outgoing), timeout=self._timeout, env={"NO_COLOR": "1"}
+        )
+        if code == 0:
             return
-        said = (finished.stderr or finished.stdout).decode("utf-8", "replace").replace(self._config.recipient, "…")
-        lines = [line for line in map(str.strip, said.splitlines()) if line]
+        output = output.replace(self._config.recipient, "…")
+        lines = [line for line in map(str.strip, output.splitlines()) if line]
         why = safe_text(next((line for line in lines if _is_permanent(line)), lines[0] if lines else ""))
-        message = f"`openclaw message send` ended with {finished.exit_code}" + (f": {why}" if why else "")
+        message = f"`openclaw message send` exited with {code}" + (f": {why}" if why else "")
         if _is_permanent(why):
             raise PermanentError(FailureReason.COMMAND_ERROR, message)
         raise TemporaryError(FailureReason.COMMAND_ERROR, None, message)

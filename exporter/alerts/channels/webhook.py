@@ -1,4 +1,4 @@
-"""A webhook: the message as JSON, signed, to an address of the user's own."""
+"""Webhook: the message as signed JSON, posted to an address of the user's choice."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import hmac
 import json
 from typing import Any
 
-from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, http, secret
+from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, _http, secret
 from exporter.alerts.values import Alert, QueuedMessage, SuppressedAlert
 from exporter.config import ConfigError
-from exporter.config.channels import WebhookChannel
+from exporter.config.channels.webhook import WebhookChannel
 from exporter.lib.durations import iso
 
 SCHEMA_VERSION = 1
 
 
 def build(config: WebhookChannel, context: ChannelContext) -> WebhookSender:
-    """The channel; raises ConfigError where there is no address, or the secret cannot be read."""
+    """The channel. Raises ConfigError where there is no address, or the secret cannot be read."""
     if not config.secret("url"):
         raise ConfigError(f"channel {config.name}", ["url is missing: a webhook needs an address"])
     config.secret("secret")
@@ -25,9 +25,9 @@ def build(config: WebhookChannel, context: ChannelContext) -> WebhookSender:
 
 
 class WebhookSender:
-    """One address. Its secrets are read anew for each message."""
+    """One address. Its secrets are read again for each message."""
 
-    def __init__(self, config: WebhookChannel, context: ChannelContext, timeout: float = http.TIMEOUT) -> None:
+    def __init__(self, config: WebhookChannel, context: ChannelContext, timeout: float = _http.TIMEOUT) -> None:
         self.name = config.name
         self._config = config
         self._context = context
@@ -39,27 +39,19 @@ class WebhookSender:
         if not url:
             raise PermanentError(FailureReason.OTHER, "the webhook has no url")
         content = json.dumps(body_of(outgoing, self._context.clock()), ensure_ascii=False).encode("utf-8", "replace")
-        headers = {"Content-Type": "application/json", "Idempotency-Key": outgoing.id}
+        headers = {"Idempotency-Key": outgoing.id}
         if key:
             headers["X-Signature-256"] = signature(content, key)
-        await http.send(
-            "POST",
-            url,
-            content=content,
-            headers=headers,
-            transport=self._context.transport,
-            timeout=self._timeout,
-            clock=self._context.clock,
-        )
+        await _http.send(self._context, "POST", url, content=content, headers=headers, timeout=self._timeout)
 
 
 def signature(content: bytes, key: str) -> str:
-    """What ``X-Signature-256`` says of a body."""
+    """The value of ``X-Signature-256`` for a body."""
     return "sha256=" + hmac.new(key.encode(), content, hashlib.sha256).hexdigest()
 
 
 def body_of(outgoing: QueuedMessage, now: float) -> dict[str, Any]:
-    """The machine-readable form of a message; ``held_back`` is there where something came and went unsaid."""
+    """The machine-readable form of a message. It has ``held_back`` only when alerts came and went while suppressed."""
     message = outgoing.message
     body: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -69,7 +61,7 @@ def body_of(outgoing: QueuedMessage, now: float) -> dict[str, Any]:
         "alerts": [_alert(alert) for alert in message.alerts],
     }
     if message.suppressed:
-        body["held_back"] = [_missed(missed) for missed in message.suppressed]
+        body["held_back"] = [_suppressed(alert) for alert in message.suppressed]
     return body
 
 
@@ -98,16 +90,16 @@ def _alert(alert: Alert) -> dict[str, Any]:
     return found
 
 
-def _missed(missed: SuppressedAlert) -> dict[str, Any]:
+def _suppressed(alert: SuppressedAlert) -> dict[str, Any]:
     return {
-        "fingerprint": missed.fingerprint,
-        "condition": missed.condition,
-        "severity": missed.severity,
-        "target": missed.target,
-        "agents": list(missed.agents),
-        "provider": missed.provider,
-        "profile": missed.profile,
-        "began_at": iso(missed.began_at),
-        "ended_at": iso(missed.ended_at),
-        "times": missed.times,
+        "fingerprint": alert.fingerprint,
+        "condition": alert.condition,
+        "severity": alert.severity,
+        "target": alert.target,
+        "agents": list(alert.agents),
+        "provider": alert.provider,
+        "profile": alert.profile,
+        "began_at": iso(alert.began_at),
+        "ended_at": iso(alert.ended_at),
+        "times": alert.times,
     }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from exporter.alerts.channels import DeliveryError
-from exporter.alerts.channels.alertmanager import AHEAD, EVERY, AlertmanagerSender
+from exporter.alerts.channels.alertmanager import ENDS_AFTER, PUBLISH_EVERY, AlertmanagerSender
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.lifecycle import firing
 from exporter.alerts.lifecycle.decisions import alert_of
@@ -45,7 +45,7 @@ class AlertmanagerPublisher:
         self._states, self._shown = before._states, before._shown
         for name, manager in self._managers.items():
             if name in before._managers:
-                manager.memory = before._managers[name].memory
+                manager.last = before._managers[name].last
                 self.counted[name] = before.counted[name]
                 if name in before.problems:
                     self.problems[name] = before.problems[name]
@@ -59,8 +59,8 @@ class AlertmanagerPublisher:
         self.show(states)
         told = firing(states, self._now()) if self._managers else ()
         for manager in self._managers.values():
-            if not manager.memory.firing:
-                manager.remember(told)
+            if not manager.last.firing:
+                manager.assume_sent(told)
 
     def show(self, states: Mapping[str, AlertState]) -> None:
         """The state as it is now."""
@@ -90,9 +90,9 @@ class AlertmanagerPublisher:
     async def _work(self, name: str) -> None:
         while True:
             self._wake[name].clear()
-            await self._publish(name, AHEAD)
+            await self._publish(name, ENDS_AFTER)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVERY):
+                async with asyncio.timeout(PUBLISH_EVERY):
                     await self._wake[name].wait()
 
     async def _publish(self, name: str, ahead: float) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.alerts import lifecycle
-from exporter.alerts.channels import Channel, ChannelContext, DeliveryError, Links, build, no_links
+from exporter.alerts.channels import Channel, ChannelContext, DeliveryError, Links, build, build_publisher, no_links
 from exporter.alerts.channels import alertmanager as am
 from exporter.alerts.delivery import scheduled_messages
 from exporter.alerts.delivery.alertmanager_publisher import AlertmanagerPublisher
@@ -30,7 +30,6 @@ from exporter.alerts.lifecycle.test_notifications import next_proof, prove
 from exporter.alerts.message import text
 from exporter.alerts.values import AlertState, Message, QueuedMessage, fingerprint_of_test
 from exporter.config import Config, ConfigError
-from exporter.config.channels import AlertmanagerChannel
 from exporter.lib.sqlite import StateError, UnwritableError
 from exporter.model import Report
 
@@ -62,10 +61,10 @@ def channels_of(config: Config, links: Links = no_links) -> tuple[dict[str, Chan
     state: dict[str, am.AlertmanagerSender] = {}
     for channel in config.channels:
         try:
-            if isinstance(channel, AlertmanagerChannel):
-                state[channel.name] = am.build(channel, context)
-            else:
+            if channel.NOTIFIED:
                 news[channel.name] = build(channel, context)
+            else:
+                state[channel.name] = build_publisher(channel, context)
         except ConfigError as error:
             raise ConfigError(f"channel {channel.name}", error.problems) from None
     return news, state
@@ -385,7 +384,7 @@ class Notifier:
         # What fires at an Alertmanager, and what is planted, must outlive the time to the next run.
         gap = 2 * max(self._config.interval_of(target) for target in self._config.targets)
         delivered, published = await asyncio.gather(
-            self._deliverer.flush(), self._publisher.once(before, self._states, max(am.AHEAD, gap))
+            self._deliverer.flush(), self._publisher.once(before, self._states, max(am.ENDS_AFTER, gap))
         )
         if (work := self._planting(policy, max(scheduled_messages.GRACE, gap))) is not None:
             await work

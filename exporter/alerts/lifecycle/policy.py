@@ -155,7 +155,7 @@ class AlertPolicy:
     ) -> AlertPolicy:
         """The policy that a configuration, and what people said since, come to."""
         alerts = config.alerts
-        told = [channel for channel in config.channels if channel.type != "alertmanager"]
+        told = [channel for channel in config.channels if channel.NOTIFIED]
         order = alerts.order or [channel.name for channel in told]
         channels = tuple(
             ChannelPolicy(

@@ -33,10 +33,10 @@ def beating(switch: Switch, problem: str | None) -> HeartbeatSender:
 async def test_well_and_not_well() -> None:
     switch = Switch()
     well = beating(switch, None)
-    assert await well.beat()
+    assert await well.send()
     assert well.success_at == 1000.0
     ill = beating(switch, "the ledger cannot be used")
-    assert await ill.beat()
+    assert await ill.send()
     assert ill.success_at is None
     assert switch.heard == [("", ""), ("/fail", "the ledger cannot be used")]
 
@@ -57,15 +57,15 @@ async def test_the_url_is_called_as_it_is_and_trouble_is_told_below_it(url: str,
         return httpx.Response(200)
 
     config = Configured.model_validate({"url": url})
-    assert await HeartbeatSender(config, lambda: None, transport=httpx.MockTransport(answer)).beat()
-    assert await HeartbeatSender(config, lambda: "the disk is full", transport=httpx.MockTransport(answer)).beat()
+    assert await HeartbeatSender(config, lambda: None, transport=httpx.MockTransport(answer)).send()
+    assert await HeartbeatSender(config, lambda: "the disk is full", transport=httpx.MockTransport(answer)).send()
     assert heard == [url, fail]
 
 
 async def test_a_lost_packet_is_no_death(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "PAUSE", 0.0)
     switch = Switch(0, 503, 200)
-    assert await beating(switch, None).beat()
+    assert await beating(switch, None).send()
     assert len(switch.heard) == 3
 
 
@@ -74,9 +74,9 @@ async def test_what_does_not_arrive_is_logged_without_the_url(
 ) -> None:
     monkeypatch.setattr(heartbeat, "PAUSE", 0.0)
     beats = beating(Switch(0, 0, 0), None)
-    assert not await beats.beat()
+    assert not await beats.send()
     assert beats.success_at is None
-    assert "did not arrive (ConnectError)" in caplog.text
+    assert "did not arrive: cannot connect" in caplog.text
     assert "PLANTED-SECRET" not in caplog.text
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from alerts.test_webhook import ALERT, OUTGOING
+from alerts.test_channel_webhook import ALERT, OUTGOING
 from alerts.worlds import NOW
 from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError, build
 from exporter.alerts.channels.command import CommandSender
 from exporter.alerts.values import Message, QueuedMessage
-from exporter.config.channels import CommandChannel
+from exporter.config.channels.command import CommandChannel
 
 
 def channel(*argv: str, timeout: float = 30.0, **environment: str) -> CommandSender:
@@ -65,7 +65,7 @@ async def test_the_message_is_on_standard_input_and_in_the_environment(tmp_path:
     ],
 )
 async def test_exit_codes(code: int, kind: type[Exception]) -> None:
-    with pytest.raises(kind, match=f"exited {code}"):
+    with pytest.raises(kind, match=f"exit code {code}"):
         await channel("/bin/sh", "-c", f"exit {code}").send(OUTGOING)
 
 

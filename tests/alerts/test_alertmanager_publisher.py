@@ -41,13 +41,13 @@ async def test_what_no_instance_takes_waits_and_is_shown() -> None:
     assert publisher.counted["am"] == ChannelStatistics(
         attempts=4, failures={"http_error": 4}, pending=1, oldest_pending=NOW
     )
-    assert publisher.problems["am"].startswith("2 of 2 instances: http_error: it answered 503")
+    assert publisher.problems["am"].startswith("2 of 2 instances: http_error: answered 503")
 
     instances.broken = {"two": 400}  # they tell each other
     assert not await publisher.once({}, FIRING.states, 240.0)
     assert (publisher.counted["am"].pending, publisher.counted["am"].oldest_pending) == (0, None)
     assert publisher.counted["am"].last_success == clock.now
-    assert publisher.problems["am"].startswith("1 of 2 instances: http_error: it answered 400")
+    assert publisher.problems["am"].startswith("1 of 2 instances: http_error: answered 400")
 
     instances.broken = {}
     assert await publisher.once({}, FIRING.states, 240.0)
@@ -64,7 +64,7 @@ async def test_one_fault_of_ours_does_not_end_the_publishing(monkeypatch: pytest
 
     publisher = AlertmanagerPublisher({"am": channel(instances, "one")}, Clock())
     monkeypatch.setattr(alertmanager_publisher, "firing", firing)
-    monkeypatch.setattr(alertmanager_publisher, "EVERY", 0.01)
+    monkeypatch.setattr(alertmanager_publisher, "PUBLISH_EVERY", 0.01)
     publisher.show(FIRING.states)
     publisher._workers = [asyncio.create_task(publisher._work("am"))]
     async with asyncio.timeout(30):

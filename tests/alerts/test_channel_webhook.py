@@ -19,7 +19,7 @@ from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryEr
 from exporter.alerts.channels.webhook import WebhookSender, body_of
 from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage, ResolutionCause, SuppressedAlert
 from exporter.config import ConfigError
-from exporter.config.channels import WebhookChannel
+from exporter.config.channels.webhook import WebhookChannel
 from exporter.model import ConditionName, Family, Severity
 
 SECRET = "PLANTED-SECRET-signing-key"

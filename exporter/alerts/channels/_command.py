@@ -1,0 +1,46 @@
+"""One external command of a channel. Not a channel itself, hence the underscore."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from exporter.alerts.channels import ChannelContext, TemporaryError
+from exporter.lib import command
+from exporter.model import CheckError
+
+MAX_OUTPUT = 16 * 1024  # bytes of each stream that are kept
+
+
+async def run(
+    context: ChannelContext,
+    words: Sequence[str],
+    *,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+) -> tuple[int, str]:
+    """The exit code of a command, and what it printed: on standard error, else on standard output.
+
+    ``env`` is added to the exporter's environment. Raises TemporaryError where the command cannot be run or
+    does not end within ``timeout`` seconds. A missing command counts as temporary: an upgrade removes it for
+    a minute, and its disk may not be mounted yet.
+    """
+    inherited = os.environ if context.environment is None else context.environment
+    try:
+        finished = await command.run(
+            [word.replace("\0", "") for word in words],
+            env={**inherited, **(env or {})},
+            timeout=timeout,
+            stdin=stdin,
+            max_stdout=MAX_OUTPUT,
+            max_stderr=MAX_OUTPUT,
+        )
+    except CheckError as error:
+        raise TemporaryError(error.reason, None, error.message) from None
+    return finished.exit_code, (finished.stderr or finished.stdout).decode("utf-8", "replace")
+
+
+def shortened(text: str, limit: int) -> str:
+    """At most ``limit`` characters of ``text``, with a mark where it was cut."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

@@ -1,0 +1,59 @@
+"""One HTTP request of a channel: it is delivered, is worth another try, or needs a person.
+
+Not a channel itself, hence the underscore. No sentence contains the URL or a header value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError
+from exporter.lib import http
+from exporter.model import FailureReason
+
+TIMEOUT = 15.0  # seconds for a whole request
+MAX_RETRY_AFTER = 86400.0  # seconds; a server that asks for a longer pause is asked again anyway
+
+#: Worth another try although they are 4xx: timeout, too early, too many.
+_RETRIED = frozenset({408, 425, 429})
+_REASONS = {
+    http.Cause.TIMEOUT: FailureReason.TIMEOUT,
+    http.Cause.CONNECTION: FailureReason.CONNECTION,
+    http.Cause.BAD_ANSWER: FailureReason.HTTP_ERROR,
+}
+
+
+async def send(
+    context: ChannelContext,
+    method: str,
+    url: str,
+    *,
+    content: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    timeout: float = TIMEOUT,
+    pause: float | None = None,
+) -> http.Response:
+    """The head of a 2xx answer to a request with a JSON body, within ``timeout`` seconds.
+
+    ``pause`` is the ``retry_after`` in seconds of a 429 that names none. Raises TemporaryError (408, 425,
+    429, 5xx, timeouts, connections, certificates) and PermanentError (every other status, and a URL or
+    header that no request can be made of).
+    """
+    headers = {"Content-Type": "application/json", **(headers or {})}
+    try:
+        answer = await http.send(
+            method, url, timeout=timeout, content=content, headers=headers, transport=context.transport
+        )
+    except http.RequestError as error:
+        if error.cause is http.Cause.BAD_REQUEST:
+            raise PermanentError(FailureReason.OTHER, error.message) from None
+        raise TemporaryError(_REASONS[error.cause], None, error.message) from None
+    status = answer.status
+    if answer.is_success:
+        return answer
+    reason = FailureReason.UNAUTHORIZED if status in (401, 403) else FailureReason.HTTP_ERROR
+    message = http.status_text(status)
+    if status in _RETRIED or status >= 500:
+        asked = http.retry_after(answer.headers.get("Retry-After"), context.clock(), MAX_RETRY_AFTER)
+        raise TemporaryError(reason, pause if asked is None and status == 429 else asked, message)
+    raise PermanentError(reason, message)

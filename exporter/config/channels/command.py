@@ -1,0 +1,13 @@
+"""A command of the user."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from exporter.config.channels import ChannelBase
+from exporter.config.values import Command
+
+
+class CommandChannel(ChannelBase):
+    type: Literal["command"]
+    command: Command

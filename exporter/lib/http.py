@@ -1,0 +1,302 @@
+"""Outbound HTTP: bounded requests, and a plain sentence when one gets no usable answer.
+
+A timeout covers the whole request, so a server that sends byte by byte gets no more time than a silent one.
+Redirects are not followed, because they would carry a token elsewhere. No sentence here contains the URL, a
+header value or a word of the answer, because each may be a secret.
+
+Importing this module imports httpx, which takes about 70 ms. A command that may not need it imports it late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import enum
+import functools
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from exporter import __version__
+
+# Below this level both log the URL of every request, and a URL may be a secret.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+#: Node closes an idle connection after 5 s. Ours closes earlier, or a request would meet a closing one. Seconds.
+KEEP_ALIVE = 3.0
+
+_MEANING = {
+    400: "the request is not accepted",
+    401: "the credentials are not accepted; check the token",
+    403: "the credentials do not allow this; check the token and its permissions",
+    404: "there is nothing at this address; check the url",
+    405: "this address does not accept such a request; check the url",
+    408: "the server stopped waiting for the request",
+    410: "this address no longer exists",
+    413: "the request is too large",
+    425: "the request came too early",
+    429: "too many requests",
+    500: "the server failed",
+    502: "the proxy cannot reach the server",
+    503: "the server is not available",
+    504: "the proxy got no answer from the server",
+}
+
+
+class Cause(enum.StrEnum):
+    """Why a request has no usable answer."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"  # name resolution, TCP, TLS, or a connection that broke
+    BAD_ANSWER = "bad_answer"  # something answered, but not HTTP, or more than we accept
+    BAD_REQUEST = "bad_request"  # no request can be made of this URL or these headers
+
+
+class RequestError(Exception):
+    """A request without a usable answer. ``message`` fits after a colon and contains no secret."""
+
+    def __init__(self, cause: Cause, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The head of an answer, and its body as far as the caller asked for it."""
+
+    status: int
+    headers: Mapping[str, str]  # names in any case
+    body: bytes = b""
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def is_web_page(self) -> bool:
+        """Whether it is a page for people, as from a captive portal or a proxy, and not from an API."""
+        return "html" in self.headers.get("content-type", "").lower() or self.body.lstrip()[:1] == b"<"
+
+
+class Client:
+    """Sends requests, over connections that stay open for a moment.
+
+    ``ca_file`` replaces the system's certificate authorities; a changed file counts from the next request on.
+    With ``use_proxies`` the proxies that the environment names are used.
+    """
+
+    def __init__(
+        self,
+        *,
+        ca_file: Path | None = None,
+        use_proxies: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._ca_file = ca_file
+        self._use_proxies = use_proxies
+        self._transport = transport  # tests pass their own
+        self._client: httpx.AsyncClient | None = None
+        self._trust: tuple[bool, int | None] | None = None  # whether over TLS, and which version of ca_file
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout: float,
+        content: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        login: tuple[str, str] | None = None,
+        max_body: int = 0,
+    ) -> Response:
+        """The answer to one request, within ``timeout`` seconds. Raises RequestError.
+
+        At most ``max_body`` bytes of the body are accepted; with 0 it is not read at all, so an answer is
+        complete with its head. ``login`` is the user name and password for basic authentication.
+        """
+        try:
+            secure = _check(url, headers or {})
+            async with asyncio.timeout(timeout):
+                client = await self._open(secure)
+                request = client.build_request(method, url, content=content, headers=dict(headers or {}))
+                response = await client.send(request, stream=True, auth=login or httpx.USE_CLIENT_DEFAULT)
+                try:
+                    body = await _read(response, max_body) if max_body else b""
+                finally:
+                    await response.aclose()
+            return Response(response.status_code, response.headers, body)
+        except (TimeoutError, httpx.TimeoutException):
+            raise RequestError(Cause.TIMEOUT, f"no answer within {timeout:g} s") from None
+        except (httpx.InvalidURL, httpx.LocalProtocolError, ValueError):
+            raise RequestError(Cause.BAD_REQUEST, "the configured url or a header value is not valid") from None
+        except httpx.HTTPError as error:
+            raise _explained(error) from None
+
+    async def aclose(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _open(self, secure: bool) -> httpx.AsyncClient:
+        """The client for a request; a new one when the CA file has changed."""
+        version = await self._version_of_ca_file() if secure and self._ca_file else None
+        if self._client is None or self._trust != (secure, version):
+            trusted = await self._trusted(version) if secure else False
+            await self.aclose()
+            self._trust = secure, version
+            self._client = httpx.AsyncClient(
+                transport=self._transport,
+                verify=trusted,
+                timeout=None,  # noqa: S113 - asyncio.timeout covers the whole request
+                follow_redirects=False,
+                trust_env=self._use_proxies,
+                limits=httpx.Limits(max_keepalive_connections=2, keepalive_expiry=KEEP_ALIVE),
+                headers={"User-Agent": f"openclaw-auth-exporter/{__version__}", "Accept-Encoding": "identity"},
+            )
+        return self._client
+
+    async def _version_of_ca_file(self) -> int:
+        assert self._ca_file is not None
+        try:
+            return (await asyncio.to_thread(self._ca_file.stat)).st_mtime_ns
+        except OSError as error:
+            raise RequestError(Cause.CONNECTION, f"ca_file cannot be read: {_system_text(error)}") from None
+
+    async def _trusted(self, version: int | None) -> ssl.SSLContext:
+        try:
+            return await asyncio.to_thread(_tls_context, str(self._ca_file) if self._ca_file else None, version)
+        except ssl.SSLError:
+            raise RequestError(Cause.CONNECTION, "ca_file cannot be used: it contains no certificate") from None
+        except OSError as error:
+            raise RequestError(Cause.CONNECTION, f"ca_file cannot be read: {_system_text(error)}") from None
+
+
+async def send(
+    method: str,
+    url: str,
+    *,
+    timeout: float,
+    content: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    use_proxies: bool = False,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Response:
+    """The head of the answer to one request on a connection of its own, see ``Client.send``."""
+    client = Client(use_proxies=use_proxies, transport=transport)
+    try:
+        return await client.send(method, url, timeout=timeout, content=content, headers=headers)
+    finally:
+        await client.aclose()
+
+
+def status_text(status: int) -> str:
+    """An HTTP status in words that fit after a colon or a name."""
+    meaning = _MEANING.get(status, "")
+    if 300 <= status < 400:
+        meaning = "the server redirects; configure the address that it redirects to"
+    return f"answered {status}: {meaning}" if meaning else f"answered {status}"
+
+
+def retry_after(header: str | None, now: float, longest: float) -> float | None:
+    """The seconds that a ``Retry-After`` header asks for, at most ``longest``; None without a valid one.
+
+    The header is a number of seconds or a date (RFC 9110, 10.2.3).
+    """
+    if header is None or len(header) > 64:
+        return None
+    if header.strip().isdecimal():
+        seconds = float(header)
+    else:
+        try:
+            seconds = email.utils.parsedate_to_datetime(header).timestamp() - now
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), longest)
+
+
+def _check(url: str, headers: Mapping[str, str]) -> bool:
+    """Whether the request is over TLS. Raises ValueError where no request can be made."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError
+    if not all(value.isascii() and value.isprintable() for value in headers.values()):
+        raise ValueError
+    return parts.scheme == "https"
+
+
+async def _read(response: httpx.Response, limit: int) -> bytes:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise RequestError(Cause.BAD_ANSWER, "the answer is compressed, which was not requested")
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > limit:
+            raise RequestError(Cause.BAD_ANSWER, f"the answer is larger than {limit >> 20} MiB")
+    return bytes(body)
+
+
+@functools.lru_cache(maxsize=16)
+def _tls_context(ca_file: str | None, version: int | None) -> ssl.SSLContext:
+    """Shared by all clients: a context with the system's authorities takes 20 ms and half a megabyte."""
+    return ssl.create_default_context(cafile=ca_file)
+
+
+# --- why there is no answer ----------------------------------------------------------------------------
+
+
+def _explained(error: httpx.HTTPError) -> RequestError:
+    """An httpx error in our words: its own text may contain the URL."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            why = cause.verify_message.partition(",")[0]  # the rest names the host
+            return RequestError(Cause.CONNECTION, f"certificate not trusted: {why}")
+        if isinstance(cause, ssl.SSLError):
+            why = (cause.reason or "the server does not speak TLS").replace("_", " ").lower()
+            return RequestError(Cause.CONNECTION, f"no TLS connection: {why}")
+        if isinstance(cause, socket.gaierror):
+            return RequestError(Cause.CONNECTION, f"host name not found: {_system_text(cause)}")
+    if isinstance(error, httpx.RemoteProtocolError) and not _is_disconnect(error):
+        return RequestError(Cause.BAD_ANSWER, "the answer is not HTTP")
+    if isinstance(error, httpx.ProxyError):
+        return RequestError(Cause.CONNECTION, "the proxy refused the connection")
+    if isinstance(error, httpx.ConnectError):
+        failed = next((cause for cause in causes if isinstance(cause, OSError) and cause.errno), None)
+        return RequestError(Cause.CONNECTION, f"cannot connect: {_system_text(failed)}" if failed else "cannot connect")
+    return RequestError(Cause.CONNECTION, "the connection broke before the answer was complete")
+
+
+def _is_disconnect(error: httpx.RemoteProtocolError) -> bool:
+    text = str(error).lower()
+    return "disconnected" in text or "peer closed" in text or "connection closed" in text
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """``error`` and what lies beneath it. A host with several addresses gives a group of errors."""
+    pending: list[BaseException | None] = [error]
+    for _ in range(50):
+        if not pending:
+            return
+        cause = pending.pop(0)
+        if cause is None:
+            continue
+        yield cause
+        pending += [cause.__cause__, cause.__context__]
+        if isinstance(cause, BaseExceptionGroup):
+            pending += cause.exceptions
+
+
+def _system_text(error: OSError) -> str:
+    """The operating system's words. asyncio replaces them by a text that repeats the address."""
+    if isinstance(error.errno, int) and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return error.strerror.lower() if error.strerror else "unknown error"
