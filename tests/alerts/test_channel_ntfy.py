@@ -197,7 +197,7 @@ async def test_the_token_goes_into_the_header_and_nowhere_else(server: FakeNtfy)
         "unauthorized",
         "unauthorized: answered 401: the credentials are not accepted; check the token",
     )
-    with pytest.raises(PermanentError, match="it answered 403"):
+    with pytest.raises(PermanentError, match="answered 403"):
         await channel(server).send(outgoing())
 
 
