@@ -1,3 +1,3 @@
-"""openclaw-auth-exporter: watches OpenClaw's model credentials and tells before they fail."""
+"""Monitors OpenClaw's model credentials: checks them, exports metrics, and notifies people before they fail."""
 
 __version__ = "0.1.0"

@@ -18,7 +18,7 @@ from exporter.cli import cli
 from exporter.config.reading import parse
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXTS = {path: path.read_text() for path in DOCUMENTS}
 PROGRAM = "openclaw-auth-exporter"
 REQUIREMENTS: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]

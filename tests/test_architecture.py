@@ -1,0 +1,86 @@
+"""The structure of ``exporter/``: its layers, its modules' imports and its names.
+
+``scripts/test`` runs import-linter, which checks the layers themselves.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "exporter"
+DOCUMENT = (ROOT / "docs/architecture.md").read_text()
+(CONTRACT,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+MAX_TOP_LEVEL_ENTRIES = 18
+MAX_LINES = 450
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """Module -> the modules of ours that it imports, those inside functions included."""
+    graph = grimp.build_graph("exporter", cache_dir=None)
+    return {module: set(graph.find_modules_directly_imported_by(module)) for module in graph.modules}
+
+
+@pytest.mark.xfail(reason="not true of every module yet")
+def test_no_modules_import_each_other_in_a_cycle(imports: dict[str, set[str]]) -> None:
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail("import cycle: " + " -> ".join(reversed(error.args[1])))
+
+
+def test_few_entries_lie_at_the_top() -> None:
+    entries = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert "py.typed" in entries
+    assert len(entries) <= MAX_TOP_LEVEL_ENTRIES, sorted(entries)
+
+
+@pytest.mark.xfail(reason="not true of every module yet")
+def test_no_two_classes_share_a_name() -> None:
+    places = defaultdict(list)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+@pytest.mark.xfail(reason="not true of every module yet")
+def test_modules_are_short() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+def test_every_module_says_its_role() -> None:
+    silent = [path for path in PACKAGE.rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert silent == []
+
+
+@pytest.mark.xfail(reason="not true of every module yet")
+def test_the_contract_has_no_exceptions() -> None:
+    assert "ignore_imports" not in CONTRACT
+
+
+def test_the_document_draws_the_contract() -> None:
+    (block,) = re.findall(r"^<!-- layers:.*-->\n```\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert block.splitlines() == CONTRACT["layers"]
+
+
+def test_the_document_has_a_row_for_every_package() -> None:
+    rows = re.findall(r"^\| `exporter/(\w+)` \|", DOCUMENT, re.MULTILINE)
+    assert rows == [name for layer in CONTRACT["layers"] for name in layer.split(" | ")]
+    assert set(rows) == {path.stem for path in PACKAGE.iterdir()} - {"__init__", "__pycache__", "py"}
+
+
+def test_the_document_names_only_modules_that_exist() -> None:
+    named = re.findall(r"`(exporter/[\w/.]+)`", DOCUMENT)
+    assert [name for name in named if not (ROOT / name).exists() and not (ROOT / f"{name}.py").exists()] == []
