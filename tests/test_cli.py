@@ -248,8 +248,8 @@ def test_a_deadline_is_told_by_alias_and_before_the_first_look(cli: Cli) -> None
 def test_explain_says_what_the_verdict_rests_on(cli: Cli) -> None:
     cli.paste(DAY / 2)
     result = cli("explain", "anthropic:default")
-    assert "OpenClaw says expiring" in result.stdout
-    assert "the deadline is near" in result.stdout
+    assert "OpenClaw reports expiring" in result.stdout
+    assert "the deadline is within policy.expiring_within" in result.stdout
     assert cli("explain", "anthropic:nobody").returncode == 64
     cli.paste(DAY, "anthropic:\x1b[31mred")
     assert "anthropic:\\x1b[31mred" in cli("explain", "anthropic:nobody").stderr

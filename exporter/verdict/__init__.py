@@ -1,9 +1,10 @@
-"""What it means: a pure function of (observation, history, policy, now).
+"""Observation → Report: what the facts mean. A pure function of observation, history, policy and time.
 
-All knowledge of what OpenClaw's words, dates and codes mean lives in this package and nowhere else:
-``standing`` judges one profile, ``rules`` is the table of conditions. No I/O and no clock. Its laws,
-which tests hold it to: more evidence of trouble never lowers a severity, the passing of time never
-heals what expired, the order of profiles never matters, what was not seen is never 0 or fine.
+This package alone knows the meaning of OpenClaw's statuses, dates and exit codes. ``profile``
+evaluates one profile, ``provider`` the profiles of one provider, ``conditions`` holds the rules, and
+``remedies`` the commands that fix them. There is no I/O and no clock. Tests check four laws: more
+evidence of trouble never lowers a severity, time alone never makes an expired profile work, the order
+of profiles never matters, and a fact that was not seen is never reported as 0 or as fine.
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ from exporter.model import (
     exit_code_of,
 )
 from exporter.state.history import REMEMBER_GONE, CredentialHistory, condition_key
-from exporter.verdict import conditions
+from exporter.verdict.conditions import evaluate_conditions
+from exporter.verdict.evidence import evidence
 from exporter.verdict.inputs import Subject, VerdictInputs
-from exporter.verdict.profile import ProfileVerdict, evaluate_profile, not_eligible
+from exporter.verdict.profile import ProfileVerdict, as_not_eligible, evaluate_profile
 from exporter.verdict.provider import ProviderProfiles
 
-__all__ = ["Subject", "judge"]
+__all__ = ["Subject", "evaluate"]
 
 
 def evaluate(
     subject: Subject,
-    seen: Observation | None,
+    observation: Observation | None,
     failure: Failure | None,
     history: CredentialHistory,
     policy: Policy,
@@ -44,201 +46,170 @@ def evaluate(
 ) -> AgentReport:
     """The verdict about one agent at ``now`` (Unix seconds).
 
-    ``seen`` is the last look that could be read and ``failure`` the one after it that could not:
-    what was known stays known beside a failure. ``memory`` already remembers ``seen``.
-    ``duration`` (seconds) is how long the look took; it is only passed on.
+    ``observation`` is the last one that could be read, and ``failure`` the failed check after it, if any:
+    known facts stay known after a failed check. ``history`` must already include the observation.
+    ``duration`` (seconds) of the check is passed on to the report.
     """
-    view = VerdictInputs(subject, seen, history, policy, now)
-    lineup = ProviderProfiles(view, _stands(view))
-    found = [*conditions.watch(view, failure), *conditions.gone(view), *conditions.notices(view)]
-    for stand in lineup:
-        if not view.said(stand.seen.id).ignore:
-            found += conditions.profile(view, stand, lineup)
-    found += conditions.providers(view, lineup)
-    found += conditions.reported(view, lineup, found)
-    if failure is not None and seen is not None:
-        found = [_aged(condition, seen.observed_at) for condition in found]
-    found = sorted((_dated(view, condition) for condition in found), key=_worst_first)
+    inputs = VerdictInputs(subject, observation, failure, history, policy, now)
+    providers = ProviderProfiles(inputs, _evaluate_profiles(inputs))
+    conditions = [_with_age(inputs, condition) for condition in evaluate_conditions(inputs, providers)]
+    conditions.sort(key=_worst_first)
     return AgentReport(
         target=subject.target,
         agent=subject.agent,
-        source=seen.source if seen else subject.source,
+        source=observation.source if observation else subject.source,
         evaluated_at=now,
-        checked_at=seen.observed_at if seen else None,
-        exit_code=exit_code_of(condition.severity for condition in found),
-        profiles=tuple(_report(view, stand, lineup) for stand in lineup),
-        conditions=tuple(found),
-        providers_usable=_providers_usable(view, lineup),
-        unusable_counts=_unusable_counts(view, lineup),
-        serving=_serving(view, lineup),
-        usage=seen.usage if seen else (),
-        openclaw_exit_code=seen.openclaw_exit_code if seen else None,
-        openclaw_version=seen.openclaw_version if seen else None,
+        checked_at=observation.observed_at if observation else None,
+        exit_code=exit_code_of(condition.severity for condition in conditions),
+        profiles=tuple(_profile_report(inputs, profile, providers) for profile in providers),
+        conditions=tuple(conditions),
+        providers_usable=_providers_usable(inputs, providers),
+        unusable_counts=_unusable_counts(inputs, providers),
+        serving=_serving(inputs, providers),
+        usage=observation.usage if observation else (),
+        openclaw_exit_code=observation.openclaw_exit_code if observation else None,
+        openclaw_version=observation.openclaw_version if observation else None,
         failure=failure,
         duration=duration,
-        changes_at=_changes_at(view, lineup, found),
-        check_at=_check_agent(view, lineup),
-        notes=seen.notes if seen else (),
+        changes_at=_changes_at(inputs, providers, conditions),
+        check_at=_check_at(inputs, providers),
+        notes=observation.notes if observation else (),
     )
 
 
-def _stands(view: VerdictInputs) -> list[ProfileVerdict]:
-    """Every profile's standing, in an order of our own."""
-    seen = sorted(view.seen.profiles, key=lambda p: (p.provider, p.id)) if view.seen else []
-    stands = [evaluate_profile(view, profile) for profile in seen]
-    return [not_eligible(stand) if _is_not_eligible(view, stand) else stand for stand in stands]
+def _evaluate_profiles(inputs: VerdictInputs) -> list[ProfileVerdict]:
+    """The verdict on every profile, sorted by provider and id."""
+    observed = sorted(inputs.observation.profiles, key=lambda p: (p.provider, p.id)) if inputs.observation else []
+    profiles = [evaluate_profile(inputs, profile) for profile in observed]
+    return [as_not_eligible(profile) if _is_not_eligible(inputs, profile) else profile for profile in profiles]
 
 
-def _is_not_eligible(view: VerdictInputs, stand: ProfileVerdict) -> bool:
-    """OpenClaw lists the provider as missing, and nothing we see of the profile says why.
+def _is_not_eligible(inputs: VerdictInputs, profile: ProfileVerdict) -> bool:
+    """Whether OpenClaw lists the provider as missing, and no other fact about the profile explains it.
 
-    2026.6 and 7 list every expired OAuth login so, refreshable or not: that is no evidence.
+    2026.6 and 2026.7 list every expired OAuth login, refreshable or not, so there that is no evidence.
     """
-    if not view.lists_as_missing(stand.provider) or stand.is_from_environment:
+    if not inputs.is_listed_missing(profile.provider) or profile.is_from_environment:
         return False
-    if not stand.is_usable or not view.is_in_order(stand.seen):
+    if not profile.is_usable or not inputs.is_in_order(profile.observed):
         return False
-    date, at = stand.seen.expires_at, view.seen.observed_at if view.seen else view.now
-    expired_login = stand.seen.kind == "oauth" and (stand.seen.status == "expired" or (date or at + 1) <= at)
-    return not (expired_login and view.dialect in (Dialect.LISTING, Dialect.STATUS))
+    date, at = profile.observed.expires_at, inputs.observed_at
+    is_expired = profile.observed.status == "expired" or (date or at + 1) <= at
+    is_expired_login = profile.observed.kind == "oauth" and is_expired
+    return not (is_expired_login and inputs.dialect in (Dialect.LISTING, Dialect.STATUS))
 
 
-def _aged(condition: Condition, seen_at: float) -> Condition:
-    """What is said while looks fail is as it was last seen: somebody may have mended it."""
-    if condition.family not in (Family.DEADLINE, Family.AVAILABILITY):
+def _with_age(inputs: VerdictInputs, condition: Condition) -> Condition:
+    """The condition with the time it began; after a failed check also with the time it was last seen."""
+    if condition.since is None:
+        key = condition_key(condition.name, condition.provider, condition.profile)
+        condition = replace(condition, since=min(inputs.history.since.get(key, inputs.now), inputs.now))
+    is_current = inputs.failure is None or inputs.observation is None
+    if is_current or condition.family not in (Family.DEADLINE, Family.AVAILABILITY):
         return condition
-    summary = f"{condition.summary}, as last seen at {iso(seen_at)}"
-    return replace(condition, summary=summary, seen_at=seen_at)
+    # Somebody may have fixed it since.
+    summary = f"{condition.summary}, as last seen at {iso(inputs.observed_at)}"
+    return replace(condition, summary=summary, seen_at=inputs.observed_at)
 
 
-def _dated(view: VerdictInputs, condition: Condition) -> Condition:
-    if condition.since is not None:
-        return condition
-    key = condition_key(condition.name, condition.provider, condition.profile)
-    return replace(condition, since=min(view.history.since.get(key, view.now), view.now))
+def _worst_first(condition: Condition) -> tuple[int, bool, str, str, str]:
+    """Of equal severity, an outage comes before the profiles that caused it."""
+    is_outage = condition.name in (ConditionName.NO_USABLE_PROFILE, ConditionName.CHECK_FAILED)
+    return (
+        -condition.severity.rank,
+        not is_outage,
+        condition.name,
+        condition.provider or "",
+        condition.profile or "",
+    )
 
 
-def _worst_first(condition: Condition) -> tuple[int, str, str, str, str]:
-    provider, profile = condition.provider or "", condition.profile or ""
-    # A provider without anything that works is told before the profiles that caused it.
-    first = "" if condition.name in (ConditionName.NO_USABLE_PROFILE, ConditionName.CHECK_FAILED) else "x"
-    return (-condition.severity.rank, first, condition.name, provider, profile)
+# --- the rest of the report ------------------------------------------------------------------------
 
 
-def _report(view: VerdictInputs, stand: ProfileVerdict, lineup: ProviderProfiles) -> ProfileReport:
-    seen, remembered = stand.seen, view.history.profiles.get(stand.seen.id)
+def _profile_report(inputs: VerdictInputs, profile: ProfileVerdict, providers: ProviderProfiles) -> ProfileReport:
+    seen, record, policy = profile.observed, inputs.record(profile.id), inputs.profile_policy(profile.id)
     return ProfileReport(
         id=seen.id,
         provider=seen.provider,
         kind=seen.kind,
-        status=stand.status,
-        expires_at=stand.deadline,
-        basis=stand.basis,
-        refreshable=stand.refreshable,
-        selected=_selected(stand, lineup),
-        unusable=stand.unusable,
-        unusable_seen=view.seen is not None and "unusable" not in view.seen.blind_to,
-        in_use=view.is_in_use(seen.provider),
-        usable=stand.is_usable,
-        label=view.said(seen.id).alias or seen.id,
-        ignored=view.said(seen.id).ignore,
+        status=profile.status,
+        expires_at=profile.deadline,
+        basis=profile.basis,
+        refreshable=profile.refreshable,
+        selected=_selected(profile, providers),
+        unusable=profile.unusable,
+        unusable_seen=inputs.sees_unusable,
+        in_use=inputs.is_in_use(seen.provider),
+        usable=profile.is_usable,
+        label=policy.alias or seen.id,
+        ignored=policy.ignore,
         last_used_at=seen.last_used_at,
         error_count=seen.error_count,
-        first_seen_at=remembered.first_seen_at if remembered else None,
+        first_seen_at=record.first_seen_at if record else None,
         secret_hash=seen.secret_hash,
-        evidence=_evidence(view, stand),
+        evidence=evidence(inputs, profile),
     )
 
 
-def _selected(stand: ProfileVerdict, lineup: ProviderProfiles) -> bool | None:
-    """Whether the profile serves its provider now; None where it is one of several and nothing tells which."""
-    chosen = lineup.selected(stand.provider)
-    if chosen is not None:
-        return chosen is stand
-    return None if lineup.may_serve(stand) else False
+def _selected(profile: ProfileVerdict, providers: ProviderProfiles) -> bool | None:
+    """Whether the profile serves its provider now; None if it is one of several that may."""
+    selected = providers.selected(profile.provider)
+    if selected is not None:
+        return selected is profile
+    return None if providers.may_serve(profile) else False
 
 
-def _serving(view: VerdictInputs, lineup: ProviderProfiles) -> dict[str, str]:
-    """The kind of credential that serves each provider in use, where that is certain."""
+def _serving(inputs: VerdictInputs, providers: ProviderProfiles) -> dict[str, str]:
+    """The kind of credential that serves each provider in use, if it is certain."""
     result = {}
-    for provider in view.providers_in_use:
-        chosen = lineup.selected(provider)
-        candidates = (chosen,) if chosen else lineup.serving(provider)
-        kinds = {"environment" if s.is_from_environment else s.seen.kind for s in candidates}
+    for provider in inputs.providers_in_use:
+        selected = providers.selected(provider)
+        candidates = (selected,) if selected else providers.serving(provider)
+        kinds = {"environment" if p.is_from_environment else p.observed.kind for p in candidates}
         if len(kinds) == 1:
             result[provider] = kinds.pop()
     return result
 
 
-def _providers_usable(view: VerdictInputs, lineup: ProviderProfiles) -> dict[str, bool]:
-    """Providers in use of which something is known; some need no credential at all."""
+def _providers_usable(inputs: VerdictInputs, providers: ProviderProfiles) -> dict[str, bool]:
+    """Whether each provider in use works, without those that need no credential."""
     return {
-        provider: lineup.works(provider)
-        for provider in view.providers_in_use
-        if lineup.of(provider) or lineup.is_missing(provider)
+        provider: providers.works(provider)
+        for provider in inputs.providers_in_use
+        if providers.of(provider) or providers.is_missing(provider)
     }
 
 
-def _unusable_counts(view: VerdictInputs, lineup: ProviderProfiles) -> dict[str, int] | None:
-    if view.seen is None or "unusable" in view.seen.blind_to:
+def _unusable_counts(inputs: VerdictInputs, providers: ProviderProfiles) -> dict[str, int] | None:
+    """How many profiles of each provider are unusable; None if the source does not report it."""
+    if not inputs.sees_unusable:
         return None
-    counts = Counter({stand.provider: 0 for stand in lineup})
-    counts.update(stand.provider for stand in lineup if stand.unusable is not None)
+    counts = Counter({profile.provider: 0 for profile in providers})
+    counts.update(profile.provider for profile in providers if profile.unusable is not None)
     return dict(counts)
 
 
-def _changes_at(view: VerdictInputs, lineup: ProviderProfiles, conditions: list[Condition]) -> float | None:
-    """When time alone would change this verdict: deadlines near and passed, and what is told for a week."""
+def _changes_at(inputs: VerdictInputs, providers: ProviderProfiles, conditions: list[Condition]) -> float | None:
+    """When time alone next changes this verdict: at a deadline, a threshold, or the end of a week's notice."""
     times: list[float] = []
-    for stand in lineup:
-        if stand.deadline is not None:
-            times += [stand.deadline - view.policy.expiring_within, stand.deadline, stand.deadline + REMEMBER_GONE]
-        if stand.seen.kind == "oauth" and stand.refreshable is None and stand.seen.expires_at is not None:
-            times += [stand.seen.expires_at, stand.seen.expires_at + view.policy.oauth_idle_after]
+    for profile in providers:
+        if profile.deadline is not None:
+            times += [
+                profile.deadline - inputs.policy.expiring_within,
+                profile.deadline,
+                profile.deadline + REMEMBER_GONE,
+            ]
+        date = profile.observed.expires_at
+        if profile.observed.kind == "oauth" and profile.refreshable is None and date is not None:
+            times += [date, date + inputs.policy.oauth_idle_after]
     times += [condition.since + REMEMBER_GONE for condition in conditions if condition.since is not None]
-    # A moment later than the threshold, so that the comparison has surely tipped over.
-    return min((at + 0.001 for at in times if at + 0.001 > view.now), default=None)
+    # Slightly past the threshold, so that rounding cannot put us just before it.
+    return min((at + 0.001 for at in times if at + 0.001 > inputs.now), default=None)
 
 
-def _check_agent(view: VerdictInputs, lineup: ProviderProfiles) -> float | None:
-    """The first end of a deadline or cooldown after the last look: that it has passed is only known from the date."""
-    looked_at = view.seen.observed_at if view.seen else view.now
-    ends = [stand.unusable.until for stand in lineup if stand.unusable and stand.unusable.until is not None]
-    ends += [stand.deadline for stand in lineup if stand.deadline is not None and not stand.assumed]
-    return min((at for at in ends if at > looked_at), default=None)
-
-
-def _evidence(view: VerdictInputs, stand: ProfileVerdict) -> tuple[str, ...]:
-    """What the profile's verdict rests on, as sentences for ``explain``."""
-    seen, said = stand.seen, []
-    if seen.status is not None:
-        code = f" ({seen.reason_code})" if seen.reason_code else ""
-        said.append(f"OpenClaw says {seen.status}{code}")
-    if seen.expires_at is not None:
-        what = "access token's date" if seen.kind == "oauth" else "date"
-        said.append(f"its {what} is {iso(seen.expires_at) or 'beyond the year 9999'}")
-    if seen.login_ends_at is not None:
-        said.append(f"its login ends at {iso(seen.login_ends_at)}")
-    if seen.kind == "oauth":
-        refreshes = {True: "it refreshes itself", False: "it cannot refresh", None: "nothing tells if it refreshes"}
-        where = {True: " (the store holds a refresh token)", False: " (the store holds no refresh token)", None: ""}
-        said.append(refreshes[stand.refreshable] + where[seen.has_refresh_token])
-    if seen.unusable is not None:
-        reason = seen.unusable.reason or "no reason given"
-        until = f" until {iso(seen.unusable.until)}" if seen.unusable.until is not None else ""
-        said.append(
-            f"it is in {seen.unusable.kind} ({reason}){until}" + ("" if stand.unusable else ", which has ended")
-        )
-        if stand.unusable and not stand.is_blocked:
-            said.append(f"only for the model {stand.unusable.model}, which is not in use")
-    remembered = view.history.profiles.get(seen.id)
-    if remembered:
-        said.append(f"we first saw this credential at {iso(remembered.first_seen_at)}")
-        if seen.expires_at is None and remembered.deadline is not None:
-            said.append(f"we remember its deadline, {iso(remembered.deadline)}")
-    if seen.last_used_at is not None:
-        said.append(f"it was last used at {iso(seen.last_used_at)}")
-    if stand.disagreement:
-        said.append(stand.disagreement)
-    said.append(f"{stand.status}: {stand.rule}")
-    return tuple(said)
+def _check_at(inputs: VerdictInputs, providers: ProviderProfiles) -> float | None:
+    """When the first deadline or cooldown after the observation ends: only a check shows what happened then."""
+    ends = [profile.unusable.until for profile in providers if profile.unusable]
+    ends += [profile.deadline for profile in providers if not profile.assumed]
+    return min((at for at in ends if at is not None and at > inputs.observed_at), default=None)

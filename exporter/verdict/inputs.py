@@ -1,4 +1,4 @@
-"""The inputs of one verdict, and the questions that rules ask of them."""
+"""The inputs of one verdict about one agent, and the facts that several rules derive from them."""
 
 from __future__ import annotations
 
@@ -9,40 +9,55 @@ from functools import cached_property
 
 from exporter.config import Policy, ProfilePolicy
 from exporter.lib.durations import format_duration
-from exporter.model import Dialect, Observation, ObservedProfile
-from exporter.state.history import CredentialHistory
+from exporter.model import Dialect, Failure, Observation, ObservedProfile
+from exporter.state.history import CredentialHistory, CredentialRecord
 from exporter.verdict.remedies import CommandContext
 
-#: A clock earlier than this is wrong: no release of OpenClaw that we watch existed. 2026-01-01 UTC.
+#: An earlier clock is wrong: no supported release of OpenClaw existed then. 2026-01-01 UTC, Unix seconds.
 EARLIEST = 1767225600.0
-#: How far the clock may lag what is stored before dates are not judged, seconds.
+#: How far the clock may lag behind the latest stored time before dates are ignored, seconds.
 CLOCK_SLACK = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who is judged: one agent of a target, and how its OpenClaw is called in a remedy
-    (``openclaw``, ``docker exec -it gw openclaw``, ``ssh -t me@vps openclaw``)."""
+    """The agent that a verdict is about.
+
+    ``openclaw`` is the command that calls its OpenClaw, as remedies show it: ``openclaw``,
+    ``docker exec -it gw openclaw``, ``ssh -t me@vps openclaw``.
+    """
 
     target: str
     agent: str
     source: str
     openclaw: str = "openclaw"
 
+    def __str__(self) -> str:
+        return f"{self.target}/{self.agent}"
+
 
 @dataclass(frozen=True)
 class VerdictInputs:
-    """One agent at one moment. Times are Unix seconds."""
+    """Everything a verdict depends on. Times are Unix seconds.
+
+    ``observation`` is the last one that could be read, ``failure`` the failed check after it, if any.
+    """
 
     subject: Subject
-    seen: Observation | None
+    observation: Observation | None
+    failure: Failure | None
     history: CredentialHistory
     policy: Policy
     now: float
 
     @property
     def dialect(self) -> Dialect:
-        return self.seen.dialect if self.seen else Dialect.ROUTES
+        return self.observation.dialect if self.observation else Dialect.ROUTES
+
+    @property
+    def observed_at(self) -> float:
+        """When the observation was made; now if there is none."""
+        return self.observation.observed_at if self.observation else self.now
 
     @property
     def clock_is_wrong(self) -> bool:
@@ -50,54 +65,75 @@ class VerdictInputs:
 
     @property
     def providers_in_use(self) -> tuple[str, ...]:
-        return (self.seen.providers_in_use or ()) if self.seen else ()
+        return (self.observation.providers_in_use or ()) if self.observation else ()
 
-    def said(self, profile: str) -> ProfilePolicy:
+    @property
+    def sees_unusable(self) -> bool:
+        """Whether the source reports cooldowns and disables."""
+        return self.observation is not None and "unusable" not in self.observation.blind_to
+
+    def profile_policy(self, profile: str) -> ProfilePolicy:
         return self.policy.of(self.subject.target, self.subject.agent, profile)
 
+    def record(self, profile: str) -> CredentialRecord | None:
+        """What the history holds about a profile."""
+        return self.history.profiles.get(profile)
+
     def is_in_use(self, provider: str) -> bool | None:
-        """None where the source does not tell which providers are in use."""
-        if self.seen is None or self.seen.providers_in_use is None:
+        """Whether a model in use needs the provider; None if the source does not report it."""
+        if self.observation is None or self.observation.providers_in_use is None:
             return None
-        return provider in self.seen.providers_in_use
+        return provider in self.observation.providers_in_use
 
-    def lists_as_missing(self, provider: str) -> bool:
-        """OpenClaw counts the provider among those in use without a usable credential."""
-        return self.seen is not None and provider in self.seen.missing_providers
+    def is_unused(self, provider: str) -> bool:
+        """Whether the source reports that no route uses the provider."""
+        return self.is_in_use(provider) is False
 
-    def counts_as_working(self, provider: str) -> bool:
-        """OpenClaw knows of cooldowns (from 2026.8 on) and still finds a route for the provider."""
+    def is_listed_missing(self, provider: str) -> bool:
+        """Whether OpenClaw lists the provider as in use without a usable credential."""
+        return self.observation is not None and provider in self.observation.missing_providers
+
+    @cached_property
+    def unready_providers(self) -> frozenset[str]:
+        """Providers whose route OpenClaw cannot call ready, for a reason other than a login that refreshes."""
+        if self.observation is None:
+            return frozenset()
+        return self.observation.indeterminate_providers - self.observation.refreshing_providers
+
+    def has_route(self, provider: str) -> bool:
+        """Whether OpenClaw, taking cooldowns into account (from 2026.8), still finds a route for the provider."""
         return (
-            self.seen is not None
+            self.observation is not None
             and self.dialect is Dialect.ROUTES
             and bool(self.is_in_use(provider))
-            and provider not in self.seen.missing_providers | self.seen.faulty_providers
-            and provider not in self.seen.indeterminate_providers - self.seen.refreshing_providers
+            and provider
+            not in self.observation.missing_providers | self.observation.faulty_providers | self.unready_providers
         )
 
     def is_in_order(self, profile: ObservedProfile) -> bool:
-        """Whether the profile may serve: an explicit order excludes what it does not name.
+        """Whether the profile may serve: an explicit order excludes every profile it does not name.
 
-        Credentials in the environment stand behind every order.
+        Credentials from the environment come after every order.
         """
         order = self._orders.get(profile.provider)
         return order is None or profile.id in order or profile.id.startswith("env:")
 
     @cached_property
     def _orders(self) -> dict[str, frozenset[str]]:
-        return {provider: frozenset(order) for provider, order in self.seen.order.items()} if self.seen else {}
+        orders = self.observation.order if self.observation else {}
+        return {provider: frozenset(order) for provider, order in orders.items()}
 
     @cached_property
     def expired_logins(self) -> Counter[str]:
-        """How many OAuth profiles OpenClaw calls expired, by provider."""
-        profiles = self.seen.profiles if self.seen else ()
+        """How many OAuth profiles OpenClaw reports as expired, by provider."""
+        profiles = self.observation.profiles if self.observation else ()
         return Counter(p.provider for p in profiles if p.kind == "oauth" and p.status == "expired")
 
-    def remedy(self, make: Callable[..., tuple[str, ...]], *what: object) -> tuple[str, ...]:
-        """A remedy's commands for this agent, release and way of calling OpenClaw."""
-        return make(*what, self._spelling)
+    def remedy(self, make: Callable[..., tuple[str, ...]], *about: object) -> tuple[str, ...]:
+        """The commands of a remedy, as typed for this agent and release."""
+        return make(*about, self._command_context)
 
     @cached_property
-    def _spelling(self) -> CommandContext:
-        life = format_duration(self.policy.setup_token_lifetime)
-        return CommandContext(self.subject.agent, self.dialect, self.subject.openclaw, life)
+    def _command_context(self) -> CommandContext:
+        lifetime = format_duration(self.policy.setup_token_lifetime)
+        return CommandContext(self.subject.agent, self.dialect, self.subject.openclaw, lifetime)

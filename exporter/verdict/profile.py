@@ -1,4 +1,4 @@
-"""How one profile stands: its deadline, whether it refreshes, its status, whether it can serve."""
+"""The verdict on one profile: its deadline, whether it refreshes itself, its status, whether it can serve."""
 
 from __future__ import annotations
 
@@ -10,60 +10,79 @@ from exporter.verdict.inputs import VerdictInputs
 
 #: OpenClaw's own warning window (auth.oauth.warnAfterMs), seconds.
 WARN_AFTER = DAY
-#: Use this long after an access token's date without a new date is a refresh that failed, seconds.
+#: A profile used this long after its access token's date, without a new date, failed to refresh. Seconds.
 USE_SLACK = 300.0
-#: How far a word and a date may be apart before they disagree, seconds.
-WORD_SLACK = 60.0
-#: reasonCodes of a profile that no route can take.
+#: How far a status and a date may be apart before they disagree, seconds.
+STATUS_SLACK = 60.0
+#: The reason codes of a profile that no route can use, and their meaning.
 NOT_ELIGIBLE = {
     "invalid_expires": "its expiry date is not valid",
     "missing_credential": "it holds no secret",
     "unresolved_ref": "the secret it refers to cannot be found",
     "setup_inactive": "its setup is not active",
-    "mode_mismatch": "its kind is not what auth.profiles in openclaw.json says",
-    "provider_mismatch": "its provider is not what auth.profiles in openclaw.json says",
+    "mode_mismatch": "its kind differs from auth.profiles in openclaw.json",
+    "provider_mismatch": "its provider differs from auth.profiles in openclaw.json",
 }
-_WORDS = {"ok": Status.OK, "expiring": Status.EXPIRING, "static": Status.STATIC}
+_STATUSES = {"ok": Status.OK, "expiring": Status.EXPIRING, "static": Status.STATIC}
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileVerdict:
-    """One profile, judged by itself. Times are Unix seconds."""
+    """The verdict on one profile by itself, without its neighbours. Times are Unix seconds."""
 
-    seen: ObservedProfile
+    observed: ObservedProfile
     status: Status
-    rule: str  # which rule decided the status
+    rule: str  # which rule decided the status, for explain
     deadline: float | None = None
     basis: Basis | None = None
     assumed: bool = False  # the deadline is counted from when the token was first seen
     refreshable: bool | None = None
     unusable: Unusable | None = None
     is_blocked: bool = False  # the cooldown or disable keeps it from serving the models in use
-    idle_since: float | None = None  # an expired access token, and nothing tells whether it refreshes
-    disagreement: str | None = None
+    idle_since: float | None = None  # when an access token expired that may or may not refresh
+    disagreement: str | None = None  # how OpenClaw's status contradicts the date
 
     @property
-    def is_usable(self) -> bool:
-        return self.status not in (Status.EXPIRED, Status.MISSING) and not self.is_blocked
-
-    @property
-    def is_from_environment(self) -> bool:
-        return self.seen.id.startswith("env:")
+    def id(self) -> str:
+        return self.observed.id
 
     @property
     def provider(self) -> str:
-        return self.seen.provider
+        return self.observed.provider
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing but a new credential makes it work."""
+        return self.status in (Status.EXPIRED, Status.MISSING)
+
+    @property
+    def is_usable(self) -> bool:
+        return not self.is_gone and not self.is_blocked
+
+    @property
+    def is_from_environment(self) -> bool:
+        return self.id.startswith("env:")
+
+    @property
+    def is_undated(self) -> bool:
+        """Whether it is an Anthropic token without a date: nothing will report when it ends."""
+        date_unknown = self.deadline is None or self.assumed
+        return (
+            _is_setup_token(self.observed)
+            and date_unknown
+            and self.status in (Status.OK, Status.STATIC, Status.UNKNOWN)
+        )
 
 
-def evaluate_profile(view: VerdictInputs, profile: ObservedProfile) -> ProfileVerdict:
-    """How ``profile`` stands at ``view.now``."""
-    refreshable = _refreshable(view, profile)
-    deadline, basis, assumed = _deadline(view, profile, refreshable)
-    status, rule = _status(view, profile, refreshable, deadline, assumed)
-    unusable = _unusable(view, profile)
+def evaluate_profile(inputs: VerdictInputs, profile: ObservedProfile) -> ProfileVerdict:
+    """The verdict on ``profile`` at ``inputs.now``."""
+    refreshable = _refreshable(inputs, profile)
+    deadline, basis, assumed = _deadline(inputs, profile, refreshable)
+    status, rule = _status(inputs, profile, refreshable, deadline, assumed)
+    unusable = _unusable(inputs, profile)
     idle = refreshable is None and profile.kind == "oauth" and status is Status.UNKNOWN
     return ProfileVerdict(
-        seen=profile,
+        observed=profile,
         status=status,
         rule=rule,
         deadline=deadline,
@@ -71,145 +90,152 @@ def evaluate_profile(view: VerdictInputs, profile: ObservedProfile) -> ProfileVe
         assumed=assumed,
         refreshable=refreshable,
         unusable=unusable,
-        is_blocked=unusable is not None and _blocks(view, profile, unusable),
+        is_blocked=unusable is not None and _blocks(inputs, unusable),
         idle_since=profile.expires_at if idle else None,
-        disagreement=_disagreement(view, profile, refreshable),
+        disagreement=_disagreement(inputs, profile, refreshable),
     )
 
 
-def not_eligible(stand: ProfileVerdict) -> ProfileVerdict:
-    """The same profile where OpenClaw counts its provider as missing although it looks usable."""
-    rule = "OpenClaw counts the provider as missing: not eligible"
-    if stand.assumed:
-        stand = replace(stand, deadline=None, basis=None, assumed=False)
-    return replace(stand, status=Status.MISSING, rule=rule)
+def as_not_eligible(profile: ProfileVerdict) -> ProfileVerdict:
+    """The verdict on a profile that seems usable, although OpenClaw lists its provider as missing."""
+    if profile.assumed:
+        profile = replace(profile, deadline=None, basis=None, assumed=False)
+    return replace(
+        profile, status=Status.MISSING, rule="OpenClaw lists the provider as missing, so the profile is not eligible"
+    )
 
 
-def _refreshable(view: VerdictInputs, p: ObservedProfile) -> bool | None:
-    """True: its access token's date needs nobody. None: nothing tells."""
+def _refreshable(inputs: VerdictInputs, p: ObservedProfile) -> bool | None:
+    """Whether the credential refreshes itself, so that its access token's date needs nobody; None if unknown."""
     if p.login_ends_at is not None:
         return True
     if p.kind != "oauth":
         return False
-    assert view.seen is not None
-    is_past = p.expires_at is not None and p.expires_at <= view.seen.observed_at
-    if view.dialect is Dialect.ROUTES and p.status == "expired":
-        # Recent releases list as missing only what cannot refresh; unusable ones are there as well.
-        if view.lists_as_missing(p.provider) and p.unusable is None:
+    if inputs.dialect is Dialect.ROUTES and p.status == "expired":
+        assert inputs.observation is not None
+        # From 2026.8, a provider is listed as missing only if it cannot refresh, or is unusable.
+        if inputs.is_listed_missing(p.provider) and p.unusable is None:
             return False
-        if p.has_refresh_token is None and p.provider in view.seen.refreshing_providers:
-            return True if view.expired_logins[p.provider] == 1 else None
+        if p.has_refresh_token is None and p.provider in inputs.observation.refreshing_providers:
+            return True if inputs.expired_logins[p.provider] == 1 else None
     if p.has_refresh_token is not None:
         return p.has_refresh_token
-    if view.dialect in (Dialect.STATUS, Dialect.GATEWAY):
+    if inputs.dialect in (Dialect.STATUS, Dialect.GATEWAY):
         if p.status in ("expired", "expiring"):
             return False
-        is_near = p.expires_at is not None and p.expires_at <= view.seen.observed_at + WARN_AFTER
-        if p.status == "ok" and (is_near or is_past):
+        # "ok" near or past its date: OpenClaw counts on the refresh token.
+        if p.status == "ok" and p.expires_at is not None and p.expires_at <= inputs.observed_at + WARN_AFTER:
             return True
     return None
 
 
 def _deadline(
-    view: VerdictInputs, p: ObservedProfile, refreshable: bool | None
+    inputs: VerdictInputs, p: ObservedProfile, refreshable: bool | None
 ) -> tuple[float | None, Basis | None, bool]:
-    """The date that needs a person, what it rests on, and whether it is only assumed."""
+    """The date by which a person must renew the profile, its basis, and whether it is only assumed."""
     if p.login_ends_at is not None:
         return p.login_ends_at, Basis.LOGIN, False
     if p.kind == "oauth" and refreshable is not False:
         return None, None, False
     if p.expires_at is not None:
         return p.expires_at, Basis.REPORTED, False
-    remembered = view.history.profiles.get(p.id)
-    if p.status == "expired" and remembered and remembered.deadline and remembered.deadline <= view.now:
-        return remembered.deadline, Basis.LEDGER, False
-    lifetime, told = view.policy.setup_token_lifetime, view.history.supplied.get(p.id)
-    said = view.said(p.id)
-    for ends, made in ((said.expires_at, said.issued_at), (told.expires_at, told.issued_at) if told else (None, None)):
-        date = made + lifetime if ends is None and made is not None else ends
-        if date is not None and (p.status != "expired" or date <= view.now):  # else OpenClaw knows better
-            return date, Basis.CONFIGURED, False
+    record = inputs.record(p.id)
+    if p.status == "expired" and record and record.deadline and record.deadline <= inputs.now:
+        return record.deadline, Basis.LEDGER, False
+    supplied = _supplied_date(inputs, p)
+    if supplied is not None:
+        return supplied, Basis.CONFIGURED, False
     eligible = p.status not in ("expired", "missing") and p.reason_code not in NOT_ELIGIBLE
-    if _is_setup_token(p) and remembered and not p.id.startswith("env:") and eligible:
-        return remembered.first_seen_at + lifetime, Basis.LEDGER, True
+    if _is_setup_token(p) and record and not p.id.startswith("env:") and eligible:
+        return record.first_seen_at + inputs.policy.setup_token_lifetime, Basis.LEDGER, True
     return None, None, False
+
+
+def _supplied_date(inputs: VerdictInputs, p: ObservedProfile) -> float | None:
+    """The deadline from the configuration, else from ``deadline set``.
+
+    A date in the future does not count for a profile that OpenClaw reports as expired.
+    """
+    policy, recorded = inputs.profile_policy(p.id), inputs.history.supplied.get(p.id)
+    dates = [(policy.expires_at, policy.issued_at)]
+    if recorded:
+        dates.append((recorded.expires_at, recorded.issued_at))
+    for ends, issued in dates:
+        date = issued + inputs.policy.setup_token_lifetime if ends is None and issued is not None else ends
+        if date is not None and (p.status != "expired" or date <= inputs.now):
+            return date
+    return None
 
 
 def _is_setup_token(p: ObservedProfile) -> bool:
     return p.kind == "token" and p.provider == "anthropic"
 
 
-def is_undated(stand: ProfileVerdict) -> bool:
-    """An Anthropic token without a date: nobody will say when it ends."""
-    date_unknown = stand.deadline is None or stand.assumed
-    return _is_setup_token(stand.seen) and date_unknown and stand.status in (Status.OK, Status.STATIC, Status.UNKNOWN)
-
-
 def _status(
-    view: VerdictInputs, p: ObservedProfile, refreshable: bool | None, deadline: float | None, assumed: bool
+    inputs: VerdictInputs, p: ObservedProfile, refreshable: bool | None, deadline: float | None, assumed: bool
 ) -> tuple[Status, str]:
-    now, word = view.now, p.status
-    if word == "missing" or p.reason_code in NOT_ELIGIBLE:
-        return Status.MISSING, f"OpenClaw says {p.reason_code or 'missing'}"
-    dates = not view.clock_is_wrong
+    """The status, and the rule that decided it."""
+    if p.status == "missing" or p.reason_code in NOT_ELIGIBLE:
+        return Status.MISSING, f"OpenClaw reports {p.reason_code or 'missing'}"
     if p.kind == "oauth" and p.login_ends_at is None and refreshable is not False:
-        return _oauth_status(view, p, refreshable)
-    if dates and deadline is not None and deadline <= now:
+        return _oauth_status(inputs, p, refreshable)
+    left = None if deadline is None or inputs.clock_is_wrong else deadline - inputs.now
+    if left is not None and left <= 0:
         return Status.EXPIRED, "the deadline has passed"
-    if word == "expired" or p.reason_code == "expired":
-        return Status.EXPIRED, "OpenClaw says expired"
-    if dates and deadline is not None and deadline - now <= view.policy.expiring_within:
-        return Status.EXPIRING, "the deadline is near"
-    if word == "expiring" and deadline is None:
-        return Status.EXPIRING, "OpenClaw says expiring, without a date"
-    if word is not None and word not in ("ok", "expiring", "static"):
-        return Status.UNKNOWN, "OpenClaw uses a word we do not know"
+    if p.status == "expired" or p.reason_code == "expired":
+        return Status.EXPIRED, "OpenClaw reports expired"
+    if left is not None and left <= inputs.policy.expiring_within:
+        return Status.EXPIRING, "the deadline is within policy.expiring_within"
+    if p.status == "expiring" and deadline is None:
+        return Status.EXPIRING, "OpenClaw reports expiring, without a date"
+    if p.status is not None and p.status not in _STATUSES:
+        return Status.UNKNOWN, "OpenClaw reports a status that this exporter does not know"
     if deadline is not None and not assumed:
-        return Status.OK, "the deadline is far"
-    if word is None:
+        return Status.OK, "the deadline is not near"
+    if p.status is None:
         static = p.kind in ("api_key", "token")
-        return (Status.STATIC, "it has no date") if static else (Status.OK, "nothing speaks against it")
-    return _WORDS[word], f"OpenClaw says {word}"
+        return (Status.STATIC, "it has no date") if static else (Status.OK, "no problem is reported")
+    return _STATUSES[p.status], f"OpenClaw reports {p.status}"
 
 
-def _oauth_status(view: VerdictInputs, p: ObservedProfile, refreshable: bool | None) -> tuple[Status, str]:
-    """An access token that refreshes itself, or may: its own date needs nobody."""
-    past = p.expires_at is not None and p.expires_at <= view.now
-    if refreshable and past and p.expires_at is not None and (p.last_used_at or 0) > p.expires_at + USE_SLACK:
-        return Status.EXPIRED, "used after its date without a new date: refreshing fails"
+def _oauth_status(inputs: VerdictInputs, p: ObservedProfile, refreshable: bool | None) -> tuple[Status, str]:
+    """The status of a login that refreshes itself, or may: its access token's date needs nobody."""
+    is_past = p.expires_at is not None and p.expires_at <= inputs.now
+    if refreshable and is_past and p.expires_at is not None and (p.last_used_at or 0) > p.expires_at + USE_SLACK:
+        return Status.EXPIRED, "it was used after its date without a new date, so refreshing fails"
     if refreshable:
         return Status.OK, "it refreshes itself"
-    if p.status == "expired" or past:
-        return Status.UNKNOWN, "its access token expired and nothing tells whether it refreshes"
-    if p.status in (None, "ok", "expiring", "static"):
+    if p.status == "expired" or is_past:
+        return Status.UNKNOWN, "its access token has expired, and nothing reports whether it can refresh"
+    if p.status is None or p.status in _STATUSES:
         return Status.OK, "its access token is valid"
-    return Status.UNKNOWN, "OpenClaw uses a word we do not know"
+    return Status.UNKNOWN, "OpenClaw reports a status that this exporter does not know"
 
 
-def _unusable(view: VerdictInputs, p: ObservedProfile) -> Unusable | None:
-    assert view.seen is not None
-    if p.unusable is None or (p.unusable.until is not None and p.unusable.until <= view.seen.observed_at):
-        return None  # what had ended when we looked; time alone ends nothing that was seen
+def _unusable(inputs: VerdictInputs, p: ObservedProfile) -> Unusable | None:
+    """The cooldown or disable, unless it had ended when it was observed. Only another check ends it later."""
+    if p.unusable is None or (p.unusable.until is not None and p.unusable.until <= inputs.observed_at):
+        return None
     return p.unusable
 
 
-def _blocks(view: VerdictInputs, p: ObservedProfile, unusable: Unusable) -> bool:
-    """A cooldown for one model blocks only where that model is in use."""
-    if unusable.kind != "cooldown" or unusable.model is None or view.seen is None or not view.seen.models_in_use:
+def _blocks(inputs: VerdictInputs, unusable: Unusable) -> bool:
+    """Whether the profile cannot serve: a cooldown for one model blocks only if that model is in use."""
+    in_use = inputs.observation.models_in_use if inputs.observation else ()
+    if unusable.kind != "cooldown" or unusable.model is None or not in_use:
         return True
-    models = {model.partition("/")[2] for model in view.seen.models_in_use} | set(view.seen.models_in_use)
-    return unusable.model in models
+    return unusable.model in in_use or unusable.model in {model.partition("/")[2] for model in in_use}
 
 
-def _disagreement(view: VerdictInputs, p: ObservedProfile, refreshable: bool | None) -> str | None:
-    """OpenClaw's word against its own date, at the moment it spoke."""
-    if p.expires_at is None or p.status is None or view.seen is None or view.clock_is_wrong:
+def _disagreement(inputs: VerdictInputs, p: ObservedProfile, refreshable: bool | None) -> str | None:
+    """How OpenClaw's status contradicts OpenClaw's date, at the moment it reported both."""
+    if p.expires_at is None or p.status is None or inputs.clock_is_wrong:
         return None
     if p.kind == "oauth" and refreshable is not False:
         return None
-    left = p.expires_at - view.seen.observed_at
-    if p.status in ("ok", "static") and left < -WORD_SLACK:
-        return f"OpenClaw says {p.status}, but its date has passed"
-    if p.status == "expired" and left > WORD_SLACK:
-        return "OpenClaw says expired, but its date is in the future"
+    left = p.expires_at - inputs.observed_at
+    if p.status in ("ok", "static") and left < -STATUS_SLACK:
+        return f"OpenClaw reports {p.status}, but its date has passed"
+    if p.status == "expired" and left > STATUS_SLACK:
+        return "OpenClaw reports expired, but its date is in the future"
     return None

@@ -1,94 +1,101 @@
-"""All standings of one agent, by provider: who may serve, who does, and whether anything works."""
+"""The profiles of one agent grouped by provider: which may serve, which one does, whether any works."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice
 
-from exporter.model import Dialect, Status
+from exporter.model import Dialect
 from exporter.verdict.inputs import VerdictInputs
 from exporter.verdict.profile import ProfileVerdict
 
-#: Providers that cannot work without a credential. A source without OpenClaw's own word of what is
-#: missing alarms for these only: ollama, say, needs none.
+#: Providers that cannot work without a credential. If a source does not report what is missing, only
+#: these are: ollama, for example, needs none.
 NEEDS_CREDENTIAL = frozenset({"anthropic", "openai", "google", "openrouter", "xai", "mistral", "groq", "deepseek"})
 
 
 class ProviderProfiles:
-    """The standings, and the questions about more than one of them. Each costs its answer's size once."""
+    """The verdicts on all profiles of an agent. Answers questions that involve more than one profile.
 
-    def __init__(self, view: VerdictInputs, stands: list[ProfileVerdict]) -> None:
-        self.view = view
-        self._stands = stands
+    Answers are cached, so that ten thousand profiles of one provider cost linear time.
+    """
+
+    def __init__(self, inputs: VerdictInputs, profiles: Sequence[ProfileVerdict]) -> None:
+        self._inputs = inputs
+        self._profiles = profiles
         self._by_provider: dict[str, list[ProfileVerdict]] = {}
-        for stand in stands:
-            self._by_provider.setdefault(stand.provider, []).append(stand)
+        for profile in profiles:
+            self._by_provider.setdefault(profile.provider, []).append(profile)
         self.usable = cache(self._usable)
         self.serving = cache(self._serving)
         self.selected = cache(self._selected)
-        self._serving_ids = cache(lambda provider: frozenset(s.seen.id for s in self.serving(provider)))
+        self._serving_ids = cache(lambda provider: frozenset(p.id for p in self.serving(provider)))
 
     def __iter__(self) -> Iterator[ProfileVerdict]:
-        return iter(self._stands)
+        return iter(self._profiles)
 
     def of(self, provider: str) -> list[ProfileVerdict]:
         return self._by_provider.get(provider, [])
 
     def _usable(self, provider: str) -> tuple[ProfileVerdict, ...]:
-        """Those that can serve: usable, and not excluded by an explicit order.
+        """The profiles that can serve: usable, and not excluded by an explicit order.
 
-        A credential in the environment serves only where nothing is left in the order: expired tokens
-        leave it, a login or a profile that cools down does not, and neither does what an explicit
-        order names: then OpenClaw lists the provider as missing (seen on 2026.9.6).
+        A credential from the environment serves only if nothing is left in the order. Expired tokens
+        leave the order. Logins, profiles in cooldown and profiles named by an explicit order do not:
+        OpenClaw then lists the provider as missing (seen on 2026.9.6).
         """
-        usable = [s for s in self.of(provider) if s.is_usable and self.view.is_in_order(s.seen)]
-        stored = [s for s in self.of(provider) if not s.is_from_environment]
-        gone = all(s.status in (Status.EXPIRED, Status.MISSING) and s.seen.kind != "oauth" for s in stored)
-        if gone and not self.view.lists_as_missing(provider):
+        usable = [p for p in self.of(provider) if p.is_usable and self._inputs.is_in_order(p.observed)]
+        stored = [p for p in self.of(provider) if not p.is_from_environment]
+        order_is_empty = all(p.is_gone and p.observed.kind != "oauth" for p in stored)
+        if order_is_empty and not self._inputs.is_listed_missing(provider):
             return tuple(usable)
-        return tuple(s for s in usable if not s.is_from_environment)
+        return tuple(p for p in usable if not p.is_from_environment)
 
     def _serving(self, provider: str) -> tuple[ProfileVerdict, ...]:
-        """Those that may serve now. Where none is usable by itself and OpenClaw, which knows of cooldowns,
-        still finds a route, it goes over one that cools down for another model."""
+        """The profiles that may be serving now.
+
+        If none is usable and OpenClaw, which takes cooldowns into account, still finds a route, then a
+        profile serves that is in cooldown for another model.
+        """
         usable = self.usable(provider)
-        if usable or not self.view.counts_as_working(provider):
+        if usable or not self._inputs.has_route(provider):
             return usable
-        alive = (s for s in self.of(provider) if s.status not in (Status.EXPIRED, Status.MISSING))
-        return tuple(s for s in alive if self.view.is_in_order(s.seen))
+        return tuple(p for p in self.of(provider) if not p.is_gone and self._inputs.is_in_order(p.observed))
 
     def works(self, provider: str) -> bool:
-        """Whether anything can serve."""
+        """Whether any profile can serve."""
         return bool(self.serving(provider))
 
-    def may_serve(self, stand: ProfileVerdict) -> bool:
-        return stand.seen.id in self._serving_ids(stand.provider)
+    def may_serve(self, profile: ProfileVerdict) -> bool:
+        return profile.id in self._serving_ids(profile.provider)
 
-    def has_spare(self, stand: ProfileVerdict) -> bool:
-        """Whether something other than ``stand`` serves its provider."""
-        if any(other is not stand for other in islice(self.usable(stand.provider), 2)):
-            return True
-        # None is usable by itself: then a route that OpenClaw finds goes over one that cools down.
-        return not self.usable(stand.provider) and self.works(stand.provider) and len(self.of(stand.provider)) > 1
+    def has_spare(self, profile: ProfileVerdict) -> bool:
+        """Whether another profile than ``profile`` serves its provider."""
+        usable = self.usable(profile.provider)
+        if usable:
+            return any(other is not profile for other in islice(usable, 2))
+        # The route that OpenClaw still finds goes through a profile in cooldown.
+        return self.works(profile.provider) and len(self.of(profile.provider)) > 1
 
     def _selected(self, provider: str) -> ProfileVerdict | None:
-        """The one that serves now; None where nothing does or it is not told which."""
-        serving, usable = self.serving(provider), self.usable(provider)
-        profiles = {stand.seen.id: stand for stand in serving if not stand.is_from_environment}
-        if not profiles:
+        """The profile that serves now; None if none does, or if it is unknown which one."""
+        serving = self.serving(provider)
+        stored = {p.id: p for p in serving if not p.is_from_environment}
+        if not stored:
             return serving[0] if serving else None
-        if len(profiles) == 1:
-            return next(iter(profiles.values()))
-        order = self.view.seen.order.get(provider, ()) if self.view.seen and usable else ()
-        return next((profiles[name] for name in order if name in profiles), None)
+        if len(stored) == 1:
+            return next(iter(stored.values()))
+        observation = self._inputs.observation
+        order = observation.order.get(provider, ()) if observation and self.usable(provider) else ()
+        return next((stored[id] for id in order if id in stored), None)
 
     def is_missing(self, provider: str) -> bool:
-        """A provider in use without any credential, by OpenClaw's word where it has one."""
-        seen = self.view.seen
-        if self.of(provider) or seen is None:
+        """Whether a provider in use has no credential at all, as OpenClaw reports it if it does."""
+        observation = self._inputs.observation
+        if self.of(provider) or observation is None:
             return False
-        if self.view.dialect in (Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES):
-            return provider in seen.missing_providers | (seen.indeterminate_providers - seen.refreshing_providers)
-        # A gateway says it of providers its configuration expects a login for, and of no others.
-        return provider in NEEDS_CREDENTIAL | seen.missing_providers
+        if self._inputs.dialect in (Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES):
+            return provider in observation.missing_providers | self._inputs.unready_providers
+        # A gateway lists only providers whose configuration expects a login.
+        return provider in NEEDS_CREDENTIAL | observation.missing_providers

@@ -1,0 +1,61 @@
+"""The evidence of a profile's verdict, as the sentences that ``explain`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.lib.durations import iso
+from exporter.verdict.inputs import VerdictInputs
+from exporter.verdict.profile import ProfileVerdict
+
+_REFRESHES = {
+    True: "it refreshes itself",
+    False: "it cannot refresh itself",
+    None: "nothing reports whether it can refresh itself",
+}
+_REFRESH_TOKEN = {
+    True: " (the store holds a refresh token)",
+    False: " (the store holds no refresh token)",
+    None: "",
+}
+
+
+def evidence(inputs: VerdictInputs, profile: ProfileVerdict) -> tuple[str, ...]:
+    """The facts that the verdict rests on, ending with the status and the rule that decided it."""
+    sentences = (*_observed(profile), *_unusable(profile), *_recorded(inputs, profile))
+    disagreement = (profile.disagreement,) if profile.disagreement else ()
+    return (*sentences, *disagreement, f"{profile.status}: {profile.rule}")
+
+
+def _observed(profile: ProfileVerdict) -> Iterator[str]:
+    seen = profile.observed
+    if seen.status is not None:
+        yield f"OpenClaw reports {seen.status}" + (f" ({seen.reason_code})" if seen.reason_code else "")
+    if seen.expires_at is not None:
+        date = "access token's date" if seen.kind == "oauth" else "date"
+        yield f"its {date} is {iso(seen.expires_at) or 'beyond the year 9999'}"
+    if seen.login_ends_at is not None:
+        yield f"its login ends at {iso(seen.login_ends_at)}"
+    if seen.kind == "oauth":
+        yield _REFRESHES[profile.refreshable] + _REFRESH_TOKEN[seen.has_refresh_token]
+
+
+def _unusable(profile: ProfileVerdict) -> Iterator[str]:
+    state = profile.observed.unusable
+    if state is None:
+        return
+    until = f" until {iso(state.until)}" if state.until is not None else ""
+    ended = "" if profile.unusable else ", which has ended"
+    yield f"it is in {state.kind} ({state.reason or 'no reason given'}){until}{ended}"
+    if profile.unusable and not profile.is_blocked:
+        yield f"only for the model {profile.unusable.model}, which is not in use"
+
+
+def _recorded(inputs: VerdictInputs, profile: ProfileVerdict) -> Iterator[str]:
+    record = inputs.record(profile.id)
+    if record:
+        yield f"this credential was first seen at {iso(record.first_seen_at)}"
+        if profile.observed.expires_at is None and record.deadline is not None:
+            yield f"the last date reported for it was {iso(record.deadline)}"
+    if profile.observed.last_used_at is not None:
+        yield f"it was last used at {iso(profile.observed.last_used_at)}"
