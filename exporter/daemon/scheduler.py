@@ -262,6 +262,7 @@ class Daemon:
             wall, steady = new_wall, new_steady
             self._pulse_at = steady
             self._alarm.look_for_others()
+            await self._ledger.run(self._ledger.save)
             version = self._ledger.changes()
             if version != self._told_version:
                 self._told_version = version

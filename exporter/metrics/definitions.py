@@ -20,7 +20,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from exporter.model import AgentCounters, AgentReport, FailureReason, ProfileReport, Status
 
 if TYPE_CHECKING:
-    from exporter.alerts.delivery.outbox import ChannelStatistics
+    from exporter.alerts.delivery.statistics import ChannelStatistics
 
 PREFIX = "openclaw_auth_"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"

@@ -22,7 +22,6 @@ from exporter.alerts.delivery.ulid import next_ulid
 from exporter.alerts.values import Alert, AlertState, AlertSubject, Message, NotificationReason
 from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, Family, Severity
-from exporter.state.alerts_db import MIGRATIONS
 
 
 def message(reason: NotificationReason, *about: str, channel: str = "hook", at: float = NOW) -> Message:
@@ -263,15 +262,12 @@ def test_another_programs_database_is_set_aside(tmp_path: Path) -> None:
     assert "another program" in outbox.problem
 
 
-@pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
-def test_a_damaged_file_that_can_be_read_as_a_whole_is_taken_over(tmp_path: Path, version: int) -> None:
+def test_a_damaged_file_that_can_be_read_as_a_whole_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "alerts.sqlite"
     outbox = Outbox(path, lambda: NOW)
     outbox.commit({f"{n}": state(f"{n}") for n in range(500)}, [message(NotificationReason.FIRST, "a")], NOW)
     outbox.close()
     db = sqlite3.connect(path, isolation_level=None)
-    if version == 1:
-        of_the_first_release(db)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'state_fingerprint'").fetchone()
     db.close()
@@ -285,32 +281,22 @@ def test_a_damaged_file_that_can_be_read_as_a_whole_is_taken_over(tmp_path: Path
     assert told(again) == [("a", "first")]
 
 
-def test_a_newer_releases_file_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "alerts.sqlite"
-    Outbox(path).close()
-    db = sqlite3.connect(path)
-    db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    db.close()
-    with pytest.raises(StateError, match="newer release"):
-        Outbox(path)
-
-
 def test_a_full_disk_is_one_clear_error_and_changes_nothing(outbox: Outbox) -> None:
     outbox.commit({"a": state("a")}, [message(NotificationReason.FIRST, "a")], NOW)
-    pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
-    outbox._db.execute(f"PRAGMA max_page_count = {pages}")
+    pages = outbox.connection.execute("PRAGMA page_count").fetchone()[0]
+    outbox.connection.execute(f"PRAGMA max_page_count = {pages}")
     many = {f"{n}": state(f"{n}") for n in range(3000)}
     with pytest.raises(StateError, match="cannot be written"):
         outbox.commit(many, [message(NotificationReason.FIRST, "b")], NOW)
     assert list(outbox.states()) == ["a"]
-    outbox._db.execute("PRAGMA max_page_count = 100000")
+    outbox.connection.execute("PRAGMA max_page_count = 100000")
     assert told(outbox) == [("a", "first")]
     outbox.commit(many, [message(NotificationReason.FIRST, "b")], NOW)
     assert len(outbox.states()) == 3000
 
 
 def test_a_read_only_file_is_one_clear_error(outbox: Outbox) -> None:
-    outbox._db.execute("PRAGMA query_only = 1")
+    outbox.connection.execute("PRAGMA query_only = 1")
     with pytest.raises(StateError, match="readonly"):
         outbox.commit({"a": state("a")}, [], NOW)
 
@@ -324,7 +310,7 @@ def test_a_directory_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> N
 def test_a_message_that_cannot_be_read_is_dead_not_deadly(outbox: Outbox) -> None:
     outbox.commit({}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "b")], NOW)
     assert told(outbox) == [("a", "first"), ("b", "first")]
-    outbox._db.execute("UPDATE message SET body = '{' WHERE sequence = 1")
+    outbox.connection.execute("UPDATE message SET body = '{' WHERE sequence = 1")
     assert told(outbox) == [("b", "first")]
     assert [one.reason for one in outbox.undeliverable()] == ["unreadable"]
 
@@ -377,32 +363,6 @@ def test_states_and_messages_are_both_there_or_neither_after_a_kill(tmp_path: Pa
         outbox.close()
         assert int(only.cause or 0) >= printed, "what was committed stays"
         assert numbers == list(range(1, int(only.cause or 0) + 1))
-
-
-def of_the_first_release(db: sqlite3.Connection) -> None:
-    for later in ("proof", "planted"):
-        db.execute(f"DROP TABLE {later}")
-    db.execute("PRAGMA user_version = 1")
-
-
-def test_an_earlier_releases_file_is_brought_forward(tmp_path: Path) -> None:
-    path = tmp_path / "alerts.sqlite"
-    outbox = Outbox(path, lambda: NOW)
-    outbox.commit({"k": state("k")}, [message(NotificationReason.FIRST, "a")], NOW)
-    outbox.add_silence({"target": "home"}, NOW + HOUR, "why", NOW)
-    outbox.close()
-    db = sqlite3.connect(path, isolation_level=None)
-    of_the_first_release(db)
-    db.close()
-
-    again = Outbox(path, lambda: NOW)
-    assert again.problem is None
-    assert (list(again.states()), told(again), len(again.silences(NOW))) == (["k"], [("a", "first")], 1)
-    assert (again.tests_sent(), again.scheduled("hook")) == ({}, {})
-    again.close()
-    with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
-    db.close()
 
 
 def test_proofs_are_committed_with_their_messages(outbox: Outbox) -> None:

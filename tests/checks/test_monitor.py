@@ -94,6 +94,7 @@ async def test_known_facts_stay_when_looking_fails(tmp_path: Path) -> None:
     (agent,) = (await world.monitor.check()).targets[0].agents
     assert (agent.checked_at, len(agent.profiles), agent.exit_code) == (NOW, 1, 1)
     # … and over a restart
+    world.ledger.save()
     again = World("home", state=tmp_path)
     again.now = world.now + 60
     again.fakes["home"].error = CheckError(FailureReason.CONNECTION, "refused")
@@ -108,6 +109,7 @@ async def test_agents_that_cannot_be_listed_are_one_entry_beside_what_is_known(t
     assert [(a.agent, a.exit_code) for a in target.entries] == [("*", 1)]
     world.fakes["home"].listing_error = None
     await world.monitor.check()
+    world.ledger.save()
     again = World("home", state=tmp_path)
     again.fakes["home"].listing_error = CheckError(FailureReason.COMMAND_NOT_FOUND, "there is no openclaw")
     (target,) = (await again.monitor.check()).targets

@@ -7,7 +7,6 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from exporter.daemon.scheduler import Daemon
 from exporter.lib.sqlite import StateError, UnwritableError
 from exporter.state.credentials_db import FILE as LEDGER
 from exporter.state.credentials_db import CredentialDatabase
+from exporter.state.history import CredentialHistory
 
 from .servers import BadServer
 from .worlds import Setting, config, webhook
@@ -64,7 +64,7 @@ def settle(path: Path) -> None:
 
 async def test_what_a_full_disk_holds_back_is_told_once_when_there_is_room(setting: Any) -> None:
     notifier: Notifier = setting.notifier()
-    database = notifier.outbox._db
+    database = notifier.outbox.connection
     assert await notifier.once()
     (pages,) = database.execute("PRAGMA page_count").fetchone()
     database.execute(f"PRAGMA max_page_count = {pages}")
@@ -104,13 +104,13 @@ async def test_a_disk_that_takes_nothing_any_more_keeps_no_daemon_from_telling(
     notifier: Notifier = setting.notifier()
     notifier.start()
     await until(lambda: setting.server.reasons("hook") == ["first"])
-    file = notifier.outbox._db
+    file = notifier.outbox.connection
     spoil(file)
     setting.world = world(*(P(f"anthropic:{n}", ends=NOW + HOUR, secret=f"{n}") for n in range(400)), SOON, OTHER)
     notifier.wake()
     await until(lambda: setting.server.reasons("hook") == ["first", "first"])
     assert [len(body["alerts"]) for body in setting.server.received("hook")] == [1, 400]
-    assert f"{why}: what is told now is forgotten at the end" in (notifier.problem or "")
+    assert f"{why}; it is kept in memory and is lost when the exporter stops" in (notifier.problem or "")
     # Another process can write: what a person says there is not lost.
     other = Outbox(setting.directory / FILE, setting.clock)
     silence = other.add_silence({"profile": "anthropic:soon"}, NOW + DAY, "moving", NOW)
@@ -119,7 +119,7 @@ async def test_a_disk_that_takes_nothing_any_more_keeps_no_daemon_from_telling(
     monkeypatch.setattr(notifier_module, "RETURN_EVERY", 0.0)
     notifier.wake()
     await until(lambda: notifier.problem is None)
-    assert notifier.outbox._db is file
+    assert notifier.outbox.connection is file
     assert notifier.outbox.silences(NOW) == (silence,)
     await notifier.stop()
     assert await setting.timer()
@@ -129,7 +129,7 @@ async def test_a_disk_that_takes_nothing_any_more_keeps_no_daemon_from_telling(
 async def test_who_is_killed_while_the_disk_takes_nothing_tells_again_rather_than_never(setting: Any) -> None:
     notifier: Notifier = setting.notifier()
     assert await notifier.once()
-    no_room(notifier.outbox._db)
+    no_room(notifier.outbox.connection)
     notifier.outbox.fall_back_to_memory("full")
     setting.clock.now += 2 * HOUR
     assert await notifier.once()
@@ -141,7 +141,7 @@ async def test_who_is_killed_while_the_disk_takes_nothing_tells_again_rather_tha
 
 def test_a_file_that_another_process_holds_is_waited_for_and_not_left(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / FILE, lambda: NOW)
-    outbox._db.execute("PRAGMA busy_timeout = 10")
+    outbox.connection.execute("PRAGMA busy_timeout = 10")
     other = sqlite3.connect(tmp_path / FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StateError, match="database is locked") as caught:
@@ -169,65 +169,66 @@ def test_a_full_disk_keeps_nobody_from_the_lease_and_nobody_out(
 
 
 def fill(ledger: CredentialDatabase) -> None:
-    (pages,) = ledger._db.execute("PRAGMA page_count").fetchone()
-    ledger._db.execute(f"PRAGMA max_page_count = {pages}")
-    with suppress(StateError):
-        for number in range(1000):
-            ledger.record("filler", f"{number}", HISTORY, OBSERVATION)
-
-
-def takes_nothing(ledger: CredentialDatabase) -> None:
-    ledger._db.execute("PRAGMA query_only = 1")
-
-
-def takes_all(ledger: CredentialDatabase) -> None:
-    ledger._db.execute("PRAGMA query_only = 0")
-    ledger._db.execute("PRAGMA max_page_count = 1000000")
+    """Leave no room on the disk."""
+    no_room(ledger.connection)
+    for number in range(1000):
+        ledger.record("filler", f"{number}", HISTORY, OBSERVATION)
+        ledger.save()
 
 
 @pytest.mark.parametrize(
-    ("spoil", "why"),
-    [(fill, "database or disk is full"), (takes_nothing, "attempt to write a readonly database")],
+    ("spoil", "why"), [(no_room, "database or disk is full"), (read_only, "attempt to write a readonly database")]
 )
-async def test_looks_go_on_with_a_disk_that_takes_nothing_and_it_is_told(
-    tmp_path: Path, spoil: Callable[[CredentialDatabase], None], why: str
+async def test_checks_go_on_while_the_disk_takes_nothing_and_the_ledger_says_so(
+    tmp_path: Path, spoil: Callable[[sqlite3.Connection], None], why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger, fakes = CredentialDatabase(tmp_path), Fakes()
     monitor = Monitor(watching("home"), ledger, make=fakes)
     fakes["home"].agent_ids = ["main", "work"]
     assert len((await monitor.check()).targets[0].agents) == 2
-    spoil(ledger)
+    ledger.save()
+    spoil(ledger.connection)
     fakes["home"].agent_ids = ["main", *(f"new-{number}" for number in range(100))]
-    report = await monitor.check()
+    for _ in range(2):
+        report = await monitor.check()
+        ledger.save()
     assert len(report.targets[0].agents) == 101
     assert {agent.failure for agent in report.targets[0].agents} == {None}
     assert ledger.problem == f"the ledger cannot be written: {why}"
-    takes_all(ledger)
-    await monitor.check()
+    assert caplog.text.count("the ledger cannot be written") == 1
+    assert ledger.agents("home") == sorted(fakes["home"].agent_ids)
+    takes_all_again(ledger.connection)
+    ledger.save()
     assert ledger.problem is None
     await monitor.aclose()
     ledger.close()
+    again = CredentialDatabase(tmp_path)
+    assert again.agents("home") == sorted(fakes["home"].agent_ids)
 
 
 @pytest.mark.parametrize(
     "write",
     [
-        lambda ledger: ledger.record("home", "main", HISTORY, OBSERVATION),
+        lambda ledger: ledger.record("home", "main", CredentialHistory(), None),
         lambda ledger: [ledger.forget("filler", f"{number}") for number in range(1000)],
         lambda ledger: ledger.put_cached("key", "x" * 10_000),
     ],
 )
-def test_a_full_ledger_is_one_clear_error_and_is_used_again_when_there_is_room(
+def test_a_full_ledger_is_used_again_when_there_is_room(
     tmp_path: Path, write: Callable[[CredentialDatabase], object]
 ) -> None:
     ledger = CredentialDatabase(tmp_path)
     fill(ledger)
-    with suppress(StateError):  # and nothing else
-        write(ledger)
-    ledger._db.execute("PRAGMA max_page_count = 1000000")
+    assert ledger.problem == "the ledger cannot be written: database or disk is full"
+    write(ledger)
+    ledger.save()
+    takes_all_again(ledger.connection)
     ledger.record("home", "main", HISTORY, OBSERVATION)
-    assert ledger.recorded("home", "main") == (HISTORY, OBSERVATION)
+    ledger.save()
+    assert ledger.problem is None
     ledger.close()
+    again = CredentialDatabase(tmp_path)
+    assert again.recorded("home", "main") == (HISTORY, OBSERVATION)
 
 
 # --- a state that cannot be used ---------------------------------------------------------------
@@ -251,7 +252,7 @@ async def test_a_daemon_without_a_usable_state_tells_all_the_same_and_says_so(tm
             assert "cannot be used" in (daemon.problem() or "")
         finally:
             await daemon.stop()
-    assert "what was told is forgotten at the end" in caplog.text
+    assert "it is kept in memory and is lost when the exporter stops" in caplog.text
 
 
 async def test_a_timer_without_a_usable_state_tells_nothing_again_and_again(tmp_path: Path) -> None:
@@ -276,7 +277,7 @@ async def test_after_a_damaged_state_what_holds_is_told_once_more_and_what_is_to
     (setting.directory / FILE).write_bytes(b"this is no database" * 500)
     notifier = setting.notifier()
     assert "set aside as alerts.sqlite.corrupt-" in (notifier.problem or "")
-    assert "alerts that still hold are told anew" in caplog.text
+    assert "alerts that still fire are sent again" in caplog.text
     assert await notifier.once()
     await notifier.stop()
     assert await setting.timer()
@@ -330,7 +331,7 @@ async def test_a_damaged_state_with_a_text_that_is_none_is_not_taken_over(settin
         file.seek((root - 1) * 4096 + 3)
         file.write(b"\0\0")
     notifier = setting.notifier()
-    assert "alerts that still hold are told anew" in (notifier.problem or "")
+    assert "alerts that still fire are sent again" in (notifier.problem or "")
     assert await notifier.once()
     await notifier.stop()
     assert setting.server.reasons("hook") == ["first", "first"]
@@ -347,7 +348,7 @@ async def test_a_schema_that_is_no_text(setting: Any) -> None:
     database.execute(nonsense)
     database.close()
     notifier = setting.notifier()
-    assert "alerts that still hold are told anew" in (notifier.problem or "")
+    assert "alerts that still fire are sent again" in (notifier.problem or "")
     assert await notifier.once()
     await notifier.stop()
 
@@ -380,7 +381,8 @@ def test_a_flipped_bit_in_a_text_of_the_ledger_costs_that_text_alone(tmp_path: P
     ledger = CredentialDatabase(tmp_path)
     for agent in ("main", "work"):
         ledger.record("home", agent, HISTORY, OBSERVATION)
-    ledger._db.execute("UPDATE agent SET agent = CAST(x'776fff6b' AS TEXT) WHERE agent = 'work'")
+    ledger.save()
+    ledger.connection.execute("UPDATE agent SET agent = CAST(x'776fff6b' AS TEXT) WHERE agent = 'work'")
     assert ledger.agents("home") == ["main", "wo\ufffdk"]
     assert ledger.recorded("home", "main") == (HISTORY, OBSERVATION)
     ledger.close()
@@ -488,6 +490,11 @@ def test_a_damaged_ledger_keeps_nobody_from_looking(
     ledger.put_cached("key", "value")
     assert ledger.get_cached("key", DAY) == "value"
     ledger.record("home", "new", HISTORY, OBSERVATION)
+    ledger.save()
+    is_saved = ledger.problem is None
     assert ledger.recorded("home", "new") == (HISTORY, OBSERVATION)
-    ledger.forget("home", "new")
     ledger.close()
+    if is_saved:
+        again = CredentialDatabase(directory, lambda: NOW)
+        assert again.recorded("home", "new") == (HISTORY, OBSERVATION)
+        again.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hmac
 import os
 import sqlite3
 import stat
@@ -11,9 +12,15 @@ from pathlib import Path
 
 import pytest
 from histories import HISTORY, NOW, OBSERVATION
+from old_files import write_old_file
 
-from exporter.state.credentials_db import FILE, MIGRATIONS, CredentialDatabase
-from exporter.state.history import CredentialHistory, CredentialRecord, SuppliedDate
+from exporter.model import ObservedProfile, Unusable
+from exporter.state.credentials_db import FILE, SCHEMA, CredentialDatabase
+from exporter.state.history import CredentialChange, CredentialHistory, CredentialRecord, SuppliedDate
+
+DAY = 86400.0
+#: When the files of earlier releases were made.
+OLD = 1_795_341_600.0
 
 
 def test_what_is_recorded_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -65,6 +72,7 @@ def test_the_profiles_that_are_there(tmp_path: Path) -> None:
     gone = CredentialRecord("anthropic:old", "anthropic", "token", NOW, NOW, gone_at=NOW)
     ledger.record("home", "main", replace(HISTORY, profiles={**HISTORY.profiles, "anthropic:old": gone}), None)
     ledger.record("home", "work", HISTORY, None)
+    ledger.save()
     assert ledger.profiles() == ["home/main/anthropic:default", "home/work/anthropic:default"]
 
 
@@ -104,7 +112,7 @@ def test_a_corrupt_ledger_is_set_aside(tmp_path: Path, content: bytes, caplog: p
 def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
     CredentialDatabase(tmp_path).close()
     with sqlite3.connect(tmp_path / FILE) as db:
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        db.execute(f"PRAGMA user_version = {len(SCHEMA.migrations) + 1}")
     db.close()
     ledger = CredentialDatabase(tmp_path)
     assert "newer release" in (ledger.problem or "")
@@ -127,7 +135,7 @@ def test_a_ledger_that_can_only_be_read_is_known_all_the_same(tmp_path: Path, mo
 
     monkeypatch.setattr(os, "open", refuse)
     ledger = CredentialDatabase(tmp_path)
-    assert "Read-only file system" in (ledger.problem or "")
+    assert "read-only file system" in (ledger.problem or "")
     assert ledger.recorded("home", "main") == (HISTORY, OBSERVATION)
     assert ledger.keyed_hash("secret") == key
     ledger.set_date("anthropic:default", SuppliedDate(supplied_at=NOW))
@@ -146,7 +154,86 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 def test_a_memory_that_cannot_be_read_starts_anew(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path)
     ledger.record("home", "main", HISTORY, OBSERVATION)
+    ledger.save()
     with sqlite3.connect(tmp_path / FILE) as db:
-        db.execute("UPDATE agent SET memory = '{', observation = 'null'")
+        db.execute("UPDATE agent SET history = '{', observation = 'null'")
     db.close()
     assert ledger.recorded("home", "main") == (CredentialHistory(), None)
+
+
+@pytest.mark.parametrize("name", ["ledger-1-first", "ledger-1"])
+def test_ledger_of_an_earlier_schema_is_migrated(tmp_path: Path, name: str) -> None:
+    write_old_file(name, tmp_path / FILE)
+    ledger = CredentialDatabase(tmp_path, lambda: OLD)
+    assert ledger.problem is None
+    assert_nothing_is_lost(ledger, name)
+    ledger.close()
+    database = sqlite3.connect(tmp_path / FILE)
+    assert database.execute("PRAGMA user_version").fetchone() == (len(SCHEMA.migrations),)
+    assert database.execute("PRAGMA application_id").fetchone() == (SCHEMA.application_id,)
+    database.close()
+
+
+@pytest.mark.parametrize("name", ["ledger-1-first", "ledger-1"])
+def test_read_only_ledger_of_an_earlier_schema_is_migrated_in_memory(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_old_file(name, tmp_path / FILE)
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", refuse)
+    ledger = CredentialDatabase(tmp_path, lambda: OLD)
+    assert "read-only file system" in (ledger.problem or "")
+    assert_nothing_is_lost(ledger, name)
+
+
+def assert_nothing_is_lost(ledger: CredentialDatabase, name: str) -> None:
+    """The first release did not know from when on a supplied date is about a credential."""
+    knows_start = name != "ledger-1-first"
+    history, observation = ledger.recorded("home", "main")
+    assert replace(history, supplied={}) == CredentialHistory(
+        profiles={
+            "anthropic:default": CredentialRecord(
+                profile="anthropic:default",
+                provider="anthropic",
+                kind="token",
+                first_seen_at=OLD - 9 * DAY,
+                last_seen_at=OLD,
+                secret_hash="h" * 32,
+                deadline=OLD + 5,
+                supplied_dates_from=0.0 if knows_start else None,
+            ),
+            "anthropic:old": CredentialRecord(
+                profile="anthropic:old",
+                provider="anthropic",
+                kind="token",
+                first_seen_at=OLD - 90 * DAY,
+                last_seen_at=OLD - DAY,
+                secret_hash="g" * 32,
+                deadline=OLD - DAY,
+                gone_at=OLD - 3600,
+                supplied_dates_from=OLD - DAY if knows_start else None,
+            ),
+        },
+        since={"expiring|anthropic|anthropic:default": OLD - 60},
+        serving={"anthropic": "token"},
+        changed={"anthropic": CredentialChange("api_key", "token", OLD - 120)},
+        latest=OLD,
+    )
+    assert history.supplied["anthropic:default"] == SuppliedDate(expires_at=OLD + 90 * DAY, supplied_at=OLD - 60)
+    assert history.supplied["anthropic:old"] == SuppliedDate(issued_at=OLD - 30 * DAY, supplied_at=OLD - 30)
+    assert observation is not None
+    (profile,) = observation.profiles
+    assert replace(profile, unusable=None) == ObservedProfile(
+        "anthropic:default", "anthropic", "token", "ok", expires_at=OLD + 5, secret_hash="h" * 32
+    )
+    assert profile.unusable == Unusable("cooldown", "auth", OLD)
+    assert (observation.observed_at, observation.order) == (OLD, {"anthropic": ("anthropic:default",)})
+    assert ledger.agents("home") == ["main", "work"]
+    assert ledger.recorded("home", "work")[0].latest == OLD
+    assert ledger.recorded("vps", "main")[1] is None  # its history is damaged
+    assert sorted(ledger.supplied_dates()) == ["anthropic:default", "home/main/anthropic:old"]
+    assert ledger.get_cached("agents:home", DAY) == '["main"]'
+    assert ledger.keyed_hash("secret") == hmac.new(bytes(range(32)), b"secret", "sha256").hexdigest()[:32]

@@ -186,7 +186,7 @@ async def test_where_nothing_notifies_the_status_is_check_as_json() -> None:
 
 
 async def test_an_alert_state_that_cannot_be_written_is_one_sentence(house: House) -> None:
-    house.notifier.outbox._db.execute("PRAGMA query_only = 1")
+    house.notifier.outbox.connection.execute("PRAGMA query_only = 1")
     async with client(create_app(Board(house.people), web(token=TOKEN))) as http:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         answer = await http.post("/api/v1/silences", data={"target": "home", "for": "1h"}, headers=headers)

@@ -95,14 +95,7 @@ class Notifier:
         self._as_of = as_of
         self._config = config
         self._news, managers = channels_of(config, links)
-        try:
-            self.outbox = Outbox(directory / FILE if directory is not None else None, now)
-        except StateError as error:
-            if not goes_on:
-                raise
-            self.outbox = Outbox(None, now)
-            self.outbox.lost = f"{error}: what was told is forgotten at the end"
-            log.error("%s", self.outbox.lost)
+        self.outbox = Outbox(directory / FILE if directory is not None else None, now, or_memory=goes_on)
         self._deliverer = DeliveryWorker(self.outbox, self._news, now)
         self._publisher = AlertmanagerPublisher(managers, now)
         self._planter = scheduled_messages.ScheduledMessages(self.outbox, self._news, now)
@@ -303,7 +296,7 @@ class Notifier:
         return self._planter.keep(self._states, report, self._as_of, policy, grace)
 
     async def _count(self) -> None:
-        self._tries = self.outbox.tries
+        self._tries = self.outbox.attempts_recorded
         self._statistics = await asyncio.to_thread(self.outbox.statistics, self._news)
 
     def look_for_others(self) -> None:
@@ -311,7 +304,7 @@ class Notifier:
         with contextlib.suppress(StateError):
             if self.outbox.changes() != self._outbox_version:
                 self.wake()
-        if self.outbox.tries != self._tries:
+        if self.outbox.attempts_recorded != self._tries:
             self._spawn(self._count())
 
     async def acknowledge(self, fingerprint: str, through: str | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""What the outbox has counted, for metrics and pages: per channel, and what was given up."""
+"""What the outbox counts, for metrics and pages: per channel, and undeliverable messages."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ChannelStatistics:
-    """What metrics say of one channel. Counts are over the life of the state file; times Unix seconds."""
+    """Counts of one channel over the life of the state file. Times are Unix seconds."""
 
     attempts: int = 0
     failures: Mapping[str, int] = field(default_factory=dict)  # by reason
     undeliverable: int = 0
     pending: int = 0
-    oldest_pending: float | None = None  # when the oldest that waits was made
+    oldest_pending: float | None = None  # when the oldest pending message was made
     last_success: float | None = None
-    last_acknowledged: float | None = None  # when a person last acknowledged through it
+    last_acknowledged: float | None = None  # when a user last acknowledged through this channel
 
 
 @dataclass(frozen=True, slots=True)
 class UndeliverableMessage:
-    """A message that was given up, for the status page."""
+    """A message that is no longer retried, for the status page. Times are Unix seconds."""
 
     id: str
     channel: str
@@ -33,38 +33,45 @@ class UndeliverableMessage:
 
 
 def read_statistics(db: sqlite3.Connection, channels: Iterable[str]) -> dict[str, ChannelStatistics]:
-    """Per channel, those named (with zeros) and those ever used."""
-    kept = {row[0]: row[1:] for row in db.execute("SELECT name, attempts, dead, last_success, proven FROM channel")}
+    """By channel: those named, with zeros from the start, and all that were ever used."""
+    counted = {
+        name: counts
+        for name, *counts in db.execute(
+            "SELECT name, attempts, undeliverable, last_success, last_acknowledged FROM channel"
+        )
+    }
     failures: dict[str, dict[str, int]] = {}
-    for name, reason, count in db.execute("SELECT channel, reason, count FROM failure ORDER BY reason"):
-        failures.setdefault(name, {})[reason] = count
+    for name, reason, number in db.execute("SELECT channel, reason, count FROM failure ORDER BY reason"):
+        failures.setdefault(name, {})[reason] = number
     waiting = {
-        name: (count, oldest)
-        for name, count, oldest in db.execute(
+        name: (number, oldest)
+        for name, number, oldest in db.execute(
             "SELECT channel, count(*), min(made_at) FROM message WHERE state = 'pending' GROUP BY channel"
         )
     }
     result = {}
-    for name in dict.fromkeys((*channels, *kept, *waiting)):
-        attempts, dead, success, proven = kept.get(name, (0, 0, None, None))
+    for name in dict.fromkeys((*channels, *counted, *waiting)):
+        attempts, undeliverable, success, acknowledged = counted.get(name, (0, 0, None, None))
         pending, oldest = waiting.get(name, (0, None))
-        result[name] = ChannelStatistics(attempts, failures.get(name, {}), dead, pending, oldest, success, proven)
+        result[name] = ChannelStatistics(
+            attempts, failures.get(name, {}), undeliverable, pending, oldest, success, acknowledged
+        )
     return result
 
 
 def read_undeliverable(db: sqlite3.Connection, limit: int) -> list[UndeliverableMessage]:
-    """What was given up, the latest first."""
+    """The undeliverable messages, the latest first."""
     rows = db.execute(
-        """SELECT id, channel, made_at, done_at, reason,
+        """SELECT id, channel, made_at, done_at, coalesce(reason, 'unknown'),
                   (SELECT count(*) FROM about WHERE about.sequence = message.sequence)
            FROM message WHERE state = 'dead' ORDER BY done_at DESC, sequence DESC LIMIT ?""",
         (limit,),
-    ).fetchall()
-    return [UndeliverableMessage(row[0], row[1], row[2], row[3], row[4] or "unknown", row[5]) for row in rows]
+    )
+    return [UndeliverableMessage(*row) for row in rows]
 
 
 def read_undelivered(db: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    """Of each alert whose latest message to a channel did not arrive: (channel, fingerprint) to pending or dead."""
+    """(channel, fingerprint) to ``pending`` or ``dead``, if the channel's latest message about it did not arrive."""
     rows = db.execute(
         """SELECT message.channel, fingerprint, message.state, max(message.sequence)
            FROM about JOIN message USING (sequence) WHERE message.state != 'superseded'
@@ -73,10 +80,15 @@ def read_undelivered(db: sqlite3.Connection) -> dict[tuple[str, str], str]:
     return {(channel, fingerprint): state for channel, fingerprint, state, _ in rows if state != "delivered"}
 
 
-def count(db: sqlite3.Connection, channel: str, attempts: int = 0, dead: int = 0, failure: str | None = None) -> None:
-    """Add to a channel's counts."""
+def count(
+    db: sqlite3.Connection, channel: str, attempts: int = 0, undeliverable: int = 0, failure: str | None = None
+) -> None:
+    """Add to a channel's counts; ``failure`` is the reason of a failed attempt."""
     db.execute("INSERT OR IGNORE INTO channel (name) VALUES (?)", (channel,))
-    db.execute("UPDATE channel SET attempts = attempts + ?, dead = dead + ? WHERE name = ?", (attempts, dead, channel))
+    db.execute(
+        "UPDATE channel SET attempts = attempts + ?, undeliverable = undeliverable + ? WHERE name = ?",
+        (attempts, undeliverable, channel),
+    )
     if failure is not None:
         db.execute(
             "INSERT INTO failure VALUES (?, ?, 1) ON CONFLICT (channel, reason) DO UPDATE SET count = count + 1",

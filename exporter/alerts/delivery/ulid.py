@@ -1,4 +1,4 @@
-"""Ids of messages: unique, and in the order in which they were made even when the clock is set back."""
+"""Ids of messages and silences: unique, and sorted by creation even if the clock is set back."""
 
 from __future__ import annotations
 
