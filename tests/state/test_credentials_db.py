@@ -227,7 +227,13 @@ def assert_nothing_is_lost(ledger: CredentialDatabase, name: str) -> None:
     assert observation is not None
     (profile,) = observation.profiles
     assert replace(profile, unusable=None) == ObservedProfile(
-        "anthropic:default", "anthropic", "token", "ok", expires_at=OLD + 5, secret_hash="h" * 32
+        "anthropic:default",
+        "anthropic",
+        "token",
+        "ok",
+        expires_at=OLD + 5,
+        has_refresh_token=False,
+        secret_hash="h" * 32,
     )
     assert profile.unusable == Unusable("cooldown", "auth", OLD)
     assert (observation.observed_at, observation.order) == (OLD, {"anthropic": ("anthropic:default",)})
