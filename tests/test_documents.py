@@ -47,15 +47,16 @@ def commands() -> list[str]:
     return sorted(found)
 
 
+COMMAND_NAMES = cli.list_commands(click.Context(cli))
 COMMANDS = [
     call
     for call in commands()
-    if call.split()[0] in cli.commands  # else words of other programs, or the rest of a sentence
+    if call.split()[0] in COMMAND_NAMES  # else words of other programs, or the rest of a sentence
 ]
 
 
 def test_calls_are_found() -> None:
-    assert {call.split()[0] for call in COMMANDS} >= set(cli.commands)
+    assert {call.split()[0] for call in COMMANDS} >= set(COMMAND_NAMES)
     assert len(COMMANDS) > 25
 
 

@@ -6,7 +6,6 @@ secret; only a validator of ours does, for what cannot be one (a duration, an ad
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any, get_args
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel
 from exporter.config.channels import ChannelBase, channel_models
 from exporter.config.models import Config
 from exporter.lib.durations import format_duration
+from exporter.lib.names import nearest, suggestion
 
 #: What a value must be, by pydantic's kind of problem.
 _MUST_BE = {
@@ -127,11 +127,9 @@ def _nearest(word: str, known: set[str], others: list[type[BaseModel]]) -> str:
     for model in others:
         for name in set(_field_names(model)) - known:
             having.setdefault(name, []).append(f'"{_tag_of(model)}"')
-    close = [word] if word in having else difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
-    close = close or difflib.get_close_matches(word, sorted(having), n=1, cutoff=0.6)
-    if not close:
-        return f"; known are {', '.join(sorted(known))}" if known else ""
-    if close[0] in known:
-        return f"; did you mean {close[0]!r}?"
-    what = "source" if "source" in known else "type"
-    return f"; did you mean {close[0]!r} of {what} {' or '.join(sorted(having[close[0]]))}?"
+    own = None if word in having else nearest(word, known)
+    other = word if word in having else nearest(word, having, cutoff=0.6)
+    if own is not None or other is None:
+        return suggestion(word, known)
+    tag = "source" if "source" in known else "type"
+    return f"; did you mean {other!r} of {tag} {' or '.join(sorted(having[other]))}?"

@@ -19,9 +19,10 @@ from pydantic import (
 )
 
 from exporter.lib.durations import format_duration, iso, parse_date, parse_duration
+from exporter.lib.errors import ExpectedError
 
 
-class ConfigError(Exception):
+class ConfigError(ExpectedError):
     """A configuration that cannot be used. ``problems``: one sentence each, no secret in them."""
 
     def __init__(self, where: str, problems: list[str]) -> None:

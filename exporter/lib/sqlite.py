@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, TypeVarTuple
 
+from exporter.lib.errors import ExpectedError
+
 log = logging.getLogger(__name__)
 
 #: How long a transaction waits for another process that holds the file, in seconds.
@@ -36,7 +38,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class StateError(Exception):
+class StateError(ExpectedError):
     """A state file cannot be read or written. The message is a sentence for the user."""
 
 

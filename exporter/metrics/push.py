@@ -7,8 +7,10 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from exporter.lib.errors import ExpectedError
 
-class ExportError(Exception):
+
+class ExportError(ExpectedError):
     """The report could not be written or pushed. The message is a sentence without the URL's password."""
 
 

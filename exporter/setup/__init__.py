@@ -1,1 +1,1 @@
-"""A starting configuration, user units, and the files that are shipped."""
+"""Setting up a host: the starting configuration, the user's systemd units, and the shipped files."""

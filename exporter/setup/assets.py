@@ -1,7 +1,7 @@
-"""The kit: dashboards, rules, units and scripts for whoever installed from a package.
+"""The shipped files: dashboards, rules, units and scripts, for users who installed a package.
 
-In the wheel they lie in ``exporter/assets``; a checkout has them where they are made. Their names are
-their paths in the repository in both.
+In the wheel they are in ``exporter/assets``, in a checkout at their usual places. In both, the name of a file is its
+path in the repository.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-#: What is shipped; a folder that is not there yet is no error.
+from exporter.lib.errors import ExpectedError
+
+#: The shipped folders.
 FOLDERS = ("dashboards", "deploy", "scripts/termux")
 
 
-class AssetsError(Exception):
-    """What was asked of the kit cannot be done; the message is a sentence for a person."""
+class AssetsError(ExpectedError):
+    """A shipped file cannot be found, or the files cannot be written."""
 
 
 @cache
@@ -39,7 +41,7 @@ def _files(folder: Traversable, prefix: str) -> Iterator[str]:
         return
     for entry in folder.iterdir():
         name = f"{prefix}/{entry.name}"
-        # The kit's own tests and makers are no part of it (nor of the wheel: see pyproject.toml).
+        # Tests of the files and the scripts that generate them are not shipped (see pyproject.toml).
         if entry.name.startswith((".", "__")) or entry.name == "tests" or entry.name.endswith((".py", ".pyc")):
             continue
         if entry.is_dir():
@@ -49,33 +51,32 @@ def _files(folder: Traversable, prefix: str) -> Iterator[str]:
 
 
 def read(name: str) -> bytes:
-    """A shipped file by its name, or by its end where only one has it (``user/openclaw-auth-exporter.service``).
+    """The content of a shipped file, by its name or by the end of its name (``user/openclaw-auth-exporter.service``).
 
-    Raises KitError for a name that nothing has, or several.
+    Raises AssetsError if no file has that name, or several files do.
     """
     known = names()
-    found = [name] if name in known else [one for one in known if one.endswith(f"/{name}")]
+    found = [name] if name in known else [file for file in known if file.endswith(f"/{name}")]
     if not found:
-        raise AssetsError(f"nothing shipped is named {name!r}: see `openclaw-auth-exporter assets list`")
+        raise AssetsError(f"there is no shipped file {name!r}: see `openclaw-auth-exporter assets list`")
     if len(found) > 1:
-        raise AssetsError(f"{name!r} is {' and '.join(found)}: say which")
+        raise AssetsError(f"{name!r} can be {' or '.join(found)}: name one of them")
     return _root().joinpath(*found[0].split("/")).read_bytes()
 
 
 def export(directory: Path, force: bool = False) -> list[Path]:
-    """Write every shipped file below ``directory``; what was written. Scripts are made executable.
+    """Write every shipped file below ``directory`` and return the files written. Scripts become executable.
 
-    What is there already and the same stays. A file that differs is somebody's work: with any of
-    those nothing is written, unless ``force``. Raises KitError.
+    Identical files are left alone. A file that differs may be the user's work: unless ``force``, nothing is written
+    then. Raises AssetsError.
     """
     files = {directory / name: read(name) for name in names()}
     try:
-        # What differs is told before anything is written.
         present = {path: path.read_bytes() for path in files if os.path.lexists(path)}
         changed = [path for path, content in present.items() if content != files[path]]
         if changed and not force:
             listed = ", ".join(str(path) for path in changed[:5]) + (" …" if len(changed) > 5 else "")
-            raise AssetsError(f"{listed} would be overwritten and differ from what is shipped; --force overwrites")
+            raise AssetsError(f"{listed} differ from the shipped files; --force overwrites them")
         written = [path for path in files if path not in present or path in changed]
         for path in written:
             path.parent.mkdir(parents=True, exist_ok=True)

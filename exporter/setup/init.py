@@ -1,7 +1,6 @@
-"""``init``: a commented starting configuration, and the user's own systemd units; both can be undone.
+"""``init``: writes a commented starting configuration and the user's systemd units. Both can be undone.
 
-What goes into the files is decided by pure functions of what was found on this host; ``write_config``
-and ``write_units`` write.
+Pure functions make the contents from the facts of this host; ``write_config`` and ``write_units`` write them.
 """
 
 from __future__ import annotations
@@ -17,28 +16,29 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from exporter.lib.errors import ExpectedError
 from exporter.setup import assets
 
 SERVICE = "openclaw-auth-exporter.service"
 TIMER = "openclaw-auth-exporter-check.timer"
 UNITS = (SERVICE, "openclaw-auth-exporter-check.service", TIMER)
-#: Where the shipped user units expect the program: pipx and uv put it there.
+#: Where the shipped user units expect the program. pipx and uv install it there.
 EXPECTED_PROGRAM = "%h/.local/bin/openclaw-auth-exporter"
-#: What of the shell's environment decides which OpenClaw is looked at; no secret is among it.
+#: Variables of the shell that decide which OpenClaw is checked. None of them holds a secret.
 INHERITED = ("OPENCLAW_HOME", "OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH", "OPENCLAW_AGENT_DIR", "XDG_STATE_HOME")
-#: A start that is not ready by then has failed, seconds; systemd's own patience is 90.
+#: Seconds after which a start has failed. systemd itself waits 90.
 START_TIMEOUT = 120.0
 
 
-class InitError(Exception):
-    """It cannot be done; the message says what to do, in a sentence for a person."""
+class InitError(ExpectedError):
+    """The set-up cannot be done. The message says what to do."""
 
 
 # --- the configuration -----------------------------------------------------------------------
 
 
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where ``init`` writes without ``--config``: the user's own file."""
+    """The file that ``init`` writes without ``--config``: the user's own."""
     named = environ.get("OPENCLAW_AUTH_EXPORTER_CONFIG")
     return Path(os.path.expanduser(named)) if named else _config_home(environ) / "openclaw-auth-exporter/config.json5"
 
@@ -50,8 +50,8 @@ def _config_home(environ: Mapping[str, str]) -> Path:
 def starting_config(env_file: str | None, topic_file: Path | None) -> str:
     """The commented configuration, JSON5.
 
-    ``env_file``: the file OpenClaw's service reads its keys from, where there is one. ``topic_file``: holds
-    the ntfy topic for alarms, where they are wanted.
+    ``env_file`` is the file from which OpenClaw's service reads its keys, if there is one. ``topic_file`` holds the
+    ntfy topic for notifications, if the user wants them.
     """
     import json
 
@@ -63,36 +63,36 @@ def starting_config(env_file: str | None, topic_file: Path | None) -> str:
 
 
 _TEMPLATE = """\
-// The configuration of openclaw-auth-exporter. What is commented out is an example or the default.
-//   openclaw-auth-exporter config check     says what is wrong with it
-//   openclaw-auth-exporter config show      everything in effect, secrets redacted
-//   openclaw-auth-exporter config schema    every key there is, for editors
+// The configuration of openclaw-auth-exporter. Commented lines are examples or defaults.
+//   openclaw-auth-exporter config check     validates this file
+//   openclaw-auth-exporter config show      prints the configuration in effect, with secrets redacted
+//   openclaw-auth-exporter config schema    prints the JSON Schema, for editors
 {
   targets: [
-    // This host: the openclaw command where it can be found, else its stores, else Claude Code's login.
-    // env_file: the keys that OpenClaw's service reads and a shell does not, often ~/.openclaw/.env
+    // This host: the openclaw command if it is found, else its stores, else Claude Code's login.
+    // env_file: the keys of OpenClaw's service, which a shell does not have; often ~/.openclaw/.env
     { name: "local", source: "auto"@ENV@ },
     // in a container:
     // { name: "box", source: "openclaw", command: ["docker", "exec", "gw", "openclaw"] },
     // on another host, over ssh with your own ssh configuration:
     // { name: "vps", source: "openclaw", ssh: "me@vps" },
-    // a running gateway (openclaw plugins enable admin-http-rpc); its token stays in a file:
+    // a running gateway (openclaw plugins enable admin-http-rpc), with its token in a file:
     // { name: "rack7", source: "gateway", url: "http://127.0.0.1:18789", token_file: "~/.config/rack7-token" },
   ],
 
-  // How often to look where no store can be compared; beside OpenClaw it looks when the store changes.
+  // How often to check a target whose store is not on this host. A local target is checked when its store changes.
   // interval: "5m",
 
   policy: {
-    // From when on a deadline is a warning (exit code 2).
+    // A deadline this near is a warning (exit code 2).
     // expiring_within: "24h",
     profiles: {
-      // A setup-token pasted without --expires-in has no date anywhere. When was it made?
+      // A setup-token that was pasted without --expires-in has no date. When was it created?
       // "anthropic:default": { issued_at: "2026-03-01" },
     },
   },
 
-  // Who is told. Try them with `openclaw-auth-exporter notify test`.
+  // Who is notified. Try the channels with `openclaw-auth-exporter notify test`.
   channels: [
     @PHONE@
     // { name: "team", type: "apprise", url_env: "TEAM_APPRISE_URL", min_severity: "warning" },
@@ -100,28 +100,28 @@ _TEMPLATE = """\
   ],
   // alerts: { remind_before: ["14d", "7d", "3d", "1d", "6h", "1h"], repeat_every: "6h" },
 
-  // Asked while all is well, so that somebody notices when this host is gone: healthchecks.io and the like.
+  // A service like healthchecks.io expects this request and alerts you if it stops, because this host is down.
   // heartbeat: { url_file: "~/.config/heartbeat-url", every: "5m" },
 
-  // The status page and /metrics. Beyond this host: a token, TLS or users_file first.
+  // The status page and /metrics. Set a token, TLS or users_file before you listen on another address.
   // web: { listen: "127.0.0.1:10785" },
 }
 """
 
 
 def found_env_file() -> str | None:
-    """OpenClaw's file of keys, where this user has one."""
+    """OpenClaw's file of keys, if this user has one."""
     return "~/.openclaw/.env" if os.path.isfile(os.path.expanduser("~/.openclaw/.env")) else None
 
 
 def write_config(path: Path, text: str, force: bool) -> Path | None:
-    """Write the configuration, for its owner only. Raises InitError where it is there already.
+    """Write the configuration, readable only by its owner. Raises InitError if the file exists.
 
-    With ``force`` what is there is kept beside it; returns where.
+    With ``force``, an existing file is renamed; returns its new path.
     """
     from exporter.config.reading import parse
 
-    parse(text, str(path))  # what we write is good
+    parse(text, str(path))  # never write an invalid file
     kept = None
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def write_config(path: Path, text: str, force: bool) -> Path | None:
         _write_new(path, text)
     except FileExistsError:
         raise InitError(
-            f"{path} is there already and stays as it is; --force writes it anew and keeps it aside"
+            f"{path} already exists and was not changed; --force replaces it and keeps the old file beside it"
         ) from None
     except OSError as error:
         raise InitError(f"{error.filename}: {error.strerror}") from None
@@ -139,7 +139,7 @@ def write_config(path: Path, text: str, force: bool) -> Path | None:
 
 
 def write_topic(path: Path) -> str:
-    """The ntfy topic kept in ``path``: made up at random the first time, for whoever knows it can read it."""
+    """The ntfy topic in ``path``, generated at random if the file is missing: anyone who knows a topic can read it."""
     try:
         with contextlib.suppress(FileNotFoundError):
             return path.read_text(encoding="ascii").strip()
@@ -160,10 +160,10 @@ def _write_new(path: Path, text: str) -> None:
 
 
 def unit_files(program: list[str], environ: Mapping[str, str], config_file: Path) -> dict[str, str]:
-    """The shipped user units unchanged, and beside each service a drop-in with what is this host's.
+    """The shipped user units unchanged, and a drop-in for each service with the settings of this host.
 
-    By their paths below ``~/.config/systemd/user``. ``program``: the command's words; ``environ``: the
-    shell's, whose PATH finds the same openclaw for the unit as for the person.
+    Returns contents by path below ``~/.config/systemd/user``. ``program`` is the command line of the exporter.
+    ``environ`` is the shell's environment: with its PATH the unit finds the same openclaw as the user.
     """
     files = {}
     for unit in UNITS:
@@ -175,11 +175,11 @@ def unit_files(program: list[str], environ: Mapping[str, str], config_file: Path
 
 def _drop_in(unit: str, program: list[str], environ: Mapping[str, str], config_file: Path) -> str:
     lines = [
-        "# Written by `openclaw-auth-exporter init --systemd`, which replaces it. Your own changes: another drop-in."
+        "# Written by `openclaw-auth-exporter init --systemd`, which overwrites it. Write your own changes elsewhere."
     ]
     lines.append("[Service]")
     variables = {name: environ[name] for name in INHERITED if environ.get(name)}
-    # Relative folders would be other folders there.
+    # A unit has another working directory, so relative folders are left out.
     variables["PATH"] = ":".join(dict.fromkeys(p for p in environ.get("PATH", "").split(":") if p.startswith("/")))
     if config_file != Path(os.path.expanduser("~/.config")) / "openclaw-auth-exporter/config.json5":
         variables["OPENCLAW_AUTH_EXPORTER_CONFIG"] = str(config_file.absolute())
@@ -196,34 +196,34 @@ def _drop_in(unit: str, program: list[str], environ: Mapping[str, str], config_f
 
 
 def _quoted(word: str) -> str:
-    """A word as systemd reads it back (systemd.syntax, "Quoting"; systemd.unit, "Specifiers")."""
+    """A word, quoted for a unit file (systemd.syntax, "Quoting"; systemd.unit, "Specifiers")."""
     return '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
 def own_program() -> list[str]:
-    """The words that start this program again, from anywhere."""
+    """The command line that starts this program from any directory."""
     named = shutil.which(sys.argv[0]) if os.path.basename(sys.argv[0]) == "openclaw-auth-exporter" else None
     beside = os.path.join(os.path.dirname(sys.executable), "openclaw-auth-exporter")
     script = named or (beside if os.access(beside, os.X_OK) else None)
-    # Not resolved: what pipx links into ~/.local/bin stays there when it upgrades.
+    # The link is not resolved: pipx keeps the link in ~/.local/bin when it upgrades.
     return [os.path.abspath(script)] if script else [sys.executable, "-m", "exporter.cli"]
 
 
 def require_systemd() -> None:
-    """Raises InitError, with what to do, where the user's own systemd cannot be reached."""
+    """Check that the user's own systemd answers. Raises InitError with advice if it does not."""
     if shutil.which("systemctl") is None:
-        raise InitError("systemctl was not found: without systemd, run `openclaw-auth-exporter serve` yourself")
-    asked = _systemctl("show", "--property=Version")
-    if asked.returncode:
+        raise InitError("systemctl was not found: without systemd, start `openclaw-auth-exporter serve` yourself")
+    version = _systemctl("show", "--property=Version")
+    if version.returncode:
         raise InitError(
-            "your own systemd cannot be reached. Log in as this user (ssh, not su or sudo), or as root: "
+            "your systemd user instance cannot be reached. Log in as this user (ssh, not su or sudo), or as root: "
             "`loginctl enable-linger USER`, then set XDG_RUNTIME_DIR=/run/user/UID. "
-            f"systemctl said: {asked.stderr.strip()[:300]}"
+            f"systemctl printed: {version.stderr.strip()[:300]}"
         )
 
 
 def write_units(config_file: Path, environ: Mapping[str, str] = os.environ) -> list[Path]:
-    """Write the units and their drop-ins; what is of an older release is replaced. Raises InitError."""
+    """Write the units and their drop-ins over those of an older release. Raises InitError."""
     directory = _config_home(environ) / "systemd/user"
     files = {directory / name: text for name, text in unit_files(own_program(), environ, config_file).items()}
     try:
@@ -235,26 +235,26 @@ def write_units(config_file: Path, environ: Mapping[str, str] = os.environ) -> l
     return list(files)
 
 
-def chosen(environ: Mapping[str, str] = os.environ) -> str:
-    """What is to run: the daemon, but the timer where this user has enabled that and not the daemon."""
+def chosen_unit(environ: Mapping[str, str] = os.environ) -> str:
+    """The unit to run: the timer if this user has enabled it instead of the daemon, else the daemon."""
     directory = _config_home(environ) / "systemd/user"
     timer, daemon = directory / f"timers.target.wants/{TIMER}", directory / f"default.target.wants/{SERVICE}"
     return TIMER if timer.is_symlink() and not daemon.is_symlink() else SERVICE
 
 
 def start(unit: str) -> None:
-    """Enable the daemon or the timer and start it anew; returns when it is ready. Raises InitError."""
+    """Enable and restart the daemon or the timer. Returns when it is ready. Raises InitError."""
     for words in (("daemon-reload",), ("enable", "--quiet", unit), ("restart", unit)):
         done = _systemctl(*words)
         if done.returncode:
             raise InitError(
                 f"`systemctl --user {' '.join(words)}` failed; see `journalctl --user -u {unit} -e`. "
-                f"It said: {done.stderr.strip()[:300]}"
+                f"systemctl printed: {done.stderr.strip()[:300]}"
             )
 
 
 def lingers(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether this user's units run without a login."""
+    """Whether this user's units keep running after logout."""
     user = environ.get("USER") or environ.get("LOGNAME")
     return bool(user) and Path(f"/var/lib/systemd/linger/{user}").exists()
 
@@ -277,7 +277,7 @@ def _systemctl(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def undo_config(path: Path, kept: Path | None) -> str:
-    """The shell command that takes away a file we wrote, or brings back what was there."""
+    """The shell command that removes a file we wrote, or restores the old one."""
     return shlex.join(["mv", str(kept), str(path)] if kept else ["rm", str(path)])
 
 

@@ -21,7 +21,8 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from exporter.config import Tls, expand
+from exporter.config import ConfigError, Tls, expand
+from exporter.lib.errors import ExpectedError
 from exporter.web.security import MAX_HEADERS
 
 log = logging.getLogger(__name__)
@@ -35,12 +36,8 @@ KEEP_ALIVE = 75  # seconds
 STOP_TIMEOUT = 3  # seconds for running answers when stopping
 
 
-class ListenError(Exception):
-    """The server cannot start. One sentence: what, where, what to do."""
-
-
-class CertificateError(ListenError):
-    """The files that ``web.tls`` names cannot be used."""
+class ListenError(ExpectedError):
+    """The server cannot listen on its address."""
 
 
 # --- TLS -------------------------------------------------------------------------------------
@@ -59,7 +56,7 @@ class Certificates(ssl.SSLContext):
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
     def __init__(self, tls: Tls) -> None:
-        """Raises CertificateError where the files cannot be used."""
+        """Raises ConfigError if the files cannot be used."""
         self._tls = tls
         self._seen = self._signature()
         self._current = self._load()
@@ -72,7 +69,7 @@ class Certificates(ssl.SSLContext):
             try:
                 self._current = self._load()
                 log.info("web: the certificates were read again")
-            except ListenError as error:
+            except ConfigError as error:
                 log.error("web: the old certificates stay in use: %s", error)
         return self._current.wrap_bio(*args, **keys)
 
@@ -94,7 +91,7 @@ class Certificates(ssl.SSLContext):
             try:
                 expand(file).open("rb").close()
             except OSError as error:
-                raise CertificateError(f"web.tls: {file} cannot be read: {error.strerror}") from None
+                raise ConfigError("web.tls", [f"{file} cannot be read: {error.strerror}"]) from None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
@@ -102,14 +99,15 @@ class Certificates(ssl.SSLContext):
         try:
             context.load_cert_chain(expand(tls.cert_file), expand(tls.key_file), password=_no_password)
         except (ssl.SSLError, ValueError) as error:
-            raise CertificateError(
-                f"web.tls: {tls.cert_file} and {tls.key_file} do not work together: {_why_not(error)}"
-            ) from None
+            problem = f"{tls.cert_file} and {tls.key_file} do not work together: {_why_not(error)}"
+            raise ConfigError("web.tls", [problem]) from None
         if tls.client_ca_file:
             try:
                 context.load_verify_locations(expand(tls.client_ca_file))
             except ssl.SSLError as error:
-                raise CertificateError(f"web.tls: {tls.client_ca_file} is no CA certificate: {error.reason}") from None
+                raise ConfigError(
+                    "web.tls", [f"{tls.client_ca_file} is not a CA certificate: {error.reason}"]
+                ) from None
             context.verify_mode = ssl.CERT_REQUIRED
         return context
 

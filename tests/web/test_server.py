@@ -21,10 +21,10 @@ from boards import TOKEN, FakeBoard, web
 from starlette.types import ASGIApp
 from waiting import until
 
-from exporter.config import Tls
+from exporter.config import ConfigError, Tls
 from exporter.web import server as server_module
 from exporter.web.app import create_app
-from exporter.web.server import CertificateError, ListenError, WebServer
+from exporter.web.server import ListenError, WebServer
 
 HOST = "127.0.0.1"
 
@@ -455,9 +455,9 @@ async def test_bad_tls_files_are_sentences(tls: Tls, authority: Authority, tmp_p
         ({"key_file": other_key}, f"{pair}{other_key} do not work together: the key is of another certificate"),
         ({"key_file": encrypted}, f"{pair}{encrypted} do not work together: the key is encrypted; write it without"),
         ({"key_file": junk}, f"{pair}{junk} do not work together: "),
-        ({"client_ca_file": junk}, f"{junk} is no CA certificate: "),
+        ({"client_ca_file": junk}, f"{junk} is not a CA certificate: "),
     ):
-        with pytest.raises(CertificateError) as caught:
+        with pytest.raises(ConfigError) as caught:
             await WebServer(create_app(FakeBoard(), web()), HOST, 0, tls.model_copy(update=changes)).start()
         assert str(caught.value).startswith(f"web.tls: {text}")
 

@@ -1,4 +1,4 @@
-"""``init``: what it writes, what it keeps, what it asks, and that undoing undoes it."""
+"""``init``: the files it writes and keeps, its one question, and its undo commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exporter.setup import assets, init
 
 
 class Home:
-    """A home, a shell's environment, and a stand-in for systemctl that records its calls."""
+    """A home directory, a shell environment, and a fake systemctl that records its calls."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
@@ -56,12 +56,12 @@ class Home:
         return subprocess.CompletedProcess(args, ended.value.code, *self._capsys.readouterr())
 
     def files(self) -> set[str]:
-        """Everything below the home but the stand-in and its record."""
+        """Every file below the home except the fake systemctl and its record."""
         found = {str(path.relative_to(self.home)) for path in self.home.rglob("*") if not path.is_dir()}
         return {name for name in found if not name.startswith(("bin/", "calls"))}
 
     def undo(self, output: str) -> None:
-        """Run what was printed to undo it, as a person would: pasted into a shell."""
+        """Paste the printed undo commands into a shell."""
         script = output.partition("To undo this:\n")[2]
         assert script
         subprocess.run(["sh", "-eu"], input=script, env=self.env, text=True, check=True, timeout=60)
@@ -77,7 +77,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 @pytest.mark.parametrize("env_file", [None, "~/.openclaw/.env"])
 @pytest.mark.parametrize("topic_file", [None, Path('/home/a "quoted" \\ one/ntfy-topic')])
-def test_the_starting_configuration_is_good(env_file: str | None, topic_file: Path | None) -> None:
+def test_the_starting_configuration_is_valid(env_file: str | None, topic_file: Path | None) -> None:
     made = parse(init.starting_config(env_file, topic_file))
     (target,) = made.targets
     assert (target.name, target.source, getattr(target, "env_file", None)) == ("local", "auto", env_file)
@@ -86,8 +86,8 @@ def test_the_starting_configuration_is_good(env_file: str | None, topic_file: Pa
     )
 
 
-def test_what_is_commented_out_is_good_too() -> None:
-    """Each example, put in, makes a configuration that is taken: no example may be out of date."""
+def test_every_commented_example_is_valid() -> None:
+    """No example is out of date: the file stays valid with each of them."""
     text = init.starting_config(None, None)
     examples = re.findall(r'^( *)// (\{ name: .*|"anthropic.*|\w+: .*,)$', text, re.MULTILINE)
     assert len(examples) == 12
@@ -97,14 +97,14 @@ def test_what_is_commented_out_is_good_too() -> None:
         assert parse(made) is not None
 
 
-def test_the_defaults_that_are_named_are_the_defaults() -> None:
+def test_the_commented_defaults_are_the_defaults() -> None:
     text = init.starting_config(None, None)
     with_them = re.sub(r"^( *)// ((interval|expiring_within|alerts|web): )", r"\1\2", text, flags=re.MULTILINE)
     assert with_them.count("//") == text.count("//") - 4
     assert parse(with_them) == parse(text)
 
 
-def test_it_is_written_for_its_owner_only_and_found(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_is_readable_by_its_owner_only_and_is_found(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     done = home()
     assert done.returncode == 0, done.stderr
     assert home.files() == {".config/openclaw-auth-exporter/config.json5"}
@@ -119,7 +119,7 @@ def test_it_is_written_for_its_owner_only_and_found(home: Home, monkeypatch: pyt
     assert home.files() == set()
 
 
-def test_openclaw_s_file_of_keys_is_named_where_it_is(home: Home) -> None:
+def test_an_existing_env_file_of_openclaw_is_named(home: Home) -> None:
     (home.home / ".openclaw").mkdir()
     (home.home / ".openclaw/.env").write_text("ANTHROPIC_API_KEY=PLANTED-SECRET-1\n")
     done = home()
@@ -127,25 +127,26 @@ def test_openclaw_s_file_of_keys_is_named_where_it_is(home: Home) -> None:
     assert "PLANTED-SECRET" not in home.config.read_text() + done.stdout + done.stderr
 
 
-def test_what_is_there_is_not_overwritten(home: Home) -> None:
+def test_an_existing_file_is_not_overwritten(home: Home) -> None:
     home.config.parent.mkdir(parents=True)
     home.config.write_text("mine")
     done = home()
     assert done.returncode == 70
     assert done.stderr == (
-        f"Error: {home.config} is there already and stays as it is; --force writes it anew and keeps it aside\n"
+        f"Error: {home.config} already exists and was not changed; "
+        "--force replaces it and keeps the old file beside it\n"
     )
     assert home.config.read_text() == "mine"
 
 
-def test_a_link_to_nowhere_is_there_too(home: Home) -> None:
+def test_a_dangling_link_counts_as_an_existing_file(home: Home) -> None:
     home.config.parent.mkdir(parents=True)
     home.config.symlink_to("gone")
     assert home().returncode == 70
     assert home.config.is_symlink()
 
 
-def test_force_keeps_what_was_there_and_undoing_brings_it_back(home: Home) -> None:
+def test_force_keeps_the_old_file_and_undo_restores_it(home: Home) -> None:
     home.config.parent.mkdir(parents=True)
     home.config.write_text("mine")
     done = home("--force")
@@ -158,13 +159,13 @@ def test_force_keeps_what_was_there_and_undoing_brings_it_back(home: Home) -> No
     assert home.config.read_text() == "mine"
 
 
-def test_where_it_writes() -> None:
+def test_the_path_of_the_configuration() -> None:
     assert init.config_path({"OPENCLAW_AUTH_EXPORTER_CONFIG": "/etc/x.json5"}) == Path("/etc/x.json5")
     assert init.config_path({"XDG_CONFIG_HOME": "/c"}) == Path("/c/openclaw-auth-exporter/config.json5")
     assert init.config_path({}) == Path.home() / ".config/openclaw-auth-exporter/config.json5"
 
 
-def test_a_folder_that_cannot_be_made_is_a_sentence(home: Home) -> None:
+def test_a_directory_that_cannot_be_created_is_an_error_sentence(home: Home) -> None:
     (home.home / ".config").write_text("")
     done = home()
     assert done.returncode == 70
@@ -172,7 +173,7 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(home: Home) -> None:
 
 
 @pytest.mark.parametrize(("answer", "wants"), [(b"y\n", True), (b"\n", False)])
-def test_a_terminal_is_asked_one_question(home: Home, answer: bytes, wants: bool) -> None:
+def test_a_user_at_a_terminal_is_asked_one_question(home: Home, answer: bytes, wants: bool) -> None:
     terminal, its_end = pty.openpty()
     try:
         os.write(terminal, answer)
@@ -196,7 +197,7 @@ def test_a_terminal_is_asked_one_question(home: Home, answer: bytes, wants: bool
     assert home.files() == set()
 
 
-def test_a_topic_the_phone_knows_is_kept(tmp_path: Path) -> None:
+def test_an_existing_topic_is_kept(tmp_path: Path) -> None:
     first = init.write_topic(tmp_path / "x/ntfy-topic")
     assert init.write_topic(tmp_path / "x/ntfy-topic") == first
     assert init.write_topic(tmp_path / "y/ntfy-topic") != first
@@ -221,7 +222,7 @@ def test_the_units_are_the_shipped_ones_with_drop_ins() -> None:
     drop_ins = {name: text for name, text in files.items() if name.endswith(".conf")}
     assert {name: text for name, text in files.items() if name not in drop_ins} == SHIPPED
     head = [
-        "# Written by `openclaw-auth-exporter init --systemd`, which replaces it. Your own changes: another drop-in.",
+        "# Written by `openclaw-auth-exporter init --systemd`, which overwrites it. Write your own changes elsewhere.",
         "[Service]",
         'Environment="OPENCLAW_STATE_DIR=/o"',
         'Environment="PATH=/nvm/bin:/usr/bin"',
@@ -243,7 +244,7 @@ def test_the_units_are_the_shipped_ones_with_drop_ins() -> None:
     }
 
 
-def test_where_the_program_is_expected_its_path_is_not_repeated() -> None:
+def test_no_exec_line_is_added_if_the_program_is_at_its_usual_path() -> None:
     expected = [str(Path.home() / ".local/bin/openclaw-auth-exporter")]
     files = init.unit_files(expected, {"PATH": "/bin"}, Path("/etc/x.json5"))
     assert files["openclaw-auth-exporter.service.d/10-init.conf"].splitlines()[1:] == [
@@ -253,7 +254,7 @@ def test_where_the_program_is_expected_its_path_is_not_repeated() -> None:
     ]
 
 
-def test_what_systemd_would_read_otherwise_is_quoted() -> None:
+def test_characters_special_to_systemd_are_quoted() -> None:
     files = init.unit_files(
         ['/a "b" %h $HOME\\c', "-m"], {"PATH": '/p %n "q"', "OPENCLAW_HOME": "/x\nExecStart=/bin/evil"}, Path("/c d%")
     )
@@ -285,21 +286,21 @@ def test_systemd_installs_starts_and_can_be_undone(home: Home) -> None:
     ]
 
 
-def test_systemd_again_keeps_the_configuration_and_renews_the_units(home: Home) -> None:
+def test_a_second_run_keeps_the_configuration_and_updates_the_units(home: Home) -> None:
     home.config.parent.mkdir(parents=True)
     home.config.write_text('{targets: [{name: "mine", source: "simulated"}]}')
     home.units.mkdir(parents=True)
     (home.units / "openclaw-auth-exporter.service").write_text("of an older release")
     done = home("--systemd")
     assert done.returncode == 0, done.stderr
-    assert f"{home.config}: is there already and stays as it is\n" in done.stdout
+    assert f"{home.config}: already exists and is kept\n" in done.stdout
     assert load(home.config).targets[0].name == "mine"
     assert (home.units / "openclaw-auth-exporter.service").read_text() == SHIPPED["openclaw-auth-exporter.service"]
     home.undo(done.stdout)
     assert home.files() == {".config/openclaw-auth-exporter/config.json5"}
 
 
-def test_systemd_again_leaves_a_timer_in_the_place_of_the_daemon(home: Home) -> None:
+def test_a_second_run_restarts_the_timer_if_the_user_chose_it(home: Home) -> None:
     timer = home.units / "timers.target.wants/openclaw-auth-exporter-check.timer"
     timer.parent.mkdir(parents=True)
     timer.symlink_to(home.units / timer.name)
@@ -311,7 +312,7 @@ def test_systemd_again_leaves_a_timer_in_the_place_of_the_daemon(home: Home) -> 
         "--user enable --quiet openclaw-auth-exporter-check.timer",
         "--user restart openclaw-auth-exporter-check.timer",
     ]
-    assert "openclaw-auth-exporter-check.timer: in the place of the daemon, as before." in done.stdout
+    assert "openclaw-auth-exporter-check.timer: enabled instead of the daemon, as before." in done.stdout
 
     daemon = home.units / "default.target.wants/openclaw-auth-exporter.service"
     daemon.parent.mkdir(parents=True)
@@ -329,7 +330,7 @@ def test_systemd_with_a_bad_configuration_starts_nothing(home: Home) -> None:
     assert home.calls() == ["--user show --property=Version"]
 
 
-def test_a_systemd_that_cannot_be_reached_leaves_everything_as_it_is(home: Home) -> None:
+def test_nothing_is_written_if_systemd_cannot_be_reached(home: Home) -> None:
     home.systemctl("echo 'Failed to connect to bus: No medium found' >&2; exit 1")
     done = home("--systemd")
     assert done.returncode == 70
@@ -338,7 +339,7 @@ def test_a_systemd_that_cannot_be_reached_leaves_everything_as_it_is(home: Home)
     assert home.files() == set()
 
 
-def test_no_systemd_at_all(home: Home) -> None:
+def test_nothing_is_written_without_systemctl(home: Home) -> None:
     (home.bin / "systemctl").unlink()
     home.env["PATH"] = str(home.bin)
     done = home("--systemd")
@@ -347,13 +348,13 @@ def test_no_systemd_at_all(home: Home) -> None:
     assert home.files() == set()
 
 
-def test_a_daemon_that_does_not_start_is_told(home: Home) -> None:
+def test_a_daemon_that_does_not_start_is_an_error(home: Home) -> None:
     home.systemctl('case $2 in restart) echo "Job failed" >&2; exit 1;; esac')
     done = home("--systemd")
     assert done.returncode == 70
     assert done.stderr == (
         "Error: `systemctl --user restart openclaw-auth-exporter.service` failed; see "
-        "`journalctl --user -u openclaw-auth-exporter.service -e`. It said: Job failed\n"
+        "`journalctl --user -u openclaw-auth-exporter.service -e`. systemctl printed: Job failed\n"
     )
     home.undo(done.stdout)
     assert home.files() == set()

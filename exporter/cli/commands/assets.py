@@ -1,0 +1,50 @@
+"""``assets``: the shipped dashboards, rules, units and scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from exporter.cli.options import ignored_config_option
+
+
+@click.group()
+def assets() -> None:
+    """List, print and export the shipped dashboards, alert rules, units and Termux scripts."""
+
+
+@assets.command("list")
+@ignored_config_option
+def assets_list() -> None:
+    """List the names of the shipped files."""
+    from exporter.setup import assets
+
+    for name in assets.names():
+        click.echo(name)
+
+
+@assets.command("show")
+@click.argument("name")
+@ignored_config_option
+def assets_show(name: str) -> None:
+    """Print one file. NAME may be the end of a name if only one file has it."""
+    from exporter.setup import assets
+
+    try:
+        content = assets.read(name)
+    except assets.AssetsError as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(content, nl=False)
+
+
+@assets.command("export")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--force", is_flag=True, help="Overwrite files that differ from the shipped ones.")
+@ignored_config_option
+def assets_export(directory: Path, force: bool) -> None:
+    """Write all files below DIRECTORY."""
+    from exporter.setup import assets
+
+    written = assets.export(directory, force)
+    click.echo(f"{len(written)} file{'' if len(written) == 1 else 's'} written below {directory}")

@@ -1,0 +1,52 @@
+"""``check``: check every target once and print the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from exporter.cli import runtime
+from exporter.cli.options import config_option
+
+
+@click.command()
+@click.option("--target", "targets", multiple=True, metavar="NAME", help="Check only this target. May be repeated.")
+@click.option("--json", "json", is_flag=True, help="Print the full result as JSON.")
+@click.option("--line", "line", is_flag=True, help="Print one line, for scripts and widgets.")
+@click.option("--nagios", "nagios", is_flag=True, help="Print Nagios plugin output and use Nagios' exit codes.")
+@click.option("--quiet", "quiet", is_flag=True, help="Print nothing. The exit code is the result.")
+@click.option("--notify", is_flag=True, help="Send notifications too, unless a daemon already does.")
+@config_option
+def check(targets: tuple[str, ...], notify: bool, config_file: Path | None, **styles: bool) -> int:
+    """Check every target once.
+
+    Exit codes: 0, nothing to do; 1, someone must act now or the state is unknown; 2, someone must act soon.
+    """
+    chosen = [style for style, is_wanted in styles.items() if is_wanted]
+    if len(chosen) > 1:
+        raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
+    config = runtime.read_config(config_file)
+    report, monitor = runtime.check_targets(config, targets)
+    code = report.exit_code
+    if notify:
+        delivered = runtime.notify_once(config, monitor)
+        if delivered is None:
+            click.echo("A daemon sends the notifications. This command only checked.", err=True)
+        if delivered is False and code == 0:
+            code = runtime.EX_TEMPFAIL
+    if chosen == ["quiet"]:
+        return code
+    from exporter import present
+
+    match chosen:
+        case ["json"]:
+            text = runtime.as_json(present.to_json(report))
+        case ["line"]:
+            text = present.to_line(report)
+        case ["nagios"]:
+            text, code = present.to_nagios(report)
+        case _:
+            text = present.to_table(report)
+    runtime.print_result(text)
+    return code

@@ -1,0 +1,47 @@
+"""``config``: validate and show the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from exporter.cli.options import config_option, ignored_config_option
+from exporter.cli.runtime import as_json, read_config
+
+
+@click.group()
+def config() -> None:
+    """Validate and show the configuration."""
+
+
+@config.command("check")
+@config_option
+def config_check(config_file: Path | None) -> None:
+    """Validate the configuration. Prints a sentence for each problem and exits 78 if there is one."""
+    from exporter.config import default_config_file, unreadable_secrets
+
+    checked = read_config(config_file)
+    where = config_file or default_config_file() or "built-in defaults"
+    names = ", ".join(target.name for target in checked.targets)
+    for problem in unreadable_secrets(checked):
+        click.echo(f"{where}: warning: {problem} (for this user; the service may run as another)", err=True)
+    click.echo(f"{where}: valid; {len(checked.targets)} target{'s' if len(checked.targets) > 1 else ''} ({names})")
+
+
+@config.command("show")
+@config_option
+def config_show(config_file: Path | None) -> None:
+    """Print the configuration in effect as JSON, with secrets redacted."""
+    from exporter.config import redacted
+
+    click.echo(as_json(redacted(read_config(config_file))))
+
+
+@config.command("schema")
+@ignored_config_option
+def config_schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from exporter.config import schema
+
+    click.echo(as_json(schema()))

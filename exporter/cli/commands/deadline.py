@@ -1,0 +1,131 @@
+"""``deadline``: dates of credentials that the user supplies."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from exporter.cli import runtime
+from exporter.cli.options import config_option
+
+if TYPE_CHECKING:
+    from exporter.config import Config
+    from exporter.state.credentials_db import CredentialDatabase
+
+
+@click.group()
+def deadline() -> None:
+    """Record dates that the exporter cannot know: when a setup-token was created, or when it ends."""
+
+
+@deadline.command("set")
+@click.argument("profile")
+@click.argument("date")
+@config_option
+def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
+    """Record the DATE of PROFILE: its id or alias, or TARGET/ID, or TARGET/AGENT/ID.
+
+    A date in the past is when the token was created. A date in the future is when it ends. The date holds until the
+    credential is replaced.
+    """
+    from exporter.lib.durations import format_duration, iso, parse_date
+    from exporter.state.history import SuppliedDate
+
+    config = runtime.read_config(config_file)
+    at = runtime.parse_option(parse_date, date)
+    now = time.time()
+    is_created = at <= now
+    supplied = SuppliedDate(
+        issued_at=at if is_created else None, expires_at=None if is_created else at, supplied_at=now
+    )
+    with _durable_ledger(config) as ledger:
+        known = ledger.profiles()
+        key = _key_of(config, profile, known)
+        if known and not any(_means(key, name) for name in known):
+            names = ", ".join(dict.fromkeys(name.split("/", 2)[2] for name in known[:20]))
+            click.echo(f"No check has seen the profile {key} yet, only {names}. The date waits for it.", err=True)
+        ledger.set_date(key, supplied)
+    if is_created:
+        life = config.policy.setup_token_lifetime
+        click.echo(f"{key}: created {iso(at)}, so it ends {iso(at + life)} ({format_duration(life)} later)")
+    else:
+        click.echo(f"{key}: ends {iso(at)}")
+
+
+@deadline.command("list")
+@config_option
+def deadline_list(config_file: Path | None) -> None:
+    """List the recorded dates."""
+    from exporter.lib.durations import iso
+
+    with contextlib.closing(runtime.open_ledger(runtime.read_config(config_file))) as ledger:
+        dates = ledger.supplied_dates()
+    for profile, supplied in dates.items():
+        ends = supplied.expires_at is not None
+        date = f"ends {iso(supplied.expires_at)}" if ends else f"created {iso(supplied.issued_at)}"
+        click.echo(f"{profile}\t{date}\trecorded {iso(supplied.supplied_at)}")
+    if not dates:
+        click.echo("No date is recorded.", err=True)
+
+
+@deadline.command("clear")
+@click.argument("profile")
+@config_option
+def deadline_clear(profile: str, config_file: Path | None) -> None:
+    """Forget the recorded date of PROFILE."""
+    config = runtime.read_config(config_file)
+    with _durable_ledger(config) as ledger:
+        key = _key_of(config, profile, ledger.profiles())
+        if not (ledger.clear_date(profile) or ledger.clear_date(key)):
+            raise click.UsageError(f"no date is recorded for {profile!r}: see `openclaw-auth-exporter deadline list`")
+    click.echo(f"{profile}: cleared")
+
+
+def _key_of(config: Config, profile: str, known: list[str]) -> str:
+    """The key under which a date of ``profile`` is recorded. For an alias, it is the profile that has the alias.
+
+    ``known`` are the profiles seen so far, as TARGET/AGENT/ID. Metrics and alerts, from which people copy, show
+    TARGET/AGENT/ALIAS.
+    """
+    if not profile:
+        raise click.UsageError("name a profile: see `openclaw-auth-exporter explain`")
+    meant = [key for key, policy in config.policy.profiles.items() if policy.alias == profile]
+    if len(meant) > 1:
+        raise click.UsageError(f"{profile!r} is the alias of {' and of '.join(meant)}: name one of them")
+    if meant:
+        return meant[0]
+    for name in known:
+        target, agent, id = name.split("/", 2)
+        alias = config.policy.of(target, agent, id).alias
+        for prefix in (f"{target}/{agent}", target):
+            if profile == f"{prefix}/{alias}":
+                return f"{prefix}/{id}"
+    return profile
+
+
+def _means(key: str, name: str) -> bool:
+    """Whether ``key`` (ID, TARGET/ID or TARGET/AGENT/ID) means the profile ``name`` (TARGET/AGENT/ID)."""
+    target, _, profile = name.split("/", 2)
+    return name == key or name.endswith(f"/{key}") or key == f"{target}/{profile}"
+
+
+@contextlib.contextmanager
+def _durable_ledger(config: Config) -> Iterator[CredentialDatabase]:
+    """The credential database on disk. Raises ClickException if only one in memory could be opened."""
+    import logging
+
+    log = logging.getLogger("exporter.state.credentials_db")
+    log.disabled = True  # the exception below reports the problem once
+    try:
+        ledger = runtime.open_ledger(config)
+    finally:
+        log.disabled = False
+    with contextlib.closing(ledger):
+        if ledger.problem is not None:
+            raise click.ClickException(ledger.problem)
+        yield ledger

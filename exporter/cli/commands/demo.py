@@ -1,0 +1,28 @@
+"""``demo``: run the daemon over simulated targets."""
+
+from __future__ import annotations
+
+import click
+
+from exporter.cli import runtime
+from exporter.cli.options import ignored_config_option
+
+
+@click.command()
+@click.option(
+    "--listen", metavar="HOST:PORT", default="127.0.0.1:10785", show_default=True, help="The address to serve on."
+)
+@ignored_config_option
+def demo(listen: str) -> None:
+    """Run the daemon over simulated targets in every state. Needs no OpenClaw and keeps no state."""
+    from exporter.config import Config
+    from exporter.simulator.demo import demo_config
+
+    def config() -> Config:
+        return Config.model_validate({**demo_config().model_dump(by_alias=True), "web": {"listen": listen}})
+
+    try:
+        first = config()
+    except ValueError:  # the address is all that the user supplied
+        raise click.UsageError(f"--listen: {listen!r} is not an address: write host:port") from None
+    runtime.run_daemon(first, None, config)

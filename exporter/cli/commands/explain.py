@@ -1,0 +1,54 @@
+"""``explain``: each verdict with its evidence, and the status of its alert."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from exporter.cli import runtime
+from exporter.cli.options import config_option
+from exporter.lib.names import suggestion
+
+if TYPE_CHECKING:
+    from exporter.config import Config
+
+
+@click.command()
+@click.argument("profile", required=False)
+@config_option
+def explain(profile: str | None, config_file: Path | None) -> int:
+    """Show each verdict with its evidence and the rule that decided. PROFILE is an id or an alias."""
+    from exporter import present
+
+    config = runtime.read_config(config_file)
+    report, _ = runtime.check_targets(config)
+    if profile is not None:
+        known = {p.id: p.label for target in report.targets for agent in target.agents for p in agent.profiles}
+        if profile not in known and profile not in known.values():
+            names = [present.visible(name, 80) for name in known]
+            raise click.UsageError(f"there is no profile named {profile!r}{suggestion(profile, names)}")
+    runtime.print_result(present.explain(report, profile, alerts=_alert_lines(config)))
+    return report.exit_code
+
+
+def _alert_lines(config: Config) -> dict[tuple[str, str, str, str], list[str]]:
+    """The status of each alert as lines. Empty if no alert state exists or it cannot be read."""
+    from exporter.alerts.delivery.notifier import FILE
+    from exporter.alerts.delivery.overview import explained
+    from exporter.alerts.lifecycle.policy import AlertPolicy
+    from exporter.config import default_state_dir
+    from exporter.lib.sqlite import StateError
+
+    if not config.channels or not (default_state_dir(config) / FILE).exists():
+        return {}
+    now = time.time()
+    try:
+        with runtime.open_outbox(config) as outbox:
+            policy = AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged())
+            return explained(outbox.states(), policy, now, outbox.undelivered())
+    except StateError as error:
+        click.echo(f"The status of alerts is unknown: {error}", err=True)
+        return {}

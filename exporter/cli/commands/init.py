@@ -1,0 +1,90 @@
+"""``init``: write a starting configuration and install the user's systemd units."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from exporter.cli.options import config_option
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Replace an existing configuration file. The old file is kept beside it.")
+@click.option("--systemd", is_flag=True, help="Also install and start the daemon as a systemd user unit.")
+@config_option
+def init(force: bool, systemd: bool, config_file: Path | None) -> None:
+    """Write a commented starting configuration. With --systemd, also install and start the daemon.
+
+    Asks nothing if standard input is not a terminal. Ends with the commands that undo it.
+    """
+    from exporter.setup import init as setup
+
+    path = config_file.absolute() if config_file else setup.config_path()
+    undo: list[str] = []
+    try:
+        if systemd:
+            setup.require_systemd()
+        if systemd and not force and os.path.lexists(path):
+            _keep_config(path)
+        else:
+            _write_config(path, force, undo)
+        if systemd:
+            undo[:0] = setup.undo_units(setup.write_units(path))
+            _start()
+        else:
+            click.echo(
+                "Next: `openclaw-auth-exporter check` checks once, `openclaw-auth-exporter serve` runs a daemon."
+            )
+    finally:
+        click.echo("".join(["To undo this:\n", *(f"  {command}\n" for command in undo)]) if undo else "", nl=False)
+
+
+def _keep_config(path: Path) -> None:
+    from exporter.config import load
+
+    load(path)
+    click.echo(f"{path}: already exists and is kept")
+
+
+def _write_config(path: Path, force: bool, undo: list[str]) -> None:
+    from exporter.setup import init as setup
+
+    topic_file = _topic_file(path, undo) if force or not os.path.lexists(path) else None
+    kept = setup.write_config(path, setup.starting_config(setup.found_env_file(), topic_file), force)
+    undo.append(setup.undo_config(path, kept))
+    click.echo(f"{path}: written" + (f"; the old file is now {kept}" if kept else ""))
+
+
+def _topic_file(config_file: Path, undo: list[str]) -> Path | None:
+    """Ask whether to notify a phone. Without a channel nobody is notified."""
+    from exporter.setup import init as setup
+
+    question = "Send notifications to your phone through the ntfy app and its public server ntfy.sh?"
+    if not sys.stdin.isatty() or not click.confirm(question):
+        return None
+    path = config_file.parent / "ntfy-topic"
+    is_new = not path.exists()
+    topic = setup.write_topic(path)
+    if is_new:
+        undo.append(setup.undo_config(path, None))
+    click.echo(f"In the ntfy app, subscribe to the topic {topic}")
+    click.echo(f"Anyone who knows the topic can read the notifications. It is kept in {path}.")
+    return path
+
+
+def _start() -> None:
+    from exporter.setup import init as setup
+
+    unit = setup.chosen_unit()
+    setup.start(unit)
+    if unit == setup.TIMER:
+        click.echo(f"{unit}: enabled instead of the daemon, as before.")
+        return
+    click.echo(f"{unit}: enabled, started and ready. See `systemctl --user status {unit}`.")
+    if not setup.lingers():
+        click.echo("It stops when you log out. To keep it running: `loginctl enable-linger`.")
+    click.echo(f"To check from a timer instead: `systemctl --user disable --now {unit}` and")
+    click.echo(f"`systemctl --user enable --now {setup.TIMER}`.")

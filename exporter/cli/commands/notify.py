@@ -1,0 +1,56 @@
+"""``notify test``: one real test notification per channel."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from exporter.cli import runtime
+from exporter.cli.options import config_option
+from exporter.lib.names import suggestion
+
+if TYPE_CHECKING:
+    from exporter.alerts.channels import Links
+    from exporter.config import Config
+
+
+@click.group()
+def notify() -> None:
+    """Send test notifications."""
+
+
+@notify.command("test")
+@click.option("--channel", "names", multiple=True, metavar="NAME", help="Only this channel. May be repeated.")
+@config_option
+def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
+    """Send one real test notification per channel and report each. Exits 75 if one failed."""
+    from exporter.alerts.delivery.notifier import send_test
+
+    config = runtime.read_config(config_file)
+    known = [channel.name for channel in config.channels]
+    if not known:
+        raise click.UsageError("no channel is configured: add one to `channels`")
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"there is no channel named {name!r}{suggestion(name, known)}")
+    results = runtime.run(send_test(config, dict.fromkeys(names or known), time.time(), button_links(config)))
+    for name, problem in results:
+        click.echo(f"{name}: delivered" if problem is None else f"{name}: FAILED: {problem}")
+    return runtime.EX_TEMPFAIL if any(problem for _, problem in results) else 0
+
+
+def button_links(config: Config) -> Links:
+    """Makes the links of buttons, valid at the daemon that shares our state; none without ``web.external_url``."""
+    from exporter.alerts.channels import no_links
+
+    if not config.web.external_url:
+        return no_links
+    from exporter.web import links
+
+    with contextlib.closing(runtime.open_ledger(config)) as ledger:
+        key = ledger.keyed_hash(links.KEY).encode()
+    return links.maker(key, lambda: config.web.external_url, time.time)

@@ -1,0 +1,44 @@
+"""``reauth``: renew credentials in this terminal, step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from exporter.cli import runtime
+from exporter.cli.options import config_option
+
+
+@click.command()
+@click.option("--target", metavar="NAME", help="Only this target.")
+@click.option("--agent", metavar="ID", help="Only this agent.")
+@click.option("--profile", metavar="ID", help="Only this profile (its id or alias), even if nothing is wrong with it.")
+@config_option
+def reauth(target: str | None, agent: str | None, profile: str | None, config_file: Path | None) -> int:
+    """Sign in again, step by step in this terminal, and check that it worked.
+
+    Offers the credentials that need it, worst first. Exits like check, with the state afterwards.
+    """
+    from exporter.model import Report
+    from exporter.reauth import resolve
+    from exporter.reauth.candidates import Selection
+    from exporter.reauth.guide import Guide
+    from exporter.reauth.terminal import Terminal
+
+    config = runtime.read_config(config_file)
+    report, monitor = Report(0.0, ()), None
+
+    def check(names: list[str] | None) -> Report:
+        nonlocal report, monitor
+        report, monitor = runtime.check_targets(config, names or ())
+        return report
+
+    def notify(targets: list[str]) -> bool | None:
+        if {checked.target for checked in report.targets} != set(targets):
+            check(targets)
+        assert monitor is not None
+        return runtime.notify_once(config, monitor)
+
+    selection = Selection(target, agent, profile)
+    return Guide(config, selection, Terminal(), check, lambda targets: resolve.tell(config, targets, notify)).run()

@@ -1,0 +1,20 @@
+"""``serve``: run the daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from exporter.cli import runtime
+from exporter.cli.options import config_option
+
+
+@click.command()
+@config_option
+def serve(config_file: Path | None) -> None:
+    """Run the daemon: check on a schedule, send notifications, serve /metrics, the status page and the API."""
+    from exporter.config import default_state_dir
+
+    config = runtime.read_config(config_file)
+    runtime.run_daemon(config, default_state_dir(config), lambda: runtime.read_config(config_file))

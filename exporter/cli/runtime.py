@@ -1,0 +1,159 @@
+"""What commands share: exit codes, the configuration and state in effect, one check, one daemon, and output.
+
+Other packages of ours are imported inside functions to keep start-up fast.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from exporter.lib.names import suggestion
+
+if TYPE_CHECKING:
+    from exporter.alerts.delivery.outbox import Outbox
+    from exporter.checks.monitor import Monitor
+    from exporter.config import Config
+    from exporter.model import Report
+    from exporter.state.credentials_db import CredentialDatabase
+
+#: Exit codes for our own errors, from sysexits.h. A verdict is 0, 1 or 2, so they never mix.
+EX_USAGE, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 64, 70, 75, 78
+#: The shell's exit code for a program whose reader has gone (128 + SIGPIPE).
+EX_PIPE = 141
+T = TypeVar("T")
+
+
+def read_config(config_file: Path | None) -> Config:
+    """The configuration in effect. Raises ConfigError."""
+    from exporter.config import default_config_file, load
+
+    return load(config_file or default_config_file())
+
+
+def open_ledger(config: Config) -> CredentialDatabase:
+    """The credential database in the state directory of ``config``."""
+    from exporter.config import default_state_dir
+    from exporter.state.credentials_db import CredentialDatabase
+
+    return CredentialDatabase(default_state_dir(config))
+
+
+@contextlib.contextmanager
+def open_outbox(config: Config) -> Iterator[Outbox]:
+    """The alert state in the state directory of ``config``, closed at the end. Raises StateError."""
+    from exporter.alerts.delivery.notifier import FILE
+    from exporter.alerts.delivery.outbox import Outbox
+    from exporter.config import default_state_dir
+
+    with contextlib.closing(Outbox(default_state_dir(config) / FILE)) as outbox:
+        yield outbox
+
+
+def check_targets(config: Config, names: Sequence[str] = ()) -> tuple[Report, Monitor]:
+    """Check the named targets once, or all of them. The returned monitor is closed; it still has its reports."""
+    from exporter.checks.monitor import Monitor
+
+    known = [target.name for target in config.targets]
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"there is no target named {name!r}{suggestion(name, known)}")
+
+    async def check() -> tuple[Report, Monitor]:
+        ledger = open_ledger(config)
+        monitor = Monitor(config, ledger)
+        try:
+            return await monitor.check(list(names) or known), monitor
+        finally:
+            await monitor.aclose()
+            ledger.close()
+
+    return run(check())
+
+
+def notify_once(config: Config, monitor: Monitor) -> bool | None:
+    """Run the alert lifecycle once over the reports of ``monitor``.
+
+    Returns whether every notification was handed over, or None if a daemon already notifies from this state.
+    """
+    from exporter.alerts.delivery.notifier import Notifier
+    from exporter.config import default_state_dir
+    from exporter.lib.sqlite import StateError
+
+    async def notify() -> bool | None:
+        notifier = Notifier(config, default_state_dir(config), monitor.scheduled, as_of=monitor.target_as_of)
+        try:
+            return await notifier.once()
+        finally:
+            await notifier.stop()
+
+    try:
+        return run(notify())
+    except StateError as error:
+        click.echo(f"No notification was sent: {error}", err=True)
+        return False
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` to its end. SIGTERM cancels it, so that it can end the processes it has started."""
+    import signal
+
+    async def guarded() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    return asyncio.run(guarded())
+
+
+def run_daemon(config: Config, state_dir: Path | None, reread: Callable[[], Config]) -> None:
+    """Serve until SIGTERM or SIGINT. A reload calls ``reread``; without ``state_dir`` the state is in memory."""
+    import logging
+
+    from exporter.daemon import scheduler
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    for noisy in ("apscheduler", "httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    asyncio.run(scheduler.run(config, state_dir, reread))
+
+
+def print_result(text: str) -> None:
+    """Print a result that the exit code repeats. A reader that has gone (``| head``) changes nothing."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        discard_output()
+    except OSError as error:
+        discard_output()
+        raise click.ClickException(f"the result cannot be written: {error.strerror}") from None
+
+
+def as_json(value: object) -> str:
+    """``value`` as indented JSON, escaped where standard output is not UTF-8."""
+    encoding = getattr(sys.stdout, "encoding", None) or ""
+    return json.dumps(value, indent=2, ensure_ascii=encoding.lower().replace("-", "") != "utf8")
+
+
+def parse_option(parse: Callable[[str], float], text: str) -> float:
+    """The value of a duration or date that a person typed. Raises UsageError with the sentence of ``parse``."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def discard_output() -> None:
+    """Send the rest of standard output to /dev/null: nobody can read it, or it cannot be written."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

@@ -1,0 +1,29 @@
+"""``push``: one check, pushed to a Pushgateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import run
+
+from exporter.metrics import push
+
+
+def test_the_group_and_the_metrics_of_one_check_are_pushed(
+    configure: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed: list[tuple[str, str, str, bytes]] = []
+    monkeypatch.setattr(push, "push_to", lambda *group: pushed.append(group))
+    words = ("push", "--url", "http://push.example:9091", "--instance", "rack7")
+    assert run(configure("expired"), *words) == (0, "")
+    ((url, job, instance, text),) = pushed
+    assert (url, job, instance) == ("http://push.example:9091", "openclaw-auth-exporter", "rack7")
+    assert b'openclaw_auth_exit_code{agent="main",target="home"} 1' in text
+
+
+def test_a_gateway_that_cannot_be_reached_is_an_error_sentence(configure: Callable[..., Path]) -> None:
+    code, printed = run(configure("healthy"), "push", "--url", "http://127.0.0.1:1")
+    assert code == 70
+    assert "the Pushgateway http://127.0.0.1:1 cannot be reached" in printed
