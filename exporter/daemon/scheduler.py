@@ -91,7 +91,7 @@ class Daemon:
         self._told_version = ledger.changes()
         self._ready = False
         self._background: set[asyncio.Task[Any]] = set()
-        self.people = AlertActions(
+        self.alert_actions = AlertActions(
             ledger, lambda: self._alarm.notifier, lambda: self._monitor.config.web.external_url, now
         )
         self._alarm = Alerting(config, self._notifier_of, self._unwell, now)
@@ -375,7 +375,7 @@ class Daemon:
         return None
 
     def _notifier_of(self, config: Config) -> Notifier:
-        monitor, link = self._monitor, self.people.link
+        monitor, link = self._monitor, self.alert_actions.link
         return Notifier(config, self._directory, monitor.scheduled, self._now, link, monitor.target_as_of, goes_on=True)
 
     def _unwell(self) -> str | None:

@@ -1,7 +1,6 @@
-"""What the daemon serves over HTTP: ``create_app`` makes the ASGI application, ``WebServer`` serves it.
+"""The daemon's HTTP side: ``app.create_app`` makes the ASGI application, ``server.WebServer`` serves it.
 
-``app`` has the routes, ``page`` the HTML, ``security`` who may do what, ``users`` HTTP basic
-authentication, ``server`` the sockets, TLS and uvicorn. Nothing here looks at a target or judges;
-everything it needs comes through the ``Board`` protocol. Import what you need from the modules:
-Starlette and uvicorn cost start-up time, so this package imports nothing.
+``daemon_api`` is what it needs from the daemon, ``page`` the HTML, ``actions`` and ``links`` what people do to alerts;
+``hosts``, ``limits``, ``sessions`` and ``users`` decide who may do what. Nothing here checks a target. Import from the
+modules: this package imports nothing, because Starlette and uvicorn are slow to start.
 """

@@ -1,4 +1,4 @@
-"""What people say to the alarm: silences, acknowledgements, and the buttons of notifications."""
+"""What people do to alerts over HTTP: silence them, acknowledge them, and press the buttons of notifications."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from exporter.alerts.values import AlertState
 from exporter.lib.durations import in_words, iso
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.web import links
-from exporter.web.app import NoChannelError
+
+
+class NoChannelError(Exception):
+    """No channel is configured, so there is nothing to silence or to acknowledge."""
 
 
 class AlertActions:
-    """The web side's way to the notifier, and the maker of the links in notifications."""
+    """Silences, acknowledgements and buttons. Methods that change something raise NoChannelError without a channel."""
 
     def __init__(
         self,
@@ -26,49 +29,53 @@ class AlertActions:
         external_url: Callable[[], str],
         now: Callable[[], float],
     ) -> None:
-        """``notifier`` and ``external_url`` are asked each time: a reload changes them."""
+        """``notifier`` and ``external_url`` are called each time, because a reload changes them."""
         self._ledger = ledger
         self._key = ledger.keyed_hash(links.KEY).encode()
         self._notifier = notifier
         self._now = now
-        #: Makes the links of buttons.
+        #: Makes the links of buttons in notifications.
         self.link = links.maker(self._key, external_url, now)
 
-    def _notifies(self) -> Notifier:
+    def _configured(self) -> Notifier:
         notifier = self._notifier()
         if notifier is None:
             raise NoChannelError
         return notifier
 
     async def silences(self) -> list[dict[str, Any]]:
+        """The silences in effect."""
         notifier = self._notifier()
-        held = await asyncio.to_thread(notifier.outbox.silences, self._now()) if notifier else ()
-        return [_shown(one) for one in held]
+        silences = await asyncio.to_thread(notifier.outbox.silences, self._now()) if notifier else ()
+        return [_as_dict(silence) for silence in silences]
 
     async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
-        notifier, now = self._notifies(), self._now()
-        made = await asyncio.to_thread(notifier.outbox.add_silence, matchers, now + seconds, reason, now)
+        """Mute alerts that match all ``matchers``."""
+        notifier, now = self._configured(), self._now()
+        added = await asyncio.to_thread(notifier.outbox.add_silence, matchers, now + seconds, reason, now)
         notifier.wake()
-        return _shown(made)
+        return _as_dict(added)
 
     async def remove_silence(self, id: str) -> bool:
-        notifier = self._notifies()
+        """End a silence early. False if no silence has this id."""
+        notifier = self._configured()
         known = await asyncio.to_thread(notifier.outbox.remove_silence, id)
         notifier.wake()
         return known
 
     async def overview(self, limit: int | None = None) -> dict[str, Any] | None:
-        """How each channel and each alert stands, at most ``limit`` of these; None where nothing notifies."""
+        """The status of each channel and of at most ``limit`` alerts. None if no channel is configured."""
         notifier = self._notifier()
         return await asyncio.to_thread(overview, notifier, self._now(), limit) if notifier is not None else None
 
     async def acknowledge(self, fingerprint: str) -> bool:
-        return await self._notifies().acknowledge(fingerprint)
+        """A person has seen the alert. False if no alert has this fingerprint."""
+        return await self._configured().acknowledge(fingerprint)
 
     # --- buttons ---------------------------------------------------------------------------
 
     def _read(self, token: str) -> tuple[links.LinkAction, AlertState | None]:
-        """What a link is about; no alert: the test of a channel. Raises ValueError with a sentence."""
+        """The action of a link and its alert; without an alert, it is a test notification. Raises ValueError."""
 
         def is_used(nonce: str) -> bool:
             return self._ledger.get_cached(f"link:{nonce}", links.LIFE + 60) is not None
@@ -78,32 +85,34 @@ class AlertActions:
         if notifier is not None and notifier.tested(action.fingerprint) is not None:
             return action, None
         states = notifier.states().values() if notifier else ()
-        state = next((one for one in states if one.fingerprint == action.fingerprint), None)
+        state = next((state for state in states if state.fingerprint == action.fingerprint), None)
         if state is None or not state.firing:
-            raise ValueError("What this link is about is over.")
+            raise ValueError("The alert of this link is resolved.")
         return action, state
 
-    def action(self, token: str) -> str:
+    def question(self, token: str) -> str:
+        """What the link would do, as a question. Raises ValueError with a sentence if it does nothing (any more)."""
         action, state = self._read(token)
         if state is None:
-            return f"Confirm that messages on the channel {action.channel} reach you?"
+            return f"Confirm that notifications of the channel {action.channel} reach you?"
         if action.name == "silence":
-            return f"Silence this for {in_words(links.SILENCE)}? {state.summary}"
-        return f"Acknowledge this, so that it is not repeated? {state.summary}"
+            return f"Silence this alert for {in_words(links.SILENCE)}? {state.summary}"
+        return f"Acknowledge this alert, so that it is not repeated? {state.summary}"
 
     async def act(self, token: str) -> str:
+        """Do what the link says, once. Returns a sentence. Raises ValueError with one."""
         action, state = self._read(token)
         self._ledger.put_cached(f"link:{action.nonce}", "used")
         if state is not None and action.name == "silence":
-            await self.add_silence(silencing(state), links.SILENCE, "by a notification's button")
+            await self.add_silence(silencing(state), links.SILENCE, "button of a notification")
             return f"Silenced for {in_words(links.SILENCE)}: {state.summary}"
-        await self._notifies().acknowledge(action.fingerprint, action.channel)
+        await self._configured().acknowledge(action.fingerprint, action.channel)
         if state is None:
-            return f"Confirmed: messages on the channel {action.channel} reach you."
+            return f"Confirmed: notifications of the channel {action.channel} reach you."
         return f"Acknowledged: {state.summary}"
 
 
-def _shown(silence: Silence) -> dict[str, Any]:
+def _as_dict(silence: Silence) -> dict[str, Any]:
     """A silence as the API shows it."""
     return {
         "id": silence.id,

@@ -1,7 +1,7 @@
-"""Signed single-use links: what a button in a notification carries instead of the token.
+"""Signed single-use links, which the buttons in notifications carry instead of the token.
 
-A link is good for one action on one alert, for a day, once. It opens a page that asks; only the
-page's form acts, so that whatever previews links in a chat does nothing.
+A link is valid for one action on one alert, once, for a day. It opens a page that asks; only the form of the page acts,
+so a chat that previews links changes nothing.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from dataclasses import dataclass
 from exporter.alerts.channels import Links
 from exporter.alerts.values import Alert
 
-#: What the ledger makes the key of links from.
+#: The input from which the credential database derives the key that signs links.
 KEY = "links in notifications"
-#: How long a link is good, seconds.
+#: How long a link is valid, seconds.
 LIFE = 86400.0
-#: How long an alert is muted by its button, seconds.
+#: How long the button silences an alert, seconds.
 SILENCE = 8 * 3600.0
 ACTIONS = ("acknowledge", "silence")
 
 
 @dataclass(frozen=True, slots=True)
 class LinkAction:
-    """What a link does: ``name`` on the alert ``fingerprint``, which was told on ``channel``."""
+    """The action of a link: ``name`` on the alert ``fingerprint``, which ``channel`` was notified of."""
 
     name: str
     fingerprint: str
@@ -38,7 +38,7 @@ class LinkAction:
 
 
 def maker(key: bytes, external_url: Callable[[], str], now: Callable[[], float]) -> Links:
-    """What makes the links of buttons, where ``web.external_url`` says how to reach us; asked anew each time."""
+    """Makes the links of buttons. No link if ``web.external_url``, which is read each time, is empty."""
 
     def link(action: str, alert: Alert, channel: str) -> str | None:
         base = external_url().rstrip("/")
@@ -55,14 +55,14 @@ def sign(key: bytes, name: str, fingerprint: str, channel: str, now: float) -> s
 
 
 def read(key: bytes, token: str, now: float, is_used: Callable[[str], bool]) -> LinkAction:
-    """What a token does. Raises ValueError with a sentence where it does nothing (any more)."""
+    """The action of a token. Raises ValueError with a sentence if the token is invalid, expired or used."""
     try:
         body, mac = (_decode(part) for part in token.split("."))
         if not hmac.compare_digest(mac, _mac(key, body)):
             raise ValueError
         name, fingerprint, channel, expires_at, nonce = json.loads(body)
     except ValueError:
-        raise ValueError("This link is not one of ours.") from None
+        raise ValueError("This link is not valid.") from None
     action = LinkAction(str(name), str(fingerprint), str(channel), float(expires_at), str(nonce))
     if now > action.expires_at:
         raise ValueError("This link has expired.")

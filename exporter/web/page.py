@@ -1,7 +1,7 @@
-"""The HTML a person sees: the status page and the sign-in form. A view of a Report, nothing decided.
+"""The HTML pages: the status page, the sign-in form, and the page behind a notification's button.
 
-No script, nothing from elsewhere; the one style sheet is inline, and its hash is all that the
-Content-Security-Policy lets in.
+They show a Report and decide nothing. They use no script and load nothing from elsewhere: the Content-Security-Policy
+allows only the hash of the one inline style sheet.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from exporter.model import AgentReport, ProfileReport, Report, TargetReport
 from exporter.present.as_json import encodable
 from exporter.present.words import visible
 
-#: How many profiles one page shows; a phone does not want more. The API has all.
+#: How many profiles a page shows, so that a phone can load it. The API has all.
 MAX_PROFILES = 500
-#: How many alerts it shows with their buttons, the worst.
+#: How many alerts a page shows, the worst first.
 MAX_ALERTS = 50
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -40,7 +40,7 @@ _POLICY = (
 
 
 def answer(html: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A page of this module as a response, with the policy its style needs."""
+    """A page as a response, with the policy that allows its style."""
     return HTMLResponse(html, status, {"Content-Security-Policy": _POLICY, **(headers or {})})
 
 
@@ -51,11 +51,11 @@ def status_page(
     now: float | None = None,
     notifications: Mapping[str, Any] | None = None,
 ) -> str:
-    """The status page; with a session's ``csrf`` token it has buttons. ``now``: Unix seconds.
+    """The status page. With the ``csrf`` token of a session it has buttons. ``now`` is in Unix seconds.
 
-    ``notifications`` is how channels and alerts stand, as the status API has it; None where nothing notifies.
+    ``notifications`` is the status of channels and alerts, as in the status API. None if no channel is configured.
     """
-    targets = sorted(report.targets, key=_urgency)  # stable: else in the order configured
+    targets = sorted(report.targets, key=_urgency)  # stable: equals stay in the configured order
     return (
         _environment()
         .get_template("status.html")
@@ -64,7 +64,7 @@ def status_page(
             now=time.time() if now is None else now,
             targets=_bounded(targets),
             hidden=sum(len(agent.profiles) for target in targets for agent in target.entries) - MAX_PROFILES,
-            looked=any(target.entries for target in targets),
+            checked=any(target.entries for target in targets),
             csrf=csrf,
             can_log_in=can_log_in,
             notifications=notifications,
@@ -73,12 +73,12 @@ def status_page(
 
 
 def action_page(title: str, text: str, button: str | None = None) -> str:
-    """The page that a button in a notification opens: it asks before it does anything."""
+    """The page that a button in a notification opens. Without ``button`` it only reports."""
     return _environment().get_template("action.html").render(title=title, text=text, button=button, home="../")
 
 
 def login_page(problem: str | None = None) -> str:
-    """The sign-in form, with what was wrong the last time."""
+    """The sign-in form, with the problem of the last attempt."""
     return _environment().get_template("login.html").render(problem=problem)
 
 
@@ -86,13 +86,13 @@ def _urgency(target: TargetReport) -> int:
     return {1: 0, 2: 1, 0: 2}[target.exit_code] if target.entries else 3
 
 
-_Shown = list[tuple[TargetReport, list[tuple[AgentReport, list[tuple[ProfileReport, str]]]]]]
+_Agents = list[tuple[TargetReport, list[tuple[AgentReport, list[tuple[ProfileReport, str]]]]]]
 
 
-def _bounded(targets: list[TargetReport]) -> _Shown:
-    """Agents and their profiles with the colour of each, the worst first, MAX_PROFILES in all."""
+def _bounded(targets: list[TargetReport]) -> _Agents:
+    """Each target's agents with their profiles and colours, worst first, at most MAX_PROFILES profiles in all."""
     left = MAX_PROFILES
-    shown: _Shown = []
+    shown: _Agents = []
     for target in targets:
         agents = []
         for agent in target.entries:
@@ -109,37 +109,37 @@ _COLOURS = ("critical", "warning", "info", "ok")
 
 
 def _colours(agent: AgentReport) -> dict[str | None, str]:
-    """The worst condition of each profile."""
+    """The colour of each profile that has a condition: its worst severity."""
     ranked = sorted(agent.conditions, key=lambda condition: condition.severity.rank)
     return {condition.profile: condition.severity.value for condition in ranked}
 
 
 def _colour(profile: ProfileReport, colours: Mapping[str | None, str]) -> str:
-    quiet = "ok" if profile.status in ("ok", "static") and profile.unusable is None else "info"
-    return colours.get(profile.id, quiet)
+    without_condition = "ok" if profile.status in ("ok", "static") and profile.unusable is None else "info"
+    return colours.get(profile.id, without_condition)
 
 
 def _plain(text: str) -> str:
-    return visible(text, 300)  # bounded, and nothing in it reorders or hides what is around it
+    return visible(text, 300)  # bounded, and without characters that reorder or hide the text around it
 
 
 def _command(text: str) -> str:
-    return visible(text, 2000)  # to be copied: whole, or it does something else
+    return visible(text, 2000)  # whole: a user copies it into a shell
 
 
 @pass_context
 def _when(context: Context, seconds: float) -> str:
-    """The absolute time, and how far it is from the page's ``now``."""
+    """The absolute time and its distance from the page's ``now``."""
     moment, now = iso(seconds), context["now"]
     if moment is None:
-        return "a time that is no date" if not seconds > 0 else "a time after the year 9999"
+        return "an invalid date" if not seconds > 0 else "a date after the year 9999"
     distance = f"in {in_words(seconds - now)}" if seconds >= now else f"{in_words(now - seconds)} ago"
     return f"{moment.replace('T', ' ').replace('Z', ' UTC')}, {distance}"
 
 
 @pass_context
 def _moment(context: Context, text: str) -> str:
-    """``when`` of a time as the API writes it."""
+    """The filter ``when`` for a time as the API writes it."""
     return _when(context, dt.datetime.fromisoformat(text).timestamp())
 
 

@@ -1,9 +1,8 @@
-"""The listening side: sockets, TLS and uvicorn inside our own event loop.
+"""Sockets, TLS and uvicorn inside the daemon's event loop.
 
-uvicorn's own server takes SIGTERM for itself, raises it again when it is done and waits for
-clients as long as they like. The daemon takes the signals here, and no client can hold anything
-up: connections are bounded in number, in the time their headers take and in how long they may
-not read.
+uvicorn's own server handles SIGTERM itself, raises it again afterwards and waits for clients without a limit. Here the
+daemon handles signals, and no client can delay anything: the number of connections, the time for headers and the time
+without reading are limited.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.config import ConfigError, Tls, expand
 from exporter.lib.errors import ExpectedError
-from exporter.web.security import MAX_HEADERS
+from exporter.web.limits import MAX_HEADERS
 
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 512
 HEADER_TIMEOUT = 10.0  # seconds from a connection, or a request's first byte, to the last header
-STALL_TIMEOUT = 20.0  # seconds in which a client has read nothing of its answer
+STALL_TIMEOUT = 20.0  # seconds without the client reading any of its answer
 HANDSHAKE_TIMEOUT = 10.0  # seconds
 # Longer than the usual scrape interval, so that Prometheus keeps its connection.
 KEEP_ALIVE = 75  # seconds
-STOP_TIMEOUT = 3  # seconds for running answers when stopping
+STOP_TIMEOUT = 3  # seconds to finish answers when the server stops
 
 
 class ListenError(ExpectedError):
@@ -44,12 +43,11 @@ class ListenError(ExpectedError):
 
 
 class Certificates(ssl.SSLContext):
-    """The server side of TLS: 1.2 at the least, client certificates where a CA is named.
+    """The server side of TLS: version 1.2 or later, with client certificates if ``tls`` names a CA.
 
-    The files are looked at with each connection, and read again when they have changed; while they
-    cannot be used (a rotation half done) the old ones serve on. Each change is a context of its
-    own: in one that is loaded twice the first certificate stays where the kind of key differs, and
-    sessions to resume outlive the CA they were let in by.
+    Every connection compares the files and reads them again if they have changed. While they cannot be used, as in the
+    middle of a rotation, the old ones stay in use. Each change makes a new context: a context that is loaded twice
+    keeps the first certificate if the kind of key differs, and resumes sessions that an old CA had allowed.
     """
 
     def __new__(cls, tls: Tls) -> Certificates:
@@ -58,17 +56,17 @@ class Certificates(ssl.SSLContext):
     def __init__(self, tls: Tls) -> None:
         """Raises ConfigError if the files cannot be used."""
         self._tls = tls
-        self._seen = self._signature()
+        self._current_signature = self._signature()
         self._current = self._load()
 
     def wrap_bio(self, *args: Any, **keys: Any) -> ssl.SSLObject:
-        """What asyncio calls for each connection."""
-        seen = self._signature()
-        if seen != self._seen:
-            self._seen = seen
+        """asyncio calls this for each connection."""
+        signature = self._signature()
+        if signature != self._current_signature:
+            self._current_signature = signature
             try:
                 self._current = self._load()
-                log.info("web: the certificates were read again")
+                log.info("web: the certificates were reloaded")
             except ConfigError as error:
                 log.error("web: the old certificates stay in use: %s", error)
         return self._current.wrap_bio(*args, **keys)
@@ -115,23 +113,23 @@ class Certificates(ssl.SSLContext):
 def _why_not(error: ssl.SSLError | ValueError) -> str:
     match getattr(error, "reason", None):
         case "KEY_VALUES_MISMATCH" | "KEY_TYPE_MISMATCH" | "NO_CERTIFICATE_ASSIGNED":
-            return "the key is of another certificate"
+            return "the key belongs to another certificate"
         case None if isinstance(error, ssl.SSLError):
-            return "they are no PEM files"
+            return "they are not PEM files"
         case reason:
             return reason or str(error)
 
 
 def _no_password() -> str:
-    # Without this OpenSSL asks on the terminal.
-    raise ValueError("the key is encrypted; write it without a passphrase")
+    # Without this, OpenSSL asks for a password on the terminal.
+    raise ValueError("the key is encrypted; store it without a passphrase")
 
 
 # --- connections -----------------------------------------------------------------------------
 
 
 class _Connection(H11Protocol):
-    """uvicorn's HTTP/1.1 with the bounds it does not have."""
+    """uvicorn's HTTP/1.1 with the limits that it lacks."""
 
     transport: asyncio.Transport
     _deadline: asyncio.TimerHandle | None = None
@@ -146,11 +144,11 @@ class _Connection(H11Protocol):
             self._make_room()
 
     def _make_room(self) -> None:
-        """Ends the connection that has waited longest for nothing; this one where all are busy."""
+        """End the connection that has been idle longest, or this one if all are busy."""
         others = [other for other in self.connections if isinstance(other, _Connection) and other is not self]
         idle = [other for other in others if other.is_idle]
         victim = min(idle, key=lambda other: other.idle_since, default=self)
-        self.connections.discard(victim)  # at once: more may arrive before its end is noticed
+        self.connections.discard(victim)  # now: more connections may arrive before uvicorn notices its end
         victim.transport.abort()
 
     @property
@@ -207,8 +205,7 @@ class _Connection(H11Protocol):
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn's server, listening on our sockets our way. Its ``serve`` would take the signals;
-    ``open`` and ``until_ended`` are its steps without that."""
+    """uvicorn's server on our sockets. ``open`` and ``until_ended`` are the steps of its ``serve``, without signals."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config)
@@ -243,7 +240,7 @@ class _Uvicorn(uvicorn.Server):
         self._end.set()
 
     async def main_loop(self) -> None:
-        # uvicorn wakes ten times a second; once is enough to keep the Date header right.
+        # uvicorn's own loop wakes ten times a second. Once keeps the Date header right.
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
@@ -254,15 +251,15 @@ class _Uvicorn(uvicorn.Server):
 
 
 class WebServer:
-    """Serves an ASGI application on one host and port, with TLS where ``tls`` names a certificate.
+    """Serves an ASGI application on one host and port, with TLS if ``tls`` names a certificate.
 
-    ``app`` may be replaced while it runs (a reloaded configuration); the address may not.
+    ``app`` can be replaced while the server runs, as after a reload; the address cannot.
     """
 
     def __init__(self, app: ASGIApp, host: str, port: int, tls: Tls | None = None) -> None:
-        """``host``: an address, a name, or empty for every address of this machine; port 0: any."""
+        """``host`` is an address, a name, or empty for every address of this machine. Port 0 is any free port."""
         self.app = app
-        #: Host and port of what was bound; the port is the real one where 0 was asked for.
+        #: The bound hosts and ports, with the real port instead of 0.
         self.addresses: list[tuple[str, int]] = []
         self._host = host
         self._port = port
@@ -272,19 +269,19 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """Where it can be reached from this host, for people and logs."""
+        """The URL on this host, for people and logs."""
         host, port = self.addresses[0]
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
         scheme = "https" if self._tls else "http"
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     @property
     def serving(self) -> bool:
-        """Whether it accepts connections."""
+        """Whether the server accepts connections."""
         return self._task is not None and not self._task.done()
 
     async def start(self) -> None:
-        """Binds and serves; returns when it listens. Raises ListenError with a sentence."""
+        """Bind and serve. Returns when the server listens. Raises ListenError or ConfigError."""
         certificates = Certificates(self._tls) if self._tls else None
         sockets = await _bind(self._host, self._port)
         self.addresses = [sock.getsockname()[:2] for sock in sockets]
@@ -297,9 +294,9 @@ class WebServer:
                 lifespan="off",
                 interface="asgi3",
                 log_config=None,
-                log_level="error",  # a warning for each malformed request would let clients fill the log
+                log_level="error",  # with warnings, clients could fill the log with malformed requests
                 access_log=False,
-                proxy_headers=False,  # nobody's word for who the client is
+                proxy_headers=False,  # a client could forge its address
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=STOP_TIMEOUT,
@@ -313,7 +310,7 @@ class WebServer:
         self._task.add_done_callback(_report)
 
     async def stop(self) -> None:
-        """Ends it: no new connections, STOP_TIMEOUT for running answers, then all are cut off."""
+        """Stop: accept no connection, wait STOP_TIMEOUT for answers, then close all connections."""
         server, task = self._uvicorn, self._task
         if server is None or task is None:
             return
@@ -327,11 +324,11 @@ class WebServer:
 
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
-        log.error("web: the server ended", exc_info=task.exception())
+        log.error("web: the server stopped", exc_info=task.exception())
 
 
 async def _bind(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets on every address of ``host``; without a host, on all of this machine's."""
+    """Listening sockets on every address of ``host``, or of this machine if ``host`` is empty."""
     where = f"{f'[{host}]' if ':' in host else host}:{port}"
     loop = asyncio.get_running_loop()
     try:
@@ -339,7 +336,7 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE if not host else 0
         )
     except OSError as error:
-        raise ListenError(f"web.listen: {host!r} is no address of this machine: {error.strerror}") from None
+        raise ListenError(f"web.listen: {host!r} is not an address of this machine: {error.strerror}") from None
     sockets: list[socket.socket] = []
     last: OSError | None = None
     for family, kind, protocol, _, address in dict.fromkeys(found):
@@ -349,7 +346,7 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # With port 0 the first address gets one and the others share it.
+            # With port 0, the system chooses a port for the first address, and the others use it too.
             chosen = sockets[0].getsockname()[1] if sockets and not port else port
             sock.bind((address[0], chosen, *address[2:]))
             sock.listen(128)
@@ -359,7 +356,7 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
             last = error
             if sock is not None:
                 sock.close()
-            # A name or wildcard may stand for a family this machine does not have.
+            # A name or wildcard can resolve to a family that this machine does not have.
             if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                 break
             continue
@@ -374,7 +371,7 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
 def _why(error: OSError | None) -> str:
     match error.errno if error else None:
         case errno.EADDRINUSE:
-            return "another program listens there; end it, or set another web.listen"
+            return "another program listens there; stop it, or set another web.listen"
         case errno.EACCES:
             return "ports below 1024 need privileges; set a higher port in web.listen"
         case errno.EADDRNOTAVAIL:

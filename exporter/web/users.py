@@ -1,8 +1,8 @@
-"""HTTP basic authentication with bcrypt users, as Prometheus' own exporters have it.
+"""HTTP basic authentication with bcrypt users, as in Prometheus' own exporters.
 
-The users file is JSON5 (``{alice: "$2y$10$…"}``), htpasswd lines (``alice:$2y$10$…``, made by
-``htpasswd -nB alice``), or exporter-toolkit's web configuration where it holds nothing but
-``basic_auth_users`` written one user a line. It is read again when it changes.
+The users file is JSON5 (``{alice: "$2y$10$…"}``), htpasswd lines (``alice:$2y$10$…``, from ``htpasswd -nB alice``), or
+exporter-toolkit's web configuration if it holds only ``basic_auth_users``, one user per line. It is read again when it
+changes. bcrypt is an extra of the package, ``users``, because only this module needs it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import importlib.util
 import json
 import logging
 import os
@@ -22,29 +23,30 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.config import ConfigError, find_credential
-from exporter.web.security import Guard, sentence
+from exporter.web.responses import sentence
+from exporter.web.sessions import Guard
 
 log = logging.getLogger(__name__)
 
 MAX_FILE = 1024 * 1024  # bytes
 MAX_COST = 16  # 2**16 rounds take seconds
-MAX_REMEMBERED = 256  # right passwords, by keyed hash
+MAX_CACHED = 256  # correct passwords, by keyed hash
 
 _HASH = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 
 
 def parse_users(text: str, where: str) -> dict[str, str]:
-    """bcrypt hashes by user name. Raises ConfigError; its sentences name lines, never contents."""
+    """bcrypt hashes by user name. Raises ConfigError; its sentences name lines and users, never hashes."""
     is_json5 = text.lstrip().startswith(("{", "//", "/*"))
     found = _from_json5(text, where) if is_json5 else _from_lines(text, where)
     if not found:
-        raise ConfigError(where, ["has no users in it"])
-    for place, hashed in found.items():
+        raise ConfigError(where, ["contains no users"])
+    for user, hashed in found.items():
         cost = _HASH.fullmatch(hashed)
         if cost is None:
-            raise ConfigError(where, [f'{place}: this is no bcrypt hash ("$2y$…"): make one with htpasswd -nB'])
+            raise ConfigError(where, [f'{user}: not a bcrypt hash ("$2y$…"): make one with htpasswd -nB'])
         if not 4 <= int(cost[1]) <= MAX_COST:
-            raise ConfigError(where, [f"{place}: the bcrypt cost must be from 4 to {MAX_COST}"])
+            raise ConfigError(where, [f"{user}: the bcrypt cost must be from 4 to {MAX_COST}"])
     return found
 
 
@@ -76,65 +78,69 @@ def _from_lines(text: str, where: str) -> dict[str, str]:
         name, colon, hashed = bare.partition(":")
         name = name.strip(" \t\"'")
         if not colon or not name or not _HASH.fullmatch(hashed.strip(" \t\"'")):
-            raise ConfigError(where, [f"line {number}: write user:$2y$… (htpasswd -nB makes such lines)"])
+            raise ConfigError(where, [f"line {number}: write user:$2y$… (htpasswd -nB prints such lines)"])
         if name in users:
-            raise ConfigError(where, [f"line {number}: this user is there twice"])
+            raise ConfigError(where, [f"line {number}: this user is listed twice"])
         users[name] = hashed.strip(" \t\"'")
     return users
 
 
 class Users:
-    """The users of a file, and which passwords have been right."""
+    """The users of a file, and a cache of correct passwords."""
 
     def __init__(self, path: str) -> None:
         self._path = find_credential(path)
-        self._seen: tuple[int, ...] | None = None
+        self._signature: tuple[int, ...] | None = None
         self._users: dict[str, str] = {}
-        self._nobody = ""  # what a password of an unknown user is checked against: it takes as long
+        self._dummy = ""  # the hash for unknown users, so that they take as long as known ones
         self._key = secrets.token_bytes(32)
-        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._correct: OrderedDict[bytes, None] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[bool]] = {}
         self._slots = asyncio.Semaphore(2)
 
     def load(self) -> dict[str, str]:
         """Hashes by user name, read again when the file has changed. Raises ConfigError."""
         where = str(self._path)
+        if importlib.util.find_spec("bcrypt") is None:
+            raise ConfigError(
+                "web.users_file", ["needs bcrypt: install it with pip install 'openclaw-auth-exporter[users]'"]
+            )
         try:
             stat = os.stat(self._path)
-            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if seen == self._seen:
+            signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if signature == self._signature:
                 return self._users
-            self._seen = None
+            self._signature = None
             with self._path.open("rb") as file:
                 raw = file.read(MAX_FILE + 1)
         except OSError as error:
-            self._seen = None
+            self._signature = None
             raise ConfigError(where, [f"cannot be read: {error.strerror}"]) from None
         if len(raw) > MAX_FILE:
-            raise ConfigError(where, ["is larger than 1 MiB: this is no users file"])
+            raise ConfigError(where, ["is larger than 1 MiB: it cannot be a users file"])
         try:
             self._users = parse_users(raw.decode("utf-8-sig"), where)
         except UnicodeDecodeError:
             raise ConfigError(where, ["is not UTF-8 text"]) from None
         cost = max(hashed[4:6] for hashed in self._users.values())
-        self._nobody = f"$2b${cost}${'.' * 21}O{'.' * 31}"
-        self._seen = seen
+        self._dummy = f"$2b${cost}${'.' * 21}O{'.' * 31}"
+        self._signature = signature
         return self._users
 
     def is_known(self, user: str, password: str) -> bool:
-        """Whether ``check`` needs no work: it was right before, or is being checked just now."""
+        """Whether ``check`` costs nothing: the password is cached as correct, or is being checked."""
         key = self._key_of(user, password)
-        return key in self._right or key in self._running
+        return key in self._correct or key in self._running
 
     async def check(self, user: str, password: str) -> bool:
-        """Whether this is the password. Takes as long for users there are as for others.
+        """Whether this is the user's password. An unknown user takes as long as a known one.
 
-        bcrypt is slow on purpose: it runs in a thread, once for many who ask the same at once, and
-        a right password is remembered by a hash with a key that only this process has.
+        bcrypt is slow on purpose. It runs in a thread, once for concurrent requests with the same password. A correct
+        password is cached by a hash whose key only this process has.
         """
         key = self._key_of(user, password)
-        if key in self._right:
-            self._right.move_to_end(key)
+        if key in self._correct:
+            self._correct.move_to_end(key)
             return True
         task = self._running.get(key)
         if task is None:
@@ -145,16 +151,16 @@ class Users:
 
     async def _compare(self, key: bytes, password: str, hashed: str | None) -> bool:
         async with self._slots:
-            right = await asyncio.to_thread(_bcrypt, password, hashed or self._nobody)
-        if not right or hashed is None:
+            is_correct = await asyncio.to_thread(_bcrypt, password, hashed or self._dummy)
+        if not is_correct or hashed is None:
             return False
-        self._right[key] = None
-        while len(self._right) > MAX_REMEMBERED:
-            self._right.popitem(last=False)
+        self._correct[key] = None
+        while len(self._correct) > MAX_CACHED:
+            self._correct.popitem(last=False)
         return True
 
     def _key_of(self, user: str, password: str) -> bytes:
-        # The hash is part of the key: a changed one makes what was remembered worthless.
+        # The stored hash is part of the key, so that a changed password leaves no valid cache entry.
         parts = (user, self.load().get(user, ""), password)
         message = b"".join(len(part).to_bytes(8, "big") + part for part in (text.encode() for text in parts))
         return hmac.digest(self._key, message, "sha256")
@@ -164,14 +170,16 @@ def _bcrypt(password: str, hashed: str) -> bool:
     import bcrypt
 
     try:
-        return bcrypt.checkpw(password.encode()[:72], hashed.encode())  # bcrypt itself knows 72 bytes
+        return bcrypt.checkpw(password.encode()[:72], hashed.encode())  # bcrypt uses no more
     except ValueError:
         return False
 
 
 class BasicAuth:
-    """ASGI middleware: every path, health too, needs a user, as with exporter-toolkit. The bearer
-    of the token that may change things may also read, since a request carries one of the two."""
+    """ASGI middleware: every path needs a user, also /-/healthy, as in exporter-toolkit.
+
+    The bearer of the token needs no user: a request carries only one Authorization header.
+    """
 
     def __init__(self, app: ASGIApp, users: Users, guard: Guard) -> None:
         self._app = app
@@ -192,8 +200,8 @@ class BasicAuth:
                 if allowed and known:
                     return await self._app(scope, receive, send)
         except ConfigError as error:
-            log.error("web: nobody is let in: %s", error)
-            return await sentence(503, "The users file cannot be used; the log says why.")(scope, receive, send)
+            log.error("web: every request is refused: %s", error)
+            return await sentence(503, "The users file cannot be used. The log has the reason.")(scope, receive, send)
         if allowed:
             self._guard.limiter.forgive(scope)
             return await self._app(scope, receive, send)

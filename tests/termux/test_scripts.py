@@ -176,7 +176,7 @@ class Situations:
         ("EXPIRED\tx\n", 0),
         ("OK \x1b[2Jgone\n", 0),
         ("OK\r\n", 0),
-        ("This format is not known: there are json (the default) and line.\n", 22),
+        ("Unknown format: use json (the default) or line.\n", 22),
         ("\n\n", 0),
         ("EXPIRED " + "x" * 3000 + "\nOK\n" * 3000, 0),
     )

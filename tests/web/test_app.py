@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from html.parser import HTMLParser
 from typing import Any
 
-import httpx
 import pytest
-from boards import TOKEN, FakeBoard, client, web
+from fake_daemon import BEARER, TOKEN, FakeDaemon, ask, client, web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reports import EXAMPLES, NOW, SECRET, agent, odd_ids, profile, report, reports
@@ -18,22 +16,15 @@ from reports import EXAMPLES, NOW, SECRET, agent, odd_ids, profile, report, repo
 from exporter.model import Condition, ConditionName, Report, Severity, Status, TargetReport, Unusable
 from exporter.present import to_json
 from exporter.web import page
-from exporter.web.app import create_app, probe_timeout
-
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
-
-
-async def ask(board: FakeBoard, method: str, path: str, /, *, keys: Any = None, **rest: Any) -> httpx.Response:
-    async with client(create_app(board, web(**(keys or {"token": TOKEN})))) as browser:
-        return await browser.request(method, path, **rest)
-
+from exporter.web.app import create_app
+from exporter.web.forms import probe_timeout
 
 # --- what is read ------------------------------------------------------------------------------
 
 
 async def test_metrics_are_what_the_board_has_ready() -> None:
-    board = FakeBoard(body=b"\x1f\x8bcompressed", encoding="gzip")
-    async with client(create_app(board, web())) as scraper:
+    daemon = FakeDaemon(body=b"\x1f\x8bcompressed", encoding="gzip")
+    async with client(create_app(daemon, web())) as scraper:
         headers = [("Accept", "application/openmetrics-text"), ("Accept", "text/plain"), ("Accept-Encoding", "gzip")]
         async with scraper.stream("GET", "/metrics", headers=headers) as answer:
             body = b"".join([part async for part in answer.aiter_raw()])
@@ -41,16 +32,16 @@ async def test_metrics_are_what_the_board_has_ready() -> None:
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.headers["vary"] == "Accept, Accept-Encoding"
-    assert board.asked[0][0] == "exposition"
-    assert board.asked[0][1].endswith("application/openmetrics-text,text/plain")
-    assert "gzip" in board.asked[0][2]
+    assert daemon.calls[0][0] == "exposition"
+    assert daemon.calls[0][1].endswith("application/openmetrics-text,text/plain")
+    assert "gzip" in daemon.calls[0][2]
 
 
 async def test_junk_in_accept_headers_is_the_boards_to_ignore() -> None:
-    board = FakeBoard()
+    daemon = FakeDaemon()
     headers = {"Accept-Encoding": b"\xff;;q=nan,,gzip;q=9" + b"x" * 9000, "Accept": b"*/*;\xfe"}
-    answer = await ask(board, "GET", "/metrics", headers=headers)
-    assert (answer.status_code, answer.content) == (200, board.body)
+    answer = await ask(daemon, "GET", "/metrics", headers=headers)
+    assert (answer.status_code, answer.content) == (200, daemon.body)
     assert "content-encoding" not in answer.headers
 
 
@@ -80,42 +71,45 @@ def test_a_probe_timeout_is_always_one_that_can_be_waited_for(header: str) -> No
 
 
 async def test_a_probe_hands_over_target_agent_and_timeout() -> None:
-    board = FakeBoard()
+    daemon = FakeDaemon()
     headers = {"X-Prometheus-Scrape-Timeout-Seconds": "5"}
-    answer = await ask(board, "GET", "/probe?target=rack7&agent=main", headers=headers)
+    answer = await ask(daemon, "GET", "/probe?target=rack7&agent=main", headers=headers)
     assert (answer.status_code, answer.text) == (200, "openclaw_auth_check_success 0\n")
-    assert board.asked == [("probe", "rack7", "main", 4.5)]
-    await ask(board, "GET", "/probe?target=home&agent=")
-    assert board.asked[1] == ("probe", "home", None, 60.0)
+    assert daemon.calls == [("probe", "rack7", "main", 4.5)]
+    await ask(daemon, "GET", "/probe?target=home&agent=")
+    assert daemon.calls[1] == ("probe", "home", None, 60.0)
 
 
 @pytest.mark.parametrize(
     ("query", "text"),
     [
-        ("", "Say which target: /probe?target=NAME, once."),
-        ("target=", "Say which target: /probe?target=NAME, once."),
-        ("target=home&target=rack7", "Say which target: /probe?target=NAME, once."),
-        ("target=home&agent=a&agent=b", "Name one agent, or none: /probe?target=NAME&agent=ID."),
-        ("target=nowhere", "There is no target 'nowhere'; there are home, rack7."),
+        ("", "Name one target: /probe?target=NAME."),
+        ("target=", "Name one target: /probe?target=NAME."),
+        ("target=home&target=rack7", "Name one target: /probe?target=NAME."),
+        ("target=home&agent=a&agent=b", "Name at most one agent: /probe?target=NAME&agent=ID."),
+        ("target=nowhere", "There is no target 'nowhere'; known: home, rack7"),
         ("target=home&agent=ghost", "The target 'home' has no agent 'ghost'."),
-        ("target=%0d%0aSet-Cookie:x", "There is no target '\\r\\nSet-Cookie:x'; there are home, rack7."),
-        ("target=" + "x" * 5000, f"There is no target '{'x' * 127}…'; there are home, rack7."),
+        ("target=%0d%0aSet-Cookie:x", "There is no target '\\r\\nSet-Cookie:x'; known: home, rack7"),
+        ("target=" + "x" * 5000, f"There is no target '{'x' * 127}…'; known: home, rack7"),
     ],
 )
 async def test_a_probe_of_what_is_not_there_is_400_with_a_sentence(query: str, text: str) -> None:
-    answer = await ask(FakeBoard(), "GET", f"/probe?{query}")
+    answer = await ask(FakeDaemon(), "GET", f"/probe?{query}")
     assert (answer.status_code, answer.text) == (400, text + "\n")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
 
 
 async def test_a_bug_is_500_and_says_nothing_of_itself() -> None:
-    answer = await ask(FakeBoard(), "GET", "/probe?target=bug")
-    assert (answer.status_code, answer.text) == (500, "This is a bug in the exporter: its log has the details.\n")
+    answer = await ask(FakeDaemon(), "GET", "/probe?target=bug")
+    assert (answer.status_code, answer.text) == (
+        500,
+        "Internal error in the exporter. Its log has the details. Please report it.\n",
+    )
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_service_discovery_is_http_sd() -> None:
-    answer = await ask(FakeBoard(), "GET", "/sd")
+    answer = await ask(FakeDaemon(), "GET", "/sd")
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == [
         {"targets": ["home"], "labels": {"__meta_openclaw_auth_source": "openclaw"}},
@@ -124,20 +118,20 @@ async def test_service_discovery_is_http_sd() -> None:
 
 
 async def test_status_is_check_as_json_and_as_a_line() -> None:
-    board = FakeBoard()
-    answer = await ask(board, "GET", "/api/v1/status")
+    daemon = FakeDaemon()
+    answer = await ask(daemon, "GET", "/api/v1/status")
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == json.loads(json.dumps(to_json(board.shown)))
-    line = await ask(board, "GET", "/api/v1/status?format=line")
+    assert answer.json() == json.loads(json.dumps(to_json(daemon.shown)))
+    line = await ask(daemon, "GET", "/api/v1/status?format=line")
     assert (line.text, line.headers["content-type"]) == ("OK\n", "text/plain; charset=utf-8")
-    other = await ask(board, "GET", "/api/v1/status?format=xml")
+    other = await ask(daemon, "GET", "/api/v1/status?format=xml")
     assert other.status_code == 400
-    assert other.text == "This format is not known: there are json (the default) and line.\n"
+    assert other.text == "Unknown format: use json (the default) or line.\n"
 
 
 async def test_odd_ids_get_through_json() -> None:
     shown = odd_ids()
-    answer = await ask(FakeBoard(shown=shown), "GET", "/api/v1/status")
+    answer = await ask(FakeDaemon(shown=shown), "GET", "/api/v1/status")
     assert answer.status_code == 200
     first = answer.json()["targets"][0]["agents"][0]["profiles"][0]
     assert first["id"] == shown.targets[0].agents[0].profiles[0].id
@@ -148,13 +142,13 @@ async def test_health_and_readiness_say_why_not() -> None:
         (
             "/-/healthy",
             "Healthy.\n",
-            "Not healthy: the scheduler does not run; restart the exporter and see its log.\n",
+            "Not healthy: the scheduler does not run. Restart the exporter and read its log.\n",
         ),
         ("/-/ready", "Ready.\n", "Not ready: the state is not open yet.\n"),
     ):
-        answer = await ask(FakeBoard(), "GET", path)
+        answer = await ask(FakeDaemon(), "GET", path)
         assert (answer.status_code, answer.text) == (200, good)
-        answer = await ask(FakeBoard(is_healthy=False, is_ready=False), "GET", path)
+        answer = await ask(FakeDaemon(is_healthy=False, is_ready=False), "GET", path)
         assert (answer.status_code, answer.text) == (503, bad)
 
 
@@ -178,10 +172,10 @@ async def test_health_and_readiness_say_why_not() -> None:
     ],
 )
 async def test_other_paths_are_404(path: str) -> None:
-    app = create_app(FakeBoard(), web())
+    app = create_app(FakeDaemon(), web())
     answer = await raw(app, path.encode("latin-1"))
     assert answer[0] == 404
-    assert answer[2] == b"There is nothing here: / links to what there is.\n"
+    assert answer[2] == b"There is nothing at this path: / links to all that there is.\n"
 
 
 async def raw(app: Any, path: bytes, method: str = "GET", headers: Any = ()) -> tuple[int, dict[bytes, bytes], bytes]:
@@ -215,33 +209,33 @@ async def raw(app: Any, path: bytes, method: str = "GET", headers: Any = ()) -> 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
 @pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/sd", "/api/v1/status", "/api/v1/check", "/-/reload"])
 async def test_other_methods_are_405(method: str, path: str) -> None:
-    board = FakeBoard()
-    answer = await ask(board, method, path, headers=BEARER)
-    assert (answer.status_code, answer.text) == (405, "This path does not take this method.\n")
+    daemon = FakeDaemon()
+    answer = await ask(daemon, method, path, headers=BEARER)
+    assert (answer.status_code, answer.text) == (405, "This path does not accept this method.\n")
     allowed = {"POST"} if path in ("/api/v1/check", "/-/reload") else {"GET", "HEAD"}
     assert set(answer.headers["allow"].split(", ")) == allowed
-    assert board.asked == []
+    assert daemon.calls == []
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/sd", "/api/v1/status", "/-/healthy", "/-/ready", "/login"])
 async def test_head_is_answered_like_get(path: str) -> None:
-    get, head = await ask(FakeBoard(), "GET", path), await ask(FakeBoard(), "HEAD", path)
+    get, head = await ask(FakeDaemon(), "GET", path), await ask(FakeDaemon(), "HEAD", path)
     assert head.status_code == get.status_code == 200
     assert head.headers["content-type"] == get.headers["content-type"]
 
 
 @pytest.mark.parametrize("path", ["/api/v1/check", "/-/reload", "/logout"])
 async def test_what_changes_something_is_not_for_get(path: str) -> None:
-    board = FakeBoard()
-    assert (await ask(board, "GET", path, headers=BEARER)).status_code == 405
-    assert board.asked == []
+    daemon = FakeDaemon()
+    assert (await ask(daemon, "GET", path, headers=BEARER)).status_code == 405
+    assert daemon.calls == []
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/metrics", "/login", "/nothing", "/api/v1/status", "/-/healthy", "/api/v1/check"]
 )
 async def test_every_answer_has_the_security_headers(path: str) -> None:
-    headers = (await ask(FakeBoard(), "GET", path)).headers
+    headers = (await ask(FakeDaemon(), "GET", path)).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
     assert headers["referrer-policy"] == "same-origin"
@@ -256,79 +250,36 @@ async def test_every_answer_has_the_security_headers(path: str) -> None:
 
 
 async def test_a_check_is_asked_for_with_the_token() -> None:
-    board = FakeBoard()
-    answer = await ask(board, "POST", "/api/v1/check", headers=BEARER)
-    assert (answer.status_code, answer.json()) == (200, json.loads(json.dumps(to_json(board.shown))))
-    await ask(board, "POST", "/api/v1/check?target=home", headers=BEARER)
-    await ask(board, "POST", "/api/v1/check", headers=BEARER, data={"target": "home"})
-    assert board.asked == [("check_now", None), ("check_now", "home"), ("check_now", "home")]
-    unknown = await ask(board, "POST", "/api/v1/check?target=nowhere", headers=BEARER)
-    assert (unknown.status_code, unknown.text) == (400, "There is no target 'nowhere'; there are home, rack7.\n")
+    daemon = FakeDaemon()
+    answer = await ask(daemon, "POST", "/api/v1/check", headers=BEARER)
+    assert (answer.status_code, answer.json()) == (200, json.loads(json.dumps(to_json(daemon.shown))))
+    await ask(daemon, "POST", "/api/v1/check?target=home", headers=BEARER)
+    await ask(daemon, "POST", "/api/v1/check", headers=BEARER, data={"target": "home"})
+    assert daemon.calls == [("check_now", None), ("check_now", "home"), ("check_now", "home")]
+    unknown = await ask(daemon, "POST", "/api/v1/check?target=nowhere", headers=BEARER)
+    assert (unknown.status_code, unknown.text) == (400, "There is no target 'nowhere'; known: home, rack7\n")
 
 
 async def test_a_body_that_is_no_form_is_refused_rather_than_ignored() -> None:
-    board = FakeBoard()
-    answer = await ask(board, "POST", "/api/v1/check", headers=BEARER | {"Content-Type": "text/plain"}, content=b"x")
+    daemon = FakeDaemon()
+    answer = await ask(daemon, "POST", "/api/v1/check", headers=BEARER | {"Content-Type": "text/plain"}, content=b"x")
     said = "The body must be a form (application/x-www-form-urlencoded) or JSON.\n"
     assert (answer.status_code, answer.text) == (415, said)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for body in (b"\xff\xfe", b"target=%ff", b"&".join(b"a%d=1" % number for number in range(40))):
-        answer = await ask(board, "POST", "/api/v1/check", headers=BEARER | form, content=body)
+        answer = await ask(daemon, "POST", "/api/v1/check", headers=BEARER | form, content=body)
         assert (answer.status_code, answer.text) == (400, "The form cannot be read.\n")
-    assert board.asked == []
+    assert daemon.calls == []
 
 
 async def test_reload_tells_how_it_went() -> None:
-    answer = await ask(FakeBoard(), "POST", "/-/reload", headers=BEARER)
+    answer = await ask(FakeDaemon(), "POST", "/-/reload", headers=BEARER)
     assert (answer.status_code, answer.text) == (200, "The configuration was reloaded.\n")
-    answer = await ask(FakeBoard(problem="config.json5: intervall: unknown key"), "POST", "/-/reload", headers=BEARER)
+    answer = await ask(FakeDaemon(problem="config.json5: intervall: unknown key"), "POST", "/-/reload", headers=BEARER)
     assert answer.status_code == 500
     assert answer.text == (
-        "The configuration was not reloaded, the old one stays: config.json5: intervall: unknown key\n"
+        "The configuration was not reloaded; the old one stays in effect: config.json5: intervall: unknown key\n"
     )
-
-
-# --- bodies ------------------------------------------------------------------------------------
-
-
-async def test_a_body_over_64_kib_is_413_told_or_not() -> None:
-    board = FakeBoard()
-    big = b"a" * (64 * 1024 + 1)
-    form = {"Content-Type": "application/x-www-form-urlencoded"}
-
-    async def chunks() -> Any:
-        for start in range(0, len(big), 1000):
-            yield big[start : start + 1000]
-
-    for body in (big, chunks()):
-        answer = await ask(board, "POST", "/api/v1/check", headers=BEARER | form, content=body)
-        assert (answer.status_code, answer.text) == (413, "The body is larger than 65536 bytes.\n")
-        assert answer.headers["connection"] == "close"
-    exactly = b"target=" + b"a" * (64 * 1024 - 7)
-    answer = await ask(board, "POST", "/api/v1/check", headers=BEARER | form, content=exactly)
-    assert answer.status_code == 400  # it was read: there is no such target
-    assert (await ask(board, "GET", "/metrics", headers={"Content-Length": "9" * 5000})).status_code == 413
-
-
-async def test_a_body_that_does_not_end_is_408() -> None:
-    from exporter.web import security
-
-    app = security.BodyLimit(create_app(FakeBoard(), web(token=TOKEN)), timeout=0.01)
-
-    async def never() -> Any:
-        yield b"target="
-        await asyncio.Event().wait()
-
-    async with client(app) as slow:
-        answer = await slow.post("/api/v1/check", content=never(), headers=BEARER)
-    assert (answer.status_code, answer.text) == (408, "The body did not arrive in time.\n")
-
-
-async def test_headers_over_16_kib_are_431() -> None:
-    for headers, query in (({"X": "a" * 16_384}, ""), ({f"X-{n}": "a" for n in range(3000)}, ""), ({}, "a" * 16_384)):
-        answer = await ask(FakeBoard(), "GET", f"/metrics?{query}", headers=headers)
-        assert (answer.status_code, answer.text) == (431, "The request's headers are larger than 16384 bytes.\n")
-        assert answer.headers["x-frame-options"] == "DENY"
 
 
 # --- the page ----------------------------------------------------------------------------------
@@ -375,7 +326,7 @@ def test_html_in_what_is_shown_is_text() -> None:
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 async def test_every_example_has_a_page_without_a_secret(name: str) -> None:
-    answer = await ask(FakeBoard(shown=EXAMPLES[name]()), "GET", "/")
+    answer = await ask(FakeDaemon(shown=EXAMPLES[name]()), "GET", "/")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert SECRET not in answer.text
     assert TOKEN not in answer.text
@@ -436,7 +387,7 @@ def test_colours_are_those_of_the_conditions() -> None:
 
 def test_a_page_before_the_first_look_does_not_claim_anything() -> None:
     text = Seen(page.status_page(Report(NOW, (TargetReport("home", "openclaw"),)), now=NOW)).text
-    assert text.count("No look has ended yet") == 3  # title, verdict, target
+    assert text.count("The first check has not finished yet") == 3  # title, verdict, target
     assert "Someone must" not in text
     assert "Nothing to do" not in text
 
@@ -448,7 +399,7 @@ def test_a_big_page_is_bounded_and_shows_what_is_worst() -> None:
     text = Seen(page.status_page(report(agent(*many, bad, conditions=(condition,))), now=NOW)).text
     assert text.count("anthropic:") == 500
     assert "anthropic:bad" in text
-    assert "101 more profiles are not shown here" in text
+    assert "101 more profiles are in the JSON" in text
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_its_style_is_allowed() -> None:
@@ -467,9 +418,9 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_style_is_allowed() -> Non
 
 
 async def test_the_page_offers_what_the_visitor_may_do() -> None:
-    without = await ask(FakeBoard(), "GET", "/", keys={"listen": "127.0.0.1:10785"})
+    without = await ask(FakeDaemon(), "GET", "/", keys={"listen": "127.0.0.1:10785"})
     assert 'href="login"' not in without.text
     assert "<form" not in without.text
-    with_token = await ask(FakeBoard(), "GET", "/")
+    with_token = await ask(FakeDaemon(), "GET", "/")
     assert 'href="login"' in with_token.text
     assert "<form" not in with_token.text

@@ -1,4 +1,4 @@
-"""Links in notifications: signed, for a day, once."""
+"""Links in notifications: signed, single-use, valid for a day."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def test_a_link_is_read_as_it_was_signed() -> None:
     assert (action.name, action.fingerprint, action.channel) == ("acknowledge", "f00d", "phone")
 
 
-def test_a_link_is_good_for_a_day_and_once() -> None:
+def test_a_link_is_valid_once_and_for_a_day() -> None:
     token = sign(KEY, "silence", "f00d", "phone", NOW)
     with pytest.raises(ValueError, match="has expired"):
         read(KEY, token, NOW + LIFE + 1, unused)
     with pytest.raises(ValueError, match="has been used"):
         read(KEY, token, NOW, lambda nonce: True)
-    with pytest.raises(ValueError, match="not one of ours"):
+    with pytest.raises(ValueError, match="not valid"):
         read(b"another key", token, NOW, unused)
 
 
 @given(st.text())
-def test_no_other_text_is_one(token: str) -> None:
-    with pytest.raises(ValueError, match="not one of ours"):
+def test_other_text_is_not_a_link(token: str) -> None:
+    with pytest.raises(ValueError, match="not valid"):
         read(KEY, token, NOW, unused)
 
 
-def test_no_part_of_one_is_one() -> None:
+def test_a_part_of_a_link_is_not_a_link() -> None:
     token = sign(KEY, "silence", "f00d", "phone", NOW)
     for end in range(len(token)):
-        with pytest.raises(ValueError, match="not one of ours"):
+        with pytest.raises(ValueError, match="not valid"):
             read(KEY, token[:end], NOW, unused)

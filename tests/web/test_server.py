@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from boards import TOKEN, FakeBoard, web
+from fake_daemon import TOKEN, FakeDaemon, web
 from starlette.types import ASGIApp
 from waiting import until
 
@@ -31,7 +31,7 @@ HOST = "127.0.0.1"
 
 @contextlib.asynccontextmanager
 async def running(app: ASGIApp | None = None, tls: Tls | None = None, host: str = HOST) -> AsyncIterator[WebServer]:
-    server = WebServer(app or create_app(FakeBoard(), web(token=TOKEN)), host, 0, tls)
+    server = WebServer(app or create_app(FakeDaemon(), web(token=TOKEN)), host, 0, tls)
     await server.start()
     try:
         yield server
@@ -83,7 +83,7 @@ async def test_a_taken_port_is_a_sentence() -> None:
             await second.start()
         assert str(caught.value) == (
             f"web.listen: cannot listen on 127.0.0.1:{port}: "
-            "another program listens there; end it, or set another web.listen"
+            "another program listens there; stop it, or set another web.listen"
         )
         await second.stop()  # nothing to do, and no error
     # The port is free again at once.
@@ -96,12 +96,12 @@ async def test_a_taken_port_is_a_sentence() -> None:
     ("host", "text"),
     [
         ("192.0.2.1", "web.listen: cannot listen on 192.0.2.1:0: this machine does not have this address"),
-        ("no such host.invalid", "web.listen: 'no such host.invalid' is no address of this machine: "),
+        ("no such host.invalid", "web.listen: 'no such host.invalid' is not an address of this machine: "),
     ],
 )
 async def test_an_address_that_is_not_ours_is_a_sentence(host: str, text: str) -> None:
     with pytest.raises(ListenError) as caught:
-        await WebServer(create_app(FakeBoard(), web()), host, 0).start()
+        await WebServer(create_app(FakeDaemon(), web()), host, 0).start()
     assert str(caught.value).startswith(text)
 
 
@@ -120,7 +120,7 @@ async def test_signals_stay_the_daemons() -> None:
 async def test_the_app_can_be_replaced_while_serving() -> None:
     async with running() as server, httpx.AsyncClient() as scraper:
         assert (await scraper.get(f"{server.url}/metrics")).text == "openclaw_auth_exit_code 0\n"
-        server.app = create_app(FakeBoard(body=b"another\n"), web())
+        server.app = create_app(FakeDaemon(body=b"another\n"), web())
         assert (await scraper.get(f"{server.url}/metrics")).text == "another\n"
 
 
@@ -179,7 +179,7 @@ async def test_headers_that_do_not_end_are_cut_off(monkeypatch: pytest.MonkeyPat
 
 async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "STALL_TIMEOUT", 0.05)
-    big = FakeBoard(body=b"x" * 30_000_000)
+    big = FakeDaemon(body=b"x" * 30_000_000)
     async with running(create_app(big, web())) as server:
         _, writer = await asyncio.open_connection(*server.addresses[0], limit=1024)
         writer.write(GET + b"\r\n")
@@ -192,7 +192,7 @@ async def test_idle_connections_make_room_and_busy_ones_stay(monkeypatch: pytest
     monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 3)
     free = asyncio.Event()
 
-    class Slow(FakeBoard):
+    class Slow(FakeDaemon):
         async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
             await free.wait()
             return b"late\n", "text/plain"
@@ -218,7 +218,7 @@ async def test_stopping_waits_for_answers_but_for_no_client(monkeypatch: pytest.
     monkeypatch.setattr(server_module, "STOP_TIMEOUT", 1)
     asked, cancelled = asyncio.Event(), asyncio.Event()
 
-    class Endless(FakeBoard):
+    class Endless(FakeDaemon):
         async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
             asked.set()
             try:
@@ -251,7 +251,7 @@ async def test_stopping_waits_for_answers_but_for_no_client(monkeypatch: pytest.
 async def test_an_answer_under_way_is_finished_when_stopping() -> None:
     asked, free = asyncio.Event(), asyncio.Event()
 
-    class Slow(FakeBoard):
+    class Slow(FakeDaemon):
         async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
             asked.set()
             await free.wait()
@@ -384,7 +384,8 @@ async def test_changed_certificates_are_used_by_new_connections(
         assert (await certificate(server, authority))[0] == "first"  # half a rotation
         assert "web: the old certificates stay in use: web.tls: " in caplog.text
         assert (
-            f"{tls.cert_file} and {tls.key_file} do not work together: the key is of another certificate" in caplog.text
+            f"{tls.cert_file} and {tls.key_file} do not work together: the key belongs to another certificate"
+            in caplog.text
         )
         install(tls, *second)
         assert (await certificate(server, authority))[0] == "second"
@@ -452,13 +453,13 @@ async def test_bad_tls_files_are_sentences(tls: Tls, authority: Authority, tmp_p
     pair = f"{tls.cert_file} and "
     for changes, text in (
         ({"cert_file": "/nowhere.pem"}, "/nowhere.pem cannot be read: No such file or directory"),
-        ({"key_file": other_key}, f"{pair}{other_key} do not work together: the key is of another certificate"),
-        ({"key_file": encrypted}, f"{pair}{encrypted} do not work together: the key is encrypted; write it without"),
+        ({"key_file": other_key}, f"{pair}{other_key} do not work together: the key belongs to another certificate"),
+        ({"key_file": encrypted}, f"{pair}{encrypted} do not work together: the key is encrypted; store it without"),
         ({"key_file": junk}, f"{pair}{junk} do not work together: "),
         ({"client_ca_file": junk}, f"{junk} is not a CA certificate: "),
     ):
         with pytest.raises(ConfigError) as caught:
-            await WebServer(create_app(FakeBoard(), web()), HOST, 0, tls.model_copy(update=changes)).start()
+            await WebServer(create_app(FakeDaemon(), web()), HOST, 0, tls.model_copy(update=changes)).start()
         assert str(caught.value).startswith(f"web.tls: {text}")
 
 

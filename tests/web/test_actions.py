@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from boards import TOKEN, FakeBoard, client, web
+from fake_daemon import TOKEN, FakeDaemon, client, web
 
 from exporter.web.app import create_app
 
@@ -11,14 +11,14 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 async def test_silences_are_listed_added_and_removed() -> None:
-    board = FakeBoard()
-    async with client(create_app(board, web(token=TOKEN))) as http:
+    daemon = FakeDaemon()
+    async with client(create_app(daemon, web(token=TOKEN))) as http:
         assert (await http.get("/api/v1/silences")).json() == [{"id": "01J", "matchers": {"target": "home"}}]
         form = {"target": "home", "for": "8h", "reason": "moving"}
         assert (await http.post("/api/v1/silences", data=form)).status_code == 401
         assert (await http.post("/api/v1/silences", data=form, headers=BEARER)).json()["id"] == "01J"
         assert (await http.post("/api/v1/silences", json=form, headers=BEARER)).status_code == 200
-        assert board.asked == [("add_silence", {"target": "home"}, 28800.0, "moving")] * 2
+        assert daemon.calls == [("add_silence", {"target": "home"}, 28800.0, "moving")] * 2
         unknown = {"condition": "expird", "for": "8h"}
         wrongs = ({"for": "8h"}, {"target": "home", "for": "soon"}, {"target": "home", "for": "0s"}, {"target": "home"})
         for wrong in (*wrongs, unknown):
@@ -29,15 +29,15 @@ async def test_silences_are_listed_added_and_removed() -> None:
 
 
 async def test_without_a_token_configured_nothing_can_be_changed() -> None:
-    board = FakeBoard()
-    async with client(create_app(board, web())) as http:
+    daemon = FakeDaemon()
+    async with client(create_app(daemon, web())) as http:
         for path in ("/api/v1/silences", "/api/v1/acknowledge"):
             assert (await http.post(path, data={"target": "home", "for": "1h"}, headers=BEARER)).status_code == 403
-    assert board.asked == []
+    assert daemon.calls == []
 
 
 async def test_an_alert_is_acknowledged() -> None:
-    async with client(create_app(FakeBoard(), web(token=TOKEN))) as http:
+    async with client(create_app(FakeDaemon(), web(token=TOKEN))) as http:
         path = "/api/v1/acknowledge"
         assert (await http.post(path, data={"fingerprint": "known"}, headers=BEARER)).status_code == 200
         assert (await http.post(path, data={"fingerprint": "other"}, headers=BEARER)).status_code == 404
@@ -45,7 +45,7 @@ async def test_an_alert_is_acknowledged() -> None:
 
 
 async def test_where_nothing_notifies_there_is_nothing_to_silence() -> None:
-    async with client(create_app(FakeBoard(notifies=False), web(token=TOKEN))) as http:
+    async with client(create_app(FakeDaemon(notifies=False), web(token=TOKEN))) as http:
         assert (await http.get("/api/v1/silences")).json() == []
         form = {"target": "home", "for": "8h"}
         assert (await http.post("/api/v1/silences", data=form, headers=BEARER)).status_code == 409
@@ -53,16 +53,16 @@ async def test_where_nothing_notifies_there_is_nothing_to_silence() -> None:
 
 @pytest.mark.parametrize("token", ["good", "used"])
 async def test_a_button_asks_before_it_acts(token: str) -> None:
-    board = FakeBoard()
-    async with client(create_app(board, web())) as http:
+    daemon = FakeDaemon()
+    async with client(create_app(daemon, web())) as http:
         asked = await http.get(f"/act/{token}")
-        assert board.asked == []
+        assert daemon.calls == []
         done = await http.post(f"/act/{token}")
     if token == "good":
         assert (asked.status_code, done.status_code) == (200, 200)
         assert "Acknowledge &lt;the&gt; alert?" in asked.text
         assert '<form method="post">' in asked.text
-        assert board.asked == [("act", "good")]
+        assert daemon.calls == [("act", "good")]
     else:
         assert (asked.status_code, done.status_code) == (410, 410)
         assert "This link has been used." in done.text
@@ -70,7 +70,7 @@ async def test_a_button_asks_before_it_acts(token: str) -> None:
 
 
 async def test_the_calendar() -> None:
-    async with client(create_app(FakeBoard(), web())) as http:
+    async with client(create_app(FakeDaemon(), web())) as http:
         answer = await http.get("/calendar.ics")
     assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
     assert answer.text.startswith("BEGIN:VCALENDAR\r\n")

@@ -1,0 +1,46 @@
+"""The daemon as the web side sees it. ``exporter.daemon`` implements this protocol."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from exporter.model import Report
+from exporter.web.actions import AlertActions
+
+
+class DaemonApi(Protocol):
+    """What the web side needs from the daemon."""
+
+    def exposition(self, accept: str, accept_encoding: str) -> tuple[bytes, str, str | None]:
+        """The last rendered metrics: body, content type, content encoding."""
+
+    def report(self) -> Report:
+        """The last report."""
+
+    def healthy(self) -> bool:
+        """Whether the daemon itself works: its scheduler is alive."""
+
+    def ready(self) -> bool:
+        """Whether the server listens and the state is open."""
+
+    async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
+        """The exposition of one target after a check of at most ``timeout`` seconds, and its content type.
+
+        A failed check is an exposition too. Raises KeyError for an unknown target or agent.
+        """
+
+    def scrape_targets(self) -> list[tuple[str, dict[str, str]]]:
+        """The configured targets by name, with the labels for Prometheus."""
+
+    async def check_now(self, target: str | None) -> None:
+        """Check one target, or all. Returns when the report has the result. Raises KeyError for an unknown target."""
+
+    async def reload(self) -> str | None:
+        """Read the configuration again. Returns a sentence if that failed, else None."""
+
+    def calendar(self) -> str:
+        """The known deadlines as iCalendar."""
+
+    @property
+    def alert_actions(self) -> AlertActions:
+        """Silences, acknowledgements, and the buttons of notifications."""

@@ -1,0 +1,102 @@
+"""The check of the Host header, which stops DNS rebinding.
+
+In DNS rebinding, a page on the internet makes its own name resolve to our address and then reads our answers as if they
+were its own. Its requests carry its name in the Host header.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from exporter.web.responses import sentence
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(?::\d{1,5})?")
+
+#: Suffixes of names that public DNS does not serve. No page on the internet can make such a name resolve to us.
+_PRIVATE_SUFFIXES = (".local", ".localhost", ".localdomain", ".internal", ".home.arpa", ".lan", ".home", ".corp")
+
+#: Paths that Prometheus and orchestrators request, by whatever name they know this host.
+SCRAPE_PATHS = frozenset({"/metrics", "/probe", "/sd", "/-/healthy", "/-/ready"})
+
+
+def host_of(header: str) -> str | None:
+    """The host in a Host header, in lower case without brackets and port. None if the header is malformed."""
+    found = _HOST.fullmatch(header)
+    if not found:
+        return None
+    host = found[1].lower()
+    return (host[1:-1] if host.startswith("[") else host.rstrip(".")) or None
+
+
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The IP address that ``host`` is, IPv4 also if it is mapped into IPv6. None for a name."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+@dataclass(frozen=True)
+class HostRule:
+    """Which Host headers are accepted.
+
+    - If the server listens on loopback: ``localhost``, any loopback address, the host of ``web.listen`` and the host of
+      ``web.external_url``, on every path.
+    - If it listens elsewhere: also any address, this machine's name, and names that public DNS does not serve
+      (``rack7``, ``rack7.lan``, ``rack7.local`` …). ``SCRAPE_PATHS`` accept any name: Prometheus may scrape by a public
+      name, and anyone who reaches the port can read these paths anyway.
+    - A request without a Host header is accepted, because no browser sends one.
+    """
+
+    listen_host: str
+    external_host: str | None = None
+    own_names: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, listen_host: str, external_url: str) -> HostRule:
+        return cls(
+            listen_host.lower(), urlsplit(external_url).hostname or None, frozenset({socket.gethostname().lower()})
+        )
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the server listens on loopback only."""
+        address = address_of(self.listen_host)
+        return self.listen_host == "localhost" or (address is not None and address.is_loopback)
+
+    def allows(self, host: str, path: str) -> bool:
+        """Whether a request to ``path`` with this host is accepted."""
+        address = address_of(host)
+        if host in ("localhost", self.listen_host, self.external_host) or (address and address.is_loopback):
+            return True
+        if self.on_loopback:
+            return False
+        private = "." not in host or host.endswith(_PRIVATE_SUFFIXES) or host in self.own_names
+        return path in SCRAPE_PATHS or address is not None or private
+
+
+class HostCheck:
+    """ASGI middleware: answers 400 to a malformed Host header and 421 to one that the rule does not allow."""
+
+    def __init__(self, app: ASGIApp, rule: HostRule) -> None:
+        self._app = app
+        self._rule = rule
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope).getlist("host")
+        host = host_of(headers[0]) if len(headers) == 1 else None
+        if headers and host is None:
+            await sentence(400, "The Host header is malformed.")(scope, receive, send)
+        elif host is not None and not self._rule.allows(host, scope["path"]):
+            text = f"This server is not known as {host}: set web.external_url to the address that people use."
+            await sentence(421, text)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
