@@ -1,5 +1,8 @@
-"""The configuration: ``models`` is its shape (``targets`` and ``channels`` those parts', ``values`` what they are made
-of), ``reading`` makes one from JSON5, ``mistakes`` says what is wrong."""
+"""The configuration, read from JSON5.
+
+``models`` has its shape (``targets`` and ``channels`` have theirs), ``values`` the types of its keys. ``reading`` reads
+a file, and ``mistakes`` turns a problem into a sentence.
+"""
 
 from exporter.config.channels import Channel, ChannelBase, QuietHours
 from exporter.config.models import Alerts, Config, Policy, ProfilePolicy, Tls, Web

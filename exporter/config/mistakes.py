@@ -1,7 +1,7 @@
-"""What is wrong with a configuration, as sentences that name the key and its place.
+"""Sentences for the mistakes in a configuration. Each names the key, its place and what to write.
 
-``reading`` calls ``sentence`` for each problem pydantic found. No sentence quotes a value: it may be a
-secret; only a validator of ours does, for what cannot be one (a duration, an address).
+``reading`` calls ``sentence`` for each problem that pydantic finds. No sentence quotes a value, which may be a secret.
+Only our own validators do, for values that cannot be secrets, like a duration or an address.
 """
 
 from __future__ import annotations
@@ -16,24 +16,28 @@ from exporter.config.models import Config
 from exporter.lib.durations import format_duration
 from exporter.lib.names import nearest, suggestion
 
-#: What a value must be, by pydantic's kind of problem.
-_MUST_BE = {
-    "bool_type": "true or false",
-    "dict_type": "an object: { … }",
-    "int_type": "a whole number",
-    "list_type": "a list: [ … ]",
-    "model_type": "an object: { … }",
-    "string_type": 'text, in quotes: "…"',
+#: Our words for pydantic's problems whose sentence needs no more facts.
+_SENTENCES = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be an object: { … }",
+    "int_from_float": "must be a whole number",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list: [ … ]",
+    "missing": "is missing",
+    "model_type": "must be an object: { … }",
+    "string_too_short": "must not be empty",
+    "string_type": 'must be text, in quotes: "…"',
+    "too_short": "must not be empty",
 }
-#: How what has to be of a certain form is written, by its key.
+#: How to write a value that must match a pattern, by its key.
 _WRITE = {
     "from": 'write a time of day like "22:00"',
-    "name": 'a name has no "/" and no control characters',
+    "name": 'write a name without "/" and control characters',
     "ssh": 'write a host like "me@vps", as for ssh',
     "to": 'write a time of day like "07:00"',
     "url": 'write it like "http://127.0.0.1:18789"',
 }
-#: What pydantic calls a bound, and how it is said.
+#: The limits of a number: pydantic's name, its key in the problem's context, and our words.
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
     "greater_than_equal": ("ge", "at least"),
@@ -42,36 +46,28 @@ _BOUNDS = {
 
 
 def sentence(problem: Any) -> str:
-    """One pydantic error as a sentence with the key's place, and the nearest known key."""
-    location = list(problem["loc"])
-    place, model, others = _walk(location)
-    kind, ctx = problem["type"], problem.get("ctx", {})
+    """A pydantic error as a sentence with the place of the key. An unknown key comes with the nearest known one."""
+    place, model, others = _walk(list(problem["loc"]))
+    key, kind, context = str(problem["loc"][-1]) if problem["loc"] else "", problem["type"], problem.get("ctx", {})
     message = problem["msg"].removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}" if place else message
     if kind == "extra_forbidden":
-        message = "unknown key" + _nearest(str(location[-1]), set(_field_names(model)) if model else set(), others)
+        message = "unknown key" + _nearest(key, set(_field_names(model)) if model else set(), others)
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
-        key = ctx["discriminator"].strip("'").replace("_source_of()", "source")
-        tags = re.findall(r"'(\w+)'", ctx.get("expected_tags", ""))
-        known = f"; there are {', '.join(sorted(set(tags) - {'simulated'}))}" if tags else ""
-        place, message = (f"{place}.{key}", f"unknown {key}{known}") if tags else (place, f"{key} is missing")
-    elif kind in _MUST_BE:
-        message = f"must be {_MUST_BE[kind]}"
-    elif kind == "int_from_float":
-        message = "must be a whole number"
+        tag = context["discriminator"].strip("'").replace("_source_of()", "source")
+        tags = set(re.findall(r"'(\w+)'", context.get("expected_tags", ""))) - {"simulated"}
+        message = f"unknown {tag}; known: {', '.join(sorted(tags))}" if tags else f"{tag} is missing"
+        place = f"{place}.{tag}" if tags else place
     elif kind == "literal_error":
-        message = f"must be {ctx['expected']}"
-    elif kind in ("too_short", "string_too_short"):
-        message = "must not be empty"
+        message = f"must be {context['expected']}"
     elif kind == "string_too_long":
-        message = f"must be at most {ctx['max_length']} characters long"
+        message = f"must be at most {context['max_length']} characters long"
     elif kind == "string_pattern_mismatch":
-        message = _WRITE.get(str(location[-1]), message)
+        message = _WRITE.get(key, message)
     elif kind in _BOUNDS:
-        bound = ctx[_BOUNDS[kind][0]]
+        bound = context[_BOUNDS[kind][0]]
         message = f"must be {_BOUNDS[kind][1]} {format_duration(bound) if isinstance(bound, float) else bound}"
-    elif kind == "missing":
-        message = "is missing"
+    message = _SENTENCES.get(kind, message)
     return f"{place}: {message}" if place else message
 
 
@@ -80,8 +76,10 @@ def _field_names(model: type[BaseModel]) -> list[str]:
 
 
 def _walk(location: list[Any]) -> tuple[str, type[BaseModel] | None, list[type[BaseModel]]]:
-    """The readable place of a pydantic location, the model its last key belongs to, and the other kinds
-    of the same thing where there are any."""
+    """The place of a pydantic location as text, the model of its last key, and the model's alternatives.
+
+    The alternatives of one kind of target or channel are the other kinds.
+    """
     place, model = "", None
     others: list[type[BaseModel]] = []
     alike = others
@@ -122,14 +120,14 @@ def _tag_of(model: type[BaseModel]) -> str | None:
 
 
 def _nearest(word: str, known: set[str], others: list[type[BaseModel]]) -> str:
-    """What may have been meant: the nearest key, also of the other kinds, else the keys there are."""
-    having: dict[str, list[str]] = {}
+    """The end of a sentence about an unknown key: the nearest key, also of ``others``, else the known keys."""
+    owners: dict[str, list[str]] = {}
     for model in others:
         for name in set(_field_names(model)) - known:
-            having.setdefault(name, []).append(f'"{_tag_of(model)}"')
-    own = None if word in having else nearest(word, known)
-    other = word if word in having else nearest(word, having, cutoff=0.6)
+            owners.setdefault(name, []).append(f'"{_tag_of(model)}"')
+    own = None if word in owners else nearest(word, known)
+    other = word if word in owners else nearest(word, owners, cutoff=0.6)
     if own is not None or other is None:
         return suggestion(word, known)
     tag = "source" if "source" in known else "type"
-    return f"; did you mean {other!r} of {tag} {' or '.join(sorted(having[other]))}?"
+    return f"; did you mean {other!r} of {tag} {' or '.join(sorted(owners[other]))}?"

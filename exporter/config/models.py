@@ -1,4 +1,4 @@
-"""The configuration as a whole, with the parts that are neither a target nor a channel."""
+"""The models of the configuration, except for those of targets and channels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from exporter.config.channels import Channel
 from exporter.config.targets import AutoTarget, OpenClawTarget, Target, TargetBase
 from exporter.config.values import Count, Date, Duration, FilePath, Flag, Model, WithSecrets
+from exporter.lib.names import suggestion
 
 
 class ProfilePolicy(Model):
@@ -26,14 +27,14 @@ class Policy(Model):
     profiles: dict[str, ProfilePolicy] = {}
 
     def of(self, target: str, agent: str, profile: str) -> ProfilePolicy:
-        """What is said of one profile; the narrower key wins, key by key it is whole."""
+        """The policy of one profile. The narrowest key wins as a whole; policies are not merged."""
         for key in (f"{target}/{agent}/{profile}", f"{target}/{profile}", profile):
             if key in self.profiles:
                 return self.profiles[key]
-        return _NOTHING_SAID
+        return _NO_POLICY
 
 
-_NOTHING_SAID = ProfilePolicy()
+_NO_POLICY = ProfilePolicy()
 
 
 class Alerts(Model):
@@ -44,12 +45,12 @@ class Alerts(Model):
     group_wait: Duration = Field(10.0, ge=0)
     escalate_after: Duration | None = None
     order: list[str] = Field(
-        [], description="channels, in the order in which a critical alert climbs them; default: as they are configured"
+        [], description="names of channels, in the order of escalation; default: the order in which they are configured"
     )
     prove_every: Duration | None = Field(
         None,
         ge=60,
-        description="how often each channel is told that all is watched, to be acknowledged; default: never",
+        description="how often each channel gets a test notification to acknowledge; default: never",
     )
 
 
@@ -70,7 +71,7 @@ class Tls(Model):
     @model_validator(mode="after")
     def _pair(self) -> Tls:
         if bool(self.cert_file) != bool(self.key_file):
-            raise ValueError("cert_file and key_file belong together: set both, or neither")
+            raise ValueError("cert_file and key_file need each other: set both, or neither")
         if self.client_ca_file and not self.cert_file:
             raise ValueError("client_ca_file needs cert_file and key_file")
         return self
@@ -90,13 +91,13 @@ class Web(WithSecrets):
     def _address(cls, value: str) -> str:
         host, colon, port = value.rpartition(":")
         if not colon or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f'{value!r} is no address: write host:port, like "127.0.0.1:10785"')
+            raise ValueError(f'{value!r} is not an address: write host:port, like "127.0.0.1:10785"')
         bare = host.strip("[]")
         if ":" in bare:
             try:
                 ipaddress.ip_address(bare)
             except ValueError:
-                raise ValueError(f"{host!r} is no IPv6 address: write it like [::1]") from None
+                raise ValueError(f"{host!r} is not an IPv6 address: write it like [::1]") from None
         return value
 
     @property
@@ -109,14 +110,16 @@ class Web(WithSecrets):
 
 
 class Config(Model):
-    interval: Duration = Field(300.0, ge=1, description="between looks at each target")
+    interval: Duration = Field(300.0, ge=1, description="time between two checks of a target")
     targets: Annotated[list[Target], Field(min_length=1)] = [AutoTarget()]
     policy: Policy = Policy()
     alerts: Alerts = Alerts()
     channels: list[Channel] = []
     heartbeat: Heartbeat | None = None
     web: Web = Web()
-    state_dir: FilePath | None = Field(None, description="default: $STATE_DIRECTORY, else ~/.local/state/…")
+    state_dir: FilePath | None = Field(
+        None, description="default: $STATE_DIRECTORY, else ~/.local/state/openclaw-auth-exporter"
+    )
 
     @model_validator(mode="after")
     def _names(self) -> Config:
@@ -124,17 +127,16 @@ class Config(Model):
             seen: set[str] = set()
             for item in names:
                 if item.name in seen:
-                    raise ValueError(f"{what}: two are named {item.name!r}; names tell them apart everywhere")
+                    raise ValueError(f"{what}: two are named {item.name!r}: give each its own name")
                 seen.add(item.name)
         known = {channel.name for channel in self.channels}
         for name in self.alerts.order:
             if name not in known:
-                there = f"there are {', '.join(sorted(known))}" if known else "none is configured"
-                raise ValueError(f"alerts.order: there is no channel named {name!r}; {there}")
+                raise ValueError(f"alerts.order: there is no channel named {name!r}{suggestion(name, known)}")
         return self
 
     def interval_of(self, target: TargetBase) -> float:
-        """Seconds between looks at a target that has no store to compare."""
+        """Seconds between two checks of a target whose store is not on this host."""
         if target.interval is not None:
             return target.interval
         remote = isinstance(target, OpenClawTarget) and target.ssh is not None

@@ -1,6 +1,6 @@
-"""Reading a configuration: JSON5 in, models out, and sentences a person can act on for what is wrong.
+"""Reads the configuration: finds the file, parses JSON5 into models, and reports mistakes as sentences.
 
-``load`` is the only way in. Secrets never get into a problem's sentence.
+No sentence contains a secret.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from exporter.config.values import WRITTEN, ConfigError, Model, expand
 
 
 def default_config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The configuration file in effect without ``--config``, or None when there is none."""
+    """The configuration file in effect without ``--config``. None if there is none."""
     named = environ.get("OPENCLAW_AUTH_EXPORTER_CONFIG")
     if named:
         return expand(named)
@@ -27,13 +27,13 @@ def default_config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
     candidates = [Path(home) / "openclaw-auth-exporter/config.json5", Path("/etc/openclaw-auth-exporter/config.json5")]
     for directory in filter(None, environ.get("CONFIGURATION_DIRECTORY", "").split(":")):
         candidates.insert(0, Path(directory) / "config.json5")
-    # One that may be there but may not be looked at is the last resort: reading it then says why.
-    there = {candidate: _is_there(candidate) for candidate in candidates}
-    return next((one for is_there in (True, None) for one in candidates if there[one] is is_there), None)
+    # A file that this user may not see is the last resort: reading it then reports why it cannot be read.
+    found = {candidate: _exists(candidate) for candidate in candidates}
+    return next((path for exists in (True, None) for path in candidates if found[path] is exists), None)
 
 
-def _is_there(path: Path) -> bool | None:
-    """None where this user may not know."""
+def _exists(path: Path) -> bool | None:
+    """Whether the file exists. None if this user may not know."""
     try:
         path.stat()
     except PermissionError:
@@ -44,7 +44,7 @@ def _is_there(path: Path) -> bool | None:
 
 
 def default_state_dir(config: Config, environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the ledger lives: the configuration's, systemd's, or ``~/.local/state``."""
+    """The directory of the state files: the configured one, systemd's, or one below ``~/.local/state``."""
     if config.state_dir:
         return expand(config.state_dir)
     if environ.get("STATE_DIRECTORY"):
@@ -57,7 +57,7 @@ MAX_CONFIG_BYTES = 16 * 1024 * 1024
 
 
 def load(path: Path | None) -> Config:
-    """The configuration in ``path``; the defaults when it is None. Raises ConfigError."""
+    """The configuration in ``path``, or the defaults without a path. Raises ConfigError."""
     if path is None:
         return Config()
     try:
@@ -66,7 +66,7 @@ def load(path: Path | None) -> Config:
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from None
     if len(raw) > MAX_CONFIG_BYTES:
-        raise ConfigError(str(path), ["is larger than 16 MiB: this is no configuration"])
+        raise ConfigError(str(path), ["is larger than 16 MiB: it cannot be a configuration"])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -75,9 +75,9 @@ def load(path: Path | None) -> Config:
 
 
 def parse(text: str, where: str = "configuration") -> Config:
-    """The configuration in JSON5 ``text``. Raises ConfigError; ``where`` is its first word."""
+    """The configuration in JSON5 ``text``. Raises ConfigError, whose sentences begin with ``where``."""
     if not text.strip():
-        raise ConfigError(where, ["is empty: write {} for a configuration of defaults"])
+        raise ConfigError(where, ["is empty: write {} to use the defaults"])
     try:
         data = _parse_json5(text)
     except ValueError as error:
@@ -89,14 +89,14 @@ def parse(text: str, where: str = "configuration") -> Config:
     try:
         return Config.model_validate(data, context=WRITTEN)
     except ValidationError as error:
-        from exporter.config.mistakes import sentence  # the good case does without
+        from exporter.config.mistakes import sentence  # imported only for an invalid configuration
 
         raise ConfigError(where, [sentence(problem) for problem in error.errors()]) from None
 
 
 def _parse_json5(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_once_each)  # json5 takes a second for a thousand targets
+        return json.loads(text, object_pairs_hook=_once_each)  # json5 needs a second for a thousand targets
     except json.JSONDecodeError:
         import json5
 
@@ -105,26 +105,26 @@ def _parse_json5(text: str) -> Any:
         except ValueError as error:
             found = re.search(r"<string>:(\d+) (.*?) at column (\d+)", str(error))
             if found:
-                # Only the place: the text around it may be a secret.
-                what = re.sub(r'"(\\.|[^"])*"', "character", found[2])
-                raise ValueError(f"line {found[1]}, column {found[3]}: {what}") from None
+                # Report only the place: the text around it may be a secret.
+                problem = re.sub(r'"(\\.|[^"])*"', "character", found[2])
+                raise ValueError(f"line {found[1]}, column {found[3]}: {problem}") from None
             raise ValueError(str(error) if str(error).endswith(_TWICE) else "cannot be read") from None
 
 
-_TWICE = "is there twice in one object"
+_TWICE = "appears twice in one object"
 
 
 def _once_each(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     pairs = list(pairs)
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} {_TWICE}")
-    return made
+    return unique
 
 
 def redacted(config: Config) -> dict[str, Any]:
-    """The whole configuration as JSON can hold it, every secret replaced by ``<secret>``, a URL's user part too."""
+    """The configuration as JSON values, with ``<secret>`` for every secret and for the user part of a URL."""
 
     def clean(value: Any) -> Any:
         if isinstance(value, dict):
@@ -146,7 +146,7 @@ def schema() -> dict[str, Any]:
 
 
 def unreadable_secrets(config: Config) -> list[str]:
-    """Secrets that this process could not read now, as sentences; the service may see another world."""
+    """A sentence for each secret that this process cannot read now. A service with another user may differ."""
 
     def problems(value: Any, place: str) -> Iterator[str]:
         if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What the models of the configuration are made of: durations, dates, names, secrets, and the error of a bad one."""
+"""The types of configuration keys: durations, dates, names and secrets; and the error for an invalid configuration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from exporter.lib.errors import ExpectedError
 
 
 class ConfigError(ExpectedError):
-    """A configuration that cannot be used. ``problems``: one sentence each, no secret in them."""
+    """The configuration cannot be used. ``problems`` has a sentence for each mistake, without secrets."""
 
     def __init__(self, where: str, problems: list[str]) -> None:
         super().__init__("\n".join(f"{where}: {problem}" for problem in problems))
@@ -31,7 +31,7 @@ class ConfigError(ExpectedError):
         self.problems = problems
 
 
-#: The validation context of what a person wrote: a bare number there has no unit and no calendar.
+#: The validation context for text that a person wrote. A bare number there lacks its unit.
 WRITTEN = {"written": True}
 
 
@@ -39,7 +39,7 @@ def _duration(value: object, info: ValidationInfo) -> object:
     if isinstance(value, str):
         return parse_duration(value)
     if isinstance(value, float) and info.context != WRITTEN:
-        return value  # already parsed
+        return value  # parsed before
     raise ValueError('write a duration with its unit, like "90s", "5m", "24h" or "14d"')
 
 
@@ -47,7 +47,7 @@ def _date(value: object, info: ValidationInfo) -> object:
     if isinstance(value, str):
         return parse_date(value)
     if isinstance(value, float) and info.context != WRITTEN:
-        return value  # already parsed
+        return value  # parsed before
     raise ValueError('write a date like "2026-03-01" or "2026-03-01T12:00:00Z"')
 
 
@@ -71,7 +71,7 @@ Date = Annotated[
     PlainSerializer(iso, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["2026-03-01", "2026-03-01T12:00:00Z"]}),
 ]
-#: Text is no number and no truth: what the schema calls wrong is an error here too.
+#: Strict, like the JSON Schema: text is neither a number nor a boolean.
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict()]
 FilePath = Annotated[str, Field(min_length=1)]
@@ -83,12 +83,12 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     def secret(self, name: str) -> str | None:
-        """The value of secret ``name``: from the key itself, its ``_file`` or its ``_env``.
+        """The value of the secret ``name``: from the key itself, or from its ``_file`` or ``_env``.
 
-        Read anew at every call, so that a rotated file is seen. Raises ConfigError with a sentence
-        when the file cannot be read or the variable is not set.
+        Every call reads it again, so that a rotated file takes effect. Raises ConfigError if the file cannot be read or
+        the variable is not set.
         """
-        # Fields only: one named `secret` is `secret_` here, for this method has its name.
+        # A field named `secret` is called `secret_`, because this method has its name.
         plain = self.__dict__.get(name, self.__dict__.get(f"{name}_"))
         if plain:
             return str(plain.get_secret_value())
@@ -108,23 +108,24 @@ class Model(BaseModel):
 
     @classmethod
     def secrets(cls) -> list[str]:
-        """The names of what may be in a file or in the environment."""
+        """The names of the secrets: keys that a file or an environment variable can supply."""
         return [name.removesuffix("_env") for name in cls.model_fields if name.endswith("_env")]
 
     def has_secret(self, name: str) -> bool:
+        """Whether the secret ``name`` is configured in one of its ways."""
         return any(self.__dict__.get(f"{name}{tail}") for tail in ("", "_", "_file", "_env"))
 
 
 def _one_of_each_secret(model: Model) -> Model:
     for name in model.secrets():
-        held = model.__dict__  # a field named `secret` is `secret_` here
-        ways = [way for way in (name, f"{name}_file", f"{name}_env") if held.get(way) or held.get(f"{way}_")]
-        if len(ways) > 1:
-            raise ValueError(f"{' and '.join(ways)} are both set: keep one")
+        values = model.__dict__  # where a field named `secret` is called `secret_`
+        keys = [key for key in (name, f"{name}_file", f"{name}_env") if values.get(key) or values.get(f"{key}_")]
+        if len(keys) > 1:
+            raise ValueError(f"{' and '.join(keys)} are both set: keep one")
     return model
 
 
-def _what_it_needs(model: WithSecrets) -> WithSecrets:
+def _required_secrets(model: WithSecrets) -> WithSecrets:
     for name in model.NEEDS:
         if not model.has_secret(name):
             raise ValueError(f"{name} is missing: write {name}, {name}_file or {name}_env")
@@ -132,11 +133,13 @@ def _what_it_needs(model: WithSecrets) -> WithSecrets:
 
 
 class WithSecrets(Model):
-    #: The secrets without which it is of no use.
+    """A part of the configuration with secrets. Each secret has at most one source."""
+
+    #: The secrets that must be configured.
     NEEDS: ClassVar[tuple[str, ...]] = ()
 
     _once = model_validator(mode="after")(_one_of_each_secret)
-    _all = model_validator(mode="after")(_what_it_needs)
+    _all = model_validator(mode="after")(_required_secrets)
 
 
 def expand(path: str) -> Path:
@@ -145,7 +148,7 @@ def expand(path: str) -> Path:
 
 
 def find_credential(path: str) -> Path:
-    """A secret's file; a bare name is looked up in systemd's CREDENTIALS_DIRECTORY first."""
+    """The file of a secret. A bare name is searched first in systemd's CREDENTIALS_DIRECTORY."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     if directory and "/" not in path and (Path(directory) / path).exists():
         return Path(directory) / path

@@ -1,4 +1,4 @@
-"""The configuration: defaults work, the contract's example is accepted, and mistakes get a sentence."""
+"""The configuration: defaults work, an example of every part is accepted, and a mistake gets a sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from exporter.config import (
     unreadable_secrets,
 )
 
-EXAMPLE = (Path(__file__).parent / "data" / "example.json5").read_text(encoding="utf-8")
+EXAMPLE = (Path(__file__).parents[1] / "data" / "example.json5").read_text(encoding="utf-8")
 
 
 def test_no_configuration_at_all_works() -> None:
@@ -39,7 +39,7 @@ def test_the_example_is_accepted() -> None:
     assert config.policy.of("home", "main", "anthropic:default").issued_at is None
 
 
-def test_a_remote_look_is_hourly_by_default() -> None:
+def test_a_remote_target_is_checked_hourly_by_default() -> None:
     config = parse('{interval: "1m", targets: [{name: "a", source: "openclaw", ssh: "me@vps"}, {name: "b"}]}')
     assert [config.interval_of(target) for target in config.targets] == [3600.0, 60.0]
 
@@ -57,14 +57,14 @@ def test_a_remote_look_is_hourly_by_default() -> None:
         ('{interval: "99999999y"}', "interval: '99999999y' is too long"),
         ('{targets: [{timeout: "2h"}]}', "targets[0].timeout: must be at most 1h"),
         ('{targets: [{timeout: "0s"}]}', "targets[0].timeout: must be more than 0s"),
-        ('{targets: [{source: "stor"}]}', "targets[0].source: unknown source; there are auto, claude, gateway"),
+        ('{targets: [{source: "stor"}]}', "targets[0].source: unknown source; known: auto, claude, gateway"),
         ('{targets: [{source: "openclaw", agents: []}]}', 'targets[0].agents: write "all" or a list of agent ids'),
         ('{targets: [{name: "a"}, {name: "a"}]}', "targets: two are named 'a'"),
         ('{targets: [{name: "a/b"}]}', "targets[0].name: "),
         ("{targets: []}", "targets: must not be empty"),
         ("{targets: {}}", "targets: must be a list: [ … ]"),
         ('{targets: ["a"]}', "targets[0]: must be an object: { … }"),
-        ("{targets: [{source: 5}]}", "targets[0].source: unknown source; there are auto, claude, gateway"),
+        ("{targets: [{source: 5}]}", "targets[0].source: unknown source; known: auto, claude, gateway"),
         ('{targets: [{}, {}, {source: "claude", coman: 1}]}', "targets[2].coman: unknown key; did you mean 'command'?"),
         (
             '{targets: [{command: ["openclaw"]}]}',
@@ -98,17 +98,17 @@ def test_a_remote_look_is_hourly_by_default() -> None:
         ("{policy: {profiles: {x: {issued_at: 2026}}}}", "policy.profiles.x.issued_at: write a date like"),
         ('{policy: {profiles: {x: {issued_at: "1969-12-31"}}}}', "policy.profiles.x.issued_at: '1969-12-31' is before"),
         ("{web: {nonsense: 1}}", "web.nonsense: unknown key; known: external_url, listen, tls, "),
-        ('{channels: [{name: "x", type: "ntfi"}]}', "channels[0].type: unknown type; there are alertmanager"),
+        ('{channels: [{name: "x", type: "ntfi"}]}', "channels[0].type: unknown type; known: alertmanager"),
         ('{channels: [{name: "x", type: "ntfy", topc: "y"}]}', "channels[0].topc: unknown key; did you mean 'topic'?"),
         ('{alerts: {order: ["x"]}}', "alerts.order: there is no channel named 'x'"),
-        ('{web: {listen: "10785"}}', "web.listen: '10785' is no address"),
-        ('{web: {tls: {cert_file: "a"}}}', "web.tls: cert_file and key_file belong together"),
+        ('{web: {listen: "10785"}}', "web.listen: '10785' is not an address"),
+        ('{web: {tls: {cert_file: "a"}}}', "web.tls: cert_file and key_file need each other"),
         ('{policy: {profiles: {x: {alis: "y"}}}}', "policy.profiles.x.alis: unknown key; did you mean 'alias'?"),
         ('{policy: {profiles: {x: {expires_at: "soon"}}}}', "policy.profiles.x.expires_at: 'soon' is no date"),
         ('{targets: [{source: "gateway", token: "a", token_file: "b"}]}', "targets[0]: token and token_file are both"),
         ('{targets: [{source: "openclaw", ssh: "-oProxyCommand=x"}]}', "targets[0].ssh: "),
-        ('{"web": {"a": 1, "a": 2}}', "is not JSON5: the key 'a' is there twice in one object"),
-        ("{web: {a: 1, a: 2}}", "is not JSON5: the key 'a' is there twice in one object"),
+        ('{"web": {"a": 1, "a": 2}}', "is not JSON5: the key 'a' appears twice in one object"),
+        ("{web: {a: 1, a: 2}}", "is not JSON5: the key 'a' appears twice in one object"),
         ("", "is empty: write {}"),
         ("// nothing\n", "is not JSON5: line 2"),
         ("[]", "must be an object"),
@@ -158,7 +158,7 @@ def test_show_redacts_the_user_part_of_urls() -> None:
     assert shown["channels"][0]["urls"] == ["http://<secret>@am:9093"]
 
 
-def test_what_show_prints_is_a_configuration_again() -> None:
+def test_the_shown_configuration_can_be_read_again() -> None:
     config = parse(
         """{interval: "1234567.25s", policy: {profiles: {"a": {expires_at: "2026-03-01", issued_at: null}}},
         alerts: {repeat_every: "6h", group_wait: "1ms"}}"""
@@ -190,7 +190,7 @@ def test_secrets_from_file_environment_and_credentials(tmp_path: Path, monkeypat
         token('token_file: "/nowhere/token"')
 
 
-def test_secrets_that_cannot_be_read_here_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_secrets_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "there").write_text("x")
     monkeypatch.delenv("NOPE", raising=False)
     config = parse(
@@ -206,7 +206,7 @@ def test_secrets_that_cannot_be_read_here_are_named(tmp_path: Path, monkeypatch:
     assert unreadable_secrets(Config()) == []
 
 
-def test_where_the_configuration_is_looked_for(tmp_path: Path) -> None:
+def test_the_search_order_of_the_configuration_file(tmp_path: Path) -> None:
     file = tmp_path / "openclaw-auth-exporter" / "config.json5"
     file.parent.mkdir()
     assert default_config_file({"XDG_CONFIG_HOME": str(tmp_path / "none")}) is None
@@ -217,18 +217,16 @@ def test_where_the_configuration_is_looked_for(tmp_path: Path) -> None:
     assert default_config_file({"CONFIGURATION_DIRECTORY": str(file.parent)}) == file
 
 
-def test_a_place_that_may_not_be_looked_into_is_the_last_resort(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_forbidden_directory_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json5").write_text("{}")
     closed = tmp_path / "closed" / "openclaw-auth-exporter" / "config.json5"
-    really = Path.stat
+    real_stat = Path.stat
 
     def stat(path: Path, **rest: bool) -> os.stat_result:
         if path == closed:
             raise PermissionError
-        return really(path, **rest)
+        return real_stat(path, **rest)
 
     monkeypatch.setattr(Path, "stat", stat)
     environ = {"XDG_CONFIG_HOME": str(tmp_path / "closed")}
@@ -237,7 +235,7 @@ def test_a_place_that_may_not_be_looked_into_is_the_last_resort(
     assert default_config_file(environ) == tmp_path / "mine" / "config.json5"
 
 
-def test_where_the_state_goes() -> None:
+def test_the_search_order_of_the_state_directory() -> None:
     assert default_state_dir(Config(), {"STATE_DIRECTORY": "/var/lib/a:/b"}) == Path("/var/lib/a")
     assert default_state_dir(Config(), {"XDG_STATE_HOME": "/s"}) == Path("/s/openclaw-auth-exporter")
     assert default_state_dir(parse('{state_dir: "/mine"}'), {"STATE_DIRECTORY": "/var/lib/a"}) == Path("/mine")
