@@ -117,9 +117,7 @@ class Config(Model):
     channels: list[Channel] = []
     heartbeat: Heartbeat | None = None
     web: Web = Web()
-    state_dir: FilePath | None = Field(
-        None, description="default: $STATE_DIRECTORY, else ~/.local/state/openclaw-auth-exporter"
-    )
+    state_dir: FilePath | None = Field(None, description="default: $STATE_DIRECTORY, else below ~/.local/state")
 
     @model_validator(mode="after")
     def _names(self) -> Config:
