@@ -16,7 +16,9 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from exporter.metrics import render
-from exporter.model import AgentReport, Basis, ProfileReport, Status, TargetReport
+from exporter.metrics.definitions import CHECK_METRICS, CheckedAgent, ExporterState
+from exporter.metrics.labels import profile_labels
+from exporter.model import AgentCounters, AgentReport, Basis, ProfileReport, Status, TargetReport
 
 NOW = 1795341600.0
 PER_TARGET = 20
@@ -55,14 +57,14 @@ class Anew(Collector):
 
     def __init__(self, targets: list[TargetReport]) -> None:
         self.families: list[Metric] = []
-        for family in render.CHECK_METRICS:
+        for family in CHECK_METRICS:
             built = family.empty()
             for one in targets:
                 for agent in one.entries:
-                    look = render.CheckedAgent(
+                    look = CheckedAgent(
                         agent,
-                        tuple(zip(render.profile_labels(agent), agent.profiles, strict=True)),
-                        render.AgentCounters(),
+                        tuple(zip(profile_labels(agent), agent.profiles, strict=True)),
+                        AgentCounters(),
                     )
                     for labels, value in family.rows(look):
                         if value is not None:
@@ -87,7 +89,7 @@ def median(run: Callable[[], object], times: int) -> float:
 def main() -> None:
     profiles = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     targets = [target(number, PER_TARGET) for number in range(profiles // PER_TARGET)]
-    state = render.ExporterState("0", True, NOW, 0.001)
+    state = ExporterState("0", True, NOW, 0.001)
     exposition = render.Exposition(lambda: state)
 
     def render_all() -> None:

@@ -1,4 +1,4 @@
-"""What real programs printed (tests/captures), as the values the tests need."""
+"""The output of real programs (tests/captures), as the values that tests need."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scenarios(program: str, folder: Path = CAPTURES) -> list[str]:
 
 
 def seen(release: str, scenario: str) -> Observation:
-    """The observation of a capture of the openclaw command, at the moment it was made."""
+    """The observation from a captured run of the openclaw command, at the time of the run."""
     data = capture(f"openclaw-{release}", scenario)
     return observe(
         json.loads(data["stdout"]),
@@ -46,8 +46,8 @@ def verdict(
     policy: Policy | None = None,
     now: float | None = None,
 ) -> AgentReport:
-    """The verdict about an observation at its own moment, remembered before it is judged."""
+    """The verdict about an observation at its own time, recorded in the history first."""
     at = observation.observed_at if now is None else now
     subject = Subject(observation.target, observation.agent, observation.source)
-    remembered = record_observation(history or CredentialHistory(), observation, at)
-    return evaluate(subject, observation, None, remembered, policy or Policy(), at)
+    recorded = record_observation(history or CredentialHistory(), observation, at)
+    return evaluate(subject, observation, None, recorded, policy or Policy(), at)

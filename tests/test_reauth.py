@@ -237,6 +237,7 @@ SCENES: dict[Callable[[], tuple[int, Scripted]], int] = {
 }
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
 def test_what_a_person_sees(scene: Callable[[], tuple[int, Scripted]]) -> None:
     code, screen = scene()

@@ -10,7 +10,8 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from exporter.metrics.render import ExporterState, Exposition, render_target
+from exporter.metrics.definitions import ExporterState
+from exporter.metrics.render import Exposition, render_target
 from exporter.model import AgentCounters, FailureReason, TargetReport
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,8 @@ from exporter.daemon import runtime_tuning, systemd
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.exposition_cache import ExpositionCache
 from exporter.lib.durations import END_OF_DATES
-from exporter.metrics.render import TEXT, ExporterState, one_shot
+from exporter.metrics.definitions import TEXT, ExporterState
+from exporter.metrics.render import one_shot
 from exporter.model import Failure, FailureReason, Report, TargetReport
 from exporter.present.calendar import calendar
 from exporter.sources import Source, SourceContext, build

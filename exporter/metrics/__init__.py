@@ -1,1 +1,1 @@
-"""Report to exposition: metric definitions, labels, rendering, textfile and Pushgateway."""
+"""Report → Prometheus exposition, for ``/metrics``, textfiles and Pushgateways."""

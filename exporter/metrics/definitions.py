@@ -1,7 +1,7 @@
-"""The table of metrics: each family's name, labels, help and where its values come from.
+"""The definition of every metric: its name, labels, HELP text, type, and where its values come from.
 
-Adding a metric is an entry in ``CHECK_METRICS`` or ``EXPORTER_METRICS`` and a row in
-docs/metrics.md. Help texts, escaping and number formats are written by prometheus_client.
+To add a metric, add its definition to CHECK_METRICS or EXPORTER_METRICS and run ``scripts/regenerate``,
+which writes docs/metrics.md. prometheus_client writes HELP lines, escapes and numbers.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ExporterState:
-    """What the exporter says about itself. Times in Unix seconds, the lag in seconds."""
+    """The facts that the metrics about the exporter itself are computed from. Times are Unix seconds."""
 
     version: str
     config_reload_successful: bool | None = None
     config_reload_success_at: float | None = None
-    event_loop_lag: float | None = None
+    event_loop_lag: float | None = None  # seconds
     state_ok: bool | None = None
     channels: Mapping[str, ChannelStatistics] = field(default_factory=dict)  # by the channel's name
-    heartbeat_success_at: float | None = None  # 0: never; None: there is no heartbeat
-    silences: int | None = None  # None: nothing notifies, so nothing can be silenced
+    heartbeat_success_at: float | None = None  # 0: none yet; None: no heartbeat is configured
+    silences: int | None = None  # None: no channel is configured
 
 
 @dataclass(frozen=True)
 class MetricDefinition(Generic[T]):
-    """One metric: its rows are the label values beside target and agent, and the value.
+    """One metric. ``rows`` gives the values of the labels after target and agent, and the number, of each series.
 
-    A row whose value is None or no finite number is absent: never 0 for what was not seen.
+    A row whose number is None or not finite has no series: a fact that was not seen is never 0.
     """
 
     name: str
@@ -59,7 +59,7 @@ class MetricDefinition(Generic[T]):
 
     @functools.cached_property
     def order(self) -> tuple[int, ...]:
-        """Where each label of a sample line is in ``labels``: lines have them in the order of the alphabet."""
+        """The index in ``labels`` of each label of a sample line, which sorts them by name."""
         return tuple(self.labels.index(label) for label in sorted(self.labels))
 
     @functools.cached_property
@@ -69,21 +69,20 @@ class MetricDefinition(Generic[T]):
         return f"{self.name}{{{pairs}}} %s\n" if pairs else f"{self.name} %s\n"
 
     def empty(self) -> Metric:
-        """prometheus_client's family without a sample."""
-        if self.type == "counter":
-            return CounterMetricFamily(self.name, self.help, labels=self.labels)
-        return GaugeMetricFamily(self.name, self.help, labels=self.labels)
+        """prometheus_client's metric family without samples."""
+        family = CounterMetricFamily if self.type == "counter" else GaugeMetricFamily
+        return family(self.name, self.help, labels=self.labels)
 
     @functools.cached_property
     def heads(self) -> dict[str, bytes]:
-        """HELP and TYPE lines by format."""
-        registry = MetricDefinitions(self.empty())
+        """The HELP and TYPE lines, by format."""
+        registry = StaticRegistry(self.empty())
         om: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # not typed
         return {TEXT: generate_latest(registry), OPENMETRICS: om.removesuffix(b"# EOF\n")}
 
 
-class MetricDefinitions:
-    """The one method of a registry that the library's expositions ask for."""
+class StaticRegistry:
+    """A registry of given metric families, with the one method that prometheus_client's expositions call."""
 
     def __init__(self, *families: Metric) -> None:
         self._families = families
@@ -92,15 +91,15 @@ class MetricDefinitions:
         return self._families
 
 
-# --- the table ---------------------------------------------------------------------------------
+# --- the metrics of a check ------------------------------------------------------------------------
 
 
 class CheckedAgent(NamedTuple):
-    """What the families of a look are computed from."""
+    """The facts that the metrics of a check are computed from."""
 
     agent: AgentReport
-    profiles: tuple[tuple[tuple[str, str], ProfileReport], ...]  # with their labels: provider, profile
-    counters: AgentCounters | None
+    profiles: tuple[tuple[tuple[str, str], ProfileReport], ...]  # each with its labels provider, profile
+    counters: AgentCounters | None  # None: leave the counters out
 
 
 _AGENT = ("target", "agent")
@@ -108,293 +107,293 @@ _PROVIDER = (*_AGENT, "provider")
 _PROFILE = (*_PROVIDER, "profile")
 
 
-def _per_agent(name: str, help: str, value: Callable[[AgentReport], float | None]) -> MetricDefinition[CheckedAgent]:
-    return MetricDefinition(PREFIX + name, _AGENT, help, lambda look: [((), value(look.agent))])
+def _agent(name: str, help: str, value: Callable[[AgentReport], float | None]) -> MetricDefinition[CheckedAgent]:
+    """A metric with one series per agent."""
+    return MetricDefinition(PREFIX + name, _AGENT, help, lambda checked: [((), value(checked.agent))])
 
 
-def _per_profile(
-    name: str, help: str, value: Callable[[ProfileReport], float | None]
-) -> MetricDefinition[CheckedAgent]:
+def _profile(name: str, help: str, value: Callable[[ProfileReport], float | None]) -> MetricDefinition[CheckedAgent]:
+    """A metric with one series per profile."""
     return MetricDefinition(
-        PREFIX + name, _PROFILE, help, lambda look: [(labels, value(p)) for labels, p in look.profiles]
+        PREFIX + name,
+        _PROFILE,
+        help,
+        lambda checked: [(labels, value(profile)) for labels, profile in checked.profiles],
     )
 
 
-def _status(look: CheckedAgent) -> Iterator[Row]:
-    for labels, profile in look.profiles:
+def _status(checked: CheckedAgent) -> Iterator[Row]:
+    for labels, profile in checked.profiles:
         for status in () if profile.ignored else Status:
             yield (*labels, status.value), profile.status is status
 
 
-def _unusable_until(look: CheckedAgent) -> Iterator[Row]:
-    for labels, profile in look.profiles:
+def _unusable(profile: ProfileReport) -> float | None:
+    is_seen = profile.unusable_seen or profile.unusable is not None
+    return profile.unusable is not None if is_seen and not profile.ignored else None
+
+
+def _unusable_until(checked: CheckedAgent) -> Iterator[Row]:
+    for labels, profile in checked.profiles:
         if profile.unusable is not None and not profile.ignored:
             yield (*labels, profile.unusable.kind, profile.unusable.reason or "unknown"), profile.unusable.until
 
 
-def _info(look: CheckedAgent) -> Iterator[Row]:
-    for labels, profile in look.profiles:
+def _info(checked: CheckedAgent) -> Iterator[Row]:
+    refreshable = {True: "true", False: "false", None: "unknown"}
+    for labels, profile in checked.profiles:
         basis = profile.basis.value if profile.basis else "none"
-        yield (*labels, profile.kind, basis, _tristate(profile.refreshable)), 1.0
+        yield (*labels, profile.kind, basis, refreshable[profile.refreshable]), 1.0
 
 
-def _unusable(profile: ProfileReport) -> float | None:
-    if profile.ignored:
-        return None
-    if profile.unusable is not None:
-        return 1.0
-    return 0.0 if profile.unusable_seen else None
-
-
-def _conditions(look: CheckedAgent) -> Iterator[Row]:
-    counted = Counter((condition.name.value, condition.severity.value) for condition in look.agent.conditions)
-    return ((labels, count) for labels, count in sorted(counted.items()))
+def _conditions(checked: CheckedAgent) -> Iterator[Row]:
+    counted = Counter((condition.name.value, condition.severity.value) for condition in checked.agent.conditions)
+    yield from sorted(counted.items())
 
 
 def _check_success(agent: AgentReport) -> float | None:
-    if agent.failure is not None:
-        return 0.0
-    return None if agent.checked_at is None else 1.0
+    return None if agent.failure is None and agent.checked_at is None else agent.failure is None
 
 
-def _unusable_seconds(look: CheckedAgent) -> Iterator[Row]:
-    if look.counters is not None:
-        for provider in look.agent.providers_usable:
-            yield (provider,), look.counters.unusable_seconds.get(provider, 0.0)
+def _unusable_seconds(checked: CheckedAgent) -> Iterator[Row]:
+    if checked.counters is not None:
+        for provider in checked.agent.providers_usable:
+            yield (provider,), checked.counters.unusable_seconds.get(provider, 0.0)
 
 
-def _failures(look: CheckedAgent) -> Iterator[Row]:
-    if look.counters is not None:
+def _failures(checked: CheckedAgent) -> Iterator[Row]:
+    if checked.counters is not None:
         for reason in FailureReason:
-            yield (reason.value,), look.counters.failures.get(reason, 0)
+            yield (reason.value,), checked.counters.failures.get(reason, 0)
 
 
-def _tristate(value: bool | None) -> str:
-    return "unknown" if value is None else "true" if value else "false"
-
-
-#: What a look shows, in the order of the exposition; the counters come last (see Exposition).
+#: The metrics of each check, in the order of the exposition. Counters come last (see Exposition).
 CHECK_METRICS: tuple[MetricDefinition[CheckedAgent], ...] = (
-    _per_profile(
+    _profile(
         "profile_expiry_timestamp_seconds",
-        "When the profile's deadline that needs a person is, in Unix seconds; absent where there is none.",
+        "Unix time by which someone must renew this profile. Absent if it never needs anyone.",
         lambda profile: None if profile.ignored else profile.expires_at,
     ),
     MetricDefinition(
         PREFIX + "profile_status",
         (*_PROFILE, "status"),
-        "1 for the profile's current status, 0 for the others.",
+        "1 for the current status of this profile, 0 for every other status.",
         _status,
     ),
-    _per_profile(
+    _profile(
         "profile_unusable",
-        "1 while the profile is in cooldown or disabled, else 0; absent where it cannot be seen.",
+        "1 if this profile is in cooldown or disabled, else 0. Absent if the source does not report it.",
         _unusable,
     ),
     MetricDefinition(
         PREFIX + "profile_unusable_until_timestamp_seconds",
         (*_PROFILE, "kind", "reason"),
-        "When the profile's cooldown or disable ends, in Unix seconds; only while it is unusable.",
+        "Unix time at which the cooldown or disable of this profile ends. Absent while the profile is usable.",
         _unusable_until,
     ),
     MetricDefinition(
         PREFIX + "profile_info",
         (*_PROFILE, "kind", "basis", "refreshable"),
-        "Always 1; what kind of credential it is, what its deadline rests on, whether it refreshes itself.",
+        "Always 1. Labels: the kind of credential, the basis of its deadline, whether it refreshes itself.",
         _info,
     ),
-    _per_profile(
+    _profile(
         "profile_selected",
-        "1 where the profile serves its provider now, else 0; absent where the source does not tell.",
+        "1 if this profile serves its provider now, else 0. Absent if the source does not report it.",
         lambda profile: profile.selected,
     ),
-    _per_profile(
+    _profile(
         "profile_last_used_timestamp_seconds",
-        "When OpenClaw last used the profile, in Unix seconds, from its store.",
+        "Unix time at which OpenClaw last used this profile, from OpenClaw's store.",
         lambda profile: profile.last_used_at,
     ),
-    _per_profile(
+    _profile(
         "profile_errors",
-        "How many errors in a row OpenClaw has counted for the profile, from its store.",
+        "Consecutive errors that OpenClaw has counted for this profile, from OpenClaw's store.",
         lambda profile: profile.error_count,
     ),
     MetricDefinition(
         PREFIX + "unusable_profiles",
         _PROVIDER,
-        "How many of the provider's profiles are in cooldown or disabled; absent where it cannot be seen.",
-        lambda look: [((provider,), n) for provider, n in (look.agent.unusable_counts or {}).items()],
+        "Number of profiles of this provider in cooldown or disabled. Absent if the source does not report it.",
+        lambda checked: [((provider,), n) for provider, n in (checked.agent.unusable_counts or {}).items()],
     ),
     MetricDefinition(
         PREFIX + "provider_usable",
         _PROVIDER,
-        "1 while a provider in use has a usable credential, else 0.",
-        lambda look: [((provider,), usable) for provider, usable in look.agent.providers_usable.items()],
+        "1 if this provider, which a model in use needs, has a usable credential, else 0.",
+        lambda checked: [((provider,), usable) for provider, usable in checked.agent.providers_usable.items()],
     ),
     MetricDefinition(
         PREFIX + "usage_used_ratio",
         (*_PROVIDER, "window"),
-        "How much of the provider's usage window is used, from 0 to 1.",
-        lambda look: [((usage.provider, usage.window), usage.used_ratio) for usage in look.agent.usage],
+        "Used part of this usage window of the provider, from 0 to 1.",
+        lambda checked: [((usage.provider, usage.window), usage.used_ratio) for usage in checked.agent.usage],
     ),
     MetricDefinition(
         PREFIX + "usage_resets_timestamp_seconds",
         (*_PROVIDER, "window"),
-        "When the provider's usage window starts anew, in Unix seconds.",
-        lambda look: [((usage.provider, usage.window), usage.resets_at) for usage in look.agent.usage],
+        "Unix time at which this usage window of the provider resets.",
+        lambda checked: [((usage.provider, usage.window), usage.resets_at) for usage in checked.agent.usage],
     ),
-    _per_agent(
+    _agent(
         "exit_code",
-        "The verdict: 0 nothing to do, 1 act now or could not be determined, 2 act soon.",
+        "Verdict about this agent. 0: nothing to do. 1: act now, or it could not be determined. 2: act soon.",
         lambda agent: agent.exit_code,
     ),
-    _per_agent(
+    _agent(
         "openclaw_exit_code",
-        "What OpenClaw's own check returned; absent where the source has none.",
+        "Exit code of OpenClaw's own check. Absent if the source has none.",
         lambda agent: agent.openclaw_exit_code,
     ),
     MetricDefinition(
         PREFIX + "conditions",
         (*_AGENT, "condition", "severity"),
-        "How many conditions are active; a condition that is not active has no series.",
+        "Number of active conditions. An inactive condition has no series.",
         _conditions,
     ),
     MetricDefinition(
         PREFIX + "openclaw_info",
         (*_AGENT, "version"),
-        "Always 1; the OpenClaw release that answered.",
-        lambda look: [((version,), 1.0)] if (version := look.agent.openclaw_version) else [],
+        "Always 1. Label: the OpenClaw release that answered.",
+        lambda checked: [((version,), 1.0)] if (version := checked.agent.openclaw_version) else [],
     ),
-    _per_agent("check_success", "1 when the last look could be read, else 0.", _check_success),
-    _per_agent(
+    _agent("check_success", "1 if the last check of this agent succeeded, else 0.", _check_success),
+    _agent(
         "check_last_success_timestamp_seconds",
-        "When the last look that could be read was taken, in Unix seconds.",
+        "Unix time of the last successful check of this agent.",
         lambda agent: agent.checked_at,
     ),
-    _per_agent("check_duration_seconds", "How long the last look took, in seconds.", lambda agent: agent.duration),
+    _agent("check_duration_seconds", "Duration of the last check, in seconds.", lambda agent: agent.duration),
     MetricDefinition(
         PREFIX + "provider_unusable_seconds_total",
         _PROVIDER,
-        "How long a provider in use has had no usable credential, in seconds, since the exporter started.",
+        "Seconds that this provider, which a model in use needs, has had no usable credential since the exporter "
+        "started.",
         _unusable_seconds,
         "counter",
     ),
     MetricDefinition(
         PREFIX + "checks_total",
         _AGENT,
-        "How many looks were taken.",
-        lambda look: [((), look.counters.checks)] if look.counters is not None else [],
+        "Number of checks since the exporter started.",
+        lambda checked: [((), checked.counters.checks)] if checked.counters is not None else [],
         "counter",
     ),
     MetricDefinition(
         PREFIX + "check_failures_total",
         (*_AGENT, "reason"),
-        "How many looks failed, by reason; every reason is there from the start.",
+        "Number of failed checks by reason since the exporter started. Every reason starts at 0.",
         _failures,
         "counter",
     ),
 )
 
-#: What the exporter says about itself: few series that change all the time, rendered at the scrape.
-EXPORTER_METRICS: tuple[MetricDefinition[ExporterState], ...] = (
-    MetricDefinition(
-        PREFIX + "exporter_build_info",
-        ("version", "pythonversion"),
-        "Always 1; the exporter's version and the Python it runs on.",
-        lambda state: [((state.version, platform.python_version()), 1.0)],
-    ),
-    MetricDefinition(
-        PREFIX + "exporter_config_last_reload_successful",
-        (),
-        "1 when the last attempt to load the configuration succeeded, else 0.",
-        lambda state: [((), state.config_reload_successful)],
-    ),
-    MetricDefinition(
-        PREFIX + "exporter_config_last_reload_success_timestamp_seconds",
-        (),
-        "When the configuration was last loaded with success, in Unix seconds.",
-        lambda state: [((), state.config_reload_success_at)],
-    ),
-    MetricDefinition(
-        PREFIX + "exporter_event_loop_lag_seconds",
-        (),
-        "How late the event loop last ran what was due, in seconds.",
-        lambda state: [((), state.event_loop_lag)],
-    ),
-    MetricDefinition(
-        PREFIX + "exporter_state_ok",
-        (),
-        "1 while what must outlive a restart can be read and written, else 0: a full or read-only disk, a damaged "
-        "file.",
-        lambda state: [((), state.state_ok)],
-    ),
-)
+
+# --- the metrics about the exporter itself ---------------------------------------------------------
 
 
-def _per_channel(
+def _exporter(name: str, help: str, value: Callable[[ExporterState], float | None]) -> MetricDefinition[ExporterState]:
+    """A metric with one series and no labels."""
+    return MetricDefinition(PREFIX + name, (), help, lambda state: [((), value(state))])
+
+
+def _channel(
     name: str,
     help: str,
     value: Callable[[ChannelStatistics], float | None],
     type: Literal["gauge", "counter"] = "gauge",
 ) -> MetricDefinition[ExporterState]:
-    def rows(state: ExporterState) -> Iterator[Row]:
-        return (((channel,), value(said)) for channel, said in state.channels.items())
-
-    return MetricDefinition(PREFIX + name, ("channel",), help, rows, type)
+    """A metric with one series per notification channel."""
+    return MetricDefinition(
+        PREFIX + name,
+        ("channel",),
+        help,
+        lambda state: [((channel,), value(statistics)) for channel, statistics in state.channels.items()],
+        type,
+    )
 
 
 def _failed_notifications(state: ExporterState) -> Iterator[Row]:
-    for channel, said in state.channels.items():
-        for reason in dict.fromkeys((*(reason.value for reason in FailureReason), *said.failures)):
-            yield (channel, reason), said.failures.get(reason, 0)
+    for channel, statistics in state.channels.items():
+        for reason in dict.fromkeys((*(reason.value for reason in FailureReason), *statistics.failures)):
+            yield (channel, reason), statistics.failures.get(reason, 0)
 
 
-#: What is told of notifications; nothing where no channel is configured.
-NOTIFICATION_FAMILIES: tuple[MetricDefinition[ExporterState], ...] = (
-    _per_channel(
+#: The metrics about the exporter itself: few series that change all the time, rendered at the scrape.
+EXPORTER_METRICS: tuple[MetricDefinition[ExporterState], ...] = (
+    MetricDefinition(
+        PREFIX + "exporter_build_info",
+        ("version", "pythonversion"),
+        "Always 1. Labels: the version of the exporter and of Python.",
+        lambda state: [((state.version, platform.python_version()), 1.0)],
+    ),
+    _exporter(
+        "exporter_config_last_reload_successful",
+        "1 if the last attempt to load the configuration succeeded, else 0.",
+        lambda state: state.config_reload_successful,
+    ),
+    _exporter(
+        "exporter_config_last_reload_success_timestamp_seconds",
+        "Unix time at which the configuration was last loaded successfully.",
+        lambda state: state.config_reload_success_at,
+    ),
+    _exporter(
+        "exporter_event_loop_lag_seconds",
+        "Delay with which the event loop last ran a task that was due, in seconds.",
+        lambda state: state.event_loop_lag,
+    ),
+    _exporter(
+        "exporter_state_ok",
+        "1 if the state files can be read and written, else 0 (a full or read-only disk, a damaged file).",
+        lambda state: state.state_ok,
+    ),
+    _channel(
         "notifications_total",
-        "How many attempts were made to hand a notification over, since the state file was made.",
-        lambda said: said.attempts,
+        "Number of attempts to deliver a notification, over the life of the state file.",
+        lambda statistics: statistics.attempts,
         "counter",
     ),
     MetricDefinition(
         PREFIX + "notifications_failed_total",
         ("channel", "reason"),
-        "How many attempts failed, by reason; the reasons of failed looks are there from the start.",
+        "Number of failed attempts to deliver a notification, by reason. The reasons of failed checks start at 0.",
         _failed_notifications,
         "counter",
     ),
-    _per_channel(
+    _channel(
         "notifications_dead_total",
-        "How many notifications were given up: refused for good, or undelivered for three days.",
-        lambda said: said.undeliverable,
+        "Number of undeliverable notifications: permanently refused, or not delivered within three days.",
+        lambda statistics: statistics.undeliverable,
         "counter",
     ),
-    _per_channel("notifications_pending", "How many notifications wait to be delivered.", lambda said: said.pending),
-    _per_channel(
+    _channel(
+        "notifications_pending",
+        "Number of notifications that wait to be delivered.",
+        lambda statistics: statistics.pending,
+    ),
+    _channel(
         "notification_oldest_timestamp_seconds",
-        "When the oldest notification that waits was made, in Unix seconds; absent where none waits.",
-        lambda said: said.oldest_pending,
+        "Unix time at which the oldest waiting notification was created. Absent if none waits.",
+        lambda statistics: statistics.oldest_pending,
     ),
-    _per_channel(
+    _channel(
         "notification_last_success_timestamp_seconds",
-        "When a notification was last handed over, in Unix seconds.",
-        lambda said: said.last_success,
+        "Unix time at which a notification was last delivered.",
+        lambda statistics: statistics.last_success,
     ),
-    _per_channel(
+    _channel(
         "channel_last_proven_timestamp_seconds",
-        "When a person last acknowledged through the channel, in Unix seconds.",
-        lambda said: said.last_acknowledged,
+        "Unix time at which someone last acknowledged a notification from this channel.",
+        lambda statistics: statistics.last_acknowledged,
     ),
-    MetricDefinition(
-        PREFIX + "heartbeat_last_success_timestamp_seconds",
-        (),
-        "When the dead-man's switch was last told that all is well, in Unix seconds; 0 where it never was since the "
-        "start.",
-        lambda state: [((), state.heartbeat_success_at)],
+    _exporter(
+        "heartbeat_last_success_timestamp_seconds",
+        "Unix time of the last heartbeat that reported success. 0 if there was none since the exporter started.",
+        lambda state: state.heartbeat_success_at,
     ),
-    MetricDefinition(PREFIX + "silences", (), "How many silences hold.", lambda state: [((), state.silences)]),
+    _exporter("silences", "Number of active silences.", lambda state: state.silences),
 )
-EXPORTER_METRICS += NOTIFICATION_FAMILIES
 
-#: Every metric there is; docs/metrics.md has a row for each.
+#: Every metric. docs/metrics.md lists each.
 METRICS: tuple[MetricDefinition[Any], ...] = CHECK_METRICS + EXPORTER_METRICS

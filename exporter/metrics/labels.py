@@ -1,4 +1,4 @@
-"""Label values: safe, short, escaped as the library does it, and no two profiles' the same."""
+"""Label values: cleaned, shortened, escaped as prometheus_client does, and unique per profile."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections import Counter
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 
-from exporter.metrics.definitions import MetricDefinitions
+from exporter.metrics.definitions import StaticRegistry
 from exporter.model import AgentReport
 
-#: The longest label value, in characters; what is longer is a prefix and a hash.
+#: The longest label value, in characters. A longer text becomes a prefix and a hash.
 MAX_LABEL = 128
-# Newline, quote and backslash are the library's to escape.
+# prometheus_client escapes newlines, quotes and backslashes.
 _UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -30,8 +30,8 @@ def _with_suffix(text: str, suffix: str) -> str:
 def label_value(text: str, identity: str | None = None) -> str:
     """``text`` as a label value: valid UTF-8 without control characters, at most MAX_LABEL characters.
 
-    What had to be changed ends in a hash of ``identity`` (default: the text itself), so that two
-    different texts stay different.
+    A changed text ends in a hash of ``identity`` (default: the text itself), so that two different
+    texts stay different.
     """
     if len(text) <= MAX_LABEL and not _UNSAFE.search(text):
         return text
@@ -40,9 +40,9 @@ def label_value(text: str, identity: str | None = None) -> str:
 
 
 def profile_labels(agent: AgentReport) -> tuple[tuple[str, str], ...]:
-    """The labels (provider, profile) of each of an agent's profiles, no two the same.
+    """The labels (provider, profile) of each profile of an agent. No two are the same.
 
-    Profiles that would share a label (one alias for two) all end in a hash of their id.
+    If profiles would share a label (one alias for two), each of them ends in a hash of its id.
     """
     wanted = [(label_value(p.provider), label_value(p.label, p.id)) for p in agent.profiles]
     shared = {labels for labels, count in Counter(wanted).items() if count > 1}
@@ -52,10 +52,10 @@ def profile_labels(agent: AgentReport) -> tuple[tuple[str, str], ...]:
         chosen = label
         if (provider, label) in shared:
             suffix = _short_hash(profile.id)
-            chosen, again = _with_suffix(label, suffix), 1
+            chosen, attempt = _with_suffix(label, suffix), 1
             while (provider, chosen) in taken:
-                again += 1
-                chosen = _with_suffix(label, f"{suffix}-{again}")
+                attempt += 1
+                chosen = _with_suffix(label, f"{suffix}-{attempt}")
             taken.add((provider, chosen))
         result.append((provider, chosen))
     return tuple(result)
@@ -63,8 +63,8 @@ def profile_labels(agent: AgentReport) -> tuple[tuple[str, str], ...]:
 
 @functools.lru_cache(maxsize=32768)
 def escaped(value: str) -> str:
-    """A label value as the library writes it between the quotes."""
+    """A label value as prometheus_client writes it between the quotes."""
     family = GaugeMetricFamily("v", "", labels=["v"])
     family.add_metric([value], 1.0)
-    line = generate_latest(MetricDefinitions(family)).decode().split("\n", 2)[2]
+    line = generate_latest(StaticRegistry(family)).decode().split("\n", 2)[2]
     return line[len('v{v="') : -len('"} 1.0\n')]

@@ -1,11 +1,11 @@
-"""Report → exposition: what Prometheus sees. Rendered when a look ends; a scrape only copies.
+"""Report → exposition. A report is rendered when its check ends; a scrape only copies the result.
 
-``render_target`` turns one target's report into a Fragment (sample lines by family), ``Exposition``
-keeps the fragments of all targets and composes them off the scrape's path. What is shown is the
-table in exporter/families.py.
+``render_target`` turns the report of one target into a Fragment. ``Exposition`` keeps the fragments of
+all targets and composes the response body before the next scrape. The metrics are defined in
+``exporter/metrics/definitions.py``.
 
-The result is byte for byte what prometheus_client writes for the same families, at less than half
-its cost (benchmarks/exposition.py), which is why lines are put together here.
+The result is byte for byte that of prometheus_client, at less than half its cost (see
+benchmarks/exposition.py). This is why the lines are built here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from prometheus_client.utils import floatToGoString
 from exporter.metrics.definitions import (
     CHECK_METRICS,
     EXPORTER_METRICS,
-    METRICS,
     OPENMETRICS,
     TEXT,
     CheckedAgent,
@@ -32,31 +31,15 @@ from exporter.metrics.definitions import (
 from exporter.metrics.labels import escaped, label_value, profile_labels
 from exporter.model import AgentCounters, AgentReport, Report, TargetReport
 
-__all__ = [
-    "CHECK_METRICS",
-    "METRICS",
-    "OPENMETRICS",
-    "TEXT",
-    "AgentCounters",
-    "CheckedAgent",
-    "ExporterState",
-    "Exposition",
-    "Fragment",
-    "label_value",
-    "one_shot",
-    "profile_labels",
-    "render_target",
-]
-
-#: Sample lines by family name, the same in both formats.
+#: Sample lines by metric name. They are the same in both formats.
 Fragment = Mapping[str, bytes]
 T = TypeVar("T")
 
-# --- rendering ---------------------------------------------------------------------------------
+# --- rendering -------------------------------------------------------------------------------------
 
 
-class _Texts(dict[str, str]):
-    """Label values as they are written between the quotes, each worked out once for a rendering."""
+class _EscapedLabels(dict[str, str]):
+    """Label values, cleaned and escaped. Each is computed once per rendering."""
 
     def __missing__(self, label: str) -> str:
         text = self[label] = escaped(label_value(label))
@@ -64,15 +47,15 @@ class _Texts(dict[str, str]):
 
 
 def _lines(
-    family: MetricDefinition[T], subject: T, common: tuple[str, ...], texts: _Texts, seen: set[tuple[str, ...]]
+    metric: MetricDefinition[T], facts: T, common: tuple[str, ...], texts: _EscapedLabels, seen: set[tuple[str, ...]]
 ) -> Iterator[str]:
-    """The family's sample lines; what is no finite number or would be there twice is left out.
+    """The sample lines of one metric, without those that are not finite or already in ``seen``.
 
-    ``common`` are the values of the first labels, ready to be written.
+    ``common`` are the values of the first labels, already escaped.
     """
-    line, order = family.line, family.order
-    for labels, value in family.rows(subject):
-        if value is None or not _finite(value):
+    line, order = metric.line, metric.order
+    for labels, value in metric.rows(facts):
+        if value is None or not _is_finite(value):
             continue
         values = (*common, *[texts[label] for label in labels])
         if values not in seen:
@@ -80,52 +63,52 @@ def _lines(
             yield line % (*[values[i] for i in order], floatToGoString(value))  # type: ignore[no-untyped-call]  # not typed
 
 
-def _finite(value: float) -> bool:
+def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer beyond any float
+    except OverflowError:  # an integer too large for a float
         return False
 
 
 def render_target(report: TargetReport, counters: Mapping[str, AgentCounters] | None) -> Fragment:
-    """One target's sample lines by family. Pure: a target of thousands of profiles may go to a thread.
+    """The sample lines of one target, by metric. Pure, so that a large target can be rendered in a thread.
 
-    ``counters`` are the agents' by id; None leaves all counters out, as one-shots do. Agents that
-    have counters and no report yet, or no more (``*``), show their counters alone.
+    ``counters`` are the agents' by id; None leaves all counters out, as one-shots do. An agent with
+    counters and without a report (not checked yet, or no longer listed) has only its counters.
     """
-    texts = _Texts()
+    texts = _EscapedLabels()
     target = texts[report.target]
-    looks = []
+    reported = []
     for agent in report.entries:
         counted = None if counters is None else counters.get(agent.agent, AgentCounters())
         profiles = tuple(zip(profile_labels(agent), agent.profiles, strict=True))
-        looks.append(((target, texts[agent.agent]), CheckedAgent(agent, profiles, counted)))
-    counting = looks.copy()
+        reported.append(((target, texts[agent.agent]), CheckedAgent(agent, profiles, counted)))
+    counted_agents = reported.copy()
     for id in sorted((counters or {}).keys() - {agent.agent for agent in report.entries}):
-        nothing = AgentReport(report.target, id, report.source, 0.0, None, 0)
-        counting.append(((target, texts[id]), CheckedAgent(nothing, (), (counters or {})[id])))
+        unreported = AgentReport(report.target, id, report.source, 0.0, None, 0)
+        counted_agents.append(((target, texts[id]), CheckedAgent(unreported, (), (counters or {})[id])))
     fragment = {}
-    for family in CHECK_METRICS:
+    for metric in CHECK_METRICS:
         seen: set[tuple[str, ...]] = set()
-        shown = counting if family.type == "counter" else looks
-        text = "".join(line for common, look in shown for line in _lines(family, look, common, texts, seen))
+        agents = counted_agents if metric.type == "counter" else reported
+        text = "".join(line for common, checked in agents for line in _lines(metric, checked, common, texts, seen))
         if text:
-            fragment[family.name] = text.encode()
+            fragment[metric.name] = text.encode()
     return fragment
 
 
 def _render_exporter(state: ExporterState, format: str) -> Iterator[bytes]:
-    for family in EXPORTER_METRICS:
-        lines = "".join(_lines(family, state, (), _Texts(), set())).encode()
+    for metric in EXPORTER_METRICS:
+        lines = "".join(_lines(metric, state, (), _EscapedLabels(), set())).encode()
         if lines:
-            yield family.heads[format] + lines
+            yield metric.heads[format] + lines
 
 
 @dataclass(frozen=True)
 class _Composed:
-    """One format's big part: its pieces, which the fragments share, and the same compressed.
+    """The metrics of all checks in one format, plain and compressed.
 
-    ``deflate`` has been fed the pieces and flushed: a copy of it goes on with the small rest.
+    ``deflate`` has been fed the pieces and flushed. A copy of it compresses the rest of a scrape.
     """
 
     pieces: list[bytes]
@@ -134,17 +117,17 @@ class _Composed:
 
 
 class Exposition:
-    """The body of ``/metrics``: fragments put in when looks end, composed beside, copied at a scrape.
+    """The body of ``/metrics``: fragments are put in after checks, composed, and copied at a scrape.
 
-    ``put``, ``remove`` and ``body`` belong to the event loop. ``compose`` may run in a thread, one
-    at a time: a scrape meanwhile gets what was composed before.
+    ``put``, ``remove`` and ``body`` belong to the event loop. ``compose`` may run in a thread, one at a
+    time. Until it returns, scrapes get what was composed before.
     """
 
     def __init__(self, state: Callable[[], ExporterState] | None = None) -> None:
         self._state = state
         self._fragments: dict[str, Fragment] = {}
-        self._changes = 0  # how many there were
-        self._shown = -1  # and how many are composed
+        self._changes = 0  # number of changes to the fragments
+        self._composed_changes = -1  # number of changes that are composed
         self._composed: dict[str, _Composed] = {}
         self.compose()
 
@@ -160,16 +143,16 @@ class Exposition:
 
     @property
     def stale(self) -> bool:
-        """Whether something was put or removed since the last ``compose``."""
-        return self._changes != self._shown
+        """Whether a fragment was put or removed since the last ``compose``."""
+        return self._changes != self._composed_changes
 
     def compose(self) -> None:
-        """Group all fragments by family, targets by name, and compress them; nothing where nothing changed."""
+        """Group all fragments by metric, sort them by target, and compress them. Does nothing if not stale."""
         changes = self._changes
-        if changes == self._shown:
+        if changes == self._composed_changes:
             return
         fragments = [fragment for _, fragment in sorted(self._fragments.copy().items())]
-        # Both formats tell gauges in the same bytes. They come first and are compressed once.
+        # Gauges are the same bytes in both formats, so they come first and are compressed once.
         pieces = _pieces(fragments, "gauge", TEXT)
         gauges = zlib.compressobj(wbits=31)
         head = b"".join(map(gauges.compress, _batches(pieces)))
@@ -179,10 +162,10 @@ class Exposition:
             deflate = gauges.copy()
             rest = b"".join(map(deflate.compress, _batches(counters)))
             composed[format] = _Composed(pieces + counters, head + rest + deflate.flush(zlib.Z_SYNC_FLUSH), deflate)
-        self._composed, self._shown = composed, changes
+        self._composed, self._composed_changes = composed, changes
 
     def body(self, accept: str = "", accept_encoding: str = "") -> tuple[bytes, str, str | None]:
-        """The exposition for a scrape's two headers: body, Content-Type and Content-Encoding."""
+        """The response to a scrape with these two headers: body, Content-Type and Content-Encoding."""
         format = choose_format(accept)
         composed = self._composed[format]
         rest = b"".join(_render_exporter(self._state(), format)) if self._state else b""
@@ -195,17 +178,17 @@ class Exposition:
 
 
 def _pieces(fragments: list[Fragment], type: str, format: str) -> list[bytes]:
-    """The families of one type, each HELP and TYPE once, then every fragment's lines."""
+    """The metrics of one type: HELP and TYPE once, then the lines of every fragment."""
     pieces = []
-    for family in CHECK_METRICS:
-        if family.type == type:
-            lines = [fragment[family.name] for fragment in fragments if family.name in fragment]
-            pieces += [family.heads[format], *lines] if lines else []
+    for metric in CHECK_METRICS:
+        if metric.type == type:
+            lines = [fragment[metric.name] for fragment in fragments if metric.name in fragment]
+            pieces += [metric.heads[format], *lines] if lines else []
     return pieces
 
 
 def _batches(pieces: list[bytes], size: int = 1 << 20) -> Iterator[bytes]:
-    """The pieces joined to about ``size`` bytes: compressing gives the interpreter up each time."""
+    """The pieces joined to batches of about ``size`` bytes. zlib releases the interpreter lock for each."""
     batch: list[bytes] = []
     length = 0
     for piece in pieces:
@@ -218,7 +201,7 @@ def _batches(pieces: list[bytes], size: int = 1 << 20) -> Iterator[bytes]:
 
 
 def one_shot(report: Report, state: ExporterState | None = None) -> bytes:
-    """A whole report in the text format without counters: for a textfile or a Pushgateway."""
+    """A whole report in the text format without counters, for a textfile or a Pushgateway."""
     exposition = Exposition((lambda: state) if state is not None else None)
     for target in report.targets:
         exposition.put(target.target, render_target(target, None))
@@ -226,23 +209,25 @@ def one_shot(report: Report, state: ExporterState | None = None) -> bytes:
     return exposition.body()[0]
 
 
-# --- content negotiation -----------------------------------------------------------------------
+# --- content negotiation ---------------------------------------------------------------------------
 
 
 def choose_format(accept: str) -> str:
-    """The Content-Type for an ``Accept`` header: the first of its types we speak, by the rules of
-    prometheus_client's ``choose_encoder``; TEXT where it names none."""
+    """The Content-Type for an ``Accept`` header: the first type in it that we support, else TEXT.
+
+    Follows the rules of prometheus_client's ``choose_encoder``.
+    """
     for offer in accept.split(","):
         name, *parameters = (part.strip() for part in offer.split(";"))
         version = dict(p.split("=", 1) for p in parameters if "=" in p).get("version", "")
-        if name == "application/openmetrics-text" and (not version or _at_least_1(version)):
+        if name == "application/openmetrics-text" and (not version or _is_at_least_1(version)):
             return OPENMETRICS
-        if name == "text/plain" and _at_least_1(version):
+        if name == "text/plain" and _is_at_least_1(version):
             return TEXT
     return TEXT
 
 
-def _at_least_1(version: str) -> bool:
+def _is_at_least_1(version: str) -> bool:
     return re.match(r"[1-9]\d*(\.|$)", version, re.ASCII) is not None
 
 

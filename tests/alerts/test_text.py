@@ -213,17 +213,19 @@ def rendered(condition: ConditionName) -> str:
 
 def check(name: str, content: str) -> None:
     path = GOLDEN / f"{name}.txt"
-    if os.environ.get("UPDATE_GOLDEN"):
+    if os.environ.get("UPDATE_GOLDEN") == "1":
         GOLDEN.mkdir(exist_ok=True)
         path.write_text(content)
     assert content == path.read_text()
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("condition", list(ConditionName))
 def test_every_condition_and_reason(condition: ConditionName) -> None:
     check(condition, rendered(condition))
 
 
+@pytest.mark.golden
 def test_the_other_endings_a_test_and_groups() -> None:
     parts = []
     for why in (

@@ -78,7 +78,7 @@ def found(report: AgentReport) -> Found:
 
 @pytest.mark.parametrize("release", [OLD, NEW])
 @pytest.mark.parametrize("scenario", names_of(f"openclaw-{NEW}"))
-def test_a_capture_is_judged_as_the_table_says(release: str, scenario: str) -> None:
+def test_capture_gives_the_expected_verdict(release: str, scenario: str) -> None:
     report = verdict(seen(release, scenario))
     if scenario == "sixty_profiles":
         assert report.exit_code == 2
@@ -92,12 +92,12 @@ def test_a_capture_is_judged_as_the_table_says(release: str, scenario: str) -> N
     assert report.exit_code == exit_code
 
 
-def test_the_releases_print_the_same_scenarios() -> None:
+def test_both_releases_have_the_same_scenarios() -> None:
     assert names_of(f"openclaw-{OLD}") == names_of(f"openclaw-{NEW}")
 
 
 @pytest.mark.parametrize("release", [OLD, NEW])
-def test_deadlines_are_right_to_the_millisecond(release: str) -> None:
+def test_deadline_is_exact_to_the_millisecond(release: str) -> None:
     report = verdict(seen(release, "token_ok_30d"))
     (profile,) = report.profiles
     at = seen(release, "token_ok_30d").profiles[0].expires_at
@@ -109,7 +109,7 @@ def test_deadlines_are_right_to_the_millisecond(release: str) -> None:
 
 @pytest.mark.parametrize("release", [OLD, NEW])
 @pytest.mark.parametrize("scenario", ["oauth_ok", "oauth_expired_refreshable"])
-def test_an_access_token_has_no_deadline(release: str, scenario: str) -> None:
+def test_access_token_has_no_deadline(release: str, scenario: str) -> None:
     (profile,) = verdict(seen(release, scenario)).profiles
     assert (profile.expires_at, profile.basis, profile.status) == (None, None, "ok")
 
@@ -147,7 +147,7 @@ CODES: dict[str, int | tuple[int, int, int]] = {
 
 @pytest.mark.parametrize("position", range(3), ids=[OLD, MIDDLE, NEW])
 @pytest.mark.parametrize("scenario", sorted(EXPECTED.keys() | CODES.keys()))
-def test_one_store_is_one_verdict_on_every_era(position: int, scenario: str) -> None:
+def test_one_store_gives_one_verdict_on_every_release(position: int, scenario: str) -> None:
     release = (OLD, MIDDLE, NEW)[position]
     code = CODES.get(scenario, EXPECTED[scenario][0] if scenario in EXPECTED else None)
     expected = code[position] if isinstance(code, tuple) else code
@@ -162,7 +162,7 @@ OWN = {("2026.4.15", "token_invalid_expires"): 1}
 
 
 @pytest.mark.parametrize("release", LIKE)
-def test_the_releases_in_between_are_judged_like_their_neighbours(release: str) -> None:
+def test_intermediate_release_gives_the_verdict_of_its_neighbour(release: str) -> None:
     captures = json.loads((IN_BETWEEN / f"openclaw-{release}.json").read_text(encoding="utf-8"))
     assert captures.keys() == EXPECTED.keys() | CODES.keys()
     found = {}
@@ -183,6 +183,6 @@ def test_the_releases_in_between_are_judged_like_their_neighbours(release: str) 
     assert found == expected | {scenario: code for (own, scenario), code in OWN.items() if own == release}
 
 
-def test_every_capture_is_in_a_table() -> None:
+def test_every_capture_has_an_expected_verdict() -> None:
     for release in (OLD, MIDDLE, NEW):
         assert set(names_of(f"openclaw-{release}", MORE_CAPTURES)) <= EXPECTED.keys() | CODES.keys()

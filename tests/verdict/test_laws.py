@@ -21,7 +21,7 @@ def badness(report: AgentReport) -> int:
 
 
 @given(observations(), st.randoms(use_true_random=False))
-def test_the_order_of_profiles_never_matters(seen: Observation, random: Random) -> None:
+def test_order_of_profiles_never_matters(seen: Observation, random: Random) -> None:
     shuffled = list(seen.profiles)
     random.shuffle(shuffled)
     assert verdict(replace(seen, profiles=tuple(shuffled))) == verdict(seen)
@@ -71,13 +71,15 @@ SPARE = Observation(
 
 @example(SPARE, (2, 1))
 @given(observations(), st.sampled_from([(None, 2), (0, 2), (2, 1), (None, 1)]))
-def test_a_worse_code_of_openclaw_never_lowers_the_verdict(seen: Observation, codes: tuple[int | None, int]) -> None:
+def test_worse_exit_code_of_openclaw_never_gives_a_milder_verdict(
+    seen: Observation, codes: tuple[int | None, int]
+) -> None:
     better, worse = (verdict(replace(seen, openclaw_exit_code=code)) for code in codes)
     assert badness(worse) >= badness(better)
 
 
 @given(observations(min_profiles=1), st.floats(0, 800 * DAY))
-def test_time_never_heals_what_expired(seen: Observation, later: float) -> None:
+def test_time_never_renews_an_expired_profile(seen: Observation, later: float) -> None:
     before, after = verdict(seen), verdict(seen, now=NOW + later)
     expired = {p.id for p in before.profiles if p.status is Status.EXPIRED}
     assert expired <= {p.id for p in after.profiles if p.status is Status.EXPIRED}
@@ -90,7 +92,7 @@ def test_time_never_makes_a_credential_usable(seen: Observation, later: float) -
 
 
 @given(observations())
-def test_what_was_not_seen_is_never_zero_or_fine(seen: Observation) -> None:
+def test_unseen_fact_is_never_zero_or_fine(seen: Observation) -> None:
     report = verdict(seen)
     blind = "unusable" in seen.blind_to
     assert (report.unusable_counts is None) == blind
@@ -105,7 +107,7 @@ def test_what_was_not_seen_is_never_zero_or_fine(seen: Observation) -> None:
 
 
 @given(observations())
-def test_the_exit_code_is_that_of_the_worst_condition(seen: Observation) -> None:
+def test_worst_condition_decides_the_exit_code(seen: Observation) -> None:
     report = verdict(seen)
     severities = [condition.severity for condition in report.conditions]
     worst = max(severities, key=lambda s: s.rank, default=Severity.INFO)
@@ -123,7 +125,7 @@ def test_nothing_changes_before_changes_at(seen: Observation) -> None:
 
 
 @given(observations(), observations())
-def test_memory_settles(first: Observation, second: Observation) -> None:
+def test_recording_the_same_twice_changes_nothing(first: Observation, second: Observation) -> None:
     memory = record_observation(CredentialHistory(), first, NOW)
     memory = record_report(memory, verdict(first))
     once = record_observation(memory, second, NOW + 60)

@@ -14,9 +14,9 @@ from exporter.present.calendar import calendar
 NOW = parse_date("2026-11-22T10:00:00Z")
 
 
-def test_an_event_with_its_alarms() -> None:
-    shown = report(agent(profile("anthropic:work; rest", expires_at=parse_date("2026-12-01T12:30:00Z"))))
-    lines = calendar(shown, (86400.0, 3600.0), NOW).split("\r\n")
+def test_deadline_is_an_event_with_alarms() -> None:
+    deadlines = report(agent(profile("anthropic:work; rest", expires_at=parse_date("2026-12-01T12:30:00Z"))))
+    lines = calendar(deadlines, (86400.0, 3600.0), NOW).split("\r\n")
     assert lines[0] == "BEGIN:VCALENDAR"
     assert "DTSTART:20261201T123000Z" in lines
     assert "SUMMARY:anthropic:work\\; rest expires on home" in lines
@@ -24,29 +24,29 @@ def test_an_event_with_its_alarms() -> None:
     assert lines[-2:] == ["END:VCALENDAR", ""]
 
 
-def test_it_says_what_is_to_be_done() -> None:
-    shown = report(agent(profile("openai:me", expires_at=NOW + 60)))
+def test_event_describes_the_remedy() -> None:
+    deadlines = report(agent(profile("openai:me", expires_at=NOW + 60)))
     commands = ("openclaw models auth login --provider openai", "openclaw models status; true")
-    text = calendar(shown, (), NOW, lambda agent, profile: commands).replace("\r\n ", "")
-    said = next(line for line in text.split("\r\n") if line.startswith("DESCRIPTION:"))
-    assert said == f"DESCRIPTION:openai for agent main\\n{commands[0]}\\nopenclaw models status\\; true"
-    assert "DESCRIPTION:openai for agent main\r\n" in calendar(shown, (), NOW)
+    text = calendar(deadlines, (), NOW, lambda agent, profile: commands).replace("\r\n ", "")
+    description = next(line for line in text.split("\r\n") if line.startswith("DESCRIPTION:"))
+    assert description == f"DESCRIPTION:openai for agent main\\n{commands[0]}\\nopenclaw models status\\; true"
+    assert "DESCRIPTION:openai for agent main\r\n" in calendar(deadlines, (), NOW)
 
 
-def test_a_profile_without_a_deadline_is_no_event() -> None:
+def test_profile_without_a_deadline_has_no_event() -> None:
     assert "VEVENT" not in calendar(report(agent(profile(expires_at=None))), (3600.0,), NOW)
     assert "VEVENT" not in calendar(report(agent(profile(expires_at=9e12))), (3600.0,), NOW)
     assert "VEVENT" not in calendar(report(agent(profile(expires_at=NOW + 60, ignored=True))), (3600.0,), NOW)
 
 
-def test_one_credential_of_many_agents_is_one_event_that_moves_when_renewed() -> None:
+def test_shared_credential_is_one_event_that_moves_when_renewed() -> None:
     shared = replace(profile(expires_at=NOW + 86400), secret_hash="h")
     text = calendar(report(agent(shared), agent(shared, agent="work")), (), NOW)
     assert text.count("BEGIN:VEVENT") == 1
 
 
 @given(st.text())
-def test_any_id_is_lines_that_a_calendar_takes(name: str) -> None:
+def test_any_id_gives_valid_calendar_lines(name: str) -> None:
     text = calendar(report(agent(profile(name or "x", expires_at=NOW))), (60.0,), NOW)
     lines = text.split("\r\n")
     assert all(len(line.encode()) <= 75 and line.isprintable() for line in lines)

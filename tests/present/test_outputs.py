@@ -46,25 +46,26 @@ from exporter.present import explain, to_json, to_line, to_nagios, to_table
 any_report = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_golden(example: str) -> None:
-    one = EXAMPLES[example]()
-    output, code = to_nagios(one)
-    compare_golden(f"{example}.json", json.dumps(to_json(one), indent=2) + "\n")
-    compare_golden(f"{example}.table.txt", to_table(one) + "\n")
-    compare_golden(f"{example}.line.txt", f"{to_line(one)}\n")
+    subject = EXAMPLES[example]()
+    output, code = to_nagios(subject)
+    compare_golden(f"{example}.json", json.dumps(to_json(subject), indent=2) + "\n")
+    compare_golden(f"{example}.table.txt", to_table(subject) + "\n")
+    compare_golden(f"{example}.line.txt", f"{to_line(subject)}\n")
     compare_golden(f"{example}.nagios.txt", f"{output}\nexit code {code}\n")
-    compare_golden(f"{example}.explain.txt", explain(one) + "\n")
+    compare_golden(f"{example}.explain.txt", explain(subject) + "\n")
 
 
 # --- JSON --------------------------------------------------------------------------------------
 
 
-def test_json_is_the_contract() -> None:
+def test_json_has_the_documented_shape() -> None:
     """The documented shape, keys and order."""
     disabled = unusable().targets[0].agents[0]
-    shown = to_json(report(replace(disabled, conditions=disabled.conditions[:1])))
-    assert json.dumps(shown) == json.dumps(
+    output = to_json(report(replace(disabled, conditions=disabled.conditions[:1])))
+    assert json.dumps(output) == json.dumps(
         {
             "schema_version": 1,
             "exit_code": 1,
@@ -117,32 +118,32 @@ def test_json_is_the_contract() -> None:
     )
 
 
-def first_profile(one: Report) -> dict[str, object]:
-    shown = to_json(one)["targets"][0]["agents"][0]["profiles"][0]
-    assert isinstance(shown, dict)
-    return shown
+def first_profile(subject: Report) -> dict[str, object]:
+    output = to_json(subject)["targets"][0]["agents"][0]["profiles"][0]
+    assert isinstance(output, dict)
+    return output
 
 
-def test_json_unusable_is_null_or_absent_where_it_cannot_be_seen() -> None:
+def test_json_unusable_is_null_or_absent_if_unseen() -> None:
     assert first_profile(report(agent(profile())))["unusable"] is None
     assert "unusable" not in first_profile(report(agent(profile(unusable_seen=False))))
 
 
 @pytest.mark.parametrize("date", [None, 253402300800.0, 1e300, float("inf"), float("nan"), -1.0])
-def test_json_has_no_date_that_json_cannot_hold(date: float | None) -> None:
+def test_json_date_out_of_range_is_null(date: float | None) -> None:
     assert first_profile(report(agent(profile(expires_at=date))))["expires_at"] is None
     assert first_profile(report(agent(profile(expires_at=253402300799.0))))["expires_at"] == "9999-12-31T23:59:59Z"
 
 
 def test_json_of_agents_that_could_not_be_listed() -> None:
     error = {"reason": "command_not_found", "message": "openclaw is not there"}
-    shown = to_json(not_listed())
-    target = shown["targets"][0]
-    assert (shown["exit_code"], target["chosen"], target["error"]) == (1, "openclaw: on PATH", error)
+    output = to_json(not_listed())
+    target = output["targets"][0]
+    assert (output["exit_code"], target["chosen"], target["error"]) == (1, "openclaw: on PATH", error)
     assert [(a["id"], a["exit_code"], a["checked_at"], a["error"]) for a in target["agents"]] == [("*", 1, None, error)]
 
 
-def test_agents_known_before_stay_beside_the_star() -> None:
+def test_known_agents_stay_beside_the_star() -> None:
     known = report(agent(profile()), failure=Failure(FailureReason.TIMEOUT, "slow", NOW))
     assert [a["id"] for a in to_json(known)["targets"][0]["agents"]] == ["main", "*"]
     assert known.exit_code == 1  # not seen is not fine
@@ -152,7 +153,7 @@ def test_agents_known_before_stay_beside_the_star() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "line"),
+    ("subject", "line"),
     [
         (healthy(), "OK"),
         (expiring(), "EXPIRING anthropic:default on home/main in 11 h 59 min"),
@@ -165,11 +166,11 @@ def test_agents_known_before_stay_beside_the_star() -> None:
         (report(agent(exit_code=2)), "UNKNOWN home/main (exit code 2)"),
     ],
 )
-def test_line(one: Report, line: str) -> None:
-    assert to_line(one) == line
+def test_line_names_the_worst_problem(subject: Report, line: str) -> None:
+    assert to_line(subject) == line
 
 
-def test_line_counts_from_now() -> None:
+def test_line_counts_time_left_from_now() -> None:
     assert to_line(expiring(), NOW + 11 * HOUR) == "EXPIRING anthropic:default on home/main in 59 min"
     # Nobody looked since: the word stands as it was judged, without a time that contradicts it.
     assert to_line(expiring(), NOW + DAY) == "EXPIRING anthropic:default on home/main"
@@ -179,7 +180,7 @@ def condition(name: ConditionName, severity: Severity, profile: str | None = Non
     return Condition(name, severity, "anthropic", profile, **more)
 
 
-def test_line_shows_the_worst_first() -> None:
+def test_line_shows_the_worst_of_several() -> None:
     bad = (
         condition(ConditionName.EXPIRING, Severity.WARNING, "b", deadline=NOW + 60),
         Condition(ConditionName.CHECK_FAILED, Severity.CRITICAL, reason="timeout"),
@@ -189,15 +190,15 @@ def test_line_shows_the_worst_first() -> None:
         condition(ConditionName.UNDATED, Severity.INFO, "e"),
     )
     for rotation in range(len(bad)):
-        one = report(agent(exit_code=1, conditions=bad[rotation:] + bad[:rotation]))
-        assert to_line(one) == "EXPIRED a on home/main 2 min ago, and 4 more"
+        subject = report(agent(exit_code=1, conditions=bad[rotation:] + bad[:rotation]))
+        assert to_line(subject) == "EXPIRED a on home/main 2 min ago, and 4 more"
 
 
-def test_line_is_ok_with_information_only() -> None:
+def test_line_is_ok_with_info_only() -> None:
     assert to_line(report(agent(conditions=(condition(ConditionName.UNDATED, Severity.INFO, "a"),)))) == "OK"
 
 
-def test_no_usable_profile_is_the_word_of_its_cause() -> None:
+def test_no_usable_profile_has_the_line_word_of_its_cause() -> None:
     nothing = condition(ConditionName.NO_USABLE_PROFILE, Severity.CRITICAL)
     causes = (
         condition(ConditionName.MISSING, Severity.CRITICAL, "c"),
@@ -213,7 +214,7 @@ def test_no_usable_profile_is_the_word_of_its_cause() -> None:
     ]
 
 
-def test_line_of_a_credential_that_many_agents_share() -> None:
+def test_line_names_shared_credential_once() -> None:
     expired = condition(ConditionName.EXPIRED, Severity.CRITICAL, "a")
     many = [agent(id=f"a{n}", exit_code=1, conditions=(expired,)) for n in range(5)]
     assert to_line(report(*many)) == "EXPIRED a on home/a0,a1,a2 and 2 more agents"
@@ -222,7 +223,7 @@ def test_line_of_a_credential_that_many_agents_share() -> None:
 # --- Nagios ------------------------------------------------------------------------------------
 
 
-def test_nagios() -> None:
+def test_nagios_output_and_code() -> None:
     assert to_nagios(expiring()) == (
         "OPENCLAW_AUTH WARNING - EXPIRING anthropic:default on home/main in 11 h 59 min"
         " | 'home/main/anthropic:default expiry'=43180s;86400:;0:",
@@ -233,7 +234,7 @@ def test_nagios() -> None:
     assert to_nagios(not_listed())[0] == "OPENCLAW_AUTH UNKNOWN - UNKNOWN home/* (command_not_found)"
 
 
-def test_nagios_codes() -> None:
+def test_nagios_code_of_each_example() -> None:
     codes = {name: to_nagios(example())[1] for name, example in EXAMPLES.items()}
     assert codes == {
         "healthy": 0,
@@ -246,7 +247,7 @@ def test_nagios_codes() -> None:
     }
 
 
-def test_nagios_a_failed_look_does_not_hide_what_is_critical() -> None:
+def test_nagios_failed_check_does_not_hide_a_critical_problem() -> None:
     both = Report(NOW, failed().targets + unusable().targets)
     output, code = to_nagios(both)
     assert code == 2
@@ -262,7 +263,7 @@ def test_nagios_perfdata_is_bounded_and_nearest_first() -> None:
     assert labels == [f"p:{n:03}" for n in range(299, 199, -1)]
 
 
-def test_nagios_labels_are_never_the_same() -> None:
+def test_nagios_labels_are_unique() -> None:
     twins = [profile(id, label=label, expires_at=NOW + 60) for id, label in (("a", "x"), ("b", "x"), ("c", "x+"))]
     labels = re.findall("'home/main/(.*?) expiry'=60s", to_nagios(report(agent(*twins)))[0])
     assert labels == ["x", "x+", "x++"]
@@ -278,7 +279,7 @@ def test_table_fits_a_terminal_but_for_commands() -> None:
             assert [line for line in lines if len(line) > 80 and "openclaw models" not in line] == []
 
 
-def test_table_is_worst_first_and_ends_in_a_sum() -> None:
+def test_table_is_worst_first_and_ends_with_a_summary() -> None:
     fine = agent(profile(), id="fine")
     soon = replace(expiring().targets[0].agents[0], agent="soon")
     now = replace(unusable().targets[0].agents[0], agent="now")
@@ -304,25 +305,25 @@ def test_table_profiles_are_worst_first() -> None:
 
 def test_table_of_a_fleet_stays_short() -> None:
     agents = [agent(*(profile(f"p:{n}") for n in range(50)), id=f"a{n}") for n in range(60)]
-    one = Report(NOW, tuple(TargetReport(f"t{n}", "gateway", tuple(agents)) for n in range(20)))
-    table = to_table(one)
+    subject = Report(NOW, tuple(TargetReport(f"t{n}", "gateway", tuple(agents)) for n in range(20)))
+    table = to_table(subject)
     assert len(table.splitlines()) < 500
     assert "  ... and 30 more profiles: 30 ok" in table
     assert "... and 1180 more agents: 1180 nothing to do" in table
 
 
-def test_table_shows_remedies_whole_and_once_for_a_dead_provider() -> None:
+def test_table_shows_remedies_whole_and_an_outage_once() -> None:
     table = to_table(expiring())
     assert "    do: claude setup-token\n        openclaw models auth paste-token --provider anthropic " in table
     assert "unusable:" not in to_table(unusable())  # listed in no_usable_profile
 
 
-def test_table_says_what_refreshes_itself() -> None:
+def test_table_marks_a_profile_that_refreshes_itself() -> None:
     login = profile(kind="oauth", expires_at=None, basis=None, refreshable=True)
     assert "  anthropic:default  ok        refreshes itself\n" in to_table(report(agent(login)))
 
 
-def test_table_of_no_agents() -> None:
+def test_table_of_a_target_without_agents() -> None:
     assert to_table(report()).splitlines()[0] == "home (openclaw): no agents"
 
 
@@ -337,13 +338,13 @@ def test_explain_one_profile() -> None:
     assert re.findall(r"^  (\S+) \(", explain(aliased, "work"), re.M) == ["a:1"]
 
 
-def test_explain_a_profile_brings_what_is_said_of_its_provider() -> None:
+def test_explain_of_a_profile_includes_its_provider() -> None:
     text = explain(unusable(), "anthropic:default")
     assert "rule: billing needs a person" in text
     assert "critical no_usable_profile" in text
 
 
-def test_explain_no_such_profile() -> None:
+def test_explain_of_an_unknown_profile_lists_the_known_ones() -> None:
     text = explain(healthy(), "nobody\n")
     assert text == "There is no profile nobody\\n; there are: anthropic:default, openai:key"
 
@@ -357,27 +358,27 @@ def is_printable(text: str) -> bool:
 
 @any_report
 @given(reports)
-def test_any_report_is_json(one: Report) -> None:
-    text = json.dumps(to_json(one), ensure_ascii=False, allow_nan=False)
+def test_any_report_is_json(subject: Report) -> None:
+    text = json.dumps(to_json(subject), ensure_ascii=False, allow_nan=False)
     text.encode()
     assert SECRET not in text
-    assert json.loads(text)["exit_code"] == one.exit_code
+    assert json.loads(text)["exit_code"] == subject.exit_code
 
 
 @any_report
 @given(reports)
-def test_any_report_is_a_line(one: Report) -> None:
-    line = to_line(one)
+def test_any_report_is_a_line(subject: Report) -> None:
+    line = to_line(subject)
     assert line.isprintable()
-    assert (line == "OK") is (one.exit_code == 0)
+    assert (line == "OK") is (subject.exit_code == 0)
     assert line.split(" ")[0] in ("OK", "EXPIRING", "EXPIRED", "UNUSABLE", "MISSING", "UNKNOWN")
     assert len(line) < 3000
 
 
 @any_report
 @given(reports)
-def test_any_report_is_nagios_output(one: Report) -> None:
-    output, code = to_nagios(one)
+def test_any_report_is_nagios_output(subject: Report) -> None:
+    output, code = to_nagios(subject)
     assert output.isprintable()
     assert output.count("|") <= 1
     word = re.match("OPENCLAW_AUTH (OK|WARNING|CRITICAL|UNKNOWN) - .", output)
@@ -390,10 +391,10 @@ def test_any_report_is_nagios_output(one: Report) -> None:
 
 @any_report
 @given(reports, st.none() | st.text())
-def test_any_report_is_a_table_and_an_explanation(one: Report, name: str | None) -> None:
-    for text in (to_table(one), explain(one), explain(one, name)):
+def test_any_report_is_a_table_and_an_explanation(subject: Report, name: str | None) -> None:
+    for text in (to_table(subject), explain(subject), explain(subject, name)):
         assert is_printable(text)
         assert not text.endswith("\n")
         assert SECRET not in text
-    last = to_table(one).splitlines()[-1]
-    assert last.endswith(f"(exit code {one.exit_code}).")
+    last = to_table(subject).splitlines()[-1]
+    assert last.endswith(f"(exit code {subject.exit_code}).")
