@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Boots a real systemd as PID 1 over a throw-away copy of this machine's file system: an overlay whose
-# upper side is memory. It sees loopback only, and nothing here changes. machine.py starts it like this:
+# Boots a real systemd as PID 1 over a temporary copy of this machine's file system: an overlay with its upper layer
+# in memory. It has only a loopback network, and nothing outside changes. machine.py starts it like this:
 #
 #   unshare --mount --propagation private boot-machine.sh FOLDER CGROUP NSPAWN-OPTION...
-#
-# It becomes systemd-nspawn; when that ends, the mounts are gone with its namespace.
+# The script becomes systemd-nspawn. When that ends, the mounts disappear with its namespace.
 set -euo pipefail
 folder=$1 cgroup=$2
 shift 2
@@ -14,11 +13,11 @@ mkdir "$folder"/{upper,work,root}
 mount -t overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" machine "$folder/root"
 root=$folder/root
 
-# A random id, not none: without one systemd takes this for a first boot and enables everything.
+# Without a machine id, systemd assumes a first boot and enables everything; so write a random one.
 tr -d - </proc/sys/kernel/random/uuid >"$folder/id"
 rm -f "$root/etc/machine-id"
 cp "$folder/id" "$root/etc/machine-id"
-# An empty machine: none of the services of this one, none of our own units.
+# An empty machine: no services of this host, and no units of ours.
 rm -rf "$root"/etc/systemd/system/*.wants "$root"/etc/rc?.d "$root/var/log/journal"
 rm -rf "$root"/etc/{systemd/system,systemd/user,}/openclaw-auth-exporter* "$root"/var/lib/{private/,}openclaw-auth-exporter*
 ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
@@ -26,7 +25,7 @@ for unit in getty@tty1 console-getty systemd-firstboot systemd-logind systemd-ne
   ln -sf /dev/null "$root/etc/systemd/system/$unit.service"
 done
 
-# A cgroup of its own in every hierarchy systemd uses (v1: systemd; v2: unified, or the whole).
+# Give it a cgroup in every hierarchy that systemd uses (v1: systemd; v2: unified, or all of it).
 for hierarchy in systemd unified .; do
   at=/sys/fs/cgroup/$hierarchy
   if [ -w "$at/cgroup.procs" ]; then

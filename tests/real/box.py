@@ -1,4 +1,4 @@
-"""Another host: a real sshd on loopback, and the ssh configuration that leads there."""
+"""A remote host: a real sshd on loopback, and the ssh configuration to connect to it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ from .parts import free_port
 
 @dataclass
 class Box:
+    """A remote host as the tests use it."""
+
     folder: Path
-    runtime: Path  # short, for sockets; its name tells our shared connections from anybody else's
+    runtime: Path  # short enough for socket paths; its name identifies our shared connections
 
     def source(self, destination: str = "box", **config: object) -> OpenClawSource:
-        # ssh reads the configuration of the user, not of HOME: ours comes in by a wrapper on PATH.
+        # ssh reads the configuration of the user, not the one in HOME, so a wrapper on PATH names ours.
         context = SourceContext(
             keyed_hash=lambda text: hashlib.sha256(text.encode()).hexdigest(),
             cache=InMemorySourceCache(time.time),
@@ -42,7 +44,7 @@ class Box:
 
 
 def sshd() -> str:
-    """The server's path; installed from the distribution where it is missing and we may."""
+    """Return the path of sshd; install it from the distribution if it is missing and we are root."""
     found = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
     if not found and os.geteuid() == 0 and shutil.which("apt-get"):
         install = ["apt-get", "install", "-y", "--no-install-recommends", "openssh-server"]
@@ -57,7 +59,7 @@ def sshd() -> str:
 
 @contextmanager
 def opened(folder: Path, settings: str = "") -> Iterator[Box]:
-    """A box that is up; ``settings`` are more lines of its sshd_config."""
+    """Yield a running Box. ``settings`` are extra lines of its sshd_config."""
     folder.chmod(0o755)
     server = sshd()
     if os.geteuid() == 0:

@@ -1,4 +1,4 @@
-"""What the real-parts tests stand on: the parts, or a skip that says how to get them."""
+"""Fixtures of the tests with real parts. A missing part skips the test with a hint how to install it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def need(part: str) -> Path:
-    """The executable of a real part: ``node``, ``openclaw-<release>``, ``claude-<version>``, ``prometheus``, …
+    """Return the executable of a real part: ``node``, ``openclaw-<release>``, ``claude-<version>``, ``prometheus``, …
 
-    Where it is missing: a failure in CI (the environment has CI=true), elsewhere a skip.
+    If it is missing, the test fails in CI (the environment has CI=true) and is skipped elsewhere.
     """
     found = parts.find(part)
     if found is not None:
@@ -33,9 +33,9 @@ def need(part: str) -> Path:
 
 
 class Worlds(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Side by side, what shares a world stays together: a module, and all that want the machine.
+    """Distributes modules over the workers; a module stays together, and so do the modules that use the machine.
 
-    (``--dist loadgroup`` would say it with marks; with pytest 9.2 its xdist 3.8 has no effect.)
+    (``--dist loadgroup`` would need only marks, but xdist 3.8 ignores them with pytest 9.2.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -49,22 +49,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Our wheel, built from this tree, beside those of its dependencies."""
+    """A folder with our wheel, built from this tree, and the wheels of its dependencies."""
     return build_wheels(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="session")
 def booted(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """One machine for all tests that want a systemd, with two users and the kit in /srv/kit."""
+    """One machine for all tests that need systemd, with two users and the exported assets in /srv/assets."""
     need("systemd-nspawn")
     python = python_for_services() if os.geteuid() == 0 else None
     if python is None:
-        why = "a systemd of our own needs root, and a Python of this version that lies in nobody's home"
+        why = "booting a systemd needs root, and a Python of this version outside every home directory"
         if os.environ.get("CI", "").lower() in ("true", "1"):
             pytest.fail(why)
         pytest.skip(why)
     with Machine(python, request.getfixturevalue("wheels")) as machine:
-        machine.run("openclaw-auth-exporter", "assets", "export", "/srv/kit")
+        machine.run("openclaw-auth-exporter", "assets", "export", "/srv/assets")
         for name in ("alice", "bob"):
             machine.run("useradd", "--create-home", "--home-dir", f"/home/{name}", "--shell", "/bin/sh", name)
             machine.run("chmod", "700", f"/home/{name}")
@@ -73,9 +73,11 @@ def booted(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 @pytest.fixture
 def machine(booted: Machine) -> Iterator[Machine]:
-    """The machine with the shipped system units installed and nothing of ours running, before and after."""
+    """The machine with the shipped system units installed; nothing of ours runs before and after."""
     booted.reset()
-    booted.run("sh", "-c", "cp /srv/kit/deploy/systemd/*.service /srv/kit/deploy/systemd/*.timer /etc/systemd/system/")
+    booted.run(
+        "sh", "-c", "cp /srv/assets/deploy/systemd/*.service /srv/assets/deploy/systemd/*.timer /etc/systemd/system/"
+    )
     booted.systemctl("daemon-reload")
     yield booted
     booted.reset()
@@ -83,7 +85,7 @@ def machine(booted: Machine) -> Iterator[Machine]:
 
 @pytest.fixture
 def session(machine: Machine) -> Iterator[dict[str, str]]:
-    """Alice's own systemd, which logind would have started; how to reach it."""
+    """Alice's user systemd, which logind would start on a real host; yields the environment to reach it."""
     uid = machine.run("id", "-u", "alice").stdout.strip()
     runtime = f"/run/user/{uid}"
     machine.run("install", "-d", "-o", "alice", "-g", "alice", "-m", "700", runtime)
@@ -92,20 +94,20 @@ def session(machine: Machine) -> Iterator[dict[str, str]]:
         *(f"--setenv=XDG_RUNTIME_DIR={runtime}", "--setenv=HOME=/home/alice"),
         *("--property=KillMode=mixed", "/lib/systemd/systemd", "--user"),
     )
-    reach = {"XDG_RUNTIME_DIR": runtime}
+    environ = {"XDG_RUNTIME_DIR": runtime}
 
     def is_up() -> bool:
-        said = machine.run("systemctl", "--user", "is-system-running", user="alice", check=False, env=reach).stdout
-        return said.strip() in ("running", "degraded")
+        state = machine.run("systemctl", "--user", "is-system-running", user="alice", check=False, env=environ).stdout
+        return state.strip() in ("running", "degraded")
 
-    parts.wait_for("alice's systemd is up", is_up, 30)
-    yield reach
+    parts.wait_for("alice's systemd to be up", is_up, 30)
+    yield environ
     machine.systemctl("stop", "session.service", check=False)
 
 
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
-    from .desk import Homes  # which stands on this module
+    from .desk import Homes  # desk imports this module
 
     return Homes(tmp_path_factory.mktemp("layouts"))
 
@@ -116,7 +118,7 @@ Serve = Callable[..., parts.Exporter]
 
 @pytest.fixture
 def openclaw(tmp_path: Path) -> MakeHome:
-    """Makes a private home of a release, with its default model set."""
+    """Returns a function that makes a private home of a release, with its default model set."""
 
     def make(release: str) -> parts.OpenClawHome:
         need("node")
@@ -130,7 +132,7 @@ def openclaw(tmp_path: Path) -> MakeHome:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts ``serve`` beside a home; it must end well when the test does, unless the test ended it."""
+    """Returns a function that starts ``serve`` beside a home. It must exit with 0, unless the test ended it."""
     with ExitStack() as stack:
 
         def start(world: parts.OpenClawHome, **config: Any) -> parts.Exporter:

@@ -1,4 +1,4 @@
-"""What each query of the dashboards must answer of the world in ``dashboard_world``, but for what needs somebody."""
+"""The expected answer of each dashboard query in the world of ``dashboard_world``, except for the list of findings."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ EXACT = 0.002
 
 
 def pairs(answer: Answer, *names: str) -> dict[Any, float]:
-    """The values by the values of labels; no two may be of the same."""
+    """Return label values → value. No two series may have the same label values."""
     found = {tuple(labels[name] for name in names) if len(names) > 1 else labels[names[0]]: v for labels, v in answer}
     assert len(found) == len(answer)
     return found
 
 
-def one(answer: Answer) -> float:
+def single(answer: Answer) -> float:
     ((labels, value),) = answer
     assert labels == {}
     return value
@@ -36,7 +36,7 @@ def is_close(found: dict[Any, float], expected: dict[Any, float], within: float 
 
 
 def deadlines(stage: Stage) -> dict[str, float]:
-    """Of the profiles whose date is known exactly."""
+    """Return the deadlines of the profiles whose date is known exactly."""
     days = {"cabin": 40, "desk": 5, "garage": -2, "porch": 80, "rack7": 70, "shed": 50}
     known = {f"{name} · anthropic:default": stage.now + days * DAY for name, days in days.items()}
     known |= {"office · anthropic:default": stage.now - 3 * HOUR, "garage · anthropic:spare": stage.now + 60 * DAY}
@@ -89,17 +89,17 @@ def by_phone_alone(answer: Answer, stage: Stage) -> None:
 
 
 def down(answer: Answer, stage: Stage) -> None:
-    # Also those that are looked at, and so counted, once an hour: none has worked since the first look.
+    # Also for targets that are checked only once an hour: none of these has worked since the first check.
     found = pairs(answer, "target", "provider")
     assert found.keys() == {(name, "anthropic") for name in ("cabin", "empty", "hut", "loft", "office", "shed")}
     values = [value for _, value in answer]
     assert values == sorted(values, reverse=True)
-    looked = [
+    checked_at = [
         stage.exporter.value("check_last_success_timestamp_seconds", target=target, agent="main") or 0
         for target, _ in found
         if target != "office"
     ]
-    assert time.time() - max(looked) - 10 < min(values) <= max(values) < time.time() - stage.now
+    assert time.time() - max(checked_at) - 10 < min(values) <= max(values) < time.time() - stage.now
 
 
 def serving(answer: Answer, stage: Stage) -> None:
@@ -153,14 +153,14 @@ def exporters(value: float, odd: float) -> Claim:
 
 def at_most(low: float, high: float) -> Claim:
     def check(answer: Answer, stage: Stage) -> None:
-        assert low <= one(answer) <= high
+        assert low <= single(answer) <= high
 
     return check
 
 
 def is_exactly(value: float) -> Claim:
     def check(answer: Answer, stage: Stage) -> None:
-        assert one(answer) == value
+        assert single(answer) == value
 
     return check
 
@@ -175,10 +175,10 @@ def quota_resets(answer: Answer, stage: Stage) -> None:
 
 
 OLDEST = at_most(4 * HOUR - 60, 4 * HOUR + 2 * HOUR)
-#: (dashboard, panel, letter): what it claims, of every query that is asked for one moment.
+#: (dashboard, panel, letter) → the check of its answer, for every instant query.
 MOMENTS: dict[tuple[str, str, str], Claim] = {
     ("overview", "Right now", "A"): is_exactly(3),
-    ("overview", "Next deadline", "A"): lambda a, s: is_close({0: one(a)}, {0: s.expires * 1000}, 1),
+    ("overview", "Next deadline", "A"): lambda a, s: is_close({0: single(a)}, {0: s.expires * 1000}, 1),
     ("overview", "Oldest look", "A"): OLDEST,
     ("overview", "Messages waiting", "A"): at_most(2, 50),
     ("overview", "Deadlines", "A"): deadlines_left,
@@ -246,7 +246,7 @@ def at_least_one_each(*keys: Any) -> Callable[[Series, Stage], None]:
     return check
 
 
-#: The same of every query over time, with the labels that tell its series apart.
+#: The same for every range query, with the labels that distinguish its series.
 COURSES: dict[tuple[str, str, str], tuple[tuple[str, ...], Callable[[Series, Stage], None]]] = {
     ("overview", "Days left", "A"): (("target", "profile"), renewal),
     ("overview", "Notifications delivered and failed", "A"): (("channel",), delivered),

@@ -1,8 +1,8 @@
-"""A world in which every panel of the dashboards has something to show, and a Prometheus that scrapes it.
+"""A world in which every panel of the dashboards shows something, and a Prometheus that scrapes it.
 
-Four exporters: ``all``, a daemon with a real OpenClaw, stand-ins for the command and a gateway, and
-channels that work and do not; ``gone``, a daemon that was scraped and ended; ``odd``, a
-daemon that cannot keep its state; ``left``, a textfile that was written four hours ago by a clock that had been ahead.
+Four exporters: ``all`` is a daemon with a real OpenClaw, stand-ins for the command and a gateway, and channels of which
+some fail. ``gone`` is a daemon that was scraped and ended. ``odd`` is a daemon that cannot keep its state. ``left`` is
+a textfile that was written four hours ago, after the clock had been ahead.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def _without_secret(id: str) -> Profile:
 
 
 def worlds(now: float) -> dict[str, World]:
-    """The stand-ins for the command, by the name of their target."""
+    """Return target name → the world of its stand-in for the command."""
     names = "attic barn cabin cellar desk empty garage hut loft mill office shed"
     made = {name: World() for name in names.split()}
-    made["office"].dialect = Dialect.STATUS  # it tells the date of what has expired
+    made["office"].dialect = Dialect.STATUS  # this release reports the date of an expired token
     made["office"].add(_token(now - 3 * HOUR))
-    made["hut"].add(_token(now - HOUR))  # it does not
+    made["hut"].add(_token(now - HOUR))  # this release does not
     made["garage"].dialect = Dialect.STATUS
     made["garage"].add(_token(now - 2 * DAY))
     made["garage"].add(_token(now + 60 * DAY, SPARE))
@@ -77,7 +77,7 @@ def worlds(now: float) -> dict[str, World]:
 
 @dataclass
 class Outside:
-    """One HTTP server that is everything around: ntfy, a gateway, a textfile; two webhooks and a switch that refuse."""
+    """One HTTP server for everything outside: ntfy, a gateway, a textfile, and failing webhooks and heartbeat."""
 
     gateway: World
     now: float
@@ -135,7 +135,7 @@ class Outside:
 
 
 class ScrapesAll(Prometheus):
-    """Scrapes each address every second, under an ``instance`` of its own."""
+    """A Prometheus that scrapes each address every second, with its own ``instance`` label."""
 
     def __init__(self, directory: Path, addresses: dict[str, str]) -> None:
         directory.mkdir(parents=True)
@@ -160,7 +160,7 @@ class ScrapesAll(Prometheus):
 
 @dataclass(frozen=True)
 class Stage:
-    """The world at work. ``now`` is when its dates were made, ``expires`` the real OpenClaw's deadline."""
+    """The running world. ``now``: when its dates were computed; ``expires``: the real OpenClaw's deadline."""
 
     now: float
     expires: float
@@ -176,7 +176,7 @@ class Stage:
 
 
 def _left_behind(directory: Path, now: float) -> str:
-    """What the textfile command writes four hours ago, the ledger having been written tomorrow."""
+    """Return the textfile of four hours ago, written when the credential history was from tomorrow."""
     directory.mkdir()
     config, file = directory / "config.json5", directory / "left.prom"
     targets = [{"name": "local", "source": "simulated", "scenario": "healthy"}]
@@ -196,10 +196,10 @@ def _left_behind(directory: Path, now: float) -> str:
 
 
 def _waits_since(state: Path, at: float) -> None:
-    """A message to ``hook`` that was decided at ``at`` and could not be delivered."""
+    """Store a message to ``hook`` that has waited for delivery since ``at``."""
     state.mkdir(mode=0o700, parents=True)
     outbox = Outbox(state / "alerts.sqlite", now=lambda: at)
-    told = Alert(
+    alert = Alert(
         "f" * 32,
         NotificationReason.FIRST,
         ConditionName.EXPIRED.family,
@@ -208,12 +208,12 @@ def _waits_since(state: Path, at: float) -> None:
         "office",
         summary="expired",
     )
-    outbox.commit({}, [Message("hook", at, (told,))], at)
+    outbox.commit({}, [Message("hook", at, (alert,))], at)
     outbox.close()
 
 
 def _real_openclaw(directory: Path, now: float) -> tuple[OpenClawHome, float]:
-    """A token that ends within a day and was used, and a login of a provider that no route uses, unpaid."""
+    """Make a home with a used token that ends within a day, and an unpaid login that no route uses."""
     home = OpenClawHome(CURRENT, directory)
     home.set_model()
     home.paste_token(DEFAULT, "12h")
@@ -231,7 +231,7 @@ def _real_openclaw(directory: Path, now: float) -> tuple[OpenClawHome, float]:
 
 @contextmanager
 def staged(directory: Path, seconds: float = 0.0) -> Iterator[Stage]:
-    """The world, once everything that can be seen of it is in Prometheus, and ``seconds`` later."""
+    """Yield the world ``seconds`` after all of it has arrived in Prometheus."""
     for part in ("node", f"openclaw-{CURRENT}", "prometheus"):
         need(part)
     with ExitStack() as stack:
@@ -304,9 +304,9 @@ def staged(directory: Path, seconds: float = 0.0) -> Iterator[Stage]:
         stack.enter_context(running(odd))
         with running(gone):
             prometheus.wait_until_ready()
-            # Before anything fails or is given up: counters rise from what was scraped.
+            # Scraped before anything fails, because counters rise from their first scraped value.
             stack.enter_context(running(exporter))
-            wait_for("gone is scraped", lambda: prometheus.query('openclaw_auth_exit_code{instance="gone"}') != [], 30)
+            wait_for("a scrape of gone", lambda: prometheus.query('openclaw_auth_exit_code{instance="gone"}') != [], 30)
         stage = Stage(now, expires, exporter, prometheus, outside, directory / "desk.json")
         _go_through(stage)
         time.sleep(seconds)
@@ -315,7 +315,7 @@ def staged(directory: Path, seconds: float = 0.0) -> Iterator[Stage]:
 
 @dataclass(frozen=True)
 class _Nowhere:
-    """What ``Exporter`` needs of a home where there is none."""
+    """Stands for a home, for an ``Exporter`` that has none."""
 
     home: Path
 
@@ -329,20 +329,20 @@ class _Nowhere:
 
 
 def _go_through(stage: Stage) -> None:
-    """What happens while Prometheus looks: looks, failures, deliveries, a renewal, a button, a bad reload."""
+    """Let it all happen while Prometheus scrapes: checks, failures, deliveries, a renewal, a button, a bad reload."""
     exporter, prometheus = stage.exporter, stage.prometheus
     names = {target["name"] for target in exporter.config["targets"]}
 
     def seen(query: str) -> bool:
         return prometheus.query(query) != []
 
-    def looked_at() -> bool:
+    def checked() -> bool:
         return {labels["target"] for labels, _ in prometheus.query('openclaw_auth_exit_code{instance="all"}')} == names
 
-    wait_for("all targets are looked at", looked_at, 90)
-    wait_for("messages are given up", lambda: seen('openclaw_auth_notifications_dead_total{channel="old"} > 0'), 30)
-    wait_for("deliveries fail", lambda: seen('openclaw_auth_notifications_failed_total{channel="hook"} > 1'), 30)
-    # A person tries the phone, and presses the button.
+    wait_for("a check of all targets", checked, 90)
+    wait_for("an undeliverable message", lambda: seen('openclaw_auth_notifications_dead_total{channel="old"} > 0'), 30)
+    wait_for("failed deliveries", lambda: seen('openclaw_auth_notifications_failed_total{channel="hook"} > 1'), 30)
+    # A person sends a test notification and presses its button.
     tried = exporter.run("notify", "test", "--channel", "phone")
     assert tried.returncode == 0, tried.stderr
     button = next(message for message in stage.outside.published if "test" in message["title"].lower())["actions"][0]
@@ -353,7 +353,7 @@ def _go_through(stage: Stage) -> None:
     exporter.config_file.write_text("{ nonsense")
     exporter.send(signal.SIGHUP)
     for what, query in {
-        "the channel is proven": 'openclaw_auth_channel_last_proven_timestamp_seconds{channel="phone"}',
+        "the acknowledged test": 'openclaw_auth_channel_last_proven_timestamp_seconds{channel="phone"}',
         "the silence": "openclaw_auth_silences == 1",
         "the bad configuration": 'openclaw_auth_exporter_config_last_reload_successful{instance="all"} == 0',
         "the heartbeat": "openclaw_auth_heartbeat_last_success_timestamp_seconds == 0",

@@ -1,5 +1,5 @@
-"""A person at a desk who signs in again: OpenClaw homes in trouble, stand-ins for what asks the providers'
-servers, and the search for what was pasted.
+"""A person at a desk who runs ``reauth``: OpenClaw homes with failing credentials, stand-ins for programs that call the
+providers' servers, and a search for leaked secrets.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .parts import RELEASES, TOKEN_PREFIX, Exporter, OpenClawHome
 CURRENT, MIDDLE, OLDEST = RELEASES
 DAY = 86400.0
 COLUMNS = 80
-#: Made up, as long as real ones, and nowhere the same for twelve characters.
+#: Invented secrets, as long as real ones; no twelve characters occur twice.
 TOKEN = TOKEN_PREFIX + "".join(f"{n:03d}T" for n in range(23)) + "END"
 KEY = "sk-ant-api03-" + "".join(f"{n:03d}K" for n in range(23)) + "END"
-#: What a provider's server answers to a login.
+#: The tokens that a provider's server returns for a login.
 ACCESS, REFRESH = ("".join(f"{n:03d}{letter}" for n in range(23)) + "END" for letter in "AR")
-#: Any part of a secret that would tell of it: its lines as they were wrapped, and its ends.
+#: Parts that give a secret away: a piece of a wrapped line, and its end.
 MARKS = [part.encode() for secret in (TOKEN, KEY, ACCESS, REFRESH) for part in (secret[20:50], secret[-23:])]
-#: What was there before, and may be anywhere in the home.
+#: The token that was stored before the test; it may be anywhere in the home.
 OLD = TOKEN_PREFIX + "A" * 95
 
 CLAUDE = f"""#!/bin/sh
@@ -40,12 +40,12 @@ fold -w {COLUMNS} <<'TOKEN'
 {TOKEN}
 TOKEN
 """
-#: Where what is pasted belongs, OpenClaw's own store and Claude Code's; and what makes it up.
+#: Files that hold a secret rightly: the stand-ins that invent it, and OpenClaw's and Claude Code's stores.
 STAND_INS = ("claude", "minimax.mjs")
 BELONGS = ("auth-profiles.json", "openclaw-agent.sqlite", "openclaw.sqlite", ".credentials.json")
 
 
-#: Claude Code but for its login, which asks Anthropic's servers for what it stores.
+#: Claude Code, except for its login, which would call Anthropic's servers.
 CLAUDE_CODE = f"""#!/bin/sh
 [ "$*" = "auth login" ] || exec {{claude}} "$@"
 [ -t 0 ] && [ -t 1 ] || {{{{ echo "claude: this is no terminal" >&2; exit 1; }}}}
@@ -61,22 +61,22 @@ cat >"$HOME/.claude/.credentials.json" <<LOGIN
 LOGIN
 echo "Login successful."
 """
-#: ``docker exec`` as strict as the real one, and nothing else of it. With -t it wants a terminal and gives the program
-#: one; without it gives pipes, and without -i no input. Nothing of our environment gets in.
+#: ``docker exec``, as strict as the real one. With -t it requires a terminal and gives the program one, without -t it
+#: gives pipes, and without -i no input. It passes nothing of our environment.
 DOCKER = """#!/bin/bash
 no() {{ echo "docker: $1" >&2; exit 125; }}
-[ "$1" = exec ] || no "$1 is not for this"
+[ "$1" = exec ] || no "$1 is not supported by this stand-in"
 shift
 case $1 in
-  -it) [ -t 0 ] && [ -t 1 ] || no "the input device is not a TTY"; how=terminal; shift;;
-  -i) how=pipe; shift;;
+  -it) [ -t 0 ] && [ -t 1 ] || no "the input device is not a TTY"; mode=terminal; shift;;
+  -i) mode=pipe; shift;;
   -*) no "unknown flag: $1";;
-  *) how=nothing;;
+  *) mode=nothing;;
 esac
 [ "$1" = gw ] || no "No such container: $1"
 shift
 inside=(env -i {environment} "$@")
-case $how in
+case $mode in
   terminal) exec "${{inside[@]}}";;
   pipe) cat | "${{inside[@]}}" > >(cat) 2> >(cat >&2); exit "${{PIPESTATUS[1]}}";;
   *) "${{inside[@]}}" </dev/null > >(cat) 2> >(cat >&2); exit $?;;
@@ -104,12 +104,12 @@ globalThis.fetch.mock = {{}};
 
 
 def wrapped(secret: str) -> str:
-    """As it is copied from the terminal that showed it."""
+    """Return the secret as it is copied from a terminal that wrapped it."""
     return "\r".join(secret[at : at + COLUMNS] for at in range(0, len(secret), COLUMNS))
 
 
 def program(path: Path, body: str) -> Path:
-    """An executable file."""
+    """Write an executable file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(body)
     path.chmod(0o755)
@@ -120,11 +120,11 @@ def program(path: Path, body: str) -> Path:
 
 
 class Leaks:
-    """Looks at every process, again and again, for what was pasted: command lines and environments."""
+    """Searches the command lines and environments of all processes for the secrets, again and again."""
 
     def __init__(self) -> None:
         self.found: set[str] = set()
-        self.looks = 0
+        self.rounds = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -138,7 +138,7 @@ class Leaks:
 
     def _watch(self) -> None:
         while not self._over.wait(0.2):
-            self.looks += 1
+            self.rounds += 1
             for entry in Path("/proc").iterdir():
                 if entry.name.isdigit() and int(entry.name) != os.getpid():
                     for name in ("cmdline", "environ"):
@@ -151,7 +151,7 @@ class Leaks:
 
 
 def files_with_a_secret(since: float, *folders: Path) -> list[Path]:
-    """The files that hold a part of what was pasted, but those where it belongs and the stand-ins."""
+    """Return the files that hold part of a secret, except the stores and the stand-ins."""
     found = []
     for folder in folders:
         for path in folder.rglob("*"):
@@ -164,13 +164,13 @@ def files_with_a_secret(since: float, *folders: Path) -> list[Path]:
 
 Profiles = Mapping[str, Mapping[str, Any]]
 
-# --- the world and the desk ------------------------------------------------------------------------
+# --- homes and the desk ------------------------------------------------------------------------
 
 
 class Homes:
-    """Makes OpenClaw homes as a person has them who is called by an alarm, without running commands.
+    """Makes OpenClaw homes with failing credentials, without running commands.
 
-    Every command costs seconds of CPU: a release makes its databases once, and each home gets a copy.
+    Every command costs seconds of CPU, so each release creates its databases once and every home gets a copy.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -179,7 +179,7 @@ class Homes:
     def empty(
         self, release: str, folder: Path, fallbacks: Sequence[str] = (), agents: Sequence[str] = (), **config: Any
     ) -> OpenClawHome:
-        """A home with nothing but a configuration: Anthropic's model in use, and ``fallbacks``; more ``agents``."""
+        """Make a home that has only a configuration: Anthropic's model, ``fallbacks``, and further ``agents``."""
         need("node")
         need(f"openclaw-{release}")
         world = OpenClawHome(release, folder)
@@ -204,7 +204,7 @@ class Homes:
         agent: str = "main",
         **more: Any,
     ) -> OpenClawHome:
-        """A home whose ``agent`` holds ``profiles`` of its own."""
+        """Make a home in which ``agent`` has ``profiles`` in its own store."""
         world = self.empty(release, folder, agents=() if agent == "main" else (agent,), **more)
         shutil.copytree(self._layout(release, agent), world.state, dirs_exist_ok=True)
         if agent == "main":
@@ -219,7 +219,7 @@ class Homes:
         return world
 
     def _layout(self, release: str, agent: str) -> Path:
-        """OpenClaw's folder without a configuration, where ``agent`` has a store of its own."""
+        """Return OpenClaw's folder without a configuration, in which ``agent`` has its own store."""
         layout = self._folder / f"{release}-{agent}"
         if not layout.exists():
             world = self.empty(release, self._folder / f"{layout.name}-makes", agents=("ops",))
@@ -236,7 +236,7 @@ class Homes:
 
 
 class Desk:
-    """A person at a terminal, with a world to sign in to and a stand-in for Claude Code."""
+    """A person at a terminal, with an OpenClaw home and a stand-in for Claude Code."""
 
     def __init__(self, world: OpenClawHome, folder: Path, *, has_claude: bool = True, **config: Any) -> None:
         self.world = world
@@ -256,25 +256,25 @@ class Desk:
             yield person
 
     def check_that_nothing_leaked(self, leaks: Leaks, *folders: Path) -> None:
-        assert leaks.looks > 2
+        assert leaks.rounds > 2
         assert leaks.found == set()
         temporary = Path(self.world.env.get("TMPDIR", self.world.home))
         logs = [temporary, Path("/tmp/openclaw")]  # noqa: S108 - where OpenClaw writes its log
         assert files_with_a_secret(self.began, self.world.home, self.folder, *logs, *folders) == []
 
     def give_web_token(self, token: str) -> None:
-        """The daemon takes orders from who knows ``token``, and ``reauth`` does."""
+        """Give the daemon and ``reauth`` the token for requests that change something."""
         self.exporter.config["web"] = {**self.exporter.config["web"], "token": token}
         self.exporter.config_file.write_text(json.dumps(self.exporter.config))
 
 
-def told(file: Path) -> set[tuple[str, str]]:
-    """Reason and provider of what a channel made by ``telling`` was told."""
+def notified(file: Path) -> set[tuple[str, str]]:
+    """Return reason and provider of each alert that reached the channel of ``recording_channel``."""
     lines = file.read_text().split("\n") if file.exists() else []
     alerts = [alert for line in lines if line for alert in json.loads(line)["alerts"]]
     return {(alert["reason"], alert["provider"]) for alert in alerts}
 
 
-def telling(file: Path) -> dict[str, Any]:
-    """A channel that writes down what it is told."""
-    return {"name": "told", "type": "command", "command": ["/bin/sh", "-c", f"cat >> {file}; echo >> {file}"]}
+def recording_channel(file: Path) -> dict[str, Any]:
+    """Return the configuration of a channel that appends its messages to ``file``."""
+    return {"name": "recorder", "type": "command", "command": ["/bin/sh", "-c", f"cat >> {file}; echo >> {file}"]}

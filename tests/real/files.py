@@ -1,4 +1,4 @@
-"""An OpenClaw home of files alone, for tests of what the exporter does with what it sees there."""
+"""An OpenClaw home that consists of files only, for tests of the exporter's reactions to a store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DAY = 86400.0
 
 
 class FilesHome(OpenClawHome):
-    """As 2026.2 keeps it, ``auth-profiles.json`` per agent; nothing runs in it."""
+    """The layout of 2026.2, with ``auth-profiles.json`` per agent. No program runs in it."""
 
     def __init__(self, tmp_path: Path) -> None:
         self.release = "2026.2.9"
@@ -27,7 +27,7 @@ class FilesHome(OpenClawHome):
         (self.state / "openclaw.json").write_text(json.dumps({"agents": {"defaults": {"model": model}}}))
 
     def write_tokens(self, ends: Mapping[str, float]) -> None:
-        """Replace the main agent's profiles: tokens by name, with when they end in Unix seconds."""
+        """Replace the main agent's profiles with tokens: name → expiry in Unix seconds."""
         path = self.state / "agents/main/agent/auth-profiles.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         profiles = {
@@ -48,8 +48,8 @@ def store_target(world: FilesHome) -> dict[str, Any]:
     return {"name": "home", "source": "store", "state_dir": str(world.state)}
 
 
-def look_now(exporter: Exporter) -> None:
-    """What somebody asks for who does not wait for the next look. The configuration has the token ``TOKEN``."""
+def check_now(exporter: Exporter) -> None:
+    """Request a check instead of waiting for the next one. The configuration must have the token ``TOKEN``."""
     import httpx
 
     answer = httpx.post(

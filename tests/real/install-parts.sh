@@ -1,27 +1,25 @@
 #!/usr/bin/env bash
-# Installs the real parts that tests/real needs: OpenClaw releases with a Node new enough for them
-# (npm), Claude Code (npm), Grafana's libraries with what draws them (npm), and from Debian the
-# Prometheus family, Chromium, systemd-nspawn, sshd and shells.
-# Idempotent: what is already there is kept.
+# Installs the real parts that tests/real needs. From npm: OpenClaw releases with a Node that is new enough for them,
+# Claude Code, and Grafana's libraries with the tools that draw them. From Debian: the Prometheus family, Chromium,
+# systemd-nspawn, sshd and shells. Idempotent: keeps what is installed.
 #
 #   tests/real/install-parts.sh            install everything, print the folder
-#   OAE_REAL_PARTS=DIR                     where to (default: ~/.cache/openclaw-auth-exporter/real-parts)
-#
-# Nothing is started, and nothing outside that folder and the Debian packages is touched.
+#   OAE_REAL_PARTS=DIR                     the folder (default: ~/.cache/openclaw-auth-exporter/real-parts)
+# It starts nothing, and changes nothing outside that folder except for the Debian packages.
 set -euo pipefail
 
 parts=${OAE_REAL_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/openclaw-auth-exporter/real-parts}
 releases="2026.9.6 2026.6.11 2026.2.9"
 mkdir -p "$parts"
 
-say() { printf 'real parts: %s\n' "$*" >&2; }
+log() { printf 'real parts: %s\n' "$*" >&2; }
 
-# A folder is complete when its marker is there; an interrupted install starts over.
+# A marker file makes a folder complete, so that an interrupted installation starts over.
 npm_folder() { # NAME OVERRIDES EXTRA_FLAGS PACKAGE...
   local dir="$parts/$1" overrides=$2 flags=$3
   shift 3
   [ -e "$dir/.complete" ] && return 0
-  say "installing $* into $dir"
+   log "installing $* into $dir"
   rm -rf "$dir"
   mkdir -p "$dir"
   printf '{"private": true, "overrides": %s}\n' "$overrides" >"$dir/package.json"
@@ -42,13 +40,13 @@ done
 
 npm_folder claude-2.1.330 '{}' '' @anthropic-ai/claude-code@2.1.330
 
-# There is no Grafana server to be had from a registry; its own libraries check and draw the dashboards.
-# All of @grafana/* in one version: they want each other's exactly.
+# No registry has a Grafana server, but Grafana's libraries can check and draw the dashboards.
+# All of @grafana/* have the same version, because they require each other's exact version.
 npm_folder grafana-13.2.2 '{}' --save-exact @grafana/ui@13.2.2 @grafana/data@13.2.2 @grafana/schema@13.2.2 \
   react@19.3.1 react-dom@19.3.1 rxjs@7.8.2 @fontsource/inter@5.3.0 typescript@6.0.3 vite@8.3.8 \
   @vitejs/plugin-react@6.3.0 playwright-core@1.65.1
 
-# Commands that must be there, and the Debian packages that have them.
+# Required commands, and the Debian packages that contain them.
 wanted=
 debian() { # COMMAND PACKAGE
   [ -n "$(PATH="$PATH:/usr/sbin" command -v "$1")" ] || wanted="$wanted $2"
@@ -72,11 +70,11 @@ debian busybox busybox
 debian mksh mksh
 if [ -n "$wanted" ]; then
   if [ "$(id -u)" != 0 ]; then
-    say "these Debian packages are missing and this is not root: install$wanted"
+    log "these Debian packages are missing and this is not root: install$wanted"
     exit 1
   fi
-  say "installing the Debian packages$wanted"
-  # Exit 101 keeps the packages' own services from starting.
+  log "installing the Debian packages$wanted"
+  # Exit code 101 keeps the packages' services from starting.
   policy=/usr/sbin/policy-rc.d made=
   if [ ! -e $policy ]; then
     printf '#!/bin/sh\nexit 101\n' >$policy

@@ -1,7 +1,7 @@
-"""A real systemd as PID 1 of a throw-away machine that has our wheel installed and not the repository.
+"""A temporary machine with a real systemd as PID 1, which has our wheel installed and not the repository.
 
-``boot-machine.sh`` makes it out of this machine's own file system; commands get in through nsenter. Our program
-has the wheels that pip chose for it there and nothing else: neither the tests' libraries nor a network.
+``boot-machine.sh`` creates it from this machine's file system; nsenter runs commands in it. The program has only its
+locked dependencies there: neither the tests' libraries nor a network.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ ROOT = Path(__file__).parent.parent.parent
 HOME = "/opt/openclaw-auth-exporter"
 PROGRAM = f"{HOME}/bin/openclaw-auth-exporter"
 PYTHON = f"{HOME}/bin/python"
-#: Our wheel and its dependencies', and the pip that installs them, seen inside.
+#: Paths inside the machine: our wheel with its dependencies' wheels, and the pip that installs them.
 WHEELS, PIP = "/opt/our-wheels", "/opt/pip"
 PARTS = "/opt/real-parts"
-#: The stand-ins for OpenClaw's programs, copied into the machine.
+#: Path inside the machine of the stand-ins for OpenClaw's programs.
 STAND_INS = "/srv/stand_ins"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def python_for_services() -> str | None:
-    """A Python of our version that services without a home can run; None where there is none."""
+    """Return a Python of our version that services without a home can run, or None."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for candidate in (f"{sys.base_prefix}/bin/{version}", f"/usr/local/bin/{version}", f"/usr/bin/{version}"):
         if os.access(candidate, os.X_OK) and not os.path.realpath(candidate).startswith(("/root/", "/home/")):
@@ -47,7 +47,7 @@ def python_for_services() -> str | None:
 
 
 def build_wheels(directory: Path) -> Path:
-    """Build our wheel and its dependencies' in ``directory``, as the Containerfile's first stage does."""
+    """Build our wheel and those of its dependencies in ``directory``, as the Containerfile's first stage does."""
     stage = (ROOT / "deploy/container/Containerfile").read_text().split("\nFROM ")[1]
     with tempfile.TemporaryDirectory() as source:
         for line in re.findall(r"^COPY (.+)$", stage, re.MULTILINE):
@@ -62,12 +62,12 @@ def build_wheels(directory: Path) -> Path:
         locked = ("--require-hashes", "-r", "requirements/runtime.txt")
         for build in (locked, ("--no-deps", "--no-build-isolation", ".")):
             subprocess.run([*pip, *build], check=True, timeout=300, cwd=source)
-    directory.chmod(0o755)  # whoever installs them there reads them
+    directory.chmod(0o755)  # other users install from it
     return directory
 
 
 class Machine:
-    """Use it in a ``with``: booted inside, gone afterwards. ``wheels`` is what ``build_wheels`` made."""
+    """A context manager that boots the machine and removes it afterwards. ``wheels``: from ``build_wheels``."""
 
     def __init__(self, python: str, wheels: Path) -> None:
         self._python = python
@@ -110,10 +110,10 @@ class Machine:
             state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
             return state in ("running", "degraded")
 
-        wait_for("systemd is up", is_up, 60)
+        wait_for("systemd to be up", is_up, 60)
 
     def _install(self) -> None:
-        """The wheel, as a person would: a virtual environment, and a link on the PATH."""
+        """Install the wheel as a person would: into a virtual environment, with a link on the PATH."""
         self.install(HOME)
         self.run("ln", "-s", PROGRAM, "/usr/local/bin/openclaw-auth-exporter")
         found = self.run(PYTHON, "-c", "import exporter, sys; print(exporter.__file__, *sys.path)").stdout
@@ -122,7 +122,7 @@ class Machine:
         assert self.run("ls", "-A", str(ROOT)).stdout == ""
 
     def install(self, home: str, user: str | None = None) -> None:
-        """A virtual environment with the wheels and nothing else."""
+        """Make a virtual environment with the wheels and nothing else."""
         self.run(self._python, "-m", "venv", "--without-pip", home, user=user)
         install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location")
         where = ("--no-index", "--find-links", WHEELS, "openclaw-auth-exporter")
@@ -130,9 +130,9 @@ class Machine:
             f"{home}/bin/python", *install, *where, user=user, env={"PYTHONPATH": PIP, "PIP_CONFIG_FILE": "/dev/null"}
         )
 
-    def __exit__(self, *error: object) -> None:  # what boot-machine.sh mounted goes with its last process
+    def __exit__(self, *error: object) -> None:  # the mounts of boot-machine.sh disappear with its last process
         if self._nspawn is not None:
-            self._nspawn.send_signal(signal.SIGTERM)  # it asks PID 1 to power off
+            self._nspawn.send_signal(signal.SIGTERM)  # asks PID 1 to power off
             try:
                 self._nspawn.wait(timeout=20)
             except subprocess.TimeoutExpired:
@@ -159,7 +159,7 @@ class Machine:
         input: bytes = b"",
         check: bool = True,
     ) -> subprocess.CompletedProcess[str]:
-        """A command inside, as root or ``user``, to its end; with ``check`` a non-zero exit code fails the test."""
+        """Run a command inside, as root or ``user``. With ``check``, a non-zero exit code fails the test."""
         home = f"/home/{user}" if user else "/root"
         who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else []
         words = {"PATH": PATH, "HOME": home, "LANG": "C.UTF-8", "USER": user or "root", **(env or {})}
@@ -184,7 +184,7 @@ class Machine:
         return done
 
     def write_bytes(self, path: str, content: bytes, mode: str = "644", owner: str = "root") -> None:
-        """A file inside, with the folders above it."""
+        """Write a file inside, and create its parent folders."""
         self.run(
             *("sh", "-c", 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1" && chown "$3" "$1"'),
             *("sh", path, mode, owner),
@@ -195,7 +195,7 @@ class Machine:
         self.write_bytes(path, text.encode(), mode, owner)
 
     def get(self, url: str) -> str:
-        """The body of a URL inside; an error status fails the test."""
+        """Return the body of a URL, requested from inside. An error status fails the test."""
         script = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1], timeout=20).read().decode())"
         return self.run(PYTHON, "-c", script, url).stdout
 
@@ -203,21 +203,21 @@ class Machine:
         return self.run("systemctl", *words, check=check).stdout.strip()
 
     def show(self, unit: str, name: str) -> str:
-        """One property of a unit."""
+        """Return a property of a unit."""
         return self.systemctl("show", unit, f"--property={name}", "--value")
 
     def drop_in(self, unit: str, text: str) -> None:
-        """Settings for a unit, beside the shipped file."""
+        """Write settings of a unit beside the shipped file."""
         self.write(f"/etc/systemd/system/{unit}.d/test.conf", text)
         self.systemctl("daemon-reload")
 
     def journal(self, unit: str) -> str:
-        """What the unit and systemd about it wrote, since boot."""
+        """Return the journal of the unit since boot, including systemd's lines about it."""
         self.run("journalctl", "--sync")
         return self.run("journalctl", "--no-pager", "--quiet", "--output=cat", f"--unit={unit}").stdout
 
     def metric(self, name: str, port: int = 10785) -> float | None:
-        """The one sample of a metric of the daemon inside; None while there is none."""
+        """Return the only sample of a metric of the daemon inside, or None."""
         text = self.get(f"http://127.0.0.1:{port}/metrics")
         found = [line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
         assert len(found) <= 1, found
@@ -226,10 +226,10 @@ class Machine:
     def configure(self, config: object, path: str = "/etc/openclaw-auth-exporter/config.json5") -> None:
         self.write(path, json.dumps(config))
 
-    # --- what is watched there ---------------------------------------------------------------------
+    # --- monitored programs ---------------------------------------------------------------------
 
     def stand_in(self, user: str, world: World) -> None:
-        """The simulator's ``openclaw`` on the PATH, over a world in the user's state folder, which it writes to."""
+        """Put the simulated ``openclaw`` on the PATH, with its world in the user's state folder, which it writes to."""
         self._copy_stand_ins()
         self.run("install", "-d", "-o", user, "-g", user, f"/home/{user}/.openclaw")
         self.write(f"/home/{user}/.openclaw/world.json", world.to_json(), owner=user)
@@ -245,7 +245,7 @@ class Machine:
             self.write(f"{STAND_INS}/{file.name}", file.read_text())
 
     def gateway(self, world: World, token: str, address: str = "127.0.0.1") -> None:
-        """A simulated gateway at an address of the machine's loopback interface, as a service of its own."""
+        """Run a simulated gateway as a service at an address of the machine's loopback interface."""
         script = (
             "import sys, uvicorn\n"
             "from pathlib import Path\n"
@@ -262,7 +262,7 @@ class Machine:
         self.run("systemd-run", "--quiet", "--collect", f"--unit={unit}", PYTHON, "/srv/gateway.py", address, token)
 
     def reset(self) -> None:
-        """Nothing of ours runs, is enabled, has state or is configured any more; alice's home is empty."""
+        """Stop, disable and remove everything of ours, with state and configuration, and empty alice's home."""
         self.run("find", "/home/alice", "-mindepth", "1", "-delete")
         units = "openclaw-auth-exporter*"
         self.systemctl("stop", units, check=False)

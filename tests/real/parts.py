@@ -1,6 +1,6 @@
 """The real parts as objects: an OpenClaw in a private home, our daemon beside it, a Prometheus.
 
-Everything runs on free loopback ports under a test's own folder, and ends by process id.
+Everything runs on free loopback ports below a test's folder, and is ended by process id.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from exporter.lib.durations import parse_duration
 
 RELEASES = ("2026.9.6", "2026.6.11", "2026.2.9")
 CURRENT = RELEASES[0]
-#: Seconds in which one OpenClaw command must end; they take 1 to 9 on an idle machine.
+#: Timeout of an OpenClaw command in seconds. They take 1 to 9 on an idle machine.
 COMMAND_TIMEOUT = 120.0
-#: What a setup-token begins with; the body after it is the secret part.
+#: Prefix of a setup-token; the body after it is the secret part.
 TOKEN_PREFIX = "sk-ant-oat01-"
 
 T = TypeVar("T")
 
 
 def folder() -> Path:
-    """Where install-parts.sh puts the npm parts: the same rule as there."""
+    """Return the folder where install-parts.sh puts the npm parts (by the same rule)."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(os.environ.get("OAE_REAL_PARTS") or f"{cache}/openclaw-auth-exporter/real-parts")
 
 
 def find(part: str) -> Path | None:
-    """The executable of ``node``, ``openclaw-<release>``, ``claude-<version>``, ``prometheus``, …; None when missing.
+    """Return the executable of ``node``, ``openclaw-<release>``, ``claude-<version>``, ``prometheus``, …, or None.
 
-    For ``grafana-<version>``, which are libraries, the folder they are in.
+    For ``grafana-<version>``, which are libraries, return their folder.
     """
     if part.startswith("grafana-"):
         home = folder() / part
@@ -56,11 +56,11 @@ def find(part: str) -> Path | None:
     return Path(on_path) if on_path else None
 
 
-def wait_for(what: str, look: Callable[[], T | None], seconds: float) -> T:
-    """What ``look`` returns once it is neither None nor False; fails after ``seconds``."""
+def wait_for(what: str, poll: Callable[[], T | None], seconds: float) -> T:
+    """Call ``poll`` until its result is neither None nor False, and return that. Fails after ``seconds``."""
     ends = time.monotonic() + seconds
     while True:
-        found = look()
+        found = poll()
         if found is not None and found is not False:
             return found
         if time.monotonic() > ends:
@@ -69,14 +69,14 @@ def wait_for(what: str, look: Callable[[], T | None], seconds: float) -> T:
 
 
 def free_port() -> int:
-    """A loopback TCP port that was free a moment ago."""
+    """Return a loopback TCP port that was free a moment ago."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def processes_of(home: Path) -> dict[int, str]:
-    """Command lines by process id of what lives in the private ``home``: told by HOME in its environment."""
+    """Return the processes of a private ``home`` (by HOME in their environment): process id → command line."""
     mark = f"HOME={home}".encode()
     found = {}
     for entry in Path("/proc").iterdir():
@@ -84,7 +84,7 @@ def processes_of(home: Path) -> dict[int, str]:
             continue
         try:
             environment, command = (entry / "environ").read_bytes(), (entry / "cmdline").read_bytes()
-        except OSError:  # it ended meanwhile, or is not ours
+        except OSError:  # the process ended meanwhile, or is not ours
             continue
         if mark in environment.split(b"\0"):
             found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace")
@@ -92,7 +92,7 @@ def processes_of(home: Path) -> dict[int, str]:
 
 
 class OpenClawHome:
-    """One OpenClaw release in a home of its own, set up by its own commands where it has them."""
+    """One OpenClaw release in a private home, set up by its own commands where it has them."""
 
     def __init__(self, release: str, tmp_path: Path) -> None:
         command, node = find(f"openclaw-{release}"), find("node")
@@ -103,10 +103,10 @@ class OpenClawHome:
         self.command = command
         self.home = tmp_path / "home"
         self.home.mkdir(parents=True)
-        # What Node and OpenClaw compile is kept there: without it 2026.2.9 takes 22 s of CPU to start.
+        # Node and OpenClaw keep compiled code there. Without it, 2026.2.9 takes 22 s of CPU to start.
         temporary = folder() / f"openclaw-{release}" / "tmp"
         temporary.mkdir(exist_ok=True)
-        # Made anew, not copied: no *_API_KEY and nothing else of ours gets in.
+        # A new environment, not a copy: no *_API_KEY or other variable of ours gets in.
         self.env = {
             "HOME": str(self.home),
             "TMPDIR": str(temporary),
@@ -119,7 +119,7 @@ class OpenClawHome:
         return self.home / ".openclaw"
 
     def run(self, *args: str, input: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """``openclaw ARGS`` to its end; with ``check`` a non-zero exit code fails the test."""
+        """Run ``openclaw ARGS``. With ``check``, a non-zero exit code fails the test."""
         finished = subprocess.run(
             [self.command, *args],
             env=self.env,
@@ -135,17 +135,17 @@ class OpenClawHome:
         return finished
 
     def set_model(self) -> None:
-        """The default model, so that anthropic is in use."""
+        """Set the default model, so that anthropic is in use."""
         model = "claude-opus-5" if self.version >= (2026, 7) else "claude-opus-4-6"
         self.run("models", "set", f"anthropic/{model}")
 
     def paste_token(
         self, profile: str, expires_in: str | None = None, *, token: str | None = None, agent: str | None = None
     ) -> None:
-        """``openclaw models auth paste-token``, the token through standard input.
+        """Run ``openclaw models auth paste-token`` with the token on standard input.
 
-        2026.2 asks with a prompt that reads keys there: it wants the Enter key's \\r. It pastes for the
-        main agent only: what is for another one is written as it writes its own.
+        The prompt of 2026.2 reads keys and needs the Enter key's \\r. It pastes for the main agent only, so for another
+        agent this method writes the file in the same format.
         """
         secret = token or TOKEN_PREFIX + "A" * 80
         if agent and self.version < (2026, 6):
@@ -162,22 +162,22 @@ class OpenClawHome:
         assert profile in self.stored_profiles(agent), f"paste-token left no {profile}"
 
     def set_order(self, *profiles: str) -> None:
-        """``openclaw models auth order set`` for the main agent's anthropic."""
+        """Run ``openclaw models auth order set`` for the main agent's anthropic."""
         self.run("models", "auth", "order", "set", "--agent", "main", "--provider", "anthropic", *profiles)
 
     def add_agent(self, name: str) -> None:
-        """``openclaw agents add``. It inherits the main agent's profiles: 2026.2 copies them at the first look."""
+        """Run ``openclaw agents add``. The agent inherits main's profiles; 2026.2 copies them at first use."""
         self.run("agents", "add", name, "--non-interactive", "--workspace", str(self.home / f"workspace-{name}"))
 
     def status(self, agent: str = "main") -> tuple[int, dict[str, Any]]:
-        """Exit code and JSON of ``openclaw models status --json --check``."""
+        """Return exit code and JSON of ``openclaw models status --json --check``."""
         finished = self.run("models", "status", "--json", "--check", "--agent", agent, check=False)
         return finished.returncode, json.loads(finished.stdout[finished.stdout.index("{") :])
 
     # --- the stores ------------------------------------------------------------------------------
 
     def stored_profiles(self, agent: str | None = None) -> dict[str, Any]:
-        """The profiles as the agent's own store, or the shared one, holds them."""
+        """Return the profiles in the agent's own store, or in the shared one."""
         profiles: dict[str, Any] = {}
         for _, table, _, text in self._rows(agent or "main"):
             if table == "store":
@@ -191,7 +191,7 @@ class OpenClawHome:
         order: Mapping[str, Sequence[str]] | None = None,
         config_auth: bool = True,
     ) -> None:
-        """Replace the main agent's profiles, usageStats and order, in the layout this release has made.
+        """Replace the main agent's profiles, usageStats and order, in the layout of this release.
 
         ``config_auth`` also names the profiles in ``auth.profiles`` of the configuration, as pasting does.
         """
@@ -203,7 +203,7 @@ class OpenClawHome:
             state["order"] = order
         rows = self._rows("main")
         if not rows:
-            self.paste_token("anthropic:default")  # makes the layout
+            self.paste_token("anthropic:default")  # creates the layout
             rows = self._rows("main")
         shared = any(path.parent.name == "state" for path, table, _, _ in rows if table == "store")
         for path in {path for path, _, _, _ in rows}:
@@ -223,11 +223,11 @@ class OpenClawHome:
             _replace_json(path, config)
 
     def write_usage(self, usage: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replace usageStats alone, as a gateway does after each request."""
+        """Replace only usageStats, as a gateway does after each request."""
         self.write_store(self.stored_profiles(), usage, config_auth=False)
 
     def _rows(self, agent: str) -> list[tuple[Path, str, str, str]]:
-        """(file, ``store`` or ``state``, key, JSON) of the stores that exist, the shared one before the agent's own."""
+        """Return (file, ``store`` or ``state``, key, JSON) of each existing store, the shared one first."""
         own = self.state / "agents" / agent / "agent"
         found = []
         if (own / "auth-profiles.json").exists():
@@ -273,7 +273,7 @@ def _replace_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 class Exporter:
-    """openclaw-auth-exporter beside an OpenClaw home: its commands, and its daemon."""
+    """openclaw-auth-exporter beside an OpenClaw home: its commands and its daemon."""
 
     def __init__(self, world: OpenClawHome, directory: Path, **config: Any) -> None:
         self.world = world
@@ -297,7 +297,7 @@ class Exporter:
         return [sys.executable, "-m", "exporter.cli", *args, "--config", str(self.config_file)]
 
     def run(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """One command to its end."""
+        """Run one command."""
         return subprocess.run(
             self._argv(*args),
             env={**self.world.env, **(env or {})},
@@ -309,7 +309,7 @@ class Exporter:
         )
 
     def check(self, *args: str) -> tuple[int, dict[str, Any]]:
-        """Exit code and JSON of ``check --json``; they must agree."""
+        """Return exit code and JSON of ``check --json``, which must agree."""
         finished = self.run("check", "--json", *args)
         assert finished.returncode in (0, 1, 2), finished.stderr
         result = json.loads(finished.stdout)
@@ -320,12 +320,12 @@ class Exporter:
     # --- the daemon ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """``serve``, until it is ready."""
+        """Start ``serve`` and wait until it is ready."""
         with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(
                 self._argv("serve"), env=self.world.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_for(f"serve is ready; its log:\n{self.log.read_text()}", self._is_ready, 30)
+        wait_for(f"serve to be ready; its log:\n{self.log.read_text()}", self._is_ready, 30)
 
     def _is_ready(self) -> bool:
         assert self.daemon is not None
@@ -340,18 +340,18 @@ class Exporter:
         self.daemon.send_signal(number)
 
     def stop(self) -> int:
-        """SIGTERM, and the exit code; nothing may be left of it."""
+        """Send SIGTERM and return the exit code. No process may be left."""
         self.send(signal.SIGTERM)
         assert self.daemon is not None
         code = self.daemon.wait(timeout=30)
         try:
-            wait_for("everything is gone", lambda: not processes_of(self.world.home), 5)
+            wait_for("all processes to end", lambda: not processes_of(self.world.home), 5)
         except AssertionError:
             raise AssertionError(f"still running after serve ended: {processes_of(self.world.home)}") from None
         return code
 
     def end(self) -> None:
-        """Whatever happened, nothing stays: for the fixture."""
+        """Kill everything that is left; called by the fixture."""
         if self.daemon is not None and self.daemon.poll() is None:
             self.daemon.kill()
             self.daemon.wait()
@@ -367,7 +367,7 @@ class Exporter:
         return answer.text
 
     def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """/metrics by name and labels; no series may be there twice."""
+        """Return the samples of /metrics by name and labels. No series may occur twice."""
         found: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
         for family in text_string_to_metric_families(self.get("/metrics")):
             for sample in family.samples:
@@ -377,7 +377,7 @@ class Exporter:
         return found
 
     def value(self, name: str, **labels: str) -> float | None:
-        """The one sample of ``openclaw_auth_NAME`` that has these labels; None when there is none."""
+        """Return the only sample of ``openclaw_auth_NAME`` with these labels, or None."""
         full = f"openclaw_auth_{name}"
         found = [
             value for (n, have), value in self.samples().items() if n == full and labels.items() <= dict(have).items()
@@ -385,11 +385,11 @@ class Exporter:
         assert len(found) <= 1, f"{len(found)} samples of {full} with {labels}"
         return found[0] if found else None
 
-    def wait_for_check(self, looks: int = 1) -> None:
-        """Until the main agent has been looked at so many times."""
+    def wait_for_check(self, checks: int = 1) -> None:
+        """Wait until the main agent has been checked ``checks`` times."""
         wait_for(
-            f"{looks} looks at home/main; log:\n{self.log.read_text()}",
-            lambda: (self.value("checks_total", target="home", agent="main") or 0) >= looks,
+            f"{checks} checks of home/main; log:\n{self.log.read_text()}",
+            lambda: (self.value("checks_total", target="home", agent="main") or 0) >= checks,
             60,
         )
 
@@ -426,21 +426,21 @@ class Prometheus:
             except httpx.TransportError:
                 return False
 
-        wait_for("prometheus is ready", is_ready, 60)
+        wait_for("prometheus to be ready", is_ready, 60)
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
-        """An instant query through the HTTP API: labels and value of each series."""
+        """Run an instant query through the HTTP API; return labels and value of each series."""
         answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, trust_env=False).json()
         assert answer["status"] == "success", answer
         return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
 
     def complaints(self) -> list[str]:
-        """What its log warns of: samples it refused, scrapes that failed."""
+        """Return the warnings in its log, such as refused samples and failed scrapes."""
         lines = self.log.read_text().splitlines()
         return [line for line in lines if "level=warn" in line or "level=error" in line]
 
     def end(self) -> int:
-        """SIGTERM, and the exit code."""
+        """Send SIGTERM and return the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -452,7 +452,7 @@ class Prometheus:
 
 @contextmanager
 def running(exporter: Exporter) -> Iterator[Exporter]:
-    """The daemon for the length of a ``with``; it must end well: exit 0, nothing left running."""
+    """Run the daemon during a ``with``. It must exit with 0 and leave nothing running."""
     try:
         exporter.start()
         yield exporter

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# A root that looks like Android's to a Termux process: Termux's prefix is where it is on a phone,
-# the shell is SHELL there, and there is no /bin, no /tmp and no other user's right.
+# Runs a script in a root file system that resembles Android's for a Termux process: Termux's prefix has its path on a
+# phone, SHELL is the shell, there is no /bin and no /tmp, and the script has no other user's rights.
 #
 #   termux-world.sh PHONE SHELL PYTHON SCRIPT
-#
-# PHONE is a folder with usr/ and home/, written back when SCRIPT is done, which SHELL runs in an
-# empty environment. PYTHON is the prefix of the Python of the stand-ins; it is /python there.
-# Needs root. Everything lives in a mount namespace of its own and is gone with it.
+# PHONE is a folder with usr/ and home/; changes are copied back at the end. SHELL runs SCRIPT in an empty environment.
+# PYTHON is the prefix of the stand-ins' Python, which is /python inside. Needs root. Everything is in a separate mount
+# namespace and disappears with it.
 set -euo pipefail
 
 if [ "${IN_NAMESPACE:-}" != yes ]; then
@@ -16,7 +15,7 @@ phone=$1 shell=$2 python=$3 script=$4
 files=/data/data/com.termux/files
 user=10123
 
-# The new root has the machine's folders, for its libraries, but for those a phone has not.
+# The new root has the machine's folders, for their libraries, except those that a phone does not have.
 root=$phone.root
 mkdir "$root"
 mount -t tmpfs -o mode=755 tmpfs "$root"

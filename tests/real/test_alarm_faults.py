@@ -1,4 +1,4 @@
-"""The whole program among faults: channels that fail in every way, processes side by side, disks that take nothing."""
+"""Faults around the whole program: failing channels, two processes on one state, full and read-only disks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 from faults.servers import BadServer, byte_by_byte, garbage, hanging, nobody, saying, unsigned
 
 from .conftest import Serve
-from .files import TOKEN, FilesHome, in_a_year, look_now, store_target
+from .files import TOKEN, FilesHome, check_now, in_a_year, store_target
 from .parts import Exporter, free_port, running, wait_for
 
 pytestmark = pytest.mark.real
 
-#: What is tried again, by the reason that is counted.
-AGAIN = {
+#: Failures that are retried, with the reason that is counted.
+RETRIED = {
     "408": "http_error",
     "429-seconds": "http_error",
     "429-date": "http_error",
@@ -32,9 +32,9 @@ AGAIN = {
     "refusing": "connection",
     "certificate": "connection",
 }
-#: What only a person can mend.
-NEVER = {"301": "http_error", "400": "http_error", "401": "unauthorized", "404": "http_error", "413": "http_error"}
-#: What takes its time: nothing is known of it for 15 s.
+#: Failures that only a person can fix.
+PERMANENT = {"301": "http_error", "400": "http_error", "401": "unauthorized", "404": "http_error", "413": "http_error"}
+#: Channels that answer slowly: their result is unknown for 15 s.
 SLOW = ("hanging", "byte-by-byte")
 
 
@@ -50,7 +50,7 @@ def expired() -> dict[str, float]:
 def test_channels_that_fail_in_every_way(tmp_path: Path, world: FilesHome) -> None:
     world.write_tokens(expired())
     with ExitStack() as stack:
-        ways = {name: saying(int(name)) for name in (*AGAIN, *NEVER) if name.isdecimal()}
+        ways = {name: saying(int(name)) for name in (*RETRIED, *PERMANENT) if name.isdecimal()}
         ways["301"] = saying(301, "Location: /elsewhere")
         ways["429-seconds"] = saying(429, "Retry-After: 5")
         ways["429-date"] = saying(429, f"Retry-After: {email.utils.formatdate(time.time() + 5, usegmt=True)}")
@@ -70,34 +70,34 @@ def test_channels_that_fail_in_every_way(tmp_path: Path, world: FilesHome) -> No
             alerts={"group_wait": "0s"},
         )
         with running(exporter):
-            wait_for("the good one is told whatever the others do", lambda: server.received("good") or None, 30)
+            wait_for("a message at the channel that works", lambda: server.received("good") or None, 30)
 
             def failed(name: str, reason: str) -> float:
                 return exporter.value("notifications_failed_total", channel=name, reason=reason) or 0
 
-            everything = {**AGAIN, **NEVER}
-            wait_for("each has failed", lambda: all(failed(*item) for item in everything.items()) or None, 60)
-            wait_for("the slow ones were asked", lambda: all(server.received(name) for name in SLOW) or None, 30)
+            everything = {**RETRIED, **PERMANENT}
+            wait_for("a failure of each channel", lambda: all(failed(*item) for item in everything.items()) or None, 60)
+            wait_for("a request at each slow channel", lambda: all(server.received(name) for name in SLOW) or None, 30)
             series = exporter.samples()
 
             def value(name: str, **labels: str) -> float:
                 return series[f"openclaw_auth_{name}", frozenset(labels.items())]
 
             for name, reason in everything.items():
-                is_dead = name in NEVER
-                assert value("notifications_dead_total", channel=name) == is_dead, name
-                assert value("notifications_pending", channel=name) == (not is_dead), name
+                is_undeliverable = name in PERMANENT
+                assert value("notifications_dead_total", channel=name) == is_undeliverable, name
+                assert value("notifications_pending", channel=name) == (not is_undeliverable), name
                 tries = value("notifications_total", channel=name)
                 assert value("notifications_failed_total", channel=name, reason=reason) == tries, name
             for name in SLOW:
                 assert value("notifications_pending", channel=name) == 1
             shown = json.loads(exporter.get("/api/v1/status"))["notifications"]["channels"]
             dead = {one["name"]: [message["reason"] for message in one["dead"]] for one in shown if one["dead"]}
-            assert dead == {name: [reason] for name, reason in NEVER.items()}
-            assert {one["name"] for one in shown if one["pending"]} == {*AGAIN, *SLOW}
+            assert dead == {name: [reason] for name, reason in PERMANENT.items()}
+            assert {one["name"] for one in shown if one["pending"]} == {*RETRIED, *SLOW}
             assert exporter.get("/-/healthy")
             assert exporter.daemon is not None
-            # Killed while some are on their way, and while others wait for their next try.
+            # Killed while some messages are being sent and others wait for their next attempt.
             exporter.daemon.kill()
             exporter.daemon.wait()
 
@@ -105,22 +105,22 @@ def test_channels_that_fail_in_every_way(tmp_path: Path, world: FilesHome) -> No
             refusing.close()
             back = stack.enter_context(BadServer(port=port))
             exporter.start()
-            awaited = [name for name in (*AGAIN, *SLOW) if name != "certificate"]
+            awaited = [name for name in (*RETRIED, *SLOW) if name != "certificate"]
             wait_for(
-                f"all that can be are told; {exporter.log.read_text()}",
+                f"delivery of all that can be delivered; {exporter.log.read_text()}",
                 lambda: all(exporter.value("notifications_pending", channel=name) == 0 for name in awaited) or None,
                 60,
             )
             assert exporter.value("notifications_pending", channel="certificate") == 1
         for name in (*awaited, "good"):
             bodies = (back if name == "refusing" else server).received(name)
-            assert len({body["id"] for body in bodies}) == 1, f"{name}: one message, under one id"
+            assert len({body["id"] for body in bodies}) == 1, f"{name}: a message with one id"
             assert {tuple(alert["reason"] for alert in body["alerts"]) for body in bodies} == {("first",)}
-        for name in NEVER:
-            assert len(server.received(name)) == 1, f"{name}: not tried again"
+        for name in PERMANENT:
+            assert len(server.received(name)) == 1, f"{name}: no retry"
         assert server.received("elsewhere") == []
         assert len(server.received("good")) == 1
-        assert untrusted.came == [], "nothing is said to whom nobody vouches for"
+        assert untrusted.came == [], "an untrusted server gets no request"
         assert untrusted.connections > 0
 
 
@@ -137,7 +137,7 @@ def test_two_daemons_and_a_timer_on_one_state(tmp_path: Path, world: FilesHome) 
         one = Exporter(world, tmp_path / "one", **config, web=address)
         one.url = f"http://{address['listen']}"
         with running(one):
-            wait_for("told", lambda: server.received("hook") or None, 30)
+            wait_for("the first notification", lambda: server.received("hook") or None, 30)
             two = Exporter(world, tmp_path / "two", **config)
             two.start()
             try:
@@ -145,17 +145,19 @@ def test_two_daemons_and_a_timer_on_one_state(tmp_path: Path, world: FilesHome) 
                 checked = one.run("check", "--notify", "--line")
                 assert (checked.returncode, checked.stdout.split()[0]) == (1, "EXPIRED")
                 assert "A daemon tells of alerts already: this only looked." in checked.stderr
-                wait_for("it says so", lambda: "this one only looks" in two.log.read_text() or None, 30)
+                wait_for(
+                    "the second daemon's log line", lambda: "this one only looks" in two.log.read_text() or None, 30
+                )
                 assert server.reasons("hook") == ["first"]
                 world.write_tokens({"anthropic:default": in_a_year()})
-                look_now(one)
-                wait_for("the recovery is told", lambda: len(server.received("hook")) == 2 or None, 30)
+                check_now(one)
+                wait_for("the notification of the recovery", lambda: len(server.received("hook")) == 2 or None, 30)
                 two.wait_for_check(2)
             finally:
                 two.send(signal.SIGTERM)
                 assert two.daemon is not None
                 assert two.daemon.wait(30) == 0
-        # A timer goes on where no daemon is.
+        # Without a daemon, the timer's check notifies.
         world.write_tokens(expired())
         assert one.run("check", "--notify", "--quiet").returncode == 1
         assert one.run("check", "--notify", "--quiet").returncode == 1
@@ -164,11 +166,11 @@ def test_two_daemons_and_a_timer_on_one_state(tmp_path: Path, world: FilesHome) 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
+    """A file system of one megabyte."""
     if os.geteuid() != 0:
         if os.environ.get("CI", "").lower() in ("true", "1"):
-            pytest.fail("mounting a small disk takes root")
-        pytest.skip("mounting a small disk takes root")
+            pytest.fail("mounting a small file system needs root")
+        pytest.skip("mounting a small file system needs root")
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
@@ -190,7 +192,7 @@ def fill(disk: Path) -> Path:
     return filler
 
 
-def test_a_disk_that_is_read_only_and_one_that_is_full(
+def test_read_only_and_full_disks_delay_no_notification(
     tmp_path: Path, world: FilesHome, small_disk: Path, serve: Serve
 ) -> None:
     world.write_tokens(expired())
@@ -209,9 +211,9 @@ def test_a_disk_that_is_read_only_and_one_that_is_full(
         exporter.url = f"http://127.0.0.1:{port}"
         subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
         with running(exporter):
-            wait_for("told all the same", lambda: server.received("hook") or None, 30)
+            wait_for("a notification despite the read-only disk", lambda: server.received("hook") or None, 30)
             assert exporter.value("exporter_state_ok") == 0
-            wait_for("and the switch is told why", lambda: server.received("beat/fail") or None, 30)
+            wait_for("the heartbeat's failure with its reason", lambda: server.received("beat/fail") or None, 30)
             assert "read-only file system" in server.received("beat/fail")[0].lower()
             assert server.received("beat") == []
         log = exporter.log.read_text()
@@ -220,22 +222,22 @@ def test_a_disk_that_is_read_only_and_one_that_is_full(
 
         subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
         with running(exporter):
-            wait_for("told by a state that is new", lambda: len(server.received("hook")) == 2 or None, 30)
+            wait_for("a notification from the new state", lambda: len(server.received("hook")) == 2 or None, 30)
             assert exporter.value("exporter_state_ok") == 1
             filler = fill(small_disk)
             server.came.clear()
             world.write_tokens({f"anthropic:{number:03}": in_a_year() for number in range(200)})
-            look_now(exporter)
-            wait_for("a full disk is told", lambda: server.received("beat/fail") or None, 30)
+            check_now(exporter)
+            wait_for("the heartbeat's failure for the full disk", lambda: server.received("beat/fail") or None, 30)
             assert server.received("beat/fail")[0].endswith("database or disk is full")
             assert exporter.value("exporter_state_ok") == 0
-            assert exporter.value("exit_code", target="home", agent="main") == 0, "it goes on looking"
+            assert exporter.value("exit_code", target="home", agent="main") == 0, "checks continue"
             assert exporter.get("/-/healthy")
-            wait_for("told although nothing can be written", lambda: server.received("hook") or None, 60)
+            wait_for("a notification despite the full disk", lambda: server.received("hook") or None, 60)
             filler.unlink()
-            look_now(exporter)
-            wait_for("all is well", lambda: exporter.value("exporter_state_ok") == 1 or None, 60)
+            check_now(exporter)
+            wait_for("the state to be written again", lambda: exporter.value("exporter_state_ok") == 1 or None, 60)
         with running(exporter):
             exporter.wait_for_check()
-            time.sleep(2)  # for what should not come: it was written down
+            time.sleep(2)  # time for a repeat that must not arrive, because the state was saved
         assert server.reasons("hook") in (["renewed"], ["resolved"])

@@ -1,4 +1,4 @@
-"""Real Alertmanagers, alone and as a cluster of three: they receive the state, deduplicate and resolve."""
+"""Real Alertmanagers, one and a cluster of three: they receive the state, deduplicate and resolve."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from .parts import free_port, wait_for
 
 pytestmark = pytest.mark.real
 
-#: Seconds that each next instance of a cluster waits for the one before it to notify.
+#: Seconds that each instance of a cluster waits for the one before it to notify.
 PEER_TIMEOUT = 2
 
 
 class Receiver:
-    """Where Alertmanagers notify: a webhook that keeps (status, severity, profile) of each alert told."""
+    """A webhook receiver that records (status, severity, profile) of each alert it gets."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str, str]] = []
+        self.received: list[tuple[str, str, str]] = []
 
     @contextmanager
     def listening(self) -> Iterator[str]:
-        told = self.told
+        received = self.received
 
         class Handler(BaseHTTPRequestHandler):
             def log_message(self, *words: Any) -> None:
@@ -49,7 +49,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 for alert in body["alerts"]:
-                    told.append((alert["status"], alert["labels"]["severity"], alert["labels"]["profile"]))
+                    received.append((alert["status"], alert["labels"]["severity"], alert["labels"]["profile"]))
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -63,12 +63,12 @@ class Receiver:
                 server.shutdown()
                 thread.join()
 
-    def wait_for(self, *told: tuple[str, str, str]) -> None:
-        wait_for(f"told {told}, not {self.told}", lambda: sorted(self.told) == sorted(told) or None, 30)
+    def wait_for(self, *expected: tuple[str, str, str]) -> None:
+        wait_for(f"{expected}, not {self.received}", lambda: sorted(self.received) == sorted(expected) or None, 30)
 
 
 class Instance:
-    """One Alertmanager on free loopback ports, one notification per alert."""
+    """One Alertmanager on free loopback ports, with one notification per alert."""
 
     def __init__(self, directory: Path, webhook: str, cluster: Sequence[int] = (), number: int = 0) -> None:
         directory.mkdir(parents=True)
@@ -106,13 +106,13 @@ class Instance:
                 return False
             return peers == 0 or (status["status"] == "ready" and len(status["peers"]) == peers)
 
-        wait_for("alertmanager is ready", is_ready, 60)
+        wait_for("alertmanager to be ready", is_ready, 60)
 
     def get(self, path: str) -> Any:
         return httpx.get(f"{self.url}{path}", trust_env=False).raise_for_status().json()
 
     def alerts(self) -> list[tuple[str, str]]:
-        """Severity and profile of what it holds to be firing."""
+        """Return severity and profile of the alerts that it considers firing."""
         found = self.get("/api/v2/alerts?active=true")
         return sorted((alert["labels"]["severity"], alert["labels"]["profile"]) for alert in found)
 
@@ -144,8 +144,8 @@ def alert(profile: str, severity: Severity = Severity.CRITICAL) -> Alert:
     )
 
 
-def over(told: Alert) -> Alert:
-    return replace(told, reason=NotificationReason.RESOLVED, ended_at=time.time())
+def resolved(notified: Alert) -> Alert:
+    return replace(notified, reason=NotificationReason.RESOLVED, ended_at=time.time())
 
 
 def channel(*instances: Instance) -> AlertmanagerSender:
@@ -194,37 +194,37 @@ def test_one_alertmanager(alone: Instance, receiver: Receiver) -> None:
     assert held["annotations"]["summary"] == two.summary
     assert held["generatorURL"] == "https://status.test/"
 
-    # Said again it is the same alert.
+    # Published again, it is the same alert.
     for _ in range(3):
         assert publish(am, [one, two]) == [None]
     assert alone.alerts() == [("critical", "anthropic:two"), ("warning", "anthropic:one")]
 
-    # A changed severity ends the old label set; the other one stays.
+    # A changed severity resolves the old label set; the other alert stays.
     worse = replace(one, severity=Severity.CRITICAL)
     assert publish(am, [worse, two]) == [None]
     escalated = [("resolved", "warning", "anthropic:one"), ("firing", "critical", "anthropic:one")]
     receiver.wait_for(*fires, *escalated)
     assert alone.alerts() == [("critical", "anthropic:one"), ("critical", "anthropic:two")]
 
-    # What is over is resolved, and is so once however often it is repeated.
-    assert publish(am, [two], [over(worse)]) == [None]
-    resolved = ("resolved", "critical", "anthropic:one")
-    receiver.wait_for(*fires, *escalated, resolved)
+    # An ended alert resolves once, however often the state is published.
+    assert publish(am, [two], [resolved(worse)]) == [None]
+    end = ("resolved", "critical", "anthropic:one")
+    receiver.wait_for(*fires, *escalated, end)
     for _ in range(3):
         assert publish(am, [two]) == [None]
     assert alone.alerts() == [("critical", "anthropic:two")]
-    time.sleep(3)  # a few group intervals, for what should not come
-    assert sorted(receiver.told) == sorted([*fires, *escalated, resolved])
+    time.sleep(3)  # a few group intervals, for a notification that must not come
+    assert sorted(receiver.received) == sorted([*fires, *escalated, end])
 
 
-def test_what_nobody_repeats_resolves_by_itself(alone: Instance, receiver: Receiver) -> None:
-    """We died: a restarted exporter that says nothing of it leaves nothing firing for ever."""
+def test_an_alert_that_is_not_published_again_resolves(alone: Instance, receiver: Receiver) -> None:
+    """If the exporter is gone for good, nothing fires forever."""
     publish(channel(alone), [alert("anthropic:one")], ahead=3)
     receiver.wait_for(("firing", "critical", "anthropic:one"), ("resolved", "critical", "anthropic:one"))
     assert alone.alerts() == []
 
 
-def test_it_takes_the_worst_of_names_and_a_test(alone: Instance, receiver: Receiver) -> None:
+def test_alertmanager_accepts_odd_names_and_a_test_notification(alone: Instance, receiver: Receiver) -> None:
     odd = replace(alert('anthropic:"odd"\\\n{}é\ud800'), agents=(), provider=None, since=None, deadline=None)
     am = channel(alone)
     assert publish(am, [odd]) == [None]
@@ -234,31 +234,31 @@ def test_it_takes_the_worst_of_names_and_a_test(alone: Instance, receiver: Recei
     receiver.wait_for(("firing", "critical", 'anthropic:"odd"\\\n{}é?'), ("firing", "info", "test"))
 
 
-def test_a_cluster_of_three_tells_once(cluster: list[Instance], receiver: Receiver) -> None:
+def test_a_cluster_of_three_notifies_once(cluster: list[Instance], receiver: Receiver) -> None:
     am, one, two = channel(*cluster), alert("anthropic:one"), alert("anthropic:two")
-    told: list[tuple[str, str, str]] = []
+    expected: list[tuple[str, str, str]] = []
 
-    def is_told_once(*news: tuple[str, str, str]) -> None:
-        told.extend(news)
-        receiver.wait_for(*told)
-        # The last in line would have told it by now. Without that pause an instance that still waits for
-        # its turn tells "firing" after another has told "resolved": Alertmanager's own race.
+    def notifies_once(*news: tuple[str, str, str]) -> None:
+        expected.extend(news)
+        receiver.wait_for(*expected)
+        # By then the last instance would have notified. Without this pause, an instance that still waits would send
+        # "firing" after another has sent "resolved": a race in Alertmanager.
         time.sleep(3 * PEER_TIMEOUT + 1)
-        assert sorted(receiver.told) == sorted(told)
+        assert sorted(receiver.received) == sorted(expected)
 
     assert publish(am, [one, two]) == [None, None, None]
-    is_told_once(("firing", "critical", "anthropic:one"), ("firing", "critical", "anthropic:two"))
+    notifies_once(("firing", "critical", "anthropic:one"), ("firing", "critical", "anthropic:two"))
     for instance in cluster:
         assert instance.alerts() == [("critical", "anthropic:one"), ("critical", "anthropic:two")]
 
-    assert publish(am, [two], [over(one)]) == [None, None, None]
-    is_told_once(("resolved", "critical", "anthropic:one"))
+    assert publish(am, [two], [resolved(one)]) == [None, None, None]
+    notifies_once(("resolved", "critical", "anthropic:one"))
     for instance in cluster:
         assert instance.alerts() == [("critical", "anthropic:two")]
 
-    # One dies; the others hear of what comes, and still it is told once.
+    # One instance ends. The others still notify once.
     cluster[0].end()
-    result = publish(am, [], [over(two)])
+    result = publish(am, [], [resolved(two)])
     assert isinstance(result[0], TemporaryError)
     assert result[1:] == [None, None]
-    is_told_once(("resolved", "critical", "anthropic:two"))
+    notifies_once(("resolved", "critical", "anthropic:two"))

@@ -1,8 +1,7 @@
-"""Every query of the dashboards against a real Prometheus that scrapes real exporters, the JSON against Grafana's
-schema, and what a person sees, drawn by Grafana's libraries wide and at phone width.
+"""The dashboards against real parts: each query against a Prometheus that scrapes real exporters, the JSON against
+Grafana's schema, and the pages as Grafana's libraries draw them at desktop and phone width.
 
-``OAE_LIKENESSES=docs/images`` keeps the images there; ``OAE_LIKENESSES_AFTER=900`` draws them when the world has
-been at work for so many seconds.
+``OAE_DRAWINGS=docs/images`` keeps the images there. ``OAE_DRAWINGS_AFTER=900`` draws them after that many seconds.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ import pytest
 from exporter.alerts.channels.alertmanager import RUNBOOK
 
 from .conftest import need
-from .dashboard_claims import COURSES, MOMENTS, Answer, Labels, Series, one
+from .dashboard_claims import COURSES, MOMENTS, Answer, Labels, Series, single
 from .dashboard_world import DAY, HOUR, Stage, staged
-from .likeness import GRAFANA, Grafana
+from .grafana_pages import GRAFANA, Grafana
 
 pytestmark = pytest.mark.real
 
@@ -32,8 +31,8 @@ DASHBOARDS = {name: json.loads((FOLDER / f"{name}.json").read_text()) for name i
 PHONE, WIDE = 390, 1600
 
 
-class Asker:
-    """Asks Prometheus what Grafana would, every variable on "All" unless it is chosen."""
+class Queries:
+    """Sends Grafana's queries to Prometheus, with every variable on "All" unless it is chosen."""
 
     def __init__(self, stage: Stage) -> None:
         self._url = stage.prometheus.url
@@ -41,17 +40,18 @@ class Asker:
 
     def query(self, expression: str, **chosen: str) -> Answer:
         return [
-            (one["metric"], float(one["value"][1])) for one in self._get("query", query=self._fill(expression, chosen))
+            (series["metric"], float(series["value"][1]))
+            for series in self._get("query", query=self._fill(expression, chosen))
         ]
 
     def over_time(self, expression: str) -> list[tuple[Labels, list[float]]]:
-        """Every second since the world began."""
+        """Return the values of every second since the world started."""
         times = {"start": str(self.since), "end": str(time.time()), "step": "1"}
         found = self._get("query_range", query=self._fill(expression, {}), **times)
-        return [(one["metric"], [float(value) for _, value in one["values"]]) for one in found]
+        return [(series["metric"], [float(value) for _, value in series["values"]]) for series in found]
 
     def values(self, variable: str) -> list[str]:
-        """What a query of a variable offers."""
+        """Return the choices that a variable's query offers."""
         match = re.fullmatch(r"label_values\((.+), (\w+)\)", variable)
         assert match, variable
         answer = httpx.get(
@@ -74,20 +74,20 @@ class Asker:
 
 
 def targets(name: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """The queries of a dashboard by panel and letter."""
+    """Return the queries of a dashboard by panel and letter."""
     return {(p["title"], t["refId"]): t for p in DASHBOARDS[name]["panels"] for t in p.get("targets", [])}
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    after = float(os.environ.get("OAE_LIKENESSES_AFTER", "0"))
+    after = float(os.environ.get("OAE_DRAWINGS_AFTER", "0"))
     with staged(tmp_path_factory.mktemp("world"), after) as stage:
         yield stage
 
 
 @pytest.fixture(scope="module")
-def asker(stage: Stage) -> Asker:
-    return Asker(stage)
+def queries(stage: Stage) -> Queries:
+    return Queries(stage)
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +101,10 @@ def grafana(tmp_path_factory: pytest.TempPathFactory) -> Grafana:
 
 
 def expected_needs(stage: Stage) -> list[tuple[str, str, str, float, float]]:
-    """(urgency, problem, where, until in Unix seconds, how exactly that is known), in the order of a table."""
+    """Return (urgency, problem, where, until in Unix seconds, tolerance) in the table's order."""
     now = stage.now
     found = [
-        ("1", "expired", "hut · anthropic:default", 0.0, 0),  # its release forgot the date
+        ("1", "expired", "hut · anthropic:default", 0.0, 0),  # this release does not report the date
         ("1", "nousablecredential", "empty · anthropic", 0.0, 0),
         ("1", "missing", "loft · anthropic:default", 0.0, 0),
         ("1", "checkfailing", "attic", 0.0, 0),
@@ -139,8 +139,8 @@ def needs(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_what_needs_somebody_until_when(name: str, stage: Stage, asker: Asker) -> None:
-    answer = asker.query(needs(name))
+def test_what_needs_somebody_until_when(name: str, stage: Stage, queries: Queries) -> None:
+    answer = queries.query(needs(name))
     found = {(labels["urgency"], labels["problem"], labels["where"]): value / 1000 for labels, value in answer}
     expected = expected_needs(stage)
     assert len(answer) == len(expected)
@@ -154,12 +154,12 @@ def test_what_needs_somebody_until_when(name: str, stage: Stage, asker: Asker) -
     }
 
 
-def test_variables_narrow_what_needs_somebody(asker: Asker) -> None:
+def test_variables_narrow_what_needs_somebody(queries: Queries) -> None:
     def rows(**chosen: str) -> list[tuple[str, str]]:
-        found = asker.query(needs("overview"), **chosen)
+        found = queries.query(needs("overview"), **chosen)
         return sorted((labels["problem"].removeprefix("openclawauth"), labels["where"]) for labels, _ in found)
 
-    # What has no such label is there whatever is chosen.
+    # Findings without such a label are shown whatever is chosen.
     others = [("configreloadfailed", "all"), ("heartbeatstale", "all")]
     others += [("notificationsdead", "old"), ("notificationsfailing", "hook"), ("notificationspilingup", "hook")]
     elsewhere = [("exporterdown", "gone"), ("statefailed", "odd")]
@@ -168,14 +168,14 @@ def test_variables_narrow_what_needs_somebody(asker: Asker) -> None:
     assert rows(target="(home|office)", instance="all") == sorted([*others, home, office])
     assert rows(profile="google:login", target="home") == sorted([*others, *elsewhere])
     assert rows(instance="left") == [("checkstale", "local"), ("clock", "local")]
-    # Nothing at all is never "nothing needs anybody".
+    # No data never means "nothing needs attention".
     assert rows(instance="nobody") == [("exporterabsent", "everything")]
 
 
 # --- every other query -----------------------------------------------------------------------------
 
 
-def test_every_query_has_a_claim() -> None:
+def test_every_query_has_an_expected_answer() -> None:
     asked = {(name, *key): target for name in DASHBOARDS for key, target in targets(name).items()}
     of_a_moment = {key for key, target in asked.items() if target["instant"]}
     tables = {("overview", "What needs you", "A"), ("fleet", "What needs somebody", "A")}
@@ -184,32 +184,32 @@ def test_every_query_has_a_claim() -> None:
 
 
 @pytest.mark.parametrize(("name", "panel", "letter"), MOMENTS, ids=str)
-def test_of_a_moment(name: str, panel: str, letter: str, stage: Stage, asker: Asker) -> None:
-    MOMENTS[name, panel, letter](asker.query(targets(name)[panel, letter]["expr"]), stage)
+def test_instant_query(name: str, panel: str, letter: str, stage: Stage, queries: Queries) -> None:
+    MOMENTS[name, panel, letter](queries.query(targets(name)[panel, letter]["expr"]), stage)
 
 
 @pytest.mark.parametrize(("name", "panel", "letter"), COURSES, ids=str)
-def test_over_time(name: str, panel: str, letter: str, stage: Stage, asker: Asker) -> None:
+def test_range_query(name: str, panel: str, letter: str, stage: Stage, queries: Queries) -> None:
     labels, claim = COURSES[name, panel, letter]
     series: Series = {}
-    for metric, values in asker.over_time(targets(name)[panel, letter]["expr"]):
+    for metric, values in queries.over_time(targets(name)[panel, letter]["expr"]):
         key = tuple(metric[label] for label in labels)
         series[key[0] if len(key) == 1 else key] = values
     assert series
     claim(series, stage)
 
 
-def test_durations_are_in_order(asker: Asker) -> None:
-    queries = [targets("fleet")["How long a check takes", letter]["expr"] for letter in "ABC"]
-    median, most, slowest = (one(asker.query(query)) for query in queries)
+def test_duration_quantiles_are_in_order(queries: Queries) -> None:
+    expressions = [targets("fleet")["How long a check takes", letter]["expr"] for letter in "ABC"]
+    median, most, slowest = (single(queries.query(expression)) for expression in expressions)
     assert 0 < median <= most <= slowest
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_variables_offer_what_there_is(name: str, stage: Stage, asker: Asker) -> None:
-    asked = {one["name"]: one["query"] for one in DASHBOARDS[name]["templating"]["list"]}
+def test_variables_offer_the_existing_values(name: str, stage: Stage, queries: Queries) -> None:
+    asked = {variable["name"]: variable["query"] for variable in DASHBOARDS[name]["templating"]["list"]}
     assert asked.pop("datasource") == "prometheus"
-    offered = {variable: asker.values(query["query"]) for variable, query in asked.items()}
+    offered = {variable: queries.values(query["query"]) for variable, query in asked.items()}
     names = {target["name"] for target in stage.exporter.config["targets"]}
     assert offered == {
         "instance": ["all", "gone", "left", "odd"],
@@ -221,9 +221,9 @@ def test_variables_offer_what_there_is(name: str, stage: Stage, asker: Asker) ->
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_a_renewal_is_marked(name: str, asker: Asker) -> None:
+def test_a_renewal_is_marked(name: str, queries: Queries) -> None:
     (annotation,) = DASHBOARDS[name]["annotations"]["list"]
-    found = asker.over_time(annotation["target"]["expr"])
+    found = queries.over_time(annotation["target"]["expr"])
     assert [labels for labels, _ in found] == [{"target": "desk", "profile": "anthropic:default"}]
 
 
@@ -231,19 +231,19 @@ def test_prometheus_refused_nothing(stage: Stage) -> None:
     assert stage.prometheus.complaints() == []
 
 
-# --- Grafana's own word ------------------------------------------------------------------------------
+# --- Grafana's schema and drawing ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_grafanas_schema_has_nothing_against_it(name: str, grafana: Grafana) -> None:
+def test_the_json_is_valid_in_grafanas_schema(name: str, grafana: Grafana) -> None:
     assert grafana.faults(json.dumps(DASHBOARDS[name])) == ""
 
 
-def test_grafanas_schema_would_say_so(grafana: Grafana) -> None:
-    planted = json.loads(json.dumps(DASHBOARDS["overview"]))
-    table = next(panel for panel in planted["panels"] if panel["type"] == "table")
+def test_grafanas_schema_notices_a_mistake(grafana: Grafana) -> None:
+    mistaken = json.loads(json.dumps(DASHBOARDS["overview"]))
+    table = next(panel for panel in mistaken["panels"] if panel["type"] == "table")
     table["fieldConfig"]["overrides"][0]["properties"].append({"id": "custom.widht", "value": 60})
-    assert '"custom.widht"\' is not assignable' in grafana.faults(json.dumps(planted))
+    assert '"custom.widht"\' is not assignable' in grafana.faults(json.dumps(mistaken))
     assert json.loads((FOLDER / "fleet.json").read_text())["schemaVersion"] == _schema_version(need(GRAFANA))
 
 
@@ -252,8 +252,8 @@ def _schema_version(modules: Path) -> int:
     return int(re.findall(r"schemaVersion: (\d+)", text)[0])
 
 
-def test_what_a_person_sees(stage: Stage, grafana: Grafana, tmp_path: Path) -> None:
-    images = Path(os.environ.get("OAE_LIKENESSES") or tmp_path)
+def test_the_drawn_pages_show_the_findings(stage: Stage, grafana: Grafana, tmp_path: Path) -> None:
+    images = Path(os.environ.get("OAE_DRAWINGS") or tmp_path)
     images.mkdir(parents=True, exist_ok=True)
     site, times = grafana.build(), (stage.now, time.time())
     drawn = {}
@@ -264,7 +264,7 @@ def test_what_a_person_sees(stage: Stage, grafana: Grafana, tmp_path: Path) -> N
             assert drawn[name][width].problems == []
             assert file.stat().st_size < 300_000
 
-    # The table itself sorts: the most urgent first, and among those what ends first.
+    # The table sorts by urgency, then by the end.
     words = {"1": "Now", "2": "Soon", "3": "Later"}
     expected = [(words[urgency], problem, where) for urgency, problem, where, *_ in expected_needs(stage)]
     for name, title in (("overview", "What needs you"), ("fleet", "What needs somebody")):
@@ -273,13 +273,13 @@ def test_what_a_person_sees(stage: Stage, grafana: Grafana, tmp_path: Path) -> N
             cells, links = page.rows(title), page.panels[title]["links"]
             anchors = [link.removeprefix(f"{RUNBOOK}#") for link in links]
             seen = [(row[0], anchor, row[2]) for row, anchor in zip(cells, anchors, strict=True)]
-            # What has no moment is in no order among its like.
+            # Rows without an end have no order among themselves.
             unknown = [row[3] == "–" for row in cells]
             assert unknown == [until == 0 for *_, until, _ in expected_needs(stage)]
             assert sorted(seen[:6]) == sorted(expected[:6])
             assert seen[6:11] == expected[6:11]
             assert sorted(seen[11:16]) == sorted(expected[11:16])
-            # Two of one channel end at the same moment.
+            # Two findings of one channel have the same end.
             assert sorted(seen[17:19]) == sorted(expected[17:19])
             assert seen[16:17] + seen[19:] == expected[16:17] + expected[19:]
 
@@ -309,7 +309,7 @@ def test_what_a_person_sees(stage: Stage, grafana: Grafana, tmp_path: Path) -> N
         drawn["fleet"][WIDE].panels["By target and provider"]["links"][9]
         == "/d/openclaw-auth-overview?var-datasource=prometheus&var-target=home&var-provider=anthropic"
     )
-    # Only a fleet's tables are wider than a phone, by the column that names the exporter.
+    # Only the fleet's tables are wider than a phone, because of the column with the exporter's name.
     assert {name: pages[PHONE].scrolled() for name, pages in drawn.items()} == {
         "overview": set(),
         "fleet": {"What needs somebody", "By target and provider"},

@@ -1,4 +1,4 @@
-"""The gateway source against a real OpenClaw gateway: starting, ready, restarted, killed, refusing."""
+"""The gateway source against a real OpenClaw gateway that starts, restarts, is killed and refuses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DAY_MS = 86400 * 1000
 
 
 class Gateway:
-    """A real gateway in a private home; started and ended as often as a test likes."""
+    """A real gateway in a private home, which a test starts and ends as often as it needs."""
 
     def __init__(self, world: parts.OpenClawHome) -> None:
         self.world = world
@@ -58,7 +58,7 @@ class Gateway:
             )
 
     def end(self, number: signal.Signals) -> None:
-        """Send the signal and wait until nothing of the gateway is left."""
+        """Send the signal and wait until no process of the gateway is left."""
         if self._process is None:
             return
         self._process.send_signal(number)
@@ -91,7 +91,7 @@ def gateway(openclaw: MakeHome) -> Iterator[Gateway]:
 
 
 @contextlib.asynccontextmanager
-async def looking(source: GatewaySource) -> AsyncIterator[GatewaySource]:
+async def open_source(source: GatewaySource) -> AsyncIterator[GatewaySource]:
     try:
         yield source
     finally:
@@ -99,7 +99,7 @@ async def looking(source: GatewaySource) -> AsyncIterator[GatewaySource]:
 
 
 async def reason_of(source: GatewaySource, agent: str = "main") -> FailureReason:
-    async with looking(source):
+    async with open_source(source):
         with pytest.raises(CheckError) as caught:
             await source.check(agent)
     assert "PLANTED-SECRET" not in str(caught.value)
@@ -107,7 +107,7 @@ async def reason_of(source: GatewaySource, agent: str = "main") -> FailureReason
 
 
 class Watch:
-    """Looks every 200 ms, as a daemon would, and keeps every answer: an Observation or a reason."""
+    """Checks every 200 ms and keeps every result: an Observation or a failure reason."""
 
     def __init__(self, source: GatewaySource) -> None:
         self._source = source
@@ -127,7 +127,7 @@ class Watch:
         return self.answers[-1]
 
     async def until_seen(self) -> list[Observation | FailureReason]:
-        """All answers up to the first good one."""
+        """Check until the first success; return the results before it."""
         first, ends = len(self.answers), time.monotonic() + READY_WITHIN
         while not isinstance(await self.once(), Observation):
             assert time.monotonic() < ends, f"never ready: {self.answers[-1]}"
@@ -137,9 +137,9 @@ class Watch:
         return [await self.once() for _ in range(count)]
 
 
-async def test_not_one_wrong_word_through_start_ready_restart_and_death(gateway: Gateway) -> None:
+async def test_no_wrong_result_while_a_gateway_starts_restarts_and_is_killed(gateway: Gateway) -> None:
     expires_at = gateway.world.stored_profiles()["anthropic:default"]["expires"] / 1000
-    async with looking(gateway.source()) as source:
+    async with open_source(gateway.source()) as source:
         watch = Watch(source)
         assert set(await watch.times(3)) == {FailureReason.CONNECTION}
         gateway.start()
@@ -160,13 +160,13 @@ async def test_not_one_wrong_word_through_start_ready_restart_and_death(gateway:
         FailureReason.CONNECTION,
         FailureReason.NOT_READY,
     }
-    for one in seen:
-        assert [(p.id, p.provider, p.kind, p.status, p.expires_at) for p in one.profiles] == [
+    for observation in seen:
+        assert [(p.id, p.provider, p.kind, p.status, p.expires_at) for p in observation.profiles] == [
             ("anthropic:default", "anthropic", "token", "ok", expires_at)
         ]
-        assert one.providers_in_use == ("anthropic",)
-        assert one.openclaw_version == parts.CURRENT
-        assert verdict(one).exit_code == 0
+        assert observation.providers_in_use == ("anthropic",)
+        assert observation.openclaw_version == parts.CURRENT
+        assert verdict(observation).exit_code == 0
 
 
 async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gateway: Gateway, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gatewa
         order={"anthropic": ["anthropic:default", "anthropic:work"]},
     )
     gateway.start()
-    async with looking(gateway.source(state_dir=str(world.state), usage=True)) as source:
+    async with open_source(gateway.source(state_dir=str(world.state), usage=True)) as source:
         watch = Watch(source)
         await watch.until_seen()
         seen = watch.answers[-1]
@@ -202,11 +202,11 @@ async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gatewa
     assert "PLANTED-SECRET" not in repr(seen)
     assert seen.providers_in_use == ("anthropic", "openrouter")
     assert seen.order["anthropic"] == ("anthropic:default", "anthropic:work")
-    assert seen.usage_error  # no provider can be reached from a test
+    assert seen.usage_error  # a test has no network to reach a provider
     unusable = {p.id: p.unusable.reason for p in seen.profiles if p.unusable}
     assert unusable == {"anthropic:default": "billing"}
 
-    async with looking(gateway.source()) as source:
+    async with open_source(gateway.source()) as source:
         blind = await source.check("main")
     assert blind.blind_to == {"unusable"}
     assert not any(p.unusable for p in blind.profiles)
@@ -215,8 +215,8 @@ async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gatewa
     store = StoreSource(StoreTarget(source="store", state_dir=str(world.state)), context(world))
     others = [await command.check("main"), await store.check("main")]
     conditions = [
-        {(c.name, c.severity, c.profile) for c in verdict(one).conditions if c.severity != "info"}
-        for one in (seen, *others)
+        {(c.name, c.severity, c.profile) for c in verdict(observation).conditions if c.severity != "info"}
+        for observation in (seen, *others)
     ]
     assert conditions[0] == conditions[1] == conditions[2]
     assert {name for name, _, _ in conditions[0]} == {"unusable", "expiring"}
@@ -224,7 +224,7 @@ async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gatewa
     assert await reason_of(gateway.source(token="PLANTED-SECRET-wrong-0123456789")) is FailureReason.UNAUTHORIZED
     assert await reason_of(gateway.source(token=None)) is FailureReason.UNAUTHORIZED
     assert await reason_of(gateway.source(), "nobody") is FailureReason.UNKNOWN_AGENT
-    async with looking(gateway.source(token=None, token_file=str(tmp_path / "token"))) as source:
+    async with open_source(gateway.source(token=None, token_file=str(tmp_path / "token"))) as source:
         (tmp_path / "token").write_text("PLANTED-SECRET-old-token\n")
         with pytest.raises(CheckError) as caught:
             await source.check("main")

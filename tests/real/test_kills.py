@@ -1,4 +1,4 @@
-"""200 random SIGKILLs with a failing webhook: nothing lost, nothing reordered, repeats only with the same id."""
+"""200 random SIGKILLs with a failing webhook: nothing is lost or reordered, and repeats have the same id."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TESTS = Path(__file__).parent.parent
 
 @dataclass
 class Hook:
-    """A webhook that fails in every way it can. Remembers what came, in order, and what it took."""
+    """A webhook that fails in every way. Records all requests in order, and the messages it accepted."""
 
     good: bool = False
     random: random.Random = field(default_factory=lambda: random.Random(4))
-    came: list[dict[str, Any]] = field(default_factory=list)
-    took: list[str] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -42,9 +42,9 @@ class Hook:
             ways = ("200", "200", "200", "500", "503", "429", "hang", "close", "garbage", "lost")
             way = "200" if self.good else self.random.choice(ways)
             self.answers[way] = self.answers.get(way, 0) + 1
-            self.came.append(body)
-            if way in ("200", "lost"):  # lost: taken, but its answer does not arrive
-                self.took.append(key)
+            self.requests.append(body)
+            if way in ("200", "lost"):  # lost: accepted, but the response does not arrive
+                self.accepted.append(key)
         return way
 
 
@@ -53,7 +53,7 @@ def serve(hook: Hook) -> socketserver.ThreadingTCPServer:
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             content = self.rfile.read(length)
-            if len(content) < length:  # killed while sending: it never came
+            if len(content) < length:  # the sender was killed: this is no request
                 return
             way = hook.answer(json.loads(content), self.headers["Idempotency-Key"])
             self.close_connection = True
@@ -72,7 +72,7 @@ def serve(hook: Hook) -> socketserver.ThreadingTCPServer:
         allow_reuse_address = True
         request_queue_size = 64
 
-        def handle_error(self, request: object, client_address: object) -> None: ...  # whoever called was killed
+        def handle_error(self, request: object, client_address: object) -> None: ...  # the client was killed
 
     server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -85,11 +85,11 @@ class Outcome:
     steps: int
     hook: Hook
     pending: int
-    dead: int
+    undeliverable: int
 
 
 def run(directory: Path, kills: int, how: str, seed: int) -> Outcome:
-    """Daemons killed at random moments, one after the other, while the truth goes on changing; then peace."""
+    """Kill daemons at random moments while the truth keeps changing; then let the last one finish."""
     chance, hook = random.Random(seed), Hook()
     server = serve(hook)
     path, truth = directory / "alerts.sqlite", directory / "truth"
@@ -142,7 +142,7 @@ def run(directory: Path, kills: int, how: str, seed: int) -> Outcome:
 
     for _ in range(kills):
         pid = start()
-        # At once, or after a few changes: however slow the machine is, things happen between the kills.
+        # Kill at once or after a few changes, so that things happen between the kills on a slow machine, too.
         goal, patience = step + chance.choice((0, 1, 3, 10)), time.monotonic() + 10
         while step < goal and time.monotonic() < patience:
             time.sleep(0.001)
@@ -167,41 +167,41 @@ def run(directory: Path, kills: int, how: str, seed: int) -> Outcome:
     return Outcome(kills, step, hook, statistics.pending, statistics.undeliverable)
 
 
-def judge(outcome: Outcome) -> None:
+def verify(outcome: Outcome) -> None:
     hook = outcome.hook
-    assert (outcome.pending, outcome.dead) == (0, 0)
+    assert (outcome.pending, outcome.undeliverable) == (0, 0)
     contents: dict[str, Any] = {}
     last_seen: dict[str, str] = {}
-    for body in hook.came:
-        assert contents.setdefault(body["id"], body["alerts"]) == body["alerts"], "one id, one content"
+    for body in hook.requests:
+        assert contents.setdefault(body["id"], body["alerts"]) == body["alerts"], "a message changed its content"
         for alert in body["alerts"]:
             assert body["id"] >= last_seen.get(alert["profile"], ""), "an older message after a newer one"
             last_seen[alert["profile"]] = body["id"]
-    assert set(hook.took) == set(contents), "everything that was tried was taken in the end"
+    assert set(hook.accepted) == set(contents), "a message was sent and never accepted"
     for number in range(ALERTS):
-        told = [
+        reasons = [
             alert["reason"]
-            for id in dict.fromkeys(body["id"] for body in hook.came)
+            for id in dict.fromkeys(body["id"] for body in hook.requests)
             for alert in contents[id]
             if alert["profile"] == f"anthropic:{number}"
         ]
-        assert told == expected(number, outcome.steps), f"alert {number}: nothing lost, nothing told twice"
+        assert reasons == expected(number, outcome.steps), f"alert {number}: lost or repeated a notification"
 
 
 def test_200_kills_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outcome = run(tmp_path, 200, "whole", seed=1)
-    judge(outcome)
+    verify(outcome)
     assert outcome.steps > 200
     hook = outcome.hook
-    ids = {body["id"] for body in hook.came}
+    ids = {body["id"] for body in hook.requests}
     with capsys.disabled():
         print(
-            f"\n{outcome.kills} kills, {outcome.steps} changes, {len(ids)} messages, {len(hook.came)} tries, "
-            f"{len(hook.took) - len(ids)} taken twice under one id, answers {dict(sorted(hook.answers.items()))}"
+            f"\n{outcome.kills} kills, {outcome.steps} changes, {len(ids)} messages, {len(hook.requests)} tries, "
+            f"{len(hook.accepted) - len(ids)} accepted twice with one id, answers {dict(sorted(hook.answers.items()))}"
         )
 
 
-def test_taking_the_transaction_apart_is_seen(tmp_path: Path) -> None:
+def test_this_test_notices_a_split_transaction(tmp_path: Path) -> None:
     outcome = run(tmp_path, 100, "apart", seed=2)
-    with pytest.raises(AssertionError, match="nothing lost"):
-        judge(outcome)
+    with pytest.raises(AssertionError, match="lost or repeated"):
+        verify(outcome)

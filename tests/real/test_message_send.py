@@ -18,12 +18,12 @@ from .parts import CURRENT, RELEASES, OpenClawHome
 
 pytestmark = pytest.mark.real
 
-#: A group's id: a word that begins like a flag.
+#: A group's id, which begins like a flag.
 RECIPIENT = "-1001234567"
 
 
 def outgoing() -> QueuedMessage:
-    """A message with all that could be taken for something else on a command line."""
+    """Return a message with everything that a command line could misread."""
     alert = Alert(
         fingerprint="0123",
         reason=NotificationReason.FIRST,
@@ -48,8 +48,8 @@ def channel(world: OpenClawHome, chat: str = "telegram") -> OpenClawSender:
 
 
 @pytest.fixture
-def make_chatty(openclaw: MakeHome) -> MakeHome:
-    """Makes a home whose OpenClaw knows Telegram. Its token opens nothing."""
+def make_home_with_telegram(openclaw: MakeHome) -> MakeHome:
+    """Returns a function that makes a home with Telegram configured; its bot token is invented."""
 
     def make(release: str) -> OpenClawHome:
         world = openclaw(release)
@@ -64,8 +64,8 @@ def make_chatty(openclaw: MakeHome) -> MakeHome:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_our_arguments_are_accepted(make_chatty: MakeHome, release: str) -> None:
-    world = make_chatty(release)
+def test_our_arguments_are_accepted(make_home_with_telegram: MakeHome, release: str) -> None:
+    world = make_home_with_telegram(release)
     command, *arguments = channel(world).arguments(outgoing())
     assert command == str(world.command)
     answer = json.loads(world.run(*arguments, "--dry-run", "--json").stdout)
@@ -73,8 +73,8 @@ def test_our_arguments_are_accepted(make_chatty: MakeHome, release: str) -> None
     assert answer["payload"]["to"] == f"telegram:{RECIPIENT}"
 
 
-async def test_without_a_gateway_it_is_tried_again_and_an_unknown_chat_is_not(make_chatty: MakeHome) -> None:
-    world = make_chatty(CURRENT)
+async def test_a_missing_gateway_is_retried_and_an_unknown_chat_is_not(make_home_with_telegram: MakeHome) -> None:
+    world = make_home_with_telegram(CURRENT)
     with pytest.raises(TemporaryError) as caught:
         await channel(world).send(outgoing())
     assert caught.value.reason == "command_error"

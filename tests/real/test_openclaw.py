@@ -1,4 +1,4 @@
-"""`check` and `serve` beside real OpenClaw releases whose stores their own commands made."""
+"""`check` and `serve` beside real OpenClaw releases, with stores that their own commands wrote."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.real
 
 PROFILE = "anthropic:default"
 HOUR_MS = 3_600_000
-#: Seconds within which the daemon shows what changed in a store on its host, where ``openclaw`` takes ``USUAL``.
+#: Seconds within which the daemon shows a changed store on its host, if ``openclaw`` takes ``USUAL`` seconds.
 PROMISE, USUAL = 15.0, 3.0
 
 
@@ -34,17 +34,17 @@ def one_profile(result: dict[str, Any]) -> dict[str, Any]:
 
 def the_agent(result: dict[str, Any], agent: str = "main") -> dict[str, Any]:
     (target,) = result["targets"]
-    (found,) = [one for one in target["agents"] if one["id"] == agent]
+    (found,) = [entry for entry in target["agents"] if entry["id"] == agent]
     assert isinstance(found, dict)
     return found
 
 
 def conditions(agent: dict[str, Any]) -> set[tuple[str, str, str | None]]:
-    return {(one["condition"], one["severity"], one["profile"]) for one in agent["conditions"]}
+    return {(c["condition"], c["severity"], c["profile"]) for c in agent["conditions"]}
 
 
 def expires(world: OpenClawHome, profile: str = PROFILE, agent: str | None = None) -> int:
-    """Unix milliseconds, as the store holds them."""
+    """Return the expiry in Unix milliseconds, as the store holds it."""
     return int(world.stored_profiles(agent)[profile]["expires"])
 
 
@@ -88,9 +88,7 @@ def test_check_follows_the_credential(openclaw: MakeHome, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_every_release_is_read_from_its_own_paste_to_its_own_words(
-    openclaw: MakeHome, tmp_path: Path, release: str
-) -> None:
+def test_a_pasted_token_is_read_on_every_release(openclaw: MakeHome, tmp_path: Path, release: str) -> None:
     world = openclaw(release)
     world.paste_token(PROFILE, "12h")
     world.paste_token("anthropic:spare", "30d")
@@ -106,7 +104,7 @@ def test_every_release_is_read_from_its_own_paste_to_its_own_words(
     }
 
 
-def test_an_unknown_agent_is_could_not_check_not_expired(openclaw: MakeHome, tmp_path: Path) -> None:
+def test_an_unknown_agent_is_a_failed_check_and_not_expired(openclaw: MakeHome, tmp_path: Path) -> None:
     world = openclaw(CURRENT)
     target = {"name": "home", "source": "openclaw", "command": [str(world.command)], "agents": ["nobody"]}
     code, result = Exporter(world, tmp_path / "exporter", targets=[target]).check()
@@ -116,7 +114,7 @@ def test_an_unknown_agent_is_could_not_check_not_expired(openclaw: MakeHome, tmp
     assert conditions(agent) == {("check_failed", "critical", None)}
 
 
-def test_wrong_usage_borrows_no_verdict(openclaw: MakeHome, tmp_path: Path) -> None:
+def test_wrong_usage_has_its_own_exit_code(openclaw: MakeHome, tmp_path: Path) -> None:
     world = openclaw(CURRENT)
     exporter = Exporter(world, tmp_path / "exporter")
     finished = exporter.run("check", "--target", "nowhere")
@@ -129,7 +127,7 @@ def test_wrong_usage_borrows_no_verdict(openclaw: MakeHome, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_every_agent_is_seen_with_what_it_has(openclaw: MakeHome, tmp_path: Path, release: str) -> None:
+def test_every_agent_is_checked_with_its_own_profiles(openclaw: MakeHome, tmp_path: Path, release: str) -> None:
     world = openclaw(release)
     world.paste_token(PROFILE, "90d")
     world.add_agent("work")
@@ -164,7 +162,7 @@ def test_serve_shows_each_paste_in_time(openclaw: MakeHome, serve: Serve) -> Non
     for expires_in, code in (("90d", 0), ("12h", 2), ("30d", 0)):
         began = time.monotonic()
         world.paste_token(PROFILE, expires_in)
-        # A busy machine runs openclaw slowly, for us too: the promise is a ratio to what the paste took.
+        # On a busy machine openclaw is slow for us, too, so the limit is relative to the duration of the paste.
         patience = PROMISE * max(1.0, (time.monotonic() - began) / USUAL)
         wanted = expires(world) // 1000
 
@@ -180,7 +178,7 @@ def test_serve_shows_each_paste_in_time(openclaw: MakeHome, serve: Serve) -> Non
         assert exporter.get("/api/v1/status?format=line").startswith({0: "OK", 2: "EXPIRING"}[code])
 
 
-def test_a_bad_configuration_is_not_taken_over(openclaw: MakeHome, serve: Serve) -> None:
+def test_a_bad_configuration_is_not_applied(openclaw: MakeHome, serve: Serve) -> None:
     world = openclaw(CURRENT)
     exporter = serve(world)
     exporter.wait_for_check()
@@ -197,13 +195,13 @@ def test_a_bad_configuration_is_not_taken_over(openclaw: MakeHome, serve: Serve)
     (target,) = exporter.config["targets"]
     exporter.config_file.write_text(json.dumps({**exporter.config, "targets": [{**target, "name": "renamed"}]}))
     exporter.send(signal.SIGHUP)
-    wait_for("the mended reload", lambda: exporter.value("exporter_config_last_reload_successful") == 1, 10)
+    wait_for("the successful reload", lambda: exporter.value("exporter_config_last_reload_successful") == 1, 10)
     wait_for("the renamed target", lambda: exporter.value("exit_code", target="renamed", agent="main") == 1, 60)
     assert exporter.value("exit_code", target="home") is None
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_sigterm_ends_a_look_under_way(openclaw: MakeHome, tmp_path: Path, release: str) -> None:
+def test_sigterm_ends_a_running_check(openclaw: MakeHome, tmp_path: Path, release: str) -> None:
     world = openclaw(release)
     exporter = Exporter(world, tmp_path / "exporter")
     try:
@@ -211,18 +209,18 @@ def test_sigterm_ends_a_look_under_way(openclaw: MakeHome, tmp_path: Path, relea
         assert exporter.daemon is not None
         daemon = exporter.daemon.pid
         wait_for("an openclaw process", lambda: processes_of(world.home).keys() - {daemon}, 30)
-        time.sleep(0.7)  # it starts a second Node beneath itself, in a session of its own
+        time.sleep(0.7)  # openclaw starts a second Node in a new session
         under_way = processes_of(world.home).keys() - {daemon}
         assert under_way
         for pid in under_way:
-            os.kill(pid, signal.SIGSTOP)  # so that none of them just happens to end by itself
-        assert exporter.stop() == 0  # which also asserts that nothing is left
+            os.kill(pid, signal.SIGSTOP)  # so that none of them ends by chance
+        assert exporter.stop() == 0  # also asserts that no process is left
         assert "Traceback" not in exporter.log.read_text()
     finally:
         exporter.end()
 
 
-def test_what_is_unchanged_costs_no_process(openclaw: MakeHome, serve: Serve, tmp_path: Path) -> None:
+def test_an_unchanged_store_starts_no_openclaw_process(openclaw: MakeHome, serve: Serve, tmp_path: Path) -> None:
     world = openclaw(CURRENT)
     world.paste_token(PROFILE, "90d")
     calls = tmp_path / "calls"
@@ -235,24 +233,24 @@ def test_what_is_unchanged_costs_no_process(openclaw: MakeHome, serve: Serve, tm
     exporter = serve(world, targets=[target], interval="20s")
     exporter.wait_for_check()
 
-    def looks() -> int:
+    def checks() -> int:
         return Counter(line.startswith("models status") for line in calls.read_text().splitlines())[True]
 
-    time.sleep(45)  # twice the interval, and many comparisons
+    time.sleep(45)  # two intervals and many comparisons
     first = calls.read_text().splitlines()
-    assert sorted(set(first)) == sorted(first), "the same command twice"
-    assert looks() == 1
+    assert sorted(set(first)) == sorted(first), "a command ran twice"
+    assert checks() == 1
     assert {" ".join(line.split()[:2]) for line in first} <= {"models status", "agents list", "--version"}
 
-    # A gateway at work writes lastUsed all the time: no news of the credential.
+    # A working gateway keeps writing lastUsed, which says nothing about the credential.
     for _ in range(3):
         world.write_usage({PROFILE: {"lastUsed": int(time.time() * 1000), "errorCount": 0}})
         time.sleep(7)
     assert calls.read_text().splitlines() == first
 
-    # And what matters is seen: the comparison did run all the while.
+    # A cooldown is noticed, so the comparison did run all the time.
     now = int(time.time() * 1000)
     usage = {PROFILE: {"cooldownUntil": now + HOUR_MS, "cooldownReason": "rate_limit", "errorCount": 3}}
     world.write_usage(usage)
     wait_for("the cooldown", lambda: exporter.value("profile_unusable", profile=PROFILE) == 1, PROMISE)
-    assert looks() == 2
+    assert checks() == 2

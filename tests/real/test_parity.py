@@ -1,4 +1,4 @@
-"""One effective state of the world, three releases of OpenClaw, one verdict."""
+"""The same state of the world has the same verdict on three releases of OpenClaw."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .parts import RELEASES, TOKEN_PREFIX, Exporter, OpenClawHome
 
 pytestmark = pytest.mark.real
 
-HOUR = 3_600_000  # milliseconds, as the stores have all times
+HOUR = 3_600_000  # milliseconds, like all times in the stores
 DEFAULT, SPARE, THIRD = "anthropic:default", "anthropic:spare", "anthropic:third"
 
 #: condition, severity, provider, profile
@@ -25,7 +25,7 @@ Found = tuple[str, str, str | None, str | None]
 
 @dataclass(frozen=True)
 class World:
-    """What the store holds, and the verdict the table in the interface gives it."""
+    """The content of a store, and the expected verdict."""
 
     exit_code: int
     conditions: set[Found]
@@ -57,7 +57,7 @@ def disabled(until: int, reason: str) -> dict[str, Any]:
 
 NOTHING = critical("no_usable_profile", None)
 
-#: Each is told the time, Unix milliseconds, and says what the world is then.
+#: Name → function of the time (Unix milliseconds) that returns the world.
 WORLDS: dict[str, Callable[[int], World]] = {
     "token": lambda now: World(0, set(), {DEFAULT: token(now + 720 * HOUR)}),
     "token, expiring": lambda now: World(
@@ -134,7 +134,7 @@ WORLDS: dict[str, Callable[[int], World]] = {
 
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, OpenClawHome]:
-    """One home per release, with the stores in the layout its own paste-token makes."""
+    """One home per release, with stores in the layout that its own paste-token creates."""
     need("node")
     for release in RELEASES:
         need(f"openclaw-{release}")
@@ -150,14 +150,14 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, OpenClawHome]:
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_one_verdict(homes: dict[str, OpenClawHome], tmp_path: Path, name: str) -> None:
+def test_every_release_has_the_same_verdict(homes: dict[str, OpenClawHome], tmp_path: Path, name: str) -> None:
     world = WORLDS[name](int(time.time() * 1000))
 
     def verdict(release: str) -> tuple[int, set[Found]]:
         home = homes[release]
         home.write_store(world.profiles, world.usage, {"anthropic": world.order} if world.order else None)
         target = {"name": "home", "source": "openclaw", "command": [str(home.command)], "agents": ["main"]}
-        # Its own state directory: what was seen in another world is no memory of this one.
+        # A separate state directory, so that the history of another world does not count.
         code, result = Exporter(home, tmp_path / release, targets=[target]).check()
         (agent,) = result["targets"][0]["agents"]
         assert agent["error"] is None

@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the daemon beside a real OpenClaw, and promtool reads what it serves."""
+"""A real Prometheus scrapes the daemon beside a real OpenClaw, and promtool checks its exposition."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
         yield exporter
 
 
-def test_prometheus_has_the_truth(exporter: Exporter, tmp_path: Path) -> None:
+def test_prometheus_stores_every_served_sample(exporter: Exporter, tmp_path: Path) -> None:
     prometheus = Prometheus(need("prometheus"), tmp_path / "prometheus", f"127.0.0.1:{exporter.port}")
     try:
         prometheus.wait_until_ready()
@@ -66,7 +66,7 @@ def test_prometheus_has_the_truth(exporter: Exporter, tmp_path: Path) -> None:
         wait_for("the expiry in Prometheus", lambda: has(stored), 30)
         assert [value for _, value in prometheus.query("up")] == [1]
 
-        # Every sample that was served is stored: none was refused, renamed or there twice.
+        # Prometheus stored every served sample; it refused and renamed none, and none occurs twice.
         served = len(exporter.samples())
         for counted in ("scrape_samples_scraped", "scrape_samples_post_metric_relabeling"):
             assert [value for _, value in prometheus.query(counted)] == [served]

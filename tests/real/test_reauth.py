@@ -1,6 +1,7 @@
-"""``reauth`` in a real terminal with the real OpenClaw releases on this host, a stand-in for ``claude setup-token``,
-and a search for what was pasted: it may be in OpenClaw's own store, on the person's screen by Claude Code, and nowhere
-else. The other ways to get there are in ``test_reauth_paths``.
+"""``reauth`` in a real terminal with real OpenClaw releases on this host.
+
+A stand-in replaces ``claude setup-token``. A search makes sure that a pasted secret is in OpenClaw's own store, on the
+screen where Claude Code showed it, and nowhere else. ``test_reauth_paths`` has the other ways to renew.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from .desk import (
     Homes,
     Leaks,
     Profiles,
-    telling,
-    told,
+    notified,
+    recording_channel,
     wrapped,
 )
 from .parts import RELEASES, OpenClawHome, running, wait_for
@@ -35,8 +36,8 @@ pytestmark = pytest.mark.real
 PASTE = "paste-token --provider anthropic --profile-id anthropic:default --expires-in 365d"
 
 
-def unhappy(homes: Homes, release: str, folder: Path) -> OpenClawHome:
-    """A home with an expired token, a revoked key, and a login that nothing can refresh."""
+def failing_home(homes: Homes, release: str, folder: Path) -> OpenClawHome:
+    """Make a home with an expired token, a revoked key, and a login that cannot be refreshed."""
     now = int(time.time() * 1000)
     past, soon = now - 3_600_000, now + 7_200_000
     profiles: Profiles = {
@@ -49,21 +50,23 @@ def unhappy(homes: Homes, release: str, folder: Path) -> OpenClawHome:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_the_way_back_on_each_release(homes: Homes, tmp_path: Path, release: str) -> None:
-    """Given up half way, picked up again, a paste cut in half, a login that fails, a key and the disable it leaves:
-    nothing leaks, and the channels hear that it is over, by a daemon or without one."""
-    world = unhappy(homes, release, tmp_path / "openclaw")
-    heard = tmp_path / "told"
-    desk = Desk(world, tmp_path / "desk", channels=[telling(heard)], alerts={"group_wait": "0s"})
+def test_renewal_on_each_release(homes: Homes, tmp_path: Path, release: str) -> None:
+    """Interrupted and resumed, with an incomplete paste, a failing login, and a key whose disable must be ended.
+
+    Nothing leaks, and the channels are notified at the end, by a daemon or without one.
+    """
+    world = failing_home(homes, release, tmp_path / "openclaw")
+    messages = tmp_path / "messages"
+    desk = Desk(world, tmp_path / "desk", channels=[recording_channel(messages)], alerts={"group_wait": "0s"})
     before = world.stored_profiles()
     with Leaks() as leaks, ExitStack() as daemon:
         if release == CURRENT:
             desk.give_web_token("a-token-that-is-long-enough-for-a-daemon")
             daemon.enter_context(running(desk.exporter))
-            wait_for("the daemon tells of it", lambda: ("first", "anthropic") in told(heard), 120)
+            wait_for("the first notification", lambda: ("first", "anthropic") in notified(messages), 120)
         else:
             desk.exporter.run("check", "--notify", "--quiet")
-        # Interrupted, failed, refused: nothing is half done.
+        # Interrupted, failed, refused: nothing is changed.
         with desk.reauth() as person:
             assert "3 credentials need you:" in person.answer("Which?", "")
             person.answer("Step 1 of 2: make a new token", "y")
@@ -76,7 +79,7 @@ def test_the_way_back_on_each_release(homes: Homes, tmp_path: Path, release: str
             person.answer("Again?", "n")
             person.until("What you made is not stored yet")
             assert "models auth login --provider google" in person.answer("Step 1 of 1: sign in", "y")
-            if release != OLDEST:  # which has no plugin for it, and says so
+            if release != OLDEST:  # that release reports that it has no plugin for it
                 person.keys("Enter G", "\x03")
             person.until("That did not work (exit code 1).")
             person.answer("Again?", "n")
@@ -85,7 +88,7 @@ def test_the_way_back_on_each_release(homes: Homes, tmp_path: Path, release: str
             assert person.wait() == 1
         assert world.stored_profiles() == before
 
-        # Picked up again; half of the token is noticed; then all of it, wrapped as it was copied; then the key.
+        # Resumed: an incomplete token is noticed; then the whole token, wrapped as it was copied; then the key.
         with desk.reauth() as person:
             person.answer("Which?", "1 3")
             person.answer("Step 1 of 2", "s")
@@ -102,9 +105,9 @@ def test_the_way_back_on_each_release(homes: Homes, tmp_path: Path, release: str
             person.answer("Step 1 of 1: give OpenClaw the new API key", "y")
             person.paste(KEY)
             person.until("It is stored, but OpenClaw keeps xai:api")
-            if release != OLDEST:  # which has nothing that ends the disable
+            if release != OLDEST:  # that release has no command that ends the disable
                 person.answer("Step 1 of 1: end the disable now", "y")
-                # Here the key is pasted once more, there the question alone has ended it.
+                # The current release needs the key once more; before, the question alone ends the disable.
                 person.keys("Enter xAI API key", f"{KEY}\r" if release == CURRENT else "\x03")
                 person.until("xai:api on home/main works.")
             person.until("its alerts end." if release == CURRENT else "The channels are told.")
@@ -116,7 +119,7 @@ def test_the_way_back_on_each_release(homes: Homes, tmp_path: Path, release: str
             afterwards = person.seen.partition("Step 1 of 2")[2]
             assert not any(mark.decode() in afterwards for mark in MARKS)
         if release == CURRENT:
-            wait_for("the daemon tells that it is over", lambda: ("renewed", "anthropic") in told(heard), 60)
+            wait_for("the notification of the renewal", lambda: ("renewed", "anthropic") in notified(messages), 60)
         daemon.close()
         desk.check_that_nothing_leaked(leaks)
 
@@ -124,6 +127,6 @@ def test_the_way_back_on_each_release(homes: Homes, tmp_path: Path, release: str
     assert token["token"] == TOKEN
     assert token["expires"] / 1000 == pytest.approx(time.time() + 365 * DAY, abs=600)
     assert key.get("key", key.get("token")) == KEY
-    assert told(heard) >= {("first", "anthropic"), ("renewed", "anthropic"), ("first", "xai")}
-    if release != OLDEST:  # a daemon that looked between the key and the end of the disable calls it resolved
-        assert {("renewed", "xai"), ("resolved", "xai")} & told(heard)
+    assert notified(messages) >= {("first", "anthropic"), ("renewed", "anthropic"), ("first", "xai")}
+    if release != OLDEST:  # a daemon that checked between the key and the end of the disable reports "resolved"
+        assert {("renewed", "xai"), ("resolved", "xai")} & notified(messages)

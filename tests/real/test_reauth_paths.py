@@ -1,7 +1,8 @@
-"""``reauth`` on its other ways in a real terminal: over ``ssh -t``, into a container, for another agent, a first
-credential, no money, the environment, on purpose, without a terminal, OpenClaw's wizard, Claude Code's own login.
+"""The other ways to renew with ``reauth`` in a real terminal.
 
-Each with the real releases and the search of ``desk`` for what was pasted.
+Over ``ssh -t``, in a container, for another agent, a first credential, an unpaid bill, an environment variable, ahead
+of time, without a terminal, with OpenClaw's wizard, and for Claude Code's login. Each uses real releases and ``desk``'s
+search for leaked secrets.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ pytestmark = pytest.mark.real
 
 
 def now(seconds: float = 0.0) -> int:
-    """As OpenClaw writes it: Unix milliseconds."""
+    """Return the time in ``seconds`` as OpenClaw writes it, in Unix milliseconds."""
     return int((time.time() + seconds) * 1000)
 
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """Another host, whose user finds the programs of ``far`` and lives in ``home``."""
+    """A remote host, whose user has the programs of the folder ``far`` and the home ``home``."""
     folder = tmp_path_factory.mktemp("box")
     with opened(folder, f"SetEnv PATH={folder}/far:/usr/bin:/bin HOME={folder}/home\n") as there:
         yield there
@@ -56,8 +57,11 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_over_ssh(homes: Homes, box: Box, tmp_path: Path, release: str) -> None:
-    """No Claude Code here: ``claude setup-token`` and the logins have the terminal over there (``ssh -t``), what is
-    pasted goes through the connection's pipe. Another agent's own token, revoked, and a first login, which succeeds."""
+    """Without Claude Code here, ``claude setup-token`` and the logins run in a remote terminal (``ssh -t``).
+
+    A pasted secret goes through the connection's pipe. Renews another agent's revoked token, and makes a
+    first login.
+    """
     world = homes.make(
         release,
         tmp_path / "openclaw",
@@ -67,7 +71,7 @@ def test_over_ssh(homes: Homes, box: Box, tmp_path: Path, release: str) -> None:
         {"anthropic:ops": {"disabledUntil": now(7200), "disabledReason": "auth_permanent", "errorCount": 3}},
         agent="ops",
         fallbacks=["minimax-portal/MiniMax-M2.1"],
-        # There the login is a plugin's that is off at first; later releases have it built in.
+        # In that release the login is a plugin that is disabled by default; later releases have it built in.
         **({"plugins": {"entries": {"minimax-portal-auth": {"enabled": True}}}} if release == OLDEST else {}),
     )
     (box.folder / "home").unlink(missing_ok=True)
@@ -111,8 +115,7 @@ def test_over_ssh(homes: Homes, box: Box, tmp_path: Path, release: str) -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_in_a_container(homes: Homes, tmp_path: Path, release: str) -> None:
-    """Another agent's provider in use without any credential, on a host without Claude Code; and one that is out of
-    money."""
+    """A used provider without any credential, on a host without Claude Code, and a provider with an unpaid bill."""
     world = homes.make(
         release,
         tmp_path / "openclaw",
@@ -148,9 +151,8 @@ def test_in_a_container(homes: Homes, tmp_path: Path, release: str) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_on_purpose_and_in_the_environment(homes: Homes, tmp_path: Path, release: str) -> None:
-    """Another agent's own token long before its end, without a terminal first; then a key that the service's
-    environment holds."""
+def test_ahead_of_time_and_in_the_environment(homes: Homes, tmp_path: Path, release: str) -> None:
+    """Another agent's token long before its end, first without a terminal; then a key in the service's environment."""
     world = homes.make(
         release,
         tmp_path / "openclaw",
@@ -184,12 +186,12 @@ def test_on_purpose_and_in_the_environment(homes: Homes, tmp_path: Path, release
             asked_for = person.until("Done?")
             assert "Set a new XAI_API_KEY in the service's environment and restart it." in asked_for
             assert str(service) in asked_for
-            # What a person does in an editor meanwhile.
+            # Meanwhile a person edits the file.
             service.write_text(f"XAI_API_KEY={'y' * 40}\n")
             person.until("> ")
             person.type("y\r")
             assert "  openclaw gateway restart" in person.answer("Step 2 of 2: restart the gateway", "y")
-            if release == MIDDLE:  # which calls it done that there is no service to restart
+            if release == MIDDLE:  # that release exits with 0 if there is no service to restart
                 person.until("Gateway service disabled.")
             else:
                 person.until("Gateway restart failed" if release == CURRENT else "Gateway service check failed")
@@ -200,9 +202,9 @@ def test_on_purpose_and_in_the_environment(homes: Homes, tmp_path: Path, release
         desk.check_that_nothing_leaked(leaks)
 
 
-def test_the_wizard_of_the_oldest(homes: Homes, tmp_path: Path) -> None:
-    """An Anthropic key has no other way in there. It talks in the terminal; left with ^C it calls that a success
-    (exit code 0), and the look tells that nothing is new. Then to its end, which draws the key on the screen."""
+def test_the_wizard_of_the_oldest_release(homes: Homes, tmp_path: Path) -> None:
+    """The only way to store an Anthropic key in that release. ^C ends the wizard with exit code 0, and the check shows
+    that nothing changed. Then the wizard is completed, which draws the key on the screen."""
     old = {"type": "api_key", "provider": "anthropic", "key": "sk-ant-api03-" + "A" * 80}
     world = homes.make(OLDEST, tmp_path / "openclaw", {"anthropic:default": old})
     desk = Desk(world, tmp_path / "desk")
@@ -212,13 +214,13 @@ def test_the_wizard_of_the_oldest(homes: Homes, tmp_path: Path) -> None:
             person.keys("Where will the Gateway run?", "\x03")
             person.until("Setup cancelled.")
             person.until("OpenClaw still holds for anthropic:default on home/main what it held before.")
-            assert person.wait() == 0  # nothing is wrong with it, now as before
+            assert person.wait() == 0  # the key works, as before
         assert world.stored_profiles()["anthropic:default"] == old
         with desk.reauth("--profile", "anthropic:default") as person:
             person.answer("Step 1 of 1: set the new API key", "y")
             person.keys("Where will the Gateway run?", "\r")
             for question in ("Model/auth provider", "Anthropic auth method"):
-                person.keys(question, "\x1b[B\r")  # the second: Anthropic; its API key
+                person.keys(question, "\x1b[B\r")  # the second entry: Anthropic, then its API key
             person.keys("Enter Anthropic API key", f"{KEY}\r")
             person.keys("Models in /model picker", "\r")
             person.until("anthropic:default on home/main works.")
@@ -227,8 +229,8 @@ def test_the_wizard_of_the_oldest(homes: Homes, tmp_path: Path) -> None:
     assert world.stored_profiles()["anthropic:default"]["key"] == KEY
 
 
-def test_claude_codes_own_login(tmp_path: Path) -> None:
-    """The real Claude Code tells of its login; Anthropic's servers, which make a new one, are stood in for."""
+def test_claude_code_s_login(tmp_path: Path) -> None:
+    """The real Claude Code reports its login. A stand-in replaces Anthropic's servers, which create a new one."""
     world = FilesHome(tmp_path / "there")
     ended = {"accessToken": "A" * 40, "refreshToken": "R" * 40, "expiresAt": now(-DAY), "scopes": ["user:inference"]}
     login = world.home / ".claude/.credentials.json"

@@ -1,8 +1,7 @@
-"""docs/recipes.md, block by block as a person pastes it, on a machine with a real systemd, Prometheus and Alertmanager.
+"""Runs docs/recipes.md block by block, as a person pastes it, with a real systemd, Prometheus and Alertmanager.
 
-The shipped rules, routes, scrape examples and units are what those blocks copy: they run as they are, at the
-addresses they name. Only the pace is a second: how often Prometheus scrapes and evaluates, and how long
-Alertmanager waits for more of the same. The rules keep theirs.
+The blocks copy the shipped rules, routes, scrape examples and units, which run unchanged at the addresses they name.
+Only the intervals of scraping, evaluating and grouping are shortened to a second; the rules keep their own.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ PROFILE = "anthropic:default"
 UNIT = "openclaw-auth-exporter@alice.service"
 DAY = 86400.0
 
-#: What comes from the internet, by commands of the same names: apt has been there, pipx and pip install our wheels.
-AT_HAND = {
+#: Commands that would use the internet, replaced: apt does nothing, pipx and pip install our wheels.
+OFFLINE = {
     "apt": 'test "$1" = install',
     "loginctl": 'test "$1" = enable-linger',
     "python3": f"""[ "$1 $2" = "-m venv" ] || exec {PYTHON} "$@"
@@ -59,64 +58,65 @@ ln -s "$home/bin/$2" "$HOME/.local/bin/"
 """,
 }
 
-#: Hears what is sent to a few ports of loopback, each request one line of JSON.
-EAR = """
+#: Records requests to some loopback ports, each as a line of JSON.
+RECORDER = """
 import json, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-class Ear(BaseHTTPRequestHandler):
+class Recorder(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         line = json.dumps([self.server.server_port, self.path, body])
-        with open("/run/heard", "a") as heard:
-            heard.write(line + "\\n")
+        with open("/run/requests", "a") as requests:
+            requests.write(line + "\\n")
         self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
 
 for port in map(int, sys.argv[1:]):
-    threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", port), Ear).serve_forever).start()
+    threading.Thread(target=ThreadingHTTPServer(("127.0.0.1", port), Recorder).serve_forever).start()
 """
 NTFY, SWITCH, RECEIVER = 9097, 9098, 9099
 
 
 def blocks(title: str) -> Iterator[str]:
-    """The shell blocks of a section, in their order."""
+    """Yield the shell blocks of a section in order."""
     section = re.split(r"^## ", RECIPES, flags=re.MULTILINE)
-    (text,) = [one for one in section if one.startswith(f"{title}\n")]
+    (text,) = [part for part in section if part.startswith(f"{title}\n")]
     yield from re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def block(page: str, beginning: str) -> str:
-    """The one shell block of a page that begins so."""
+    """Return the only shell block of a page with this beginning."""
     (found,) = [
-        one for one in re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) if one.startswith(beginning)
+        text for text in re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) if text.startswith(beginning)
     ]
     return str(found)
 
 
 class Recipe:
-    """A section being followed: each block is run once, in the order of the page, and none is left out."""
+    """Follows a section: runs each block once, in the order of the page, and leaves none out."""
 
-    def __init__(self, machine: Machine, title: str, **who: Any) -> None:
+    def __init__(self, machine: Machine, title: str, **user: Any) -> None:
         self._machine = machine
         self._left = list(blocks(title))
-        self._who = who
+        self._user = user
 
     def paste(self, beginning: str, input: str = "", terminal: bool = False) -> str:
-        """Run the next block, which begins so; what it printed. ``terminal``: in one, with ``input`` typed."""
+        """Run the next block, which must have this beginning; return its output. ``terminal``: type ``input`` there."""
         block = self._left.pop(0)
         assert block.startswith(beginning), f"the next block is:\n{block}"
         block = f"cd\n{block}"
         argv = ["sh", "-eu", "-c", block]
         if terminal:
-            self._machine.write("/tmp/block", block)  # noqa: S108  # the machine's
-            argv = ["script", "--quiet", "--return", "--command", "sh -eu /tmp/block", "/dev/null"]
-        return self._machine.run(*argv, input=input.encode(), **self._who).stdout
+            self._machine.write("/tmp/block", block)  # noqa: S108  # inside the machine
 
-    def leave(self, block: str) -> None:
-        """The next block is this one, and tested elsewhere."""
+            argv = ["script", "--quiet", "--return", "--command", "sh -eu /tmp/block", "/dev/null"]
+        return self._machine.run(*argv, input=input.encode(), **self._user).stdout
+
+    def skip(self, block: str) -> None:
+        """Skip the next block, which must be this and is tested elsewhere."""
         assert self._left.pop(0) == block
 
     def end(self) -> None:
@@ -125,51 +125,51 @@ class Recipe:
 
 @pytest.fixture
 def host(machine: Machine) -> Iterator[Machine]:
-    """The machine, with what recipes find on the internet, and ears for what is sent out."""
-    for name, script in AT_HAND.items():
+    """The machine, with replacements for internet commands and a recorder of outgoing requests."""
+    for name, script in OFFLINE.items():
         machine.write(f"/usr/local/sbin/{name}", f"#!/bin/sh\nset -eu\n{script}\n", mode="755")
-    machine.write("/srv/ear.py", EAR)
-    machine.run("rm", "-rf", "/run/heard", "/root/openclaw-kit")
+    machine.write("/srv/recorder.py", RECORDER)
+    machine.run("rm", "-rf", "/run/requests", "/root/openclaw-kit")
     ports = [str(port) for port in (NTFY, SWITCH, RECEIVER)]
-    machine.run("systemd-run", "--quiet", "--collect", "--unit=ear", PYTHON, "/srv/ear.py", *ports)
+    machine.run("systemd-run", "--quiet", "--collect", "--unit=recorder", PYTHON, "/srv/recorder.py", *ports)
     names = ("gw2.lan", "gw1.example.org", "gw2.example.org", "gw3.example.org", "push.example.org")
     machine.write("/etc/hosts", f"127.0.0.1 localhost {' '.join(names)}\n")
     for address in ("10.0.0.1", "10.0.0.2"):
         machine.run("ip", "address", "replace", f"{address}/32", "dev", "lo")
     yield machine
-    machine.systemctl("stop", "prometheus*", "ear.service", "gateway-*", check=False)
+    machine.systemctl("stop", "prometheus*", "recorder.service", "gateway-*", check=False)
     machine.run("sh", "-c", "rm -rf /var/lib/prometheus/*/*")
-    machine.run("rm", "-f", *(f"/usr/local/sbin/{name}" for name in AT_HAND))
+    machine.run("rm", "-f", *(f"/usr/local/sbin/{name}" for name in OFFLINE))
 
 
-def heard(machine: Machine, port: int) -> list[tuple[str, str]]:
-    """(path, body) of what was sent to a port."""
-    lines = machine.run("sh", "-c", "cat /run/heard 2>/dev/null || :").stdout.splitlines()
+def requests(machine: Machine, port: int) -> list[tuple[str, str]]:
+    """Return (path, body) of each request to a port."""
+    lines = machine.run("sh", "-c", "cat /run/requests 2>/dev/null || :").stdout.splitlines()
     return [(path, body) for at, path, body in map(json.loads, lines) if at == port]
 
 
-def told(machine: Machine) -> list[tuple[str, str, set[str]]]:
-    """What Alertmanager's receivers heard: where, whether it fires or is over, which alerts."""
-    bodies = [(path, json.loads(body)) for path, body in heard(machine, RECEIVER)]
-    return [(path, body["status"], {one["labels"]["alertname"] for one in body["alerts"]}) for path, body in bodies]
+def notified(machine: Machine) -> list[tuple[str, str, set[str]]]:
+    """Return (path, status, alert names) of each notification to Alertmanager's receivers."""
+    bodies = [(path, json.loads(body)) for path, body in requests(machine, RECEIVER)]
+    return [(path, body["status"], {alert["labels"]["alertname"] for alert in body["alerts"]}) for path, body in bodies]
 
 
-def impatient(machine: Machine, *files: str) -> None:
-    """Prometheus looks and Alertmanager tells each second; nothing else of the examples is touched."""
+def speed_up(machine: Machine, *files: str) -> None:
+    """Shorten the intervals of Prometheus and Alertmanager to a second; change nothing else in the examples."""
     keys = "(scrape|evaluation|refresh|group)_interval|scrape_timeout|group_wait"
     machine.run("sed", "-E", "-i", rf"s/^( *(- )?({keys}): ).*/\11s/", *(f"/etc/prometheus/{file}" for file in files))
 
 
 def answer(machine: Machine, url: str) -> Any:
-    said = json.loads(machine.get(url))
-    assert said.get("status", "success") == "success", said
-    return said
+    body = json.loads(machine.get(url))
+    assert body.get("status", "success") == "success", body
+    return body
 
 
 def series(machine: Machine, expression: str, port: int = 9090) -> list[tuple[dict[str, str], float]]:
-    """An instant query: labels and value of each series."""
+    """Run an instant query; return labels and value of each series."""
     found = answer(machine, f"http://127.0.0.1:{port}/api/v1/query?query={quote(expression)}")["data"]["result"]
-    return [(one["metric"], float(one["value"][1])) for one in found]
+    return [(entry["metric"], float(entry["value"][1])) for entry in found]
 
 
 def is_up(machine: Machine, port: int = 9090) -> bool:
@@ -178,18 +178,18 @@ def is_up(machine: Machine, port: int = 9090) -> bool:
 
 
 def alerts(machine: Machine) -> dict[str, dict[str, Any]]:
-    """Pending and firing alerts in Prometheus, by name."""
+    """Return the pending and firing alerts in Prometheus by name."""
     found = answer(machine, f"{PROMETHEUS}/api/v1/alerts")["data"]["alerts"]
     return {alert["labels"]["alertname"]: alert for alert in found}
 
 
 def held(machine: Machine) -> dict[str, dict[str, Any]]:
-    """What Alertmanager holds that has not ended, by name."""
+    """Return the alerts in Alertmanager that have not ended by name."""
     return {alert["labels"]["alertname"]: alert for alert in json.loads(machine.get(f"{ALERTMANAGER}/api/v2/alerts"))}
 
 
-def troubled_rules(machine: Machine, port: int = 9090) -> list[str]:
-    """Rules whose evaluation failed; there must be rules."""
+def failed_rules(machine: Machine, port: int = 9090) -> list[str]:
+    """Return the rules whose evaluation failed. There must be rules."""
     groups = answer(machine, f"http://127.0.0.1:{port}/api/v1/rules")["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert len(rules) > 20
@@ -207,23 +207,23 @@ def test_one_host_and_a_phone(host: Machine, session: dict[str, str]) -> None:
     recipe = Recipe(host, "One host and a phone", user="alice", env={**session, "PATH": path})
     assert PROFILE in recipe.paste("pipx install")
 
-    said = recipe.paste("openclaw-auth-exporter init", input="y\n", terminal=True)
-    assert "enabled, started and ready" in said
-    (topic,) = re.findall(r"subscribe to the topic (\S+)", said)
+    output = recipe.paste("openclaw-auth-exporter init", input="y\n", terminal=True)
+    assert "enabled, started and ready" in output
+    (topic,) = re.findall(r"subscribe to the topic (\S+)", output)
     config = "/home/alice/.config/openclaw-auth-exporter/config.json5"
     host.run("sed", "-i", f"s|https://ntfy.sh|http://127.0.0.1:{NTFY}|", config)
     recipe.paste("openclaw-auth-exporter notify test")
-    ((_, message),) = heard(host, NTFY)
+    ((_, message),) = requests(host, NTFY)
     assert json.loads(message)["topic"] == topic
 
     recipe.paste("openclaw-auth-exporter deadline set")
     url = f"http://127.0.0.1:{SWITCH}/a-secret"
     recipe.paste("install -m 600", input=f"{url}\n\x04", terminal=True)  # Enter, Ctrl-D
-    wait_for("a beat", lambda: ("/a-secret", "") in heard(host, SWITCH), 30)
+    wait_for("a heartbeat", lambda: ("/a-secret", "") in requests(host, SWITCH), 30)
     beat = "openclaw_auth_heartbeat_last_success_timestamp_seconds"
-    wait_for("it is told in a metric", lambda: (host.metric(beat) or 0) > time.time() - 600, 30)
+    wait_for("the heartbeat's metric", lambda: (host.metric(beat) or 0) > time.time() - 600, 30)
     assert host.run("stat", "--format=%a", "/home/alice/.config/heartbeat-url").stdout == "600\n"
-    recipe.leave("openclaw-auth-exporter reauth\n")
+    recipe.skip("openclaw-auth-exporter reauth\n")
     recipe.end()
 
     undo = block(INSTALL, "systemctl --user disable --now")
@@ -233,13 +233,13 @@ def test_one_host_and_a_phone(host: Machine, session: dict[str, str]) -> None:
     assert host.run(*left, user="alice", env=session).stdout == ""
 
 
-def test_a_homelab_from_an_expired_token_to_all_clear(host: Machine) -> None:
-    """A real OpenClaw's token has expired; the shipped unit, rules and routes carry that to a person, and its end."""
+def test_a_homelab_from_an_expired_token_to_resolved(host: Machine) -> None:
+    """A real OpenClaw's token expires. The shipped unit, rules and routes notify a person of it and of its end."""
     need("node")
     need(f"openclaw-{CURRENT}")
     for part in ("prometheus", "promtool", "prometheus-alertmanager", "amtool"):
         need(part)
-    # Where npm puts them for alice, who shares what Node compiles with the daemon: it is slow to make.
+    # The place where npm installs for alice. She and the daemon share the code that Node compiles, which is slow.
     host.run("install", "-d", "-o", "alice", "-g", "alice", "-m", "700", "/var/cache/openclaw-auth-exporter-alice")
     programs = {
         "node": f"{PARTS}/node/node_modules/.bin/node",
@@ -264,7 +264,7 @@ def test_a_homelab_from_an_expired_token_to_all_clear(host: Machine) -> None:
     recipe.paste("apt install")
     recipe.paste("cp ~/openclaw-kit/deploy/systemd/")
     assert "SUCCESS" in recipe.paste("cp ~/openclaw-kit/deploy/prometheus/")
-    impatient(host, "prometheus.yml", "alertmanager.yml")
+    speed_up(host, "prometheus.yml", "alertmanager.yml")
     recipe.paste("systemctl restart prometheus-alertmanager prometheus")
     for port in (9090, 9093):
         wait_for(f"port {port}", lambda at=port: is_up(host, at), 30)  # type: ignore[misc]  # the default is its type
@@ -288,7 +288,7 @@ def test_a_homelab_from_an_expired_token_to_all_clear(host: Machine) -> None:
         "provider": "anthropic",
         "profile": PROFILE,
     }
-    # This release drops the date of what expired: it alarms all the same.
+    # This release does not report the date of an expired token; the alert fires all the same.
     assert expired["annotations"]["summary"].startswith(f"{PROFILE} on local (127.0.0.1:10785) has expired")
     assert (
         "paste-token --provider anthropic --profile-id anthropic:default --expires-in 365d --agent main"
@@ -297,24 +297,24 @@ def test_a_homelab_from_an_expired_token_to_all_clear(host: Machine) -> None:
     nothing = alerts(host)["OpenClawAuthNoUsableCredential"]
     assert "Agents: main. Profiles: anthropic:default (expired)." in nothing["annotations"]["description"]
 
-    firing = ("/phone", "firing", {"OpenClawAuthNoUsableCredential"})  # one cause, one alarm
-    wait_for("somebody is woken", lambda: told(host) == [firing], 60)
+    firing = ("/phone", "firing", {"OpenClawAuthNoUsableCredential"})  # one cause, one notification
+    wait_for("a notification", lambda: notified(host) == [firing], 60)
     assert held(host).keys() == expected
     assert held(host)["OpenClawAuthExpired"]["status"]["state"] == "suppressed"
 
     paste("90d", "B")
-    wait_for("gone from Prometheus", lambda: states() == {}, 60)
-    # What was held back ends in the same message.
-    wait_for("all clear", lambda: told(host) == [firing, ("/phone", "resolved", expected)], 60)
+    wait_for("no alert in Prometheus", lambda: states() == {}, 60)
+    # The inhibited alert resolves in the same notification.
+    wait_for("the resolved notification", lambda: notified(host) == [firing, ("/phone", "resolved", expected)], 60)
     assert held(host) == {}
-    assert troubled_rules(host) == []
+    assert failed_rules(host) == []
     assert TOKEN_PREFIX not in host.journal(UNIT)
 
-    # The same machine is the other host as well.
+    # The same machine is also the other host.
     recipe.paste("cd /etc/openclaw-auth-exporter/alice")
     host.run("sh", "-c", "cd /etc/openclaw-auth-exporter/alice && cp tls.crt password /root/")
     recipe.paste("install -d -o prometheus")
-    impatient(host, "prometheus.yml")
+    speed_up(host, "prometheus.yml")
     host.systemctl("reload", "prometheus")
     up = 'up{instance="gw2.lan:10785",job="openclaw_auth"}'
     wait_for("the scrape over TLS", lambda: [value for _, value in series(host, up)] == [1], 30)
@@ -326,31 +326,31 @@ def test_a_homelab_whose_exporter_alarms_itself(host: Machine) -> None:
     world = World()
     world.paste_token(PROFILE, -DAY, time.time())
     host.stand_in("alice", world)
-    host.run("cp", "-r", "/srv/kit", "/root/openclaw-kit")
+    host.run("cp", "-r", "/srv/assets", "/root/openclaw-kit")
     host.run("mkdir", "-p", "/etc/openclaw-auth-exporter/alice")
     recipe = Recipe(host, "A homelab whose exporter alarms itself")
     assert "SUCCESS" in recipe.paste("cat >/etc/openclaw-auth-exporter/alice/config.json5")
-    impatient(host, "alertmanager.yml")
+    speed_up(host, "alertmanager.yml")
     host.systemctl("reload", "prometheus-alertmanager")
     firing = ("/phone", "firing", {"OpenClawAuthAvailability"})
-    wait_for("somebody is woken", lambda: told(host) == [firing], 60)
+    wait_for("a notification", lambda: notified(host) == [firing], 60)
     assert "OpenClawAuthAvailability" in recipe.paste("amtool")
     assert held(host).keys() == {"OpenClawAuthAvailability", "OpenClawAuthDeadline"}
-    assert held(host)["OpenClawAuthDeadline"]["status"]["state"] == "suppressed"  # one cause, one alarm
+    assert held(host)["OpenClawAuthDeadline"]["status"]["state"] == "suppressed"  # one cause, one notification
 
     world.paste_token(PROFILE, 90 * DAY, time.time())
     host.stand_in("alice", world)
-    host.systemctl("restart", UNIT)  # the stand-in's store is none that is compared: it looks again at once
+    host.systemctl("restart", UNIT)  # the stand-in has no store to compare; a restart checks at once
     resolved = ("/phone", "resolved", {"OpenClawAuthAvailability", "OpenClawAuthDeadline"})
-    wait_for("all clear", lambda: told(host) == [firing, resolved], 90)
+    wait_for("the resolved notification", lambda: notified(host) == [firing, resolved], 90)
     recipe.end()
 
-    # The runbook's way for alice's commands to reach the daemon's channels and memory.
+    # The runbook shows how alice's commands reach the daemon's channels and state.
     alice = block(RUNBOOK, "# sudo -iu alice")
     tried = host.run("sh", "-eu", "-c", f"{alice}openclaw-auth-exporter notify test --channel am", user="alice")
     assert tried.stdout.startswith("am: ")
     host.run("sh", "-eu", "-c", f"{alice}openclaw-auth-exporter silence add --target local --for 1h", user="alice")
-    wait_for("it is the daemon's memory", lambda: host.metric("openclaw_auth_silences") == 1, 30)
+    wait_for("the silence in the daemon's state", lambda: host.metric("openclaw_auth_silences") == 1, 30)
 
 
 def test_a_fleet(host: Machine) -> None:
@@ -365,29 +365,30 @@ def test_a_fleet(host: Machine) -> None:
     recipe.paste("awk")
     assert "active" in recipe.paste("cp ~/openclaw-kit/deploy/systemd/openclaw-auth-exporter.service")
     assert "SUCCESS" in recipe.paste("cp ~/openclaw-kit/deploy/prometheus/")
-    impatient(host, "prometheus.yml")
+    speed_up(host, "prometheus.yml")
     host.systemctl("restart", "prometheus")
     wait_for("Prometheus", lambda: is_up(host), 30)
     wait_for("both gateways", lambda: len(series(host, "openclaw_auth_exit_code")) == 2, 30)
-    said = re.findall(r'\{target="(\w+)"\} => (\d) @', recipe.paste("promtool query instant"))
-    assert said == [("rack2", "1"), ("rack1", "0")]
+    codes = re.findall(r'\{target="(\w+)"\} => (\d) @', recipe.paste("promtool query instant"))
+    assert codes == [("rack2", "1"), ("rack1", "0")]
     ((labels, _),) = series(host, 'openclaw_auth_check_success{target="rack2"}')
     assert (labels["job"], labels["instance"], labels["source"]) == ("openclaw_auth_probe", "rack2", "gateway")
     wait_for("the exporter itself", lambda: [v for _, v in series(host, 'up{job="openclaw_auth"}')] == [1], 30)
     wait_for("an alert", lambda: "OpenClawAuthExpired" in alerts(host), 30)
-    assert troubled_rules(host) == []
+    assert failed_rules(host) == []
     assert "PLANTED-SECRET" not in host.journal("openclaw-auth-exporter.service")
     recipe.end()
 
-    # The runbook's way to type commands in the daemon's world, and out of it.
+    # The runbook shows how to run commands in the daemon's environment, and the guide how to uninstall.
     exporter = block(RUNBOOK, "# With the unit's own LoadCredential=")
     check = host.run("sh", "-u", "-c", f"{exporter}exporter check --json --target rack2", check=False)
     (agent,) = json.loads(check.stdout)["targets"][0]["agents"]
     assert (check.returncode, agent["error"], [p["status"] for p in agent["profiles"]]) == (1, None, ["expired"])
     host.run("sh", "-eu", "-c", f"{exporter}exporter deadline set rack2/main/{PROFILE} 2026-03-01")
-    told = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT profile FROM told').fetchone())"
-    its = "/var/lib/openclaw-auth-exporter/ledger.sqlite"  # the daemon's
-    assert host.run(PYTHON, "-c", told, its).stdout == f"rack2/main/{PROFILE}\n"
+    query = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT profile FROM told').fetchone())"
+    database = "/var/lib/openclaw-auth-exporter/ledger.sqlite"  # of the daemon
+
+    assert host.run(PYTHON, "-c", query, database).stdout == f"rack2/main/{PROFILE}\n"
     assert host.run("stat", "-L", "-c", "%a", "/var/lib/openclaw-auth-exporter").stdout == "700\n"
     *undo, program = block(INSTALL, "systemctl disable --now openclaw-auth-exporter.service").splitlines()
     assert program == "rm -r /opt/openclaw-auth-exporter /usr/local/bin/openclaw-auth-exporter"  # other tests need it
@@ -396,23 +397,23 @@ def test_a_fleet(host: Machine) -> None:
 
 
 def test_many_hosts_and_hosts_without_a_daemon(host: Machine) -> None:
-    """What the other recipes scrape by the other examples; each file as it is shipped but for its pace."""
+    """The other scrape examples, each as it is shipped except for its intervals."""
     for part in ("prometheus-node-exporter", "prometheus-pushgateway"):
         need(part)
     world = World()
     world.paste_token(PROFILE, -DAY, time.time())
     host.stand_in("alice", world)
-    host.run("cp", "-r", "/srv/kit", "/root/openclaw-kit")
+    host.run("cp", "-r", "/srv/assets", "/root/openclaw-kit")
     recipe = Recipe(host, "Hosts without a daemon")
     found = recipe.paste("apt install")
     assert '\nopenclaw_auth_exit_code{agent="main",target="local"} 1.0\n' in found
     host.systemctl("restart", "prometheus-node-exporter")
-    # One daemon is three hosts, by three names.
+    # One daemon stands for three hosts with three names.
     web = {"listen": "0.0.0.0:10785"}
     host.configure({"targets": [{"name": "home", "source": "simulated", "scenario": "expiring"}], "web": web})
     host.systemctl("start", "openclaw-auth-exporter.service")
-    host.run("sh", "-c", "cp /srv/kit/deploy/prometheus/*.yml /etc/prometheus/")
-    impatient(host, "scrape-many-hosts.yml", "scrape-textfile.yml")
+    host.run("sh", "-c", "cp /srv/assets/deploy/prometheus/*.yml /etc/prometheus/")
+    speed_up(host, "scrape-many-hosts.yml", "scrape-textfile.yml")
 
     def start(name: str, *argv: str) -> None:
         host.run("systemd-run", "--quiet", "--collect", f"--unit=prometheus-{name}", *argv)
@@ -442,10 +443,10 @@ def test_many_hosts_and_hosts_without_a_daemon(host: Machine) -> None:
     }
     assert [value for _, value in series(host, "node_textfile_scrape_error", textfile)] == [0]
     for port in ports:
-        assert troubled_rules(host, port) == []
+        assert failed_rules(host, port) == []
 
 
-def test_nothing_of_the_page_is_left_out() -> None:
+def test_every_section_of_the_page_is_followed() -> None:
     titles = re.findall(r"^## (.+)$", RECIPES, re.MULTILINE)
     followed = re.findall(r'Recipe\(host, "(.+?)"', Path(__file__).read_text())
     assert sorted(titles) == sorted(followed)

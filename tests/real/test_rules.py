@@ -1,4 +1,4 @@
-"""promtool and amtool read the shipped rules, their tests and every example; test_recipes.py has them at work."""
+"""promtool and amtool check the shipped rules, their tests and every example. test_recipes.py runs them."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ ROUTES = sorted((DEPLOY / "alertmanager").glob("*.yml"))
 
 
 def run(part: str, *args: str | Path) -> str:
-    """A tool's output; its exit code must be 0."""
+    """Run a tool, which must exit with 0; return its output."""
     finished = subprocess.run([need(part), *args], capture_output=True, text=True, timeout=300, check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout + finished.stderr
 
 
-# --- what the tools say --------------------------------------------------------------------------
+# --- promtool and amtool --------------------------------------------------------------------------
 
 
-def test_promtool_reads_the_rules() -> None:
+def test_promtool_accepts_the_rules() -> None:
     said = run("promtool", "check", "rules", RULES)
     assert f"SUCCESS: {RULES.read_text().count('- alert:') + RULES.read_text().count('- record:')} rules found" in said
     assert "duplicate" not in said
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
-def test_promtool_tests_the_rules(path: Path) -> None:
+def test_the_rules_pass_their_promtool_tests(path: Path) -> None:
     assert "SUCCESS" in run("promtool", "test", "rules", path)
 
 
 @pytest.mark.parametrize("path", SCRAPES, ids=lambda path: path.stem)
-def test_promtool_reads_the_scrape_examples(path: Path) -> None:
+def test_promtool_accepts_the_scrape_examples(path: Path) -> None:
     said = run("promtool", "check", "config", path)
     assert "1 rule files found" in said
     assert "is valid prometheus config file syntax" in said
 
 
 @pytest.mark.parametrize("path", ROUTES, ids=lambda path: path.stem)
-def test_amtool_reads_the_routing_examples(path: Path) -> None:
+def test_amtool_accepts_the_routing_examples(path: Path) -> None:
     assert "SUCCESS" in run("amtool", "check-config", path)
 
 
@@ -61,26 +61,26 @@ def test_amtool_reads_the_routing_examples(path: Path) -> None:
         ("from-rules", "alertname=OpenClawAuthExpired severity=warning", "chat"),
         ("from-rules", "alertname=OpenClawAuthExpiringSoon severity=info", "later"),
         ("from-rules", "alertname=OpenClawAuthExporterAbsent severity=critical", "phone"),
-        # The exporter's own carry a fingerprint.
+        # Alerts from the exporter have a fingerprint.
         ("from-exporter", "alertname=OpenClawAuthDeadline severity=critical fingerprint=f", "phone"),
         ("from-exporter", "alertname=OpenClawAuthDeadline severity=warning fingerprint=f", "chat"),
         ("from-exporter", "alertname=OpenClawAuthVanished severity=info fingerprint=f", "later"),
         ("from-exporter", "alertname=OpenClawAuthReported severity=critical fingerprint=f", "phone"),
-        # What the rules say about the exporter, and what both would say.
+        # Alerts from rules about the exporter, and alerts that both could send.
         ("from-exporter", "alertname=OpenClawAuthExporterDown severity=critical", "phone"),
         ("from-exporter", "alertname=OpenClawAuthCheckStale severity=critical", "phone"),
         ("from-exporter", "alertname=OpenClawAuthNotificationsDead severity=warning", "chat"),
         ("from-exporter", "alertname=OpenClawAuthHeartbeatStale severity=warning", "chat"),
         ("from-exporter", "alertname=OpenClawAuthExpired severity=critical job=openclaw_auth", "nobody"),
         ("from-exporter", "alertname=OpenClawAuthCheckFailing severity=critical job=openclaw_auth", "nobody"),
-        # What no daemon tells: probes, textfiles, pushes.
+        # Probes, textfiles and pushes, of which no daemon notifies.
         ("from-exporter", "alertname=OpenClawAuthExpired severity=critical job=openclaw_auth_probe", "phone"),
         ("from-exporter", "alertname=OpenClawAuthCheckFailing severity=critical job=node", "phone"),
         ("from-exporter", "alertname=OpenClawAuthExpiringVerySoon severity=warning job=node", "chat"),
         ("from-exporter", "alertname=OpenClawAuthExpiringSoon severity=info job=openclaw-auth-exporter", "later"),
     ],
 )
-def test_amtool_routes(example: str, labels: str, receiver: str) -> None:
+def test_alerts_are_routed(example: str, labels: str, receiver: str) -> None:
     config = DEPLOY / f"alertmanager/{example}.yml"
     run(
         "amtool",
@@ -93,12 +93,12 @@ def test_amtool_routes(example: str, labels: str, receiver: str) -> None:
     )
 
 
-# --- what holds back what --------------------------------------------------------------------------
+# --- inhibition --------------------------------------------------------------------------
 
 
 @pytest.fixture
 def alertmanager(tmp_path: Path) -> Iterator[str]:
-    """The URL of one that runs on the example for alerts from rules, as it is."""
+    """The URL of an Alertmanager that runs the unchanged example for alerts from rules."""
     url = f"http://127.0.0.1:{free_port()}"
     flags = [f"--config.file={DEPLOY}/alertmanager/from-rules.yml", f"--storage.path={tmp_path}"]
     flags += [f"--web.listen-address={url.removeprefix('http://')}", "--cluster.listen-address="]
@@ -120,27 +120,27 @@ def alertmanager(tmp_path: Path) -> Iterator[str]:
         process.wait(timeout=30)
 
 
-def test_one_cause_is_one_alarm_and_holds_back_nothing_of_others(alertmanager: str) -> None:
+def test_one_cause_is_one_notification_and_inhibits_no_other_target(alertmanager: str) -> None:
     daemon, probe = {"job": "openclaw_auth"}, {"job": "openclaw_auth_probe", "provider": "p"}
     down = {"alertname": "OpenClawAuthExporterDown", **daemon, "instance": "a", "exporter": "a", "severity": "critical"}
 
     def about(name: str, severity: str = "critical", **labels: str) -> dict[str, str]:
         return {"alertname": f"OpenClawAuth{name}", "severity": severity, "target": "t", **labels}
 
-    told = [
+    notified = [
         down,
         about("Expired", **daemon, instance="b", provider="p", profile="spare"),
         about("NoUsableCredential", **daemon, instance="c", provider="p"),
         about("ExpiringVerySoon", "warning", **daemon, instance="d", provider="p", profile="x"),
         about("NotificationsFailing", "warning", **daemon, instance="e", channel="phone"),
         about("ProbeFailing", **probe, instance="rack1", exporter="b"),
-        # Asked of another exporter than the one that is down, or of one that is not named.
+        # From another exporter than the one that is down, or from one without a name.
         about("NoUsableCredential", **probe, instance="rack2", exporter="b"),
         about("NoUsableCredential", **probe, instance="rack3"),
         about("Expired", **daemon, instance="c", provider="q", profile="x"),
         about("ExpiringVerySoon", "warning", **daemon, instance="b", provider="p", profile="y"),
     ]
-    held_back = [
+    inhibited = [
         about("NoUsableCredential", **daemon, instance="a", provider="p"),
         about("NoUsableCredential", **probe, instance="rack4", exporter="a"),
         about("CoolingDown", **daemon, instance="b", provider="p"),
@@ -150,10 +150,10 @@ def test_one_cause_is_one_alarm_and_holds_back_nothing_of_others(alertmanager: s
         about("NotificationsPilingUp", "warning", **daemon, instance="e", channel="phone"),
         about("Expired", **probe, instance="rack1", exporter="b", profile="x"),
     ]
-    alerts = [{"labels": labels} for labels in (*told, *held_back)]
+    alerts = [{"labels": labels} for labels in (*notified, *inhibited)]
     httpx.post(f"{alertmanager}/api/v2/alerts", json=alerts, trust_env=False).raise_for_status()
     there = httpx.get(f"{alertmanager}/api/v2/alerts", trust_env=False).json()
     assert len(there) == len(alerts)
     state = {frozenset(one["labels"].items()): one["status"]["state"] != "suppressed" for one in there}
-    assert [labels for labels in told if not state[frozenset(labels.items())]] == []
-    assert [labels for labels in held_back if state[frozenset(labels.items())]] == []
+    assert [labels for labels in notified if not state[frozenset(labels.items())]] == []
+    assert [labels for labels in inhibited if state[frozenset(labels.items())]] == []

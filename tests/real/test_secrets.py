@@ -1,4 +1,4 @@
-"""Secrets planted in real stores and in the environment: no eight characters of one come out anywhere."""
+"""Secrets in real stores and in the environment: no eight characters of one leave them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUN = 8  # OpenClaw masks a secret as its first eight characters, dots, and its 
 
 
 def body(name: str) -> str:
-    """The secret part of a secret: unlike anything else, and long enough to be taken for real."""
+    """Return the secret part of a token: unique, and as long as a real one."""
     return "PLANTEDSECRET" + hashlib.sha512(name.encode()).hexdigest()[:80]
 
 
@@ -28,12 +28,12 @@ RUNS = {text[at : at + RUN].encode(): name for name, text in BODIES.items() for 
 
 
 def leaks(output: bytes) -> set[str]:
-    """Which secrets have a run of eight characters in ``output``."""
+    """Return the secrets of which eight consecutive characters are in ``output``."""
     return {name for run, name in RUNS.items() if run in output}
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_no_part_of_a_secret_comes_out(openclaw: MakeHome, serve: Serve, tmp_path: Path, release: str) -> None:
+def test_no_part_of_a_secret_leaks(openclaw: MakeHome, serve: Serve, tmp_path: Path, release: str) -> None:
     world = openclaw(release)
     world.paste_token("anthropic:default", "12h", token=TOKEN_PREFIX + BODIES["token"])
     world.write_store(
@@ -50,7 +50,7 @@ def test_no_part_of_a_secret_comes_out(openclaw: MakeHome, serve: Serve, tmp_pat
         }
     )
     world.env["ANTHROPIC_API_KEY"] = BODIES["environment"]
-    # The search finds what there is: OpenClaw's own output shows the ends of most of them.
+    # The search works: it finds the masked secrets in OpenClaw's own output.
     shown = world.run("models", "status", "--json", check=False).stdout
     assert {"token", "key", "environment"} <= leaks(shown.encode())
 

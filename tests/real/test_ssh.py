@@ -1,4 +1,4 @@
-"""The openclaw source over a real sshd on loopback: answers, refusals, timeouts, and nothing left behind."""
+"""The openclaw source over a real sshd on loopback: answers, refusals, timeouts, and no process left behind."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def test_a_look(box: Box) -> None:
+async def test_a_check(box: Box) -> None:
     (box.folder / "env").write_text(f"KEY={SECRET}\n")
     hostile = "it's \\'; $(touch x) `touch y` \n\"é"
     source = box.source(env_file=str(box.folder / "env"), state_dir="/st ate")
@@ -64,7 +64,7 @@ async def test_a_look(box: Box) -> None:
         assert (observation.openclaw_exit_code, observation.openclaw_version) == (2, "2026.9.6")
         seen = (box.folder / "seen").read_text().split("\0")
         assert seen[:-1] == ["models", "status", "--json", "--check", "--agent", hostile, "/st ate", SECRET]
-        assert str(box.runtime) in box.processes()  # the connection is kept for the next look
+        assert str(box.runtime) in box.processes()  # the connection is kept for the next check
     finally:
         await source.aclose()
     assert str(box.runtime) not in box.processes()
@@ -74,7 +74,7 @@ async def test_the_values_of_the_env_file_are_in_no_command_line(box: Box) -> No
     (box.folder / "env").write_text(f"KEY={SECRET}\n")
     (box.folder / "pids").unlink(missing_ok=True)
     source = box.source(env_file=str(box.folder / "env"))
-    looking = asyncio.create_task(source.check("hang"))
+    check = asyncio.create_task(source.check("hang"))
     try:
         async with asyncio.timeout(60):
             while not (box.folder / "pids").exists():  # noqa: ASYNC110 - the command over there
@@ -83,8 +83,8 @@ async def test_the_values_of_the_env_file_are_in_no_command_line(box: Box) -> No
         assert str(box.folder / "env") in processes
         assert SECRET not in processes
     finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        check.cancel()
+        await asyncio.gather(check, return_exceptions=True)
         await source.aclose()
 
 
@@ -92,19 +92,19 @@ async def test_the_values_of_the_env_file_are_in_no_command_line(box: Box) -> No
 async def test_nothing_is_left_on_the_remote_host(box: Box, how: str) -> None:
     (box.folder / "pids").unlink(missing_ok=True)
     source = box.source(timeout="5s" if how == "timeout" else "600s")
-    looking = asyncio.create_task(source.check("hang"))
+    check = asyncio.create_task(source.check("hang"))
     async with asyncio.timeout(60):
         while not (box.folder / "pids").exists() or not (box.folder / "pids").read_text().strip():  # noqa: ASYNC110 - same
             await asyncio.sleep(0.05)
     pids = [int(word) for word in (box.folder / "pids").read_text().split()]
     if how == "cancelled":
-        looking.cancel()
+        check.cancel()
     if how == "connection killed":
         lines = [line for line in box.processes().splitlines() if f"ssh: {box.runtime}" in line]
         for line in lines:
             os.kill(int(line.split()[0]), 9)
         assert lines
-    [outcome] = await asyncio.gather(looking, return_exceptions=True)
+    [outcome] = await asyncio.gather(check, return_exceptions=True)
     expected = {"timeout": FailureReason.TIMEOUT, "connection killed": FailureReason.CONNECTION}.get(how)
     assert isinstance(outcome, asyncio.CancelledError) if expected is None else isinstance(outcome, CheckError)
     assert expected is None or (isinstance(outcome, CheckError) and outcome.reason is expected)
@@ -124,7 +124,7 @@ async def test_nothing_is_left_on_the_remote_host(box: Box, how: str) -> None:
         ("stranger", FailureReason.UNAUTHORIZED),
     ],
 )
-async def test_what_ssh_says_has_its_reason(box: Box, destination: str, reason: FailureReason) -> None:
+async def test_each_ssh_error_has_its_reason(box: Box, destination: str, reason: FailureReason) -> None:
     source = box.source(destination)
     with pytest.raises(CheckError) as caught:
         await source.check("main")
@@ -132,7 +132,7 @@ async def test_what_ssh_says_has_its_reason(box: Box, destination: str, reason: 
     assert caught.value.reason is reason
 
 
-async def test_a_command_that_is_not_there(box: Box) -> None:
+async def test_a_missing_remote_command(box: Box) -> None:
     source = box.source(command=["no-such-openclaw"])
     with pytest.raises(CheckError) as caught:
         await source.check("main")
@@ -140,8 +140,8 @@ async def test_a_command_that_is_not_there(box: Box) -> None:
     assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
 
 
-async def test_the_real_openclaw_over_ssh_is_the_one_here(box: Box, openclaw: MakeHome) -> None:
-    """The same home seen by the command, over ssh and by the store: one verdict."""
+async def test_ssh_command_and_store_have_the_same_verdict(box: Box, openclaw: MakeHome) -> None:
+    """The same home, read by the local command, over ssh and from the store."""
     world = openclaw(CURRENT)
     world.paste_token("anthropic:default", "12h")
     remote = ["env", *(f"{name}={value}" for name, value in world.env.items()), str(world.command)]
@@ -151,16 +151,16 @@ async def test_the_real_openclaw_over_ssh_is_the_one_here(box: Box, openclaw: Ma
         OpenClawTarget.model_validate({"source": "openclaw", "command": [str(world.command)]}), context
     )
     store = StoreSource(StoreTarget.model_validate({"source": "store", "state_dir": str(world.state)}), context)
-    told = []
+    verdicts = []
     try:
         for source in (here, over_ssh, store):
             assert await source.agents() == ["main"]
             report = verdict(await source.check("main"))
             (profile,) = report.profiles
             said = {(c.name, c.severity, c.provider, c.profile) for c in report.conditions}
-            told.append((report.exit_code, said, profile.status, profile.expires_at, profile.basis))
+            verdicts.append((report.exit_code, said, profile.status, profile.expires_at, profile.basis))
     finally:
         await over_ssh.aclose()
-    assert told[0][0] == 2
-    assert told[1] == told[0]
-    assert told[2] == told[0]
+    assert verdicts[0][0] == 2
+    assert verdicts[1] == verdicts[0]
+    assert verdicts[2] == verdicts[0]

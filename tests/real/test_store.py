@@ -1,4 +1,4 @@
-"""The store reader against stores that real OpenClaw releases made, read while they are at work."""
+"""The store source against stores that real OpenClaw releases created, also while OpenClaw writes them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def keyed_hash(text: str) -> str:
 
 
 def fill(world: OpenClawHome) -> None:
-    """Profiles of every kind, in several states of trouble."""
+    """Write profiles of every kind, some of them failing."""
     now = int(time.time() * 1000)
     token = {"type": "token", "provider": "anthropic", "token": "sk-ant-oat01-" + "A" * 80}
     login = {"type": "oauth", "provider": "openai", "access": "a" * 60, "expires": now - DAY_MS}
@@ -47,13 +47,13 @@ def fill(world: OpenClawHome) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_the_store_says_what_the_command_prints(openclaw: MakeHome, release: str) -> None:
+def test_the_store_agrees_with_the_command(openclaw: MakeHome, release: str) -> None:
     world = openclaw(release)
     fill(world)
     world.add_agent("work")
 
     for agent in ("main", "work"):
-        # 2026.2.9 tells before the JSON that it copied main's profiles.
+        # 2026.2.9 prints before the JSON that it copied main's profiles.
         finished = world.run("models", "status", "--json", "--check", "--agent", agent, check=False)
         payload = extract_json(finished.stdout.encode())
         seen = observe(payload, target="home", agent=agent, observed_at=time.time(), exit_code=finished.returncode)

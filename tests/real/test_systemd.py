@@ -1,6 +1,6 @@
-"""A real systemd runs the shipped units, unchanged, from the wheel, on a machine without the repository.
+"""A real systemd runs the unchanged shipped units with the wheel, on a machine without the repository.
 
-What differs here from a user's machine is in drop-ins, where it would be there too.
+Drop-ins hold the differences from a user's machine, as they would there.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ TIMER = "openclaw-auth-exporter-check.timer"
 CONFIG = "/etc/openclaw-auth-exporter/config.json5"
 DAY = 86400.0
 SIMULATED = {"targets": [{"name": "home", "source": "simulated"}]}
-#: How it ended, in the journal: systemd soon forgets a unit that is neither active nor failed.
-TELL_END = "[Service]\nExecStopPost=/bin/sh -c 'echo ended: $$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS'\n"
-#: Told to, a loop hangs, while its process and the other threads go on.
+#: Writes the unit's result into the journal, because systemd soon forgets an inactive unit.
+LOG_RESULT = "[Service]\nExecStopPost=/bin/sh -c 'echo ended: $$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS'\n"
+#: On SIGUSR1 the event loop hangs, while the process and its other threads continue.
 HANGS = "import signal, time\nsignal.signal(10, lambda *_: time.sleep(3600))\n"
-IMPATIENT = "[Service]\nWatchdogSec=3\nRestartSec=100ms\nEnvironment=PYTHONPATH=/opt/hang\n"
-#: The highest `systemd-analyze security` exposure of each unit, in tenths: what its comments promise.
+SHORT_WATCHDOG = "[Service]\nWatchdogSec=3\nRestartSec=100ms\nEnvironment=PYTHONPATH=/opt/hang\n"
+#: Highest `systemd-analyze security` exposure of each unit in tenths, as its comments promise.
 BOUNDS = {
     "openclaw-auth-exporter.service": 15,
     "openclaw-auth-exporter-check.service": 15,
@@ -43,8 +43,8 @@ BOUNDS = {
 }
 
 
-def ledger(machine: Machine, directory: str = "/var/lib/openclaw-auth-exporter") -> str:
-    """The random key of the ledger there: another ledger has another."""
+def state_key(machine: Machine, directory: str = "/var/lib/openclaw-auth-exporter") -> str:
+    """Return the random key of the state there, which identifies the state."""
     script = (
         "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT hex(key) FROM secret').fetchone()[0])"
     )
@@ -56,7 +56,7 @@ def started(machine: Machine, unit: str = DAEMON) -> None:
     assert done.returncode == 0, done.stderr + machine.journal(unit)
 
 
-#: Tries what a service may not do, from inside its sandbox; what could be done is told in the journal.
+#: Runs in a service's sandbox, tries forbidden actions, and logs which of them succeeded.
 PROBE = """
 import ctypes, json, mmap, os, socket, sys
 done = {}
@@ -85,15 +85,15 @@ print("PROBE", os.getuid(), json.dumps(done), flush=True)
 
 
 def probed(machine: Machine, unit: str, *paths: str) -> tuple[int, set[str]]:
-    """Starts the unit with a probe in its sandbox: its user id, and what it could do."""
+    """Start the unit with a probe in its sandbox; return its user id and the actions that succeeded."""
     machine.write("/usr/local/lib/probe.py", PROBE)
     machine.drop_in(unit, f"[Service]\nExecStartPost={PYTHON} /usr/local/lib/probe.py {' '.join(paths)}\n")
     started(machine, unit)
-    told = re.findall(r"^PROBE (\d+) (.*)$", machine.journal(unit), re.MULTILINE)[-1]
-    return int(told[0]), {what for what, could in json.loads(told[1]).items() if could}
+    uid, done = re.findall(r"^PROBE (\d+) (.*)$", machine.journal(unit), re.MULTILINE)[-1]
+    return int(uid), {action for action, succeeded in json.loads(done).items() if succeeded}
 
 
-# --- what needs no machine -------------------------------------------------------------------
+# --- without a machine -------------------------------------------------------------------
 
 
 def test_every_unit_has_a_bound() -> None:
@@ -101,7 +101,7 @@ def test_every_unit_has_a_bound() -> None:
 
 
 @pytest.mark.parametrize("unit", BOUNDS)
-def test_no_unit_is_more_exposed_than_it_says(unit: str) -> None:
+def test_no_unit_is_more_exposed_than_documented(unit: str) -> None:
     need("systemd-analyze")
     asked = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={BOUNDS[unit]}", UNITS / unit],
@@ -111,18 +111,18 @@ def test_no_unit_is_more_exposed_than_it_says(unit: str) -> None:
         check=False,
     )
     assert asked.returncode == 0, asked.stdout + asked.stderr
-    said = re.search(r"exposure level for \S+: ([\d.]+)", asked.stdout)
-    assert said is not None
-    assert float(said[1]) < BOUNDS[unit] / 10
+    found = re.search(r"exposure level for \S+: ([\d.]+)", asked.stdout)
+    assert found is not None
+    assert float(found[1]) < BOUNDS[unit] / 10
     promise = re.findall(r"rates it below\s+(?:# )?([\d.]+)", (UNITS / unit).read_text())
     assert promise == [f"{BOUNDS[unit] / 10:.1f}"]
 
 
-# --- the daemon that asks gateways -----------------------------------------------------------
+# --- the daemon for gateways -----------------------------------------------------------
 
 
-def test_verify_has_nothing_to_say(machine: Machine) -> None:
-    """Run where the program is installed; unknown keys are warnings with exit code 0, so: no output at all."""
+def test_systemd_analyze_verify_is_silent(machine: Machine) -> None:
+    """Unknown keys are only warnings with exit code 0, so there must be no output."""
     names = ["openclaw-auth-exporter@alice.service", "openclaw-auth-exporter-check@alice.service"]
     names += ["openclaw-auth-exporter-check@alice.timer", DAEMON, CHECK, TIMER]
     verified = machine.run("systemd-analyze", "verify", "--recursive-errors=yes", *names, check=False)
@@ -130,67 +130,67 @@ def test_verify_has_nothing_to_say(machine: Machine) -> None:
 
 
 def test_the_gateway_daemon_from_start_to_stop(machine: Machine) -> None:
-    """Ready, with a credential only root can read, as nobody's user; state outlives a restart; it ends well."""
+    """Runs as a dynamic user with a credential that only root can read, keeps its state, and ends cleanly."""
     token = "PLANTED-SECRET-" + "g" * 40
     world = World()
-    world.add(Profile("anthropic:default", "anthropic", "token"))  # no date: it is known from when we saw it first
+    world.add(Profile("anthropic:default", "anthropic", "token"))  # without a date; its age counts from the first check
     machine.gateway(world, token)
     machine.write("/etc/openclaw-auth-exporter/secrets/rack7", token + "\n", mode="600")
     target = {"name": "rack7", "source": "gateway", "url": "http://127.0.0.1:18789", "token_file": "rack7"}
     machine.configure({"targets": [target], "interval": "1s"})
-    machine.drop_in(DAEMON, f"{TELL_END}LoadCredential=rack7:/etc/openclaw-auth-exporter/secrets/rack7\n")
+    machine.drop_in(DAEMON, f"{LOG_RESULT}LoadCredential=rack7:/etc/openclaw-auth-exporter/secrets/rack7\n")
 
     started(machine)
     # `systemctl start` of Type=notify returns when it is ready.
     assert (machine.show(DAEMON, "ActiveState"), machine.show(DAEMON, "StatusText")) == ("active", "Watching 1 target")
     assert machine.get("http://127.0.0.1:10785/-/ready") == "Ready.\n"
     assert machine.show(DAEMON, "WatchdogUSec") == "1min"
-    wait_for("a look", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
+    wait_for("a successful check", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
     pid = machine.show(DAEMON, "MainPID")
     (uid,) = machine.run("stat", "--format=%u", f"/proc/{pid}").stdout.split()
     assert int(uid) >= 61184  # DynamicUser
     expiry = machine.metric("openclaw_auth_profile_expiry_timestamp_seconds")
     assert expiry is not None
-    key = ledger(machine)
+    key = state_key(machine)
 
     machine.systemctl("restart", DAEMON)
     assert machine.show(DAEMON, "MainPID") != pid
-    wait_for("a look", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
+    wait_for("a successful check", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
     assert machine.metric("openclaw_auth_profile_expiry_timestamp_seconds") == expiry
-    assert ledger(machine) == key
+    assert state_key(machine) == key
 
     machine.systemctl("stop", DAEMON)
     assert machine.show(DAEMON, "ActiveState") == "inactive"
     journal = machine.journal(DAEMON)
     assert "ended: success exited 0" in journal
     assert "PLANTED-SECRET" not in journal
-    assert "Killing process" not in journal  # nothing was left behind
+    assert "Killing process" not in journal  # no process was left behind
 
 
-def test_a_loop_that_hangs_is_killed_and_started_anew(machine: Machine) -> None:
+def test_a_hanging_loop_is_killed_and_restarted(machine: Machine) -> None:
     machine.configure(SIMULATED)
     machine.write("/opt/hang/sitecustomize.py", HANGS)
-    machine.drop_in(DAEMON, IMPATIENT)
+    machine.drop_in(DAEMON, SHORT_WATCHDOG)
     started(machine)
     pid = machine.show(DAEMON, "MainPID")
-    key = ledger(machine)
+    key = state_key(machine)
     fed: set[str] = set()
 
-    def feedings() -> int:
+    def notifications() -> int:
         fed.add(machine.show(DAEMON, "WatchdogTimestampMonotonic"))
         return len(fed)
 
-    wait_for("it is fed, and fed again", lambda: feedings() >= 3, 30)
+    wait_for("several watchdog notifications", lambda: notifications() >= 3, 30)
     assert machine.show(DAEMON, "MainPID") == pid
     machine.run("kill", "-USR1", pid)
-    wait_for("another process", lambda: machine.show(DAEMON, "NRestarts") == "1", 30)
-    wait_for("it is ready again", lambda: machine.show(DAEMON, "ActiveState") == "active", 30)
+    wait_for("a new process", lambda: machine.show(DAEMON, "NRestarts") == "1", 30)
+    wait_for("the unit to be active", lambda: machine.show(DAEMON, "ActiveState") == "active", 30)
     assert machine.show(DAEMON, "MainPID") != pid
-    assert ledger(machine) == key
+    assert state_key(machine) == key
     journal = machine.journal(DAEMON)
     assert "Watchdog timeout" in journal
     assert "Fatal Python error: Aborted" in journal
-    assert 'File "/opt/hang/sitecustomize.py", line 2 in <lambda>' in journal  # and where it hung
+    assert 'File "/opt/hang/sitecustomize.py", line 2 in <lambda>' in journal  # the stack shows where it hung
 
 
 def test_a_reload_with_a_bad_configuration_changes_nothing(machine: Machine) -> None:
@@ -202,7 +202,7 @@ def test_a_reload_with_a_bad_configuration_changes_nothing(machine: Machine) -> 
 
     machine.write(CONFIG, '{"intervall": "5m"}')
     machine.systemctl("reload", DAEMON)
-    wait_for("it is told", lambda: machine.metric(well) == 0, 30)
+    wait_for("the failed reload in the metric", lambda: machine.metric(well) == 0, 30)
     assert machine.show(DAEMON, "StatusText") == (
         "Watching 1 target; the last reload found a bad configuration and kept the one before"
     )
@@ -212,12 +212,12 @@ def test_a_reload_with_a_bad_configuration_changes_nothing(machine: Machine) -> 
     second = {"name": "second", "source": "simulated", "scenario": "expiring"}
     machine.configure({"targets": [*SIMULATED["targets"], second]})
     machine.systemctl("reload", DAEMON)
-    wait_for("it is taken over", lambda: machine.show(DAEMON, "StatusText") == "Watching 2 targets", 30)
+    wait_for("the applied configuration", lambda: machine.show(DAEMON, "StatusText") == "Watching 2 targets", 30)
     assert machine.metric(well) == 1
     assert machine.show(DAEMON, "MainPID") == pid
 
 
-def test_a_bad_configuration_at_the_start_fails_and_is_not_tried_again(machine: Machine) -> None:
+def test_a_bad_configuration_at_the_start_fails_without_restarts(machine: Machine) -> None:
     machine.write(CONFIG, '{"intervall": "5m"}')
     machine.drop_in(DAEMON, "[Service]\nRestartSec=100ms\n")
     machine.systemctl("start", DAEMON, check=False)
@@ -232,7 +232,7 @@ def test_the_gateway_daemon_can_write_its_state_and_nothing_else(machine: Machin
     machine.write("/home/alice/secret", "x", owner="alice")
     machine.write("/usr/local/lib/probe.py", PROBE)
     unbounded = machine.run(PYTHON, "/usr/local/lib/probe.py", "/etc", "read:/home/alice/secret").stdout
-    assert unbounded.count("true") == 5  # the probe can tell
+    assert unbounded.count("true") == 5  # without a sandbox the probe succeeds
     machine.run("rm", "/etc/probe")
     uid, could = probed(
         *(machine, DAEMON, "/var/lib/openclaw-auth-exporter", "/tmp"),  # noqa: S108  # its own
@@ -249,7 +249,7 @@ def test_the_gateway_daemon_can_write_its_state_and_nothing_else(machine: Machin
     )
     assert uid >= 61184
     assert could == {"/var/lib/openclaw-auth-exporter", "/tmp"}  # noqa: S108  # its own
-    assert not machine.run("sh", "-c", "ls /tmp/probe", check=False).stdout  # its /tmp is not ours
+    assert not machine.run("sh", "-c", "ls /tmp/probe", check=False).stdout  # it has a private /tmp
     assert machine.show(DAEMON, "LimitCORE") == "0"
 
 
@@ -262,7 +262,7 @@ def with_token(expires_in: float | None) -> World:
     return world
 
 
-def test_the_daemon_as_a_user_looks_with_that_user_s_openclaw(machine: Machine) -> None:
+def test_the_daemon_as_a_user_runs_that_user_s_openclaw(machine: Machine) -> None:
     unit = "openclaw-auth-exporter@alice.service"
     machine.stand_in("alice", with_token(30 * DAY))
     own = "/home/alice/.config/openclaw-auth-exporter/config.json5"
@@ -279,21 +279,21 @@ def test_the_daemon_as_a_user_looks_with_that_user_s_openclaw(machine: Machine) 
         *("/tmp", "/home/alice/.openclaw"),  # noqa: S108  # its own
         *("read:/home/alice/.config/openclaw-auth-exporter/config.json5", "netlink", "writable code"),
     }
-    wait_for("a look", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
+    wait_for("a successful check", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
     expiry = machine.metric("openclaw_auth_profile_expiry_timestamp_seconds")
     assert expiry is not None
     assert abs(expiry - time.time() - 30 * DAY) < 600
-    key = ledger(machine, "/var/lib/openclaw-auth-exporter-alice")
+    key = state_key(machine, "/var/lib/openclaw-auth-exporter-alice")
     machine.systemctl("restart", unit)
-    assert ledger(machine, "/var/lib/openclaw-auth-exporter-alice") == key
+    assert state_key(machine, "/var/lib/openclaw-auth-exporter-alice") == key
 
 
 # --- the check and its timer -------------------------------------------------------------------
 
 
-def test_the_timer_fires_and_makes_up_for_what_was_missed(machine: Machine) -> None:
+def test_the_timer_fires_and_catches_up_on_a_missed_run(machine: Machine) -> None:
     machine.configure(SIMULATED)
-    machine.systemctl("start", TIMER)  # as it is shipped: within a quarter of an hour and its delay
+    machine.systemctl("start", TIMER)  # unchanged: within a quarter of an hour plus its delay
     due = machine.run("date", "-d", machine.show(TIMER, "NextElapseUSecRealtime"), "+%s").stdout
     assert 0 <= int(due) - time.time() <= 17 * 60
     machine.systemctl("stop", TIMER)
@@ -301,7 +301,7 @@ def test_the_timer_fires_and_makes_up_for_what_was_missed(machine: Machine) -> N
 
     machine.drop_in(TIMER, "[Timer]\nOnCalendar=\nOnCalendar=yearly\nRandomizedDelaySec=0\n")
     machine.systemctl("start", TIMER)
-    assert machine.show(CHECK, "ExecMainStartTimestampMonotonic") == "0"  # not before its time
+    assert machine.show(CHECK, "ExecMainStartTimestampMonotonic") == "0"  # not yet
     machine.systemctl("stop", TIMER)
 
     machine.run("touch", "--date=2 years ago", f"/var/lib/systemd/timers/stamp-{TIMER}")
@@ -317,10 +317,10 @@ def test_the_timer_fires_and_makes_up_for_what_was_missed(machine: Machine) -> N
 
 
 @pytest.mark.parametrize(("scenario", "code"), [("expiring", "2"), ("failing", "1")])
-def test_a_finding_is_no_failure_and_a_crash_is_one(machine: Machine, scenario: str, code: str) -> None:
+def test_a_finding_is_no_failure_of_the_unit_and_a_crash_is(machine: Machine, scenario: str, code: str) -> None:
     machine.write("/etc/systemd/system/alarm.service", "[Service]\nType=oneshot\nExecStart=/bin/touch /run/alarm\n")
     machine.run("rm", "-f", "/run/alarm")
-    machine.drop_in(CHECK, f"[Unit]\nOnFailure=alarm.service\n{TELL_END}")
+    machine.drop_in(CHECK, f"[Unit]\nOnFailure=alarm.service\n{LOG_RESULT}")
     machine.configure({"targets": [{"name": "home", "source": "simulated", "scenario": scenario}]})
     machine.systemctl("start", CHECK)
     assert f"ended: success exited {code}" in machine.journal(CHECK)
@@ -330,7 +330,7 @@ def test_a_finding_is_no_failure_and_a_crash_is_one(machine: Machine, scenario: 
     if scenario == "expiring":
         machine.write(CONFIG, '{"intervall": "5m"}')
         said = "did you mean 'interval'?"
-    else:  # a Python that cannot load the program exits 1 itself
+    else:  # a Python that cannot load the program exits with 1
         machine.write("/opt/broken/pydantic.py", "raise ImportError('broken installation')\n")
         machine.drop_in(CHECK, "[Unit]\nOnFailure=alarm.service\n[Service]\nEnvironment=PYTHONPATH=/opt/broken\n")
         said = ""
@@ -341,18 +341,18 @@ def test_a_finding_is_no_failure_and_a_crash_is_one(machine: Machine, scenario: 
     wait_for("OnFailure=", lambda: machine.run("test", "-e", "/run/alarm", check=False).returncode == 0, 30)
 
 
-def test_the_check_and_the_daemon_share_one_memory(machine: Machine) -> None:
+def test_the_check_and_the_daemon_share_their_state(machine: Machine) -> None:
     machine.configure(SIMULATED)
     started(machine)
-    key = ledger(machine)
-    machine.drop_in(CHECK, TELL_END)
+    key = state_key(machine)
+    machine.drop_in(CHECK, LOG_RESULT)
     machine.systemctl("start", CHECK)
     assert "ended: success exited 0" in machine.journal(CHECK)
-    assert ledger(machine) == key
+    assert state_key(machine) == key
     assert machine.show(DAEMON, "ActiveState") == "active"
 
 
-# --- in a user's own systemd ---------------------------------------------------------------------
+# --- a user's systemd ---------------------------------------------------------------------
 
 
 def test_init_installs_and_starts_the_user_units_and_can_be_undone(machine: Machine, session: dict[str, str]) -> None:
@@ -363,7 +363,7 @@ def test_init_installs_and_starts_the_user_units_and_can_be_undone(machine: Mach
         return alice("systemctl", "--user", "show", unit, f"--property={name}", "--value")
 
     machine.stand_in("alice", with_token(30 * DAY))
-    # Somewhere the shipped unit does not look: the drop-in has to say it, and quote it.
+    # A place that the shipped unit does not know: the drop-in must name and quote it.
     machine.run("mkdir", "-p", "/home/alice/my tools 100%")
     machine.run("mv", "/usr/local/bin/openclaw", "/home/alice/my tools 100%/openclaw")
     tools = {**session, "PATH": "/home/alice/my tools 100%:/usr/local/bin:/usr/bin:/bin"}
@@ -371,9 +371,9 @@ def test_init_installs_and_starts_the_user_units_and_can_be_undone(machine: Mach
 
     assert (show(DAEMON, "ActiveState"), show(DAEMON, "StatusText")) == ("active", "Watching 1 target")
     assert alice("systemctl", "--user", "is-enabled", DAEMON) == "enabled"
-    wait_for("a look", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
+    wait_for("a successful check", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)
     assert machine.metric("openclaw_auth_openclaw_exit_code") == 0  # the stand-in ran
-    key = ledger(machine, "/home/alice/.local/state/openclaw-auth-exporter")
+    key = state_key(machine, "/home/alice/.local/state/openclaw-auth-exporter")
 
     names = [DAEMON, CHECK, TIMER]
     where = "/home/alice/.config/systemd/user"
@@ -397,8 +397,8 @@ def test_init_installs_and_starts_the_user_units_and_can_be_undone(machine: Mach
     assert (show(CHECK, "Result"), show(CHECK, "ExecMainStatus")) == ("success", "2")
     assert alice("systemctl", "--user", "--failed", "--no-legend") == ""
 
-    # Again, as after an upgrade: the configuration stays, the daemon is another process, its memory the same.
-    # Where pipx and uv put the program, the shipped units start it as they are.
+    # Again, as after an upgrade: the configuration and the state stay, and the daemon is a new process.
+    # The unchanged units start the program from the place where pipx and uv install it.
     pid = show(DAEMON, "MainPID")
     alice("install", "-d", "/home/alice/.local/bin")
     alice("ln", "-s", "/usr/local/bin/openclaw-auth-exporter", "/home/alice/.local/bin/")
@@ -408,31 +408,31 @@ def test_init_installs_and_starts_the_user_units_and_can_be_undone(machine: Mach
     assert show(DAEMON, "MainPID") != pid
     assert f"path={own} ;" in show(DAEMON, "ExecStart")
     assert "Exec" not in alice("cat", f"{where}/{DAEMON}.d/10-init.conf")
-    assert ledger(machine, "/home/alice/.local/state/openclaw-auth-exporter") == key
+    assert state_key(machine, "/home/alice/.local/state/openclaw-auth-exporter") == key
 
-    # What systemd does for the daemon, it does here too.
+    # A user's systemd does the same for the daemon.
     assert show(DAEMON, "WatchdogUSec") == "1min"
     pid, well = show(DAEMON, "MainPID"), "openclaw_auth_exporter_config_last_reload_successful"
     config = "/home/alice/.config/openclaw-auth-exporter/config.json5"
     good = alice("cat", config)
     machine.write(config, '{"intervall": "5m"}', owner="alice")
     alice("systemctl", "--user", "reload", DAEMON)
-    wait_for("it is told", lambda: machine.metric(well) == 0, 30)
+    wait_for("the failed reload in the metric", lambda: machine.metric(well) == 0, 30)
     machine.write(config, good, owner="alice")
     alice("systemctl", "--user", "reload", DAEMON)
-    wait_for("it is well again", lambda: machine.metric(well) == 1, 30)
+    wait_for("the successful reload", lambda: machine.metric(well) == 1, 30)
     assert (show(DAEMON, "ActiveState"), show(DAEMON, "MainPID")) == ("active", pid)
 
     machine.write("/opt/hang/sitecustomize.py", HANGS)
-    machine.write(f"{where}/{DAEMON}.d/test.conf", IMPATIENT, owner="alice")
+    machine.write(f"{where}/{DAEMON}.d/test.conf", SHORT_WATCHDOG, owner="alice")
     alice("systemctl", "--user", "daemon-reload")
     alice("systemctl", "--user", "restart", DAEMON)
     pid = show(DAEMON, "MainPID")
     alice("kill", "-USR1", pid)
-    wait_for("another process", lambda: show(DAEMON, "NRestarts") == "1", 30)
-    wait_for("it is ready again", lambda: show(DAEMON, "ActiveState") == "active", 30)
+    wait_for("a new process", lambda: show(DAEMON, "NRestarts") == "1", 30)
+    wait_for("the unit to be active", lambda: show(DAEMON, "ActiveState") == "active", 30)
     assert show(DAEMON, "MainPID") != pid
-    assert ledger(machine, "/home/alice/.local/state/openclaw-auth-exporter") == key
+    assert state_key(machine, "/home/alice/.local/state/openclaw-auth-exporter") == key
 
     undo = done.stdout.partition("To undo this:\n")[2]
     machine.run("sh", "-eu", user="alice", input=undo.encode(), env=session)

@@ -1,6 +1,6 @@
-"""The Termux kit under every shell a phone may have, in Termux's own paths, with the real curl, and linted.
+"""The Termux scripts with every shell that a phone may have, in Termux's paths, with the real curl, and linted.
 
-tests/termux has the situations; it runs them with this machine's /bin/sh.
+tests/termux defines the situations and runs them with this machine's /bin/sh.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .conftest import need
 
 pytestmark = pytest.mark.real
 
-#: What is /bin/sh has run them with the other tests.
+#: The target of /bin/sh runs them in the unit tests already.
 SHELLS = [shell for shell in ("dash", "busybox", "bash", "mksh") if Path("/bin/sh").resolve().name != shell]
 WORLD = Path(__file__).parent / "termux-world.sh"
 FILES = "/data/data/com.termux/files"
@@ -37,7 +37,7 @@ def shell(request: pytest.FixtureRequest) -> Path:
 
 
 class TestShells(Situations):
-    """Each situation, under each shell."""
+    """Each situation with each shell."""
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS.iterdir()), ids=lambda script: script.name)
@@ -50,14 +50,14 @@ def test_linted(script: Path) -> None:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """What a phone meets on the way to ``/api/v1/status``; the first part of the path tells which."""
+    """Answers ``/api/v1/status`` well or badly, by the first part of the path."""
 
     endless = 0
 
     def do_GET(self) -> None:
         kind, _, rest = self.path.lstrip("/").partition("/")
         html = b"<html>\n<body>\nOK\n</body>\n</html>\n"
-        status, body, told = {
+        status, body, length = {
             "well": (200, b"OK\n", None),
             "expired": (200, EXPIRED.encode() + b"\n", None),
             "portal": (200, html, None),
@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         if status == 302:
             self.send_header("Location", "/well/api/v1/status?format=line")
         if kind != "endless":
-            self.send_header("Content-Length", str(told or len(body)))
+            self.send_header("Content-Length", str(length or len(body)))
         self.end_headers()
         self.wfile.write(body)
         with contextlib.suppress(OSError):
@@ -107,16 +107,16 @@ def test_real_curl(tmp_path: Path, server: str) -> None:
     assert answers.pop("expired") == f"{EXPIRED}\n"
     assert len(answers) == 6
     assert set(answers.values()) == {""}
-    assert 0 < Handler.endless < 100_000_000  # it hangs up
+    assert 0 < Handler.endless < 100_000_000  # the server hangs up
 
 
-def test_in_termux_own_paths(tmp_path: Path, shell: Path) -> None:
-    """Installed, alarmed, tapped, booted and undone, as a user with no environment; its shebangs work only there."""
+def test_in_termux_s_paths(tmp_path: Path, shell: Path) -> None:
+    """Install, notify, tap, boot and uninstall, as a user with an empty environment; the shebangs work only there."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
         (pytest.fail if os.environ.get("CI", "").lower() in ("true", "1") else pytest.skip)("needs root and unshare")
     device = Phone(tmp_path / "phone", shell)
     device.answers("curl", EXPIRED + "\n")
-    # Stand-ins find the phone by their environment, which is empty here, and each other by where they were made.
+    # The stand-ins find the phone by their environment, which is empty here, and each other by their build path.
     standin, date = device.prefix / "libexec/standin", device.prefix / "bin/date"
     text = standin.read_text().partition("\n")[2].replace('os.environ["TERMUX_PHONE"]', repr(FILES))
     python = Path(sys.executable).resolve().relative_to(Path(sys.base_prefix).resolve())

@@ -1,4 +1,4 @@
-"""Prometheus' other ways in: http_sd with /probe behind TLS and users, a Pushgateway; more in test_recipes.py."""
+"""Other ways for Prometheus to collect: http_sd with /probe behind TLS and users, and a Pushgateway."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PASSWORD = "a password for tests"
 
 
 class Host:
-    """A host with simulated targets: the command line, and long-running processes ended with the test."""
+    """A host with simulated targets: runs commands, and ends long-running processes with the test."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
@@ -65,7 +65,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 def answer(url: str, context: ssl.SSLContext | None = None, user: str | None = None) -> str | None:
-    """What a URL answers with 200; None where it does not."""
+    """Return the body of a URL that answers with 200, else None."""
     request = urllib.request.Request(url)
     if user:
         request.add_header("Authorization", f"Basic {b64encode(user.encode()).decode()}")
@@ -77,7 +77,7 @@ def answer(url: str, context: ssl.SSLContext | None = None, user: str | None = N
 
 
 def certificate(folder: Path) -> ssl.SSLContext:
-    """A certificate for loopback in ``cert.pem`` and ``key.pem``, and a context that trusts it."""
+    """Write a certificate for loopback to ``cert.pem`` and ``key.pem``; return a context that trusts it."""
     subject = ["-subj", "/CN=exporter", "-addext", "subjectAltName=IP:127.0.0.1"]
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, *files]
@@ -101,7 +101,7 @@ def test_http_sd_and_probe_behind_tls_and_users(host: Host, tmp_path: Path) -> N
     host.start(sys.executable, "-m", "exporter.cli", "serve", "--config", str(host.config))
     url, user = f"https://127.0.0.1:{port}", f"prometheus:{PASSWORD}"
     wait_for("the exporter", lambda: answer(f"{url}/-/ready", trusted, user), 30)
-    assert answer(f"{url}/metrics", trusted) is None  # nobody without a user
+    assert answer(f"{url}/metrics", trusted) is None  # not without a user
     assert answer(f"{url}/metrics", trusted, "prometheus:wrong") is None
 
     auth = f"basic_auth: {{username: prometheus, password: {json.dumps(PASSWORD)}}}"
@@ -138,12 +138,12 @@ scrape_configs:
     assert results("openclaw_auth_check_success") == {"home": 1, "rack7": 1}
 
 
-def test_a_pushgateway_takes_one_group_whole(host: Host) -> None:
+def test_a_push_replaces_its_whole_group(host: Host) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     host.start(str(need("prometheus-pushgateway")), f"--web.listen-address=127.0.0.1:{port}", "--persistence.file=")
     wait_for("the Pushgateway", lambda: answer(f"{url}/-/ready"), 30)
-    for _ in range(2):  # the second replaces the first
+    for _ in range(2):  # the second push replaces the first
         pushed = host.run("push", "--url", url, "--instance", "closet/a")
         assert (pushed.returncode, pushed.stderr) == (0, "")
     text = answer(f"{url}/metrics")

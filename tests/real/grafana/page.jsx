@@ -1,11 +1,11 @@
-// A likeness of a dashboard: Grafana's own libraries draw it, fed by a real Prometheus.
+// Draws a dashboard with Grafana's own libraries and the data of a real Prometheus.
 //
 // @grafana/data applies transformations, field configuration, units, thresholds, mappings and links;
-// @grafana/ui draws tables, stats, bars and lines. What the Grafana application does around them (asking,
-// variables, the places of panels) is in queries.js and here, as far as our dashboards need it.
+// @grafana/ui draws tables, stats, bars and lines. queries.js and this file do the rest of the Grafana application
+// (queries, variables, the positions of panels), as far as our dashboards need it.
 //
-// ?prom=URL&from=SECONDS&to=SECONDS; `dashboard.json` lies beside. When all is drawn `window.ready` is true,
-// and `window.problems` lists what could not be shown.
+// ?prom=URL&from=SECONDS&to=SECONDS; `dashboard.json` is beside this page. When everything is drawn, `window.ready` is
+// true and `window.problems` lists the panels that could not be drawn.
 import React from 'react';
 import { createRoot } from 'react-dom/client';
 import '@fontsource/inter/400.css';
@@ -22,7 +22,7 @@ const CELL = 30, GAP = 8, PHONE = 768;
 window.problems = [];
 const problem = (panel, message) => window.problems.push(`${panel?.title ?? 'dashboard'}: ${message}`);
 
-// --- what the application registers, and the libraries only define ------------------------------------------------
+// --- registrations that the application makes and the libraries only define ------------------------------------------------
 const property = (id, process, isCustom = false) => ({
   id, path: isCustom ? id.replace('custom.', '') : id, name: id, isCustom, process,
   shouldApply: () => true, editor: () => null, override: () => null, getItemsCount: () => 0, settings: {},
@@ -52,14 +52,14 @@ data.locationUtil.initialize({
 });
 
 function checkProperties(panel) {
-  // A property that is not registered would be dropped without a word.
+  // A property that is not registered would be dropped silently.
   const known = new Set([...Object.keys(STANDARD), ...CUSTOM.map((id) => `custom.${id}`)]);
   const { custom = {}, ...rest } = panel.fieldConfig?.defaults ?? {};
   const used = [
     ...Object.keys(rest), ...Object.keys(custom).map((id) => `custom.${id}`),
     ...(panel.fieldConfig?.overrides ?? []).flatMap((one) => one.properties.map(({ id }) => id)),
   ];
-  used.filter((id) => !known.has(id)).forEach((id) => problem(panel, `the likeness does not know the property ${id}`));
+  used.filter((id) => !known.has(id)).forEach((id) => problem(panel, `this page does not know the property ${id}`));
 }
 
 async function load(panel, context) {
@@ -149,7 +149,7 @@ function Panel({ panel, series, place, context }) {
   </section>;
 }
 
-// --- places -------------------------------------------------------------------------------------------------------
+// --- positions -------------------------------------------------------------------------------------------------------
 function places(panels) {
   const width = innerWidth - 2 * GAP, column = width / 24, phone = innerWidth < PHONE;
   let below = 0, last = 0;
@@ -166,7 +166,7 @@ function places(panels) {
 }
 
 async function main() {
-  // Widths are measured with it before it is on the page.
+  // The libraries measure widths with this element before it is on the page.
   await Promise.all([400, 500].map((weight) => document.fonts.load(`${weight} 14px Inter`)));
   const dashboard = await (await fetch('dashboard.json')).json();
   const to = Number(given.get('to')), from = Number(given.get('from')), prometheus = given.get('prom');

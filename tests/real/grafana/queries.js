@@ -1,4 +1,4 @@
-// What the Grafana application does between a dashboard and a Prometheus: variables, and answers as data frames.
+// Does the work of the Grafana application between a dashboard and Prometheus: variables, and answers as data frames.
 import { toDataFrame } from '@grafana/data';
 
 async function ask(context, path, parameters) {
@@ -14,7 +14,7 @@ async function ask(context, path, parameters) {
 
 export const stepOf = ({ from, to }, width = 400) => Math.max(1, Math.ceil((to - from) / width));
 
-// Text with its variables filled in. `scoped` is what a link knows of the cell it is in.
+// Fills in the variables of a text. `scoped` holds the variables of the cell that a link is in.
 export function interpolate(text, context, scoped, format) {
   const step = stepOf(context), range = Math.ceil(context.to - context.from);
   const builtin = {
@@ -34,7 +34,7 @@ export function interpolate(text, context, scoped, format) {
   });
 }
 
-// Every variable on "All"; that its query answers is part of the likeness.
+// Sets every variable to "All". Its query must answer, as in Grafana.
 export async function chooseVariables(dashboard, context, problem) {
   for (const variable of dashboard.templating.list) {
     if (variable.type === 'datasource') {
@@ -51,7 +51,7 @@ export async function chooseVariables(dashboard, context, problem) {
 
 const legend = (format, labels) => format.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, name) => labels[name] ?? '');
 
-// One frame for a table: the time, each label in the order of the alphabet, the value.
+// One frame for a table: the time, each label in alphabetical order, the value.
 function tableFrame(target, result, isAlone) {
   const names = [...new Set(result.flatMap(({ metric }) => Object.keys(metric)))].filter((name) => name !== '__name__').sort();
   return toDataFrame({

@@ -1,4 +1,4 @@
-// The dashboards' type: Grafana's own (@grafana/schema), with what it leaves open closed for the kinds of panels we use.
+// The type of our dashboards: @grafana/schema, with its open parts narrowed to the kinds of panels that we use.
 // tests/real/test_dashboards.py writes each dashboard into a file that is checked against it.
 import type { AnnotationQuery, Dashboard, DataSourceRef, FieldConfig, MatcherConfig, Panel, RowPanel, TableFieldOptions } from '@grafana/schema';
 import type { GraphFieldConfig } from '@grafana/schema';
@@ -14,7 +14,7 @@ import type { OrganizeFieldsTransformerOptions } from './node_modules/@grafana/d
 // In JSON an enum is its text.
 type Json<T> = T extends string ? `${T}` : T extends (infer U)[] ? Json<U>[] : T extends object ? { [K in keyof T]: Json<T[K]> } : T;
 
-// Grafana's Prometheus data source has its own package; these are its fields that we use.
+// Grafana's Prometheus data source has its own package; these are the fields that we use.
 interface Query {
   refId: string;
   datasource: DataSourceRef;
@@ -53,7 +53,7 @@ type Drawn =
   | Of<'bargauge', BarOptions, never>
   | Of<'timeseries', LineOptions, GraphFieldConfig>;
 
-// What the Prometheus data source adds to an annotation.
+// Fields that the Prometheus data source adds to an annotation.
 type Annotation = Omit<AnnotationQuery, 'target'> & {
   target: { refId: string; expr: string };
   step: string;

@@ -1,4 +1,4 @@
-// Draws dashboards in Chromium. Arguments: a JSON file of jobs {url, width, image}; prints what each page says.
+// Draws dashboards in Chromium. Arguments: a JSON file of jobs {url, width, image}; prints the content of each page.
 import { readFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 
@@ -11,10 +11,10 @@ for (const { url, width, image } of jobs) {
   page.on('pageerror', (error) => errors.push(`page: ${error}`));
   await page.goto(url);
   await page.waitForFunction('window.ready === true', null, { timeout: 60000 });
-  // What is out of sight is not drawn: the window is high, and the image as high as the dashboard.
+  // Panels outside the window are not drawn, so the window is very high; the image is as high as the dashboard.
   const height = await page.evaluate(() => Math.ceil(document.getElementById('root').scrollHeight));
   if (image) await page.screenshot({ path: image, clip: { x: 0, y: 0, width, height } });
-  const told = await page.evaluate(() => ({
+  const shown = await page.evaluate(() => ({
     problems: window.problems,
     panels: Object.fromEntries([...document.querySelectorAll('[data-panel]')].map((panel) => [panel.dataset.panel, {
       text: panel.innerText,
@@ -25,7 +25,7 @@ for (const { url, width, image } of jobs) {
       wider: [...panel.querySelectorAll('[role=grid]')].some((grid) => grid.scrollWidth > grid.clientWidth + 1),
     }])),
   }));
-  found.push({ ...told, problems: [...told.problems, ...errors] });
+  found.push({ ...shown, problems: [...shown.problems, ...errors] });
   await page.close();
 }
 await browser.close();

@@ -1,4 +1,4 @@
-"""Dashboards checked and drawn by Grafana's own libraries: the code beside, in ``grafana/``, run by Node."""
+"""Checks and draws dashboards with Grafana's libraries: runs the code in ``grafana/`` with Node."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ CODE = Path(__file__).parent / "grafana"
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a page shows: ``problems`` it met, and by panel its text, the cells of its table, and the links in them."""
+    """A drawn page: its ``problems``, and for each panel its text, the cells of its table, and their links."""
 
     problems: list[str]
     panels: dict[str, dict[str, Any]]
 
     def rows(self, panel: str) -> list[list[str]]:
-        """The cells of a table as a person reads them, each in one line."""
+        """Return the cells of a table as a person reads them, each on one line."""
         return [[" ".join(cell.split()) for cell in row] for row in self.panels[panel]["rows"]]
 
     def scrolled(self) -> set[str]:
-        """The tables that are wider than their panel."""
+        """Return the tables that are wider than their panel."""
         return {name for name, panel in self.panels.items() if panel["wider"]}
 
 
 class Grafana:
-    """Grafana's libraries in a folder of a test's own."""
+    """Grafana's libraries in a test's folder."""
 
     def __init__(self, folder: Path) -> None:
         self._node = need("node")
@@ -58,7 +58,7 @@ class Grafana:
         )
 
     def faults(self, dashboard: str) -> str:
-        """What Grafana's schema has against a dashboard's JSON; nothing where it is well."""
+        """Return the errors of Grafana's schema in a dashboard's JSON; empty if it is valid."""
         head = "import type { OurDashboard } from './schema';\nexport const dashboard: OurDashboard = "
         (self._folder / "checked.ts").write_text(f"{head}{dashboard};\n")
         options = "--noEmit --strict --skipLibCheck --moduleResolution bundler --module esnext --target es2022"
@@ -67,7 +67,7 @@ class Grafana:
         return ended.stdout
 
     def build(self) -> Path:
-        """The page that draws, bundled; its folder."""
+        """Bundle the page that draws dashboards and return its folder."""
         site = self._folder / "site"
         ended = self._run("node_modules/vite/bin/vite.js", "build", "--outDir", str(site), "--emptyOutDir")
         assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -77,13 +77,13 @@ class Grafana:
     def draw(
         self, site: Path, prometheus: str, dashboard: Path, times: tuple[float, float], images: dict[int, Path]
     ) -> dict[int, Drawn]:
-        """The dashboard from the first of ``times`` to the second, by width; each into its image as well."""
+        """Draw the dashboard for the period ``times`` at each width, and save each drawing as an image."""
         shutil.copy(dashboard, site / "dashboard.json")
         with _served(site) as url:
             page = f"{url}/?prom={prometheus}&from={times[0]:.0f}&to={times[1]:.0f}"
             jobs = [{"url": page, "width": width, "image": str(image)} for width, image in images.items()]
-            told = {"chromium": str(need("chromium")), "jobs": jobs}
-            ended = self._run("shot.mjs", input=json.dumps(told))
+            order = {"chromium": str(need("chromium")), "jobs": jobs}
+            ended = self._run("shot.mjs", input=json.dumps(order))
         assert ended.returncode == 0, ended.stderr
         return {width: Drawn(**page) for width, page in zip(images, json.loads(ended.stdout), strict=True)}
 
