@@ -1,11 +1,10 @@
-"""The PromQL behind the tables: what needs somebody, how urgent it is, and until when.
+"""The PromQL of the tables: every problem that needs a person, its urgency, and its end.
 
-``needs()`` is one expression whose rows have the labels ``urgency`` (1 now, 2 soon, 3 later), ``problem``
-(the anchor of its section in docs/runbook.md), ``where`` and ``instance``; the value is until when it
-holds, in Unix milliseconds as Grafana's date units want them, 0 where there is no such moment.
+``needs()`` is one expression. Each row has the labels ``urgency`` (1 now, 2 soon, 3 later), ``problem``
+(the anchor of its section in docs/runbook.md), ``where`` and ``instance``. The value is the time until which
+the problem holds, in Unix milliseconds as Grafana's date units require, or 0 if there is none.
 
-Only the vector a row comes from is filtered by the dashboard's variables; what it is joined with is
-narrowed by the join.
+The dashboard's variables filter only the vector that a row comes from. The join narrows the others.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from collections.abc import Iterable, Iterator
 from exporter.metrics.definitions import METRICS, PREFIX
 from exporter.verdict import remedies
 
-#: The labels that have a variable, in the order in which they are asked for.
+#: The labels that have a dashboard variable, in the order of the variables.
 VARIABLES = ("instance", "target", "agent", "provider", "profile")
 
 AGENT = "instance, target, agent"
 PROVIDER = f"{AGENT}, provider"
 PROFILE = f"{PROVIDER}, profile"
 WINDOW = f"{PROVIDER}, window"
-#: Seconds ahead that a deadline is told, and how old the last good look may be: as in the alert rules.
+#: Seconds before a deadline at which it is listed, and the accepted age of the last successful check, as in the rules.
 AHEAD, STALE = "14 * 86400", "3 * 3600"
 
-_LABELS = {family.name: ("instance", *family.labels) for family in METRICS}
-#: A regular expression of the reasons that no waiting heals.
+_LABELS = {metric.name: ("instance", *metric.labels) for metric in METRICS}
+#: A regular expression of the reasons that need a person.
 PERSON = "|".join(sorted(remedies.PERSON))
 
 
@@ -35,9 +34,9 @@ def _matcher(label: str, value: str) -> str:
 
 
 def plain(metric: str, **matchers: str) -> str:
-    """The selector of ``openclaw_auth_METRIC``; a matcher that begins with ``~`` is a regular expression.
+    """The selector of ``openclaw_auth_METRIC``. A matcher that begins with ``~`` is a regular expression.
 
-    Raises ValueError for a metric that the exporter does not have, or one without such a label.
+    Raises ValueError for a metric that the exporter does not have, or that has no such label.
     """
     name = PREFIX + metric
     if not matchers.keys() <= set(_LABELS.get(name, ())):
@@ -47,12 +46,12 @@ def plain(metric: str, **matchers: str) -> str:
 
 
 def series(metric: str, **matchers: str) -> str:
-    """The same, filtered by every variable whose label the metric has."""
+    """The same selector, filtered by every variable whose label the metric has."""
     chosen = {label: f"~${label}" for label in VARIABLES if label in _LABELS[PREFIX + metric]}
     return plain(metric, **matchers, **chosen)
 
 
-#: Providers that no route uses, where the agent tells what is in use.
+#: Providers that no route uses, if the agent reports which are in use.
 _UNUSED = (
     f"({plain('profile_info')} and on ({AGENT}) {plain('provider_usable')}"
     f" unless on ({PROVIDER}) {plain('provider_usable')})"
@@ -60,7 +59,7 @@ _UNUSED = (
 
 
 def known_or_0(on: str, known: str, everything: str) -> str:
-    """The values of ``known``, and 0 for those of ``everything`` that it has none for."""
+    """The values of ``known``, and 0 for each series of ``everything`` without one."""
     return f"({known}\n  or on ({on}) 0 * ({everything}))"
 
 
@@ -88,7 +87,7 @@ def _profiles() -> Iterator[str]:
     for condition, rows in rows_of.items():
         critical = plain("conditions", condition=condition, severity="critical")
         warning = plain("conditions", condition=condition, severity="warning")
-        # Nothing else serves the provider; or something does, and it is told for a week.
+        # Either nothing else serves the provider, or a spare does, which is a warning for a week.
         alone = (
             f"unless on ({PROVIDER}) {usable} == 1\n  unless on ({PROVIDER}) {_UNUSED}\n  and on ({AGENT}) {critical}"
         )
@@ -98,7 +97,7 @@ def _profiles() -> Iterator[str]:
 
     expired = plain("profile_status", status="expired")
     expiring = plain("profile_status", status="expiring")
-    # A date that passes while nobody looks has passed all the same.
+    # A date also passes while checks fail.
     soon = f"({expiry} < time() or {expiry} and on ({PROFILE}) {expiring} == 1)"
     not_yet = f"({expiry} < time() + {AHEAD} >= time()) unless on ({PROFILE}) {expiring} == 1"
     matters = f"unless on ({PROFILE}) {expired} == 1\n  unless on ({PROVIDER}) {_UNUSED}"
@@ -106,21 +105,21 @@ def _profiles() -> Iterator[str]:
     yield _row("OpenClawAuthExpiringSoon", 3, f"{by_profile} ({not_yet}\n  {matters})")
 
     undated = {"provider": "anthropic", "kind": "token", "basis": "~none|ledger"}
-    judged = f"{plain('profile_status', status='~ok|static|unknown')} == 1"
+    has_status = f"{plain('profile_status', status='~ok|static|unknown')} == 1"
     by_hand = f"{expiry} and on ({PROFILE}) {plain('profile_info', **undated)}"
-    told = plain("conditions", condition="undated")
+    active = plain("conditions", condition="undated")
     tokens = series("profile_info", kind="token", basis="~none|ledger") + f" and on ({PROFILE}) "
     tokens += plain("profile_info", **undated)
     yield _row(
         "OpenClawAuthUndated",
         3,
-        f"{by_profile} ({known_or_0(PROFILE, by_hand, tokens)}\n  and on ({PROFILE}) {judged}\n"
-        f"  and on ({AGENT}) {told})",
+        f"{by_profile} ({known_or_0(PROFILE, by_hand, tokens)}\n  and on ({PROFILE}) {has_status}\n"
+        f"  and on ({AGENT}) {active})",
     )
 
 
 def _providers() -> Iterator[str]:
-    """Rows of (target, provider): none of its credentials works, and no single one is to blame."""
+    """Rows of (target, provider): no credential works, and no single profile explains it."""
     until = "profile_unusable_until_timestamp_seconds"
     down = f"unless on ({PROVIDER}) {plain('profile_status', status='~expired|missing')} == 1"
     by_provider = "min by (instance, target, provider)"
@@ -155,13 +154,13 @@ def _targets() -> Iterator[str]:
 
 
 def gone_exporters() -> str:
-    """The exporters that were scraped within a day and are not now, by ``instance``."""
+    """The exporters that were scraped within the last day but are not now, by ``instance``."""
     seen = f"max by (instance) (last_over_time({series('exporter_build_info')}[1d]))"
     return f"{seen} unless on (instance) {plain('exporter_build_info')}"
 
 
 def _exporters() -> Iterator[str]:
-    """Rows of an exporter, known by its ``instance``."""
+    """Rows of an exporter, identified by its ``instance``."""
     last = f"max by (instance) (last_over_time({series('check_last_success_timestamp_seconds')}[1d]))"
     gone = known_or_0("instance", f"{last} and on (instance) ({gone_exporters()})", gone_exporters())
     yield _row("OpenClawAuthExporterDown", 1, gone)
@@ -188,7 +187,7 @@ def _channels() -> Iterator[str]:
 
 
 def where(expression: str, *labels: str) -> str:
-    """``expression`` with the label ``where``, made of ``labels``."""
+    """``expression`` with the label ``where``, joined from ``labels``."""
     names = ", ".join(f'"{label}"' for label in labels)
     return f'label_join({expression},\n  "where", " · ", {names})'
 
@@ -198,7 +197,7 @@ def _union(rows: Iterable[str]) -> str:
 
 
 def needs() -> str:
-    """Everything that needs somebody; where nothing is scraped at all, a row that says so."""
+    """Every problem that needs a person. If nothing is scraped at all, that is a row."""
     nothing = _row("OpenClawAuthExporterAbsent", 1, f"0 * absent({series('exit_code')})")
     groups = [
         where(_union(_profiles()), "target", "profile"),
@@ -212,8 +211,8 @@ def needs() -> str:
 
 
 def by_provider() -> str:
-    """How bad it is for each (instance, target, provider): 4 none works, 3 some do not, 2 one ends soon,
-    1 one ends within 14 days, 0 fine. Of equal label sets the first counts: the worst come first."""
+    """The state of each (instance, target, provider): 4 no credential works, 3 some do not, 2 one ends soon,
+    1 one ends within 14 days, 0 fine. ``or`` keeps the first of equal label sets, so the worst come first."""
     levels = [
         f"4 * ({series('provider_usable')} == bool 0)",
         f"3 * ({series('profile_status', status='~expired|missing')} == 1)",

@@ -1,11 +1,11 @@
-"""The dashboard for a fleet: every target and provider, worst first; checks, quota and the exporters themselves."""
+"""The dashboard for a fleet: every target and provider, worst first, then checks, quota and the exporters."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from findings import by_provider, gone_exporters, series, where
-from frame import FILLED, LOOK_AGE, TARGET, dashboard, needs_table, oldest_look
+from frame import CHECK_AGE, FILLED, TARGET, dashboard, needs_table, oldest_check
 from panels import (
     BLUE,
     GREEN,
@@ -31,11 +31,11 @@ from panels import (
     words,
 )
 
-NOT_TOLD = "–"
+UNKNOWN = "–"
 
 
 def _count_or_0(counted: str) -> str:
-    """How many there are; 0 only where something is scraped at all."""
+    """The number of series; 0 only if anything is scraped at all."""
     return f"count({counted}) or 0 * count({series('exit_code')})"
 
 
@@ -44,7 +44,7 @@ def _with_code(number: int) -> str:
 
 
 def _failed(title: str, description: str, counter: str, *by: str) -> Json:
-    """What a counter of failures counted, by reason and ``by``."""
+    """The increase of a counter of failures, by reason and ``by``."""
     labels = (*by, "reason")
     counted = f"sum by ({', '.join(labels)}) (increase({series(counter)}[$__rate_interval]))"
     legend = ": ".join(f"{{{{{label}}}}}" for label in labels)
@@ -54,7 +54,7 @@ def _failed(title: str, description: str, counter: str, *by: str) -> Json:
 def counts() -> Json:
     return stat(
         "Targets",
-        "How many there are, and on how many somebody must act now, or within a day.",
+        "The number of targets, and of those where someone must act now, or soon.",
         instant(f"count(max by ({TARGET}) ({series('exit_code')}))", "All"),
         instant(_count_or_0(_with_code(1)), "Act now"),
         instant(_count_or_0(f"{_with_code(2)} unless {_with_code(1)}"), "Act soon"),
@@ -69,15 +69,15 @@ def watch() -> Json:
     failing = f"max by ({TARGET}) ({series('check_success')} == 0)"
     return stat(
         "Watch",
-        "Targets whose last look could not be read; exporters that were scraped within a day and are not now; how old "
-        "the oldest look is.",
+        "Targets whose last check failed; exporters that were scraped within the last day but are not now; and the age "
+        "of the oldest check.",
         instant(_count_or_0(failing), "Checks failing"),
         instant(_count_or_0(gone_exporters()), "Exporters gone"),
-        instant(oldest_look(), "Oldest look"),
+        instant(oldest_check(), "Oldest check"),
         decimals=0,
         thresholds=steps(GREEN, (1, RED)),
         noValue="No data",
-        overrides=[override("Oldest look", unit="s", thresholds=LOOK_AGE)],
+        overrides=[override("Oldest check", unit="s", thresholds=CHECK_AGE)],
     )
 
 
@@ -104,7 +104,7 @@ def providers() -> Json:
             state,
             column("target", "Target", **{"custom.minWidth": 80}),
             column("provider", "Provider", 92),
-            column("Value #B", "Deadline", 92, unit="dateTimeFromNow", noValue=NOT_TOLD),
+            column("Value #B", "Deadline", 92, unit="dateTimeFromNow", noValue=UNKNOWN),
             column("instance", "Exporter", 150),
         ],
         sort=[("State", True), ("Deadline", False)],
@@ -117,7 +117,7 @@ def verdicts() -> Json:
     colors = {"Act now": RED, "Act soon": ORANGE, "Fine": GREEN}
     return lines(
         "Targets by verdict",
-        "On how many targets somebody had to act now, on how many soon.",
+        "The number of targets where someone had to act now, or soon.",
         [
             over_time(f"count({now})", "Act now"),
             over_time(f"count({soon} unless {now})", "Act soon"),
@@ -133,13 +133,13 @@ def verdicts() -> Json:
 def usable_share() -> Json:
     return bars(
         "Agents with a usable credential, by provider",
-        "Of the agents that use the provider, how many have a credential that works.",
+        "The share of agents with a working credential, among the agents that use the provider.",
         instant(f"sort(avg by (provider) ({series('provider_usable')}))", "{{provider}}"),
         unit="percentunit",
         decimals=0,
         max=1,
         thresholds=steps(RED, (0.9, ORANGE), (1, GREEN)),
-        noValue="No source tells what is in use.",
+        noValue="No source reports what is in use.",
     )
 
 
@@ -147,7 +147,7 @@ def failing() -> Json:
     failures = f"increase({series('check_failures_total')}[$__range])"
     return table(
         "Failing checks",
-        "The looks that failed within the time shown, by target and reason. The reason links to what to do.",
+        "The checks that failed within the time shown, by target and reason. The reason links to the runbook.",
         [rows(f"topk(50, round(max by ({TARGET}, reason) ({failures})) > 0)")],
         [
             column("target", "Target"),
@@ -160,14 +160,16 @@ def failing() -> Json:
 
 
 def failures() -> Json:
-    return _failed("Checks that failed, by reason", "How many looks at all targets failed.", "check_failures_total")
+    return _failed(
+        "Checks that failed, by reason", "The number of failed checks of all targets.", "check_failures_total"
+    )
 
 
 def durations() -> Json:
     seconds = series("check_duration_seconds")
     return lines(
         "How long a check takes",
-        "Of the last look at each agent: half of them took less than the median, 95 % less than the next line.",
+        "The duration of the last check of each agent: median, 95th percentile and maximum.",
         [
             over_time(f"quantile(0.5, {seconds})", "median"),
             over_time(f"quantile(0.95, {seconds})", "95 %"),
@@ -181,7 +183,7 @@ def durations() -> Json:
 def slowest() -> Json:
     return bars(
         "Slowest checks",
-        "The ten targets whose last look took longest.",
+        "The ten targets whose last check took longest.",
         instant(f"topk(10, max by ({TARGET}) ({series('check_duration_seconds')}))", "{{target}}"),
         unit="s",
         decimals=1,
@@ -207,7 +209,7 @@ def quota() -> Json:
     resets = f"1000 * max {by_window} ({series('usage_resets_timestamp_seconds')})"
     return table(
         "Quota windows",
-        "How much of each usage window is used, the fullest first, and when it starts anew; where a provider tells.",
+        "The used part of each usage window, the fullest first, and when it resets, if the provider reports it.",
         [
             rows(where(f"topk(50, max {by_window} ({series('usage_used_ratio')}))", *names)),
             rows(where(resets, *names)),
@@ -215,17 +217,17 @@ def quota() -> Json:
         [
             column("where", "Window"),
             used,
-            column("Value #B", "Resets", 92, unit="dateTimeFromNow", noValue=NOT_TOLD),
+            column("Value #B", "Resets", 92, unit="dateTimeFromNow", noValue=UNKNOWN),
         ],
         sort=[("Used", True)],
-        empty="No source tells a quota.",
+        empty="No source reports a quota.",
     )
 
 
 def exporters() -> Json:
     def good(field: str, title: str, **more: Any) -> Column:
         texts = words({"0": ("bad", RED), "1": ("good", GREEN)})
-        return column(field, title, 60, {"type": "color-text"}, mappings=texts, noValue=NOT_TOLD, **more)
+        return column(field, title, 60, {"type": "color-text"}, mappings=texts, noValue=UNKNOWN, **more)
 
     lag = column(
         "Value #D",
@@ -234,13 +236,13 @@ def exporters() -> Json:
         {"type": "color-text"},
         unit="s",
         decimals=0,
-        noValue=NOT_TOLD,
+        noValue=UNKNOWN,
         thresholds=steps(GREEN, (1, ORANGE), (10, RED)),
     )
     return table(
         "Exporters",
-        "Whether the configuration was good when it was last loaded, whether the state can be written, how late the "
-        "event loop last was, and the release.",
+        "Whether the last load of the configuration succeeded, whether the state can be written, the lag of the event "
+        "loop, and the release.",
         [
             rows(f"max by (instance, version) ({series('exporter_build_info')})"),
             rows(f"min by (instance) ({series('exporter_config_last_reload_successful')})"),
@@ -262,7 +264,7 @@ def exporters() -> Json:
 def releases() -> Json:
     return bars(
         "OpenClaw releases",
-        "How many agents answer from which release.",
+        "The number of agents per OpenClaw release.",
         instant(f"sort_desc(count by (version) ({series('openclaw_info')}))", "{{version}}"),
         decimals=0,
         color=fixed(BLUE),
@@ -271,15 +273,15 @@ def releases() -> Json:
 
 
 def failed_notifications() -> Json:
-    what, how = "Notifications that failed, by reason", "Attempts; they are made again for three days."
-    return _failed(what, how, "notifications_failed_total", "channel")
+    title, description = "Notifications that failed, by reason", "Failed attempts. They are retried for three days."
+    return _failed(title, description, "notifications_failed_total", "channel")
 
 
 def fleet() -> Json:
     return dashboard(
         "openclaw-auth-fleet",
         "OpenClaw credentials: fleet",
-        "Every target and provider, worst first; the checks, the quota and the exporters themselves.",
+        "Every target and provider, worst first, then checks, quota and the exporters.",
         "now-24h",
         placed(
             (counts(), 0, 0, 12, 4),

@@ -1,4 +1,4 @@
-"""What both dashboards have: their variables and links, and the panels that are in each."""
+"""The parts that both dashboards share: variables, links, and the panels that are in both."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from panels import (
 
 from exporter.alerts.channels.alertmanager import RUNBOOK
 
-#: What @grafana/schema says; older Grafana reads it as it is, newer ones bring it up to date.
+#: The version of @grafana/schema. Older Grafana reads it as it is, newer Grafana migrates it.
 SCHEMA_VERSION = 42
 TAG = "openclaw-auth"
 TARGET, PROFILE = "instance, target", "instance, target, provider, profile"
 FILLED = {"type": "color-background", "mode": "basic"}
 
 _URGENCY = {"1": ("Now", RED), "2": ("Soon", ORANGE), "3": ("Later", BLUE)}
-#: How old the last look may be, seconds.
-LOOK_AGE = steps(GREEN, (3600, ORANGE), (3 * 3600, RED))
+#: The colours of the age of the last check, seconds.
+CHECK_AGE = steps(GREEN, (3600, ORANGE), (3 * 3600, RED))
 
 
 def needs_table(title: str, show_exporter: bool) -> Json:
@@ -43,23 +43,23 @@ def needs_table(title: str, show_exporter: bool) -> Json:
     ]
     return table(
         title,
-        "What needs somebody, the most urgent first. Now: replies fail, or nobody knows. Until: when it ends, or until "
-        "when it held or was known. The problem links to what to do.",
+        "Every problem that needs a person, the most urgent first. Now: replies fail, or the state is unknown. Until: "
+        "when it ends or ended, or when it was last known. The problem links to the runbook.",
         [rows(needs())],
         [*columns, column("instance", "Exporter", 150)] if show_exporter else columns,
         sort=[("When", False), ("Until", False)],
-        empty="Nothing needs anybody.",
+        empty="Nothing needs attention.",
     )
 
 
-def oldest_look() -> str:
-    """Seconds since the target that was read least recently was."""
+def oldest_check() -> str:
+    """Seconds since the last successful check of the target that was checked least recently."""
     return f"time() - min({series('check_last_success_timestamp_seconds')})"
 
 
 def dashboard(uid: str, title: str, description: str, since: str, panels: list[Json]) -> Json:
-    """The whole of one; ``since`` is where its time range begins."""
-    asked = {name: _label_values(name, index) for index, name in enumerate(VARIABLES)}
+    """A whole dashboard. ``since`` is the beginning of its time range."""
+    queries = {name: _label_values(name, index) for index, name in enumerate(VARIABLES)}
     return {
         "uid": uid,
         "title": title,
@@ -74,7 +74,7 @@ def dashboard(uid: str, title: str, description: str, since: str, panels: list[J
         "timepicker": {},
         "refresh": "1m",
         "annotations": {"list": [_new_deadlines()]},
-        "templating": {"list": [_datasource(), *(_variable(name, query) for name, query in asked.items())]},
+        "templating": {"list": [_datasource(), *(_variable(name, query) for name, query in queries.items())]},
         "links": [
             _link("dashboards", "OpenClaw credentials", tags=[TAG], includeVars=True),
             _link("link", "Runbook", url=RUNBOOK, icon="doc", targetBlank=True),
@@ -84,13 +84,13 @@ def dashboard(uid: str, title: str, description: str, since: str, panels: list[J
 
 
 def _label_values(name: str, index: int) -> str:
-    """What there is of a label, among what the variables before it have left."""
+    """The values of a label, among the series that the variables before it select."""
     metric = "exit_code" if name in ("instance", "target", "agent") else "profile_info"
     return f"label_values({plain(metric, **{before: f'~${before}' for before in VARIABLES[:index]})}, {name})"
 
 
 def _variable(name: str, query: str) -> Json:
-    """Several values may be chosen; at first all are."""
+    """A variable that allows several values; all are selected at first."""
     return {
         "type": "query",
         "name": name,
@@ -111,7 +111,7 @@ def _variable(name: str, query: str) -> Json:
 
 
 def _datasource() -> Json:
-    """Which Prometheus: all else refers to it, so that importing and provisioning need nothing filled in."""
+    """The variable for the Prometheus data source. Everything refers to it, so that an import needs no input."""
     return {
         "type": "datasource",
         "name": "datasource",
@@ -143,7 +143,7 @@ def _link(type: str, title: str, **rest: Any) -> Json:
 
 
 def _new_deadlines() -> Json:
-    """A mark on the time axis where a credential was renewed."""
+    """Marks each renewal of a credential on the time axis."""
     changed = f"changes({series('profile_expiry_timestamp_seconds')}[2m]) > 0"
     return {
         "name": "New deadline",

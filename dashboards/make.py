@@ -1,8 +1,8 @@
-"""Makes overview.json and fleet.json beside this file: ``python dashboards/make.py``.
+"""Generates overview.json and fleet.json beside this file: ``python dashboards/make.py``.
 
-What is asked of Prometheus is in findings.py, what panels are in panels.py, what both dashboards have in
-frame.py, and each of them in a file of its own. A unit test compares the JSON with what this makes, so that
-metrics, labels and sections of the runbook stay those of the program.
+findings.py holds the PromQL of the tables, panels.py the kinds of panels, frame.py the parts that both
+dashboards share, and overview.py and fleet.py one dashboard each. A unit test compares the JSON with the
+generated text, so that metrics, labels and runbook sections stay those of the program.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The overview for a person: what needs me, until when, in which order; and whether I would be told."""
+"""The overview for one person: which problems need me, how soon, and whether notifications would reach me."""
 
 from __future__ import annotations
 
 from findings import AGENT, PERSON, PROVIDER, known_or_0, plain, series, where
-from frame import LOOK_AGE, PROFILE, dashboard, needs_table, oldest_look
+from frame import CHECK_AGE, PROFILE, dashboard, needs_table, oldest_check
 from panels import (
     BLUE,
     GREEN,
@@ -38,8 +38,8 @@ def verdict() -> Json:
     texts = {"3": ("Act now", RED), "2": ("Act soon", ORANGE), "0": ("All is well", GREEN)}
     return stat(
         "Right now",
-        "The worst verdict of all targets, as `check` exits: act now (1), act soon (2), or all is well (0). It rests "
-        "on the last look: see how old the oldest one is.",
+        "The worst verdict of all targets, like the exit code of `check`: act now (1), act soon (2), or all is well "
+        "(0). It is as old as the last check; see the oldest check.",
         instant(f"max(({code} == 1) + 2 or {code})"),
         mappings=words(texts),
         thresholds=steps(GREEN, (2, ORANGE), (3, RED)),
@@ -51,7 +51,7 @@ def verdict() -> Json:
 def next_deadline() -> Json:
     return stat(
         "Next deadline",
-        "The nearest of all profiles that is still ahead.",
+        "The nearest deadline of all profiles that has not passed.",
         instant(f"1000 * min({series('profile_expiry_timestamp_seconds')} > time())"),
         unit="dateTimeFromNow",
         color=fixed(BLUE),
@@ -61,12 +61,12 @@ def next_deadline() -> Json:
 
 def oldest() -> Json:
     return stat(
-        "Oldest look",
-        "How long ago the target that was read least recently was. What is shown of it is that old.",
-        instant(oldest_look()),
+        "Oldest check",
+        "Time since the last successful check of the target that was checked least recently. Its data are that old.",
+        instant(oldest_check()),
         unit="s",
         decimals=0,
-        thresholds=LOOK_AGE,
+        thresholds=CHECK_AGE,
         noValue="No data",
     )
 
@@ -74,7 +74,7 @@ def oldest() -> Json:
 def waiting() -> Json:
     return stat(
         "Messages waiting",
-        "Notifications that were decided and not yet delivered, of all channels.",
+        "Notifications of all channels that are not delivered yet.",
         instant(f"sum({series('notifications_pending')})"),
         thresholds=steps(GREEN, (1, ORANGE)),
         noValue="No channel",
@@ -95,7 +95,7 @@ def deadlines() -> Json:
     )
     return table(
         "Deadlines",
-        "Every deadline that needs a person, the nearest first. A full bar is 90 days or more.",
+        "Every deadline by which a person must renew a profile, the nearest first. A full bar is 90 days or more.",
         [rows(where(f"{expiry} - time()", "target", "profile")), rows(where(f"1000 * {expiry}", "target", "profile"))],
         [
             column("where", "Profile", **{"custom.minWidth": 128}),
@@ -110,13 +110,13 @@ def deadlines() -> Json:
 def unusable() -> Json:
     until = f"min by ({PROFILE}, reason) ({series('profile_unusable_until_timestamp_seconds')})"
     needs_time = f'label_replace({until},\n  "problem", "openclawauthcoolingdown", "", "")'
-    told = f'label_replace({needs_time},\n  "problem", "openclawauthunusable", "reason", "{PERSON}")'
+    marked = f'label_replace({needs_time},\n  "problem", "openclawauthunusable", "reason", "{PERSON}")'
     texts = {"openclawauthunusable": ("you", RED), "openclawauthcoolingdown": ("time", BLUE)}
     return table(
         "Unusable profiles",
-        "What OpenClaw has put into cooldown or disabled, why, and until when. A refusal or an unpaid bill needs you: "
-        "it will be refused again. What is over a limit needs time.",
-        [rows(where(f"1000 * {told}", "target", "profile"))],
+        "Profiles that OpenClaw has put into cooldown or disabled, with reason and end. A refusal or an unpaid bill "
+        "needs you: the next request is refused as well. A rate limit needs time.",
+        [rows(where(f"1000 * {marked}", "target", "profile"))],
         [
             column("where", "Profile", **{"custom.minWidth": 128}),
             column("reason", "Reason", 116),
@@ -131,7 +131,7 @@ def unusable() -> Json:
             moment("Value", "Until", 70),
         ],
         sort=[("Needs", True), ("Until", False)],
-        empty="Every profile can be used, or it cannot be seen.",
+        empty="No unusable profile is reported.",
     )
 
 
@@ -145,13 +145,13 @@ def notifications() -> Json:
         trouble = steps(GREY, (1, ORANGE))
         return column(field, title, 54, {"type": "color-text"}, thresholds=trouble, decimals=0, links=runbook(section))
 
-    def told(field: str, title: str) -> Column:
+    def last_time(field: str, title: str) -> Column:
         return column(field, title, 86, unit="dateTimeFromNow", mappings=words({"0": ("never", GREY)}))
 
     return table(
         "Notifications",
-        "By channel: how many messages wait, how many were given up within the time shown, when one was last "
-        "delivered, and when a person last acknowledged through it.",
+        "By channel: waiting and undeliverable notifications within the time shown, the last delivery, and the last "
+        "acknowledgement by a person.",
         [
             rows(f"max by ({CHANNEL}) ({pending})"),
             rows(f"round(max by ({CHANNEL}) (increase({series('notifications_dead_total')}[$__range])))"),
@@ -162,11 +162,11 @@ def notifications() -> Json:
             column("channel", "Channel", **{"custom.minWidth": 70}),
             count("Value #A", "Wait", "OpenClawAuthNotificationsPilingUp"),
             count("Value #B", "Dead", "OpenClawAuthNotificationsDead"),
-            told("Value #C", "Delivered"),
-            told("Value #D", "Proven"),
+            last_time("Value #C", "Delivered"),
+            last_time("Value #D", "Proven"),
         ],
         sort=[("Dead", True), ("Wait", True)],
-        empty="No channel is configured: nobody is told.",
+        empty="No channel is configured: nobody is notified.",
     )
 
 
@@ -174,7 +174,7 @@ def days_left() -> Json:
     days = f"(min by (target, profile) ({series('profile_expiry_timestamp_seconds')}) - time()) / 86400"
     return lines(
         "Days left",
-        "How far ahead the ten nearest deadlines were; a renewal is a leap upwards, below zero it has expired.",
+        "Days left until the ten nearest deadlines. A renewal is a jump upwards. Below zero, the profile has expired.",
         [over_time(f"bottomk(10, {days})", "{{target}} · {{profile}}")],
     )
 
@@ -187,7 +187,7 @@ def deliveries() -> Json:
     red = [{"id": "color", "value": fixed(RED)}]
     return lines(
         "Notifications delivered and failed",
-        "Attempts to hand a notification over: those that succeeded, and those that failed, which are tried again.",
+        "Attempts to deliver a notification: successful ones, and failed ones, which are retried.",
         [
             over_time(f"{attempts} - {failed} > 0", "{{channel}}: delivered"),
             over_time(f"{failed} > 0", "{{channel}}: failed"),
@@ -200,18 +200,18 @@ def deliveries() -> Json:
 
 
 def without_credential() -> Json:
-    # The counter grows when a look finds that it was so: what has passed since the last one is added. Textfiles and
-    # pushes have no counter.
+    # The counter grows only at a check, so the time since the last check is added. Textfiles and pushes have no
+    # counter.
     usable = series("provider_usable")
     counted = known_or_0(PROVIDER, f"increase({series('provider_unusable_seconds_total')}[$__range])", usable)
-    looked = (
+    elapsed = (
         f"(time() - {plain('check_last_success_timestamp_seconds')} and on ({AGENT}) {plain('check_success')} == 1)"
     )
-    since = known_or_0(PROVIDER, f"(1 - {usable}) * on ({AGENT}) group_left () {looked}", usable)
+    since = known_or_0(PROVIDER, f"(1 - {usable}) * on ({AGENT}) group_left () {elapsed}", usable)
     down = f"clamp_max({counted}\n  + on ({PROVIDER}) {since}, $__range_s)"
     return bars(
         "Without a usable credential",
-        "How long, within the time shown, a provider in use had no credential that works, until now or the last look.",
+        "How long a provider in use had no working credential within the time shown, until now or the last check.",
         instant(f"sort_desc(max by (target, provider) ({down}) > 0)", "{{target}} · {{provider}}"),
         unit="s",
         decimals=0,
@@ -226,8 +226,8 @@ def serving() -> Json:
     used = f"{series('profile_last_used_timestamp_seconds')} and on ({on}) {plain('profile_selected')} == 1"
     return table(
         "Serving now",
-        "Which credential OpenClaw takes: another one than you thought may cost money. Used: when it was last, where "
-        "the store tells.",
+        "The credential that OpenClaw uses. An unexpected one may cost money. Used: the time of its last use, if the "
+        "store reports it.",
         [rows(f"1000 * max by ({PROFILE}) {known_or_0(on, used, chosen)}")],
         [
             column("target", "Target", **{"custom.minWidth": 70}),
@@ -235,18 +235,18 @@ def serving() -> Json:
             moment("Value", "Used", 100),
         ],
         sort=[("Target", False), ("Profile", False)],
-        empty="No source tells which profile serves.",
+        empty="No source reports which profile serves.",
     )
 
 
 def heartbeat() -> Json:
     return stat(
         "Heartbeat",
-        "How long ago the dead-man's switch was last told that all is well.",
+        "Time since the last successful heartbeat to the dead-man's switch.",
         instant(f"time() - min({series('heartbeat_last_success_timestamp_seconds')})"),
         unit="s",
         decimals=0,
-        # Never, since the exporter started: the metric is 0, so this is all of time.
+        # No heartbeat since the exporter started: the metric is 0, so the difference is the current Unix time.
         mappings=[{"type": "range", "options": {"from": 1e9, "to": 1e11, "result": {"text": "Never", "color": RED}}}],
         thresholds=steps(GREEN, (900, ORANGE), (3600, RED)),
         noValue="Not used",
@@ -256,7 +256,7 @@ def heartbeat() -> Json:
 def silences() -> Json:
     return stat(
         "Silences",
-        "How many silences hold: what they match is not told.",
+        "Number of active silences. Alerts that match one are not sent.",
         instant(f"sum({series('silences')})"),
         thresholds=steps(GREEN, (1, BLUE)),
         noValue="No channel",
@@ -267,7 +267,7 @@ def overview() -> Json:
     return dashboard(
         "openclaw-auth-overview",
         "OpenClaw credentials",
-        "What needs you, until when and in which order; what was told, and whether you would be.",
+        "Problems that need you, the most urgent first, and whether notifications reach you.",
         "now-7d",
         placed(
             (verdict(), 0, 0, 5, 3),
@@ -279,7 +279,7 @@ def overview() -> Json:
             (unusable(), 12, 12, 12, 10),
             (notifications(), 0, 22, 12, 7),
             (deliveries(), 12, 22, 12, 7),
-            (row("How it went"), 0, 29, 24, 1),
+            (row("History"), 0, 29, 24, 1),
             (days_left(), 0, 30, 12, 8),
             (without_credential(), 12, 30, 12, 8),
             (serving(), 0, 38, 12, 8),

@@ -1,7 +1,7 @@
-"""Grafana's panels as dictionaries: the few kinds that the dashboards are made of, and where they go.
+"""Grafana panels as dictionaries: the kinds that the dashboards use, and their places.
 
 Field names are those of Grafana's schema (@grafana/schema, Dashboard); tests/real/test_dashboards.py
-checks what comes out of here against it.
+checks the result against it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Json = dict[str, Any]
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 RED, ORANGE, BLUE, GREEN, GREY = "red", "orange", "blue", "green", "text"
 
-#: What a time of 0 shows: there is no such moment, or it is not known.
+#: The text for a time of 0: there is none, or it is unknown.
 NO_MOMENT = {"0": ("–", GREY)}
-#: The sections of the runbook, in the words of a row.
+#: The short name of each runbook section in a row of a table, and its colour.
 PROBLEMS = {
     "OpenClawAuthExpired": ("Expired", RED),
     "OpenClawAuthMissing": ("Not usable", RED),
@@ -32,15 +32,15 @@ PROBLEMS = {
     "OpenClawAuthQuota": ("Quota", BLUE),
     "OpenClawAuthCheckFailing": ("Check fails", RED),
     "OpenClawAuthCheckStale": ("Not checked", RED),
-    "OpenClawAuthReported": ("Complains", ORANGE),
+    "OpenClawAuthReported": ("Unexplained", ORANGE),
     "OpenClawAuthClock": ("Wrong clock", ORANGE),
     "OpenClawAuthExporterDown": ("No exporter", RED),
     "OpenClawAuthConfigReloadFailed": ("Bad config", ORANGE),
     "OpenClawAuthStateFailed": ("Bad state", ORANGE),
     "OpenClawAuthHeartbeatStale": ("Heartbeat", ORANGE),
-    "OpenClawAuthNotificationsDead": ("Not told", ORANGE),
-    "OpenClawAuthNotificationsFailing": ("Telling fails", ORANGE),
-    "OpenClawAuthNotificationsPilingUp": ("Not told yet", ORANGE),
+    "OpenClawAuthNotificationsDead": ("Undelivered", ORANGE),
+    "OpenClawAuthNotificationsFailing": ("Notify fails", ORANGE),
+    "OpenClawAuthNotificationsPilingUp": ("Piling up", ORANGE),
     "OpenClawAuthExporterAbsent": ("No data", RED),
 }
 
@@ -49,12 +49,12 @@ PROBLEMS = {
 
 
 def instant(expression: str, legend: str = "__auto") -> Json:
-    """A query of the moment at which the time range ends; as series."""
+    """A query at the end of the time range, as series."""
     return {"expr": expression, "instant": True, "range": False, "legendFormat": legend, "format": "time_series"}
 
 
 def rows(expression: str) -> Json:
-    """The same, as the rows of a table: one column for each label."""
+    """A query at the end of the time range, as the rows of a table with one column per label."""
     return {"expr": expression, "instant": True, "range": False, "format": "table"}
 
 
@@ -63,11 +63,11 @@ def over_time(expression: str, legend: str) -> Json:
     return {"expr": expression, "instant": False, "range": True, "legendFormat": legend, "format": "time_series"}
 
 
-# --- how values look ---------------------------------------------------------------------------
+# --- how values are shown ---------------------------------------------------------------------------
 
 
 def words(texts: Mapping[str, tuple[str, str]]) -> list[Json]:
-    """Value mappings: what a value is called, and its colour."""
+    """Value mappings: the text and the colour of each value."""
     options = {
         value: {"text": text, "color": color, "index": index}
         for index, (value, (text, color)) in enumerate(texts.items())
@@ -76,24 +76,24 @@ def words(texts: Mapping[str, tuple[str, str]]) -> list[Json]:
 
 
 def steps(first: str, *more: tuple[float, str]) -> Json:
-    """Thresholds: the colour below all of them, and from each on."""
+    """Thresholds: the colour below the first, then the colour from each one on."""
     found: list[Json] = [{"value": None, "color": first}]
     return {"mode": "absolute", "steps": found + [{"value": value, "color": color} for value, color in more]}
 
 
 def link(title: str, url: str) -> list[Json]:
-    """A data link. The runbook opens beside, another dashboard here."""
+    """A data link. The runbook opens in a new tab, another dashboard in this one."""
     return [{"title": title, "url": url, "targetBlank": not url.startswith("/")}]
 
 
 def runbook(section: str) -> list[Json]:
-    """The link to a section of the runbook; ``${__value.raw}`` for the one that the cell names."""
+    """The link to a section of the runbook. ``${__value.raw}`` stands for the section that the cell names."""
     return link("What to do", f"{RUNBOOK}#{section.lower() if not section.startswith('$') else section}")
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: the field it shows, its title and its properties (of a fieldConfig override)."""
+    """One column of a table: its field, its title, and its properties (of a fieldConfig override)."""
 
     field: str
     title: str
@@ -103,7 +103,7 @@ class Column:
 def column(
     field: str, title: str, width: int | None = None, cell: Mapping[str, Any] | None = None, **more: Any
 ) -> Column:
-    """``width`` in pixels; without one it takes what is left."""
+    """A column ``width`` pixels wide; without a width it takes the remaining space."""
     properties: Json = {"custom.width": width} if width else {"custom.minWidth": 110}
     if cell is not None:
         properties["custom.cellOptions"] = dict(cell)
@@ -111,12 +111,12 @@ def column(
 
 
 def moment(field: str, title: str, width: int = 88) -> Column:
-    """Unix milliseconds, told from now: "in 3 hours"."""
+    """A column of Unix milliseconds, shown relative to now: "in 3 hours"."""
     return column(field, title, width, unit="dateTimeFromNow", mappings=words(NO_MOMENT), **{"custom.align": "left"})
 
 
 def problem_column(title: str = "Problem", width: int = 102) -> Column:
-    """The label ``problem``, in words that link to the runbook."""
+    """The column of the label ``problem``, as words that link to the runbook."""
     texts = {name.lower(): text for name, text in PROBLEMS.items()}
     return column(
         "problem", title, width, {"type": "color-text"}, mappings=words(texts), links=runbook("${__value.raw}")
@@ -139,7 +139,7 @@ def _panel(type: str, title: str, description: str, targets: Sequence[Json], **r
 
 
 def stat(title: str, description: str, *queries: Json, **defaults: Any) -> Json:
-    """A number or word, or several with their names; the background coloured."""
+    """A number or a word, or several with their names, on a coloured background."""
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "colorMode": "background_solid",
@@ -155,7 +155,7 @@ def stat(title: str, description: str, *queries: Json, **defaults: Any) -> Json:
 
 
 def bars(title: str, description: str, query: Json, **defaults: Any) -> Json:
-    """A bar for each series, its name before it."""
+    """One bar per series, with its name in front."""
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "displayMode": "basic",
@@ -174,7 +174,7 @@ def bars(title: str, description: str, query: Json, **defaults: Any) -> Json:
 
 
 def lines(title: str, description: str, queries: Sequence[Json], stacked: bool = False, **defaults: Any) -> Json:
-    """Series over the time range; ``stacked`` draws bars on top of each other."""
+    """Series over the time range. ``stacked`` draws bars on top of each other."""
     custom: Json = {"drawStyle": "line", "lineWidth": 2, "fillOpacity": 0, "showPoints": "never", "spanNulls": False}
     if stacked:
         custom |= {"drawStyle": "bars", "lineWidth": 0, "fillOpacity": 80, "stacking": {"mode": "normal", "group": "A"}}
@@ -191,13 +191,13 @@ def lines(title: str, description: str, queries: Sequence[Json], stacked: bool =
 
 
 def override(name: str, **properties: Any) -> Json:
-    """What is different for the series of that name."""
+    """Properties for the series ``name`` only."""
     listed = [{"id": id, "value": value} for id, value in properties.items()]
     return {"matcher": {"id": "byName", "options": name}, "properties": listed}
 
 
 def fixed(color: str) -> Json:
-    """A colour whatever the value."""
+    """One colour for every value."""
     return {"mode": "fixed", "fixedColor": color}
 
 
@@ -209,10 +209,10 @@ def table(
     sort: Sequence[tuple[str, bool]] = (),
     empty: str = "Nothing",
 ) -> Json:
-    """A table of just these columns, sorted by (title, descending); several queries are joined by their labels."""
-    order = {one.field: index for index, one in enumerate(columns)}
-    titles = {one.field: one.title for one in columns}
-    # Where nothing answers but the first query, its value may be called as if it were the only one.
+    """A table of these columns, sorted by (title, descending). Several queries are joined by their labels."""
+    order = {column.field: index for index, column in enumerate(columns)}
+    titles = {column.field: column.title for column in columns}
+    # If only the first query returns series, Grafana may name its value as if it were the only one.
     if "Value #A" in order:
         order["Value"], titles["Value"] = order["Value #A"], titles["Value #A"]
     transformations: list[Json] = [{"id": "merge", "options": {}}] if len(queries) > 1 else []
@@ -227,7 +227,7 @@ def table(
             },
         },
     ]
-    overrides = [override(one.title, **one.properties) for one in columns]
+    overrides = [override(column.title, **column.properties) for column in columns]
     custom = {"align": "left", "cellOptions": {"type": "auto"}, "inspect": False, "filterable": False, "wrapText": True}
     defaults = {"color": {"mode": "thresholds"}, "custom": custom, "noValue": empty}
     options = {
@@ -248,9 +248,9 @@ def row(title: str) -> Json:
 
 
 def placed(*panels: tuple[Json, int, int, int, int]) -> list[Json]:
-    """The panels (each with x, y, width and height on Grafana's grid of 24 columns) with ids.
+    """The panels with ids, each placed by x, y, width and height on Grafana's grid of 24 columns.
 
-    On a screen narrower than 768 px Grafana shows them one below the other, by y and then x.
+    On a screen narrower than 768 px Grafana stacks them by y, then x.
     """
     return [
         {"id": index, **panel, "gridPos": {"x": x, "y": y, "w": w, "h": h}}

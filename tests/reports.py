@@ -1,6 +1,6 @@
-"""Reports made by hand and by Hypothesis, for the tests of everything that shows them.
+"""Example reports, and Hypothesis strategies for any report, for the tests of all outputs.
 
-What a view makes of the hand-made ones is compared with tests/golden/; UPDATE_GOLDEN=1 rewrites those.
+The outputs of the examples are compared with tests/golden/. ``scripts/regenerate`` rewrites those files.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from exporter.model import (
 NOW = 1795341600.0
 HOUR = 3600.0
 DAY = 24 * HOUR
-SECRET = "PLANTED-SECRET-sk-ant-oat01"
+SECRET = "HIDDEN-SECRET-sk-ant-oat01"
 
 
 def profile(id: str = "anthropic:default", **changes: Any) -> ProfileReport:
-    """A healthy token for 30 more days, but for ``changes``."""
+    """A token that works for 30 more days, with ``changes``."""
     facts: dict[str, Any] = {
         "id": id,
         "provider": id.split(":")[0],
@@ -51,13 +51,13 @@ def profile(id: str = "anthropic:default", **changes: Any) -> ProfileReport:
         "usable": True,
         "label": id,
         "secret_hash": SECRET,
-        "evidence": ("OpenClaw said ok, with a date",),
+        "evidence": ("OpenClaw reports ok, with a date",),
     }
     return ProfileReport(**(facts | changes))
 
 
 def agent(*profiles: ProfileReport, id: str = "main", **changes: Any) -> AgentReport:
-    """An agent that was looked at now, without conditions, but for ``changes``."""
+    """An agent checked now, without conditions, with ``changes``."""
     facts: dict[str, Any] = {
         "target": "home",
         "agent": id,
@@ -86,7 +86,7 @@ PASTE = (
 
 
 def healthy() -> Report:
-    """A token with a date, a key without one, both fine."""
+    """A token with a date and a key without, both usable."""
     key = profile("openai:key", kind="api_key", status=Status.STATIC, expires_at=None, basis=None, refreshable=None)
     return report(agent(profile(last_used_at=NOW - 60, error_count=0), key, notes=("completed from the store",)))
 
@@ -165,7 +165,7 @@ def unusable() -> Report:
 
 
 def failed() -> Report:
-    """A look that failed two hours after the last good one."""
+    """A check that failed two hours after the last successful one."""
     failure = Failure(FailureReason.TIMEOUT, "openclaw gave no answer within 60 s", NOW)
     condition = Condition(
         ConditionName.CHECK_FAILED, Severity.CRITICAL, summary=failure.message, reason="timeout", rule="no answer"
@@ -185,7 +185,7 @@ def not_listed() -> Report:
 
 
 def odd_ids() -> Report:
-    """Ids with quotes, control characters, a lone surrogate, beyond any length; a cooldown nobody can see."""
+    """Ids with quotes, control characters, a lone surrogate, beyond any length; a cooldown that is not reported."""
     missing = Condition(
         ConditionName.MISSING,
         Severity.CRITICAL,
@@ -226,7 +226,7 @@ EXAMPLES = {
 }
 
 
-# --- any report at all -------------------------------------------------------------------------
+# --- any report -------------------------------------------------------------------------
 
 _texts = st.one_of(
     st.sampled_from(["anthropic", "anthropic:default", "a\x00", "a\ufffd", "main", "*", ""]),
@@ -302,7 +302,7 @@ _targets = st.builds(
     failure=_maybe(_failures),
     chosen=_maybe(_texts),
 )
-#: Any Report: any text in any field, any number, targets with different names.
+#: Any Report: any text and number in any field. Targets have different names.
 reports = st.builds(
     Report,
     checked_at=_moments,

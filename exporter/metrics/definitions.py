@@ -99,7 +99,7 @@ class CheckedAgent(NamedTuple):
 
     agent: AgentReport
     profiles: tuple[tuple[tuple[str, str], ProfileReport], ...]  # each with its labels provider, profile
-    counters: AgentCounters | None  # None: leave the counters out
+    counters: AgentCounters
 
 
 _AGENT = ("target", "agent")
@@ -153,18 +153,6 @@ def _conditions(checked: CheckedAgent) -> Iterator[Row]:
 
 def _check_success(agent: AgentReport) -> float | None:
     return None if agent.failure is None and agent.checked_at is None else agent.failure is None
-
-
-def _unusable_seconds(checked: CheckedAgent) -> Iterator[Row]:
-    if checked.counters is not None:
-        for provider in checked.agent.providers_usable:
-            yield (provider,), checked.counters.unusable_seconds.get(provider, 0.0)
-
-
-def _failures(checked: CheckedAgent) -> Iterator[Row]:
-    if checked.counters is not None:
-        for reason in FailureReason:
-            yield (reason.value,), checked.counters.failures.get(reason, 0)
 
 
 #: The metrics of each check, in the order of the exposition. Counters come last (see Exposition).
@@ -270,21 +258,21 @@ CHECK_METRICS: tuple[MetricDefinition[CheckedAgent], ...] = (
         _PROVIDER,
         "Seconds that this provider, which a model in use needs, has had no usable credential since the exporter "
         "started.",
-        _unusable_seconds,
+        lambda checked: [((p,), checked.counters.unusable_seconds.get(p, 0.0)) for p in checked.agent.providers_usable],
         "counter",
     ),
     MetricDefinition(
         PREFIX + "checks_total",
         _AGENT,
         "Number of checks since the exporter started.",
-        lambda checked: [((), checked.counters.checks)] if checked.counters is not None else [],
+        lambda checked: [((), checked.counters.checks)],
         "counter",
     ),
     MetricDefinition(
         PREFIX + "check_failures_total",
         (*_AGENT, "reason"),
         "Number of failed checks by reason since the exporter started. Every reason starts at 0.",
-        _failures,
+        lambda checked: [((reason.value,), checked.counters.failures.get(reason, 0)) for reason in FailureReason],
         "counter",
     ),
 )

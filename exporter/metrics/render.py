@@ -80,17 +80,20 @@ def render_target(report: TargetReport, counters: Mapping[str, AgentCounters] | 
     target = texts[report.target]
     reported = []
     for agent in report.entries:
-        counted = None if counters is None else counters.get(agent.agent, AgentCounters())
         profiles = tuple(zip(profile_labels(agent), agent.profiles, strict=True))
-        reported.append(((target, texts[agent.agent]), CheckedAgent(agent, profiles, counted)))
-    counted_agents = reported.copy()
+        checked = CheckedAgent(agent, profiles, (counters or {}).get(agent.agent, AgentCounters()))
+        reported.append(((target, texts[agent.agent]), checked))
+    counted = reported.copy()
     for id in sorted((counters or {}).keys() - {agent.agent for agent in report.entries}):
         unreported = AgentReport(report.target, id, report.source, 0.0, None, 0)
-        counted_agents.append(((target, texts[id]), CheckedAgent(unreported, (), (counters or {})[id])))
+        counted.append(((target, texts[id]), CheckedAgent(unreported, (), (counters or {})[id])))
     fragment = {}
     for metric in CHECK_METRICS:
+        is_counter = metric.type == "counter"
+        if is_counter and counters is None:
+            continue
         seen: set[tuple[str, ...]] = set()
-        agents = counted_agents if metric.type == "counter" else reported
+        agents = counted if is_counter else reported
         text = "".join(line for common, checked in agents for line in _lines(metric, checked, common, texts, seen))
         if text:
             fragment[metric.name] = text.encode()

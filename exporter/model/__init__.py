@@ -181,7 +181,7 @@ class Condition:
     since: float | None = None
     deadline: float | None = None
     seen_at: float | None = None  # when it was last seen, where a look has failed since
-    rule: str = ""  # which rule decided, for explain
+    rule: str = ""  # which rule decided, for explain; empty: the condition's ``when`` in the catalogue
 
     @property
     def family(self) -> Family:

@@ -42,7 +42,7 @@ class ConditionDefinition:
     ``{cause}`` (the reason in parentheses), ``{window}`` (a quota's window) and ``{expires}``
     (when it expires). ``ended`` and ``duration`` follow the same subject; a length of time follows
     ``duration``. The ``provider_`` variants replace them if no profile is involved.
-    ``when``, ``severity``, ``action``, ``runbook`` and ``runbook_note`` are Markdown.
+    ``when``, ``severity``, ``action`` and ``runbook_note`` are Markdown; ``explain`` also prints ``when``.
     """
 
     word: str  # its name in JSON, labels and configuration
@@ -182,8 +182,8 @@ class ConditionName(enum.StrEnum):
         duration="reported a problem for",
         confirmed_by_checks=True,
         runbook="OpenClawAuthReported",
-        when="OpenClaw's own check exits 1 or 2, and nothing in its output explains why ².",
-        severity="critical for exit code 1; warning for 2",
+        when="OpenClaw's own check exits 1 or 2, and nothing in its output explains why.",
+        severity="critical for exit code 1; warning for 2 ²",
         action="Run `openclaw models status --check`.",
     )
     STATUS_DISAGREES = ConditionDefinition(

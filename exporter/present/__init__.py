@@ -1,8 +1,8 @@
-"""Report → what people and scripts read: JSON, a table, one line, Nagios output, an explanation.
+"""Report → text and JSON for people and scripts: a table, one line, Nagios output, an explanation, a calendar.
 
-Pure views: nothing is decided here. There is no clock either: what is left is counted from ``now``
-(Unix seconds), by default the report's ``checked_at``. All but the JSON show characters that cannot
-be printed as backslash escapes, so no id reaches a terminal's controls.
+These views decide nothing and read no clock: time left is counted from ``now`` (Unix seconds), by
+default the report's ``checked_at``. All but the JSON show unprintable characters as backslash escapes,
+so that no id can control a terminal.
 """
 
 from exporter.present.as_json import SCHEMA_VERSION, to_json

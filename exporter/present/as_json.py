@@ -11,10 +11,10 @@ SCHEMA_VERSION = 1
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """What ``check --json`` prints and ``/api/v1/status`` answers, ready for ``json.dumps``.
+    """The body of ``check --json`` and ``/api/v1/status``, ready for ``json.dumps``.
 
-    Dates are ISO 8601 in UTC; null beyond the year 9999. Lone surrogates, which UTF-8 cannot hold,
-    are backslash escapes.
+    Dates are ISO 8601 in UTC, or null beyond the year 9999. Lone surrogates, which UTF-8 cannot encode,
+    become backslash escapes.
     """
     result = {
         "schema_version": SCHEMA_VERSION,
@@ -88,7 +88,7 @@ def _error(failure: Failure | None) -> dict[str, str] | None:
 
 
 def encodable(value: Any) -> Any:
-    """What ``json.dumps`` takes, with backslash escapes for lone surrogates."""
+    """``value`` with lone surrogates as backslash escapes, so that its JSON is valid UTF-8."""
     if isinstance(value, dict):
         return {key: encodable(item) for key, item in value.items()}
     if isinstance(value, list):

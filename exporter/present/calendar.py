@@ -1,6 +1,6 @@
-"""Report → iCalendar (RFC 5545): deadlines for a phone's calendar, each with alarms of its own.
+"""Report → iCalendar (RFC 5545): the deadlines as events with alarms, for a phone's calendar.
 
-What was read yesterday still rings when we are dead. Pure.
+A phone that has read it still rings when the exporter is down. Pure.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from exporter.lib.durations import END_OF_DATES
 from exporter.model import AgentReport, ProfileReport, Report
 
-#: The commands that renew a profile.
+#: Returns the commands that renew a profile.
 Renew = Callable[[AgentReport, ProfileReport], Sequence[str]]
 
 
 def calendar(report: Report, alarms: Sequence[float], now: float, renew: Renew = lambda agent, profile: ()) -> str:
-    """All known deadlines as events, each with what ``renew`` says is to be done; ``alarms``: seconds before each
-    at which the calendar rings."""
+    """All known deadlines as events, each with its commands from ``renew``.
+
+    ``alarms`` are the seconds before a deadline at which the calendar rings.
+    """
     lines = [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",
@@ -39,29 +41,29 @@ def _events(report: Report, alarms: Sequence[float], now: float, renew: Renew) -
                 deadline = profile.expires_at
                 if profile.ignored or deadline is None or not 0 <= deadline <= END_OF_DATES:
                     continue
-                # One credential of many agents is one event; the same id lets a renewed one move.
+                # A credential that agents share is one event. Its id stays, so that a renewal moves the event.
                 identity = f"{target.target}|{profile.provider}|{profile.id}|{profile.secret_hash or agent.agent}"
                 uid = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:32]
                 if uid in seen:
                     continue
                 seen.add(uid)
-                what = f"{profile.label} expires on {target.target}"
-                more = [f"{profile.provider} for agent {agent.agent}", *renew(agent, profile)]
+                summary = f"{profile.label} expires on {target.target}"
+                description = [f"{profile.provider} for agent {agent.agent}", *renew(agent, profile)]
                 yield from (
                     "BEGIN:VEVENT",
                     f"UID:{uid}@openclaw-auth-exporter",
                     f"DTSTAMP:{_utc(now)}",
                     f"DTSTART:{_utc(deadline)}",
                     f"DTEND:{_utc(deadline + 900)}",
-                    f"SUMMARY:{_text(what)}",
-                    "DESCRIPTION:" + "\\n".join(map(_text, more)),
+                    f"SUMMARY:{_text(summary)}",
+                    "DESCRIPTION:" + "\\n".join(map(_text, description)),
                 )
                 for before in alarms:
                     yield from (
                         "BEGIN:VALARM",
                         "ACTION:DISPLAY",
                         f"TRIGGER:-PT{int(before)}S",
-                        f"DESCRIPTION:{_text(what)}",
+                        f"DESCRIPTION:{_text(summary)}",
                         "END:VALARM",
                     )
                 yield "END:VEVENT"
@@ -77,7 +79,7 @@ def _text(text: str) -> str:
 
 
 def _fold(line: str) -> Iterator[str]:
-    """Lines of at most 75 bytes, as the format wants them, never within a character."""
+    """The line in parts of at most 75 bytes, as the format requires, cut between characters."""
     part, size = "", 0
     for char in line:
         length = len(char.encode())

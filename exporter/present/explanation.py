@@ -1,4 +1,4 @@
-"""Report → each verdict with the evidence it rests on."""
+"""Report → explanation: each verdict with its evidence."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping
 from exporter.model import AgentReport, Condition, ProfileReport, Report
 from exporter.present.words import heading, in_full, now_of, remedy_lines, until_of, visible
 
-MAX_NAMED = 20
-#: Lines about alerts by (target, agent, provider, profile), the last two empty where an alert is about none.
+#: How many known profiles the answer about an unknown profile lists.
+MAX_KNOWN = 20
+#: Lines about alerts by (target, agent, provider, profile). The last two are empty if an alert is about none.
 Alerts = Mapping[tuple[str, str, str, str], list[str]]
 
 
 def explain(report: Report, profile: str | None = None, now: float | None = None, alerts: Alerts | None = None) -> str:
-    """Each verdict with what it rests on, and where its ``alerts`` stand; of one ``profile`` (id or alias) only,
-    where one is named.
+    """Each verdict with its evidence and the state of its ``alerts``, or only that of ``profile`` (id or alias).
 
-    A profile that is not there is said, with those that are.
+    For an unknown profile, a sentence that lists the known ones.
     """
     now = now_of(report, now)
     blocks = []
@@ -29,65 +29,66 @@ def explain(report: Report, profile: str | None = None, now: float | None = None
                 blocks.append("\n".join(_explanation(agent, profiles, profile is not None, now, alerts or {})))
     if profile is not None and not blocks:
         known = {p.id for target in report.targets for agent in target.entries for p in agent.profiles}
-        listed = ", ".join(visible(id, 80) for id in sorted(known)[:MAX_NAMED]) or "none at all"
-        return f"There is no profile {visible(profile, 80)}; there are: {listed}"
+        names = ", ".join(visible(id, 80) for id in sorted(known)[:MAX_KNOWN]) or "none"
+        return f"There is no profile {visible(profile, 80)}. Known profiles: {names}"
     return "\n\n".join(blocks)
 
 
 def _explanation(
     agent: AgentReport, profiles: list[ProfileReport], only: bool, now: float, alerts: Alerts
 ) -> Iterator[str]:
-    own = "" if agent.openclaw_exit_code is None else f"; OpenClaw's own code is {agent.openclaw_exit_code}"
-    yield f"{heading(agent, now)}: exit code {agent.exit_code}{own}"
+    theirs = "" if agent.openclaw_exit_code is None else f"; OpenClaw's own exit code is {agent.openclaw_exit_code}"
+    yield f"{heading(agent, now)}: exit code {agent.exit_code}{theirs}"
     for profile in profiles:
-        yield from _profile_explanation(profile, now)
+        yield from _profile_lines(profile, now)
         for condition in agent.conditions:
             if (condition.provider, condition.profile) == (profile.provider, profile.id):
-                yield from _condition_explanation(condition)
-        yield from _alerts(alerts, agent, profile.provider, profile.id)
-    told = {(profile.provider, profile.id) for profile in profiles}
+                yield from _condition_lines(condition)
+        yield from _alert_lines(alerts, agent, profile.provider, profile.id)
+    explained = {(profile.provider, profile.id) for profile in profiles}
     providers = {profile.provider for profile in profiles}
-    rest = [c for c in agent.conditions if (c.provider, c.profile) not in told]
+    rest = [c for c in agent.conditions if (c.provider, c.profile) not in explained]
     if only:
         rest = [c for c in rest if c.profile is None and (c.provider is None or c.provider in providers)]
     about = {("", ""), *((name, "") for name in providers), *((c.provider or "", c.profile or "") for c in rest)}
-    beside = [line for provider, id in sorted(about) for line in _alerts(alerts, agent, provider, id)]
-    if rest or beside:
-        yield "  beside the profiles"
+    other_alerts = [line for provider, id in sorted(about) for line in _alert_lines(alerts, agent, provider, id)]
+    if rest or other_alerts:
+        yield "  other conditions"
         for condition in rest:
-            yield from _condition_explanation(condition)
-        yield from beside
+            yield from _condition_lines(condition)
+        yield from other_alerts
     if agent.notes:
-        yield "  how it was seen"
+        yield "  how it was checked"
         yield from (f"    - {visible(note, 400)}" for note in agent.notes)
 
 
-def _alerts(alerts: Alerts, agent: AgentReport, provider: str, profile: str) -> Iterator[str]:
+def _alert_lines(alerts: Alerts, agent: AgentReport, provider: str, profile: str) -> Iterator[str]:
     yield from (f"    {visible(line, 600)}" for line in alerts.get((agent.target, agent.agent, provider, profile), ()))
 
 
-def _profile_explanation(profile: ProfileReport, now: float) -> Iterator[str]:
+def _profile_lines(profile: ProfileReport, now: float) -> Iterator[str]:
     alias = f", called {visible(profile.label, 80)}" if profile.label != profile.id else ""
     kind, provider = visible(profile.kind, 40), visible(profile.provider, 60)
     yield f"  {visible(profile.id)} ({kind} of {provider}{alias}): {profile.status.value}"
     basis = f", {profile.basis.value}" if profile.basis else ""
     deadline = "none" if profile.expires_at is None else in_full(profile.expires_at, now) or "not a date"
     yield f"    deadline: {deadline}{basis}"
-    facts = ("refreshable", profile.refreshable), ("selected", profile.selected), ("in use", profile.in_use)
-    told = [f"{name}: {'not known' if value is None else 'yes' if value else 'no'}" for name, value in facts]
-    yield f"    {', '.join(told)}, usable: {'yes' if profile.usable else 'no'}"
+    words = {True: "yes", False: "no", None: "unknown"}
+    yield (
+        f"    refreshable: {words[profile.refreshable]}, selected: {words[profile.selected]}, "
+        f"in use: {words[profile.in_use]}, usable: {words[profile.usable]}"
+    )
     if profile.unusable is not None:
         yield f"    {visible(profile.unusable.kind, 40)}: {until_of(profile, now)}"
     elif not profile.unusable_seen:
-        yield "    cooldowns and disables: cannot be seen"
+        yield "    cooldowns and disables: not reported"
     for name, moment in (("first seen", profile.first_seen_at), ("last used", profile.last_used_at)):
         if moment is not None and (when := in_full(moment, now)):
             yield f"    {name}: {when}"
     yield from (f"    - {visible(sentence, 400)}" for sentence in profile.evidence)
 
 
-def _condition_explanation(condition: Condition) -> Iterator[str]:
+def _condition_lines(condition: Condition) -> Iterator[str]:
     yield f"    {condition.severity.value} {condition.name.value}: {visible(condition.summary, 600)}"
-    if condition.rule:
-        yield f"      rule: {visible(condition.rule, 400)}"
+    yield f"      rule: {visible(condition.rule or condition.name.definition.when, 400)}"
     yield from remedy_lines(condition.remedy, "      ")

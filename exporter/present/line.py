@@ -1,4 +1,4 @@
-"""Report → one line: for scripts and widgets, and for Nagios."""
+"""Report → one line, for scripts and widgets, and for Nagios."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ MAX_PERFDATA = 100
 
 
 def to_line(report: Report, now: float | None = None) -> str:
-    """One line for scripts and widgets, without a newline: ``OK``, or the worst and how many more.
+    """``OK``, or the worst problem and the number of others. No newline.
 
-    It is ``OK`` exactly where the report's exit code is 0.
+    The line is ``OK`` exactly if the report's exit code is 0.
     """
     if report.exit_code == 0:
         return "OK"
@@ -26,8 +26,9 @@ def to_line(report: Report, now: float | None = None) -> str:
 def to_nagios(report: Report, now: float | None = None, *, expiring_within: float = 86400.0) -> tuple[str, int]:
     """A Nagios plugin's output (one line) and exit code: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
-    UNKNOWN is a failed look with nothing critical beside it. Perfdata are seconds left of each
-    deadline, the nearest MAX_PERFDATA; ``expiring_within`` (seconds) is its warning threshold.
+    UNKNOWN means that a check failed and no other problem is critical. The performance data are the
+    seconds left until the nearest MAX_PERFDATA deadlines; ``expiring_within`` (seconds) is their warning
+    threshold.
     """
     now = now_of(report, now)
     critical = [problem for problem in problems_of(report, now) if problem.severity is Severity.CRITICAL]
@@ -36,7 +37,7 @@ def to_nagios(report: Report, now: float | None = None, *, expiring_within: floa
             word, code = "OK", 0
         case 2:
             word, code = "WARNING", 1
-        case _ if critical and not all(problem.is_failed_look for problem in critical):
+        case _ if critical and not all(problem.is_failed_check for problem in critical):
             word, code = "CRITICAL", 2
         case _:
             word, code = "UNKNOWN", 3
@@ -57,7 +58,7 @@ def _perfdata(report: Report, now: float, expiring_within: float) -> list[str]:
     result = []
     labels: set[str] = set()
     for left, name in sorted(deadlines)[:MAX_PERFDATA]:
-        # In a label an apostrophe is doubled; equals signs and bars have no escape.
+        # In a label, an apostrophe is doubled. Equals signs and bars cannot be escaped.
         label = visible(name, 200).replace("'", "''").replace("=", "_").replace("|", "_")
         while label in labels:
             label += "+"

@@ -1,10 +1,10 @@
-"""What makes a report's exit code, one entry per cause: the one-line outputs start from here."""
+"""The problems that decide a report's exit code, one per cause. The one-line outputs are made from them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from exporter.lib.durations import END_OF_DATES, in_words
@@ -16,19 +16,20 @@ _LINE_WORDS = tuple(LineWord)
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that makes an exit code, wherever it is seen in a target."""
+    """One critical or warning condition, in every agent of a target that has it."""
 
     word: LineWord
     severity: Severity
     target: str
     agents: tuple[str, ...]
-    subject: str  # profile, or provider; empty: the agent as a whole
-    detail: str  # time left, reason
-    deadline: float
-    is_failed_look: bool
+    subject: str  # the profile or provider; empty: the agent as a whole
+    detail: str  # time left or reason, ready to append
+    deadline: float  # Unix seconds; infinity if there is none
+    is_failed_check: bool
 
     @property
     def rank(self) -> tuple[int, int, float]:
+        """Sorts the worst first."""
         return (-self.severity.rank, _LINE_WORDS.index(self.word), self.deadline)
 
     def __str__(self) -> str:
@@ -41,7 +42,7 @@ class Problem:
 
 
 def problems_of(report: Report, now: float) -> list[Problem]:
-    """Everything that is critical or a warning, worst first; one credential in many agents once."""
+    """Every critical or warning problem, the worst first. A credential that agents share is one problem."""
     found: dict[tuple[Any, ...], Problem] = {}
     for target in report.targets:
         if not target.entries:
@@ -50,38 +51,36 @@ def problems_of(report: Report, now: float) -> list[Problem]:
             )
         for agent in target.entries:
             for key, problem in _agent_problems(agent, now):
-                same = found.get((target.target, *key))
-                agents = (*same.agents, agent.agent) if same else problem.agents
-                worst = min((same, problem), key=lambda one: one.rank) if same else problem
-                found[target.target, *key] = Problem(**(vars(worst) | {"agents": agents, "target": target.target}))
+                known = found.get((target.target, *key))
+                agents = (*known.agents, agent.agent) if known else problem.agents
+                worst = min((known, problem), key=lambda either: either.rank) if known else problem
+                found[target.target, *key] = replace(worst, agents=agents, target=target.target)
     return sorted(found.values(), key=lambda problem: problem.rank)
 
 
+def conditions_to_show(agent: AgentReport) -> list[Condition]:
+    """The conditions, without those of single profiles that the outage of their provider lists."""
+    outages = {
+        condition.provider for condition in agent.conditions if condition.name is ConditionName.NO_USABLE_PROFILE
+    }
+    return [c for c in agent.conditions if not (c.name.definition.causes_outage and c.provider in outages)]
+
+
 def _agent_problems(agent: AgentReport, now: float) -> Iterator[tuple[tuple[Any, ...], Problem]]:
-    serious = [condition for condition in agent.conditions if condition.severity is not Severity.INFO]
-    dead = {condition.provider for condition in serious if condition.name is ConditionName.NO_USABLE_PROFILE}
+    serious = [condition for condition in conditions_to_show(agent) if condition.severity is not Severity.INFO]
     for condition in serious:
-        cause = condition
-        if condition.name is ConditionName.NO_USABLE_PROFILE:
-            cause = _cause(agent, condition)
-        elif condition.provider in dead and condition.name.definition.causes_outage:
-            continue  # told as the cause
+        cause = _cause(agent, condition) if condition.name is ConditionName.NO_USABLE_PROFILE else condition
         yield (condition.name, condition.provider, cause.profile), _problem(agent, condition, cause, now)
-    if agent.failure is not None and all(condition.name is not ConditionName.CHECK_FAILED for condition in serious):
-        failed = Condition(ConditionName.CHECK_FAILED, Severity.CRITICAL, reason=agent.failure.reason.value)
-        yield (ConditionName.CHECK_FAILED, None, None), _problem(agent, failed, failed, now)
-    elif agent.exit_code != 0 and not serious:
+    if agent.exit_code != 0 and not serious:
         severity = Severity.CRITICAL if agent.exit_code == 1 else Severity.WARNING
-        unsaid = Condition(ConditionName.REPORTED, severity, reason=f"exit code {agent.exit_code}")
-        yield (ConditionName.REPORTED, None, None), _problem(agent, unsaid, unsaid, now)
+        unexplained = Condition(ConditionName.REPORTED, severity, reason=f"exit code {agent.exit_code}")
+        yield (ConditionName.REPORTED, None, None), _problem(agent, unexplained, unexplained, now)
 
 
-def _cause(agent: AgentReport, nothing_works: Condition) -> Condition:
-    """The condition that says best why a provider has no usable profile."""
-    theirs = [c for c in agent.conditions if c.provider == nothing_works.provider and c.name.definition.causes_outage]
-    return min(
-        theirs, key=lambda c: (_LINE_WORDS.index(c.name.definition.line), c.profile or ""), default=nothing_works
-    )
+def _cause(agent: AgentReport, outage: Condition) -> Condition:
+    """The most urgent condition that explains why a provider has no usable profile; else the outage itself."""
+    causes = [c for c in agent.conditions if c.provider == outage.provider and c.name.definition.causes_outage]
+    return min(causes, key=lambda c: (_LINE_WORDS.index(c.name.definition.line), c.profile or ""), default=outage)
 
 
 def _problem(agent: AgentReport, condition: Condition, cause: Condition, now: float) -> Problem:
@@ -91,7 +90,7 @@ def _problem(agent: AgentReport, condition: Condition, cause: Condition, now: fl
     reason = f" ({visible(cause.reason or cause.name.value, 80)})"
     match word:
         case LineWord.EXPIRING | LineWord.EXPIRED:
-            # A date that contradicts the word is no time left; OpenClaw's word may stand without one.
+            # OpenClaw's status may contradict its date, which then is not the time left.
             agrees = deadline is not None and (deadline > now) == (word is LineWord.EXPIRING)
             detail = f" {relative(deadline, now)}".rstrip() if agrees else ""
         case LineWord.UNUSABLE:
@@ -110,5 +109,5 @@ def _problem(agent: AgentReport, condition: Condition, cause: Condition, now: fl
         subject=cause.profile or cause.provider or "",
         detail=detail,
         deadline=deadline if deadline is not None and math.isfinite(deadline) else math.inf,
-        is_failed_look=condition.name is ConditionName.CHECK_FAILED,
+        is_failed_check=condition.name is ConditionName.CHECK_FAILED,
     )

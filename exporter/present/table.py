@@ -1,4 +1,4 @@
-"""Report → a short table for a person."""
+"""Report → a short table for a terminal."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator
 
-from exporter.model import AgentReport, Condition, ConditionName, ProfileReport, Report, Severity, Status
-from exporter.present.problems import problems_of
+from exporter.model import AgentReport, ProfileReport, Report, Severity, Status
+from exporter.present.problems import conditions_to_show, problems_of
 from exporter.present.words import (
     VERDICTS,
     count,
@@ -21,7 +21,7 @@ from exporter.present.words import (
     visible,
 )
 
-#: How much a table shows before it only counts.
+#: How many entries a table shows. It counts the rest.
 MAX_AGENTS, MAX_PROFILES, MAX_CONDITIONS = 20, 20, 10
 
 _WORST_FIRST = {1: 0, 2: 1, 0: 2}  # exit codes
@@ -29,9 +29,9 @@ _STATUS_ORDER = (Status.EXPIRED, Status.MISSING, Status.EXPIRING, Status.UNKNOWN
 
 
 def to_table(report: Report, now: float | None = None) -> str:
-    """A short table for a person, worst first, ending in a line that sums up.
+    """A short table, worst first, that ends with a summary.
 
-    Beyond MAX_AGENTS, MAX_PROFILES and MAX_CONDITIONS it only counts; the JSON has all.
+    Beyond MAX_AGENTS, MAX_PROFILES and MAX_CONDITIONS it only counts entries. The JSON has all.
     """
     now = now_of(report, now)
     agents = sorted(
@@ -61,7 +61,7 @@ def _agent_block(agent: AgentReport, now: float) -> Iterator[str]:
     if len(worst) > MAX_PROFILES:
         rest = Counter(profile.status.value for profile in worst[MAX_PROFILES:])
         yield f"  ... and {count(sum(rest.values()), 'more profile')}: " + listed(rest)
-    conditions = _told(agent)
+    conditions = sorted(conditions_to_show(agent), key=lambda condition: -condition.severity.rank)
     for condition in conditions[:MAX_CONDITIONS]:
         yield from _paragraph(
             f"{condition.severity.value.upper()} {condition.name.value}: {visible(condition.summary, 600)}"
@@ -74,15 +74,6 @@ def _agent_block(agent: AgentReport, now: float) -> Iterator[str]:
 def _name(profile: ProfileReport) -> str:
     alias = f" ({visible(profile.label, 20)})" if profile.label != profile.id else ""
     return visible(profile.id, 40) + alias
-
-
-def _told(agent: AgentReport) -> list[Condition]:
-    """The conditions worst first, without the single profiles of a provider that has none left."""
-    dead = {condition.provider for condition in agent.conditions if condition.name is ConditionName.NO_USABLE_PROFILE}
-    told = [c for c in agent.conditions if not c.name.definition.causes_outage or c.provider not in dead]
-    if agent.failure is not None and all(condition.name is not ConditionName.CHECK_FAILED for condition in told):
-        told.append(Condition(ConditionName.CHECK_FAILED, Severity.CRITICAL, summary=agent.failure.message))
-    return sorted(told, key=lambda condition: -condition.severity.rank)
 
 
 def _profile_rank(profile: ProfileReport) -> tuple[bool, int, float, str]:

@@ -1,4 +1,4 @@
-"""Words that the outputs for people share: ids made visible, times, headings, commands."""
+"""Pieces of text that several outputs share: printable ids, times, headings, commands."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from exporter.lib.durations import END_OF_DATES, in_words, iso
 from exporter.model import AgentReport, ProfileReport, Report
 
-#: What an exit code tells a person.
+#: The meaning of each exit code.
 VERDICTS = {0: "nothing to do", 1: "act now", 2: "act soon"}
 
 
 def visible(text: str, limit: int = 128) -> str:
-    """``text`` on one line, at most ``limit`` characters of it; what cannot be printed as an escape."""
+    """``text`` on one line, cut to ``limit`` characters, with unprintable characters escaped."""
     if len(text) > limit:
         text = text[: limit - 3] + "..."
     if text.isprintable():
@@ -23,13 +23,13 @@ def visible(text: str, limit: int = 128) -> str:
 
 
 def now_of(report: Report, now: float | None) -> float:
-    """The moment that times are told from, in Unix seconds."""
+    """The time from which time left is counted, in Unix seconds."""
     moment = report.checked_at if now is None else now
     return moment if 0 <= moment <= END_OF_DATES else 0.0
 
 
 def relative(moment: float | None, now: float) -> str:
-    """``in 3 days 4 h``, ``2 h ago``; empty where there is no moment."""
+    """``in 3 days 4 h`` or ``2 h ago``; empty without a moment."""
     if moment is None or not 0 <= moment < math.inf:
         return ""
     if moment > END_OF_DATES:
@@ -38,7 +38,7 @@ def relative(moment: float | None, now: float) -> str:
 
 
 def in_full(moment: float | None, now: float) -> str:
-    """In words and as an absolute time in UTC."""
+    """``moment`` relative to ``now`` and as an absolute time in UTC."""
     return "  ".join(filter(None, [relative(moment, now), iso(moment)]))
 
 
@@ -47,7 +47,7 @@ def count(number: int, noun: str) -> str:
 
 
 def counts(report: Report) -> str:
-    """How many targets, agents and profiles; a profile that agents share is one."""
+    """The numbers of targets, agents and profiles. A profile that agents share counts once."""
     agents = [agent for target in report.targets for agent in target.entries]
     profiles = {(agent.target, profile.provider, profile.id) for agent in agents for profile in agent.profiles}
     numbers = (len(report.targets), "target"), (len(agents), "agent"), (len(profiles), "profile")
@@ -59,19 +59,19 @@ def listed(counted: Counter[str]) -> str:
 
 
 def heading(agent: AgentReport, now: float) -> str:
-    """Where, through what, and how old where the last look failed."""
+    """The agent, its source, and the age of the facts if the last check failed."""
     about = visible(agent.source, 20)
     if agent.openclaw_version:
         about += f", OpenClaw {visible(agent.openclaw_version, 40)}"
     if agent.checked_at is None:
-        about += ", never seen"
+        about += ", no successful check yet"
     elif agent.failure is not None:
-        about += f", last seen {relative(agent.checked_at, now)}"
+        about += f", last successful check {relative(agent.checked_at, now)}"
     return f"{visible(agent.target, 60)}/{visible(agent.agent, 60)} ({about})"
 
 
 def until_of(profile: ProfileReport, now: float) -> str:
-    """Until when a profile works, or does not."""
+    """When a profile stops working, or when it works again."""
     unusable = profile.unusable
     if unusable is not None:
         ends = in_full(unusable.until, now)
@@ -84,6 +84,6 @@ def until_of(profile: ProfileReport, now: float) -> str:
 
 
 def remedy_lines(commands: Iterable[str], indent: str) -> Iterator[str]:
-    """Commands whole on lines of their own, to be copied."""
+    """Each command whole and on its own line, to be copied."""
     for number, command in enumerate(commands):
         yield f"{indent}{'   ' if number else 'do:'} {visible(command, 2000)}"

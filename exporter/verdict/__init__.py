@@ -115,13 +115,7 @@ def _with_age(inputs: VerdictInputs, condition: Condition) -> Condition:
 def _worst_first(condition: Condition) -> tuple[int, bool, str, str, str]:
     """Of equal severity, an outage comes before the profiles that caused it."""
     is_outage = condition.name in (ConditionName.NO_USABLE_PROFILE, ConditionName.CHECK_FAILED)
-    return (
-        -condition.severity.rank,
-        not is_outage,
-        condition.name,
-        condition.provider or "",
-        condition.profile or "",
-    )
+    return (-condition.severity.rank, not is_outage, condition.name, condition.provider or "", condition.profile or "")
 
 
 # --- the rest of the report ------------------------------------------------------------------------

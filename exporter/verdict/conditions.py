@@ -50,11 +50,7 @@ def undated(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profile
         ConditionName.UNDATED,
         Severity.INFO,
         f"{profile.id} on {inputs.subject} has no expiry date, so nothing warns before it ends{by}",
-        rule="an Anthropic token has no date",
-        remedy=(
-            *_renew(inputs, profile),
-            *remedies.date(profile.id, inputs.subject.agent, inputs.subject.target),
-        ),
+        remedy=(*_renew(inputs, profile), *remedies.date(profile.id, inputs.subject.agent, inputs.subject.target)),
     )
 
 
@@ -136,7 +132,6 @@ def status_disagrees(inputs: VerdictInputs, providers: ProviderProfiles, profile
         ConditionName.STATUS_DISAGREES,
         Severity.INFO,
         f"{profile.id} on {inputs.subject}: {profile.disagreement}",
-        rule="OpenClaw's status contradicts the date",
     )
 
 
@@ -152,7 +147,6 @@ def idle(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVer
         Severity.INFO,
         f"The access token of {profile.id} on {inputs.subject} expired {in_words(age)} ago; "
         "it may refresh at the next use",
-        rule="nothing reports whether the expired access token can refresh",
         remedy=(f"{inputs.subject.openclaw} models status",),
     )
 
@@ -173,7 +167,6 @@ def no_credential(inputs: VerdictInputs, providers: ProviderProfiles, provider: 
         provider=provider,
         summary=f"{provider} has no credential on {inputs.subject}, and a model in use needs one",
         remedy=inputs.remedy(remedies.add, provider),
-        rule="a provider in use has no credential",
     )
 
 
@@ -189,7 +182,6 @@ def no_usable_profile(inputs: VerdictInputs, providers: ProviderProfiles, provid
         provider=provider,
         summary=f"No credential of {provider} works on {inputs.subject}: {named}{more}",
         remedy=_first_remedy(inputs, profiles),
-        rule="every credential of a provider in use is expired, missing or unusable",
     )
 
 
@@ -247,7 +239,6 @@ def clock(inputs: VerdictInputs) -> Iterator[Condition]:
             Severity.WARNING,
             summary=f"The clock shows {iso(inputs.now)}, but it is later than {iso(known)}: deadlines are ignored",
             remedy=("timedatectl status",),
-            rule="the clock is earlier than a stored time, or than 2026",
         )
 
 
@@ -270,7 +261,6 @@ def vanished(inputs: VerdictInputs) -> Iterator[Condition]:
             summary=f"{old.profile} is gone from {inputs.subject}; it was last seen at {iso(old.last_seen_at)}",
             remedy=inputs.remedy(remedies.renew, old.profile, old.provider, old.kind),
             since=old.gone_at,
-            rule="the profile has disappeared, and nothing replaced it",
         )
 
 
@@ -284,7 +274,6 @@ def credential_changed(inputs: VerdictInputs) -> Iterator[Condition]:
                 summary=f"{provider} on {inputs.subject} is now served by {change.now}, before by {change.before}",
                 remedy=(f"{inputs.subject.openclaw} models status",),
                 since=change.at,
-                rule="another kind of credential serves the provider",
             )
 
 
@@ -294,7 +283,6 @@ def partial_view(inputs: VerdictInputs) -> Iterator[Condition]:
             ConditionName.PARTIAL_VIEW,
             Severity.INFO,
             summary=f"{inputs.subject}: a {inputs.observation.source} does not report cooldowns and disables",
-            rule="the source does not report cooldowns, and nothing else supplies them",
         )
 
 
@@ -309,7 +297,6 @@ def quota(inputs: VerdictInputs) -> Iterator[Condition]:
                 summary=f"{usage.provider} on {inputs.subject} has used {usage.used_ratio:.0%} "
                 f"of its {usage.window} window{resets}",
                 reason=usage.window,
-                rule="a usage window is above 90 %",
             )
 
 
@@ -329,7 +316,6 @@ def reported(inputs: VerdictInputs, providers: ProviderProfiles, found: list[Con
         Severity.CRITICAL if code == 1 else Severity.WARNING,
         summary=f"OpenClaw's own check of {inputs.subject} exits {code}, and nothing in its output explains why",
         remedy=(f"{inputs.subject.openclaw} models status --check",),
-        rule="no condition explains OpenClaw's exit code",
     )
 
 
@@ -416,7 +402,7 @@ def _about(
     severity: Severity,
     summary: str,
     *,
-    rule: str,
+    rule: str = "",
     remedy: tuple[str, ...] = (),
     reason: str | None = None,
     since: float | None = None,

@@ -37,7 +37,7 @@ def test_the_status_of_each_alert_is_shown(configure: Callable[..., Path], tmp_p
         r"again at 20\S+Z",
         down,
     )
-    assert lines.index(expired) < lines.index("  beside the profiles") < lines.index(down)
+    assert lines.index(expired) < lines.index("  other conditions") < lines.index(down)
 
 
 def test_an_unreadable_alert_state_does_not_stop_it(configure: Callable[..., Path], tmp_path: Path) -> None:

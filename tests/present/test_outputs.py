@@ -346,7 +346,7 @@ def test_explain_of_a_profile_includes_its_provider() -> None:
 
 def test_explain_of_an_unknown_profile_lists_the_known_ones() -> None:
     text = explain(healthy(), "nobody\n")
-    assert text == "There is no profile nobody\\n; there are: anthropic:default, openai:key"
+    assert text == "There is no profile nobody\\n. Known profiles: anthropic:default, openai:key"
 
 
 # --- any report --------------------------------------------------------------------------------

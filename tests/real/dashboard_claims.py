@@ -179,7 +179,7 @@ OLDEST = at_most(4 * HOUR - 60, 4 * HOUR + 2 * HOUR)
 MOMENTS: dict[tuple[str, str, str], Claim] = {
     ("overview", "Right now", "A"): is_exactly(3),
     ("overview", "Next deadline", "A"): lambda a, s: is_close({0: single(a)}, {0: s.expires * 1000}, 1),
-    ("overview", "Oldest look", "A"): OLDEST,
+    ("overview", "Oldest check", "A"): OLDEST,
     ("overview", "Messages waiting", "A"): at_most(2, 50),
     ("overview", "Deadlines", "A"): deadlines_left,
     ("overview", "Deadlines", "B"): deadline_dates,
