@@ -1,8 +1,8 @@
-"""The values that flow through the house: what was seen (Observation) and what it means (Report).
+"""The values that all other packages share: the Observation of a source and the Report of the verdict.
 
-Everything here is frozen and holds no secret: sources make Observations, the verdict turns one
-into an AgentReport, and metrics, pages, tables and alerts are views of Reports. All times are Unix
-seconds as floats; ``None`` means "not seen" or "there is none", never 0.
+All values are frozen and contain no secret. Sources make Observations, the verdict turns each into an
+AgentReport, and metrics, pages, tables and alerts are views of Reports. Times are Unix seconds. ``None``
+means "not seen" or "there is none"; 0 never does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from exporter.model.conditions import LineWord as LineWord
 
 
 class FailureReason(enum.StrEnum):
-    """Why a look failed: the ``error.reason`` of the JSON and the ``reason`` label of failures."""
+    """Why a check failed: ``error.reason`` in the JSON and the ``reason`` label of failures."""
 
     COMMAND_NOT_FOUND = "command_not_found"
     TIMEOUT = "timeout"
@@ -36,18 +36,18 @@ class FailureReason(enum.StrEnum):
 
 
 class CheckError(Exception):
-    """A look that gave no answer. ``message`` is one sentence for a person and holds no secret."""
+    """A failed check. ``message`` is one sentence for people and contains no secret."""
 
     def __init__(self, reason: FailureReason, message: str, retry_after: float | None = None) -> None:
         super().__init__(f"{reason}: {message}")
         self.reason = reason
         self.message = message
-        self.retry_after = retry_after  # seconds, where the other side asked for a pause
+        self.retry_after = retry_after  # seconds, if the other side asked for a pause
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A look that failed, as a value: it travels beside the last good Observation."""
+    """A failed check as a value, kept beside the last successful Observation."""
 
     reason: FailureReason
     message: str
@@ -55,40 +55,43 @@ class Failure:
 
 
 class Dialect(enum.StrEnum):
-    """Which of OpenClaw's ways of telling an Observation speaks. Recognised by the fields that are
-    there, never by the release's number; what each one's words mean is the verdict's business."""
+    """The form of OpenClaw's output that an Observation was read from.
 
-    STATUS = "status"  # to 2026.4: the status word of an OAuth profile knows its refresh token
-    LISTING = "listing"  # 2026.6 and 7: neither the status nor the missing providers know it
-    ROUTES = "routes"  # from 2026.8: missing providers know cooldowns, issues know refreshability
-    GATEWAY = "gateway"  # models.authStatus: a refreshing login is "ok"; no cooldowns
-    STORE = "store"  # the auth store itself: no word of OpenClaw's at all
+    Sources recognise it by the fields of the output, never by the release. Only the verdict knows what
+    the words of each dialect mean.
+    """
+
+    STATUS = "status"  # up to 2026.4: the status of an OAuth profile takes its refresh token into account
+    LISTING = "listing"  # 2026.6 and 2026.7: nothing takes it into account
+    ROUTES = "routes"  # from 2026.8: missing providers take cooldowns into account, issues refresh tokens
+    GATEWAY = "gateway"  # models.authStatus: a login that refreshes is "ok"; no cooldowns
+    STORE = "store"  # the auth store itself: no status
     LOGIN = "login"  # Claude Code's own login
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A cooldown or a disable, in OpenClaw's words."""
+    """A cooldown or a disable, as OpenClaw reports it."""
 
-    kind: str  # cooldown, disabled
+    kind: str  # "cooldown" or "disabled"
     reason: str | None
     until: float | None
-    model: str | None = None  # a cooldown may be for one model only (store: cooldownModel)
+    model: str | None = None  # the only model that the cooldown is for (cooldownModel in the store)
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedProfile:
-    """One auth profile as a source saw it, nothing judged."""
+    """One auth profile as a source reported it, without a verdict."""
 
     id: str
     provider: str
-    kind: str  # token, oauth, api_key, or a word we do not know
-    status: str | None = None  # OpenClaw's word
+    kind: str  # "token", "oauth", "api_key", or an unknown kind
+    status: str | None = None  # OpenClaw's status
     reason_code: str | None = None  # OpenClaw's reasonCode
     expires_at: float | None = None
-    login_ends_at: float | None = None  # a login's own deadline (Claude Code), not the access token's
-    has_refresh_token: bool | None = None  # None: this source cannot tell
-    secret_hash: str | None = None  # keyed hash of a token or key; None for OAuth, which rotates
+    login_ends_at: float | None = None  # the end of the login itself (Claude Code), not of its access token
+    has_refresh_token: bool | None = None  # None: unknown to this source
+    secret_hash: str | None = None  # keyed hash of a token or a key; None for OAuth, which rotates
     unusable: Unusable | None = None
     last_used_at: float | None = None
     error_count: int | None = None
@@ -96,7 +99,7 @@ class ObservedProfile:
 
 @dataclass(frozen=True, slots=True)
 class UsageWindow:
-    """A quota window a provider reported."""
+    """One quota window of a provider."""
 
     provider: str
     window: str
@@ -106,11 +109,11 @@ class UsageWindow:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one look at one agent saw.
+    """The facts about one agent from one check.
 
-    ``order`` holds, per provider, the effective order of its profiles where the source tells it; a
-    provider that is not there has an unknown order. ``blind_to`` names what the source cannot see
-    and nothing filled in: ``unusable`` (cooldowns and disables).
+    ``order`` holds the effective order of the profiles of each provider; a provider without an entry has
+    an unknown order. ``blind_to`` names facts that neither the source nor the store reports: ``unusable``
+    (cooldowns and disables).
     """
 
     target: str
@@ -123,19 +126,19 @@ class Observation:
     models_in_use: tuple[str, ...] = ()  # provider/model; empty: not seen
     order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing_providers: frozenset[str] = frozenset()  # missingProvidersInUse
-    indeterminate_providers: frozenset[str] = frozenset()  # a route's readiness is unknown
-    refreshing_providers: frozenset[str] = frozenset()  # … and its evidence is a profile
-    faulty_providers: frozenset[str] = frozenset()  # a route has another fault: incompatible, say
+    indeterminate_providers: frozenset[str] = frozenset()  # OpenClaw does not know whether a route is ready
+    refreshing_providers: frozenset[str] = frozenset()  # those of them whose evidence is a profile
+    faulty_providers: frozenset[str] = frozenset()  # a route has another fault, for example it is incompatible
     openclaw_exit_code: int | None = None
     openclaw_version: str | None = None
     usage: tuple[UsageWindow, ...] = ()
     usage_error: str | None = None
     blind_to: frozenset[str] = frozenset()
-    notes: tuple[str, ...] = ()  # what explain should say about how this was seen
+    notes: tuple[str, ...] = ()  # how it was checked, for explain
 
 
 class Severity(enum.StrEnum):
-    """How much a condition wants a person. Ordered: info < warning < critical."""
+    """How urgently a condition needs a person. Ordered: info < warning < critical."""
 
     INFO = "info"
     WARNING = "warning"
@@ -148,7 +151,7 @@ class Severity(enum.StrEnum):
 
 
 class Status(enum.StrEnum):
-    """A profile's status, computed by us. The metric shows 1 for the current one."""
+    """The status of a profile according to the verdict. Its metric is 1 for the current status."""
 
     OK = "ok"
     EXPIRING = "expiring"
@@ -159,17 +162,17 @@ class Status(enum.StrEnum):
 
 
 class Basis(enum.StrEnum):
-    """What a deadline rests on."""
+    """Where a deadline comes from."""
 
-    REPORTED = "reported"  # the source printed it
-    LOGIN = "login"  # a login's own end
-    CONFIGURED = "configured"  # a person told it
-    LEDGER = "ledger"  # remembered, or counted from when the credential was first seen
+    REPORTED = "reported"  # the source reported it
+    LOGIN = "login"  # the end of a login
+    CONFIGURED = "configured"  # a person supplied it
+    LEDGER = "ledger"  # reported earlier, or counted from when the credential was first seen
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A named fact with a severity. ``summary`` and ``remedy`` are for the person who is told."""
+    """A named fact with a severity. ``summary`` and ``remedy`` are for the person who is notified."""
 
     name: ConditionName
     severity: Severity
@@ -177,10 +180,10 @@ class Condition:
     profile: str | None = None
     summary: str = ""
     remedy: tuple[str, ...] = ()
-    reason: str | None = None  # OpenClaw's reason, or the Reason of a failed look
+    reason: str | None = None  # OpenClaw's reason, or the FailureReason of a failed check
     since: float | None = None
     deadline: float | None = None
-    seen_at: float | None = None  # when it was last seen, where a look has failed since
+    seen_at: float | None = None  # when it was last seen, if a check has failed since
     rule: str = ""  # which rule decided, for explain; empty: the condition's ``when`` in the catalogue
 
     @property
@@ -190,22 +193,22 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class ProfileReport:
-    """What is known of one profile, judged."""
+    """The verdict about one profile."""
 
     id: str
     provider: str
     kind: str
     status: Status
-    expires_at: float | None  # the deadline that needs a person
+    expires_at: float | None  # when a person must have renewed it
     basis: Basis | None
     refreshable: bool | None
-    selected: bool | None  # None: the source does not tell
+    selected: bool | None  # None: unknown
     unusable: Unusable | None
-    unusable_seen: bool  # False: cooldowns cannot be seen, so the absence of one says nothing
+    unusable_seen: bool  # False: cooldowns are not reported, so their absence means nothing
     in_use: bool | None
     usable: bool
-    label: str  # the id, or its alias: what metrics call it
-    ignored: bool = False  # the policy says so: nothing is to be told of it
+    label: str  # the id or its alias, for labels
+    ignored: bool = False  # by the policy: it has no conditions
     last_used_at: float | None = None
     error_count: int | None = None
     first_seen_at: float | None = None
@@ -221,29 +224,29 @@ class AgentReport:
     agent: str
     source: str
     evaluated_at: float
-    checked_at: float | None  # the last look that could be read
+    checked_at: float | None  # the last successful check
     exit_code: int
     profiles: tuple[ProfileReport, ...] = ()
     conditions: tuple[Condition, ...] = ()
-    providers_usable: Mapping[str, bool] = field(default_factory=dict)  # providers in use only
-    unusable_counts: Mapping[str, int] | None = None  # per provider; None: cannot be seen
-    serving: Mapping[str, str] = field(default_factory=dict)  # provider in use -> kind that serves it
+    providers_usable: Mapping[str, bool] = field(default_factory=dict)  # only of providers in use
+    unusable_counts: Mapping[str, int] | None = None  # per provider; None: not reported
+    serving: Mapping[str, str] = field(default_factory=dict)  # provider in use -> kind of credential that serves it
     usage: tuple[UsageWindow, ...] = ()
     openclaw_exit_code: int | None = None
     openclaw_version: str | None = None
     failure: Failure | None = None
-    duration: float | None = None  # seconds the last look took
-    changes_at: float | None = None  # when time alone would change this report
-    check_at: float | None = None  # when a deadline or cooldown ends that had not when we looked: look again then
+    duration: float | None = None  # of the last check, seconds
+    changes_at: float | None = None  # when time alone changes this report
+    check_at: float | None = None  # when a deadline or cooldown that was ahead ends: check again then
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AgentCounters:
-    """What has been counted of one agent since the daemon started.
+    """The counters of one agent since the daemon started.
 
-    ``failures`` are failed looks by reason, ``unusable_seconds`` the seconds each provider in use
-    has had no usable credential. What is not in a mapping counts as 0.
+    ``failures`` are failed checks by reason, ``unusable_seconds`` the seconds that each provider in use
+    has had no usable credential. An absent key counts as 0.
     """
 
     checks: int = 0
@@ -259,11 +262,11 @@ class TargetReport:
     source: str
     agents: tuple[AgentReport, ...] = ()
     failure: Failure | None = None
-    chosen: str | None = None  # what ``auto`` chose, and why
+    chosen: str | None = None  # the source that ``auto`` chose, and why
 
     @property
     def entries(self) -> tuple[AgentReport, ...]:
-        """The agents; where they could not be listed also one entry ``*`` that carries the error."""
+        """The agents. If they could not be listed, also one entry ``*`` with the error."""
         if self.failure is None or any(agent.agent == "*" for agent in self.agents):
             return self.agents
         condition = Condition(
@@ -273,10 +276,10 @@ class TargetReport:
             reason=self.failure.reason.value,
             rule="the agents could not be listed",
         )
-        nobody = AgentReport(
+        unlisted = AgentReport(
             self.target, "*", self.source, self.failure.at, None, 1, conditions=(condition,), failure=self.failure
         )
-        return (*self.agents, nobody)
+        return (*self.agents, unlisted)
 
     @property
     def exit_code(self) -> int:
@@ -285,7 +288,7 @@ class TargetReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything we know: one TargetReport per configured target, in the order configured."""
+    """All results: one TargetReport per configured target, in the configured order."""
 
     checked_at: float
     targets: tuple[TargetReport, ...] = ()
@@ -302,6 +305,6 @@ def worst_exit_code(codes: Iterable[int]) -> int:
 
 
 def exit_code_of(severities: Iterable[Severity]) -> int:
-    """Any critical is 1, else any warning is 2, else 0; info never changes it."""
+    """1 if any severity is critical, else 2 if any is a warning, else 0."""
     seen = set(severities)
     return 1 if Severity.CRITICAL in seen else 2 if Severity.WARNING in seen else 0
