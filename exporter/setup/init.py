@@ -6,7 +6,9 @@ Pure functions make the contents from the facts of this host; ``write_config`` a
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -22,6 +24,7 @@ from exporter.setup import assets
 SERVICE = "openclaw-auth-exporter.service"
 TIMER = "openclaw-auth-exporter-check.timer"
 UNITS = (SERVICE, "openclaw-auth-exporter-check.service", TIMER)
+_STARTING_CONFIG = Path(__file__).with_name("starting-config.json5")
 #: Where the shipped user units expect the program. pipx and uv install it there.
 EXPECTED_PROGRAM = "%h/.local/bin/openclaw-auth-exporter"
 #: Variables of the shell that decide which OpenClaw is checked. None of them holds a secret.
@@ -53,60 +56,13 @@ def starting_config(env_file: str | None, topic_file: Path | None) -> str:
     ``env_file`` is the file from which OpenClaw's service reads its keys, if there is one. ``topic_file`` holds the
     ntfy topic for notifications, if the user wants them.
     """
-    import json
-
-    env = f", env_file: {json.dumps(env_file)}" if env_file else ""
-    phone = f'{{ name: "phone", type: "ntfy", url: "https://ntfy.sh", topic_file: {json.dumps(str(topic_file))} }},'
-    return _TEMPLATE.replace("@ENV@", env).replace(
-        "@PHONE@", phone if topic_file else '// { name: "phone", type: "ntfy", url: "https://ntfy.sh", topic: "…" },'
-    )
-
-
-_TEMPLATE = """\
-// The configuration of openclaw-auth-exporter. Commented lines are examples or defaults.
-//   openclaw-auth-exporter config check     validates this file
-//   openclaw-auth-exporter config show      prints the configuration in effect, with secrets redacted
-//   openclaw-auth-exporter config schema    prints the JSON Schema, for editors
-{
-  targets: [
-    // This host: the openclaw command if it is found, else its stores, else Claude Code's login.
-    // env_file: the keys of OpenClaw's service, which a shell does not have; often ~/.openclaw/.env
-    { name: "local", source: "auto"@ENV@ },
-    // in a container:
-    // { name: "box", source: "openclaw", command: ["docker", "exec", "gw", "openclaw"] },
-    // on another host, over ssh with your own ssh configuration:
-    // { name: "vps", source: "openclaw", ssh: "me@vps" },
-    // a running gateway (openclaw plugins enable admin-http-rpc), with its token in a file:
-    // { name: "rack7", source: "gateway", url: "http://127.0.0.1:18789", token_file: "~/.config/rack7-token" },
-  ],
-
-  // How often to check a target whose store is not on this host. A local target is checked when its store changes.
-  // interval: "5m",
-
-  policy: {
-    // A deadline this near is a warning (exit code 2).
-    // expiring_within: "24h",
-    profiles: {
-      // A setup-token that was pasted without --expires-in has no date. When was it created?
-      // "anthropic:default": { issued_at: "2026-03-01" },
-    },
-  },
-
-  // Who is notified. Try the channels with `openclaw-auth-exporter notify test`.
-  channels: [
-    @PHONE@
-    // { name: "team", type: "apprise", url_env: "TEAM_APPRISE_URL", min_severity: "warning" },
-    // { name: "am", type: "alertmanager", urls: ["http://127.0.0.1:9093"] },
-  ],
-  // alerts: { remind_before: ["14d", "7d", "3d", "1d", "6h", "1h"], repeat_every: "6h" },
-
-  // A service like healthchecks.io expects this request and alerts you if it stops, because this host is down.
-  // heartbeat: { url_file: "~/.config/heartbeat-url", every: "5m" },
-
-  // The status page and /metrics. Set a token, TLS or users_file before you listen on another address.
-  // web: { listen: "127.0.0.1:10785" },
-}
-"""
+    text = _STARTING_CONFIG.read_text(encoding="utf-8")
+    if env_file:
+        text = text.replace('source: "auto"', f'source: "auto", env_file: {json.dumps(env_file)}')
+    if topic_file:
+        phone = f'name: "phone", type: "ntfy", url: "https://ntfy.sh", topic_file: {json.dumps(str(topic_file))}'
+        text = re.sub(r'// \{ name: "phone".*', lambda _: f"{{ {phone} }},", text)
+    return text
 
 
 def found_env_file() -> str | None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from exporter.cli import runtime
-from exporter.cli.options import config_option
+from exporter.cli import options, runtime
 
 
 @click.command()
@@ -17,7 +16,7 @@ from exporter.cli.options import config_option
 @click.option("--nagios", "nagios", is_flag=True, help="Print Nagios plugin output and use Nagios' exit codes.")
 @click.option("--quiet", "quiet", is_flag=True, help="Print nothing. The exit code is the result.")
 @click.option("--notify", is_flag=True, help="Send notifications too, unless a daemon already does.")
-@config_option
+@options.config_option
 def check(targets: tuple[str, ...], notify: bool, config_file: Path | None, **styles: bool) -> int:
     """Check every target once.
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli import runtime
-from exporter.cli.options import config_option
+from exporter.cli import options, runtime
 
 if TYPE_CHECKING:
     from exporter.config import Config
@@ -26,7 +25,7 @@ def deadline() -> None:
 @deadline.command("set")
 @click.argument("profile")
 @click.argument("date")
-@config_option
+@options.config_option
 def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
     """Record the DATE of PROFILE: its id or alias, or TARGET/ID, or TARGET/AGENT/ID.
 
@@ -58,7 +57,7 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
 
 
 @deadline.command("list")
-@config_option
+@options.config_option
 def deadline_list(config_file: Path | None) -> None:
     """List the recorded dates."""
     from exporter.lib.durations import iso
@@ -75,7 +74,7 @@ def deadline_list(config_file: Path | None) -> None:
 
 @deadline.command("clear")
 @click.argument("profile")
-@config_option
+@options.config_option
 def deadline_clear(profile: str, config_file: Path | None) -> None:
     """Forget the recorded date of PROFILE."""
     config = runtime.read_config(config_file)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import click
 
-from exporter.cli import runtime
-from exporter.cli.options import ignored_config_option
+from exporter.cli import options, runtime
 
 
 @click.command()
 @click.option(
     "--listen", metavar="HOST:PORT", default="127.0.0.1:10785", show_default=True, help="The address to serve on."
 )
-@ignored_config_option
+@options.ignored_config_option
 def demo(listen: str) -> None:
     """Run the daemon over simulated targets in every state. Needs no OpenClaw and keeps no state."""
     from exporter.config import Config

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli import runtime
-from exporter.cli.options import config_option
+from exporter.cli import options, runtime
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("profile", required=False)
-@config_option
+@options.config_option
 def explain(profile: str | None, config_file: Path | None) -> int:
     """Show each verdict with its evidence and the rule that decided. PROFILE is an id or an alias."""
     from exporter import present

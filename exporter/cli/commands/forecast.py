@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from exporter.cli import runtime
-from exporter.cli.options import config_option
+from exporter.cli import options, runtime
 
 #: How many messages are shown.
 MAX_MESSAGES = 10_000
@@ -19,7 +18,7 @@ MAX_MESSAGES = 10_000
 @click.option(
     "--for", "length", default="1y", show_default=True, metavar="DURATION", help="How far ahead, like 30d or 1y."
 )
-@config_option
+@options.config_option
 def forecast(length: str, config_file: Path | None) -> None:
     """List every notification that the facts of today will lead to: when, on which channel, and its title."""
     from exporter.alerts import lifecycle

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli import runtime
-from exporter.cli.options import config_option
+from exporter.cli import options, runtime
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def notify() -> None:
 
 @notify.command("test")
 @click.option("--channel", "names", multiple=True, metavar="NAME", help="Only this channel. May be repeated.")
-@config_option
+@options.config_option
 def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
     """Send one real test notification per channel and report each. Exits 75 if one failed."""
     from exporter.alerts.delivery.notifier import send_test

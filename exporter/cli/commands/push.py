@@ -6,15 +6,14 @@ from pathlib import Path
 
 import click
 
-from exporter.cli import runtime
-from exporter.cli.options import config_option
+from exporter.cli import options, runtime
 
 
 @click.command()
 @click.option("--url", required=True, metavar="URL", help="The Pushgateway, like http://push.example:9091.")
 @click.option("--job", default="openclaw-auth-exporter", show_default=True, help="The job label of the group.")
 @click.option("--instance", default=None, help="The instance label of the group (default: this host's name).")
-@config_option
+@options.config_option
 def push(url: str, job: str, instance: str | None, config_file: Path | None) -> None:
     """Check once and push the metrics to a Pushgateway, from a host that Prometheus cannot scrape."""
     import socket

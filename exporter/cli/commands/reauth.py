@@ -6,15 +6,14 @@ from pathlib import Path
 
 import click
 
-from exporter.cli import runtime
-from exporter.cli.options import config_option
+from exporter.cli import options, runtime
 
 
 @click.command()
 @click.option("--target", metavar="NAME", help="Only this target.")
 @click.option("--agent", metavar="ID", help="Only this agent.")
 @click.option("--profile", metavar="ID", help="Only this profile (its id or alias), even if nothing is wrong with it.")
-@config_option
+@options.config_option
 def reauth(target: str | None, agent: str | None, profile: str | None, config_file: Path | None) -> int:
     """Sign in again, step by step in this terminal, and check that it worked.
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from exporter.cli import runtime
-from exporter.cli.options import config_option
+from exporter.cli import options, runtime
 
 
 @click.command()
-@config_option
+@options.config_option
 def serve(config_file: Path | None) -> None:
     """Run the daemon: check on a schedule, send notifications, serve /metrics, the status page and the API."""
     from exporter.config import default_state_dir

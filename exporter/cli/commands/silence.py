@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli import runtime
-from exporter.cli.options import config_option
+from exporter.cli import options, runtime
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def silence() -> None:
 @click.option("--condition", metavar="NAME", help="Alerts of this condition.")
 @click.option("--for", "length", required=True, metavar="DURATION", help="How long, like 8h or 3d.")
 @click.option("--reason", default="", help="A note for the people who list silences later.")
-@config_option
+@options.config_option
 def silence_add(length: str, reason: str, config_file: Path | None, **matchers: str | None) -> None:
     """Mute alerts that match every given filter."""
     from exporter.lib.durations import iso, parse_duration
@@ -51,7 +50,7 @@ def silence_add(length: str, reason: str, config_file: Path | None, **matchers: 
 
 
 @silence.command("list")
-@config_option
+@options.config_option
 def silence_list(config_file: Path | None) -> None:
     """List the silences in effect."""
     from exporter.lib.durations import iso
@@ -67,7 +66,7 @@ def silence_list(config_file: Path | None) -> None:
 
 @silence.command("remove")
 @click.argument("id")
-@config_option
+@options.config_option
 def silence_remove(id: str, config_file: Path | None) -> None:
     """End the silence ID early."""
     with runtime.open_outbox(runtime.read_config(config_file)) as outbox:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from exporter.cli import runtime
-from exporter.cli.options import config_option
+from exporter.cli import options, runtime
 
 
 @click.command()
@@ -18,7 +17,7 @@ from exporter.cli.options import config_option
     metavar="FILE.prom",
     help="The file to replace, in the collector's directory.",
 )
-@config_option
+@options.config_option
 def textfile(output: Path, config_file: Path | None) -> None:
     """Check once and write the metrics for node_exporter's textfile collector."""
     from exporter.metrics.push import write_textfile
