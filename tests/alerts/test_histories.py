@@ -257,7 +257,7 @@ class Histories(RuleBasedStateMachine):
     def heard_at_night(self, message: Message) -> None:
         """Only what is critical, or was when it was told there, is told in the quiet hours."""
         channel = next(one for one in CHANNELS if one.name == message.channel)
-        if channel.quiet is None or not channel.quiet.hold(self.now):
+        if channel.quiet is None or not channel.quiet.is_active(self.now):
             return
         assert not [one for one in message.suppressed if one.severity is not Severity.CRITICAL]
         for alert in message.alerts:
@@ -292,7 +292,7 @@ class Histories(RuleBasedStateMachine):
             self.now += 5 * MINUTE
             self.check()
         self.live_until(self.now + DAY)
-        while CHANNELS[2].quiet is not None and CHANNELS[2].quiet.hold(self.now):
+        while CHANNELS[2].quiet is not None and CHANNELS[2].quiet.is_active(self.now):
             self.live_until(self.now + HOUR)
         self.live_until(self.now + MINUTE)
         truth = self.truth()

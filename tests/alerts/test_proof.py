@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from alerts.worlds import DAY, HOUR, NOW, P, World, policy, world
 from exporter.alerts.lifecycle import advance, forecast
 from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
-from exporter.alerts.lifecycle.test_notifications import next_proof, proof, prove
+from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at, status_alert
 from exporter.alerts.message import text
 from exporter.alerts.values import Alert, NotificationReason, fingerprint_of_test
 from exporter.model import Report, Severity
@@ -33,88 +33,92 @@ def report(now: float, *worlds: World) -> Report:
 
 def test_it_is_told_once_per_period_and_channel() -> None:
     rules = replace(RULES, channels=(ChannelPolicy("phone"), ChannelPolicy("pager", Severity.CRITICAL)))
-    told, messages = prove({}, {}, report(NOW), rules, NOW)
+    told, messages = due_tests({}, {}, report(NOW), rules, NOW)
     assert told == {"phone": NOW, "pager": NOW}
     assert [(m.channel, [a.reason for a in m.alerts]) for m in messages] == [
         ("phone", [NotificationReason.TEST]),
         ("pager", [NotificationReason.TEST]),  # it is about the channel: no severity is too low
     ]
-    assert next_proof(told, report(NOW), rules, NOW) == NOW + WEEK
-    assert prove(told, {}, report(NOW), rules, NOW + WEEK - 1) == (told, ())
-    again, messages = prove(told, {}, report(NOW), rules, NOW + WEEK)
+    assert next_test_at(told, report(NOW), rules, NOW) == NOW + WEEK
+    assert due_tests(told, {}, report(NOW), rules, NOW + WEEK - 1) == (told, ())
+    again, messages = due_tests(told, {}, report(NOW), rules, NOW + WEEK)
     assert again == {"phone": NOW + WEEK, "pager": NOW + WEEK}
     assert len(messages) == 2
 
 
 def test_off_is_the_default_and_says_nothing() -> None:
-    assert prove({"hook": 1.0}, {}, report(NOW), policy(), NOW) == ({"hook": 1.0}, ())
-    assert next_proof({}, report(NOW), policy(), NOW) is None
+    assert due_tests({"hook": 1.0}, {}, report(NOW), policy(), NOW) == ({"hook": 1.0}, ())
+    assert next_test_at({}, report(NOW), policy(), NOW) is None
 
 
 def test_weeks_of_downtime_are_made_up_for_once() -> None:
-    told, messages = prove({"hook": NOW - 5 * WEEK}, {}, report(NOW), RULES, NOW)
+    told, messages = due_tests({"hook": NOW - 5 * WEEK}, {}, report(NOW), RULES, NOW)
     assert len(messages) == 1
-    assert prove(told, {}, report(NOW), RULES, NOW + 1)[1] == ()
+    assert due_tests(told, {}, report(NOW), RULES, NOW + 1)[1] == ()
 
 
 def test_a_clock_set_back_delays_nothing() -> None:
-    told, messages = prove({"hook": NOW + 100 * DAY}, {}, report(NOW), RULES, NOW)
+    told, messages = due_tests({"hook": NOW + 100 * DAY}, {}, report(NOW), RULES, NOW)
     assert (told, messages) == ({"hook": NOW}, ())
-    assert len(prove(told, {}, report(NOW), RULES, NOW + WEEK)[1]) == 1
+    assert len(due_tests(told, {}, report(NOW), RULES, NOW + WEEK)[1]) == 1
 
 
 def test_quiet_hours_wait_for_the_morning() -> None:
     night = QuietPeriod(22 * 60, 7 * 60, ZoneInfo("Europe/Stockholm"), Severity.CRITICAL)
     rules = replace(RULES, channels=(ChannelPolicy("phone", quiet=night),))
     evening = NOW + 11 * HOUR  # 22:00 in Stockholm
-    assert prove({}, {}, report(evening), rules, evening) == ({}, ())
-    morning = next_proof({}, report(evening), rules, evening)
+    assert due_tests({}, {}, report(evening), rules, evening) == ({}, ())
+    morning = next_test_at({}, report(evening), rules, evening)
     assert morning == NOW + 20 * HOUR  # 07:00
-    assert len(prove({}, {}, report(morning), rules, morning)[1]) == 1
+    assert len(due_tests({}, {}, report(morning), rules, morning)[1]) == 1
     # One that will fall due in the night is known to wait, too.
-    assert next_proof({"phone": evening - WEEK + HOUR}, report(NOW), rules, NOW) == morning
+    assert next_test_at({"phone": evening - WEEK + HOUR}, report(NOW), rules, NOW) == morning
 
 
 def test_it_waits_until_all_that_alarms_was_looked_at() -> None:
     rules = replace(RULES, targets=frozenset({"home", "vps"}))
-    assert prove({}, {}, report(NOW), rules, NOW) == ({}, ())
-    assert next_proof({}, report(NOW), rules, NOW) is None
+    assert due_tests({}, {}, report(NOW), rules, NOW) == ({}, ())
+    assert next_test_at({}, report(NOW), rules, NOW) is None
     both = report(NOW, FINE, replace(FINE, target="vps"))
-    assert len(prove({}, {}, both, rules, NOW)[1]) == 1
+    assert len(due_tests({}, {}, both, rules, NOW)[1]) == 1
 
 
 def said(*worlds: World, silences: tuple[Silence, ...] = ()) -> Alert:
     rules = replace(RULES, silences=silences)
     looked = report(NOW, *worlds)
     states, _ = advance({}, looked, rules, NOW)
-    return proof("hook", states, looked, rules, NOW)
+    return status_alert("hook", states, looked, rules, NOW)
 
 
 def test_what_it_says_is_so() -> None:
     fine = said(FINE)
     assert fine.fingerprint == fingerprint_of_test("hook")
     assert fine.summary == (
-        "All watched and fine: 2 profiles on 1 target; the next deadline is that of anthropic:default on home"
+        "All is well: 2 profiles on 1 target; the next deadline is that of anthropic:default on home"
     )
     assert fine.deadline == NOW + 30 * DAY
-    assert said(world(P("openai:key"))).summary == "All watched and fine: 1 profile on 1 target"
+    assert said(world(P("openai:key"))).summary == "All is well: 1 profile on 1 target"
 
     down = world(P(ends=NOW - HOUR), P("openai:a", down="billing"), P("openai:b"))
-    assert said(down).summary.startswith("Not fine: 2 alerts firing, 1 critical; 3 profiles on 1 target watched")
+    assert said(down).summary.startswith(
+        "Something is wrong: 2 alerts firing, 1 critical; 3 profiles on 1 target monitored"
+    )
     hushed = said(down, silences=(Silence("1", {"provider": "openai"}, NOW + HOUR),))
     assert "2 alerts firing, 1 critical, 1 silenced;" in hushed.summary
     # One failed look is no alarm yet, and nothing is fine either.
-    assert said(world(P(), failing={"main": NOW})).summary.startswith("Not fine: 1 alert firing, 1 critical;")
+    assert said(world(P(), failing={"main": NOW})).summary.startswith("Something is wrong: 1 alert firing, 1 critical;")
     # Nor is what only the exit code knows.
     odd = replace(report(NOW).targets[0].agents[0], exit_code=1)
     strange = Report(NOW, (replace(report(NOW).targets[0], agents=(odd,)),))
-    assert proof("hook", {}, strange, RULES, NOW).summary.startswith("Not fine: a check says so; 2 profiles")
+    assert status_alert("hook", {}, strange, RULES, NOW).summary.startswith(
+        "Something is wrong: a check reports it; 2 profiles"
+    )
 
 
 def test_its_title_is_the_verdict_and_its_body_asks_for_an_answer() -> None:
-    ((message,),) = (prove({}, {}, report(NOW), RULES, NOW)[1],)
+    ((message,),) = (due_tests({}, {}, report(NOW), RULES, NOW)[1],)
     shown = text.render(message, NOW, ZoneInfo("Europe/Stockholm"))
-    assert shown.title == "All watched and fine: 2 profiles on 1 target"
+    assert shown.title == "All is well: 2 profiles on 1 target"
     assert shown.body.splitlines() == [
         "The next deadline is that of anthropic:default on home: Tue 2026-12-22 11:00 CET (in 30 days).",
         f"Acknowledge this to prove that messages reach you here ({fingerprint_of_test('hook')}).",

@@ -229,17 +229,17 @@ def test_every_condition_and_reason(condition: ConditionName) -> None:
 def test_the_other_endings_a_test_and_groups() -> None:
     parts = []
     for why in (
-        ResolutionCause.UNWATCHED,
-        ResolutionCause.GONE,
+        ResolutionCause.TARGET_REMOVED,
+        ResolutionCause.PROFILE_REMOVED,
         ResolutionCause.IGNORED,
-        ResolutionCause.OTHER,
-        ResolutionCause.UNNEEDED,
+        ResolutionCause.OTHER_PROBLEM,
+        ResolutionCause.NOT_NEEDED,
     ):
         over = replace(alert(ConditionName.EXPIRING, NotificationReason.RESOLVED), resolution_cause=why)
         over = replace(over, summary=text.sentence(over, NOW))
         parts.append(text.render(Message("phone", NOW, (over,)), NOW))
     gone = replace(
-        alert(ConditionName.CHECK_FAILED, NotificationReason.RESOLVED), resolution_cause=ResolutionCause.UNWATCHED
+        alert(ConditionName.CHECK_FAILED, NotificationReason.RESOLVED), resolution_cause=ResolutionCause.TARGET_REMOVED
     )
     parts.append(text.render(Message("phone", NOW, (gone,)), NOW))
     for one in (

@@ -26,9 +26,9 @@ def test_test_notifications_are_listed_and_a_long_list_is_cut(
     sent = tmp_path / "sent"
     config = configure("healthy", writing(sent), alerts={"prove_every": "1d", "remind_before": []})
     lines = run(config, "forecast", "--for", "3d12h")[1].splitlines()
-    assert [line.split("  ")[1:] for line in lines] == [
-        ["script", "test", "All watched and fine: 1 profile on 1 target"]
-    ] * len(lines)
+    assert [line.split("  ")[1:] for line in lines] == [["script", "test", "All is well: 1 profile on 1 target"]] * len(
+        lines
+    )
     assert len(lines) == 4  # now, and once a day
     monkeypatch.setattr(forecast, "MAX_MESSAGES", 2)
     shown = run(config, "forecast", "--for", "3d12h")[1].splitlines()

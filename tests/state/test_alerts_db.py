@@ -85,7 +85,7 @@ ENDED = AlertState(
     worsened_at=NOW - DAY,
     firing=False,
     confirmed=True,
-    resolution=Resolution(NOW - 100, NotificationReason.RENEWED, ResolutionCause.GONE, NOW + 30 * DAY),
+    resolution=Resolution(NOW - 100, NotificationReason.RENEWED, ResolutionCause.PROFILE_REMOVED, NOW + 30 * DAY),
     notified={
         "hook": LastNotification(Severity.CRITICAL, ConditionName.UNUSABLE, NotificationReason.ESCALATED, NOW - DAY / 2)
     },
@@ -128,7 +128,7 @@ RESOLVED = Alert(
     profile="openai:b",
     since=NOW - DAY,
     ended_at=NOW - 100,
-    resolution_cause=ResolutionCause.OTHER,
+    resolution_cause=ResolutionCause.OTHER_PROBLEM,
     cause="auth",
     summary="over",
 )
@@ -139,7 +139,7 @@ def assert_nothing_is_lost(outbox: Outbox, version: int) -> None:
     """The first release knew neither ``seen_at`` nor the cause "other", nor the tables of the second schema."""
     if version == 1:
         firing, first = replace(FIRING, seen_at=None), replace(FIRST, seen_at=None)
-        resolved = replace(RESOLVED, resolution_cause=ResolutionCause.GONE)
+        resolved = replace(RESOLVED, resolution_cause=ResolutionCause.PROFILE_REMOVED)
     else:
         firing, first, resolved = FIRING, FIRST, RESOLVED
     assert outbox.states() == {state.key: state for state in (firing, ENDED, UNREACHABLE)}  # not the damaged one

@@ -17,7 +17,7 @@ from exporter.alerts.channels.alertmanager import AlertmanagerSender
 from exporter.alerts.delivery import notifier as module
 from exporter.alerts.delivery.notifier import Notifier
 from exporter.alerts.lifecycle import test_message as make_test_message
-from exporter.alerts.lifecycle.decisions import alert_of
+from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.values import NotificationReason, fingerprint_of_test
 from exporter.config import Config
 from exporter.model import Report

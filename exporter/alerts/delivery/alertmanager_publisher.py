@@ -15,7 +15,7 @@ from exporter.alerts.channels import DeliveryError
 from exporter.alerts.channels.alertmanager import ENDS_AFTER, PUBLISH_EVERY, AlertmanagerSender
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.lifecycle import firing
-from exporter.alerts.lifecycle.decisions import alert_of
+from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.values import AlertState
 
 log = logging.getLogger(__name__)

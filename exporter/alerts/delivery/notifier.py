@@ -26,7 +26,7 @@ from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.delivery.worker import DeliveryWorker
 from exporter.alerts.lifecycle.policy import AlertPolicy, commands_of
-from exporter.alerts.lifecycle.test_notifications import next_proof, prove
+from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at
 from exporter.alerts.message import text
 from exporter.alerts.values import AlertState, Message, QueuedMessage, fingerprint_of_test
 from exporter.config import Config, ConfigError
@@ -267,9 +267,9 @@ class Notifier:
         def turn() -> tuple[dict[str, AlertState], dict[str, float], list[str], float | None]:
             with _uncollected():
                 states, messages = lifecycle.advance(self._states, report, policy, now)
-                proofs, proven = prove(self._proofs, states, report, policy, now)
+                proofs, proven = due_tests(self._proofs, states, report, policy, now)
                 ids = self.outbox.commit(states, (*messages, *proven), now, proofs if proofs != self._proofs else None)
-                times = lifecycle.next_event(states, report, policy, now), next_proof(proofs, report, policy, now)
+                times = lifecycle.next_event(states, report, policy, now), next_test_at(proofs, report, policy, now)
                 return states, proofs, ids, min((at for at in times if at is not None), default=None)
 
         self._states, self._proofs, ids, ahead = await asyncio.to_thread(turn)

@@ -28,7 +28,7 @@ from exporter.alerts.values import (
     Message,
     NotificationReason,
     QueuedMessage,
-    differ_in_words_only,
+    differ_only_in_wording,
     dump,
     load_message,
     load_state,
@@ -331,7 +331,7 @@ def _keep_unchanged(before: Mapping[str, AlertState], after: Mapping[str, AlertS
     result = {}
     for key, state in after.items():
         old = before.get(key)
-        result[key] = old if old is not None and differ_in_words_only(old, state) else state
+        result[key] = old if old is not None and differ_only_in_wording(old, state) else state
     return result
 
 

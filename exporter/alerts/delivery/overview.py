@@ -4,16 +4,17 @@ status API and the page; nothing is decided here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from exporter.alerts.lifecycle.decisions import EPSILON, alert_of, decide, is_quiet_for, repeat_at
-from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
+from exporter.alerts.lifecycle.compose import alert_of
+from exporter.alerts.lifecycle.decisions import reason_to_notify
+from exporter.alerts.lifecycle.next_events import EventKind, next_events
+from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.message import text
 from exporter.alerts.values import AlertState, LastNotification, NotificationReason
 from exporter.lib.durations import in_words, iso
-from exporter.model import ConditionName
 
 if TYPE_CHECKING:
     from exporter.alerts.delivery.notifier import Notifier
@@ -45,16 +46,19 @@ class AlertStatus:
 def standing(state: AlertState, policy: AlertPolicy, now: float, undelivered: Undelivered = _ALL) -> AlertStatus:
     """Where ``state``, which fires, stands."""
     told = {name: told for name, told in state.notified.items() if any(name == c.name for c in policy.channels)}
-    silenced = [one.until for one in policy.silences if now < one.until and one.matches(state)]
+    silenced_until = policy.silenced_until(state, now)
     return AlertStatus(
         state=state,
         title=text.title(alert_of(state, NotificationReason.FIRST, now), now),
         notified=told,
         undelivered={name: undelivered[key] for name in told if (key := (name, state.fingerprint)) in undelivered},
-        waits=_waits(state, policy, now, bool(silenced)),
+        waits=_waits(state, policy, now, silenced_until is not None),
         acknowledged_at=policy.acknowledged_at(state),
-        silenced_until=max(silenced, default=None),
-        next_at=_next_at(state, policy, max(now, *silenced) if silenced else now),
+        silenced_until=silenced_until,
+        next_at=min(
+            (at for at, kind in next_events(state, policy, now) if kind in (EventKind.REMINDER, EventKind.REPEAT)),
+            default=None,
+        ),
     )
 
 
@@ -79,39 +83,16 @@ def _waits(state: AlertState, policy: AlertPolicy, now: float, silenced: bool) -
             return f"told when {policy.confirm_checks} looks in a row find it"
         ends_at = min(state.since, state.started_at) + policy.cooldown_after
         return f"told if it lasts until {iso(ends_at)}"
-    news = [(channel, reason) for channel in policy.channels if (reason := decide(state, channel, policy, now))]
+    news = [
+        (channel, reason) for channel in policy.channels if (reason := reason_to_notify(state, channel, policy, now))
+    ]
     if news and silenced:
         return "held back by a silence"
-    if quiet := [channel.name for channel, _ in news if _is_quiet(state, channel, now)]:
+    if quiet := [channel.name for channel, _ in news if channel.is_quiet_for(state.severity, now)]:
         return f"held back by the quiet hours of {', '.join(quiet)}"
     if news:
         return "about to be told"
     return "" if state.notified or not policy.channels else "no channel is to hear of it"
-
-
-def _is_quiet(state: AlertState, channel: ChannelPolicy, now: float) -> bool:
-    return channel.quiet is not None and is_quiet_for(channel, state.severity, channel.quiet.hold(now))
-
-
-def _next_at(state: AlertState, policy: AlertPolicy, after: float) -> float | None:
-    return min((at for channel in policy.channels for at in _next_on(state, channel, policy, after)), default=None)
-
-
-def _next_on(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, after: float) -> Iterator[float]:
-    """When a channel that was told hears of it again, not before ``after``, if nothing changes but the time."""
-    told = state.notified.get(channel.name)
-    if told is None or not (state.firing and state.confirmed) or state.inhibited:
-        return
-    times = [repeat_at(state, told, policy)]
-    if state.condition is ConditionName.EXPIRING and state.deadline is not None:
-        steps = (state.deadline - step + EPSILON for step in policy.remind_before)
-        times.append(
-            min((at for at in steps if told.step is None or at > state.deadline - told.step + 1), default=None)
-        )
-    for at in times:
-        if at is not None and state.severity.rank >= channel.min_severity.rank:
-            moment = max(at, after)
-            yield channel.quiet.end(moment) if channel.quiet and _is_quiet(state, channel, moment) else moment
 
 
 def silencing(state: AlertState) -> dict[str, str]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from exporter.alerts.channels import Channel, DeliveryError, ScheduledMessage, SchedulesMessages, TemporaryError
 from exporter.alerts.delivery.outbox import Outbox
-from exporter.alerts.lifecycle.decisions import EPSILON, alert_of, is_quiet_for
-from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
-from exporter.alerts.lifecycle.states import begun
+from exporter.alerts.lifecycle.compose import alert_of
+from exporter.alerts.lifecycle.policy import EPSILON, AlertPolicy, ChannelPolicy
+from exporter.alerts.lifecycle.states import begin_states
 from exporter.alerts.values import AlertState, NotificationReason
 from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, Report, Severity
@@ -52,7 +52,7 @@ def passed(
     for deadline, target in sorted(ends)[:MOST]:
         at = deadline + EPSILON
         theirs = {key: state for key, state in states.items() if state.subject.target == target}
-        ended = begun(theirs, as_of(target, at), policy, at)
+        ended = begin_states(theirs, as_of(target, at), policy, at)
         found += (state for state in ended if state.condition is ConditionName.EXPIRED and state.deadline == deadline)
     return found[:MOST]
 
@@ -69,8 +69,7 @@ def plan(
             deliver_at += channel.step * policy.escalate_after
         if state.severity.rank < channel.min_severity.rank or policy.is_silenced(state, deliver_at):
             continue
-        if channel.quiet is not None and is_quiet_for(channel, state.severity, channel.quiet.hold(deliver_at)):
-            deliver_at = channel.quiet.end(deliver_at)
+        deliver_at = channel.next_allowed(state.severity, deliver_at)
         if deliver_at <= now + reach:
             planned.append(ScheduledMessage(alert_of(state, NotificationReason.FIRST, deliver_at), deliver_at))
     return planned

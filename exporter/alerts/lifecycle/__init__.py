@@ -1,47 +1,48 @@
-"""The lifecycle of alerts: (states, report, policy, now) → (states, messages). Pure and deterministic.
+"""The alert lifecycle: (states, report, policy, now) → (states, messages). Pure and deterministic.
 
-``tracking`` says what holds, ``telling`` what of it is news to which channel. Alertmanager is not
-among the channels here: it wants ``firing``, the state, not the news.
+``states`` turns the facts of a report into alert states; ``pipeline`` decides which channels are
+notified of them. Alertmanager is not among these channels: it wants every firing alert all the
+time (``firing``) and does its own grouping and routing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from exporter.alerts.lifecycle.decisions import EPSILON, alert_of, next_times, tell
-from exporter.alerts.lifecycle.policy import AlertPolicy
-from exporter.alerts.lifecycle.states import track
-from exporter.alerts.lifecycle.test_notifications import next_proof, prove
-from exporter.alerts.values import Alert, AlertState, Message, NotificationReason, alert_of_test
+from exporter.alerts.lifecycle.compose import alert_of
+from exporter.alerts.lifecycle.next_events import next_events
+from exporter.alerts.lifecycle.pipeline import notify
+from exporter.alerts.lifecycle.policy import EPSILON, AlertPolicy
+from exporter.alerts.lifecycle.states import update_states
+from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at
+from exporter.alerts.values import Alert, AlertState, Message, NotificationReason, States, alert_of_test
 from exporter.model import Report
 
 __all__ = ["advance", "firing", "forecast", "next_event", "test_message"]
-
-States = Mapping[str, AlertState]
 
 
 def advance(
     states: States, report: Report, policy: AlertPolicy, now: float
 ) -> tuple[dict[str, AlertState], tuple[Message, ...]]:
-    """The next states, and what is to be told: at most one message per channel.
+    """The next states, and the messages to send: at most one per channel.
 
-    ``report`` is judged as of ``now`` (Unix seconds). To be called after every look, whenever time
-    alone changed the report, and at ``next_event``; calling it once more changes nothing.
+    ``report`` is evaluated as of ``now`` (Unix seconds). Call it after every check, whenever time
+    alone changes the report, and at ``next_event``. Calling it twice changes nothing.
     """
-    return tell(track(states, report, policy, now), policy, now)
+    return notify(update_states(states, report, policy, now), policy, now)
 
 
 def next_event(states: States, report: Report, policy: AlertPolicy, now: float) -> float | None:
-    """When the lifecycle must run again by time alone; None where nothing is ahead.
+    """When time alone makes the next ``advance`` necessary (Unix seconds); None if it never does.
 
-    That the report itself changes with time (``AgentReport.changes_at``) is not counted.
+    The report itself also changes with time (``AgentReport.changes_at``); that is not included.
     """
-    times = (at for state in states.values() for at in next_times(state, policy, now))
-    return min((at for at in (*times, *_first_steps(report, policy)) if at > now), default=None)
+    times = (at for state in states.values() for at, _ in next_events(state, policy, now))
+    return min((at for at in (*times, *_first_reminders(report, policy)) if at > now), default=None)
 
 
-def _first_steps(report: Report, policy: AlertPolicy) -> Iterator[float]:
-    """When deadlines come within the first reminder step."""
+def _first_reminders(report: Report, policy: AlertPolicy) -> Iterator[float]:
+    """When the first reminder of each deadline is due."""
     if policy.remind_before:
         for target in report.targets:
             for agent in target.agents:
@@ -51,7 +52,7 @@ def _first_steps(report: Report, policy: AlertPolicy) -> Iterator[float]:
 
 
 def firing(states: States, now: float) -> tuple[Alert, ...]:
-    """All that holds now, confirmed, whoever was told: what Alertmanager wants."""
+    """Every confirmed alert that fires, whether or not a channel was notified: what Alertmanager wants."""
     return tuple(
         alert_of(state, NotificationReason.FIRST, now)
         for _, state in sorted(states.items())
@@ -65,33 +66,33 @@ def forecast(
     policy: AlertPolicy,
     now: float,
     until: float,
-    rejudge: Callable[[float], Report],
-    proofs: Mapping[str, float] | None = None,
+    evaluate_at: Callable[[float], Report],
+    last_tests: Mapping[str, float] | None = None,
     limit: int = 1000,
 ) -> list[tuple[float, Message]]:
-    """What would be told until ``until`` if nothing but the time changed: at most ``limit`` messages.
+    """The messages that would be sent until ``until`` if only time changed: at most ``limit``.
 
-    ``rejudge`` gives the report as of a later moment, judged from today's facts; ``proofs`` is when each
-    channel was last told that everything is watched.
+    ``evaluate_at`` gives the report of today's facts as of a later moment. ``last_tests`` says when each
+    channel was last sent a test notification.
     """
-    told: list[tuple[float, Message]] = []
-    proofs, at = dict(proofs or {}), now
-    while at <= until and len(told) < limit:
+    sent: list[tuple[float, Message]] = []
+    last_tests, at = dict(last_tests or {}), now
+    while at <= until and len(sent) < limit:
         states, messages = advance(states, report, policy, at)
-        proofs, proven = prove(proofs, states, report, policy, at)
-        told += [(at, message) for message in (*messages, *proven)]
-        changes = [a.changes_at for t in report.targets for a in t.agents if a.changes_at is not None]
-        times = (*changes, next_event(states, report, policy, at), next_proof(proofs, report, policy, at))
+        last_tests, tests = due_tests(last_tests, states, report, policy, at)
+        sent += [(at, message) for message in (*messages, *tests)]
+        changes = [agent.changes_at for target in report.targets for agent in target.agents]
+        times = (*changes, next_event(states, report, policy, at), next_test_at(last_tests, report, policy, at))
         ahead = [time for time in times if time is not None and time > at]
         if not ahead:
             break
         at = min(ahead)
         if at <= until:
-            report = rejudge(at)
-    return told[:limit]
+            report = evaluate_at(at)
+    return sent[:limit]
 
 
 def test_message(channel: str, now: float) -> Message:
-    """What ``notify test`` sends."""
+    """The message that ``notify test`` sends."""
     alert = alert_of_test(channel, now, "A test: nothing is wrong, and this channel delivers")
     return Message(channel, now, (alert,))

@@ -1,7 +1,7 @@
-"""From a Report to facts that alerts are about: agents gathered, causes put before what they cause.
+"""Gathers the facts of a Report that alerts are about: one fact per credential, with all agents that share it.
 
-The lifecycle's eyes. A Report is kept per agent; a fact belongs to a credential (or a provider, or a
-target) and lists its agents. Pure.
+A Report is kept per agent. A fact belongs to a credential, a provider or a target and lists its
+agents. Facts about a provider come before those about its profiles, which they inhibit. Pure.
 """
 
 from __future__ import annotations
@@ -24,30 +24,31 @@ from exporter.model import (
 )
 from exporter.verdict.remedies import PERSON
 
-#: Within a family and a severity, the later is the worse.
-ORDER = tuple(ConditionName)
-#: Dates that differ by less than this many seconds are the same date told twice.
+#: Dates that differ by less than this many seconds are the same date, rounded differently.
 SAME_DATE = 60.0
+
+#: Within a family and a severity, a later condition is worse.
+_BADNESS = {name: index for index, name in enumerate(ConditionName)}
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One condition of one credential, over all agents that have it."""
+    """One condition of one credential, over all agents that share it."""
 
     subject: AlertSubject
     worst: Condition
     agents: tuple[str, ...]
     since: float | None
-    secret: str | None = None
+    secret: str | None = None  # keyed hash
     self_healing: bool = False
     inhibited: bool = False
-    checks: Mapping[str, float] = field(default_factory=dict)  # agent -> the look that showed it
+    checks: Mapping[str, float] = field(default_factory=dict)  # agent -> time of the check that found it
     credentials: tuple[Credential, ...] = ()
 
 
 @dataclass(slots=True)
 class ReportIndex:
-    """A report, indexed for the questions the lifecycle asks."""
+    """A report, indexed for the questions that the lifecycle asks."""
 
     targets: dict[str, TargetReport]
     agents: dict[tuple[str, str], AgentReport]
@@ -58,8 +59,8 @@ class ReportIndex:
         agents = {(target.target, agent.agent): agent for target in report.targets for agent in target.entries}
         return cls(targets, agents)
 
-    def holds(self, state: AlertState, agent: str) -> bool:
-        """Whether nothing new is known of an agent, so that nothing about it can be over."""
+    def is_unknown(self, state: AlertState, agent: str) -> bool:
+        """Whether the report has nothing new about the agent, so that its part of the alert cannot be over."""
         target = self.targets.get(state.subject.target)
         if target is None:
             return True
@@ -70,13 +71,13 @@ class ReportIndex:
             return target.failure is not None
         if found.failure is not None or found.checked_at is None:
             return True
-        # While the clock is wrong no date is judged, nor what rests on dates: a provider without a credential.
+        # While the clock is wrong, the verdict evaluates neither dates nor what depends on them.
         return state.condition is not ConditionName.CLOCK and any(
-            c.name is ConditionName.CLOCK for c in found.conditions
+            condition.name is ConditionName.CLOCK for condition in found.conditions
         )
 
     def profiles(self, state: AlertState) -> Iterator[tuple[str, ProfileReport]]:
-        """The profiles an alert is about, as its agents have them now."""
+        """The alert's profiles as they are now, each with its agent."""
         for agent in state.agents:
             report = self.agents.get((state.subject.target, agent))
             for profile in report.profiles if report else ():
@@ -85,19 +86,24 @@ class ReportIndex:
 
 
 def gather(report: Report, policy: AlertPolicy, now: float) -> list[Fact]:
-    """Every fact of a report, those of whole providers before those of their profiles."""
-    found: dict[AlertSubject, list[_Seen]] = {}
+    """All facts of a report, those about providers before those about profiles."""
+    found: dict[AlertSubject, list[_Finding]] = {}
     for target in report.targets:
         if target.target in policy.targets:
             for agent in target.entries:
-                for seen in _seen_at(agent, policy, now):
-                    found.setdefault(seen.subject, []).append(seen)
-    facts = [_fact(slot, group) for slot, all_seen in found.items() for group in _credentials(all_seen)]
-    return sorted(facts, key=lambda fact: (bool(fact.subject.profile), fact.subject, fact.agents))
+                for finding in _findings(agent, policy, now):
+                    found.setdefault(finding.subject, []).append(finding)
+    facts = [_fact(subject, group) for subject, findings in found.items() for group in _by_credential(findings)]
+    return sorted(facts, key=_providers_first)
+
+
+def _providers_first(fact: Fact) -> tuple[bool, str, str, str, str, tuple[str, ...]]:
+    subject = fact.subject
+    return bool(subject.profile), subject.target, subject.provider, subject.profile, subject.topic, fact.agents
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Finding:
     """One condition at one agent."""
 
     subject: AlertSubject
@@ -107,27 +113,28 @@ class _Seen:
     inhibited: bool
 
 
-def _seen_at(agent: AgentReport, policy: AlertPolicy, now: float) -> Iterator[_Seen]:
+def _findings(agent: AgentReport, policy: AlertPolicy, now: float) -> Iterator[_Finding]:
     profiles = {(profile.provider, profile.id): profile for profile in agent.profiles}
-    dead = {c.provider for c in agent.conditions if c.name is ConditionName.NO_USABLE_PROFILE}
-    judged = set()
+    down = {c.provider for c in agent.conditions if c.name is ConditionName.NO_USABLE_PROFILE}
+    has_deadline_condition = set()
     for condition in agent.conditions:
         profile = profiles.get((condition.provider or "", condition.profile or ""))
-        undated = profile if condition.name is ConditionName.UNDATED else None
-        ahead = _ahead(agent, undated, policy, now, "undated") if undated else None
+        reminder = None
+        if profile is not None and condition.name is ConditionName.UNDATED:
+            reminder = _reminder(agent, profile, policy, now, "undated")
         if condition.family is Family.DEADLINE:
-            judged.add((condition.provider, condition.profile))
+            has_deadline_condition.add((condition.provider, condition.profile))
         inhibited = (
-            condition.provider in dead and condition.name.definition.causes_outage and condition.profile is not None
+            condition.provider in down and condition.name.definition.causes_outage and condition.profile is not None
         )
         secret = profile.secret_hash if profile else None
-        yield _Seen(_slot(agent.target, condition), agent, ahead or condition, secret, inhibited)
+        yield _Finding(_subject(agent.target, condition), agent, reminder or condition, secret, inhibited)
     for key, profile in profiles.items():
-        if key not in judged and (ahead := _ahead(agent, profile, policy, now)) is not None:
-            yield _Seen(_slot(agent.target, ahead), agent, ahead, profile.secret_hash, False)
+        if key not in has_deadline_condition and (reminder := _reminder(agent, profile, policy, now)) is not None:
+            yield _Finding(_subject(agent.target, reminder), agent, reminder, profile.secret_hash, False)
 
 
-def _slot(target: str, condition: Condition) -> AlertSubject:
+def _subject(target: str, condition: Condition) -> AlertSubject:
     topic: str = condition.family
     if condition.family is Family.NOTICE:
         topic = f"{topic}:{condition.name}"
@@ -136,12 +143,12 @@ def _slot(target: str, condition: Condition) -> AlertSubject:
     return AlertSubject(target, condition.provider or "", condition.profile or "", topic)
 
 
-def _ahead(
+def _reminder(
     agent: AgentReport, profile: ProfileReport, policy: AlertPolicy, now: float, reason: str | None = None
 ) -> Condition | None:
-    """What reminds before the verdict warns: a deadline within the first reminder step, as info.
+    """An ``expiring`` of severity info once the first reminder step has passed, before the verdict warns.
 
-    ``reason``: ``undated`` where the date is assumed.
+    ``reason`` is ``undated`` if the date is an assumption.
     """
     deadline = profile.expires_at
     if deadline is None or not policy.remind_before or deadline <= now:
@@ -165,85 +172,85 @@ def _ahead(
     )
 
 
-def _credentials(seen: list[_Seen]) -> Iterator[list[_Seen]]:
-    """One group per credential: agents whose secrets are known to differ hold different ones."""
-    secrets = {one.secret for one in seen if one.secret is not None}
+def _by_credential(findings: list[_Finding]) -> Iterator[list[_Finding]]:
+    """Groups findings by credential: agents whose secrets are known to differ hold different credentials."""
+    secrets = {finding.secret for finding in findings if finding.secret is not None}
     if len(secrets) <= 1:
-        yield seen
+        yield findings
         return
-    groups: dict[str | None, list[_Seen]] = {}
-    for one in seen:
-        groups.setdefault(one.secret, []).append(one)
+    groups: dict[str | None, list[_Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.secret, []).append(finding)
     yield from groups.values()
 
 
 def rank(severity: Severity, name: ConditionName) -> tuple[int, int]:
-    """How bad a condition is within its family."""
-    return (severity.rank, ORDER.index(name))
+    """How bad a condition is within its family, as a sort key."""
+    return (severity.rank, _BADNESS[name])
 
 
-def _fact(slot: AlertSubject, seen: list[_Seen]) -> Fact:
-    told = [one for one in seen if not one.inhibited] or seen
-    worst = max((one.condition for one in told), key=lambda one: (rank(one.severity, one.name), one.seen_at is None))
-    starts = [one.condition.since for one in told if one.condition.since is not None]
-    agents = tuple(dict.fromkeys(one.agent.agent for one in told))
+def _fact(subject: AlertSubject, findings: list[_Finding]) -> Fact:
+    shown = [finding for finding in findings if not finding.inhibited] or findings
+    worst = max((f.condition for f in shown), key=lambda c: (rank(c.severity, c.name), c.seen_at is None))
+    is_provider_down = not subject.profile and subject.topic == Family.AVAILABILITY
     return Fact(
-        subject=slot,
+        subject=subject,
         worst=worst,
-        agents=agents,
-        since=min((s for s in starts if s is not None), default=None),
-        secret=next((one.secret for one in told if one.secret is not None), None),
-        self_healing=all(_heals(one) for one in told),
-        inhibited=told[0].inhibited,
-        checks=_looks(told),
-        credentials=_in_trouble(slot, told) if not slot.profile and slot.topic == Family.AVAILABILITY else (),
+        agents=tuple(dict.fromkeys(finding.agent.agent for finding in shown)),
+        since=min((f.condition.since for f in shown if f.condition.since is not None), default=None),
+        secret=next((finding.secret for finding in shown if finding.secret is not None), None),
+        self_healing=all(_is_self_healing(finding) for finding in shown),
+        inhibited=shown[0].inhibited,
+        checks=_check_times(shown),
+        credentials=_failing_credentials(subject, shown) if is_provider_down else (),
     )
 
 
-def _looks(seen: list[_Seen]) -> dict[str, float]:
-    """The look that showed it, where several in a row must."""
-    if seen[0].condition.name is ConditionName.CHECK_FAILED:
-        return {one.agent.agent: one.agent.failure.at for one in seen if one.agent.failure is not None}
-    if seen[0].condition.name is ConditionName.REPORTED:
-        return {one.agent.agent: one.agent.checked_at for one in seen if one.agent.checked_at is not None}
+def _check_times(findings: list[_Finding]) -> dict[str, float]:
+    """When each agent's check found it, for conditions that several checks in a row must find."""
+    name, agents = findings[0].condition.name, [finding.agent for finding in findings]
+    if name is ConditionName.CHECK_FAILED:
+        return {agent.agent: agent.failure.at for agent in agents if agent.failure is not None}
+    if name is ConditionName.REPORTED:
+        return {agent.agent: agent.checked_at for agent in agents if agent.checked_at is not None}
     return {}
 
 
-def _heals(seen: _Seen) -> bool:
-    """Whether what is wrong may be over by itself in a moment."""
-    if seen.condition.name is ConditionName.UNUSABLE:
-        return seen.condition.reason not in PERSON
-    if seen.condition.name is ConditionName.NO_USABLE_PROFILE:
-        theirs = [p for p in seen.agent.profiles if p.provider == seen.condition.provider]
+def _is_self_healing(finding: _Finding) -> bool:
+    """Whether it may recover on its own: a cooldown, or a provider with a profile in cooldown."""
+    if finding.condition.name is ConditionName.UNUSABLE:
+        return finding.condition.reason not in PERSON
+    if finding.condition.name is ConditionName.NO_USABLE_PROFILE:
         return any(
-            p.unusable is not None
-            and p.unusable.reason not in PERSON
-            and p.status not in (Status.EXPIRED, Status.MISSING)
-            for p in theirs
+            profile.provider == finding.condition.provider
+            and profile.unusable is not None
+            and profile.unusable.reason not in PERSON
+            and profile.status not in (Status.EXPIRED, Status.MISSING)
+            for profile in finding.agent.profiles
         )
     return False
 
 
-def _in_trouble(slot: AlertSubject, seen: list[_Seen]) -> tuple[Credential, ...]:
+def _failing_credentials(subject: AlertSubject, findings: list[_Finding]) -> tuple[Credential, ...]:
     found = {
         Credential(profile.id, profile.secret_hash, profile.expires_at)
-        for one in seen
-        for profile in one.agent.profiles
-        if profile.provider == slot.provider
+        for finding in findings
+        for profile in finding.agent.profiles
+        if profile.provider == subject.provider
     }
     return tuple(sorted(found, key=lambda c: (c.profile, c.secret or "", c.deadline or 0.0)))
 
 
 def is_renewed(before: Credential, now: ProfileReport, *, undated: bool = False) -> bool:
-    """Whether a profile holds another credential than it did, or the same with a later date.
+    """Whether a profile holds a different credential than before, or the same one with a later date.
 
-    ``undated``: what was wrong is that it had no date, so any date is news.
+    ``undated`` says that the problem was a missing date, so that any date counts as renewed.
     """
     if before.secret and now.secret_hash:
         if before.secret != now.secret_hash:
             return True
     elif before.deadline is not None and now.expires_at is None:
-        return True  # a login that needs nobody any more
+        return True  # replaced by a login that refreshes itself
     if now.expires_at is None:
         return False
     return undated or before.deadline is None or now.expires_at > before.deadline + SAME_DATE

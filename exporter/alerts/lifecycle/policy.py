@@ -1,4 +1,4 @@
-"""What the lifecycle goes by, as values: times, channels, quiet hours, silences, acknowledgements."""
+"""The settings of the alert lifecycle as plain values: times, channels, quiet hours, silences, acknowledgements."""
 
 from __future__ import annotations
 
@@ -8,56 +8,62 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from exporter.alerts.values import AlertState
-from exporter.config import Config, Policy
-from exporter.config import QuietHours as ConfiguredHours
+from exporter.config import Config, Policy, QuietHours
 from exporter.lib.durations import format_duration
 from exporter.model import AgentReport, ProfileReport, Report, Severity
 from exporter.verdict import remedies
 
+#: Seconds added to a threshold, so that rounding cannot put us just before it. The verdict does the same.
+EPSILON = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class QuietPeriod:
-    """Hours of the wall clock in a person's time zone; ``starts`` and ``ends`` in minutes after midnight."""
+    """Daily quiet hours in a person's time zone; ``starts`` and ``ends`` are minutes after midnight."""
 
     starts: int
     ends: int
     zone: ZoneInfo
-    passes: Severity | None = None  # from this severity on they do not hold back
+    passes: Severity | None = None  # alerts of this severity and above are sent all the same
 
     @classmethod
-    def of(cls, hours: ConfiguredHours) -> QuietPeriod:
+    def of(cls, hours: QuietHours) -> QuietPeriod:
         passes = Severity(hours.except_) if hours.except_ else None
         return cls(_minutes(hours.from_), _minutes(hours.to), ZoneInfo(hours.timezone), passes)
 
-    def hold(self, now: float) -> bool:
-        """Whether ``now`` is within them. Hours that end when they begin are none."""
+    def is_active(self, now: float) -> bool:
+        """Whether ``now`` is inside the quiet hours. Hours that end when they begin are never active."""
         wall = dt.datetime.fromtimestamp(now, self.zone)
         minute = wall.hour * 60 + wall.minute
         if self.starts <= self.ends:
             return self.starts <= minute < self.ends
         return minute >= self.starts or minute < self.ends
 
+    def lets_through(self, severity: Severity) -> bool:
+        """Whether an alert of this severity is sent during the quiet hours."""
+        return self.passes is not None and severity.rank >= self.passes.rank
+
     def end(self, now: float) -> float:
-        """The first moment after ``now`` that is outside them."""
+        """The first moment after ``now`` that is outside the quiet hours."""
         day = dt.datetime.fromtimestamp(now, self.zone).date()
         for days in range(3):
             then = dt.datetime.combine(
                 day + dt.timedelta(days), dt.time(self.ends // 60, self.ends % 60), tzinfo=self.zone
             )
             for moment in sorted(then.replace(fold=fold).timestamp() for fold in (0, 1)):
-                if moment > now and not self.hold(moment):
+                if moment > now and not self.is_active(moment):
                     return self._earliest(now, moment)
-        return now + 86400.0  # not reached: every day has an end of the quiet hours
+        return now + 86400.0  # not reached: quiet hours end every day
 
     def _earliest(self, now: float, end: float) -> float:
-        """Where the clock springs over the configured end, they end at the spring."""
-        held, free = max(now, end - 3 * 3600.0), end
-        if not self.hold(held):
+        """The true end if daylight saving skips the configured one: the moment the clock springs forward."""
+        active, inactive = max(now, end - 3 * 3600.0), end
+        if not self.is_active(active):
             return end
-        while free - held > 0.5:
-            middle = (held + free) / 2
-            held, free = (middle, free) if self.hold(middle) else (held, middle)
-        return float(round(free))
+        while inactive - active > 0.5:
+            middle = (active + inactive) / 2
+            active, inactive = (middle, inactive) if self.is_active(middle) else (active, middle)
+        return float(round(inactive))
 
 
 def _minutes(clock: str) -> int:
@@ -67,40 +73,51 @@ def _minutes(clock: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ChannelPolicy:
-    """What the lifecycle knows of a channel."""
+    """The settings of one channel that the lifecycle needs."""
 
     name: str
     min_severity: Severity = Severity.INFO
     quiet: QuietPeriod | None = None
-    step: int = 0  # its place in ``order``: how often a critical must climb to get there
+    step: int = 0  # its place in ``order``: how many times a critical alert escalates before it gets here
+
+    def accepts(self, severity: Severity) -> bool:
+        return severity.rank >= self.min_severity.rank
+
+    def is_quiet_for(self, severity: Severity, at: float) -> bool:
+        """Whether quiet hours hold back an alert of ``severity`` at ``at``."""
+        return self.quiet is not None and self.quiet.is_active(at) and not self.quiet.lets_through(severity)
+
+    def next_allowed(self, severity: Severity, at: float) -> float:
+        """``at``, or the end of the quiet hours that would hold the alert back."""
+        return self.quiet.end(at) if self.quiet is not None and self.is_quiet_for(severity, at) else at
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Holds back whatever matches every matcher, until ``until``."""
+    """Suppresses every alert that all its matchers match, until ``until``."""
 
     id: str
-    matchers: Mapping[str, str]  # of target, agent, provider, profile, condition
+    matchers: Mapping[str, str]  # by the names in MATCHERS
     until: float
     reason: str = ""
     created_at: float = 0.0
 
     def matches(self, state: AlertState) -> bool:
-        """An alert is silenced for an agent only where it is about no other."""
-        slot = state.subject
-        said = {
-            "target": slot.target,
-            "provider": slot.provider,
-            "profile": slot.profile,
+        """A matcher for an agent matches only if it matches every agent of the alert."""
+        subject = state.subject
+        values = {
+            "target": subject.target,
+            "provider": subject.provider,
+            "profile": subject.profile,
             "condition": str(state.condition),
         }
         return bool(self.matchers) and all(
-            all(agent == value for agent in state.agents) if name == "agent" else said.get(name) == value
+            all(agent == value for agent in state.agents) if name == "agent" else values.get(name) == value
             for name, value in self.matchers.items()
         )
 
 
-#: What a silence can be about.
+#: The names that a silence can match on.
 MATCHERS = ("target", "agent", "provider", "profile", "condition")
 
 
@@ -112,26 +129,26 @@ def _no_commands(agent: AgentReport, profile: ProfileReport) -> tuple[str, ...]:
 
 
 def commands_of(config: Config) -> Renew:
-    """The commands that renew a profile before anything is wrong with it, as the target's OpenClaw calls them."""
+    """Returns the function that gives the commands to renew a profile before it expires."""
     from exporter.checks.monitor import openclaw_words
 
     openclaw = {target.name: openclaw_words(target) for target in config.targets}
-    life = format_duration(config.policy.setup_token_lifetime)
+    lifetime = format_duration(config.policy.setup_token_lifetime)
 
     def renew(agent: AgentReport, profile: ProfileReport) -> tuple[str, ...]:
         words = openclaw.get(agent.target, "openclaw")
-        spelling = remedies.CommandContext(agent.agent, remedies.dialect_of(agent), words, life)
-        return remedies.renew(profile.id, profile.provider, profile.kind, spelling)
+        context = remedies.CommandContext(agent.agent, remedies.dialect_of(agent), words, lifetime)
+        return remedies.renew(profile.id, profile.provider, profile.kind, context)
 
     return renew
 
 
 @dataclass(frozen=True, slots=True)
 class AlertPolicy:
-    """All that decides beside the facts. Durations in seconds."""
+    """Everything that decides about alerts besides the facts. Durations are in seconds."""
 
-    channels: tuple[ChannelPolicy, ...] = ()  # those that are told news: not Alertmanager
-    targets: frozenset[str] = frozenset()  # that alarm: those looked at without being asked for
+    channels: tuple[ChannelPolicy, ...] = ()  # without Alertmanager, which has policies of its own
+    targets: frozenset[str] = frozenset()  # the targets that alert: those that are checked on a schedule
     remind_before: tuple[float, ...] = ()  # the longest first
     repeat_every: float = 6 * 3600.0
     confirm_checks: int = 2
@@ -139,11 +156,10 @@ class AlertPolicy:
     group_wait: float = 10.0
     escalate_after: float | None = None
     prove_every: float | None = None
-    verdict: Policy = field(default_factory=Policy)  # which profiles are ignored
+    verdict: Policy = field(default_factory=Policy)  # says which profiles are ignored
     silences: tuple[Silence, ...] = ()
     acknowledged: Mapping[str, float] = field(default_factory=dict)  # fingerprint -> when
-    #: The commands that renew a profile nothing is wrong with yet, for reminders.
-    renew: Renew = _no_commands
+    renew: Renew = _no_commands  # the commands in reminders of a profile that still works
 
     @classmethod
     def of(
@@ -153,10 +169,10 @@ class AlertPolicy:
         acknowledged: Mapping[str, float] | None = None,
         renew: Renew = _no_commands,
     ) -> AlertPolicy:
-        """The policy that a configuration, and what people said since, come to."""
+        """The policy of a configuration, with the silences and acknowledgements that people have added since."""
         alerts = config.alerts
-        told = [channel for channel in config.channels if channel.NOTIFIED]
-        order = alerts.order or [channel.name for channel in told]
+        notified = [channel for channel in config.channels if channel.NOTIFIED]
+        order = alerts.order or [channel.name for channel in notified]
         channels = tuple(
             ChannelPolicy(
                 name=channel.name,
@@ -164,7 +180,7 @@ class AlertPolicy:
                 quiet=QuietPeriod.of(channel.quiet_hours) if channel.quiet_hours else None,
                 step=order.index(channel.name) if channel.name in order else 0,
             )
-            for channel in told
+            for channel in notified
         )
         return cls(
             channels=channels,
@@ -183,18 +199,23 @@ class AlertPolicy:
         )
 
     def is_complete(self, report: Report) -> bool:
-        """Whether a report has all that alarms: not so right after the start."""
+        """Whether a report covers every target that alerts. It does not right after the start."""
         return self.targets <= {target.target for target in report.targets}
 
     def is_silenced(self, state: AlertState, now: float) -> bool:
         return any(now < silence.until and silence.matches(state) for silence in self.silences)
 
+    def silenced_until(self, state: AlertState, now: float) -> float | None:
+        """When the last silence that matches at ``now`` ends (Unix seconds); None if there is none."""
+        ends = (silence.until for silence in self.silences if now < silence.until and silence.matches(state))
+        return max(ends, default=None)
+
     def acknowledged_at(self, state: AlertState) -> float | None:
-        """When a person acknowledged it as bad as it is now."""
+        """When a person acknowledged the alert; None if it has begun again or got worse since."""
         at = self.acknowledged.get(state.fingerprint) if self.acknowledged else None
         return at if at is not None and at >= max(state.started_at, state.worsened_at) else None
 
     def step_at(self, deadline: float, now: float) -> float | None:
-        """The nearest reminder step that is behind us: seconds before ``deadline``; None before the first."""
+        """The latest reminder step that has passed, in seconds before ``deadline``; None before the first."""
         passed = [step for step in self.remind_before if deadline - step < now]
         return passed[-1] if passed else None

@@ -1,6 +1,6 @@
-"""From the states there were and the facts there are to the states there are. No channel is known here.
+"""Turns earlier alert states and the facts of a report into the next states. It knows nothing of channels.
 
-What begins, changes, is confirmed, held, inhibited by its cause, ends. Pure.
+Here alerts begin, change, are confirmed, inhibited and resolved. Pure.
 """
 
 from __future__ import annotations
@@ -19,66 +19,67 @@ from exporter.alerts.values import (
     NotificationReason,
     Resolution,
     ResolutionCause,
+    States,
     changed,
 )
 from exporter.model import ConditionName, Family, ProfileReport, Report, Severity, Status
 
-#: Stands for a reminder step that is not reached yet (JSON knows no infinity).
-_LONG_BEFORE = 1e12
+#: The acknowledged step of a renewal before the first reminder step (JSON has no infinity).
+_BEFORE_FIRST_STEP = 1e12
+
+#: An alert's profiles as they are now, each with its agent.
+_Profiles = list[tuple[str, ProfileReport]]
 
 
-def track(states: Mapping[str, AlertState], report: Report, policy: AlertPolicy, now: float) -> dict[str, AlertState]:
-    """The states as of ``now``; ended ones stay for those who were told of them."""
-    view, facts = ReportIndex.of(report), gather(report, policy, now)
-    before = {key: _not_from_the_future(state, now) for key, state in states.items()}
-    matched = _match(before, facts)
+def update_states(states: States, report: Report, policy: AlertPolicy, now: float) -> dict[str, AlertState]:
+    """The states as of ``now``. Resolved ones stay for the channels that have yet to be notified of it."""
+    index, facts = ReportIndex.of(report), gather(report, policy, now)
+    before = {key: _not_in_the_future(state, now) for key, state in states.items()}
     after: dict[str, AlertState] = {}
-    parents: dict[AlertSubject, AlertState] = {}
-    for fact, key in matched:
+    providers: dict[AlertSubject, AlertState] = {}
+    for fact, key in _match(before, facts):
         state = before.get(key)
-        parent = parents.get(AlertSubject(fact.subject.target, fact.subject.provider, "", Family.AVAILABILITY))
-        if fact.inhibited and parent is not None and not parent.confirmed:
-            # What the cause waits for, its parts wait for.
+        provider = providers.get(AlertSubject(fact.subject.target, fact.subject.provider, "", Family.AVAILABILITY))
+        if fact.inhibited and provider is not None and not provider.confirmed:
+            # While the provider's alert waits to be confirmed, so do the alerts that it inhibits.
             if state is not None:
                 after[key] = changed(state, inhibited=True)
             continue
-        state = _continued(state, fact, view, policy, now) if state else _begun(key, fact, now)
-        confirmed = state.confirmed or _is_confirmed(state, policy, now)
-        # One that is back before anybody was told that it was over is not over.
-        ending = None if confirmed and state.acknowledged_step is None else state.resolution
-        if (state.inhibited, state.confirmed, state.resolution) != (fact.inhibited, confirmed, ending):
-            state = changed(state, inhibited=fact.inhibited, confirmed=confirmed, resolution=ending)
-        after[key] = state
+        state = _continue(state, fact, index, policy, now) if state else _begin(key, fact, now)
+        after[key] = state = _confirm(state, fact, policy, now)
         if not fact.subject.profile:
-            parents[fact.subject] = state
+            providers[fact.subject] = state
     for key, state in before.items():
-        if key not in after and (left := _unseen(state, view, policy, now)) is not None:
-            after[key] = left
+        if key not in after and (remaining := _without_fact(state, index, policy, now)) is not None:
+            after[key] = remaining
     return after
 
 
-def _not_from_the_future(state: AlertState, now: float) -> AlertState:
-    """After the clock was set back, nothing may wait for the hour that comes again."""
-    if (
-        max(state.started_at, state.worsened_at, *(t.at for t in state.notified.values()), *state.pending.values(), 0)
-        <= now
-    ):
+def begin_states(states: States, report: Report, policy: AlertPolicy, now: float) -> list[AlertState]:
+    """The facts of ``report`` as states that begin at ``now``, with the keys of the states they would continue."""
+    return [_begin(key, fact, now) for fact, key in _match(states, gather(report, policy, now))]
+
+
+def _not_in_the_future(state: AlertState, now: float) -> AlertState:
+    """After the clock was set back, nothing may wait until the recorded time comes again."""
+    notified_at = (last.at for last in state.notified.values())
+    if max(state.started_at, state.worsened_at, *notified_at, *state.pending.values()) <= now:
         return state
     return changed(
         state,
         started_at=min(state.started_at, now),
         since=min(state.since, now),
         worsened_at=min(state.worsened_at, now),
-        notified={name: replace(told, at=min(told.at, now)) for name, told in state.notified.items()},
+        notified={name: replace(last, at=min(last.at, now)) for name, last in state.notified.items()},
         pending={name: min(at, now) for name, at in state.pending.items()},
     )
 
 
-def _match(states: Mapping[str, AlertState], facts: Iterable[Fact]) -> list[tuple[Fact, str]]:
-    """Each fact with the key of the state it continues, or of the one it begins.
+def _match(states: States, facts: Iterable[Fact]) -> list[tuple[Fact, str]]:
+    """Each fact with the key of the state that it continues or begins.
 
-    The same secret is the same credential; else an agent in common is; else, where a secret is not
-    known, the profile's name is.
+    A state and a fact about the same subject match if they have the same secret; else if they share
+    an agent; else if the secret of one is unknown.
     """
     by_subject: dict[AlertSubject, list[AlertState]] = {}
     for state in states.values():
@@ -87,21 +88,21 @@ def _match(states: Mapping[str, AlertState], facts: Iterable[Fact]) -> list[tupl
     for fact in facts:
         groups.setdefault(fact.subject, []).append(fact)
     result = []
-    for slot, group in groups.items():
-        free = sorted(by_subject.get(slot, ()), key=lambda state: state.key)
+    for subject, group in groups.items():
+        free = sorted(by_subject.get(subject, ()), key=lambda state: state.key)
         keys: dict[int, str] = {}
         for is_same in (_same_secret, _shared_agent, _unknown_secret):
-            for index, fact in enumerate(group):
-                found = None if index in keys else next((s for s in free if is_same(s, fact)), None)
+            for position, fact in enumerate(group):
+                found = None if position in keys else next((state for state in free if is_same(state, fact)), None)
                 if found is not None:
                     free.remove(found)
-                    keys[index] = found.key
-        taken = {state.key for state in by_subject.get(slot, ())}
-        for index, fact in enumerate(group):
-            if index not in keys:
-                keys[index] = _new_key(fact, taken)
-                taken.add(keys[index])
-            result.append((fact, keys[index]))
+                    keys[position] = found.key
+        taken = {state.key for state in by_subject.get(subject, ())}
+        for position, fact in enumerate(group):
+            if position not in keys:
+                keys[position] = _new_key(fact, taken)
+                taken.add(keys[position])
+            result.append((fact, keys[position]))
     return result
 
 
@@ -118,21 +119,15 @@ def _unknown_secret(state: AlertState, fact: Fact) -> bool:
 
 
 def _new_key(fact: Fact, taken: set[str]) -> str:
-    """The identity as text. Where agents hold different credentials by one name, an agent tells them apart."""
-    slot = fact.subject
-    base = "\x1f".join((slot.target, slot.provider, slot.profile, slot.topic))
+    """The alert's identity as text. An agent's name is added if another credential has the same profile name."""
+    subject = fact.subject
+    base = "\x1f".join((subject.target, subject.provider, subject.profile, subject.topic))
     candidates = [base, *(f"{base}\x1f{agent}" for agent in fact.agents)]
     free = [key for key in candidates if key not in taken]
     return free[0] if free else f"{base}\x1f{fact.agents[0]}\x1f{len(taken)}"
 
 
-def begun(states: Mapping[str, AlertState], report: Report, policy: AlertPolicy, now: float) -> list[AlertState]:
-    """The facts of ``report`` as states that begin at ``now``, under the keys of those they would continue."""
-    return [_begun(key, fact, now) for fact, key in _match(states, gather(report, policy, now))]
-
-
-def _begun(key: str, fact: Fact, now: float) -> AlertState:
-    since = min(fact.since, now) if fact.since is not None else now
+def _begin(key: str, fact: Fact, now: float) -> AlertState:
     state = AlertState(
         key=key,
         subject=fact.subject,
@@ -140,14 +135,18 @@ def _begun(key: str, fact: Fact, now: float) -> AlertState:
         severity=fact.worst.severity,
         agents=fact.agents,
         started_at=now,
-        since=since,
+        since=_since(fact, now, now),
         worsened_at=now,
     )
-    return changed(state, **_content(state, fact, {agent: (1, at) for agent, at in fact.checks.items()}))
+    return changed(state, **_fact_fields(state, fact, {agent: (1, at) for agent, at in fact.checks.items()}))
 
 
-def _content(state: AlertState, fact: Fact, looks: Mapping[str, tuple[int, float]]) -> dict[str, Any]:
-    """What a state takes over from the fact as it is."""
+def _since(fact: Fact, otherwise: float, now: float) -> float:
+    return min(fact.since, now) if fact.since is not None else otherwise
+
+
+def _fact_fields(state: AlertState, fact: Fact, checks: Mapping[str, tuple[int, float]]) -> dict[str, Any]:
+    """The fields that a state copies from its fact."""
     return {
         "condition": fact.worst.name,
         "severity": fact.worst.severity,
@@ -159,49 +158,58 @@ def _content(state: AlertState, fact: Fact, looks: Mapping[str, tuple[int, float
         "secret": fact.secret or state.secret,
         "credentials": fact.credentials,
         "self_healing": fact.self_healing,
-        "checks": looks,
+        "checks": checks,
     }
 
 
-def _continued(state: AlertState, fact: Fact, view: ReportIndex, policy: AlertPolicy, now: float) -> AlertState:
-    held = tuple(agent for agent in state.agents if agent not in fact.agents and view.holds(state, agent))
-    agents = tuple(dict.fromkeys((*fact.agents, *held)))
+def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState:
+    """A state whose fact is still there, or is back after the alert ended."""
+    unknown = tuple(agent for agent in state.agents if agent not in fact.agents and index.is_unknown(state, agent))
+    agents = tuple(dict.fromkeys((*fact.agents, *unknown)))
     worst = fact.worst
-    if state.firing and held and rank(worst.severity, worst.name) < rank(state.severity, state.condition):
-        return changed(state, agents=agents)  # the worse is at an agent that cannot be looked at
-    if state.firing and (renewed := _renewed_within(state, fact, policy, now)) is not None:
-        return renewed
-    worse = rank(worst.severity, worst.name) > rank(state.severity, state.condition)
-    closer = state.acknowledged_step is not None and _stage(fact, policy, now) > (1, -state.acknowledged_step)
-    spread = state.firing and _has_spread(state, fact)
-    began_again = not state.firing
-    louder = closer or worst.severity is not Severity.INFO
-    since = min(fact.since, now) if fact.since is not None else (now if began_again else state.since)
+    badness, was = rank(worst.severity, worst.name), rank(state.severity, state.condition)
+    if state.firing and unknown and badness < was:
+        return changed(state, agents=agents)  # the worse part belongs to an agent whose checks fail
+    if state.firing and _is_renewed_to_near_date(state, fact, policy, now):
+        return _begin_renewed(state, fact, policy, now)
+    begins_again = not state.firing
+    got_worse = begins_again or badness > was or _has_spread(state, fact)
     return changed(
         state,
         firing=True,
         agents=agents,
-        since=since,
-        started_at=now if began_again else state.started_at,
-        worsened_at=now if worse or spread or began_again else state.worsened_at,
-        confirmed=state.confirmed and not began_again,
-        acknowledged_step=None if began_again or louder else state.acknowledged_step,
-        notified=_as_of_the_date(state, fact, policy, now),
-        **_content(state, fact, _counted(state.checks if state.firing else {}, fact.checks)),
+        since=_since(fact, now if begins_again else state.since, now),
+        started_at=now if begins_again else state.started_at,
+        worsened_at=now if got_worse else state.worsened_at,
+        confirmed=state.confirmed and not begins_again,
+        acknowledged_step=None
+        if begins_again or _is_past_acknowledged_step(state, fact, policy, now)
+        else state.acknowledged_step,
+        notified=_with_steps_of_later_date(state, fact, policy, now),
+        **_fact_fields(state, fact, _count_checks(state.checks if state.firing else {}, fact.checks)),
     )
 
 
-def _as_of_the_date(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> Mapping[str, LastNotification]:
-    """What was told; of a later date no reminder step is behind us but those that passed before it was there."""
-    before, ends = state.deadline, fact.worst.deadline
-    if before is None or ends is None or ends <= before + SAME_DATE:
+def _is_past_acknowledged_step(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> bool:
+    """Whether the deadline has come closer than the step that a renewal acknowledged, or the verdict now warns."""
+    if fact.worst.severity is not Severity.INFO:
+        return True
+    return state.acknowledged_step is not None and _stage_of_fact(fact, policy, now) > (1, -state.acknowledged_step)
+
+
+def _with_steps_of_later_date(
+    state: AlertState, fact: Fact, policy: AlertPolicy, now: float
+) -> Mapping[str, LastNotification]:
+    """The notifications; if the date moved later, only those of its steps that have passed count as notified."""
+    before, deadline = state.deadline, fact.worst.deadline
+    if before is None or deadline is None or deadline <= before + SAME_DATE:
         return state.notified
-    step = policy.step_at(ends, now)
-    return {name: replace(told, step=step) for name, told in state.notified.items()}
+    step = policy.step_at(deadline, now)
+    return {name: replace(last, step=step) for name, last in state.notified.items()}
 
 
-def _counted(before: Mapping[str, tuple[int, float]], now: Mapping[str, float]) -> dict[str, tuple[int, float]]:
-    """Looks in a row, per agent; judging the same look again counts nothing."""
+def _count_checks(before: Mapping[str, tuple[int, float]], now: Mapping[str, float]) -> dict[str, tuple[int, float]]:
+    """Checks in a row per agent. Evaluating the same check again counts nothing."""
     result = {}
     for agent, at in now.items():
         count, last = before.get(agent, (0, None))
@@ -210,58 +218,66 @@ def _counted(before: Mapping[str, tuple[int, float]], now: Mapping[str, float]) 
 
 
 def _has_spread(state: AlertState, fact: Fact) -> bool:
-    """A provider went down at further agents that have credentials of their own."""
-    known = {(one.profile, one.secret) for one in state.credentials}
-    new = {(one.profile, one.secret) for one in fact.credentials}
-    return bool(state.credentials) and not set(fact.agents) <= set(state.agents) and not new <= known
+    """Whether a provider went down at more agents, and these have other credentials."""
+    known = {(credential.profile, credential.secret) for credential in state.credentials}
+    new = {(credential.profile, credential.secret) for credential in fact.credentials}
+    return state.firing and bool(known) and not set(fact.agents) <= set(state.agents) and not new <= known
 
 
-def _stage(fact: Fact, policy: AlertPolicy, now: float) -> tuple[int, float]:
-    return _stage_of(fact.worst.name, fact.worst.deadline, policy, now)
+def _stage_of_fact(fact: Fact, policy: AlertPolicy, now: float) -> tuple[int, float]:
+    return _stage(fact.worst.name, fact.worst.deadline, policy, now)
 
 
-def _stage_of(name: ConditionName, deadline: float | None, policy: AlertPolicy, now: float) -> tuple[int, float]:
-    """How far a deadline has come, to compare: undated, then step by step, then expired."""
+def _stage(name: ConditionName, deadline: float | None, policy: AlertPolicy, now: float) -> tuple[int, float]:
+    """How near a deadline is, as a sort key: undated, then step by step, then expired."""
     if name is ConditionName.EXPIRING:
         step = policy.step_at(deadline, now) if deadline is not None else None
         return (1, -step if step is not None else float("-inf"))
     return (0, 0.0) if name is ConditionName.UNDATED else (2, 0.0)
 
 
-def _renewed_within(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> AlertState | None:
-    """A credential renewed to a date that is itself within the reminders: over, and quietly begun anew."""
+def _is_renewed_to_near_date(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> bool:
+    """Whether the credential was renewed, but to a date that is itself within the reminders."""
     worst = fact.worst
-    if (
-        fact.subject.topic != Family.DEADLINE
-        or worst.name is not ConditionName.EXPIRING
-        or worst.severity is not Severity.INFO
-    ):
-        return None
-    another = fact.secret is not None and state.secret is not None and fact.secret != state.secret
-    later = worst.deadline is not None and (
-        state.deadline is None
-        or worst.deadline > state.deadline + SAME_DATE
-        or state.condition is ConditionName.UNDATED
-    )
-    if state.condition is ConditionName.UNDATED and not another:
-        # The date we assumed has come near, nobody renewed anything.
-        later = later and (state.deadline is None or abs((worst.deadline or 0) - state.deadline) > SAME_DATE)
-    better = _stage(fact, policy, now) < _stage_of(state.condition, state.deadline, policy, now)
-    if not (another or later) or not (better or state.condition is ConditionName.UNDATED):
-        return None
-    step = policy.step_at(worst.deadline, now) if worst.deadline is not None else None
-    step = step if step is not None else _LONG_BEFORE
-    content = _content(state, fact, {}) | {"secret": fact.secret}
+    if worst.name is not ConditionName.EXPIRING or worst.severity is not Severity.INFO:
+        return False
+    was_undated = state.condition is ConditionName.UNDATED
+    if fact.secret is None or state.secret is None or fact.secret == state.secret:
+        if worst.deadline is None:
+            return False
+        moved = worst.deadline - state.deadline if state.deadline is not None else float("inf")
+        # The assumed date of an undated token may come near without a renewal.
+        if not (abs(moved) > SAME_DATE if was_undated else moved > SAME_DATE):
+            return False
+    return was_undated or _stage_of_fact(fact, policy, now) < _stage(state.condition, state.deadline, policy, now)
+
+
+def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
+    """Ends the alert as renewed and begins it again, silent until the next reminder step of the new date."""
+    deadline = fact.worst.deadline
+    step = policy.step_at(deadline, now) if deadline is not None else None
     return changed(
         state,
         agents=fact.agents,
         started_at=now,
-        since=min(fact.since, now) if fact.since is not None else now,
+        since=_since(fact, now, now),
         worsened_at=now,
-        acknowledged_step=step,
-        resolution=Resolution(now, NotificationReason.RENEWED, until=worst.deadline) if state.notified else None,
-        **content,
+        acknowledged_step=step if step is not None else _BEFORE_FIRST_STEP,
+        resolution=Resolution(now, NotificationReason.RENEWED, until=deadline) if state.notified else None,
+        **_fact_fields(state, fact, {}) | {"secret": fact.secret},
     )
+
+
+def _confirm(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
+    """The state with what follows from its fact: whether it is inhibited, and whether it is confirmed.
+
+    An alert that is confirmed again before a channel was notified of its resolution has not ended.
+    """
+    confirmed = state.confirmed or _is_confirmed(state, policy, now)
+    resolution = None if confirmed and state.acknowledged_step is None else state.resolution
+    if (state.inhibited, state.confirmed, state.resolution) == (fact.inhibited, confirmed, resolution):
+        return state
+    return changed(state, inhibited=fact.inhibited, confirmed=confirmed, resolution=resolution)
 
 
 def _is_confirmed(state: AlertState, policy: AlertPolicy, now: float) -> bool:
@@ -272,29 +288,30 @@ def _is_confirmed(state: AlertState, policy: AlertPolicy, now: float) -> bool:
     return True
 
 
-def _unseen(state: AlertState, view: ReportIndex, policy: AlertPolicy, now: float) -> AlertState | None:
-    """A state that no fact continues: held, ended, or (never confirmed) forgotten."""
+def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState | None:
+    """A state that no fact continues: kept while its agents are unknown, else resolved; None if never confirmed."""
     if not state.firing:
         return state
     if state.subject.target not in policy.targets:
-        return _ended(state, Resolution(now, NotificationReason.RESOLVED, ResolutionCause.UNWATCHED))
-    held = tuple(agent for agent in state.agents if view.holds(state, agent))
-    if held:
-        return changed(state, agents=held)
-    theirs = list(view.profiles(state)) if state.subject.provider else []
-    if _still_ahead(state, theirs, policy, now):
+        return _resolve(state, Resolution(now, NotificationReason.RESOLVED, ResolutionCause.TARGET_REMOVED))
+    unknown = tuple(agent for agent in state.agents if index.is_unknown(state, agent))
+    if unknown:
+        return changed(state, agents=unknown)
+    profiles = list(index.profiles(state)) if state.subject.provider else []
+    if _has_same_deadline(state, profiles, policy, now):
         return state
-    return _ended(state, _ending(state, view, theirs, policy, now))
+    return _resolve(state, _resolution(state, index, profiles, policy, now))
 
 
-def _ended(state: AlertState, ending: Resolution) -> AlertState | None:
-    if not state.confirmed:  # a moment's trouble; that an earlier one is over may still have to be told
-        return changed(state, firing=False, inhibited=False, confirmed=True) if state.resolution else None
-    return changed(state, firing=False, inhibited=False, resolution=ending, acknowledged_step=None)
+def _resolve(state: AlertState, resolution: Resolution) -> AlertState | None:
+    if state.confirmed:
+        return changed(state, firing=False, inhibited=False, resolution=resolution, acknowledged_step=None)
+    # It was never confirmed. The resolution of its earlier life may still have to be sent.
+    return changed(state, firing=False, inhibited=False, confirmed=True) if state.resolution else None
 
 
-def _still_ahead(state: AlertState, profiles: list[tuple[str, ProfileReport]], policy: AlertPolicy, now: float) -> bool:
-    """The same date as ever, only that edited steps (or a clock set back) no longer reach it."""
+def _has_same_deadline(state: AlertState, profiles: _Profiles, policy: AlertPolicy, now: float) -> bool:
+    """Whether an expiring credential is unchanged, so that only edited steps or the clock moved it out of reach."""
     if state.condition is not ConditionName.EXPIRING or state.deadline is None or state.deadline <= now:
         return False
     before = Credential(state.subject.profile, state.secret, state.deadline)
@@ -306,46 +323,54 @@ def _still_ahead(state: AlertState, profiles: list[tuple[str, ProfileReport]], p
     )
 
 
-def _ending(
-    state: AlertState, view: ReportIndex, theirs: list[tuple[str, ProfileReport]], policy: AlertPolicy, now: float
+def _resolution(
+    state: AlertState, index: ReportIndex, profiles: _Profiles, policy: AlertPolicy, now: float
 ) -> Resolution:
-    slot = state.subject
-    ignored = [policy.verdict.of(slot.target, agent, profile.id).ignore for agent, profile in theirs]
-    if slot.profile and ignored and all(ignored):
-        return Resolution(now, NotificationReason.RESOLVED, ResolutionCause.IGNORED)
-    if all((slot.target, agent) not in view.agents for agent in state.agents if agent != "*") and state.agents != (
-        "*",
-    ):
-        return Resolution(now, NotificationReason.RESOLVED, ResolutionCause.GONE)
-    if slot.profile and not theirs and state.family is not Family.NOTICE:
-        return Resolution(now, NotificationReason.RESOLVED, ResolutionCause.GONE)
-    if state.family in (Family.DEADLINE, Family.AVAILABILITY):
-        renewed = [profile for _, profile in theirs if _is_other(state, profile)]
-        healed = [p for _, p in theirs if p.usable and not _is_other(state, p)] if not slot.profile else []
-        if renewed and not healed:
-            dates = [profile.expires_at for profile in renewed if profile.expires_at is not None]
-            return Resolution(now, NotificationReason.RENEWED, until=max(dates, default=None))
-        return Resolution(now, NotificationReason.RESOLVED, _why_not_well(state, view, theirs))
-    return Resolution(now, NotificationReason.RESOLVED)
+    """How the alert ended: renewed only if a different, working credential ended it."""
+    if (cause := _removed_or_ignored(state, index, profiles, policy)) is not None:
+        return Resolution(now, NotificationReason.RESOLVED, cause)
+    if state.family not in (Family.DEADLINE, Family.AVAILABILITY):
+        return Resolution(now, NotificationReason.RESOLVED)
+    replaced = [profile for _, profile in profiles if _is_replaced(state, profile)]
+    recovered = not state.subject.profile and any(p.usable and not _is_replaced(state, p) for _, p in profiles)
+    if replaced and not recovered:
+        dates = [profile.expires_at for profile in replaced if profile.expires_at is not None]
+        return Resolution(now, NotificationReason.RENEWED, until=max(dates, default=None))
+    return Resolution(now, NotificationReason.RESOLVED, _resolution_cause(state, index, profiles))
 
 
-def _why_not_well(state: AlertState, view: ReportIndex, theirs: list[tuple[str, ProfileReport]]) -> ResolutionCause:
-    """What keeps an end from being good news; nobody is told that something works which does not."""
+def _removed_or_ignored(
+    state: AlertState, index: ReportIndex, profiles: _Profiles, policy: AlertPolicy
+) -> ResolutionCause | None:
+    subject = state.subject
+    ignored = [policy.verdict.of(subject.target, agent, profile.id).ignore for agent, profile in profiles]
+    if subject.profile and ignored and all(ignored):
+        return ResolutionCause.IGNORED
+    agents = [agent for agent in state.agents if agent != "*"]
+    if agents and not any((subject.target, agent) in index.agents for agent in agents):
+        return ResolutionCause.PROFILE_REMOVED
+    if subject.profile and not profiles and state.family is not Family.NOTICE:
+        return ResolutionCause.PROFILE_REMOVED
+    return None
+
+
+def _resolution_cause(state: AlertState, index: ReportIndex, profiles: _Profiles) -> ResolutionCause:
+    """Says ``OVER`` only if the profile or the provider works: no message may claim that without evidence."""
     if state.subject.profile:
-        return ResolutionCause.OVER if any(profile.usable for _, profile in theirs) else ResolutionCause.OTHER
-    reports = (view.agents.get((state.subject.target, agent)) for agent in state.agents)
-    works = any(report is not None and report.providers_usable.get(state.subject.provider) for report in reports)
-    return ResolutionCause.OVER if works else ResolutionCause.UNNEEDED
+        works = any(profile.usable for _, profile in profiles)
+        return ResolutionCause.OVER if works else ResolutionCause.OTHER_PROBLEM
+    reports = (index.agents.get((state.subject.target, agent)) for agent in state.agents)
+    works = any(report is not None and bool(report.providers_usable.get(state.subject.provider)) for report in reports)
+    return ResolutionCause.OVER if works else ResolutionCause.NOT_NEEDED
 
 
-def _is_other(state: AlertState, profile: ProfileReport) -> bool:
-    """Whether a profile's credential is another than the one that was in trouble, and good."""
+def _is_replaced(state: AlertState, profile: ProfileReport) -> bool:
+    """Whether the profile now has another credential than the alert is about, and that one is good."""
     if profile.status in (Status.EXPIRED, Status.MISSING):
         return False
     if not profile.usable and state.family is not Family.DEADLINE:
-        return False  # a cooldown takes nothing from its date
+        return False  # a cooldown does not affect the date of a credential
     if state.subject.profile:
         before = Credential(state.subject.profile, state.secret, state.deadline)
         return is_renewed(before, profile, undated=state.condition is ConditionName.UNDATED)
-    known = [one for one in state.credentials if one.profile == profile.id]
-    return all(is_renewed(one, profile) for one in known)
+    return all(is_renewed(known, profile) for known in state.credentials if known.profile == profile.id)

@@ -1,7 +1,7 @@
-"""Proof: now and then each channel is told that everything is watched, for a person to acknowledge there.
+"""Test notifications: each channel is regularly sent the overall status, for a person to acknowledge.
 
-A channel that is silent because nothing is wrong looks like one that is broken. Pure: when the last
-proof of each channel was told is given and given back.
+A channel that is silent because nothing is wrong looks like one that is broken. The times of the
+last test notifications are passed in and returned. Pure.
 """
 
 from __future__ import annotations
@@ -10,74 +10,74 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
-from exporter.alerts.values import Alert, AlertState, Message, alert_of_test
+from exporter.alerts.values import Alert, Message, States, alert_of_test
 from exporter.model import Report, Severity
+from exporter.present.words import count
 
-#: The ``cause`` of a test that is a proof, for whoever reads messages by program.
-PROOF = "proof"
+#: The ``cause`` of a scheduled test notification in a message. Programs that read messages rely on it.
+SCHEDULED_TEST = "proof"
+_WRONG = "Something is wrong"
 
 
-def prove(
-    told: Mapping[str, float], states: Mapping[str, AlertState], report: Report, policy: AlertPolicy, now: float
+def due_tests(
+    last_tests: Mapping[str, float], states: States, report: Report, policy: AlertPolicy, now: float
 ) -> tuple[dict[str, float], tuple[Message, ...]]:
-    """When each channel was last told (Unix seconds), and the proofs that are due now.
+    """When each channel was last sent a test notification (Unix seconds), and those that are due now.
 
-    One that fell due while we were down, or in quiet hours, is told once, afterwards; the first one when all
-    that is scheduled has been looked at, so that no number in it is too small.
+    A test that became due while the exporter was down, or in quiet hours, is sent once afterwards.
+    The first one waits until every scheduled target has been checked, so that its counts are complete.
     """
     if policy.prove_every is None:
-        return dict(told), ()
-    # After the clock was set back, nothing waits for the hour that comes again.
-    after = {name: min(at, now) for name, at in told.items()}
+        return dict(last_tests), ()
+    # After the clock was set back, no test may wait until the recorded time comes again.
+    after = {name: min(at, now) for name, at in last_tests.items()}
     due = [channel for channel in policy.channels if _due_at(after, channel, policy.prove_every, now) <= now]
     if not due or not policy.is_complete(report):
         return after, ()
-    messages = []
-    for channel in due:
-        after[channel.name] = now
-        messages.append(Message(channel.name, now, (proof(channel.name, states, report, policy, now),)))
-    return after, tuple(messages)
+    messages = tuple(
+        Message(channel.name, now, (status_alert(channel.name, states, report, policy, now),)) for channel in due
+    )
+    return after | {channel.name: now for channel in due}, messages
 
 
-def next_proof(told: Mapping[str, float], report: Report, policy: AlertPolicy, now: float) -> float | None:
-    """When the next proof is due by time alone; None where none is ahead."""
+def next_test_at(last_tests: Mapping[str, float], report: Report, policy: AlertPolicy, now: float) -> float | None:
+    """When the next test notification is due by time alone (Unix seconds); None if none is."""
     if policy.prove_every is None or not policy.is_complete(report):
         return None
-    times = (_due_at(told, channel, policy.prove_every, now) for channel in policy.channels)
+    times = (_due_at(last_tests, channel, policy.prove_every, now) for channel in policy.channels)
     return min((at for at in times if at > now), default=None)
 
 
-def _due_at(told: Mapping[str, float], channel: ChannelPolicy, every: float, now: float) -> float:
-    at = told[channel.name] + every if channel.name in told else now
+def _due_at(last_tests: Mapping[str, float], channel: ChannelPolicy, every: float, now: float) -> float:
+    at = last_tests[channel.name] + every if channel.name in last_tests else now
     moment = max(at, now)
-    return channel.quiet.end(moment) if channel.quiet is not None and channel.quiet.hold(moment) else at
+    return channel.quiet.end(moment) if channel.quiet is not None and channel.quiet.is_active(moment) else at
 
 
-def proof(channel: str, states: Mapping[str, AlertState], report: Report, policy: AlertPolicy, now: float) -> Alert:
-    """What is told: whether all is fine, how much is watched, the next deadline."""
-    ahead = min(_deadlines(report, now), default=None)
-    says = [_verdict(states, report, policy, now)]
-    if ahead is not None:
-        says.append(f"the next deadline is that of {ahead[1]} on {ahead[2]}")
-    told = alert_of_test(channel, now, "; ".join(says))
-    return replace(told, deadline=ahead[0] if ahead is not None else None, cause=PROOF)
+def status_alert(channel: str, states: States, report: Report, policy: AlertPolicy, now: float) -> Alert:
+    """The content of a test notification: whether all is well, how much is monitored, the next deadline."""
+    deadline, profile, target = min(_deadlines(report, now), default=(None, "", ""))
+    clauses = [_status(states, report, policy, now)]
+    if deadline is not None:
+        clauses.append(f"the next deadline is that of {profile} on {target}")
+    return replace(alert_of_test(channel, now, "; ".join(clauses)), deadline=deadline, cause=SCHEDULED_TEST)
 
 
-def _verdict(states: Mapping[str, AlertState], report: Report, policy: AlertPolicy, now: float) -> str:
-    """What holds but was not confirmed yet counts too: nobody is told that all is fine while it is not."""
+def _status(states: States, report: Report, policy: AlertPolicy, now: float) -> str:
+    """Includes alerts that are not confirmed yet: "all is well" must be true."""
     serious = [s for s in states.values() if s.firing and not s.inhibited and s.severity is not Severity.INFO]
-    watched = _watched(report)
+    monitored = _monitored(report)
     if not serious:
-        return f"All watched and fine: {watched}" if report.exit_code == 0 else f"Not fine: a check says so; {watched}"
+        return f"All is well: {monitored}" if report.exit_code == 0 else f"{_WRONG}: a check reports it; {monitored}"
     critical = sum(state.severity is Severity.CRITICAL for state in serious)
     silenced = sum(policy.is_silenced(state, now) for state in serious)
-    counts = f"{len(serious):,} alert{'s' if len(serious) > 1 else ''} firing"
+    counts = f"{count(len(serious), 'alert')} firing"
     counts += f", {critical:,} critical" if critical else ""
     counts += f", {silenced:,} silenced" if silenced else ""
-    return f"Not fine: {counts}; {watched} watched"
+    return f"{_WRONG}: {counts}; {monitored} monitored"
 
 
-def _watched(report: Report) -> str:
+def _monitored(report: Report) -> str:
     profiles = {
         (target.target, profile.provider, profile.id)
         for target in report.targets
@@ -85,8 +85,7 @@ def _watched(report: Report) -> str:
         for profile in agent.profiles
         if not profile.ignored
     }
-    count = f"{len(profiles):,} profile{'' if len(profiles) == 1 else 's'}"
-    return f"{count} on {len(report.targets):,} target{'' if len(report.targets) == 1 else 's'}"
+    return f"{count(len(profiles), 'profile')} on {count(len(report.targets), 'target')}"
 
 
 def _deadlines(report: Report, now: float) -> Iterator[tuple[float, str, str]]:

@@ -16,11 +16,11 @@ from exporter.present.words import visible
 TITLE = 60
 
 _ENDED = {
-    ResolutionCause.UNWATCHED: "is no longer watched",
-    ResolutionCause.GONE: "is no longer there",
+    ResolutionCause.TARGET_REMOVED: "is no longer watched",
+    ResolutionCause.PROFILE_REMOVED: "is no longer there",
     ResolutionCause.IGNORED: "is now ignored",
-    ResolutionCause.OTHER: "has other trouble now",
-    ResolutionCause.UNNEEDED: "is no trouble any more",
+    ResolutionCause.OTHER_PROBLEM: "has other trouble now",
+    ResolutionCause.NOT_NEEDED: "is no trouble any more",
 }
 _COUNTED = {Severity.CRITICAL: "critical", Severity.WARNING: "warnings", Severity.INFO: "notices"}
 

@@ -1,0 +1,60 @@
+"""Groups alerts: what begins together shares one message per channel.
+
+A message is made once the first pending alert has waited ``group_wait``. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from exporter.alerts.lifecycle.decisions import Candidate
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
+from exporter.alerts.values import NotificationReason, States, SuppressedAlert, changed, with_changes, without
+
+#: Resolutions are grouped for at most this many seconds: the person who renewed a credential waits for them.
+RESOLUTION_WAIT = 2.0
+
+
+class Group(NamedTuple):
+    """What one message holds: the alerts a channel is notified of, and the lines of its summary."""
+
+    channel: str
+    alerts: Collection[Candidate]
+    summary: Collection[SuppressedAlert]
+
+
+def group_wait(reason: NotificationReason, policy: AlertPolicy) -> float:
+    """How long a notification waits for others, in seconds."""
+    return min(policy.group_wait, RESOLUTION_WAIT) if reason.ends else policy.group_wait
+
+
+def group_is_due(candidates: Iterable[Candidate], channel: ChannelPolicy, policy: AlertPolicy, now: float) -> bool:
+    """Whether one of the candidates has waited long enough; the others then go with it."""
+    return any(now - state.pending.get(channel.name, now) >= group_wait(reason, policy) for state, reason in candidates)
+
+
+def drop_stale_pending(states: States, candidates: Collection[Candidate], channel: ChannelPolicy) -> States:
+    """Stops waiting for alerts that the channel need not be notified of any more, or must not be now."""
+    pending = [key for key, state in states.items() if channel.name in state.pending]
+    wanted = {state.key for state, _ in candidates} if pending else set()
+    return with_changes(
+        states,
+        {
+            key: changed(states[key], pending=without(states[key].pending, channel.name))
+            for key in pending
+            if key not in wanted
+        },
+    )
+
+
+def mark_pending(states: States, candidates: Iterable[Candidate], channel: ChannelPolicy, now: float) -> States:
+    """Records that the candidates wait for their group since ``now``, or since they already did."""
+    return with_changes(
+        states,
+        {
+            state.key: changed(states[state.key], pending={**state.pending, channel.name: now})
+            for state, _ in candidates
+            if channel.name not in state.pending
+        },
+    )

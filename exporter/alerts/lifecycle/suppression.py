@@ -1,0 +1,131 @@
+"""Holds notifications back: silences and quiet hours.
+
+An alert that fires and ends while it is suppressed is never sent as such. It becomes one line of
+the summary that the channel gets with its next message. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from exporter.alerts.lifecycle.decisions import Candidate, has_escalated_to
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod
+from exporter.alerts.values import AlertState, States, SuppressedAlert, changed, with_changes, without
+from exporter.model import Severity
+
+
+def silenced_keys(states: States, policy: AlertPolicy, now: float) -> frozenset[str]:
+    """The keys of all alerts that a silence matches at ``now``."""
+    if not policy.silences:
+        return frozenset()
+    return frozenset(key for key, state in states.items() if policy.is_silenced(state, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """What must not be sent on one channel at one moment."""
+
+    silenced: frozenset[str]  # keys of alerts
+    quiet: QuietPeriod | None  # set while the channel's quiet hours are active
+
+    @classmethod
+    def on(cls, channel: ChannelPolicy, silenced: frozenset[str], now: float) -> Suppression:
+        is_quiet = channel.quiet is not None and channel.quiet.is_active(now)
+        return cls(silenced, channel.quiet if is_quiet else None)
+
+    def holds_back(self, key: str, severity: Severity) -> bool:
+        return key in self.silenced or (self.quiet is not None and not self.quiet.lets_through(severity))
+
+
+def allowed(candidates: Iterable[Candidate], channel: ChannelPolicy, suppression: Suppression) -> list[Candidate]:
+    """The candidates that may be sent now."""
+    if not suppression.silenced and suppression.quiet is None:
+        return list(candidates)
+    return [
+        candidate
+        for candidate in candidates
+        if not suppression.holds_back(candidate[0].key, _severity(candidate, channel))
+    ]
+
+
+def _severity(candidate: Candidate, channel: ChannelPolicy) -> Severity:
+    """A resolution counts with the severity that was notified, a change with the worse of both sides."""
+    state, reason = candidate
+    last = state.notified.get(channel.name)
+    if last is None:
+        return state.severity
+    return last.severity if reason.ends else _worse(last.severity, state.severity)
+
+
+def _worse(severity: Severity, other: Severity) -> Severity:
+    return severity if severity.rank > other.rank else other
+
+
+def note_suppressed(
+    states: States, channel: ChannelPolicy, policy: AlertPolicy, now: float, suppression: Suppression
+) -> States:
+    """Adds to the channel's summary each alert that ends at ``now`` and was suppressed all along."""
+    return with_changes(
+        states,
+        {
+            key: _with_line(state, channel.name, now)
+            for key, state in states.items()
+            if state.resolution is not None
+            and state.resolution.at == now
+            and _would_have_been_notified(state, channel, policy, now)
+            and suppression.holds_back(key, state.severity)
+            and not _is_noted(state, channel, now)
+        },
+    )
+
+
+def _would_have_been_notified(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> bool:
+    return (
+        not state.firing
+        and channel.name not in state.notified
+        and state.acknowledged_step is None
+        and channel.accepts(state.severity)
+        and has_escalated_to(channel, state, policy, now)
+    )
+
+
+def _is_noted(state: AlertState, channel: ChannelPolicy, now: float) -> bool:
+    line = state.suppressed.get(channel.name)
+    return line is not None and line.ended_at == now
+
+
+def _with_line(state: AlertState, channel: str, now: float) -> AlertState:
+    """``state`` with its line in the summary of ``channel``; an alert that came back has one line for all its times."""
+    subject, earlier = state.subject, state.suppressed.get(channel)
+    line = SuppressedAlert(
+        fingerprint=state.fingerprint,
+        condition=state.condition,
+        severity=_worse(state.severity, earlier.severity) if earlier else state.severity,
+        target=subject.target,
+        agents=state.agents,
+        provider=subject.provider or None,
+        profile=subject.profile or None,
+        began_at=earlier.began_at if earlier else state.since,
+        ended_at=now,
+        times=earlier.times + 1 if earlier else 1,
+    )
+    return changed(state, suppressed={**state.suppressed, channel: line})
+
+
+def summary_lines(states: States, channel: ChannelPolicy, suppression: Suppression) -> dict[str, SuppressedAlert]:
+    """The summary lines that the channel may be sent now, by the alert's key."""
+    name = channel.name
+    return {
+        key: state.suppressed[name]
+        for key, state in states.items()
+        if name in state.suppressed and not suppression.holds_back(key, state.suppressed[name].severity)
+    }
+
+
+def drop_lines(states: States, keys: Iterable[str], channel: ChannelPolicy) -> States:
+    """Removes the lines that were sent."""
+    return with_changes(
+        states,
+        {key: changed(states[key], suppressed=without(states[key].suppressed, channel.name)) for key in keys},
+    )
