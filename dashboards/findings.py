@@ -148,8 +148,8 @@ def _targets() -> Iterator[str]:
     yield _row("OpenClawAuthCheckFailing", 1, f"{by_target} {failing}")
     yield _row("OpenClawAuthCheckStale", 1, f"{by_target} ({stale})")
     for severity, urgency in (("critical", 1), ("warning", 2)):
-        said = series("conditions", condition="reported", severity=severity)
-        yield _row("OpenClawAuthReported", urgency, f"{by_target} (0 * {said})")
+        reported = series("conditions", condition="reported", severity=severity)
+        yield _row("OpenClawAuthReported", urgency, f"{by_target} (0 * {reported})")
     yield _row("OpenClawAuthClock", 2, f"{by_target} (0 * {series('conditions', condition='clock')})")
 
 

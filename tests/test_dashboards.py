@@ -1,6 +1,6 @@
-"""The dashboards' files against what makes them, the metrics, the runbook and a phone's width.
+"""The dashboard files match their generator, the metrics and the runbook, and fit a phone.
 
-What their queries answer, and what Grafana's schema says, is for tests/real/test_dashboards.py.
+tests/real/test_dashboards.py checks the answers of their queries and Grafana's schema.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "dashboards"
 NAMES = ("overview.json", "fleet.json")
 DASHBOARDS = {name: json.loads((FOLDER / name).read_text()) for name in NAMES}
-LABELS = {family.name: {*family.labels, "instance"} for family in METRICS}
+LABELS = {metric.name: {*metric.labels, "instance"} for metric in METRICS}
 VARIABLES = ("instance", "target", "agent", "provider", "profile")
-#: Pixels that a table has on a phone 390 px wide: Grafana's margins and borders take the rest.
+#: The width of a table on a phone 390 px wide, without Grafana's margins and borders, in pixels.
 PHONE = 372
-#: A target that /probe has no answer for is not known by any metric of ours.
+#: No metric of the exporter knows a target that /probe has no answer for.
 NOT_SHOWN = {"OpenClawAuthProbeFailing"}
 
 each = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=NAMES)
@@ -52,21 +52,21 @@ def strings(value: Any) -> Iterator[str]:
         yield value
 
 
-def test_the_files_are_what_make_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = made("make.py", monkeypatch)["texts"]()
     assert tuple(texts) == NAMES
     for name, text in texts.items():
         assert (FOLDER / name).read_text() == text, f"python dashboards/make.py brings {name} up to date"
 
 
-def test_the_package_has_the_json_alone() -> None:
+def test_package_contains_only_the_json() -> None:
     assert [name for name in assets.names() if name.startswith("dashboards/")] == [
         f"dashboards/{name}" for name in sorted(NAMES)
     ]
 
 
 @each
-def test_it_can_be_imported_and_provisioned(dashboard: dict[str, Any]) -> None:
+def test_dashboard_can_be_imported_and_provisioned(dashboard: dict[str, Any]) -> None:
     assert "id" not in dashboard
     assert "__inputs" not in dashboard
     first, *rest = dashboard["templating"]["list"]
@@ -80,7 +80,7 @@ def test_it_can_be_imported_and_provisioned(dashboard: dict[str, Any]) -> None:
     assert "openclaw-auth" in dashboard["tags"]
 
 
-def test_uids_stay() -> None:
+def test_uids_are_stable() -> None:
     assert [dashboard["uid"] for dashboard in DASHBOARDS.values()] == ["openclaw-auth-overview", "openclaw-auth-fleet"]
 
 
@@ -96,7 +96,7 @@ def test_metrics_and_their_labels_exist(dashboard: dict[str, Any]) -> None:
 
 
 @each
-def test_every_question_is_narrowed_by_every_variable_it_can_be(dashboard: dict[str, Any]) -> None:
+def test_every_query_is_filtered_by_every_variable_that_applies(dashboard: dict[str, Any]) -> None:
     for panel in dashboard["panels"]:
         for target in panel.get("targets", []):
             wanted = {label for label in VARIABLES if f'{label}=~"${label}"' in target["expr"]}
@@ -105,19 +105,19 @@ def test_every_question_is_narrowed_by_every_variable_it_can_be(dashboard: dict[
             assert wanted >= LABELS[first[1]] & set(VARIABLES), panel["title"]
 
 
-def test_both_together_show_every_metric_that_a_person_can_use() -> None:
+def test_every_useful_metric_is_on_a_dashboard() -> None:
     shown = {
         name for d in DASHBOARDS.values() for text in expressions(d) for name in re.findall(r"openclaw_auth_\w+", text)
     }
     assert LABELS.keys() - shown == {
         "openclaw_auth_profile_errors",
-        "openclaw_auth_unusable_profiles",  # the profiles themselves are
-        "openclaw_auth_openclaw_exit_code",  # our verdict is
+        "openclaw_auth_unusable_profiles",  # the profiles themselves are shown
+        "openclaw_auth_openclaw_exit_code",  # the verdict is shown
         "openclaw_auth_checks_total",
     }
 
 
-def test_what_needs_somebody_has_every_alert_and_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_of_problems_has_every_alert_and_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
     problems = made("panels.py", monkeypatch)["PROBLEMS"]
     handbook = (ROOT / "docs/runbook.md").read_text()
     sections = set(re.findall(r"^### (OpenClawAuth\w+)$", handbook, re.MULTILINE))
@@ -141,7 +141,7 @@ def test_links_lead_to_sections_of_the_runbook(dashboard: dict[str, Any]) -> Non
 
 
 @each
-def test_places(dashboard: dict[str, Any]) -> None:
+def test_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in dashboard["panels"]:
         place = panel["gridPos"]
@@ -157,7 +157,7 @@ def test_places(dashboard: dict[str, Any]) -> None:
     titles = [panel["title"] for panel in dashboard["panels"]]
     assert len(set(titles)) == len(titles)
     assert all(panel["description"] for panel in dashboard["panels"] if panel["type"] != "row")
-    # A phone shows them by y and then x: what needs somebody comes after what tells whether anything does.
+    # A phone stacks them by y, then x: the list of problems comes after the summary.
     order = sorted(dashboard["panels"], key=lambda panel: (panel["gridPos"]["y"], panel["gridPos"]["x"]))
     first = [panel["title"] for panel in order[:3]]
     assert any(title.startswith("What needs") for title in first)

@@ -1,4 +1,4 @@
-"""The documents tell what the code does: every key of the configuration, and links that lead somewhere."""
+"""The documents describe every configuration key with its default, and their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exporter.config import channels, models, targets, values
 
 ROOT = Path(__file__).parent.parent
 ROW = re.compile(r"^\| `(\w+)` \| ?(.*?) ?\|", re.MULTILINE)
-#: Heading of docs/configuration.md -> the model it tells of, and the one whose keys it told before.
+#: Heading of docs/configuration.md -> the model it documents, and the base whose keys are documented before.
 SECTIONS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
     "Top level": (models.Config, None),
     "Targets": (targets.TargetBase, None),
@@ -42,10 +42,10 @@ def sections() -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def keys_of(model: type[BaseModel], told: type[BaseModel] | None) -> dict[str, str]:
-    """Key -> its default as a person writes it; empty where there is none, or where it is a table of its own."""
+def keys_of(model: type[BaseModel], base: type[BaseModel] | None) -> dict[str, str]:
+    """Key -> its default as written in a configuration; empty without one, or if it has a table of its own."""
     keys = {"type": ""} if model is channels.ChannelBase else {}
-    before = set(told.model_fields) if told else set()
+    before = set(base.model_fields) if base else set()
     for name, field in model.model_fields.items():
         key = field.alias or name
         is_way = key.endswith(("_file", "_env")) and key.rsplit("_", 1)[0] in _plain(model)
@@ -74,7 +74,7 @@ def test_every_section_is_there() -> None:
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
-def test_every_key_is_told_with_its_default(heading: str) -> None:
+def test_every_key_is_documented_with_its_default(heading: str) -> None:
     assert dict(ROW.findall(sections()[heading])) == keys_of(*SECTIONS[heading])
 
 

@@ -1,6 +1,6 @@
-"""The documents against the program: commands, configurations, links, and what is said of dependencies.
+"""Commands, configurations, links and dependencies in the documents are those of the program.
 
-tests/real/test_recipes.py runs what docs/recipes.md says.
+tests/real/test_recipes.py runs docs/recipes.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REQUIREMENTS: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["
 
 
 def anchor(heading: str) -> str:
-    """GitHub's, for headings of ours."""
+    """The anchor that GitHub makes of a heading."""
     return re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-"))
 
 
@@ -34,7 +34,7 @@ def fenced(text: str, language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """Every call of ours that a document or an alert shows: in a block of shell, or as inline code."""
+    """Every command of the exporter in a document or an alert: in a block of shell, or as inline code."""
     found = set()
     alerts = re.sub(r"\{\{.*?\}\}", "X", (ROOT / "deploy/prometheus/openclaw-auth.rules.yml").read_text())
     for text in (*TEXTS.values(), alerts):
@@ -55,13 +55,13 @@ COMMANDS = [
 ]
 
 
-def test_calls_are_found() -> None:
+def test_commands_are_found() -> None:
     assert {call.split()[0] for call in COMMANDS} >= set(COMMAND_NAMES)
     assert len(COMMANDS) > 25
 
 
 @pytest.mark.parametrize("call", COMMANDS)
-def test_every_call_is_one_the_program_takes(call: str) -> None:
+def test_every_documented_command_exists(call: str) -> None:
     words = shlex.split(call)
     command: click.Command = cli
     context = click.Context(cli, info_name=PROGRAM)
@@ -92,21 +92,21 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 def configurations() -> list[str]:
-    """The blocks that are a whole configuration; others show an answer."""
+    """The blocks that are a whole configuration. Others show output."""
     blocks = [block for text in TEXTS.values() for block in fenced(text, "json5")]
     blocks += re.findall(r"config\.json5 <<'EOF'\n(.*?)^EOF$", "\n".join(TEXTS.values()), re.MULTILINE | re.DOTALL)
     return [block for block in blocks if re.match(r"\{\s*(//.*\s+)*(targets|channels|web|interval|policy)\b", block)]
 
 
-def test_every_configuration_is_taken() -> None:
+def test_every_documented_configuration_is_valid() -> None:
     found = configurations()
     assert len(found) >= 4
     for block in found:
         parse(block)
 
 
-def test_the_compiled_dependencies_are_named_where_they_are_hard_to_get() -> None:
-    """What pip brings with us and is not pure Python has a row in docs/termux.md, and nothing else has."""
+def test_termux_page_lists_the_compiled_dependencies() -> None:
+    """docs/termux.md has a row for every dependency that is not pure Python, and for no other."""
     compiled, known, left = set[str](), set[str](), [PROGRAM]
     while left:
         name = left.pop()

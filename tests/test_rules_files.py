@@ -1,7 +1,6 @@
-"""The shipped rules against the program and its runbook, without Prometheus (tests/real/test_rules.py has it).
+"""The shipped rules match the program and its runbook. Needs no Prometheus; tests/real/test_rules.py does.
 
-The files are ours and regular, so they are read with regular expressions; that they are YAML and PromQL is
-for promtool to say.
+The files have a regular form, so regular expressions read them. promtool checks that they are YAML and PromQL.
 """
 
 from __future__ import annotations
@@ -23,19 +22,17 @@ TESTS = [path.read_text() for path in sorted((ROOT / "deploy/prometheus/tests").
 EXAMPLES = sorted((ROOT / "deploy/alertmanager").glob("*.yml"))
 HANDBOOK = (ROOT / "docs/runbook.md").read_text()
 
-#: Contract names that no family has yet, and their labels beside job and instance.
-PROMISED: dict[str, set[str]] = {}
-BUILT = {family.name: set(family.labels) for family in METRICS}
-#: Jobs are named like metrics.
+LABELS = {metric.name: set(metric.labels) for metric in METRICS}
+#: The rules without comments and job names, which look like metrics.
 CODE = re.sub(r"#.*", "", re.sub(r"job=\"openclaw_auth\w*\"", 'job=""', RULES))
 
-#: (name, its text) of each alert; a name may be there twice, with two severities.
+#: (name, text) of each alert. A name may occur twice, with two severities.
 ALERTS = [
     (block.partition("\n")[0], re.split(r"\n {4}(?! )|\n {6}- |\n {2}- name:", block)[0])
     for block in RULES.split("- alert: ")[1:]
 ]
 NAMES = [name for name, _ in ALERTS]
-#: What the exporter's own alerts are called in an Alertmanager.
+#: The names of the exporter's own alerts in an Alertmanager.
 OWN = {
     alertname(Alert("f" * 32, NotificationReason.FIRST, name.family, name, Severity.CRITICAL, "home", summary=""))
     for name in ConditionName
@@ -44,43 +41,38 @@ HEADINGS = re.findall(r"^#+ (.+)$", HANDBOOK, re.MULTILINE)
 
 
 def anchor(heading: str) -> str:
-    """GitHub's, for headings of ours."""
+    """The anchor that GitHub makes of a heading."""
     return re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-"))
 
 
-def test_the_rules_are_read() -> None:
+def test_rules_are_found() -> None:
     assert len(ALERTS) == RULES.count("- alert:") > 20
     assert all(re.fullmatch(r"OpenClawAuth[A-Z]\w+", name) for name in NAMES)
 
 
-def test_every_metric_is_one_of_ours() -> None:
+def test_every_metric_exists() -> None:
     used = set(re.findall(r"\bopenclaw_auth_[a-z_]+", CODE))
-    assert used - BUILT.keys() == PROMISED.keys() & used - BUILT.keys()
+    assert used <= LABELS.keys()
     assert len(used) > 15
 
 
-def test_what_is_built_is_no_longer_promised() -> None:
-    assert not PROMISED.keys() & BUILT.keys(), "take it out of PROMISED"
-
-
-def test_selectors_name_labels_that_the_metric_has() -> None:
-    known = PROMISED | BUILT
+def test_selectors_name_existing_labels() -> None:
     selectors = re.findall(r"\b(openclaw_auth_[a-z_]+)\{([^}]+)\}", CODE)
     assert len(selectors) > 20
     for metric, matchers in selectors:
         labels = set(re.findall(r"([a-z_]+)(?:=|!=|=~|!~)(?=[\"%])", matchers))
         assert labels, matchers
-        assert labels <= known[metric] | {"job", "instance"}, f"{metric}{{{matchers}}}"
+        assert labels <= LABELS[metric] | {"job", "instance"}, f"{metric}{{{matchers}}}"
 
 
-def test_alerts_read_recordings_of_their_own_group_from_above() -> None:
+def test_alerts_use_recording_rules_above_them_in_their_group() -> None:
     for group in CODE.split("  - name: ")[1:]:
         recorded = {found[1]: found.start() for found in re.finditer(r"- record: (\S+)", group)}
         for found in re.finditer(r"(?<!record: )\b(openclaw_auth:[\w:]+)", group):
             assert recorded.get(found[1], len(group)) < found.start(), found[1]
 
 
-def test_conditions_are_ones_the_verdict_has() -> None:
+def test_conditions_exist() -> None:
     used = set(re.findall(r'condition="(\w+)"', CODE))
     assert used <= {name.value for name in ConditionName}
     assert "expired" in used
@@ -96,14 +88,14 @@ def test_every_alert_is_complete(name: str, text: str) -> None:
     assert name in HEADINGS
 
 
-def test_an_alert_is_there_once_for_each_severity() -> None:
+def test_alert_exists_once_per_severity() -> None:
     severities = Counter(
         (name, severity) for name, text in ALERTS for severity in re.findall(r"severity: (\w+)\n", text)
     )
     assert set(severities.values()) == {1}
 
 
-def test_the_runbook_has_a_section_for_every_alert_and_condition_and_for_nothing_else() -> None:
+def test_runbook_has_exactly_the_sections_of_alerts_and_conditions() -> None:
     sections = re.findall(r"^### (.+)$", HANDBOOK, re.MULTILINE)
     assert sorted(s for s in sections if s.startswith("OpenClawAuth")) == sorted(set(NAMES))
     rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| (.+) \|$", HANDBOOK, re.MULTILINE))
@@ -118,13 +110,13 @@ def test_the_runbook_has_a_section_for_every_alert_and_condition_and_for_nothing
         assert re.search(r"\]\(#[^)]+\)", rows[condition]), condition
 
 
-def test_every_section_says_what_to_see_to_do_and_how_to_know() -> None:
+def test_every_section_has_its_four_parts() -> None:
     for section in re.split(r"^### ", HANDBOOK, flags=re.MULTILINE)[1:]:
         name, _, body = section.partition("\n")
-        said = re.findall(r"\*\*(Means|See|Do|Worked)\*\*", body)
+        parts = re.findall(r"\*\*(Means|See|Do|Worked)\*\*", body)
         if name in ("OpenClawAuthUnusable", "OpenClawAuthCheckFailing"):
-            said.insert(2, "Do")  # in a table, by reason
-        assert said == ["Means", "See", "Do", "Worked"], name
+            parts.insert(2, "Do")  # in a table, by reason
+        assert parts == ["Means", "See", "Do", "Worked"], name
 
 
 def minutes(time: str) -> int:
@@ -132,7 +124,7 @@ def minutes(time: str) -> int:
 
 
 def test_every_alert_is_tested_silent_pending_firing_and_resolved() -> None:
-    """Each severity of each. What is expected pending is asked for as such: for promtool, pending is no alert."""
+    """For each severity. A pending alert is queried as such, because promtool does not list it."""
     silent = set[str]()
     pending, firing, resolved = set[tuple[str, str]](), set[tuple[str, str]](), set[tuple[str, str]]()
     for case in (case for text in TESTS for case in text.split("\n  - name: ")[1:]):

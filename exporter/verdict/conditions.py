@@ -45,27 +45,18 @@ def undated(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profile
     if not profile.is_undated:
         return None
     by = f"; it ends by {iso(profile.deadline)} at the latest" if profile.deadline else ""
-    return _about(
-        profile,
-        ConditionName.UNDATED,
-        Severity.INFO,
-        f"{profile.id} on {inputs.subject} has no expiry date, so nothing warns before it ends{by}",
-        remedy=(*_renew(inputs, profile), *remedies.date(profile.id, inputs.subject.agent, inputs.subject.target)),
-    )
+    summary = f"{profile.id} on {inputs.subject} has no expiry date, so nothing warns before it ends{by}"
+    record = remedies.date(profile.id, inputs.subject.agent, inputs.subject.target)
+    return _about(profile, ConditionName.UNDATED, Severity.INFO, summary, (*_renew(inputs, profile), *record))
 
 
 def expiring(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> Condition | None:
     if profile.status is not Status.EXPIRING:
         return None
+    severity = Severity.INFO if inputs.is_unused(profile.provider) else Severity.WARNING
     left = f" in {in_words(profile.deadline - inputs.now)} ({iso(profile.deadline)})" if profile.deadline else " soon"
-    return _about(
-        profile,
-        ConditionName.EXPIRING,
-        Severity.INFO if inputs.is_unused(profile.provider) else Severity.WARNING,
-        f"{profile.id} expires on {inputs.subject}{left}{_at_the_latest(profile)}",
-        rule=profile.rule,
-        remedy=_renew(inputs, profile),
-    )
+    summary = f"{profile.id} expires on {inputs.subject}{left}{_at_the_latest(profile)}"
+    return _about(profile, ConditionName.EXPIRING, severity, summary, _renew(inputs, profile), rule=profile.rule)
 
 
 def expired(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> Condition | None:
@@ -74,15 +65,9 @@ def expired(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profile
     since = _ended_at(inputs, profile)
     severity, relief = _relief(inputs, providers, profile, ConditionName.EXPIRED, since)
     ago = "" if since is None else f" {in_words(inputs.now - since)} ago ({iso(since)})"
-    return _about(
-        profile,
-        ConditionName.EXPIRED,
-        severity,
-        f"{profile.id} expired on {inputs.subject}{ago}{_at_the_latest(profile)}",
-        rule=f"{profile.rule}; {relief}",
-        remedy=_renew(inputs, profile),
-        since=since,
-    )
+    summary = f"{profile.id} expired on {inputs.subject}{ago}{_at_the_latest(profile)}"
+    rule = f"{profile.rule}; {relief}"
+    return _about(profile, ConditionName.EXPIRED, severity, summary, _renew(inputs, profile), rule=rule, since=since)
 
 
 def unusable(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> Condition | None:
@@ -96,15 +81,9 @@ def unusable(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profil
     model = f" for {state.model}" if state.model else ""
     reason = f" ({state.reason})" if state.reason else ""
     until = f" until {iso(state.until)}" if state.until is not None else ""
-    return _about(
-        profile,
-        ConditionName.UNUSABLE,
-        severity,
-        f"{profile.id} {verb}{model} on {inputs.subject}{reason}{until}",
-        rule=f"OpenClaw lists it as unusable; {relief}",
-        remedy=_end_unusable(inputs, profile, state.reason),
-        reason=state.reason,
-    )
+    summary = f"{profile.id} {verb}{model} on {inputs.subject}{reason}{until}"
+    remedy, rule = _end_unusable(inputs, profile, state.reason), f"OpenClaw lists it as unusable; {relief}"
+    return _about(profile, ConditionName.UNUSABLE, severity, summary, remedy, rule=rule, reason=state.reason)
 
 
 def not_eligible(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> Condition | None:
@@ -113,26 +92,16 @@ def not_eligible(inputs: VerdictInputs, providers: ProviderProfiles, profile: Pr
     severity, relief = _relief(inputs, providers, profile, ConditionName.MISSING)
     code = profile.observed.reason_code
     why = NOT_ELIGIBLE.get(code or "", "OpenClaw does not use it; compare its kind with auth.profiles in openclaw.json")
-    return _about(
-        profile,
-        ConditionName.MISSING,
-        severity,
-        f"{profile.id} on {inputs.subject} is not eligible: {why}",
-        rule=f"{profile.rule}; {relief}",
-        remedy=_renew(inputs, profile),
-        reason=code,
-    )
+    summary = f"{profile.id} on {inputs.subject} is not eligible: {why}"
+    rule = f"{profile.rule}; {relief}"
+    return _about(profile, ConditionName.MISSING, severity, summary, _renew(inputs, profile), rule=rule, reason=code)
 
 
 def status_disagrees(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> Condition | None:
     if not profile.disagreement:
         return None
-    return _about(
-        profile,
-        ConditionName.STATUS_DISAGREES,
-        Severity.INFO,
-        f"{profile.id} on {inputs.subject}: {profile.disagreement}",
-    )
+    summary = f"{profile.id} on {inputs.subject}: {profile.disagreement}"
+    return _about(profile, ConditionName.STATUS_DISAGREES, Severity.INFO, summary)
 
 
 def idle(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> Condition | None:
@@ -141,14 +110,9 @@ def idle(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVer
     age = inputs.now - profile.idle_since
     if age <= inputs.policy.oauth_idle_after:
         return None
-    return _about(
-        profile,
-        ConditionName.IDLE,
-        Severity.INFO,
-        f"The access token of {profile.id} on {inputs.subject} expired {in_words(age)} ago; "
-        "it may refresh at the next use",
-        remedy=(f"{inputs.subject.openclaw} models status",),
-    )
+    token = f"The access token of {profile.id} on {inputs.subject}"
+    summary = f"{token} expired {in_words(age)} ago; it may refresh at the next use"
+    return _about(profile, ConditionName.IDLE, Severity.INFO, summary, (f"{inputs.subject.openclaw} models status",))
 
 
 PROFILE_RULES: tuple[ProfileRule, ...] = (undated, expiring, expired, unusable, not_eligible, status_disagrees, idle)
@@ -161,13 +125,9 @@ def no_credential(inputs: VerdictInputs, providers: ProviderProfiles, provider: 
     """``missing`` of a whole provider."""
     if not providers.is_missing(provider):
         return None
-    return Condition(
-        ConditionName.MISSING,
-        Severity.CRITICAL,
-        provider=provider,
-        summary=f"{provider} has no credential on {inputs.subject}, and a model in use needs one",
-        remedy=inputs.remedy(remedies.add, provider),
-    )
+    summary = f"{provider} has no credential on {inputs.subject}, and a model in use needs one"
+    remedy = inputs.remedy(remedies.add, provider)
+    return Condition(ConditionName.MISSING, Severity.CRITICAL, provider, summary=summary, remedy=remedy)
 
 
 def no_usable_profile(inputs: VerdictInputs, providers: ProviderProfiles, provider: str) -> Condition | None:
@@ -176,13 +136,9 @@ def no_usable_profile(inputs: VerdictInputs, providers: ProviderProfiles, provid
         return None
     named = ", ".join(f"{profile.id} {_why_it_cannot_serve(profile)}" for profile in profiles[:MAX_NAMED])
     more = f" and {len(profiles) - MAX_NAMED} more" if len(profiles) > MAX_NAMED else ""
-    return Condition(
-        ConditionName.NO_USABLE_PROFILE,
-        Severity.CRITICAL,
-        provider=provider,
-        summary=f"No credential of {provider} works on {inputs.subject}: {named}{more}",
-        remedy=_first_remedy(inputs, profiles),
-    )
+    summary = f"No credential of {provider} works on {inputs.subject}: {named}{more}"
+    remedy = _first_remedy(inputs, profiles)
+    return Condition(ConditionName.NO_USABLE_PROFILE, Severity.CRITICAL, provider, summary=summary, remedy=remedy)
 
 
 def _why_it_cannot_serve(profile: ProfileVerdict) -> str:
@@ -401,22 +357,13 @@ def _about(
     name: ConditionName,
     severity: Severity,
     summary: str,
+    remedy: tuple[str, ...] = (),
     *,
     rule: str = "",
-    remedy: tuple[str, ...] = (),
     reason: str | None = None,
     since: float | None = None,
 ) -> Condition:
     """A condition of one profile."""
     return Condition(
-        name,
-        severity,
-        provider=profile.provider,
-        profile=profile.id,
-        summary=summary,
-        remedy=remedy,
-        reason=reason,
-        since=since,
-        deadline=profile.deadline,
-        rule=rule,
+        name, severity, profile.provider, profile.id, summary, remedy, reason, since, profile.deadline, rule=rule
     )

@@ -225,7 +225,7 @@ def test_counters_start_at_0_and_one_shots_omit_them() -> None:
 
 
 def test_agent_without_a_report_keeps_its_counters() -> None:
-    """The agents were listed again: what was counted while they were not stays."""
+    """The agents can be listed again: the counters of the time before stay."""
     fragment = render_target(healthy().targets[0], {"*": AgentCounters(3, {FailureReason.CONNECTION: 3})})
     assert b'openclaw_auth_checks_total{agent="*",target="home"} 3.0\n' in fragment["openclaw_auth_checks_total"]
     assert [name for name, lines in fragment.items() if b'agent="*"' in lines] == [
@@ -483,7 +483,7 @@ def test_promtool_accepts_the_exposition(example: str) -> None:
 
 
 def test_failed_first_check_has_its_series() -> None:
-    """A failed look with no good one before still has all its series."""
+    """A failed check without an earlier successful one."""
     subject = report(
         agent(checked_at=None, failure=Failure(FailureReason.TIMEOUT, "…", NOW), exit_code=1, providers_usable={})
     )

@@ -172,7 +172,7 @@ def test_line_names_the_worst_problem(subject: Report, line: str) -> None:
 
 def test_line_counts_time_left_from_now() -> None:
     assert to_line(expiring(), NOW + 11 * HOUR) == "EXPIRING anthropic:default on home/main in 59 min"
-    # Nobody looked since: the word stands as it was judged, without a time that contradicts it.
+    # No check since: the status stays, without a time left that contradicts it.
     assert to_line(expiring(), NOW + DAY) == "EXPIRING anthropic:default on home/main"
 
 

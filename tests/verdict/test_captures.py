@@ -1,4 +1,4 @@
-"""Every capture of the openclaw command is judged as the contract's table says, on both releases."""
+"""Every capture of the openclaw command gives its expected verdict, on every release."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ EXPECTED: dict[str, tuple[int, Found]] = {
     "token_ok_30d": (0, set()),
     "two_profiles_one_expiring": (2, {("expiring", "warning", A), ("undated", "info", W)}),
 }
-#: What older releases really accept, and what a release's output cannot tell apart.
+#: Differences between releases: profiles that older ones accept, and facts that an output lacks.
 DIFFERS: dict[tuple[str, str], tuple[int, Found]] = {
     (OLD, "token_invalid_expires"): (0, {("undated", "info", A)}),
     (NEW, "token_invalid_expires"): (1, {("missing", "critical", A), ("no_usable_profile", "critical", None)}),
@@ -114,7 +114,7 @@ def test_access_token_has_no_deadline(release: str, scenario: str) -> None:
     assert (profile.expires_at, profile.basis, profile.status) == (None, None, "ok")
 
 
-#: More stores on the three eras: one exit code where their outputs can tell, else one for each.
+#: More stores on three releases: one exit code, or one for each release if their outputs differ in facts.
 CODES: dict[str, int | tuple[int, int, int]] = {
     "all_expired": 1,
     "cooldown_and_env": 1,
@@ -126,12 +126,12 @@ CODES: dict[str, int | tuple[int, int, int]] = {
     "key_and_expiring": 2,
     "key_empty": (0, 1, 1),  # the old release takes a key that is empty
     "model_cooldown_in_use": 1,
-    "oauth_dead_and_env": (1, 0, 1),  # in the middle nothing tells that it cannot refresh
+    "oauth_dead_and_env": (1, 0, 1),  # the middle one does not report that it cannot refresh
     "oauth_expired_and_env": 0,
     "oauth_expired_and_token": 0,
     "oauth_no_expires": 1,
     "openrouter_cooldown": 0,
-    "ordered_expired_and_env": (2, 2, 1),  # whether an order is explicit only the store tells
+    "ordered_expired_and_env": (2, 2, 1),  # only the store knows whether an order is explicit
     "spare": 2,
     "spare_excluded": (2, 1, 1),  # the old release does not print the order
     "spare_ordered": 2,
@@ -155,9 +155,9 @@ def test_one_store_gives_one_verdict_on_every_release(position: int, scenario: s
 
 
 IN_BETWEEN = Path(__file__).parent.parent / "in_between"
-#: Releases between the eras, and which of them each speaks like.
+#: Releases in between, and the index of the release whose dialect each uses.
 LIKE = {"2026.4.15": 0, "2026.7.1": 1, "2026.8.2": 2}
-#: Where one speaks like none of them.
+#: Exit codes that differ from those of the neighbour.
 OWN = {("2026.4.15", "token_invalid_expires"): 1}
 
 

@@ -1,4 +1,4 @@
-"""Single rules of the table, where the captures do not reach."""
+"""Single rules, in situations that the captures do not cover."""
 
 from __future__ import annotations
 
@@ -312,7 +312,7 @@ def test_failed_check_changes_no_other_condition() -> None:
     report = evaluate(subject, observed, failure, memory, Policy(), NOW + 2 * HOUR)
     assert ("expired", "critical", TOKEN.id) in found(report)
     assert report.checked_at == NOW
-    # What is said meanwhile is as old as what it rests on: somebody may have mended it.
+    # Meanwhile the conditions show the age of their facts: somebody may have fixed the problem.
     aged = {condition.name.value: condition for condition in report.conditions}
     for name in ("expired", "no_usable_profile"):
         assert aged[name].summary.endswith(f", as last seen at {iso(NOW)}")

@@ -1,4 +1,4 @@
-"""The laws of the verdict hold for anything that may be seen."""
+"""The laws of the verdict hold for any observation."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_more_evidence_of_trouble_never_lowers_a_severity(
     assert badness(verdict(worse)) >= badness(verdict(seen))
 
 
-#: One that has expired long ago beside one that serves: it explains a 1, so it explains a 2 as well.
+#: A profile that expired long ago, beside a spare. It explains exit code 1, so it must explain 2 as well.
 SPARE = Observation(
     "home",
     "main",
@@ -120,8 +120,8 @@ def test_nothing_changes_before_changes_at(seen: Observation) -> None:
     report = verdict(seen)
     until = report.changes_at if report.changes_at is not None else NOW + 4000 * DAY
     just_before = verdict(seen, now=max(NOW, until - 0.01))
-    told = [(c.name, c.severity, c.profile, c.provider) for c in report.conditions]
-    assert [(c.name, c.severity, c.profile, c.provider) for c in just_before.conditions] == told
+    before = [(c.name, c.severity, c.profile, c.provider) for c in report.conditions]
+    assert [(c.name, c.severity, c.profile, c.provider) for c in just_before.conditions] == before
 
 
 @given(observations(), observations())

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: observations of anything OpenClaw might say, at one moment."""
+"""Hypothesis strategies for any observation of OpenClaw at one moment."""
 
 from __future__ import annotations
 
