@@ -26,7 +26,7 @@ AHEAD, STALE = "14 * 86400", "3 * 3600"
 
 _LABELS = {metric.name: ("instance", *metric.labels) for metric in METRICS}
 #: A regular expression of the reasons that need a person.
-PERSON = "|".join(sorted(remedies.PERSON))
+PERSON = "|".join(sorted(remedies.NEEDS_PERSON))
 
 
 def _matcher(label: str, value: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from exporter.config import Config, TargetBase
 from exporter.model import CheckError, Dialect, Observation, ObservedProfile
-from exporter.sources import SourceContext
+from exporter.sources import Source, SourceContext
 
 
 def token(expires_at: float | None = None, **rest: Any) -> ObservedProfile:
@@ -15,11 +15,10 @@ def token(expires_at: float | None = None, **rest: Any) -> ObservedProfile:
     return ObservedProfile("anthropic:default", "anthropic", "token", status, expires_at=expires_at, **rest)
 
 
-class FakeSource:
+class FakeSource(Source):
     """Answers with what is set; counts looks; can be made to wait or to fail."""
 
     kind = "openclaw"
-    chosen: str | None = None
 
     def __init__(self, target: TargetBase, context: SourceContext) -> None:
         self.name = target.name

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from exporter.model import CheckError, ObservedProfile
-from exporter.sources.store.source import StoreFacts, StorePaths, StoreReader
+from exporter.sources.store.facts import StoreFacts
+from exporter.sources.store.files import StorePaths
+from exporter.sources.store.reader import StoreReader
 
 NOW = 1_795_000_000.0  # Unix seconds
 MS = int(NOW * 1000)

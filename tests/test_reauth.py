@@ -26,9 +26,8 @@ from exporter.config import Config
 from exporter.model import Report, Severity, TargetReport
 from exporter.reauth import candidates, resolve, terminal
 from exporter.reauth.candidates import Selection
-from exporter.reauth.plan import why_not_here
 from exporter.reauth.terminal import environment_of, fold
-from exporter.verdict.remedies import TOKEN_LENGTH
+from exporter.verdict.remedies import TOKEN_LENGTH, Invocation, Programs
 
 GOLDEN = Path(__file__).parent / "reauth/golden"
 PASTED = "openclaw models auth paste-token --provider anthropic --profile-id anthropic:default --expires-in 365d"
@@ -359,9 +358,11 @@ def test_what_is_folded_is_all_there(text: str, columns: int) -> None:
 def test_a_command_is_found_where_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin")
     monkeypatch.setenv("HOME", "/home/me")
-    assert environment_of("~/oc/bin/openclaw", {"A": "b"})["PATH"] == "/home/me/oc/bin:/usr/bin"
-    assert environment_of("~/oc/bin/openclaw", {"A": "b"})["A"] == "b"
-    assert environment_of("openclaw", {})["PATH"] == "/usr/bin"
+    programs = Programs(Invocation(("~/oc/bin/openclaw",)))
+    assert environment_of(programs, {"A": "b"})["PATH"] == "/home/me/oc/bin:/usr/bin"
+    assert environment_of(programs, {"A": "b"})["A"] == "b"
+    assert environment_of(Programs(), {})["PATH"] == "/usr/bin"
+    assert environment_of(Programs(Invocation(("/oc/openclaw",), ssh="vps")), {})["PATH"] == "/usr/bin"
 
 
 def test_the_persons_own_programs_do_not_see_the_services_environment(tmp_path: Path) -> None:
@@ -374,23 +375,6 @@ def test_the_persons_own_programs_do_not_see_the_services_environment(tmp_path: 
     assert "ANTHROPIC_API_KEY" not in own or own["ANTHROPIC_API_KEY"] != "PLANTED"
     assert services["ANTHROPIC_API_KEY"] == "PLANTED"
     assert services["PATH"].startswith("/opt/oc/bin:")
-
-
-@pytest.mark.parametrize(
-    ("target", "source", "has_openclaw", "here"),
-    [
-        ({"source": "openclaw"}, "openclaw", False, True),
-        ({"source": "auto"}, "store", False, False),
-        ({"source": "store"}, "store", True, True),
-        ({"source": "gateway", "url": "http://[::1]:1"}, "gateway", True, True),
-        ({"source": "gateway", "url": "http://localhost:1"}, "gateway", False, False),
-        ({"source": "gateway", "url": "http://rack7:1"}, "gateway", True, False),
-        ({"source": "simulated"}, "simulated", True, False),
-    ],
-)
-def test_commands_run_where_they_can(target: dict[str, Any], source: str, has_openclaw: bool, here: bool) -> None:
-    (made,) = Config.model_validate({"targets": [target]}).targets
-    assert (why_not_here(made, source, has_openclaw) is None) is here
 
 
 # --- who is told -----------------------------------------------------------------------------------

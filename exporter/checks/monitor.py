@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 from exporter.checks.limiter import ConcurrencyLimiter
-from exporter.config import ClaudeTarget, Config, OpenClawTarget, Policy, TargetBase
+from exporter.config import Config, Policy, Target, TargetBase
 from exporter.lib import clock
+from exporter.lib.durations import format_duration
 from exporter.lib.sqlite import StateError
 from exporter.model import (
     AgentCounters,
@@ -24,6 +25,7 @@ from exporter.model import (
     Failure,
     FailureReason,
     Observation,
+    ProfileReport,
     Report,
     TargetReport,
 )
@@ -92,10 +94,8 @@ class TargetChecker:
         return expected | {name: agent.counters for name, agent in self._agents.items()} | {"*": self._listing}
 
     def _expected(self) -> list[str]:
-        if isinstance(self.target, ClaudeTarget):
-            return [ClaudeTarget.AGENT]
-        named = getattr(self.target, "agents", "all")
-        return self._ledger.agents(self.name) if named == "all" else list(named)
+        configured = self.source.configured_agents()
+        return self._ledger.agents(self.name) if configured is None else list(configured)
 
     @property
     def failed(self) -> bool:
@@ -194,16 +194,15 @@ class TargetChecker:
 
     def as_of(self, policy: Policy, now: float) -> TargetReport:
         """The report as it would be at ``now`` on today's facts; remembers and writes nothing."""
-        words = openclaw_words(self.target)
         reports = tuple(
-            evaluate(Subject(self.name, name, self.source.kind, words), a.seen, a.failure, a.history, policy, now)
-            for name, a in self._agents.items()
+            evaluate(self._subject(name), agent.seen, agent.failure, agent.history, policy, now)
+            for name, agent in self._agents.items()
         )
         return TargetReport(self.name, self.source.kind, reports, self._failure, self.source.chosen)
 
     def _evaluate(self, name: str, policy: Policy, now: float) -> AgentReport:
         agent = self._agents[name]
-        subject = Subject(self.name, name, self.source.kind, openclaw_words(self.target))
+        subject = self._subject(name)
         report = evaluate(subject, agent.seen, agent.failure, agent.history, policy, now, agent.duration)
         before, agent.history = agent.history, record_report(agent.history, report)
         if agent.history.changed != before.changed:  # what this verdict found out is told in it
@@ -219,6 +218,9 @@ class TargetChecker:
         agent.report = report
         return report
 
+    def _subject(self, agent: str) -> Subject:
+        return Subject(self.name, agent, self.source.kind, self.source.programs())
+
     def told(self, policy: Policy) -> TargetReport:
         """Judge again after a person told a date."""
         for name, agent in self._agents.items():
@@ -230,16 +232,6 @@ class TargetChecker:
             self._checking.cancel()
             await asyncio.gather(self._checking, return_exceptions=True)
         await self.source.aclose()
-
-
-def openclaw_words(target: TargetBase) -> str:
-    """How a person calls this target's OpenClaw: what remedies begin with."""
-    state_dir = getattr(target, "state_dir", None)
-    if state_dir == "~/.openclaw":
-        state_dir = None  # where it is anyway
-    if isinstance(target, OpenClawTarget):
-        return remedies.words(target.command, target.ssh, state_dir)
-    return remedies.words(["openclaw"], state_dir=state_dir)
 
 
 def _counted(counters: AgentCounters, failure: Failure | None) -> AgentCounters:
@@ -275,7 +267,7 @@ class Monitor:
         config: Config,
         ledger: CredentialDatabase,
         now: Callable[[], float] = clock.now,
-        make: Callable[[TargetBase, SourceContext], Source] = build,
+        make: Callable[[Target, SourceContext], Source] = build,
     ) -> None:
         self._ledger = ledger
         self._now = now
@@ -323,6 +315,15 @@ class Monitor:
             for w in self.checkers.values()
         )
         return Report(self._now(), tuple(one for one in shown if one is not None))
+
+    def renewal_commands(self, agent: AgentReport, profile: ProfileReport) -> tuple[str, ...]:
+        """The commands that renew a profile before anything is wrong with it."""
+        checker = self.checkers.get(agent.target)
+        if checker is None:
+            return ()
+        lifetime = format_duration(self.config.policy.setup_token_lifetime)
+        context = remedies.CommandContext.of(agent, checker.source.programs(), lifetime)
+        return remedies.renewal_commands(profile.id, profile.provider, profile.kind, context)
 
     def as_of(self, now: float) -> Report:
         """What the report would be at ``now`` on today's facts; remembers and writes nothing."""

@@ -89,7 +89,13 @@ def notify_once(config: Config, monitor: Monitor) -> bool | None:
     from exporter.lib.sqlite import StateError
 
     async def notify() -> bool | None:
-        notifier = Notifier(config, default_state_dir(config), monitor.scheduled, as_of=monitor.target_as_of)
+        notifier = Notifier(
+            config,
+            default_state_dir(config),
+            monitor.scheduled,
+            as_of=monitor.target_as_of,
+            renew=monitor.renewal_commands,
+        )
         try:
             return await notifier.once()
         finally:

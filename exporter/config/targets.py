@@ -13,7 +13,7 @@ class TargetBase(WithSecrets):
     name: TargetName = "local"
     interval: Duration | None = Field(None, ge=1, description="between looks; default: the global interval")
     timeout: Duration = Field(60.0, gt=0, le=3600)
-    schedule: Flag = Field(True, description="false: looked at only through /probe")
+    schedule: Flag = Field(True, description="false: checked only through /probe")
 
 
 class OpenClawTarget(TargetBase):

@@ -23,10 +23,9 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter import __version__
 from exporter.alerts.delivery.notifier import Notifier
-from exporter.alerts.lifecycle.policy import commands_of
 from exporter.checks.monitor import Monitor, TargetChecker
 from exporter.checks.schedule import CheckTrigger, ScheduleInputs, baseline, next_check
-from exporter.config import Config, ConfigError, TargetBase
+from exporter.config import Config, ConfigError, Target
 from exporter.daemon import runtime_tuning, systemd
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.exposition_cache import ExpositionCache
@@ -64,7 +63,7 @@ class Daemon:
         ledger: CredentialDatabase,
         reread: Callable[[], Config],
         now: Callable[[], float] = time.time,
-        make: Callable[[TargetBase, SourceContext], Source] = build,
+        make: Callable[[Target, SourceContext], Source] = build,
         directory: Path | None = None,
     ) -> None:
         """``directory`` is where the alert state lives; None keeps it in memory.
@@ -377,7 +376,8 @@ class Daemon:
 
     def _notifier_of(self, config: Config) -> Notifier:
         monitor, link = self._monitor, self.alert_actions.link
-        return Notifier(config, self._directory, monitor.scheduled, self._now, link, monitor.target_as_of, goes_on=True)
+        reports, as_of, renew = monitor.scheduled, monitor.target_as_of, monitor.renewal_commands
+        return Notifier(config, self._directory, reports, self._now, link, as_of, goes_on=True, renew=renew)
 
     def _unwell(self) -> str | None:
         return self._ledger.problem if self.healthy() else "the scheduler does not run"
@@ -388,7 +388,7 @@ class Daemon:
 
     def calendar(self) -> str:
         config = self._monitor.config
-        return calendar(self.report(), config.alerts.remind_before, self._now(), commands_of(config))
+        return calendar(self.report(), config.alerts.remind_before, self._now(), self._monitor.renewal_commands)
 
     def reload_soon(self) -> None:
         """What SIGHUP does."""

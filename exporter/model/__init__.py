@@ -239,6 +239,7 @@ class AgentReport:
     changes_at: float | None = None  # when time alone changes this report
     check_at: float | None = None  # when a deadline or cooldown that was ahead ends: check again then
     notes: tuple[str, ...] = ()
+    dialect: Dialect = Dialect.ROUTES  # the observation's
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def _all_needs(report: Report, asked: Selection) -> Iterator[Candidate]:
         for condition in agent.conditions:
             if condition.name is ConditionName.MISSING and condition.profile is None and condition.provider is not None:
                 provider = condition.provider
-                name, kind = f"{provider}:default", remedies.first_kind(provider)
+                name, kind = f"{provider}:default", remedies.first_credential_kind(provider)
                 if asked.profile in (None, name):
                     yield Candidate(agent, name, provider, kind, None, (condition,))
 

@@ -15,15 +15,16 @@ from typing import Protocol
 
 import click
 
-from exporter.config import ClaudeTarget, Config, OpenClawTarget, TargetBase
+from exporter.config import Config
 from exporter.lib.durations import format_duration, in_words, iso
+from exporter.lib.env_file import read_env_file
 from exporter.model import AgentReport, CheckError, ConditionName, ProfileReport, Report, Severity, TargetReport
 from exporter.present.words import count, visible
 from exporter.reauth import candidates as facts
 from exporter.reauth.candidates import Candidate, Selection
-from exporter.reauth.plan import RenewalAction, actions, clearing, once_more, why_not_here, words_of
+from exporter.reauth.plan import RenewalAction, RenewalPlan
 from exporter.reauth.terminal import NOTHING_PASTED, environment_of
-from exporter.sources.envfile import read_env_file
+from exporter.sources import Source
 from exporter.verdict import remedies
 from exporter.verdict.remedies import StepKind
 
@@ -58,6 +59,7 @@ class Guide:
     asked: Selection
     screen: Screen
     check: Callable[[list[str] | None], Report]
+    source_of: Callable[[str], Source]
     tell: Callable[[list[str]], str | None]
     which: Callable[[str], str | None] = shutil.which
     _known: dict[str, TargetReport] = field(default_factory=dict)
@@ -112,9 +114,6 @@ class Guide:
     @property
     def _code(self) -> int:
         return 1 if self._cut else facts.exit_code(self._report, self.asked)
-
-    def _target(self, name: str) -> TargetBase:
-        return next(target for target in self.config.targets if target.name == name)
 
     def _refuse_unknown(self) -> None:
         agents, profiles = facts.names(self._report, self.asked)
@@ -183,7 +182,7 @@ class Guide:
         self.screen.say("This is no terminal, so nothing was run. Run these, or `reauth` in a terminal (`ssh -t`).")
 
     def _show(self, action: RenewalAction) -> None:
-        if action.way is StepKind.ADVICE:
+        if action.kind is StepKind.ADVICE:
             self.screen.say(action.text, "  ")
         else:
             self.screen.show(action.text)
@@ -204,17 +203,18 @@ class Guide:
                 return [wanted[int(number) - 1] for number in dict.fromkeys(numbers)]
 
     def _actions(self, need: Candidate) -> tuple[RenewalAction, ...]:
-        return actions(need, self._target(need.agent.target), self._life, self.which("claude") is not None)
+        return self._plan(need).renew()
 
-    @property
-    def _life(self) -> str:
-        return format_duration(self.config.policy.setup_token_lifetime)
+    def _plan(self, need: Candidate) -> RenewalPlan:
+        programs = self.source_of(need.agent.target).programs()
+        lifetime = format_duration(self.config.policy.setup_token_lifetime)
+        return RenewalPlan(need, programs, lifetime, self.which("claude") is not None)
 
     def _renew(self, need: Candidate) -> None:
-        target = self._target(need.agent.target)
+        source = self.source_of(need.agent.target)
         self.screen.say()
         self.screen.say(f"== {_called(need.profile, need.agent)}")
-        reason = why_not_here(target, need.agent.source, self.which("openclaw") is not None)
+        reason = source.renewal_obstacle(self.which("openclaw") is not None)
         if reason is not None:
             self.screen.say(reason)
             for action in self._actions(need):
@@ -239,16 +239,16 @@ class Guide:
                     self.screen.say("What you made is not stored yet: run this again and skip step 1.")
                 break
             if answer is not SKIP:
-                done.append((action.way, answer))
+                done.append((action.kind, answer))
             if answer is TOOK:
                 self._cut.append(need)
-            elif action.way is StepKind.PASTE and answer is YES and need in self._cut:
+            elif action.kind is StepKind.PASTE and answer is YES and need in self._cut:
                 self._cut.remove(need)
         return done
 
     def _do(self, action: RenewalAction, need: Candidate) -> str:
         """Ask for one step until it worked, was skipped or was refused."""
-        if action.way is StepKind.ADVICE:
+        if action.kind is StepKind.ADVICE:
             return self._answer("Done? [y]es, [N]o", (YES, NO))
         question = "Run it here? [y]es, [s]kip, [N]o"
         while True:
@@ -257,7 +257,7 @@ class Guide:
                 return answer
             code = self._hand_over(action, need)
             if code == 0:
-                return TOOK if action.takes_token else YES
+                return TOOK if action.may_cut_token else YES
             if action.ends_by_ctrl_c and code not in (_NOT_FOUND, _NO_CONNECTION):
                 return YES
             self.screen.say(_failure(code))
@@ -272,20 +272,19 @@ class Guide:
                 return answer
 
     def _hand_over(self, action: RenewalAction, need: Candidate) -> int:
-        target = self._target(need.agent.target)
-        command = target.command[0] if isinstance(target, OpenClawTarget | ClaudeTarget) else ""
-        extra: dict[str, str] = {}
-        if not action.is_persons and getattr(target, "ssh", None) is None and getattr(target, "env_file", None):
+        programs = self.source_of(need.agent.target).programs()
+        variables: dict[str, str] = {}
+        if not action.in_own_environment and programs.env_file and programs.openclaw.ssh is None:
             try:
-                extra = read_env_file(getattr(target, "env_file"))  # noqa: B009 - not every target has one
+                variables = read_env_file(programs.env_file)
             except CheckError as error:
-                self.screen.say(f"{error.message}; going on without it.")
-        environment = environment_of("" if getattr(target, "ssh", None) else command, extra)
-        if action.way is not StepKind.PASTE:
+                self.screen.say(f"{error.message}; continuing without it.")
+        environment = environment_of(programs, variables)
+        if action.kind is not StepKind.PASTE:
             return self.screen.run(action.text, environment)
         noun = "the token" if action.is_token else "it"
         self.screen.say(f"Paste {noun} now, all its lines. Nothing is shown; it goes on by itself.")
-        return self.screen.paste(action.text, environment, is_token=action.is_token, is_noisy=action.is_noisy)
+        return self.screen.paste(action.text, environment, is_token=action.is_token, is_noisy=action.echoes)
 
     # --- what came of it -----------------------------------------------------------------------
 
@@ -293,16 +292,16 @@ class Guide:
         """Look, say what is so now, and offer what may still help."""
         after = self._look_again(need)
         blocked = after.unusable if after else None
-        if after is None or blocked is None or blocked.reason not in remedies.PERSON:
+        if after is None or blocked is None or blocked.reason not in remedies.NEEDS_PERSON:
             return
         if blocked.reason != "billing" and facts.was_touched(need.known, after) is False:
             return  # it is refused for what it still is
-        target = self._target(need.agent.target)
-        more = clearing(need, target, self._life)
+        plan = self._plan(need)
+        more = plan.end_disable()
         done = self._walk(need, more)
         if (StepKind.RUN, TOOK) in done and len(more) == 1:
             self.screen.say("It took what you pasted, perhaps only its first line.")
-            done += self._walk(need, once_more(need, target, self._life))
+            done += self._walk(need, plan.paste_again())
         if done:
             self._look_again(need)
 
@@ -318,11 +317,11 @@ class Guide:
         for sentence in self._outcome(need, agent, after):
             self.screen.say(sentence)
         stored = after is not None and after.usable and facts.was_touched(need.known, after) is not False
-        if stored and need.agent.source != "claude" and not need.profile.startswith("env:"):
+        restart = self._plan(need).restart()
+        if stored and restart and not need.profile.startswith("env:"):
             # Seen on all three releases: a running gateway sends the new token, on 2026.6.11 after some seconds.
-            restart = remedies.restart(words_of(self._target(target)))
             self.screen.say("A running gateway takes it over within seconds. If replies still fail:")
-            self._show(RenewalAction(restart.way, restart.text, ""))
+            self._show(restart)
         return after
 
     def _tell_cut(self) -> None:

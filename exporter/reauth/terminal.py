@@ -21,7 +21,7 @@ import termios
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from exporter.verdict.remedies import TOKEN_BEGINS, TOKEN_LENGTH
+from exporter.verdict.remedies import TOKEN_BEGINS, TOKEN_LENGTH, Programs
 
 #: The script's own exit code: nothing was passed on (sysexits.h: EX_DATAERR).
 NOTHING_PASTED = 65
@@ -137,13 +137,14 @@ def fold(text: str, columns: int, indent: str = "") -> str:
     )
 
 
-def environment_of(command: str, extra: Mapping[str, str]) -> dict[str, str]:
-    """What a program sees: our environment, ``extra``, and the folder of ``command`` first on PATH.
+def environment_of(programs: Programs, variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program: ours, ``variables``, and the folders of ``programs`` first on PATH.
 
-    Commands are shown by their name, so this is what makes that name the configured file.
+    A local program is shown and run by its name; PATH makes that name the configured file.
     """
-    environment = {**os.environ, **extra}
-    folder = os.path.dirname(os.path.expanduser(command))
-    if folder:
-        environment["PATH"] = f"{folder}:{environment.get('PATH', os.defpath)}"
+    environment = {**os.environ, **variables}
+    local = [p.program[0] for p in (programs.openclaw, programs.claude) if p.ssh is None]
+    folders = [folder for program in local if (folder := os.path.dirname(os.path.expanduser(program)))]
+    if folders:
+        environment["PATH"] = ":".join([*folders, environment.get("PATH", os.defpath)])
     return environment

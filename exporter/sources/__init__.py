@@ -1,97 +1,124 @@
-"""Sources look and say what they saw. One protocol, one file each, registered in ``build``.
+"""Sources: the ways to ask OpenClaw about its credentials, behind one protocol.
 
-A source does I/O and translates; it judges nothing. Where it cannot answer it raises LookError.
+A source does I/O and translates the answer into an Observation; it evaluates nothing. Each module or
+package here is one source and bears its name in the configuration.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Protocol
 
-from exporter.config import TargetBase
+from exporter.config import Target
 from exporter.lib import clock
 from exporter.model import Observation
+from exporter.verdict.remedies import Programs
 
 
 class SourceCache(Protocol):
-    """What a source may remember between looks and runs: small texts, never secrets."""
+    """Where a source keeps small texts between checks and runs. Never secrets."""
 
     def get_cached(self, key: str, max_age: float) -> str | None:
-        """The text noted under ``key`` at most ``max_age`` seconds ago, else None."""
+        """The text stored under ``key`` at most ``max_age`` seconds ago, else None."""
 
     def put_cached(self, key: str, text: str) -> None: ...
 
 
 class InMemorySourceCache:
-    """Remembers in this process only."""
+    """A cache that ends with the process."""
 
     def __init__(self, now: Callable[[], float] = clock.now) -> None:
         self._now = now
-        self._pages: dict[str, tuple[float, str]] = {}
+        self._entries: dict[str, tuple[float, str]] = {}
 
     def get_cached(self, key: str, max_age: float) -> str | None:
-        at, text = self._pages.get(key, (0.0, ""))
-        return text if key in self._pages and 0 <= self._now() - at <= max_age else None
+        stored_at, text = self._entries.get(key, (0.0, ""))
+        return text if key in self._entries and 0 <= self._now() - stored_at <= max_age else None
 
     def put_cached(self, key: str, text: str) -> None:
-        self._pages[key] = (self._now(), text)
+        self._entries[key] = (self._now(), text)
 
 
 @dataclass(frozen=True)
 class SourceContext:
-    """What sources are given: our clock, the keyed hash, a notebook, and the bound on processes."""
+    """What every source is given."""
 
     #: Hex of a keyed hash, the only form in which anything derived from a secret leaves a source.
     keyed_hash: Callable[[str], str]
     cache: SourceCache = field(default_factory=InMemorySourceCache)
     now: Callable[[], float] = clock.now
-    #: How many processes may run together, over all targets.
+    #: Bounds the processes that run at once, over all targets.
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):
-    """One way to look at one target."""
+    """One way to check one target, and whatever else depends on the kind of target.
 
-    #: openclaw, store, gateway, claude or simulated: the ``source`` of reports.
+    A source is a class that inherits from this one and is made of a target and a SourceContext.
+    """
+
+    #: The source's name in the configuration and in reports.
     kind: str
-    #: What ``auto`` chose and why, for people; None when nothing had to be chosen.
-    chosen: str | None
+    #: What ``auto`` chose and why, for people; None for every other source.
+    chosen: str | None = None
 
     async def agents(self) -> list[str]:
-        """The agents to look at, the default one first. Raises LookError."""
+        """The agents to check, the default one first. Raises CheckError."""
+        ...
 
     async def check(self, agent: str) -> Observation:
-        """One look at one agent. Raises LookError."""
+        """Check one agent once. Raises CheckError."""
+        ...
 
     def fingerprint(self) -> str | None:
-        """A keyed hash of what matters in the store on this host, cheap enough to take every few
-        seconds; None where there is no store to compare (yet). Never raises."""
+        """A keyed hash of what matters in the store on this host; None if there is no store to compare.
+
+        Cheap enough for every few seconds. Never raises.
+        """
+        return None
 
     async def aclose(self) -> None:
-        """Give back what is held open."""
+        """Release connections."""
+        return
+
+    def configured_agents(self) -> Sequence[str] | None:
+        """The agents if the configuration alone decides them, else None."""
+        return None
+
+    def programs(self) -> Programs:
+        """How a person on this host uses the target's programs."""
+        return Programs()
+
+    def renewal_obstacle(self, has_openclaw: bool) -> str | None:
+        """Why no credential of this target can be renewed from this host, as a sentence; None if it can.
+
+        ``has_openclaw``: the command ``openclaw`` is on PATH here.
+        """
+        return None
 
 
-def build(target: TargetBase, context: SourceContext) -> Source:
-    """The source a target is configured with. The one place where sources are registered."""
-    kind = getattr(target, "source", None)
-    maker: Callable[[Any, SourceContext], Source]
-    # Imported where chosen: a timer's `check` pays only for what it uses.
-    match kind:
-        case "auto":
-            from exporter.sources.auto import AutoSource as maker
-        case "openclaw":
-            from exporter.sources.openclaw.source import OpenClawSource as maker
-        case "store":
-            from exporter.sources.store.source import StoreSource as maker
-        case "gateway":
-            from exporter.sources.gateway.source import GatewaySource as maker
-        case "claude":
-            from exporter.sources.claude import ClaudeSource as maker
-        case "simulated":
-            from exporter.sources.simulated import SimulatedSource as maker
-        case _:
-            raise AssertionError(f"no source is registered as {kind!r}")
-    return maker(target, context)
+def source_names() -> list[str]:
+    """The names of all sources."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def source_class(name: str) -> type[Source]:
+    """The class of the source ``name``: the one in its module (of a package: in ``source``) with that ``kind``."""
+    module = import_module(f"{__name__}.{name}")
+    if hasattr(module, "__path__"):
+        module = import_module(f"{module.__name__}.source")
+    for found in vars(module).values():
+        if isinstance(found, type) and found.__module__ == module.__name__ and getattr(found, "kind", None) == name:
+            return found
+    raise LookupError(f"{module.__name__} has no class with kind = {name!r}")
+
+
+def build(target: Target, context: SourceContext) -> Source:
+    """The source of a configured target. Only its module is imported: a timer's ``check`` pays for no other."""
+    make: Callable[[Any, SourceContext], Source] = source_class(target.source)
+    return make(target, context)

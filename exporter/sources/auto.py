@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarget, TargetBase
+from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarget, Target
+from exporter.lib.env_file import read_env_file
 from exporter.model import CheckError, FailureReason, Observation
 from exporter.sources import Source, SourceContext, build
-from exporter.sources.envfile import read_env_file
+from exporter.verdict.remedies import Programs
 
 #: How long notes tell that the choice changed, and how long the last choice is known, seconds.
 TELL_FOR = 86400.0
@@ -30,12 +31,12 @@ class Choice:
     why: str
 
 
-class AutoSource:
+class AutoSource(Source):
     """Chooses anew whenever the agents are asked for; what was chosen does the looking."""
 
+    kind = "auto"  # until something is chosen
+
     def __init__(self, target: AutoTarget, context: SourceContext) -> None:
-        self.kind = "auto"  # until something is chosen
-        self.chosen: str | None = None
         self._target = target
         self._context = context
         self._source: Source | None = None
@@ -57,9 +58,18 @@ class AutoSource:
 
     async def aclose(self) -> None:
         """Close what was chosen."""
-        source, self._source = self._source, None
-        if source is not None:
-            await source.aclose()
+        if self._source is not None:
+            await self._source.aclose()
+
+    def configured_agents(self) -> Sequence[str] | None:
+        return None if self._target.agents == "all" else self._target.agents
+
+    def programs(self) -> Programs:
+        """The chosen source's; the command's before there is one."""
+        return (self._source or build(_target_of("openclaw", self._target), self._context)).programs()
+
+    def renewal_obstacle(self, has_openclaw: bool) -> str | None:
+        return self._source.renewal_obstacle(has_openclaw) if self._source else None
 
     async def _choose(self) -> Source:
         async with self._choosing:
@@ -145,11 +155,8 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _target_of(kind: str, target: AutoTarget) -> TargetBase:
-    common = {name: getattr(target, name) for name in TargetBase.model_fields} | {"env_file": target.env_file}
+def _target_of(kind: str, target: AutoTarget) -> Target:
+    given = {name: getattr(target, name) for name in AutoTarget.model_fields if name != "source"}
     if kind == "claude":
-        return ClaudeTarget(source="claude", **common)
-    openclaw = common | {"agents": target.agents, "state_dir": target.state_dir}
-    if kind == "store":
-        return StoreTarget(source="store", **openclaw)
-    return OpenClawTarget(source="openclaw", **openclaw)
+        return ClaudeTarget(source="claude", **{key: given[key] for key in given if key in ClaudeTarget.model_fields})
+    return StoreTarget(source="store", **given) if kind == "store" else OpenClawTarget(source="openclaw", **given)

@@ -14,7 +14,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ from typing import Any
 from exporter.config import ClaudeTarget
 from exporter.lib import command
 from exporter.lib.durations import parse_date
+from exporter.lib.env_file import read_env_file
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
-from exporter.sources import SourceContext
-from exporter.sources.envfile import read_env_file
+from exporter.sources import Source, SourceContext
 from exporter.sources.openclaw.source import ELSEWHERE, failure_of
 from exporter.sources.openclaw.status import json_values
+from exporter.verdict.remedies import Invocation, Programs
 
 AGENT = ClaudeTarget.AGENT
 PROVIDER = "anthropic"
@@ -57,11 +58,10 @@ class StoredLogin:
     has_refresh_token: bool | None = None
 
 
-class ClaudeSource:
+class ClaudeSource(Source):
     """Looks by running ``claude auth status --json``."""
 
     kind = "claude"
-    chosen: str | None = None
 
     def __init__(self, target: ClaudeTarget, context: SourceContext) -> None:
         self._target = target
@@ -124,8 +124,12 @@ class ClaudeSource:
         values = [environ.get(name, "") for names, _ in _VARIABLES.values() for name in names]
         return self._context.keyed_hash(json.dumps([stored.ends_at, stored.has_refresh_token, values]))
 
-    async def aclose(self) -> None:
-        """Nothing is held open."""
+    def configured_agents(self) -> Sequence[str] | None:
+        return [AGENT]
+
+    def programs(self) -> Programs:
+        claude = Invocation(tuple(self._target.command))
+        return Programs(claude=claude, diagnosis=(claude.line("auth", "status"),), env_file=self._target.env_file)
 
     # --- asking ----------------------------------------------------------------------------------
 

@@ -9,17 +9,16 @@ from exporter.model import CheckError, FailureReason, Observation
 from exporter.simulator.scenarios import SCENARIOS, cycle_start, scenario_world
 from exporter.simulator.status import status_json
 from exporter.simulator.world import World
-from exporter.sources import SourceContext
+from exporter.sources import Source, SourceContext
 from exporter.sources.openclaw.status import observe
 
 _VERSION = "2026.9.6"
 
 
-class SimulatedSource:
+class SimulatedSource(Source):
     """Looks at a scenario that ages with the context's clock. One agent, ``main``."""
 
     kind = "simulated"
-    chosen: str | None = None
 
     def __init__(self, target: SimulatedTarget, context: SourceContext) -> None:
         self._target = target
@@ -44,11 +43,8 @@ class SimulatedSource:
         )
         return dataclasses.replace(seen, source=self.kind)
 
-    def fingerprint(self) -> str | None:
-        return None
-
-    async def aclose(self) -> None:
-        pass
+    def renewal_obstacle(self, has_openclaw: bool) -> str | None:
+        return "It is simulated: there is nothing to sign in to."
 
     def _now(self) -> tuple[float, World]:
         """Our clock, and the World of its cycle. Raises LookError for an unknown scenario."""

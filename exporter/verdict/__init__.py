@@ -74,6 +74,7 @@ def evaluate(
         changes_at=_changes_at(inputs, providers, conditions),
         check_at=_check_at(inputs, providers),
         notes=observation.notes if observation else (),
+        dialect=inputs.dialect,
     )
 
 

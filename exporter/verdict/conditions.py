@@ -46,8 +46,8 @@ def undated(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profile
         return None
     by = f"; it ends by {iso(profile.deadline)} at the latest" if profile.deadline else ""
     summary = f"{profile.id} on {inputs.subject} has no expiry date, so nothing warns before it ends{by}"
-    record = remedies.date(profile.id, inputs.subject.agent, inputs.subject.target)
-    return _about(profile, ConditionName.UNDATED, Severity.INFO, summary, (*_renew(inputs, profile), *record))
+    record = remedies.set_date_command(profile.id, inputs.subject.agent, inputs.subject.target)
+    return _about(profile, ConditionName.UNDATED, Severity.INFO, summary, (*_renew(inputs, profile), record))
 
 
 def expiring(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> Condition | None:
@@ -75,7 +75,7 @@ def unusable(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profil
     if state is None:
         return None
     severity, relief = Severity.INFO, "it recovers on its own"
-    if state.reason in remedies.PERSON:
+    if state.reason in remedies.NEEDS_PERSON:
         severity, relief = _relief(inputs, providers, profile, ConditionName.UNUSABLE)
     verb = "is cooling down" if state.kind == "cooldown" else f"is {state.kind}"
     model = f" for {state.model}" if state.model else ""
@@ -126,7 +126,7 @@ def no_credential(inputs: VerdictInputs, providers: ProviderProfiles, provider: 
     if not providers.is_missing(provider):
         return None
     summary = f"{provider} has no credential on {inputs.subject}, and a model in use needs one"
-    remedy = inputs.remedy(remedies.add, provider)
+    remedy = inputs.remedy(remedies.first_credential_commands, provider)
     return Condition(ConditionName.MISSING, Severity.CRITICAL, provider, summary=summary, remedy=remedy)
 
 
@@ -153,7 +153,7 @@ def _first_remedy(inputs: VerdictInputs, profiles: list[ProfileVerdict]) -> tupl
     """The remedy of the first profile that needs a person; if all recover on their own, of the first."""
 
     def urgency(profile: ProfileVerdict) -> tuple[bool, str]:
-        recovers = profile.unusable is not None and profile.unusable.reason not in remedies.PERSON
+        recovers = profile.unusable is not None and profile.unusable.reason not in remedies.NEEDS_PERSON
         return recovers and not profile.is_gone, profile.id
 
     first = min(profiles, key=urgency)
@@ -173,8 +173,8 @@ def check_failed(inputs: VerdictInputs) -> Iterator[Condition]:
     if failure is None:
         return
     last = f"; the last good check was at {iso(inputs.observed_at)}" if inputs.observation else ""
-    remedy: tuple[str, ...] = ("openclaw gateway status", "openclaw gateway restart")
-    if subject.source != "gateway":
+    remedy = subject.programs.diagnosis
+    if not remedy:
         agent = f" --agent {subject.agent}" if failure.reason != "unknown_agent" else ""
         remedy = (f"{subject.openclaw} models status --check{agent}",)
     yield Condition(
@@ -215,7 +215,7 @@ def vanished(inputs: VerdictInputs) -> Iterator[Condition]:
             provider=old.provider,
             profile=old.profile,
             summary=f"{old.profile} is gone from {inputs.subject}; it was last seen at {iso(old.last_seen_at)}",
-            remedy=inputs.remedy(remedies.renew, old.profile, old.provider, old.kind),
+            remedy=inputs.remedy(remedies.renewal_commands, old.profile, old.provider, old.kind),
             since=old.gone_at,
         )
 
@@ -345,11 +345,11 @@ def _at_the_latest(profile: ProfileVerdict) -> str:
 
 
 def _renew(inputs: VerdictInputs, profile: ProfileVerdict) -> tuple[str, ...]:
-    return inputs.remedy(remedies.renew, profile.id, profile.provider, profile.observed.kind)
+    return inputs.remedy(remedies.renewal_commands, profile.id, profile.provider, profile.observed.kind)
 
 
 def _end_unusable(inputs: VerdictInputs, profile: ProfileVerdict, reason: str | None) -> tuple[str, ...]:
-    return inputs.remedy(remedies.unusable, reason, profile.id, profile.provider, profile.observed.kind)
+    return inputs.remedy(remedies.recovery_commands, reason, profile.id, profile.provider, profile.observed.kind)
 
 
 def _about(

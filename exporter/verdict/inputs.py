@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from exporter.config import Policy, ProfilePolicy
 from exporter.lib.durations import format_duration
 from exporter.model import Dialect, Failure, Observation, ObservedProfile
 from exporter.state.history import CredentialHistory, CredentialRecord
-from exporter.verdict.remedies import CommandContext
+from exporter.verdict.remedies import CommandContext, Invocation, Programs, command_dialect
 
 #: An earlier clock is wrong: no supported release of OpenClaw existed then. 2026-01-01 UTC, Unix seconds.
 EARLIEST = 1767225600.0
@@ -21,16 +21,16 @@ CLOCK_SLACK = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The agent that a verdict is about.
-
-    ``openclaw`` is the command that calls its OpenClaw, as remedies show it: ``openclaw``,
-    ``docker exec -it gw openclaw``, ``ssh -t me@vps openclaw``.
-    """
+    """The agent that a verdict is about, and how remedies call its programs."""
 
     target: str
     agent: str
     source: str
-    openclaw: str = "openclaw"
+    programs: Programs = field(default_factory=Programs)
+
+    @property
+    def openclaw(self) -> Invocation:
+        return self.programs.openclaw
 
     def __str__(self) -> str:
         return f"{self.target}/{self.agent}"
@@ -136,4 +136,5 @@ class VerdictInputs:
     @cached_property
     def _command_context(self) -> CommandContext:
         lifetime = format_duration(self.policy.setup_token_lifetime)
-        return CommandContext(self.subject.agent, self.dialect, self.subject.openclaw, lifetime)
+        dialect = command_dialect(self.dialect, self.observation.openclaw_version if self.observation else None)
+        return CommandContext(self.subject.agent, dialect, self.subject.programs, lifetime)

@@ -1,7 +1,7 @@
-"""What a person has to type: the exact commands for one profile, agent, host and release.
+"""The commands that fix a condition: what a person types for one profile, agent, host and OpenClaw release.
 
-Called by the verdict's rules and by reminders, which show the commands, and by ``reauth``, which runs
-them. Which release takes which was tried on 2026.2.9, 2026.6.11 and 2026.9.6.
+The verdict and reminders show these commands, ``reauth`` runs them. How a command is spelled on each
+release is known here only; it was tried on 2026.2.9, 2026.6.11 and 2026.9.6.
 """
 
 from __future__ import annotations
@@ -9,22 +9,21 @@ from __future__ import annotations
 import enum
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from exporter.model import AgentReport, Dialect
 
-#: How long a setup-token lives when nothing else is configured (``policy.setup_token_lifetime``): one year.
-TOKEN_LIFE = "365d"
+#: Lifetime of a setup-token unless ``policy.setup_token_lifetime`` says otherwise.
+TOKEN_LIFETIME = "365d"
 
-#: A setup-token as Claude Code makes it: how it begins, and how many characters it has.
+#: A setup-token as Claude Code prints it: its first characters and its length.
 TOKEN_BEGINS, TOKEN_LENGTH = "sk-ant-oat01-", 108
 
-#: Reasons of a cooldown or disable that no waiting heals.
-PERSON = frozenset({"auth", "auth_permanent", "session_expired", "billing"})
+#: Reasons of a cooldown or disable that only a person can resolve.
+NEEDS_PERSON = frozenset({"auth", "auth_permanent", "session_expired", "billing"})
 
-#: Where money is put in, by provider; a setup-token is paid for by its subscription.
+#: Where to pay, by provider. A setup-token is paid for by its subscription.
 BILLING_PAGES = {
     "anthropic": "https://console.anthropic.com/settings/billing",
     "openai": "https://platform.openai.com/settings/organization/billing",
@@ -32,217 +31,268 @@ BILLING_PAGES = {
 }
 SUBSCRIPTION_PAGE = "https://claude.ai/settings/billing"
 
-#: Programs that enter a container: what is typed must reach the program in there.
-_ENTERING = frozenset({"docker", "podman", "nerdctl", "kubectl", "oc"})
-#: What 2026.2 signs in to in its wizard; its ``models auth login`` knows what plugins bring.
+#: Programs that run a command inside a container.
+_CONTAINER_PROGRAMS = frozenset({"docker", "podman", "nerdctl", "kubectl", "oc"})
+#: Providers for which 2026.2 signs in through its wizard; its ``models auth login`` serves plugins only.
 _WIZARD_LOGINS = frozenset({"anthropic", "openai", "openai-codex", "chutes"})
+_DEFAULT_STATE_DIR = "~/.openclaw"
 
 
-class StepKind(enum.StrEnum):
-    """How a step is done."""
-
-    MAKE = "make"  # a command that makes a new credential and shows it to the person
-    PASTE = "paste"  # a command that takes a secret through standard input
-    RUN = "run"  # a command that talks to the person itself
-    ADVICE = "advice"  # a sentence: nothing here can be run
+# --- how a program is called -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One thing to do: ``text`` is a shell command, or for ADVICE a sentence."""
+class Invocation:
+    """How a person on this host calls a program: directly, inside a container, or over ssh.
 
-    way: StepKind
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class CommandContext:
-    """How the commands for one agent are spelled."""
-
-    agent: str
-    dialect: Dialect
-    openclaw: str = "openclaw"  # how it is called on its host: ``words``
-    life: str = TOKEN_LIFE  # of a setup-token, as OpenClaw's ``--expires-in`` takes it
-
-
-# --- how OpenClaw is called ------------------------------------------------------------------------
-
-
-def words(command: Sequence[str], ssh: str | None = None, state_dir: str | None = None, *, tty: bool = True) -> str:
-    """What a command line for this OpenClaw begins with: ``openclaw``, ``docker exec -it gw openclaw``,
-    ``ssh -t me@vps openclaw``. Without ``tty`` as it is called at the end of a pipe.
-
-    A single program on this host is called by its name: whoever runs it puts its folder on PATH.
+    ``str()`` gives what a command line begins with, like ``ssh -t me@vps openclaw``.
     """
-    parts = [command[0].rpartition("/")[2]] if len(command) == 1 and ssh is None else list(command)
-    enters = _enters(parts[0])
-    if enters and "exec" in parts:
-        parts.insert(parts.index("exec") + 1, "-it" if tty else "-i")
-    if ssh is not None:
-        state = [f"env {shlex.quote(f'OPENCLAW_STATE_DIR={_over_there(state_dir)}')}"] if state_dir else []
-        return " ".join(["ssh -t" if tty else "ssh", shlex.quote(ssh), *state, *map(_quoted_twice, parts)])
-    spoken = shlex.join(parts)
-    return f"OPENCLAW_STATE_DIR={_here(state_dir)} {spoken}" if state_dir and not enters else spoken
+
+    program: tuple[str, ...] = ("openclaw",)
+    ssh: str | None = None
+    state_dir: str | None = None  # OPENCLAW_STATE_DIR, unless it is OpenClaw's default
+
+    def __str__(self) -> str:
+        return self.line()
+
+    @property
+    def is_in_container(self) -> bool:
+        return self.program[0].rpartition("/")[2] in _CONTAINER_PROGRAMS
+
+    def line(self, *arguments: str, tty: bool = True, agent: str | None = None) -> str:
+        """The shell command that runs the program with ``arguments``.
+
+        ``tty=False`` is for the end of a pipe. ``agent`` puts the agent's folder into the environment:
+        the oldest releases know an agent by nothing else.
+        """
+        if agent is not None and self.ssh is None and self.is_in_container:
+            *enter, program = self._words(tty)
+            variable = f"OPENCLAW_AGENT_DIR={_local_path(f'{_DEFAULT_STATE_DIR}/agents/{agent}/agent')}"
+            inside = " ".join([variable, program, *map(_quoted, arguments)])
+            return f"{shlex.join(enter)} sh -c {shlex.quote(inside)}"
+        quoted = map(_quoted if self.ssh is None else _quoted_twice, arguments)
+        return " ".join([_prefix(self, tty, agent), *quoted])
+
+    def _words(self, tty: bool) -> list[str]:
+        """The program's own words. A single local program goes by its name; its folder must be on PATH."""
+        if len(self.program) == 1 and self.ssh is None:
+            return [self.program[0].rpartition("/")[2]]
+        words = list(self.program)
+        if self.is_in_container and "exec" in words:
+            words.insert(words.index("exec") + 1, "-it" if tty else "-i")
+        return words
 
 
-def dialect_of(agent: AgentReport) -> Dialect:
-    """Whose commands to name, by the release: a report has no dialect."""
-    if agent.source == "claude":
-        return Dialect.LOGIN
-    numbers = re.findall(r"\d+", agent.openclaw_version or "")[:2]
-    release = (int(numbers[0][:4]), int(numbers[1][:4])) if len(numbers) == 2 else (9999, 0)
-    return Dialect.STATUS if release < (2026, 5) else Dialect.LISTING if release < (2026, 8) else Dialect.ROUTES
+@lru_cache(maxsize=1024)  # every remedy of every check begins with one
+def _prefix(invocation: Invocation, tty: bool, agent: str | None) -> str:
+    words, state_dir = invocation._words(tty), invocation.state_dir
+    variables = {}
+    if agent is not None:
+        variables["OPENCLAW_AGENT_DIR"] = f"{state_dir or _DEFAULT_STATE_DIR}/agents/{agent}/agent"
+    if state_dir not in (None, _DEFAULT_STATE_DIR):
+        variables["OPENCLAW_STATE_DIR"] = state_dir
+    if invocation.ssh is not None:
+        assigned = [shlex.quote(f"{name}={_remote_path(path)}") for name, path in variables.items()]
+        env = ["env", *assigned] if assigned else []
+        return " ".join(["ssh -t" if tty else "ssh", shlex.quote(invocation.ssh), *env, *map(_quoted_twice, words)])
+    if invocation.is_in_container:
+        return shlex.join(words)  # a variable out here does not reach the program in there
+    return " ".join([*(f"{name}={_local_path(path)}" for name, path in variables.items()), shlex.join(words)])
 
 
-# --- what to do ------------------------------------------------------------------------------------
-
-
-def steps(profile: str, provider: str, kind: str, spelling: CommandContext) -> tuple[Step, ...]:
-    """What replaces a credential that expired, was revoked or is missing."""
-    dialect = spelling.dialect
-    if profile.startswith("env:"):
-        variable = profile.removeprefix("env:")
-        return (Step(StepKind.ADVICE, f"Set a new {variable} in the service's environment and restart it"),)
-    if dialect is Dialect.LOGIN:
-        return (Step(StepKind.RUN, "claude auth login"),)
-
-    def auth(*what: str) -> str:
-        return _auth(spelling, *what)
-
-    whose = ("--provider", provider, "--profile-id", profile)
-    if kind == "token" and provider == "anthropic":
-        paste = auth("paste-token", *whose, "--expires-in", spelling.life)
-        return Step(StepKind.MAKE, "claude setup-token"), Step(StepKind.PASTE, paste)
-    if kind == "token":
-        return (Step(StepKind.PASTE, auth("paste-token", *whose)),)
-    if kind == "api_key" and dialect is not Dialect.STATUS:
-        return (Step(StepKind.PASTE, auth("paste-api-key", *whose)),)
-    if kind == "api_key" and provider != "anthropic":
-        # 2026.2 has no paste-api-key; pasting a key as a token is what its documentation tells.
-        return (Step(StepKind.PASTE, auth("paste-token", *whose)),)
-    if dialect is Dialect.STATUS and provider in _WIZARD_LOGINS:
-        # Also Anthropic's keys: as a token one would pass for a setup-token, which ends in a year.
-        return (Step(StepKind.RUN, _command(spelling.openclaw, "configure", "--section", "model")),)
-    if dialect in (Dialect.STATUS, Dialect.LISTING):
-        return (Step(StepKind.RUN, auth("login", "--provider", provider)),)
-    return (Step(StepKind.RUN, auth("login", *whose)),)
-
-
-def renew(profile: str, provider: str, kind: str, spelling: CommandContext) -> tuple[str, ...]:
-    """``steps`` as the lines of a condition's remedy."""
-    return tuple(step.text for step in steps(profile, provider, kind, spelling))
-
-
-def unusable(reason: str | None, profile: str, provider: str, kind: str, spelling: CommandContext) -> tuple[str, ...]:
-    """What ends a cooldown or a disable: billing wants money, a rate limit wants time."""
-    if reason == "billing":
-        return (f"Top up or fix the billing of {provider}", f"{spelling.openclaw} models status")
-    if reason in PERSON:
-        return renew(profile, provider, kind, spelling)
-    return ("Wait until it ends, or add another profile", f"{spelling.openclaw} models status")
-
-
-def clear(profile: str, provider: str, kind: str, spelling: CommandContext) -> Step | None:
-    """What ends a disable that outlives the credential it was made for; None where nothing does.
-
-    Pasting leaves it standing on every release seen. ``models auth login`` ends it from 2026.6 on: there
-    before it asks for the secret, on 2026.9 when it has stored what is pasted, whose date it does not
-    know. 2026.2 has nothing that does.
-    """
-    method = {"token": "setup-token", "api_key": "api-key"}.get(kind)
-    if method is None or spelling.dialect not in (Dialect.LISTING, Dialect.ROUTES) or profile.startswith("env:"):
-        return None
-    whose = ("--provider", provider, "--method", method, "--profile-id", profile)
-    return Step(StepKind.RUN, _auth(spelling, "login", *whose))
-
-
-def billing_page(provider: str, kind: str) -> str | None:
-    """Where to pay; None where we do not know it."""
-    return SUBSCRIPTION_PAGE if (provider, kind) == ("anthropic", "token") else BILLING_PAGES.get(provider)
-
-
-def restart(openclaw: str = "openclaw") -> Step:
-    """What makes a gateway read its environment anew."""
-    if _enters(shlex.split(openclaw)[0]):
-        return Step(StepKind.ADVICE, "Restart the gateway's container")
-    return Step(StepKind.RUN, _command(openclaw, "gateway", "restart"))
-
-
-def add(provider: str, spelling: CommandContext) -> tuple[str, ...]:
-    """The commands that give a provider its first credential."""
-    return renew(f"{provider}:default", provider, first_kind(provider), spelling)
-
-
-def first_kind(provider: str) -> str:
-    """What a provider without any credential is given."""
-    return "token" if provider == "anthropic" else "oauth"
-
-
-def date(profile: str, agent: str, target: str) -> tuple[str, ...]:
-    """How to give an undated token a date: what is known can be told without pasting it again."""
-    return (f"openclaw-auth-exporter deadline set {shlex.quote(f'{target}/{agent}/{profile}')} DATE",)
-
-
-# --- spelling --------------------------------------------------------------------------------------
-
-
-def _auth(spelling: CommandContext, *what: str) -> str:
-    """A ``models auth`` command about one agent.
-
-    Recent releases insist on ``--agent`` where there are several; 2026.6 and 7 take it before the
-    command only; the oldest know an agent by its folder only.
-    """
-    agent, dialect, openclaw = spelling.agent, spelling.dialect, spelling.openclaw
-    if dialect is Dialect.STATUS:
-        return _command(openclaw, "models", "auth", *what, agent=None if agent == "main" else agent)
-    if dialect is Dialect.LISTING:
-        owner = () if agent == "main" else ("--agent", agent)
-        return _command(openclaw, "models", "auth", *owner, *what)
-    return _command(openclaw, "models", "auth", *what, "--agent", agent)
-
-
-def _command(openclaw: str, *what: str, agent: str | None = None) -> str:
-    """``what`` behind ``openclaw``, with the folder of ``agent`` in its environment if given."""
-    is_remote = openclaw.startswith("ssh ")
-    # ssh hands one string to the shell over there, which reads the quotes once more.
-    line = " ".join(map(_quoted_twice if is_remote else _quoted, what))
-    if agent is None:
-        return f"{openclaw} {line}"
-    parts = shlex.split(openclaw)
-    state = re.search(r"OPENCLAW_STATE_DIR=([^\s']+)", openclaw)
-    folder = f"{state[1] if state else '~/.openclaw'}/agents/{agent}/agent"
-    if is_remote:
-        host = 2 if parts[1] != "-t" else 3
-        variable = shlex.quote(f"OPENCLAW_AGENT_DIR={_over_there(folder)}")
-        return f"{shlex.join(parts[:host])} env {variable} {shlex.join(parts[host:])} {line}"
-    if _enters(parts[0]):
-        inside = f"OPENCLAW_AGENT_DIR={_here(folder)} {parts[-1]} {line}"
-        return f"{shlex.join(parts[:-1])} sh -c {shlex.quote(inside)}"
-    return f"OPENCLAW_AGENT_DIR={_here(folder)} {openclaw} {line}"
-
-
-def _enters(program: str) -> bool:
-    return "=" not in program and program.rpartition("/")[2] in _ENTERING
-
-
-@lru_cache(maxsize=1024)  # the words of all commands are few, but for profiles
+@lru_cache(maxsize=1024)
 def _quoted(word: str) -> str:
     return shlex.quote(word)
 
 
 def _quoted_twice(word: str) -> str:
-    """``word`` for the shell behind ssh, quoted again for the one in front of it."""
+    """``word`` quoted for the shell behind ssh, and again for the shell in front of it."""
     quoted = shlex.quote(word)
     if quoted == word:
         return word
     return shlex.quote(quoted) if re.search(r'["$`\\!]', quoted) else f'"{quoted}"'
 
 
-def _here(path: str) -> str:
-    """A path in a shell's assignment: the shell knows what ``~`` is as long as it is not quoted."""
+def _local_path(path: str) -> str:
+    """``path`` for an assignment in a shell, which expands ``~`` only outside quotes."""
     return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
 
 
-def _over_there(path: str) -> str:
-    """A path for the shell behind ssh, which is to read ``~`` as its own."""
+def _remote_path(path: str) -> str:
+    """``path`` for the shell behind ssh, where ``~`` means that user's home."""
     return f"$HOME/{path[2:]}" if path.startswith("~/") else path
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """How a person at a shell on this host uses the programs of one target."""
+
+    openclaw: Invocation = field(default_factory=Invocation)
+    claude: Invocation = field(default_factory=lambda: Invocation(("claude",)))
+    #: The commands that show why a check fails; empty: ``openclaw models status --check``.
+    diagnosis: tuple[str, ...] = ()
+    #: The file with the variables that the service has and a shell has not, if one is configured.
+    env_file: str | None = None
+
+
+# --- what to do ------------------------------------------------------------------------------------
+
+
+class StepKind(enum.StrEnum):
+    """How a step is done."""
+
+    MAKE = "make"  # a command that makes a new credential and shows it to the person
+    PASTE = "paste"  # a command that reads a secret from standard input
+    RUN = "run"  # a command that asks the person itself
+    ADVICE = "advice"  # a sentence: there is no command for it
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do. ``text`` is a shell command or, for ADVICE, a sentence."""
+
+    kind: StepKind
+    text: str
+    #: PASTE: the command as it is spelled at the end of a pipe.
+    piped: str = ""
+    #: PASTE: this release prints what it reads.
+    echoes: bool = False
+    #: RUN: this is OpenClaw's wizard, which also asks what to set.
+    is_wizard: bool = False
+    #: RUN: the command has done its work once it asks for a secret.
+    is_done_at_prompt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommandContext:
+    """What decides how the commands for one agent are spelled."""
+
+    agent: str
+    dialect: Dialect
+    programs: Programs = field(default_factory=Programs)
+    token_lifetime: str = TOKEN_LIFETIME  # as OpenClaw's ``--expires-in`` takes it
+
+    @classmethod
+    def of(cls, agent: AgentReport, programs: Programs, token_lifetime: str) -> CommandContext:
+        """The context of an agent that was checked."""
+        return cls(agent.agent, command_dialect(agent.dialect, agent.openclaw_version), programs, token_lifetime)
+
+
+def command_dialect(dialect: Dialect, version: str | None) -> Dialect:
+    """The dialect whose commands apply: what a store or a gateway reports is the same on many releases."""
+    if dialect not in (Dialect.STORE, Dialect.GATEWAY):
+        return dialect
+    numbers = re.findall(r"\d+", version or "")[:2]
+    release = (int(numbers[0][:4]), int(numbers[1][:4])) if len(numbers) == 2 else (9999, 0)
+    return Dialect.STATUS if release < (2026, 5) else Dialect.LISTING if release < (2026, 8) else Dialect.ROUTES
+
+
+def renewal_steps(profile: str, provider: str, kind: str, context: CommandContext) -> tuple[Step, ...]:
+    """The steps that replace a credential which expired, was revoked or is missing."""
+    dialect, openclaw = context.dialect, context.programs.openclaw
+    if profile.startswith("env:"):
+        variable = profile.removeprefix("env:")
+        return (Step(StepKind.ADVICE, f"Set a new {variable} in the service's environment and restart it"),)
+    if dialect is Dialect.LOGIN:
+        return (Step(StepKind.RUN, context.programs.claude.line("auth", "login")),)
+
+    def run(*arguments: str) -> Step:
+        return Step(StepKind.RUN, _auth_command(context, *arguments))
+
+    def paste(*arguments: str) -> Step:
+        typed, piped = (_auth_command(context, *arguments, tty=tty) for tty in (True, False))
+        return Step(StepKind.PASTE, typed, piped, echoes=dialect is Dialect.STATUS)
+
+    profile_options = ("--provider", provider, "--profile-id", profile)
+    if kind == "token" and provider == "anthropic":
+        dated = paste("paste-token", *profile_options, "--expires-in", context.token_lifetime)
+        return Step(StepKind.MAKE, "claude setup-token"), dated
+    if kind == "token":
+        return (paste("paste-token", *profile_options),)
+    if kind == "api_key" and dialect is not Dialect.STATUS:
+        return (paste("paste-api-key", *profile_options),)
+    if kind == "api_key" and provider != "anthropic":
+        # 2026.2 has no paste-api-key; its documentation has people paste a key as a token.
+        return (paste("paste-token", *profile_options),)
+    if dialect is Dialect.STATUS and provider in _WIZARD_LOGINS:
+        # Anthropic's keys too: pasted as a token, a key would pass for a setup-token, which ends in a year.
+        return (Step(StepKind.RUN, openclaw.line("configure", "--section", "model"), is_wizard=True),)
+    if dialect in (Dialect.STATUS, Dialect.LISTING):
+        return (run("login", "--provider", provider),)
+    return (run("login", *profile_options),)
+
+
+def renewal_commands(profile: str, provider: str, kind: str, context: CommandContext) -> tuple[str, ...]:
+    """``renewal_steps`` as the lines of a remedy."""
+    return tuple(step.text for step in renewal_steps(profile, provider, kind, context))
+
+
+def recovery_commands(
+    reason: str | None, profile: str, provider: str, kind: str, context: CommandContext
+) -> tuple[str, ...]:
+    """What ends a cooldown or disable with ``reason``: money, a new credential, or time."""
+    status = context.programs.openclaw.line("models", "status")
+    if reason == "billing":
+        return f"Top up or fix the billing of {provider}", status
+    if reason in NEEDS_PERSON:
+        return renewal_commands(profile, provider, kind, context)
+    return "Wait until it ends, or add another profile", status
+
+
+def end_disable_step(profile: str, provider: str, kind: str, context: CommandContext) -> Step | None:
+    """The step that ends a disable which outlives its credential; None if no command does.
+
+    OpenClaw keeps the disable when another secret is pasted. ``models auth login`` ends it from 2026.6
+    on: there before it asks for the secret, on 2026.9 once it has stored what is pasted, without a date.
+    """
+    method = {"token": "setup-token", "api_key": "api-key"}.get(kind)
+    if method is None or context.dialect not in (Dialect.LISTING, Dialect.ROUTES) or profile.startswith("env:"):
+        return None
+    options = ("--provider", provider, "--method", method, "--profile-id", profile)
+    command = _auth_command(context, "login", *options)
+    return Step(StepKind.RUN, command, is_done_at_prompt=context.dialect is Dialect.LISTING)
+
+
+def restart_gateway_step(context: CommandContext) -> Step | None:
+    """The step that makes a gateway read its environment again; None for Claude Code, which has no gateway."""
+    openclaw = context.programs.openclaw
+    if context.dialect is Dialect.LOGIN:
+        return None
+    if openclaw.ssh is None and openclaw.is_in_container:
+        return Step(StepKind.ADVICE, "Restart the gateway's container")
+    return Step(StepKind.RUN, openclaw.line("gateway", "restart"))
+
+
+def billing_page(provider: str, kind: str) -> str | None:
+    """Where to pay for a credential; None if unknown."""
+    return SUBSCRIPTION_PAGE if (provider, kind) == ("anthropic", "token") else BILLING_PAGES.get(provider)
+
+
+def first_credential_commands(provider: str, context: CommandContext) -> tuple[str, ...]:
+    """The commands that give a provider its first credential."""
+    return renewal_commands(f"{provider}:default", provider, first_credential_kind(provider), context)
+
+
+def first_credential_kind(provider: str) -> str:
+    """The kind of credential to give a provider that has none."""
+    return "token" if provider == "anthropic" else "oauth"
+
+
+def set_date_command(profile: str, agent: str, target: str) -> str:
+    """The command that supplies the date of an undated token, without pasting it again."""
+    return f"openclaw-auth-exporter deadline set {shlex.quote(f'{target}/{agent}/{profile}')} DATE"
+
+
+def _auth_command(context: CommandContext, *arguments: str, tty: bool = True) -> str:
+    """A ``models auth`` command about one agent.
+
+    Recent releases insist on ``--agent`` if there are several agents; 2026.6 and 2026.7 accept it only
+    before the subcommand; the oldest know an agent by its folder.
+    """
+    agent, openclaw = context.agent, context.programs.openclaw
+    if context.dialect is Dialect.STATUS:
+        return openclaw.line("models", "auth", *arguments, tty=tty, agent=None if agent == "main" else agent)
+    if context.dialect is Dialect.LISTING:
+        option = () if agent == "main" else ("--agent", agent)
+        return openclaw.line("models", "auth", *option, *arguments, tty=tty)
+    return openclaw.line("models", "auth", *arguments, "--agent", agent, tty=tty)

@@ -25,7 +25,7 @@ from exporter.model import (
     Unusable,
 )
 from exporter.model import FailureReason as LookReason
-from exporter.verdict.remedies import PERSON
+from exporter.verdict.remedies import NEEDS_PERSON
 
 #: 2026-11-22T10:00:00Z, a Sunday
 NOW = 1795341600.0
@@ -93,7 +93,7 @@ class World:
             elif p.undated:
                 conditions.append(self._about(p, ConditionName.UNDATED, Severity.INFO))
             if p.down is not None:
-                severity = relief if p.down in PERSON else Severity.INFO
+                severity = relief if p.down in NEEDS_PERSON else Severity.INFO
                 conditions.append(self._about(p, ConditionName.UNUSABLE, severity, reason=p.down, since=p.down_since))
             reports.append(
                 ProfileReport(

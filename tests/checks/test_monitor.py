@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from fakes import Fakes, config, token
+from reports import agent, profile
 
-from exporter.checks.monitor import Monitor, openclaw_words
+from exporter.checks.monitor import Monitor
 from exporter.config import Config
 from exporter.model import CheckError, FailureReason
 from exporter.state.credentials_db import CredentialDatabase
@@ -171,16 +172,14 @@ async def test_a_reconfigured_target_starts_anew_and_the_others_keep_what_they_k
     assert [w.report is None for w in world.monitor.checkers.values()] == [False, True, True]
 
 
-def test_how_a_person_calls_openclaw() -> None:
-    from exporter.config import parse
-
-    def words(rest: str) -> str:
-        return openclaw_words(parse(f'{{targets: [{{source: "openclaw", {rest}}}]}}').targets[0])
-
-    assert words("") == "openclaw"
-    assert words('command: ["/opt/oc/bin/openclaw"]') == "openclaw"
-    assert words('ssh: "me@vps"') == "ssh -t me@vps openclaw"
-    assert words('command: ["docker", "exec", "gw", "openclaw"]') == "docker exec -it gw openclaw"
+def test_reminders_have_the_commands_of_the_target_and_policy() -> None:
+    targets = [{"name": "vps", "source": "openclaw", "ssh": "me@vps"}]
+    configured = Config.model_validate({"targets": targets, "policy": {"setup_token_lifetime": "90d"}})
+    monitor = Monitor(configured, CredentialDatabase(None))
+    _, paste = monitor.renewal_commands(agent(target="vps"), profile())
+    assert paste.startswith("ssh -t me@vps openclaw models auth paste-token ")
+    assert paste.endswith(" --expires-in 90d --agent main")
+    assert monitor.renewal_commands(agent(target="gone"), profile()) == ()
 
 
 def test_who_replaces_the_time_replaces_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +195,7 @@ def test_counters_begin_with_those_who_are_to_be_expected() -> None:
     ]
     ledger = CredentialDatabase(None)
     ledger.record("all", "known", CredentialHistory(), None)
-    checker = Monitor(Config.model_validate({"targets": targets}), ledger, make=Fakes()).checkers
+    checker = Monitor(Config.model_validate({"targets": targets}), ledger).checkers
     assert {name: sorted(one.counters) for name, one in checker.items()} == {
         "named": ["*", "main", "work"],
         "all": ["*", "known"],

@@ -11,7 +11,6 @@ from typing import Any
 
 from reports import DAY, HOUR, NOW
 
-from exporter.checks.monitor import openclaw_words
 from exporter.config import Config
 from exporter.model import (
     AgentReport,
@@ -27,6 +26,7 @@ from exporter.model import (
 from exporter.reauth.candidates import Selection
 from exporter.reauth.guide import Guide
 from exporter.reauth.terminal import fold
+from exporter.sources import SourceContext, build
 from exporter.state.history import CredentialHistory, record_observation
 from exporter.verdict import Subject, evaluate
 
@@ -64,6 +64,7 @@ class World:
     ) -> None:
         kind = {"openclaw": "openclaw", "claude": "claude"}.get(source, source)
         self.config = Config.model_validate({"targets": [{"name": "home", "source": kind, **target}]})
+        self.built = build(self.config.targets[0], SourceContext(str))
         self.agents: dict[str, dict[str, ObservedProfile]] = {"main": {p.id: p for p in profiles}}
         self.in_use = tuple(dict.fromkeys(p.provider for p in profiles)) or ("anthropic",)
         self.release = release
@@ -105,7 +106,7 @@ class World:
             openclaw_version=None if self.source == "claude" else self.release,
         )
         self._memory[name] = record_observation(self._memory.get(name, CredentialHistory()), seen, NOW)
-        subject = Subject("home", name, self.source, openclaw_words(self.config.targets[0]))
+        subject = Subject("home", name, self.source, self.built.programs())
         failure = Failure(FailureReason.TIMEOUT, self.failure, NOW) if self.failure else None
         return evaluate(subject, None if failure else seen, failure, self._memory[name], self.config.policy, NOW)
 
@@ -172,6 +173,7 @@ def talk(
         asked or Selection(),
         screen,
         world.check,
+        lambda name: world.built,
         lambda targets: told,
         which=lambda name: f"/usr/bin/{name}" if name in programs else None,
     )

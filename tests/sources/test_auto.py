@@ -136,9 +136,8 @@ class Stand:
         self.built.append(target)
         stand = self
 
-        class Chosen:
+        class Chosen(Source):
             kind = target.source
-            chosen: str | None = None
 
             async def agents(self) -> list[str]:
                 return ["main"]

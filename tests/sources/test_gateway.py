@@ -710,4 +710,4 @@ async def test_a_store_that_cannot_be_read_is_a_note(tmp_path: Path) -> None:
     seen = await source(Gateway(models_authStatus=_payload(STATUS)), state_dir=str(tmp_path / "none")).check("main")
     assert seen.blind_to == {"unusable"}
     assert len(seen.profiles) == 1
-    assert any("the store was not read" in note for note in seen.notes)
+    assert any("the store could not be read" in note for note in seen.notes)

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from waiting import LoopClock, until
 from exporter.config import OpenClawTarget
 from exporter.lib import command
 from exporter.lib.command import Finished
-from exporter.model import CheckError, FailureReason, Observation
+from exporter.model import CheckError, FailureReason
 from exporter.sources import InMemorySourceCache, SourceContext, build
-from exporter.sources.openclaw import source as module
 from exporter.sources.openclaw.source import ELSEWHERE, OpenClawSource, failure_of
+from exporter.sources.store import local
+from exporter.sources.store.facts import StoreFacts
+from exporter.sources.store.files import StorePaths
 
 SECRET = "PLANTED-SECRET-0123456789abcdef"
 CAPTURE = json.loads((Path(__file__).parent.parent / "captures/openclaw-2026.9.6/token_expiring_12h.json").read_text())
@@ -87,18 +89,9 @@ class StandIn:
         return source
 
 
-class NoStore:
-    """Stands where the store's reader is: there is nothing to complete."""
-
-    class StorePaths:
-        @staticmethod
-        def from_status(payload: Any) -> None:
-            return None
-
-
 @pytest.fixture(autouse=True)
 def _without_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_store", NoStore)
+    monkeypatch.setattr(StorePaths, "from_status", lambda payload: None)
 
 
 @pytest.fixture
@@ -405,44 +398,35 @@ async def test_elsewhere_the_version_is_asked_daily(stand_in: StandIn, tmp_path:
 # --- the store -------------------------------------------------------------------------------------
 
 
-class Store:
-    """The store's side of the agreement, recording what it is asked."""
+class FakeReader:
+    """Takes the place of the store's reader and records what it is asked."""
 
-    asked: list[tuple[str, str]]
+    asked: list[tuple[object, str]]
     trouble: CheckError | None
 
-    class StorePaths:
-        @staticmethod
-        def from_status(payload: Any) -> str:
-            return str(payload["auth"]["storePath"])
+    def __init__(self, keyed_hash: Callable[[str], str], now: Callable[[], float]) -> None:
+        assert now() == 1_800_000_000.0
+        assert keyed_hash("x") == hashlib.sha256(b"x").hexdigest()
 
-    class StoreReader:
-        def __init__(self, keyed_hash: Callable[[str], str], now: Callable[[], float]) -> None:
-            assert now() == 1_800_000_000.0
-            assert keyed_hash("x") == hashlib.sha256(b"x").hexdigest()
+    def read(self, paths: object, agent: str) -> StoreFacts:
+        FakeReader.asked.append((paths, agent))
+        if FakeReader.trouble:
+            raise FakeReader.trouble
+        return StoreFacts(notes=(f"facts of {agent}",))
 
-        def read(self, paths: str, agent: str) -> str:
-            Store.asked.append((paths, agent))
-            if Store.trouble:
-                raise Store.trouble
-            return f"facts of {agent}"
-
-        def fingerprint(self, paths: list[str]) -> str:
-            return f"{len(paths)} stores"
-
-    @staticmethod
-    def complete(observation: Observation, facts: str) -> Observation:
-        return replace(observation, notes=(facts,))
+    def fingerprint(self, paths: list[object]) -> str:
+        return f"{len(paths)} stores"
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> type[Store]:
-    Store.asked, Store.trouble = [], None
-    monkeypatch.setattr(module, "_store", lambda: Store)
-    return Store
+def store(monkeypatch: pytest.MonkeyPatch) -> type[FakeReader]:
+    FakeReader.asked, FakeReader.trouble = [], None
+    monkeypatch.setattr(local, "StoreReader", FakeReader)
+    monkeypatch.setattr(StorePaths, "from_status", lambda payload: payload["auth"]["storePath"])
+    return FakeReader
 
 
-async def test_a_look_on_this_host_is_completed_from_the_store(stand_in: StandIn, store: type[Store]) -> None:
+async def test_a_look_on_this_host_is_completed_from_the_store(stand_in: StandIn, store: type[FakeReader]) -> None:
     source = stand_in.source()
     assert source.fingerprint() is None
     assert (await source.check("main")).notes == ("facts of main",)
@@ -452,16 +436,18 @@ async def test_a_look_on_this_host_is_completed_from_the_store(stand_in: StandIn
     assert store.asked == [(json.loads(CAPTURE["stdout"])["auth"]["storePath"], agent) for agent in ("main", "work")]
 
 
-async def test_a_store_that_cannot_be_read_costs_a_note_not_the_look(stand_in: StandIn, store: type[Store]) -> None:
+async def test_a_store_that_cannot_be_read_costs_a_note_not_the_look(
+    stand_in: StandIn, store: type[FakeReader]
+) -> None:
     store.trouble = CheckError(FailureReason.STORE_UNREADABLE, "it is cut off")
     observation = await stand_in.source().check("main")
-    assert observation.notes == ("the store was not read: it is cut off",)
+    assert observation.notes == ("the store could not be read: it is cut off",)
     assert len(observation.profiles) == 1
 
 
 @pytest.mark.parametrize("runner", sorted(ELSEWHERE))
 async def test_what_runs_elsewhere_has_no_store_here(
-    stand_in: StandIn, store: type[Store], tmp_path: Path, runner: str
+    stand_in: StandIn, store: type[FakeReader], tmp_path: Path, runner: str
 ) -> None:
     path = tmp_path / runner
     path.write_text('#!/bin/sh\nexec "$@"\n')

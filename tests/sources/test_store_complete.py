@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from stores import NOW
 
 from exporter.model import Dialect, Observation, ObservedProfile, Unusable
-from exporter.sources.store.source import StoreFacts, complete
+from exporter.sources.store.complete import complete
+from exporter.sources.store.facts import StoreFacts
 
 
 def observation(*profiles: ObservedProfile, **more: Any) -> Observation:

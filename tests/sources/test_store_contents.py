@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from stores import DAY, MS, NOW, SECRET, Home, by_id, connect, keyed_hash, oauth, one, store_of, token, usage_of
 
 from exporter.model import ObservedProfile, Unusable
-from exporter.sources.store.source import StoreFacts, StoreReader
+from exporter.sources.store.facts import StoreFacts
+from exporter.sources.store.reader import StoreReader
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, store_of, token, usage_of
 
-from exporter.sources.store.source import StoreReader
+from exporter.sources.store.reader import StoreReader
 
 
 @pytest.fixture

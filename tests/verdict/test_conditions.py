@@ -23,6 +23,7 @@ from exporter.model import (
 )
 from exporter.state.history import CredentialHistory, condition_key, record_observation
 from exporter.verdict import Subject, evaluate
+from exporter.verdict.remedies import Invocation, Programs
 
 NOW = 1_795_346_770.0
 HOUR, DAY = 3600.0, 86400.0
@@ -332,7 +333,7 @@ def test_remedy_names_profile_agent_and_host() -> None:
         observation(replace(TOKEN, id="anthropic:o'brien", expires_at=NOW - 1)), agent="work", target="vps"
     )
     memory = record_observation(CredentialHistory(), observed, NOW)
-    subject = Subject("vps", "work", "openclaw", "ssh -t me@vps openclaw")
+    subject = Subject("vps", "work", "openclaw", Programs(Invocation(ssh="me@vps")))
     report = evaluate(subject, observed, None, memory, Policy(), NOW)
     (expired,) = [c for c in report.conditions if c.name == "expired"]
     assert expired.remedy == (

@@ -25,7 +25,7 @@ from exporter.alerts.delivery.alertmanager_publisher import AlertmanagerPublishe
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.delivery.worker import DeliveryWorker
-from exporter.alerts.lifecycle.policy import AlertPolicy, commands_of
+from exporter.alerts.lifecycle.policy import AlertPolicy, Renew, no_commands
 from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at
 from exporter.alerts.message import text
 from exporter.alerts.values import AlertState, Message, QueuedMessage, fingerprint_of_test
@@ -82,8 +82,11 @@ class Notifier:
         links: Links = no_links,
         as_of: scheduled_messages.AsOf | None = None,
         goes_on: bool = False,
+        renew: Renew = no_commands,
     ) -> None:
-        """``as_of`` judges a target as of a later moment; without it nothing is planted ahead.
+        """``renew`` gives the commands that renew a profile, for reminders.
+
+        ``as_of`` judges a target as of a later moment; without it nothing is planted ahead.
 
         With ``goes_on`` it tells whatever its state is like: where that cannot be used it is kept in
         memory, and ``problem`` says so. Raises ConfigError for a channel that cannot be used, StateError
@@ -93,6 +96,7 @@ class Notifier:
         self._now = now
         self._links = links
         self._as_of = as_of
+        self._renew = renew
         self._config = config
         self._news, managers = channels_of(config, links)
         self.outbox = Outbox(directory / FILE if directory is not None else None, now, or_memory=goes_on)
@@ -258,7 +262,7 @@ class Notifier:
         now = self._now()
         silences = self.outbox.silences(now)
         self._silences = len(silences)
-        return AlertPolicy.of(self._config, silences, self.outbox.acknowledged(now), commands_of(self._config))
+        return AlertPolicy.of(self._config, silences, self.outbox.acknowledged(now), self._renew)
 
     async def _advance(self, policy: AlertPolicy) -> float | None:
         """One turn of the lifecycle, committed; when time alone makes the next."""

@@ -22,7 +22,7 @@ from exporter.model import (
     Status,
     TargetReport,
 )
-from exporter.verdict.remedies import PERSON
+from exporter.verdict.remedies import NEEDS_PERSON
 
 #: Dates that differ by less than this many seconds are the same date, rounded differently.
 SAME_DATE = 60.0
@@ -219,12 +219,12 @@ def _check_times(findings: list[_Finding]) -> dict[str, float]:
 def _is_self_healing(finding: _Finding) -> bool:
     """Whether it may recover on its own: a cooldown, or a provider with a profile in cooldown."""
     if finding.condition.name is ConditionName.UNUSABLE:
-        return finding.condition.reason not in PERSON
+        return finding.condition.reason not in NEEDS_PERSON
     if finding.condition.name is ConditionName.NO_USABLE_PROFILE:
         return any(
             profile.provider == finding.condition.provider
             and profile.unusable is not None
-            and profile.unusable.reason not in PERSON
+            and profile.unusable.reason not in NEEDS_PERSON
             and profile.status not in (Status.EXPIRED, Status.MISSING)
             for profile in finding.agent.profiles
         )

@@ -9,9 +9,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.alerts.values import AlertState
 from exporter.config import Config, Policy, QuietHours
-from exporter.lib.durations import format_duration
 from exporter.model import AgentReport, ProfileReport, Report, Severity
-from exporter.verdict import remedies
 
 #: Seconds added to a threshold, so that rounding cannot put us just before it. The verdict does the same.
 EPSILON = 0.001
@@ -124,23 +122,8 @@ MATCHERS = ("target", "agent", "provider", "profile", "condition")
 Renew = Callable[[AgentReport, ProfileReport], tuple[str, ...]]
 
 
-def _no_commands(agent: AgentReport, profile: ProfileReport) -> tuple[str, ...]:
+def no_commands(agent: AgentReport, profile: ProfileReport) -> tuple[str, ...]:
     return ()
-
-
-def commands_of(config: Config) -> Renew:
-    """Returns the function that gives the commands to renew a profile before it expires."""
-    from exporter.checks.monitor import openclaw_words
-
-    openclaw = {target.name: openclaw_words(target) for target in config.targets}
-    lifetime = format_duration(config.policy.setup_token_lifetime)
-
-    def renew(agent: AgentReport, profile: ProfileReport) -> tuple[str, ...]:
-        words = openclaw.get(agent.target, "openclaw")
-        context = remedies.CommandContext(agent.agent, remedies.dialect_of(agent), words, lifetime)
-        return remedies.renew(profile.id, profile.provider, profile.kind, context)
-
-    return renew
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +142,7 @@ class AlertPolicy:
     verdict: Policy = field(default_factory=Policy)  # says which profiles are ignored
     silences: tuple[Silence, ...] = ()
     acknowledged: Mapping[str, float] = field(default_factory=dict)  # fingerprint -> when
-    renew: Renew = _no_commands  # the commands in reminders of a profile that still works
+    renew: Renew = no_commands  # the commands in reminders of a profile that still works
 
     @classmethod
     def of(
@@ -167,7 +150,7 @@ class AlertPolicy:
         config: Config,
         silences: tuple[Silence, ...] = (),
         acknowledged: Mapping[str, float] | None = None,
-        renew: Renew = _no_commands,
+        renew: Renew = no_commands,
     ) -> AlertPolicy:
         """The policy of a configuration, with the silences and acknowledgements that people have added since."""
         alerts = config.alerts

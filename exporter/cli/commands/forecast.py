@@ -22,7 +22,7 @@ MAX_MESSAGES = 10_000
 def forecast(length: str, config_file: Path | None) -> None:
     """List every notification that the facts of today will lead to: when, on which channel, and its title."""
     from exporter.alerts import lifecycle
-    from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, commands_of
+    from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
     from exporter.alerts.message import text
     from exporter.lib.durations import iso, parse_duration
 
@@ -31,10 +31,11 @@ def forecast(length: str, config_file: Path | None) -> None:
     now = time.time()
     with runtime.open_outbox(config) as outbox:
         states, proofs = outbox.states(), outbox.tests_sent()
-        policy = AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged(), commands_of(config))
+        policy = AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged())
     if not policy.channels:
         policy = replace(policy, channels=(ChannelPolicy("(no channel configured)"),))
     report, monitor = runtime.check_targets(config)
+    policy = replace(policy, renew=monitor.renewal_commands)
     messages = lifecycle.forecast(states, report, policy, now, now + ahead, monitor.as_of, proofs, MAX_MESSAGES + 1)
     for at, message in messages[:MAX_MESSAGES]:
         for alert in message.alerts:

@@ -24,6 +24,7 @@ def reauth(target: str | None, agent: str | None, profile: str | None, config_fi
     from exporter.reauth.candidates import Selection
     from exporter.reauth.guide import Guide
     from exporter.reauth.terminal import Terminal
+    from exporter.sources import Source
 
     config = runtime.read_config(config_file)
     report, monitor = Report(0.0, ()), None
@@ -39,5 +40,12 @@ def reauth(target: str | None, agent: str | None, profile: str | None, config_fi
         assert monitor is not None
         return runtime.notify_once(config, monitor)
 
+    def source_of(name: str) -> Source:
+        assert monitor is not None
+        return monitor.checkers[name].source
+
     selection = Selection(target, agent, profile)
-    return Guide(config, selection, Terminal(), check, lambda targets: resolve.tell(config, targets, notify)).run()
+    guide = Guide(
+        config, selection, Terminal(), check, source_of, lambda targets: resolve.tell(config, targets, notify)
+    )
+    return guide.run()

@@ -8,18 +8,20 @@ from the store. What the answers say is read in ``gateway_answers``.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from exporter.config import GatewayTarget
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, FailureReason, Observation, UsageWindow
-from exporter.sources import SourceContext
+from exporter.sources import Source, SourceContext
 from exporter.sources.gateway.answers import (
     is_named,
     observe,
@@ -30,9 +32,11 @@ from exporter.sources.gateway.answers import (
     usage_of,
 )
 from exporter.sources.gateway.rpc import AdminRpc
+from exporter.verdict.remedies import Invocation, Programs
 
 if TYPE_CHECKING:
-    from exporter.sources.store.source import StorePaths, StoreReader
+    from exporter.sources.store.files import StorePaths
+    from exporter.sources.store.local import LocalStore
 
 #: How long the agents and their models are good for, and for how long they stand in when asking again
 #: fails, seconds. A gateway that went away ends both.
@@ -44,11 +48,10 @@ _ASIDE = 15.0  # seconds for what is asked beside the profiles
 _UNTOLD = "-"
 
 
-class GatewaySource:
+class GatewaySource(Source):
     """Looks by calling the admin RPC. ``transport`` stands in for the network."""
 
     kind = "gateway"
-    chosen: str | None = None
 
     def __init__(
         self, target: GatewayTarget, context: SourceContext, *, transport: httpx.AsyncBaseTransport | None = None
@@ -57,7 +60,7 @@ class GatewaySource:
         self._context = context
         self._rpc = AdminRpc(target, transport)
         self._asking: dict[str, asyncio.Lock] = {name: asyncio.Lock() for name in ("roster", "usage", "version")}
-        self._reader: StoreReader | None = None
+        self._local_store: LocalStore | None = None
 
     async def agents(self) -> list[str]:
         """The configured agents, or those ``agents.list`` named within the last minutes. Raises LookError."""
@@ -89,13 +92,21 @@ class GatewaySource:
         )
         return only_in_use(await self._completed(observation), payload)
 
-    def fingerprint(self) -> str | None:
-        """None: a look is cheap, and only a look tells whether the gateway itself still answers."""
-        return None
-
     async def aclose(self) -> None:
         """Close the connections."""
         await self._rpc.aclose()
+
+    def configured_agents(self) -> Sequence[str] | None:
+        return None if self._target.agents == "all" else self._target.agents
+
+    def programs(self) -> Programs:
+        diagnosis = ("openclaw gateway status", "openclaw gateway restart")
+        return Programs(Invocation(state_dir=self._target.state_dir), diagnosis=diagnosis)
+
+    def renewal_obstacle(self, has_openclaw: bool) -> str | None:
+        if not _is_loopback(self._target.url):
+            return "Its gateway is on another host: run this over there."
+        return None if has_openclaw else "There is no `openclaw` on PATH here: run this where the gateway is used."
 
     # --- what is asked beside the profiles -----------------------------------------------------------
 
@@ -127,11 +138,8 @@ class GatewaySource:
             return models
         from exporter.sources.store.config import aliases
 
-        reader, paths = self._store(agent, self._target.state_dir)
-        try:
-            known = aliases(await asyncio.to_thread(reader.config, paths))
-        except CheckError:
-            return models
+        store, paths = self._store(agent, self._target.state_dir)
+        known = aliases(await store.config(paths))
         return tuple(known.get(model.strip().lower(), model) for model in models)
 
     async def _version(self) -> str | None:
@@ -184,30 +192,34 @@ class GatewaySource:
         """With what the gateway's store knows, where it is on this host. One that cannot be read is a note."""
         if self._target.state_dir is None:
             return observation
-        from exporter.sources.store.complete import complete
-
-        reader, paths = self._store(observation.agent, self._target.state_dir)
-        try:
-            facts = await asyncio.to_thread(reader.read, paths, observation.agent)
-            config = await asyncio.to_thread(reader.config, paths)
-        except CheckError as error:
-            return replace(observation, notes=(*observation.notes, f"the store was not read: {error.message}"))
+        store, paths = self._store(observation.agent, self._target.state_dir)
+        config = await store.config(paths)
         images = () if config is None else _image_models(config, observation.agent)
         if observation.providers_in_use is not None:
             # agents.list does not name image models; the configuration does.
             models = _once(observation.models_in_use, images)
             in_use = _once(observation.providers_in_use, tuple(ref.partition("/")[0].lower() for ref in images))
             observation = replace(observation, models_in_use=models, providers_in_use=in_use)
-        return complete(observation, facts)
+        return await store.complete(observation, paths)
 
-    def _store(self, agent: str, state_dir: str) -> tuple[StoreReader, StorePaths]:
-        from exporter.sources.store.source import StorePaths, StoreReader  # SQLite costs start-up time
+    def _store(self, agent: str, state_dir: str) -> tuple[LocalStore, StorePaths]:
+        # Imported when there is a store to read: SQLite costs start-up time.
+        from exporter.sources.store.files import StorePaths
+        from exporter.sources.store.local import LocalStore
 
         environ = self._context.environ or os.environ
         home = {name: environ[name] for name in ("HOME",) if name in environ}  # the rest is our world, not its
-        if self._reader is None:
-            self._reader = StoreReader(self._context.keyed_hash, self._context.now)
-        return self._reader, StorePaths.from_environment(home, state_dir, agent)
+        if self._local_store is None:
+            self._local_store = LocalStore(self._context)
+        return self._local_store, StorePaths.from_environment(home, state_dir, agent)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _unread(models: tuple[str, ...]) -> tuple[str, ...]:

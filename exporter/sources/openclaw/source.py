@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.config import OpenClawTarget
 from exporter.lib import command
+from exporter.lib.env_file import read_env_file
 from exporter.lib.redact import ANSI, safe_text
 from exporter.model import CheckError, FailureReason, Observation
-from exporter.sources import SourceContext
-from exporter.sources.envfile import read_env_file
+from exporter.sources import Source, SourceContext
 from exporter.sources.openclaw import ssh
 from exporter.sources.openclaw.status import extract_json, json_values, observe
+from exporter.verdict.remedies import Invocation, Programs
 
 if TYPE_CHECKING:
-    from exporter.sources.store.source import StorePaths, StoreReader
+    from exporter.sources.store.local import LocalStore
 
 __all__ = ["OpenClawSource", "extract_json", "failure_of", "observe", "refusal_of"]
 
@@ -45,11 +46,10 @@ _VERSION = re.compile(
 )
 
 
-class OpenClawSource:
+class OpenClawSource(Source):
     """Looks by running the configured command. One look at an agent at a time."""
 
     kind = "openclaw"
-    chosen: str | None = None
 
     def __init__(self, target: OpenClawTarget, context: SourceContext) -> None:
         self._target = target
@@ -61,8 +61,7 @@ class OpenClawSource:
         self._on_this_host = target.ssh is None and os.path.basename(target.command[0]) not in ELSEWHERE
         self._checking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asking = asyncio.Lock()  # for the list of agents and for the version
-        self._paths: dict[str, StorePaths] = {}
-        self._reader: StoreReader | None = None
+        self._store: LocalStore | None = None
 
     async def agents(self) -> list[str]:
         """The configured agents, or what ``openclaw agents list`` said within the last day.
@@ -100,9 +99,7 @@ class OpenClawSource:
     def fingerprint(self) -> str | None:
         """What the store says of itself at the places the last looks named; None before the first one,
         and where the store is elsewhere."""
-        if self._reader is None or not self._paths:
-            return None
-        return self._reader.fingerprint(list(self._paths.values()))
+        return self._store.fingerprint() if self._store else None
 
     async def aclose(self) -> None:
         """End the shared ssh connection."""
@@ -116,6 +113,16 @@ class OpenClawSource:
             pass  # it ends by itself within a minute
         finally:
             self._connection.forget()
+
+    def configured_agents(self) -> Sequence[str] | None:
+        return None if self._target.agents == "all" else self._target.agents
+
+    def programs(self) -> Programs:
+        target = self._target
+        claude = Invocation(("claude",), target.ssh)
+        return Programs(
+            Invocation(tuple(target.command), target.ssh, target.state_dir), claude, env_file=target.env_file
+        )
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -227,26 +234,16 @@ class OpenClawSource:
         """With what the store knows beyond the command's words. A store that cannot be read costs a note."""
         if not self._on_this_host:
             return observation
-        store = _store()
-        paths = store.StorePaths.from_status(payload)
+        # Imported when there is a store to read: SQLite costs start-up time.
+        from exporter.sources.store.files import StorePaths
+        from exporter.sources.store.local import LocalStore
+
+        paths = StorePaths.from_status(payload)
         if paths is None:
             return observation
-        if self._reader is None:
-            self._reader = store.StoreReader(self._context.keyed_hash, self._context.now)
-        self._paths[observation.agent] = paths
-        try:
-            facts = await asyncio.to_thread(self._reader.read, paths, observation.agent)
-        except CheckError as error:
-            return replace(observation, notes=(*observation.notes, f"the store was not read: {error.message}"))
-        completed: Observation = store.complete(observation, facts)
-        return completed
-
-
-def _store() -> Any:
-    """The module that reads stores, imported when there is one to read (SQLite costs start-up time)."""
-    from exporter.sources.store import source as store
-
-    return store
+        if self._store is None:
+            self._store = LocalStore(self._context)
+        return await self._store.complete(observation, paths)
 
 
 # --- what went wrong, by what was printed ----------------------------------------------------------

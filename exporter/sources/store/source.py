@@ -6,22 +6,20 @@ OpenClaw calls its store private: this reads it, only reads it, and has no word 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from exporter.config import StoreTarget
 from exporter.lib.durations import format_duration
+from exporter.lib.env_file import parse_env_file, read_env_file
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
-from exporter.sources import SourceContext
-from exporter.sources.envfile import parse_env_file, read_env_file
-from exporter.sources.store.complete import complete
+from exporter.sources import Source, SourceContext
 from exporter.sources.store.config import agent_id, provider_id, roster, section
 from exporter.sources.store.facts import StoreFacts
 from exporter.sources.store.files import StorePaths, read_file
 from exporter.sources.store.reader import StoreReader, look_into
-
-__all__ = ["StoreFacts", "StorePaths", "StoreReader", "StoreSource", "complete"]
+from exporter.verdict.remedies import Invocation, Programs
 
 #: Where each provider's credential may come from outside the store, in OpenClaw's order.
 _VARIABLES = {
@@ -50,11 +48,10 @@ _ELSEWHERE = frozenset(
 _Answer = TypeVar("_Answer")
 
 
-class StoreSource:
+class StoreSource(Source):
     """The store itself: no status, no exit code, only what is stored."""
 
     kind = "store"
-    chosen: str | None = None
 
     def __init__(self, target: StoreTarget, context: SourceContext) -> None:
         self._target = target
@@ -81,8 +78,14 @@ class StoreSource:
             return None  # the env_file, and with it the place of the store, cannot be read
         return self._reader.fingerprint(tuple(watched.values()))
 
-    async def aclose(self) -> None:
-        """Nothing is held open."""
+    def configured_agents(self) -> Sequence[str] | None:
+        return None if self._target.agents == "all" else self._target.agents
+
+    def programs(self) -> Programs:
+        return Programs(Invocation(state_dir=self._target.state_dir), env_file=self._target.env_file)
+
+    def renewal_obstacle(self, has_openclaw: bool) -> str | None:
+        return None if has_openclaw else "There is no `openclaw` on PATH here: run this where the store is used."
 
     async def _in_time(self, work: Callable[[], _Answer]) -> _Answer:
         try:

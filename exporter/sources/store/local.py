@@ -1,0 +1,43 @@
+"""The store behind another source, where it is on this host: it completes what that source saw."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from exporter.model import CheckError, Observation
+from exporter.sources import SourceContext
+from exporter.sources.store.complete import complete
+from exporter.sources.store.files import StorePaths
+from exporter.sources.store.reader import StoreReader
+
+
+class LocalStore:
+    """The stores of one OpenClaw on this host, by agent."""
+
+    def __init__(self, context: SourceContext) -> None:
+        self._reader = StoreReader(context.keyed_hash, context.now)
+        self._paths: dict[str, StorePaths] = {}
+
+    async def complete(self, observation: Observation, paths: StorePaths) -> Observation:
+        """``observation`` with what the store at ``paths`` adds. A store that cannot be read costs a note."""
+        self._paths[observation.agent] = paths
+        try:
+            facts = await asyncio.to_thread(self._reader.read, paths, observation.agent)
+        except CheckError as error:
+            note = f"the store could not be read: {error.message}"
+            return replace(observation, notes=(*observation.notes, note))
+        return complete(observation, facts)
+
+    async def config(self, paths: StorePaths) -> Mapping[str, Any] | None:
+        """``openclaw.json`` as an object; None if there is none or it cannot be read."""
+        try:
+            return await asyncio.to_thread(self._reader.config, paths)
+        except CheckError:
+            return None
+
+    def fingerprint(self) -> str | None:
+        """A keyed hash of the stores completed from so far; None before the first."""
+        return self._reader.fingerprint(list(self._paths.values())) if self._paths else None
