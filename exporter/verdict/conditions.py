@@ -193,7 +193,7 @@ def clock(inputs: VerdictInputs) -> Iterator[Condition]:
         yield Condition(
             ConditionName.CLOCK,
             Severity.WARNING,
-            summary=f"The clock shows {iso(inputs.now)}, but it is later than {iso(known)}: deadlines are ignored",
+            summary=f"The clock shows {iso(inputs.now)}, but the time is at least {iso(known)}: deadlines are ignored",
             remedy=("timedatectl status",),
         )
 

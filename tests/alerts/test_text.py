@@ -112,7 +112,7 @@ SAID = {
             ConditionName.CHECK_FAILED,
             CRITICAL,
             TARGET,
-            "The check of home/main failed: `openclaw` did not answer within 60 s; known is what was seen at "
+            "The check of home/main failed: `openclaw` did not answer within 60 s; the last good check was at "
             "2026-11-22T07:00:00Z",
             ("openclaw models status --check --agent main",),
             "timeout",
@@ -121,14 +121,14 @@ SAID = {
             ConditionName.REPORTED,
             CRITICAL,
             TARGET,
-            "OpenClaw's own check of home/main exits 1, and nothing that it printed explains it",
+            "OpenClaw's own check of home/main exits 1, and nothing in its output explains why",
             ("openclaw models status --check",),
         ),
         said(
             ConditionName.STATUS_DISAGREES,
             INFO,
             PROFILE,
-            "anthropic:default on home/main: OpenClaw says ok, the date has passed",
+            "anthropic:default on home/main: OpenClaw reports ok, but its date has passed",
             (),
         ),
         said(
@@ -148,21 +148,21 @@ SAID = {
             ConditionName.CREDENTIAL_CHANGED,
             INFO,
             PROVIDER,
-            "anthropic on home/main is now served by api_key; before, by token",
+            "anthropic on home/main is now served by api_key, before by token",
             STATUS,
         ),
         said(
             ConditionName.PARTIAL_VIEW,
             INFO,
             TARGET,
-            "home/main: cooldowns and disables cannot be seen through a gateway",
+            "home/main: a gateway does not report cooldowns and disables",
             (),
         ),
         said(
             ConditionName.QUOTA,
             INFO,
             PROVIDER,
-            "anthropic on home/main has used 93% of 5h; it resets at 2026-11-22T12:00:00Z",
+            "anthropic on home/main has used 93% of its 5h window; it resets at 2026-11-22T12:00:00Z",
             (),
             "5h",
         ),
@@ -170,7 +170,8 @@ SAID = {
             ConditionName.CLOCK,
             WARNING,
             TARGET,
-            "The clock says 2020-01-01T00:00:00Z, earlier than what is stored: deadlines are not judged",
+            "The clock shows 2020-01-01T00:00:00Z, but the time is at least 2026-11-22T09:00:00Z: "
+            "deadlines are ignored",
             ("timedatectl status",),
         ),
     )
