@@ -68,7 +68,9 @@ class ConditionName(enum.StrEnum):
 
     definition: ConditionDefinition
 
-    def __new__(cls, definition: ConditionDefinition) -> Self:
+    def __new__(cls, definition: ConditionDefinition | str) -> Self:
+        if isinstance(definition, str):  # looking a member up by its word does not come here
+            raise TypeError(f"condition {definition!r} needs a ConditionDefinition")
         member = str.__new__(cls, definition.word)
         member._value_ = definition.word
         member.definition = definition
