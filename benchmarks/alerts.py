@@ -1,7 +1,7 @@
-"""How long it takes from a report in which everything expires at once to the message in the channels' hands.
+"""Measures the time from a report in which every profile expires at once to the delivered notifications.
 
-Run by hand: ``python benchmarks/alerts.py [PROFILES] [CHANNELS]``. The channels are webhooks to a server in a
-process of its own; the notifier is the daemon's. Prints medians of several runs, and their ratio to one profile.
+Run by hand: ``python benchmarks/alerts.py [PROFILES] [CHANNELS]``. The channels are webhooks of a server in another
+process; the notifier is the daemon's. Prints medians of several runs, and their ratio to one profile.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DAY = 86400.0
 
 
 def serve(arrived: Queue[tuple[float, int]], port: Queue[int]) -> None:
-    """A webhook's other end: when each message was whole, and how many alerts are in it."""
+    """Receive webhooks. Records when each message was complete and how many alerts it has."""
 
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -59,7 +59,7 @@ def serve(arrived: Queue[tuple[float, int]], port: Queue[int]) -> None:
 
 
 def report(profiles: int, ends: float, now: float) -> Report:
-    """Targets of 20 tokens each that all end at ``ends``, beside one that goes on."""
+    """Targets of 20 tokens each that all end at ``ends``, with one spare that lasts."""
     targets = []
     for number in range(max(1, profiles // PER_TARGET)):
         ids = [f"anthropic:{number}-{i}" for i in range(min(PER_TARGET, profiles))]
@@ -109,7 +109,7 @@ def _profile(id: str, ends: float, status: Status, now: float) -> ProfileReport:
 
 
 async def once(profiles: int, hooks: int, url: str, arrived: Queue[tuple[float, int]]) -> tuple[float, float]:
-    """Seconds from the report to the last channel's whole message, and what of our CPU they took."""
+    """Seconds from the report to the last channel's complete message, and our CPU seconds for it."""
     now = time.time()
     shown = report(profiles, now + 100 * DAY, now)
     config = Config.model_validate(
@@ -127,10 +127,10 @@ async def once(profiles: int, hooks: int, url: str, arrived: Queue[tuple[float, 
         shown = report(profiles, now, time.time())
         began, cpu = time.time(), time.process_time()
         notifier.wake()
-        told = [await asyncio.to_thread(arrived.get) for _ in range(hooks)]
-        took = max(at for at, _ in told) - began
+        messages = [await asyncio.to_thread(arrived.get) for _ in range(hooks)]
+        took = max(at for at, _ in messages) - began
         spent = time.process_time() - cpu
-        assert [count for _, count in told] == [profiles] * hooks, "one grouped message per channel"
+        assert [count for _, count in messages] == [profiles] * hooks, "one grouped message per channel"
         await asyncio.sleep(0.2)
         assert arrived.empty(), "and nothing more"
         await notifier.stop()
@@ -138,7 +138,7 @@ async def once(profiles: int, hooks: int, url: str, arrived: Queue[tuple[float, 
 
 
 async def _until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - what is waited for has no event
+    while not condition():  # noqa: ASYNC110 - the condition has no event
         await asyncio.sleep(0.01)
 
 
@@ -159,10 +159,10 @@ def main() -> None:
         medians[count] = took
         least, most = min(wall for wall, _ in runs), max(wall for wall, _ in runs)
         print(
-            f"{count:7,} expire at once: handed over to all after {took * 1e3:6.0f} ms "
-            f"({least * 1e3:.0f} to {most * 1e3:.0f}), of our CPU {spent * 1e3:6.0f} ms"
+            f"{count:7,} expire at once: delivered to all channels after {took * 1e3:6.0f} ms "
+            f"({least * 1e3:.0f} to {most * 1e3:.0f}), our CPU {spent * 1e3:6.0f} ms"
         )
-    print(f"{medians[profiles] / medians[1]:.0f} times what one takes")
+    print(f"{medians[profiles] / medians[1]:.0f} times the time for one profile")
     server.terminate()
 
 

@@ -1,8 +1,8 @@
-"""What ``check`` costs over the bare ``openclaw`` command, and how much faster a gateway is asked.
+"""Measures the cost of ``check`` beyond the bare ``openclaw`` command, and the speed of a check of a gateway.
 
 Run by hand: ``python benchmarks/check.py [PAIRS]``. Needs the real OpenClaw (tests/real/install-parts.sh).
-One agent, named; each pair is the bare command, ``check`` on the command source and ``check`` on a running
-gateway, in turns. Prints medians of wall and CPU seconds, and of the paired differences and ratios.
+One agent, named. Each round runs the bare command, ``check`` on the command source and ``check`` on a running
+gateway, in rotating order. Prints medians of wall and CPU seconds, and of the paired differences and ratios.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from real.test_gateway import TOKEN, Gateway
 
 
 class Took(NamedTuple):
-    """Seconds: on the wall, and of CPU, its children's with them."""
+    """Seconds of wall time, and of CPU including children."""
 
     wall: float
     cpu: float
@@ -72,7 +72,7 @@ def main() -> None:
             return subprocess.run(commands["gateway"], env=env, capture_output=True, check=False).returncode == 0
 
         wait_for("the gateway answers", lambda: answers() or None, 180)
-        for argv in commands.values():  # what is compiled and remembered once
+        for argv in commands.values():  # warm up: compile, and fill caches
             run(argv, env)
         took: dict[str, list[Took]] = {name: [] for name in commands}
         for number in range(pairs):
@@ -80,18 +80,16 @@ def main() -> None:
             for name in order:
                 took[name].append(run(commands[name], env))
     for name, times in took.items():
-        wall, cpu = median([one.wall for one in times]), median([one.cpu for one in times])
+        wall, cpu = median([run.wall for run in times]), median([run.cpu for run in times])
         print(f"{name:9} median {wall:6.3f} s  CPU {cpu:6.3f} s")
-    bare, ours, asked = took["openclaw"], took["check"], took["gateway"]
-    for what in ("wall", "cpu"):
-        b, o, g = ([getattr(one, what) for one in times] for times in (bare, ours, asked))
+    bare, ours, gateways = took["openclaw"], took["check"], took["gateway"]
+    for clock in ("wall", "cpu"):
+        b, o, g = ([getattr(run, clock) for run in times] for times in (bare, ours, gateways))
         more = median([y - x for x, y in zip(b, o, strict=True)])
         share = median([y / x - 1 for x, y in zip(b, o, strict=True)])
         faster = median([x / y for x, y in zip(b, g, strict=True)])
-        name = "CPU" if what == "cpu" else what
-        print(
-            f"{name:5} check costs {more:+.3f} s ({share:+.1%}) over openclaw; a gateway is {faster:.1f} times faster"
-        )
+        name = "CPU" if clock == "cpu" else clock
+        print(f"{name:5} check costs {more:+.3f} s ({share:+.1%}) over openclaw; of a gateway, {faster:.1f} times less")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a scrape costs against rendering the same series anew with prometheus_client.
+"""Compares the cost of a scrape with rendering the same series with prometheus_client.
 
 Run by hand: ``python benchmarks/exposition.py [PROFILES]``. Prints medians and ratios of one run.
 """
@@ -25,7 +25,7 @@ PER_TARGET = 20
 
 
 def target(number: int, profiles: int) -> TargetReport:
-    """A target of one agent whose token profiles all have dates, uses and no trouble."""
+    """A target with one agent and healthy token profiles that have dates and uses."""
     made = tuple(
         ProfileReport(
             id=f"anthropic:profile-{number}-{i}",
@@ -52,23 +52,23 @@ def target(number: int, profiles: int) -> TargetReport:
     return TargetReport(f"gateway-{number}", "gateway", (agent,))
 
 
-class Anew(Collector):
-    """The same series as prometheus_client's families, which are made before the clock runs."""
+class Rendered(Collector):
+    """The same series as prometheus_client's metric families, made before the measurement."""
 
     def __init__(self, targets: list[TargetReport]) -> None:
         self.families: list[Metric] = []
         for family in CHECK_METRICS:
             built = family.empty()
-            for one in targets:
-                for agent in one.entries:
-                    look = CheckedAgent(
+            for target in targets:
+                for agent in target.entries:
+                    checked = CheckedAgent(
                         agent,
                         tuple(zip(profile_labels(agent), agent.profiles, strict=True)),
                         AgentCounters(),
                     )
-                    for labels, value in family.rows(look):
+                    for labels, value in family.rows(checked):
                         if value is not None:
-                            built.add_metric([one.target, agent.agent, *labels], value)  # type: ignore[attr-defined]  # each kind has one
+                            built.add_metric([target.target, agent.agent, *labels], value)  # type: ignore[attr-defined]  # each kind has one
             if built.samples:
                 self.families.append(built)
 
@@ -93,8 +93,8 @@ def main() -> None:
     exposition = render.Exposition(lambda: state)
 
     def render_all() -> None:
-        for one in targets:
-            exposition.put(one.target, render.render_target(one, {}))
+        for target in targets:
+            exposition.put(target.target, render.render_target(target, {}))
 
     start = time.perf_counter()
     render_all()
@@ -104,8 +104,8 @@ def main() -> None:
     compose = time.perf_counter() - start
 
     render_again = median(render_all, 3)
-    anew = Anew(targets)
-    theirs = median(lambda: generate_latest(anew), 3)
+    rendered = Rendered(targets)
+    theirs = median(lambda: generate_latest(rendered), 3)
     plain = median(lambda: exposition.body("", ""), 21)
     zipped = median(lambda: exposition.body("", "gzip"), 21)
     body, packed = exposition.body("", "")[0], exposition.body("", "gzip")[0]

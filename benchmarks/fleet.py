@@ -1,8 +1,8 @@
 """A fleet in one process: 1,000 simulated gateways with 20 profiles each, swept while Prometheus scrapes.
 
 Run by hand: ``python benchmarks/fleet.py [GATEWAYS]``. The exporter has one core to itself (taskset);
-the gateways and the scraper share another, in processes of their own. Prints the first sweep (each
-gateway is asked thrice), sweeps afterwards, memory, and how long scrapes took meanwhile.
+the gateways and the scraper share another, each in its own process. Prints the first sweep (three
+requests per gateway), later sweeps, memory, and the time of scrapes during the sweeps.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SCRAPE_EVERY = 0.25
 
 
 def gateways(count: int) -> None:
-    """Serve so many simulated gateways, each at a port of its own, and print the ports."""
+    """Serve ``count`` simulated gateways, each on its own port, and print the ports."""
     sys.path.insert(0, str(REPOSITORY / "tests"))
     import uvicorn
     from stand_ins.server import gateway_app
@@ -57,7 +57,7 @@ def gateways(count: int) -> None:
 
 
 class Scraper:
-    """Scrapes as Prometheus does, in gzip, while it is entered; remembers how long each scrape took."""
+    """Scrapes like Prometheus, with gzip, inside a ``with`` block. Records the time of each scrape."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -81,10 +81,10 @@ class Scraper:
         self._thread.join()
 
 
-def say(what: str, took: float, cpu: float, theirs: float, megabytes: float, scrapes: list[float]) -> None:
-    ms = [one * 1e3 for one in scrapes]
+def report(name: str, took: float, cpu: float, theirs: float, megabytes: float, scrapes: list[float]) -> None:
+    ms = [scrape * 1e3 for scrape in scrapes]
     print(
-        f"{what:12} {took:6.2f} s  CPU {cpu:6.2f} s (gateways {theirs:5.2f} s)  {megabytes:4.0f} MB  "
+        f"{name:12} {took:6.2f} s  CPU {cpu:6.2f} s (gateways {theirs:5.2f} s)  {megabytes:4.0f} MB  "
         f"{len(ms)} scrapes: median {median(ms):5.1f}, p99 {percentile(ms, 0.99):5.1f}, max {max(ms):5.1f} ms"
     )
 
@@ -93,7 +93,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     print(f"{machine()}; {count} gateways with {PROFILES} profiles each")
     cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[-1]})  # the scraper, and the gateways that begin here
+    os.sched_setaffinity(0, {cores[-1]})  # the scraper, and the gateways that start here
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, max(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -116,24 +116,24 @@ def main() -> None:
         scrapes: list[float] = []
         walls: list[float] = []
 
-        def sweep(what: str, look: Callable[[], float]) -> None:
+        def sweep(name: str, check: Callable[[], float]) -> None:
             cpu, theirs = cpu_seconds(daemon.pid), cpu_seconds(fleet.pid)
             with Scraper(daemon.port) as scraper:
-                took = look()
+                took = check()
             cpu, theirs = cpu_seconds(daemon.pid) - cpu, cpu_seconds(fleet.pid) - theirs
-            say(what, took, cpu, theirs, memory(daemon.pid), scraper.took)
+            report(name, took, cpu, theirs, memory(daemon.pid), scraper.took)
             scrapes.extend(scraper.took)
             walls.append(took)
 
         sweep("first sweep", lambda: daemon.wait_for(count, b"openclaw_auth_check_success{"))
         for number in range(SWEEPS):
             time.sleep(1)
-            sweep(f"sweep {number + 1}", daemon.look_now)
-        ms = [one * 1e3 for one in scrapes]
+            sweep(f"sweep {number + 1}", daemon.check_now)
+        ms = [scrape * 1e3 for scrape in scrapes]
         print(
-            f"all          median {median(walls):.2f} s, longest {max(walls):.2f} s; {len(ms)} scrapes meanwhile: "
+            f"all          median {median(walls):.2f} s, longest {max(walls):.2f} s; {len(ms)} scrapes: "
             f"median {median(ms):.1f}, p99 {percentile(ms, 0.99):.1f} ms; "
-            f"memory {memory(daemon.pid, 'VmHWM'):.0f} MB at the most"
+            f"memory {memory(daemon.pid, 'VmHWM'):.0f} MB at most"
         )
         body = Client(daemon.port).get()
         seen = body.count(b"\nopenclaw_auth_profile_info{")

@@ -1,7 +1,7 @@
-"""What the daemon costs while nothing happens: one target with the real OpenClaw, its children counted.
+"""Measures the cost of an idle daemon: one target with the real OpenClaw, child processes included.
 
 Run by hand: ``python benchmarks/idle.py [SECONDS]``. Needs the real OpenClaw (tests/real/install-parts.sh).
-Prints CPU seconds and their share of a core between looks, that of the hourly look beside it, and memory.
+Prints its share of a core between checks, the CPU seconds of the hourly check, and memory.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ def main() -> None:
         daemon = Daemon(directory, {"targets": [target], "channels": [channel]}, **world.env)
         stack.enter_context(ending(daemon.process))
         daemon.wait_for(1, b"openclaw_auth_check_success{")
-        time.sleep(20)  # what the first look sets off is over
+        time.sleep(20)  # the work that follows the first check is over
         before = cpu_seconds(daemon.pid)
-        daemon.look_now()
-        look = cpu_seconds(daemon.pid) - before
+        daemon.check_now()
+        check = cpu_seconds(daemon.pid) - before
         time.sleep(5)
         before, start = cpu_seconds(daemon.pid), time.monotonic()
         time.sleep(seconds)
         idle = (cpu_seconds(daemon.pid) - before) / (time.monotonic() - start)
-        print(f"between looks  {idle:.3%} of a core")
-        print(f"a look         {look:.2f} s of CPU, hourly: {look / HOUR:.3%} of a core")
-        print(f"together       {idle + look / HOUR:.3%} of a core")
-        print(f"memory         {memory(daemon.pid):.1f} MB, at the most {memory(daemon.pid, 'VmHWM'):.1f} MB")
-        looks = next(
+        print(f"between checks {idle:.3%} of a core")
+        print(f"a check        {check:.2f} s of CPU, hourly: {check / HOUR:.3%} of a core")
+        print(f"together       {idle + check / HOUR:.3%} of a core")
+        print(f"memory         {memory(daemon.pid):.1f} MB, at most {memory(daemon.pid, 'VmHWM'):.1f} MB")
+        checks = next(
             line for line in Client(daemon.port).get().splitlines() if line.startswith(b"openclaw_auth_checks_total{")
         )
-        print(f"looks          {looks.rpartition(b' ')[2].decode()} of the agent")
+        print(f"checks         {checks.rpartition(b' ')[2].decode()} of the agent")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks that run the whole program share: the daemon, CPU seconds and memory of processes, medians."""
+"""Shared by the benchmarks that run the whole program: the daemon, CPU seconds and memory of processes, medians."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 def machine() -> str:
-    """On what this runs, in a line."""
+    """The machine that this runs on, in one line."""
     load = os.getloadavg()[0]
     return (
         f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}, "
@@ -39,13 +39,13 @@ def machine() -> str:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU seconds of a process and of its children that have ended."""
+    """CPU seconds of a process and of its ended children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / TICK
 
 
 def memory(pid: int, key: str = "VmRSS") -> float:
-    """Resident megabytes (10^6 bytes) of a process; ``VmHWM`` for the most it ever had."""
+    """Resident megabytes (10^6 bytes) of a process; with ``VmHWM``, the maximum so far."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) * 1024 / 1e6
@@ -62,7 +62,7 @@ def median(values: Sequence[float]) -> float:
 
 
 class Client:
-    """One keep-alive connection that asks for one path again and again, whoever serves it."""
+    """A keep-alive connection that requests one path of any server repeatedly."""
 
     def __init__(self, port: int, path: str = "/metrics", **headers: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
@@ -77,14 +77,14 @@ class Client:
         return body
 
     def timed(self) -> float:
-        """Seconds of one request, to the last byte of the answer."""
+        """Seconds of one request, until the last byte of the answer."""
         start = time.perf_counter()
         self.get()
         return time.perf_counter() - start
 
 
 class Daemon:
-    """``serve`` with a configuration, in a process of its own."""
+    """``serve`` with a configuration, in its own process."""
 
     def __init__(self, directory: Path, config: dict[str, Any], core: int | None = None, **env: str) -> None:
         self.port = free_port()
@@ -108,7 +108,7 @@ class Daemon:
         return self.process.pid
 
     def wait_for(self, count: int, line: bytes, seconds: float = 300) -> float:
-        """Until ``/metrics`` has so many lines that begin with ``line``; seconds since the start."""
+        """Wait until ``/metrics`` has ``count`` lines that begin with ``line``. Returns seconds since the start."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             if self.process.poll() is not None:
@@ -119,8 +119,8 @@ class Daemon:
             time.sleep(0.1)
         raise RuntimeError(f"not within {seconds:g} s: {count} lines of {line.decode()}")
 
-    def look_now(self) -> float:
-        """Look at all targets; seconds until that is done."""
+    def check_now(self) -> float:
+        """Check all targets. Returns the seconds it took."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         start = time.perf_counter()
         connection.request("POST", "/api/v1/check", headers={"Authorization": f"Bearer {self.token}"})
@@ -133,7 +133,7 @@ class Daemon:
 
 @contextmanager
 def ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """The process ends with the block."""
+    """End the process with the block."""
     try:
         yield
     finally:

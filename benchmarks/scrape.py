@@ -1,7 +1,7 @@
-"""``/metrics`` of 10,000 profiles against Go's Pushgateway that serves the same series, side by side in one run.
+"""Compares ``/metrics`` of 10,000 profiles with Go's Pushgateway that serves the same series, in one run.
 
-Run by hand: ``python benchmarks/scrape.py [PROFILES]``. The same client, one keep-alive connection to
-each, in turns; prints medians, the median of the paired ratios, and CPU seconds of each server.
+Run by hand: ``python benchmarks/scrape.py [PROFILES]``. One client with a keep-alive connection to
+each server, alternating. Prints medians, the median of the paired ratios, and CPU seconds of each server.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ def pushgateway(directory: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def push(port: int, body: bytes) -> None:
-    """Give it the series, once it listens."""
+    """Push the series as soon as the Pushgateway listens."""
     ends = time.monotonic() + 60
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         with suppress(ConnectionError):
             connection.request("PUT", "/metrics/job/openclaw_auth", body)
             answer = connection.getresponse()
-            said = answer.read()
+            text = answer.read()
             if answer.status != 200:
-                raise RuntimeError(f"the Pushgateway answered {answer.status}: {said.decode()[:300]}")
+                raise RuntimeError(f"the Pushgateway answered {answer.status}: {text.decode()[:300]}")
             return
         if time.monotonic() > ends:
             raise RuntimeError("the Pushgateway does not listen")
@@ -75,11 +75,11 @@ def main() -> None:
                 (cpu_seconds(pid) - then) / ROUNDS for pid, then in zip((daemon.pid, theirs.pid), before, strict=True)
             ]
             name = "text" if encoding == "identity" else encoding
-            for who, size, times, cpu in zip(
+            for server, size, times, cpu in zip(
                 ("ours", "Pushgateway"), sizes, zip(*pairs, strict=True), spent, strict=True
             ):
                 wall = median(times) * 1e3
-                print(f"{name} {who:12} {size / 1e6:7.2f} MB  median {wall:8.1f} ms  CPU {cpu * 1e3:8.1f} ms")
+                print(f"{name} {server:12} {size / 1e6:7.2f} MB  median {wall:8.1f} ms  CPU {cpu * 1e3:8.1f} ms")
             ratio = median([theirs_took / ours_took for ours_took, theirs_took in pairs])
             less = spent[1] / max(spent[0], 1e-4)
             print(f"{name} {ratio:.1f} times faster (median of {ROUNDS} pairs), {less:.1f} times less CPU")
