@@ -1,13 +1,13 @@
 #!/data/data/com.termux/files/usr/bin/sh
-# Puts openclaw-auth on an Android phone (Termux). Can be run again at any time, and undone.
+# Installs openclaw-auth on an Android phone (Termux). It can be run again at any time, and undone.
 #
-#   sh install.sh SSH=me@host                         ask by ssh
-#   sh install.sh URL=http://host:10785 SSH=me@host    ask by HTTP, re-authenticate by ssh
-#   sh install.sh                                     again, with the configuration that is there
-#   sh install.sh --uninstall                         take everything away, the configuration too
+#   sh install.sh SSH=me@host                          request the status by ssh
+#   sh install.sh URL=http://host:10785 SSH=me@host    request it by HTTP, re-authenticate by ssh
+#   sh install.sh                                      run again with the existing configuration
+#   sh install.sh --uninstall                          remove everything, also the configuration
 #
-# COMMAND=PATH names the exporter on the host where ssh does not find it, STALE_HOURS=N says after
-# how long without an answer to say so.
+# COMMAND=PATH is the exporter on the host, if ssh does not find it. STALE_HOURS=N is the time
+# without an answer after which a notification reports it.
 set -eu
 umask 077
 
@@ -30,7 +30,7 @@ stop() { # CODE MESSAGE
 
 openclaw_auth() { "$PREFIX/bin/sh" "$PROGRAMS/openclaw-auth" "$@"; }
 
-# Widgets, jobs and boot scripts are started without arguments, each by a file of its own.
+# Android starts widgets, jobs and boot scripts without arguments, so each has its own file.
 starter() { # FILE COMMAND
   mkdir -p "${1%/*}"
   chmod 700 "${1%/*}"
@@ -42,7 +42,7 @@ uninstall() {
   [ ! -e "$PROGRAMS/openclaw-auth" ] || openclaw_auth unschedule || :
   rm -f "$WIDGET" "$BOOT"
   rm -rf "$PROGRAMS" "$STATE" "${CONFIG%/*}"
-  echo 'openclaw-auth is gone: job, notification, widget, boot script, configuration.'
+  echo 'openclaw-auth is removed: job, notification, widget, boot script, configuration.'
 }
 
 install_config() { # KEY=VALUE...
@@ -62,7 +62,7 @@ install() { # KEY=VALUE...
   if [ $# -gt 0 ]; then
     install_config "$@"
   elif [ ! -e "$CONFIG" ]; then
-    stop 64 'say where to ask: sh install.sh SSH=me@host, or URL=http://host:10785 SSH=me@host'
+    stop 64 'name the host: sh install.sh SSH=me@host, or sh install.sh URL=http://host:10785 SSH=me@host'
   fi
   mkdir -p "$PROGRAMS"
   if [ "$SOURCE" != "$PROGRAMS" ]; then
@@ -73,13 +73,13 @@ install() { # KEY=VALUE...
   starter "$BOOT" boot
   starter "$PROGRAMS/job" job
   starter "$PROGRAMS/reauth" reauth
-  openclaw_auth schedule || stop 69 'the job could not be scheduled: is the app Termux:API installed, and may it run?'
-  echo 'Installed. Asking once:'
-  answer=$(openclaw_auth job) || stop 69 'no notification could be shown: is the app Termux:API installed, and may it run?'
+  openclaw_auth schedule || stop 69 'the job could not be scheduled: is the app Termux:API installed and allowed to run?'
+  echo 'Installed. The status now:'
+  answer=$(openclaw_auth job) || stop 69 'no notification could be shown: is the app Termux:API installed and allowed to run?'
   if [ -n "$answer" ]; then
     printf '%s\n' "$answer"
   else
-    echo 'No answer yet; the job goes on asking. With ssh: try "ssh HOST true", it must not ask anything.'
+    echo 'No answer yet. The job tries again. With ssh, run "ssh HOST true": it must not prompt for anything.'
   fi
 }
 

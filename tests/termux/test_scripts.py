@@ -143,7 +143,7 @@ class Situations:
         phone = Phone(tmp_path, shell)
         phone.answers("ssh", EXPIRED + "\n", 1)  # 1 is the check's own exit code
         done = phone.install("SSH=me@host", "COMMAND=~/.local/bin/openclaw-auth-exporter")
-        assert (done.returncode, done.stdout) == (0, f"Installed. Asking once:\n{EXPIRED}\n")
+        assert (done.returncode, done.stdout) == (0, f"Installed. The status now:\n{EXPIRED}\n")
         content = f"{EXPIRED}\nChecked 2026-11-23 10:00"
         assert phone.calls() == [
             schedule(phone),
@@ -206,7 +206,7 @@ class Situations:
         phone.answers("ssh", "", 255)
         done = phone.install("SSH=me@host")
         assert done.returncode == 0
-        assert done.stdout.splitlines()[-1].startswith("No answer yet;")
+        assert done.stdout.splitlines()[-1].startswith("No answer yet.")
         assert phone.calls() == [schedule(phone), ASK_SSH]
         phone.later(hours=5.9)
         for out, code in self.NO_ANSWER_BY_SSH:
@@ -276,7 +276,7 @@ class Situations:
         assert phone.calls() == [ASK_URL, ASK_URL, notification(phone, title, content, "default")]
 
     def test_state_that_is_not_ours_is_forgotten(self, alarmed: Phone) -> None:
-        for name in ("last", "told", "silence"):
+        for name in ("last", "shown", "silence"):
             (alarmed.state / name).write_text("$(touch pwned) a[`touch pwned`]\n")
         alarmed.do("job")
         assert alarmed.calls() == [ASK_URL, expired(alarmed)]
@@ -442,7 +442,7 @@ class Situations:
         assert {(phone.home / name).stat().st_mode & 0o777 for name in (".shortcuts", ".termux/boot")} == {0o700}
         for script in (phone.download / "install.sh", phone.programs / "install.sh"):
             done = phone.sh(script)
-            assert (done.returncode, done.stdout, done.stderr) == (0, "Installed. Asking once:\nOK\n", "")
+            assert (done.returncode, done.stdout, done.stderr) == (0, "Installed. The status now:\nOK\n", "")
             assert phone.calls() == [schedule(phone), ASK_URL]
             assert self.tree(phone) == first
 
@@ -461,13 +461,13 @@ class Situations:
     @pytest.mark.parametrize(
         ("arguments", "code", "message"),
         [
-            ([], 64, "say where to ask"),
+            ([], 64, "name the host"),
             (["--purge"], 64, "usage"),
-            (["SSH=me@host", "PASSWORD=PLANTED"], 78, "a line is none of URL="),
-            (["COMMAND=x"], 78, "neither URL= nor SSH="),
+            (["SSH=me@host", "PASSWORD=PLANTED"], 78, "a line is not one of URL="),
+            (["COMMAND=x"], 78, "set URL= or SSH="),
             (["URL=host:10785"], 78, "must begin with http://"),
             (["URL=http://me:PLANTED@host"], 78, "~/.netrc"),
-            (["URL=http://host/'; touch pwned '"], 78, "does not belong"),
+            (["URL=http://host/'; touch pwned '"], 78, "an invalid character"),
             (["SSH=-oProxyCommand=touch pwned"], 78, "USER@HOST"),
             (["SSH=me@host", "COMMAND=x; touch pwned"], 78, "one word"),
             (["SSH=me@host", "STALE_HOURS=08"], 78, "number of hours"),
