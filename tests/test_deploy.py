@@ -1,4 +1,4 @@
-"""What is deployed by hand: the launchd agent, the container, and that the documents name what is there."""
+"""The launchd agent, the container file and the units; and the documents name files that exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exporter.setup import assets
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_launchd_agent_starts_the_daemon_from_a_bare_environment(tmp_path: Path) -> None:
+def test_the_launchd_agent_starts_the_daemon_in_a_minimal_environment(tmp_path: Path) -> None:
     agent = plistlib.loads(assets.read("deploy/launchd/openclaw-auth-exporter.plist"))
     assert (agent["Label"], agent["RunAtLoad"], agent["KeepAlive"]) == (
         "openclaw-auth-exporter",
@@ -55,7 +55,7 @@ def test_the_container_builds_from_the_locks_and_starts_our_command() -> None:
 
 
 @pytest.mark.parametrize("document", ["docs/install.md", "docs/recipes.md", "docs/runbook.md", "README.md"])
-def test_what_a_document_names_is_shipped(document: str) -> None:
+def test_files_named_in_documents_are_shipped(document: str) -> None:
     text = (ROOT / document).read_text()
     named = set(re.findall(r"\b(?:deploy|dashboards|scripts/termux)/[\w./@-]*[\w@]", text))
     assert named
@@ -69,8 +69,8 @@ def test_every_system_unit_is_in_the_document() -> None:
     assert {unit for unit in units if unit.rstrip("@") not in text} == set()
 
 
-def test_the_checks_have_the_sandbox_of_their_daemons() -> None:
-    """The one-shot does the daemon's work: what the one may do, the other may."""
+def test_check_units_have_the_sandbox_of_their_daemon() -> None:
+    """A check does the same work as the daemon, so it needs the same rights."""
 
     def sandbox(name: str) -> list[str]:
         lines = assets.read(f"deploy/systemd/{name}").decode().splitlines()

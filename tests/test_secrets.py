@@ -44,11 +44,11 @@ def planted(value: Any, path: Path_) -> Any:
     return result
 
 
-def everything_said(report: Report, state: Path) -> str:
-    said = [json.dumps(to_json(report)), to_table(report), to_line(report), to_nagios(report)[0], explain(report)]
-    said += [one_shot(report).decode(), repr(report)]
-    said += [file.read_bytes().decode("latin-1") for file in state.iterdir()]
-    return "\n".join(said)
+def all_output(report: Report, state: Path) -> str:
+    output = [json.dumps(to_json(report)), to_table(report), to_line(report), to_nagios(report)[0], explain(report)]
+    output += [one_shot(report).decode(), repr(report)]
+    output += [file.read_bytes().decode("latin-1") for file in state.iterdir()]
+    return "\n".join(output)
 
 
 @pytest.mark.parametrize("release", ["2026.2.9", "2026.9.6"])
@@ -58,13 +58,13 @@ def test_nothing_planted_comes_out(release: str, scenario: str, tmp_path: Path) 
     payload = json.loads(data["stdout"])
     ledger = CredentialDatabase(tmp_path)
     for path in leaves(payload):
-        said = ""
+        output = ""
         try:
             seen = observe(
                 planted(payload, path), target="home", agent="main", observed_at=data["now_ms"] / 1000, exit_code=1
             )
         except CheckError as error:
-            said = str(error)
+            output = str(error)
         else:
             report = verdict(seen)
             ledger.record(
@@ -73,5 +73,5 @@ def test_nothing_planted_comes_out(release: str, scenario: str, tmp_path: Path) 
                 record_report(record_observation(CredentialHistory(), seen, seen.observed_at), report),
                 seen,
             )
-            said = everything_said(Report(seen.observed_at, (TargetReport("home", "openclaw", (report,)),)), tmp_path)
-        assert not any(part in said for part in PARTS), path
+            output = all_output(Report(seen.observed_at, (TargetReport("home", "openclaw", (report,)),)), tmp_path)
+        assert not any(part in output for part in PARTS), path

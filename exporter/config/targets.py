@@ -11,9 +11,9 @@ from exporter.config.values import Agents, Command, Count, Duration, FilePath, F
 
 class TargetBase(WithSecrets):
     name: TargetName = "local"
-    interval: Duration | None = Field(None, ge=1, description="between looks; default: the global interval")
+    interval: Duration | None = Field(None, ge=1, description="time between two checks; default: the global interval")
     timeout: Duration = Field(60.0, gt=0, le=3600)
-    schedule: Flag = Field(True, description="false: checked only through /probe")
+    schedule: Flag = Field(True, description="false: checked only through /probe and check")
 
 
 class OpenClawTarget(TargetBase):

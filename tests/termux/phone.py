@@ -1,4 +1,4 @@
-"""A Termux-shaped world in a temporary folder: a prefix with a shell, a few tools and strict stand-ins, and a home."""
+"""A simulated Termux in a temporary directory: a home, and a prefix with a shell, a few tools and strict fakes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOW = 1_795_428_000
 
 
 class Phone:
-    """A phone with the kit's scripts in a folder as a download leaves them; ``shell`` is its ``sh``."""
+    """A phone with the downloaded scripts, not yet installed. ``shell`` is its ``sh``."""
 
     def __init__(self, root: Path, shell: Path) -> None:
         self.root = root
@@ -70,7 +70,7 @@ class Phone:
 
     @property
     def button(self) -> str:
-        """How a notification's action begins that calls the program."""
+        """The beginning of a notification's action that calls the program."""
         return f"'{self.prefix}/bin/sh' '{self.programs}/openclaw-auth'"
 
     def set_clock(self, now: int) -> None:
@@ -81,11 +81,11 @@ class Phone:
         self.set_clock(self.now + int(hours * 3600))
 
     def answers(self, name: str, out: str, code: int = 0) -> None:
-        """What the stand-in ``name`` prints from now on, and its exit code."""
+        """Set the output and the exit code of the fake ``name``."""
         (self.root / f"{name}.json").write_text(json.dumps({"out": out, "code": code}))
 
     def run(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
-        """A command as Termux starts it: from a home of its own, with the prefix alone on PATH."""
+        """Run a command as Termux does: in its home, with only the prefix on PATH."""
         environment = {"PREFIX": str(self.prefix), "HOME": str(self.home), "PATH": str(self.prefix / "bin")}
         return self._run(argv, environment)
 
@@ -93,16 +93,16 @@ class Phone:
         return self.run(self.prefix / "bin/sh", script, *arguments)
 
     def do(self, command: str) -> subprocess.CompletedProcess[str]:
-        """One command of the installed program."""
+        """Run a command of the installed program."""
         return self.sh(self.programs / "openclaw-auth", command)
 
     def install(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.sh(self.download / "install.sh", *arguments)
 
     def tap(self, notification: list[str], action: str) -> subprocess.CompletedProcess[str]:
-        """Runs a notification's action (``button1-action``, ``on-delete``) as Android does: a fresh shell, no PATH."""
+        """Run a notification's action (``button1-action``, ``on-delete``) like Android: in a new shell without PATH."""
         command = notification[notification.index(f"--{action}") + 1]
-        # Where the prefix is not the real one, it has to be told.
+        # A test prefix must be passed on.
         environment = {"PREFIX": str(self.prefix), "HOME": str(self.home)}
         return self._run([self.prefix / "bin/sh", "-c", command], environment)
 
@@ -119,7 +119,7 @@ class Phone:
         )
 
     def calls(self) -> list[list[str]]:
-        """The calls since the last time, each as its words; fails on one that a stand-in refused."""
+        """The calls since the last time, each as its words. Fails if a fake refused one."""
         found = [json.loads(line) for line in self.calls_file.read_text().splitlines()]
         self.calls_file.write_text("")
         refused = [call for call in found if "refused" in call]

@@ -1,4 +1,4 @@
-"""Stands in for termux-api, am, curl and ssh on a phone made for tests; the name it is called by decides.
+"""A fake of termux-api, am, curl and ssh for the simulated phone. It acts as the program whose name it is called by.
 
 Strict: an option the real program does not have, or a value it would not take, is refused with exit
 code 64. Every call is one line of JSON in the folder of the phone (``$TERMUX_PHONE``), where the
@@ -41,7 +41,7 @@ def refuse(why: str) -> None:
 
 
 def options(table: tuple[str, str], operands: int) -> dict[str, str]:
-    """The options in ``ARGV``, whole names only, with exactly ``operands`` words beside them."""
+    """The options in ``ARGV`` by their full names, beside exactly ``operands`` other words."""
     short, long = table
     try:
         found, rest = getopt.gnu_getopt(ARGV, short, long.split())
@@ -114,7 +114,7 @@ CHECKS = {
     "termux-open-url": lambda: operands(1),
     "termux-job-scheduler": job_scheduler,
     "termux-dialog": dialog,
-    "termux-wake-lock": lambda: refuse("it keeps the processor awake: nothing of the kit may"),
+    "termux-wake-lock": lambda: refuse("it keeps the processor awake, and no script may do that"),
     "am": lambda: None,
     "curl": lambda: options(CURL, 1),
     "ssh": ssh,

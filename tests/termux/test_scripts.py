@@ -1,4 +1,4 @@
-"""The Termux kit, situation by situation, in a Termux-shaped world: every call to the outside asserted exactly.
+"""The Termux scripts in a simulated Termux. Each test asserts every call to the outside exactly.
 
 ``Situations`` is run here with this machine's /bin/sh; tests/real/test_termux.py runs it again with
 each shell a phone may have.
@@ -47,7 +47,7 @@ def session(phone: Phone) -> list[str]:
 def notification(
     phone: Phone, title: str, content: str, priority: str = "high", *, url: bool = True, ssh: bool = True
 ) -> list[str]:
-    """The one notification, word by word."""
+    """The words of the call that shows the notification."""
     argv = ["termux-notification", "-i", "openclaw-auth", "--alert-once", "--priority", priority]
     argv += ["-t", title, "-c", content, "--on-delete", f"{phone.button} silence"]
     if ssh:
@@ -69,7 +69,7 @@ def shell() -> Path:
 class Situations:
     @pytest.fixture
     def phone(self, tmp_path: Path, shell: Path) -> Phone:
-        """A phone with the kit installed, asking by HTTP, re-authenticating by ssh, and all well."""
+        """A phone with the scripts installed, HTTP for the status, ssh for re-authentication, and status OK."""
         phone = Phone(tmp_path, shell)
         phone.answers("curl", "OK\n")
         assert phone.install(f"URL={URL}", "SSH=me@host").returncode == 0
@@ -78,7 +78,7 @@ class Situations:
 
     @pytest.fixture
     def alarmed(self, phone: Phone) -> Phone:
-        """The same, with the notification of an expired profile shown."""
+        """The same phone, showing a notification of an expired profile."""
         phone.answers("curl", EXPIRED + "\n")
         assert phone.do("job").returncode == 0
         assert phone.calls() == [ASK_URL, expired(phone)]
@@ -86,7 +86,7 @@ class Situations:
 
     # --- the job: one notification, kept up to date ----------------------------------------------
 
-    def test_all_well_costs_one_question(self, phone: Phone) -> None:
+    def test_ok_costs_one_request(self, phone: Phone) -> None:
         done = phone.do("job")
         assert (done.returncode, done.stdout, done.stderr) == (0, "OK\n", "")
         assert phone.calls() == [ASK_URL]
@@ -102,7 +102,7 @@ class Situations:
             ("EXPIRED 'a' \"b\" $(touch pwned) `id` \\ é on x", "OpenClaw: EXPIRED 'a'", "high"),
         ],
     )
-    def test_each_state_is_told(self, phone: Phone, line: str, title: str, priority: str) -> None:
+    def test_each_status_has_its_notification(self, phone: Phone, line: str, title: str, priority: str) -> None:
         phone.answers("curl", line + "\n")
         assert phone.do("job").stdout == line + "\n"
         content = f"{line}\nChecked 2026-11-23 10:00"
@@ -119,7 +119,7 @@ class Situations:
         alarmed.do("job")
         assert alarmed.calls() == [ASK_URL]
 
-    def test_what_gets_worse_is_heard_again_and_what_eases_is_not(self, phone: Phone) -> None:
+    def test_a_worse_status_makes_a_sound_and_a_better_one_does_not(self, phone: Phone) -> None:
         phone.answers("curl", EXPIRING)
         phone.do("job")
         phone.calls()
@@ -191,7 +191,7 @@ class Situations:
     )
 
     def test_is_no_news_and_makes_no_noise(self, alarmed: Phone) -> None:
-        """Offline, asleep, behind a captive portal: what is shown stays, and nothing else is called or written."""
+        """Offline, host asleep, or captive portal: the notification stays, and nothing is called or written."""
         state = (alarmed.state / "last").read_text()
         alarmed.later(hours=5.9)
         for out, code in self.NO_ANSWER:
@@ -213,16 +213,16 @@ class Situations:
             phone.answers("ssh", out, code)
             assert (phone.do("job").stdout, phone.calls()) == ("", [ASK_SSH]), (out, code)
 
-    def test_is_told_after_some_hours_with_what_was_last_known(self, alarmed: Phone) -> None:
+    def test_is_reported_after_some_hours_with_the_last_known_status(self, alarmed: Phone) -> None:
         alarmed.answers("curl", "", 6)
         alarmed.later(hours=6)
         alarmed.do("job")
         content = f"No answer from {URL}.\nLast known: {EXPIRED}"
-        told = notification(alarmed, "OpenClaw: not checked since 2026-11-23 10:00", content)
-        assert alarmed.calls() == [ASK_URL, told]
+        shown = notification(alarmed, "OpenClaw: not checked since 2026-11-23 10:00", content)
+        assert alarmed.calls() == [ASK_URL, shown]
         alarmed.later(hours=1)
         alarmed.do("job")
-        assert alarmed.calls() == [ASK_URL, told]  # the same, word by word: an update nobody hears
+        assert alarmed.calls() == [ASK_URL, shown]  # the same, word by word: a silent update
         alarmed.answers("curl", "OK\n")
         alarmed.do("job")
         assert alarmed.calls() == [ASK_URL, REMOVE]
@@ -236,8 +236,8 @@ class Situations:
         phone.do("job")
         content = f"No answer from {URL}.\nLast known: OK"
         title = "OpenClaw: not checked since 2026-11-23 10:00"
-        told = notification(phone, title, content, "default")
-        assert phone.calls() == [ASK_URL, told]
+        shown = notification(phone, title, content, "default")
+        assert phone.calls() == [ASK_URL, shown]
         # What is then learned is heard.
         phone.answers("curl", EXPIRING)
         phone.do("job")
@@ -379,7 +379,7 @@ class Situations:
             ("", []),
         ],
     )
-    def test_widget_does_what_is_chosen(self, phone: Phone, chosen: str, then: list[list[str] | str]) -> None:
+    def test_widget_runs_the_chosen_action(self, phone: Phone, chosen: str, then: list[list[str] | str]) -> None:
         phone.answers("curl", EXPIRED)
         code, index = (0, 0) if chosen else (-2, -1)
         phone.answers("termux-dialog", f'{{\n  "code": {code},\n  "text": "{chosen}",\n  "index": {index}\n}}\n')
@@ -389,7 +389,7 @@ class Situations:
             *(expired(phone) if call == "expired" else call for call in then),
         ]
 
-    def test_widget_shows_what_was_last_known(self, alarmed: Phone) -> None:
+    def test_widget_shows_the_last_known_status(self, alarmed: Phone) -> None:
         alarmed.answers("curl", "<html>", 0)
         alarmed.later(hours=2)
         text = f"No answer. Last known (2026-11-23 10:00): {EXPIRED}"
@@ -409,7 +409,7 @@ class Situations:
 
     # --- boot, installing, undoing ---------------------------------------------------------------
 
-    def test_boot_schedules_and_shows_what_the_reboot_took_away(self, alarmed: Phone) -> None:
+    def test_boot_schedules_the_job_and_restores_the_notification(self, alarmed: Phone) -> None:
         assert alarmed.run(alarmed.home / ".termux/boot/openclaw-auth").returncode == 0
         assert alarmed.calls() == [schedule(alarmed), ASK_URL, expired(alarmed)]
 
@@ -446,7 +446,7 @@ class Situations:
             assert phone.calls() == [schedule(phone), ASK_URL]
             assert self.tree(phone) == first
 
-    def test_uninstalled_nothing_is_left_but_what_was_there(self, alarmed: Phone) -> None:
+    def test_uninstall_removes_everything_that_was_installed(self, alarmed: Phone) -> None:
         other = alarmed.home / ".shortcuts/other"
         other.write_text("mine")
         for removed in ([["termux-job-scheduler", "--cancel", "--job-id", "10785"], REMOVE], []):
@@ -473,7 +473,7 @@ class Situations:
             (["SSH=me@host", "STALE_HOURS=08"], 78, "number of hours"),
         ],
     )
-    def test_what_cannot_work_changes_nothing(
+    def test_invalid_arguments_change_nothing(
         self, tmp_path: Path, shell: Path, arguments: list[str], code: int, message: str
     ) -> None:
         phone = Phone(tmp_path, shell)
@@ -489,7 +489,7 @@ class Situations:
         assert phone.install("URL=https://[fd00::1]:10785/auth", "SSH=me@fd00::1").returncode == 0
         assert phone.config.read_text() == "URL=https://[fd00::1]:10785/auth\nSSH=me@fd00::1\n"
 
-    def test_missing_termux_api_is_said(self, tmp_path: Path, shell: Path) -> None:
+    def test_missing_termux_api_is_an_error(self, tmp_path: Path, shell: Path) -> None:
         phone = Phone(tmp_path, shell)
         (phone.prefix / "bin/termux-notification").unlink()
         done = phone.install("SSH=me@host")
@@ -506,7 +506,7 @@ class Situations:
         assert phone.do("config").returncode == 78
         assert not (phone.home / "pwned").exists()
 
-    def test_a_broken_configuration_asks_nobody_and_is_told(self, phone: Phone) -> None:
+    def test_a_broken_configuration_sends_no_request_and_is_reported(self, phone: Phone) -> None:
         phone.config.write_text("URL=ftp://host\nSSH=me@host\n")
         done = phone.do("job")
         assert (done.returncode, done.stdout) == (0, "")

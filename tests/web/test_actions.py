@@ -1,4 +1,4 @@
-"""What people say over HTTP: silences, acknowledgements, the buttons of notifications; and their calendar."""
+"""Alert actions over HTTP: silences, acknowledgements, buttons of notifications; and the calendar."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_an_alert_is_acknowledged() -> None:
         assert (await http.post(path, json={"fingerprint": 5}, headers=BEARER)).status_code == 400
 
 
-async def test_where_nothing_notifies_there_is_nothing_to_silence() -> None:
+async def test_without_a_channel_a_silence_is_409() -> None:
     async with client(create_app(FakeDaemon(notifies=False), web(token=TOKEN))) as http:
         assert (await http.get("/api/v1/silences")).json() == []
         form = {"target": "home", "for": "8h"}

@@ -1,4 +1,4 @@
-"""The routes, through ASGI: what each answers, and to bad requests a sentence."""
+"""The routes, through ASGI: the answer of each, and a sentence for each bad request."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from exporter.web import page
 from exporter.web.app import create_app
 from exporter.web.forms import probe_timeout
 
-# --- what is read ------------------------------------------------------------------------------
+# --- requests that read ------------------------------------------------------------------------------
 
 
-async def test_metrics_are_what_the_board_has_ready() -> None:
+async def test_metrics_are_the_rendered_exposition_of_the_daemon() -> None:
     daemon = FakeDaemon(body=b"\x1f\x8bcompressed", encoding="gzip")
     async with client(create_app(daemon, web())) as scraper:
         headers = [("Accept", "application/openmetrics-text"), ("Accept", "text/plain"), ("Accept-Encoding", "gzip")]
@@ -37,7 +37,7 @@ async def test_metrics_are_what_the_board_has_ready() -> None:
     assert "gzip" in daemon.calls[0][2]
 
 
-async def test_junk_in_accept_headers_is_the_boards_to_ignore() -> None:
+async def test_malformed_accept_headers_reach_the_daemon_unchanged() -> None:
     daemon = FakeDaemon()
     headers = {"Accept-Encoding": b"\xff;;q=nan,,gzip;q=9" + b"x" * 9000, "Accept": b"*/*;\xfe"}
     answer = await ask(daemon, "GET", "/metrics", headers=headers)
@@ -66,7 +66,7 @@ def test_a_probe_leaves_a_margin_of_the_scrape_timeout(header: str | None, secon
 
 @settings(deadline=None)
 @given(st.text())
-def test_a_probe_timeout_is_always_one_that_can_be_waited_for(header: str) -> None:
+def test_a_probe_timeout_is_always_finite_and_positive(header: str) -> None:
     assert 0 < probe_timeout(header) <= 3600
 
 
@@ -93,13 +93,13 @@ async def test_a_probe_hands_over_target_agent_and_timeout() -> None:
         ("target=" + "x" * 5000, f"There is no target '{'x' * 127}…'; known: home, rack7"),
     ],
 )
-async def test_a_probe_of_what_is_not_there_is_400_with_a_sentence(query: str, text: str) -> None:
+async def test_a_probe_of_an_unknown_target_or_agent_is_400_with_a_sentence(query: str, text: str) -> None:
     answer = await ask(FakeDaemon(), "GET", f"/probe?{query}")
     assert (answer.status_code, answer.text) == (400, text + "\n")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
 
 
-async def test_a_bug_is_500_and_says_nothing_of_itself() -> None:
+async def test_an_internal_error_is_500_without_details() -> None:
     answer = await ask(FakeDaemon(), "GET", "/probe?target=bug")
     assert (answer.status_code, answer.text) == (
         500,
@@ -179,7 +179,7 @@ async def test_other_paths_are_404(path: str) -> None:
 
 
 async def raw(app: Any, path: bytes, method: str = "GET", headers: Any = ()) -> tuple[int, dict[bytes, bytes], bytes]:
-    """One request with a path that no client library would send as it is."""
+    """Send a request with a path that client libraries would normalize."""
     sent: list[Any] = []
     scope = {
         "type": "http",
@@ -225,7 +225,7 @@ async def test_head_is_answered_like_get(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/v1/check", "/-/reload", "/logout"])
-async def test_what_changes_something_is_not_for_get(path: str) -> None:
+async def test_get_changes_nothing(path: str) -> None:
     daemon = FakeDaemon()
     assert (await ask(daemon, "GET", path, headers=BEARER)).status_code == 405
     assert daemon.calls == []
@@ -263,8 +263,8 @@ async def test_a_check_is_asked_for_with_the_token() -> None:
 async def test_a_body_that_is_no_form_is_refused_rather_than_ignored() -> None:
     daemon = FakeDaemon()
     answer = await ask(daemon, "POST", "/api/v1/check", headers=BEARER | {"Content-Type": "text/plain"}, content=b"x")
-    said = "The body must be a form (application/x-www-form-urlencoded) or JSON.\n"
-    assert (answer.status_code, answer.text) == (415, said)
+    text = "The body must be a form (application/x-www-form-urlencoded) or JSON.\n"
+    assert (answer.status_code, answer.text) == (415, text)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for body in (b"\xff\xfe", b"target=%ff", b"&".join(b"a%d=1" % number for number in range(40))):
         answer = await ask(daemon, "POST", "/api/v1/check", headers=BEARER | form, content=body)
@@ -286,7 +286,7 @@ async def test_reload_tells_how_it_went() -> None:
 
 
 class Seen(HTMLParser):
-    """What a browser would make of a page: its elements, and the text of it."""
+    """Parses a page like a browser: its elements and its text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -311,7 +311,7 @@ def hostile() -> Report:
     return Report(NOW, (TargetReport(HOSTILE, HOSTILE, (main,), chosen=HOSTILE),))
 
 
-def test_html_in_what_is_shown_is_text() -> None:
+def test_html_in_names_is_escaped() -> None:
     html = page.status_page(hostile(), now=NOW)
     seen = Seen(html)
     assert {tag for tag, _ in seen.elements}.isdisjoint({"script", "img"})
@@ -339,7 +339,7 @@ def test_any_report_has_a_page(shown: Report) -> None:
     assert SECRET not in bytes(answer.body).decode()
 
 
-def test_the_page_says_what_until_when_and_what_to_do() -> None:
+def test_the_page_shows_each_problem_its_deadline_and_its_remedy() -> None:
     condition = Condition(
         ConditionName.EXPIRING,
         Severity.WARNING,
@@ -385,14 +385,14 @@ def test_colours_are_those_of_the_conditions() -> None:
     assert "rate_limit until 2026-11-22 10:01:00 UTC, in 1 min" in html
 
 
-def test_a_page_before_the_first_look_does_not_claim_anything() -> None:
+def test_the_page_before_the_first_check_claims_nothing() -> None:
     text = Seen(page.status_page(Report(NOW, (TargetReport("home", "openclaw"),)), now=NOW)).text
     assert text.count("The first check has not finished yet") == 3  # title, verdict, target
     assert "Someone must" not in text
     assert "Nothing to do" not in text
 
 
-def test_a_big_page_is_bounded_and_shows_what_is_worst() -> None:
+def test_a_large_page_is_bounded_and_shows_the_worst() -> None:
     bad = profile("anthropic:bad", status=Status.EXPIRED, usable=False)
     condition = Condition(ConditionName.EXPIRED, Severity.CRITICAL, "anthropic", "anthropic:bad", "Over.")
     many = [profile(f"anthropic:{number}") for number in range(600)]
@@ -417,7 +417,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_style_is_allowed() -> Non
             assert not re.match(r"(\w+:)?//|/", attributes.get(name) or ""), (tag, attributes)
 
 
-async def test_the_page_offers_what_the_visitor_may_do() -> None:
+async def test_the_page_shows_buttons_only_to_a_signed_in_visitor() -> None:
     without = await ask(FakeDaemon(), "GET", "/", keys={"listen": "127.0.0.1:10785"})
     assert 'href="login"' not in without.text
     assert "<form" not in without.text

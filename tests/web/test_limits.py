@@ -13,7 +13,7 @@ from exporter.web.app import create_app
 from exporter.web.limits import AttemptLimiter, BodyLimit
 
 
-async def test_a_body_over_64_kib_is_413_told_or_not() -> None:
+async def test_a_body_over_64_kib_is_413_with_or_without_content_length() -> None:
     daemon = FakeDaemon()
     big = b"a" * (64 * 1024 + 1)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -51,7 +51,7 @@ async def test_headers_over_16_kib_are_431() -> None:
         assert answer.headers["x-frame-options"] == "DENY"
 
 
-def test_the_limiter_is_bounded_and_sees_an_ipv6_network_as_one() -> None:
+def test_the_limiter_is_bounded_and_counts_an_ipv6_network_as_one_client() -> None:
     limiter = AttemptLimiter(Clock(), tries=2)
     for number in range(5000):
         limiter.admit({"client": (f"10.0.{number // 256}.{number % 256}", 1)})

@@ -1,4 +1,4 @@
-"""The real server on a loopback port: binding, TLS, clients that misbehave, stopping."""
+"""The real server on a loopback port: binding, TLS, hostile clients, stopping."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def running(app: ASGIApp | None = None, tls: Tls | None = None, host: str 
 
 
 async def talk(server: WebServer, sent: bytes) -> bytes:
-    """What comes back until the server closes."""
+    """Everything that the server sends until it closes the connection."""
     reader, writer = await asyncio.open_connection(*server.addresses[0])
     try:
         writer.write(sent)
@@ -59,7 +59,7 @@ def connections(server: WebServer) -> set[Any]:
 # --- listening ---------------------------------------------------------------------------------
 
 
-async def test_port_0_is_any_and_is_told() -> None:
+async def test_port_0_is_any_free_port_and_is_reported() -> None:
     async with running() as server:
         assert server.serving
         [(host, port)] = server.addresses
@@ -75,7 +75,7 @@ async def test_port_0_is_any_and_is_told() -> None:
         await asyncio.open_connection(host, port)
 
 
-async def test_a_taken_port_is_a_sentence() -> None:
+async def test_a_busy_port_is_an_error_sentence() -> None:
     async with running() as server:
         port = server.addresses[0][1]
         second = WebServer(server.app, HOST, port)
@@ -99,7 +99,7 @@ async def test_a_taken_port_is_a_sentence() -> None:
         ("no such host.invalid", "web.listen: 'no such host.invalid' is not an address of this machine: "),
     ],
 )
-async def test_an_address_that_is_not_ours_is_a_sentence(host: str, text: str) -> None:
+async def test_a_foreign_address_is_an_error_sentence(host: str, text: str) -> None:
     with pytest.raises(ListenError) as caught:
         await WebServer(create_app(FakeDaemon(), web()), host, 0).start()
     assert str(caught.value).startswith(text)
@@ -111,7 +111,7 @@ async def test_a_name_is_all_its_addresses_on_one_port() -> None:
         assert len({port for _, port in server.addresses}) == 1
 
 
-async def test_signals_stay_the_daemons() -> None:
+async def test_the_server_leaves_signal_handlers_alone() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     async with running():
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
@@ -277,7 +277,7 @@ def openssl(*words: str | Path) -> None:
 
 
 class Authority:
-    """A CA in a folder, which signs certificates for 127.0.0.1."""
+    """A CA in a directory. It signs certificates for 127.0.0.1."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -326,7 +326,7 @@ def trusting(authority: Authority, client_cert: tuple[Path, Path] | None = None)
 
 
 async def certificate(server: WebServer, authority: Authority) -> tuple[str, str]:
-    """The common name a new connection is shown, and the TLS version."""
+    """The common name of the certificate that a new connection gets, and the TLS version."""
     _, writer = await asyncio.open_connection(*server.addresses[0], ssl=trusting(authority))
     shown: Any = writer.get_extra_info("peercert")
     version = writer.get_extra_info("ssl_object").version()
@@ -336,7 +336,7 @@ async def certificate(server: WebServer, authority: Authority) -> tuple[str, str
 
 
 def install(tls: Tls, cert: Path, key: Path) -> None:
-    """Puts certificate and key in place of the old ones, each at once."""
+    """Replace certificate and key, each atomically."""
     for source, goal in ((cert, tls.cert_file), (key, tls.key_file)):
         shutil.copy(source, goal + ".new")
         os.replace(goal + ".new", goal)
@@ -445,7 +445,7 @@ async def test_a_session_does_not_outlive_the_ca_that_let_it_in(
 
 
 @needs_openssl
-async def test_bad_tls_files_are_sentences(tls: Tls, authority: Authority, tmp_path: Path) -> None:
+async def test_invalid_tls_files_are_error_sentences(tls: Tls, authority: Authority, tmp_path: Path) -> None:
     other_key = str(authority.issue("other")[1])
     encrypted, junk = str(tmp_path / "encrypted.key"), str(tmp_path / "junk.pem")
     openssl("ec", "-in", tls.key_file, "-aes256", "-passout", "pass:PLANTED-SECRET", "-out", encrypted)

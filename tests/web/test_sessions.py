@@ -56,7 +56,7 @@ async def test_without_the_token_it_is_401(path: str, headers: dict[str, Any], c
     assert daemon.calls == []
 
 
-async def test_a_rotated_token_counts_at_once(tmp_path: Path) -> None:
+async def test_a_rotated_token_takes_effect_at_once(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
     async with client(create_app(FakeDaemon(), web(token_file=str(file)))) as browser:
@@ -72,7 +72,7 @@ async def test_a_token_that_is_not_ascii_works() -> None:
         assert (await browser.post("/login", data={"token": "schlüssel"})).status_code == 303
 
 
-async def test_an_unreadable_token_file_is_logged_and_not_told(
+async def test_an_unreadable_token_file_is_logged_and_not_sent_to_the_client(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with client(create_app(FakeDaemon(), web(token_file=str(tmp_path / "gone")))) as browser:
@@ -84,7 +84,7 @@ async def test_an_unreadable_token_file_is_logged_and_not_told(
 # --- sessions ----------------------------------------------------------------------------------
 
 
-async def test_a_browser_signs_in_looks_and_signs_out() -> None:
+async def test_a_browser_signs_in_checks_and_signs_out() -> None:
     site = Site()
     async with site.browser() as browser:
         assert '<form method="post" action="login">' in (await browser.get("/login")).text
@@ -168,7 +168,7 @@ OTHER_SITES = [
 
 
 @pytest.mark.parametrize("headers", OTHER_SITES)
-async def test_what_another_site_sends_changes_nothing(headers: dict[str, str]) -> None:
+async def test_a_request_from_another_site_changes_nothing(headers: dict[str, str]) -> None:
     site = Site()
     async with site.browser() as browser:
         csrf = await log_in(browser)
@@ -189,7 +189,7 @@ async def test_what_another_site_sends_changes_nothing(headers: dict[str, str]) 
         {},  # an old browser says neither; the CSRF token is there
     ],
 )
-async def test_our_own_pages_may(headers: dict[str, str]) -> None:
+async def test_our_own_pages_may_change_something(headers: dict[str, str]) -> None:
     site = Site(external_url="https://status.example.org/auth/")
     async with site.browser() as browser:
         csrf = await log_in(browser, **headers)
@@ -238,7 +238,7 @@ def test_sessions_are_bounded_and_hold_neither_token_nor_id() -> None:
     assert ids[99] not in repr(vars(sessions))
 
 
-async def test_odd_cookies_are_nobodys() -> None:
+async def test_malformed_cookies_are_no_session() -> None:
     async with Site().browser() as browser:
         for cookie in (b"openclaw-auth=\xff\xfe", b"openclaw-auth", b";;;=;", b"a=b; " * 1000, b"openclaw-auth="):
             headers = [(b"Cookie", cookie)]
@@ -250,7 +250,7 @@ async def test_odd_cookies_are_nobodys() -> None:
 
 
 @pytest.mark.parametrize("way", ["bearer", "login"])
-async def test_ten_wrong_tokens_a_minute_and_then_nothing(way: str) -> None:
+async def test_ten_wrong_tokens_in_a_minute_block_the_client(way: str) -> None:
     site = Site()
 
     async def guess(browser: httpx.AsyncClient, token: str) -> httpx.Response:

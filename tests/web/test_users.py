@@ -30,9 +30,9 @@ from exporter.web.users import Users, parse_users
     [
         f'{{"alice": "{HASHED}"}}',
         f"{{ basic_auth_users: {{ alice: '{HASHED}' }} }} // JSON5",
-        f"// who may look\n{{ alice: '{HASHED}', }}",
+        f"// who may read\n{{ alice: '{HASHED}', }}",
         f"alice:{HASHED}\n",
-        f"# who may look\r\n\r\nalice:{HASHED}\r\n",
+        f"# who may read\r\n\r\nalice:{HASHED}\r\n",
         f"basic_auth_users:\n  alice: {HASHED}\n",
         f"---\nbasic_auth_users:\n  'alice': \"{HASHED}\"\n",
     ],
@@ -66,7 +66,7 @@ BAD_LINE = "line 1: write user:$2y$… (htpasswd -nB prints such lines)"
         (f"alice:{HASHED.replace('$04$', '$03$')}", "alice: the bcrypt cost must be from 4 to 16"),
     ],
 )
-def test_bad_users_files_say_where_and_never_what(text: str, problem: str) -> None:
+def test_errors_in_a_users_file_name_the_place_and_quote_nothing(text: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_users(text, "users")
     assert caught.value.problems == [problem]
@@ -75,12 +75,12 @@ def test_bad_users_files_say_where_and_never_what(text: str, problem: str) -> No
 
 @settings(deadline=None)
 @given(st.text())
-def test_any_users_file_is_users_or_a_sentence(text: str) -> None:
+def test_any_text_is_parsed_or_a_configuration_error(text: str) -> None:
     with contextlib.suppress(ConfigError):
         assert parse_users(text, "users")
 
 
-def test_a_users_file_nested_without_end_is_a_sentence() -> None:
+def test_a_deeply_nested_users_file_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError):
         parse_users('{"a":' * 100_000, "users")
 
@@ -112,7 +112,7 @@ def bcrypts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return made
 
 
-async def test_with_users_every_path_needs_one(users_file: Path, bcrypts: list[Any]) -> None:
+async def test_with_users_every_path_needs_a_password(users_file: Path, bcrypts: list[Any]) -> None:
     daemon = FakeDaemon()
     async with client(create_app(daemon, web(users_file=str(users_file)))) as browser:
         for path in ("/", "/metrics", "/-/healthy", "/-/ready", "/login", "/nothing", "/probe?target=home"):
@@ -148,7 +148,7 @@ async def test_odd_authorization_is_401_without_work(users_file: Path, authoriza
     assert bcrypts == []
 
 
-async def test_an_unknown_user_takes_the_same_work_as_a_known_one(users_file: Path, bcrypts: list[Any]) -> None:
+async def test_an_unknown_user_costs_as_much_as_a_known_one(users_file: Path, bcrypts: list[Any]) -> None:
     replace_file(users_file, f"alice:{HASHED}\nbob:{HASHED.replace('$04$', '$05$')}\n")
     async with client(create_app(FakeDaemon(), web(users_file=str(users_file)))) as browser:
         for name in ("alice", "nobody"):
@@ -170,14 +170,14 @@ async def test_wrong_passwords(users_file: Path, password: str) -> None:
     assert await users.check("alice", PASSWORD)
 
 
-async def test_many_who_ask_the_same_at_once_cost_one_comparison(users_file: Path, bcrypts: list[Any]) -> None:
+async def test_concurrent_requests_with_one_password_cost_one_comparison(users_file: Path, bcrypts: list[Any]) -> None:
     async with client(create_app(FakeDaemon(), web(users_file=str(users_file)))) as browser:
         answers = await asyncio.gather(*(browser.get("/metrics", auth=("alice", PASSWORD)) for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert len(bcrypts) == 1
 
 
-async def test_guessing_passwords_ends_and_does_not_lock_out_who_is_in(
+async def test_guessing_is_limited_and_does_not_lock_out_a_known_client(
     users_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guard = Guard(lambda: None, limiter=AttemptLimiter(Clock()))
@@ -225,7 +225,7 @@ def test_a_bad_users_file_is_a_configuration_error_from_the_start(tmp_path: Path
         create_app(FakeDaemon(), web(users_file=str(file)))
 
 
-async def test_a_user_may_look_and_the_token_may_do_both(users_file: Path) -> None:
+async def test_a_user_may_read_and_the_token_may_also_change(users_file: Path) -> None:
     site = Site(users_file=str(users_file))
     async with site.browser() as browser:
         assert (await browser.post("/-/reload", auth=("alice", PASSWORD))).status_code == 401
@@ -238,7 +238,7 @@ async def test_a_user_may_look_and_the_token_may_do_both(users_file: Path) -> No
         assert (await browser.post("/-/reload", data={"csrf": csrf})).status_code == 200
 
 
-def test_what_is_remembered_holds_no_password(users_file: Path) -> None:
+def test_the_cache_contains_no_password(users_file: Path) -> None:
     users = Users(str(users_file))
     assert asyncio.run(users.check("alice", PASSWORD))
     assert PASSWORD not in repr(vars(users))
