@@ -144,7 +144,7 @@ def test_two_daemons_and_a_timer_on_one_state(tmp_path: Path, world: FilesHome) 
                 two.wait_for_check()
                 checked = one.run("check", "--notify", "--line")
                 assert (checked.returncode, checked.stdout.split()[0]) == (1, "EXPIRED")
-                assert "A daemon tells of alerts already: this only looked." in checked.stderr
+                assert "A daemon sends the notifications. This command only checked." in checked.stderr
                 wait_for(
                     "the second daemon's log line", lambda: "this one only looks" in two.log.read_text() or None, 30
                 )

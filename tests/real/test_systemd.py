@@ -404,7 +404,7 @@ def test_init_installs_and_starts_the_user_units_and_can_be_undone(machine: Mach
     alice("ln", "-s", "/usr/local/bin/openclaw-auth-exporter", "/home/alice/.local/bin/")
     own = "/home/alice/.local/bin/openclaw-auth-exporter"
     again = machine.run(own, "init", "--systemd", user="alice", env=tools)
-    assert "is there already and stays as it is" in again.stdout
+    assert "already exists and is kept" in again.stdout
     assert show(DAEMON, "MainPID") != pid
     assert f"path={own} ;" in show(DAEMON, "ExecStart")
     assert "Exec" not in alice("cat", f"{where}/{DAEMON}.d/10-init.conf")
