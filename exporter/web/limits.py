@@ -18,6 +18,7 @@ from exporter.web.responses import sentence
 MAX_HEADERS = 16 * 1024  # bytes
 MAX_BODY = 64 * 1024  # bytes
 BODY_TIMEOUT = 10.0  # seconds for a whole body
+MAX_ADDRESSES = 1024  # clients with failed sign-ins
 
 #: Sent where the rest of the request is not read.
 _CLOSE = {"Connection": "close"}
@@ -85,20 +86,13 @@ class AttemptLimiter:
     """Allows ``tries`` failed sign-ins per client address (IPv6: per /64) within ``window`` seconds.
 
     An attempt counts before it is checked, so that concurrent attempts count too; a successful one is forgiven. At most
-    ``addresses`` addresses are kept; the least recently seen is dropped first.
+    ``MAX_ADDRESSES`` addresses are kept; the least recently seen is dropped first.
     """
 
-    def __init__(
-        self,
-        now: Callable[[], float] = time.monotonic,
-        tries: int = 10,
-        window: float = 60.0,
-        addresses: int = 1024,
-    ) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic, tries: int = 10, window: float = 60.0) -> None:
         self._now = now
         self._tries = tries
         self._window = window
-        self._addresses = addresses
         self._failed: OrderedDict[str, deque[float]] = OrderedDict()
 
     def admit(self, scope: Scope) -> Response | None:
@@ -106,7 +100,7 @@ class AttemptLimiter:
         address = _client(scope)
         failed = self._failed.setdefault(address, deque())
         self._failed.move_to_end(address)
-        while len(self._failed) > self._addresses:
+        while len(self._failed) > MAX_ADDRESSES:
             self._failed.popitem(last=False)
         now = self._now()
         while failed and failed[0] <= now - self._window:

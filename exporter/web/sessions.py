@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -167,23 +168,14 @@ class Guard:
             return _unauthorized("This is not the token.", "Bearer")
         self.limiter.forgive(request.scope)
         self._end(request)
-        response.set_cookie(
-            self._cookie(request),
-            self._sessions.create(token),
-            max_age=int(SESSION_LIFE),
-            path="/",
-            secure=self._is_secure(request),
-            httponly=True,
-            samesite="strict",
-        )
+        identity = self._sessions.create(token)
+        response.set_cookie(max_age=int(SESSION_LIFE), value=identity, **self._cookie_attributes(request))
         return None
 
     def log_out(self, request: Request, response: Response) -> None:
         """End the session here and in the browser."""
         self._end(request)
-        response.delete_cookie(
-            self._cookie(request), path="/", secure=self._is_secure(request), httponly=True, samesite="strict"
-        )
+        response.delete_cookie(**self._cookie_attributes(request))
 
     def _end(self, request: Request) -> None:
         if identity := request.cookies.get(self._cookie(request)):
@@ -193,6 +185,10 @@ class Guard:
         """Whether the browser uses TLS: ours, or that of a proxy whose name an https ``external_url`` has."""
         by_name = host_of(request.headers.get("host", "")) == self._external.hostname
         return request.scope["scheme"] == "https" or (self._external.scheme == "https" and by_name)
+
+    def _cookie_attributes(self, request: Request) -> dict[str, Any]:
+        secure = self._is_secure(request)
+        return {"key": self._cookie(request), "path": "/", "secure": secure, "httponly": True, "samesite": "strict"}
 
     def _cookie(self, request: Request) -> str:
         # Browsers accept a cookie with the __Host- prefix only from this host and over TLS.
