@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from exporter.config import parse
 from exporter.lib.errors import ExpectedError
 from exporter.setup import assets
 
@@ -75,8 +76,6 @@ def write_config(path: Path, text: str, force: bool) -> Path | None:
 
     With ``force``, an existing file is renamed; returns its new path.
     """
-    from exporter.config.reading import parse
-
     parse(text, str(path))  # never write an invalid file
     kept = None
     try:
