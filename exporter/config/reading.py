@@ -78,12 +78,7 @@ def parse(text: str, where: str = "configuration") -> Config:
     """The configuration in JSON5 ``text``. Raises ConfigError, whose sentences begin with ``where``."""
     if not text.strip():
         raise ConfigError(where, ["is empty: write {} to use the defaults"])
-    try:
-        data = _parse_json5(text)
-    except ValueError as error:
-        raise ConfigError(where, [f"is not JSON5: {error}"]) from None
-    except RecursionError:
-        raise ConfigError(where, ["is nested too deeply"]) from None
+    data = parse_json5(text, where)
     if not isinstance(data, dict):
         raise ConfigError(where, ["must be an object: { … }"])
     try:
@@ -94,21 +89,26 @@ def parse(text: str, where: str = "configuration") -> Config:
         raise ConfigError(where, [sentence(problem) for problem in error.errors()]) from None
 
 
-def _parse_json5(text: str) -> Any:
+def parse_json5(text: str, where: str) -> Any:
+    """The value of JSON5 ``text``. Raises ConfigError with the place of the mistake, never with the text around it."""
     try:
-        return json.loads(text, object_pairs_hook=_once_each)  # json5 needs a second for a thousand targets
-    except json.JSONDecodeError:
-        import json5
-
         try:
+            return json.loads(text, object_pairs_hook=_once_each)  # json5 needs a second for a thousand targets
+        except json.JSONDecodeError:
+            import json5
+
             return json5.loads(text, object_pairs_hook=_once_each)
-        except ValueError as error:
-            found = re.search(r"<string>:(\d+) (.*?) at column (\d+)", str(error))
-            if found:
-                # Report only the place: the text around it may be a secret.
-                problem = re.sub(r'"(\\.|[^"])*"', "character", found[2])
-                raise ValueError(f"line {found[1]}, column {found[3]}: {problem}") from None
-            raise ValueError(str(error) if str(error).endswith(_TWICE) else "cannot be read") from None
+    except RecursionError:
+        raise ConfigError(where, ["is nested too deeply"]) from None
+    except ValueError as error:
+        found = re.search(r"<string>:(\d+) (.*?) at column (\d+)", str(error))
+        if found:
+            # Report only the place: the text around it may be a secret.
+            problem = re.sub(r'"(\\.|[^"])*"', "character", found[2])
+            place = f"line {found[1]}, column {found[3]}: {problem}"
+        else:
+            place = str(error) if str(error).endswith(_TWICE) else "cannot be read"
+        raise ConfigError(where, [f"is not JSON5: {place}"]) from None
 
 
 _TWICE = "appears twice in one object"

@@ -12,7 +12,6 @@ import base64
 import binascii
 import hmac
 import importlib.util
-import json
 import logging
 import os
 import re
@@ -23,6 +22,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.config import ConfigError, find_credential
+from exporter.config.reading import parse_json5
 from exporter.web.responses import sentence
 from exporter.web.sessions import Guard
 
@@ -51,17 +51,7 @@ def parse_users(text: str, where: str) -> dict[str, str]:
 
 
 def _from_json5(text: str, where: str) -> dict[str, str]:
-    try:
-        data = json.loads(text)
-    except ValueError:
-        import json5
-
-        try:
-            data = json5.loads(text)
-        except (ValueError, RecursionError):
-            raise ConfigError(where, ["is not JSON5"]) from None
-    except RecursionError:
-        raise ConfigError(where, ["is nested too deeply"]) from None
+    data = parse_json5(text, where)
     if isinstance(data, dict) and set(data) == {"basic_auth_users"}:
         data = data["basic_auth_users"]
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
