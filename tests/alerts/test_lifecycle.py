@@ -315,7 +315,7 @@ def test_nobody_is_told_that_something_works_which_does_not() -> None:
     over = next(alert for alert in life.messages[-1].alerts if alert.reason is RESOLVED)
     assert (str(over.resolution_cause), over.summary) == (
         ResolutionCause.OTHER_PROBLEM,
-        "anthropic:default on home has other trouble now; was unusable for 1 h 1 min",
+        "anthropic:default on home now has another problem; it was unusable for 1 h 1 min",
     )
     assert life.at(ends + 120, world(P(ends=ends + 300 * DAY, secret="new"), SPARE)) == [
         ("hook", RENEWED, ConditionName.EXPIRED, WARNING)
@@ -328,7 +328,7 @@ def test_nobody_is_told_that_something_works_which_does_not() -> None:
     over = next(alert for alert in life.messages[-1].alerts if alert.reason is RESOLVED)
     assert (str(over.resolution_cause), over.summary) == (
         ResolutionCause.NOT_NEEDED,
-        "anthropic on home is no trouble any more; had no working credential for 1 min",
+        "anthropic on home no longer needs attention; it had no working credential for 1 min",
     )
 
 

@@ -121,7 +121,7 @@ def test_its_title_is_the_verdict_and_its_body_asks_for_an_answer() -> None:
     assert shown.title == "All is well: 2 profiles on 1 target"
     assert shown.body.splitlines() == [
         "The next deadline is that of anthropic:default on home: Tue 2026-12-22 11:00 CET (in 30 days).",
-        f"Acknowledge this to prove that messages reach you here ({fingerprint_of_test('hook')}).",
+        f"Acknowledge this to confirm that messages reach you here ({fingerprint_of_test('hook')}).",
     ]
 
 

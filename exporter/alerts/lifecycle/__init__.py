@@ -94,5 +94,5 @@ def forecast(
 
 def test_message(channel: str, now: float) -> Message:
     """The message that ``notify test`` sends."""
-    alert = alert_of_test(channel, now, "A test: nothing is wrong, and this channel delivers")
+    alert = alert_of_test(channel, now, "This is a test; nothing is wrong, and this channel delivers messages")
     return Message(channel, now, (alert,))

@@ -1,6 +1,7 @@
-"""What a tired person reads: a title that says what and where, then when, then what to do.
+"""Renders a message as text for a person: a title with what and where, then when, then how to fix it.
 
-Pure. Words of others (ids, summaries) are made visible and bounded; commands stay whole, to be copied.
+Names and summaries from outside are escaped and shortened. Commands stay whole, so that they can
+be copied. Pure.
 """
 
 from __future__ import annotations
@@ -19,30 +20,30 @@ from exporter.present.words import visible
 
 __all__ = ["TITLE", "WORST", "Text", "body", "render", "sentence", "summary_title", "title"]
 
-#: How many alerts of a large group are said one by one.
+#: How many alerts of a large group are listed.
 WORST = 10
 _ISO = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\b")
 _AS_SEEN = ", as last seen at "
-_COMMAND = 2000  # characters of a command; longer is no command
-_BODY = 8000
+#: The longest command and the longest body, in characters.
+_COMMAND, _BODY = 2000, 8000
 
-#: What a severity asks for, as the exit code of ``check`` does.
+#: How soon someone must act, in the words of the exit codes of ``check``.
 _LEVELS = {
-    Severity.CRITICAL: "Critical: act now",
-    Severity.WARNING: "Warning: act soon",
-    Severity.INFO: "For information",
+    Severity.CRITICAL: "Critical: act now.",
+    Severity.WARNING: "Warning: act soon.",
+    Severity.INFO: "For information.",
 }
 _CHANGES = {
-    NotificationReason.ESCALATED: "it got worse",
-    NotificationReason.EASED: "it got better",
-    NotificationReason.REMINDER: "a reminder",
-    NotificationReason.REPEAT: "it still needs a person",
+    NotificationReason.ESCALATED: " It got worse.",
+    NotificationReason.EASED: " It got better.",
+    NotificationReason.REMINDER: " This is a reminder.",
+    NotificationReason.REPEAT: " It is still not fixed.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A message in words. The title's first 60 characters say what and where."""
+    """A message as text. The title has at most 60 characters."""
 
     title: str
     body: str
@@ -55,8 +56,10 @@ def render(
     link: str = "",
     links: Iterable[tuple[str, str]] = (),
 ) -> Text:
-    """A message in words as of ``now``, with times in ``zone`` (UTC without one), a ``link`` to look at, and
-    ``links`` to do something, each with what it does."""
+    """Renders ``message`` as of ``now`` with times in ``zone`` (default UTC).
+
+    ``link`` leads to the status page; each of ``links`` is an action's label and address.
+    """
     zone = zone or ZoneInfo("UTC")
     alerts, lines = message.alerts, []
     if len(alerts) == 1:
@@ -70,7 +73,7 @@ def render(
         if len(alerts) > WORST:
             lines.append(f"… and {len(alerts) - WORST:,} more.")
     if message.suppressed:
-        lines.append(_missed_lines(message.suppressed, zone))
+        lines.append(_summary(message.suppressed, zone))
     lines += (f"{label}: {address}" for label, address in links)
     if link:
         lines.append(f"Status: {link}")
@@ -79,20 +82,19 @@ def render(
 
 
 def sentence(alert: Alert, now: float) -> str:
-    """The summary of what the verdict has no words for: what is ahead, and what is over."""
-    what, where = visible(alert.profile or alert.provider or "", 128), visible(alert.target, 64)
-    if alert.reason is NotificationReason.TEST:
-        return "A test: this channel delivers"
-    if not alert.reason.ends:
-        when = f" in {in_words(alert.deadline - now)} ({iso(alert.deadline)})" if alert.deadline else ""
-        words = "expires" if alert.condition is ConditionName.EXPIRING else str(alert.condition).replace("_", " ")
-        seen = f"{_AS_SEEN}{iso(alert.seen_at)}" if alert.seen_at is not None else ""
-        return f"{what} on {where} {words}{when}{_at_the_latest(alert, ' ')}{seen}".strip()
-    subject = f"{what} on {where}" if what else where
-    return f"{subject} {how_it_ended(alert)}; {_lasted(alert)}"
+    """The summary of an alert that the verdict has no summary for: a reminder or a resolution."""
+    subject, target = visible(alert.profile or alert.provider or "", 128), visible(alert.target, 64)
+    where = f"{subject} on {target}" if subject else target
+    if alert.reason.ends:
+        return f"{where} {how_it_ended(alert)}; it {_lasted(alert)}"
+    when = f" in {in_words(alert.deadline - now)} ({iso(alert.deadline)})" if alert.deadline else ""
+    words = "expires" if alert.condition is ConditionName.EXPIRING else str(alert.condition).replace("_", " ")
+    seen = f"{_AS_SEEN}{iso(alert.seen_at)}" if alert.seen_at is not None else ""
+    return f"{where} {words}{when}{_at_the_latest(alert, ' ')}{seen}"
 
 
 def _lasted(alert: Alert) -> str:
+    """How long an alert lasted: "was expired for 3 h"."""
     ended = alert.ended_at if alert.ended_at is not None else 0.0
     lasted = in_words(ended - alert.since) if alert.since is not None else "an unknown time"
     definition = alert.condition.definition
@@ -101,73 +103,65 @@ def _lasted(alert: Alert) -> str:
 
 
 def _at_the_latest(alert: Alert, before: str = ", ") -> str:
-    """Of a date that is counted from when a token was first seen."""
-    assumed = alert.cause == "undated" or _unaged(alert).endswith("at the latest")
-    return (
-        f"{before}at the latest"
-        if assumed and alert.condition in (ConditionName.EXPIRING, ConditionName.EXPIRED)
-        else ""
-    )
+    """Marks a date that is assumed, because it is counted from when a token was first seen."""
+    assumed = alert.cause == "undated" or _without_age(alert).endswith("at the latest")
+    is_dated = alert.condition in (ConditionName.EXPIRING, ConditionName.EXPIRED)
+    return f"{before}at the latest" if assumed and is_dated else ""
 
 
-def _unaged(alert: Alert) -> str:
-    """The summary without when that was last seen, which is said as a time of its own."""
+def _without_age(alert: Alert) -> str:
+    """The summary without the time at which the condition was last seen; that has a line of its own."""
     return alert.summary.rpartition(_AS_SEEN)[0] if alert.seen_at is not None else alert.summary
 
 
 def body(alert: Alert, now: float, zone: ZoneInfo) -> str:
-    """Everything else: the words, when, where exactly, and the commands."""
+    """The text below the title: the summary, when, where, how urgent, and the commands that fix it."""
     if alert.reason is NotificationReason.TEST:
-        return _of_a_test(alert, now, zone)
-    lines = [_words(alert, now, zone), *_when(alert, now, zone), _where(alert), _level(alert)]
+        return _test_body(alert, now, zone)
+    lines = [_summary_line(alert, now, zone), *_when(alert, now, zone), _where(alert), _level(alert)]
     if alert.remedy and not alert.reason.ends:
-        lines += ["Do:", *(f"  {command}" for command in _commands(alert))]
+        lines += ["To fix it:", *(f"  {command}" for command in _commands(alert))]
     return "\n".join(filter(None, lines))
 
 
 def _commands(alert: Alert) -> list[str]:
-    """The remedy, one command a line. Of an undated token there are two: a new one, or its date."""
+    """The remedy, one command a line. An undated token has two remedies: a new token, or its date."""
     commands = [visible(command, _COMMAND) for command in alert.remedy]
     if alert.condition is ConditionName.UNDATED and len(commands) > 1 and " deadline set " in commands[-1]:
-        commands.insert(-1, "or, where you know when it was made or ends:")
+        commands.insert(-1, "or, if you know when the token was created or expires:")
     return commands
 
 
-def _of_a_test(alert: Alert, now: float, zone: ZoneInfo) -> str:
-    """What the title, which is the first clause of the summary, does not say; and what to do about it."""
-    if alert.cause is None:
-        lines = [f"{sentence(alert, now)}."]
-    else:
-        rest = [clause.strip() for clause in visible(alert.summary, 600).split(";")[1:]]
-        when = f": {_moment(alert.deadline, now, zone)}" if alert.deadline is not None else ""
-        lines = [f"{clause[:1].upper()}{clause[1:]}{when if clause is rest[-1] else ''}." for clause in rest]
-    return "\n".join([*lines, f"Acknowledge this to prove that messages reach you here ({alert.fingerprint})."])
+def _test_body(alert: Alert, now: float, zone: ZoneInfo) -> str:
+    """The clauses of the summary that the title does not show, and how to acknowledge the test."""
+    clauses = [clause.strip() for clause in visible(alert.summary, 600).split(";")]
+    rest = clauses[1:] if alert.cause is not None else clauses
+    when = f": {_moment(alert.deadline, now, zone)}" if alert.deadline is not None else ""
+    lines = [f"{clause[:1].upper()}{clause[1:]}{when if clause is rest[-1] else ''}." for clause in rest]
+    return "\n".join([*lines, f"Acknowledge this to confirm that messages reach you here ({alert.fingerprint})."])
 
 
-def _words(alert: Alert, now: float, zone: ZoneInfo) -> str:
-    """What the title and the times do not say already, its own times as this person reads them."""
-    if alert.reason.ends:
+def _summary_line(alert: Alert, now: float, zone: ZoneInfo) -> str:
+    """The part of the summary that neither the title nor the times repeat, with times in ``zone``."""
+    is_dated = alert.condition in (ConditionName.EXPIRING, ConditionName.EXPIRED)
+    if alert.reason.ends or (is_dated and (alert.deadline is not None or alert.since is not None)):
         return ""
-    if alert.condition in (ConditionName.EXPIRING, ConditionName.EXPIRED) and (
-        alert.deadline is not None or alert.since is not None
-    ):
-        return ""
-    said = _unaged(alert)
+    summary = _without_age(alert)
     if alert.condition is ConditionName.UNDATED and alert.deadline is not None:
-        said = said.partition("; it ends by ")[0]  # said as a time of its own
-    said = visible(said, 600).removesuffix(".")
+        summary = summary.partition(";")[0]  # the date has a line of its own
+    summary = visible(summary, 600).removesuffix(".")
 
-    def read(found: re.Match[str]) -> str:
+    def in_zone(found: re.Match[str]) -> str:
         try:
             return _moment(dt.datetime.fromisoformat(found[0]).timestamp(), now, zone)
-        except ValueError:  # an id that looks like a time
+        except ValueError:  # a name that resembles a time
             return found[0]
 
-    return f"{_ISO.sub(read, said)}." if said else ""
+    return f"{_ISO.sub(in_zone, summary)}." if summary else ""
 
 
 def _short_body(alert: Alert, now: float, zone: ZoneInfo) -> str:
-    """An alert among others: when, where in full, and the commands."""
+    """The text of an alert in a group: when, where, and the commands."""
     lines = [*_when(alert, now, zone), _where(alert)]
     if alert.remedy and not alert.reason.ends:
         lines += _commands(alert)
@@ -175,28 +169,38 @@ def _short_body(alert: Alert, now: float, zone: ZoneInfo) -> str:
 
 
 def _when(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
-    if alert.reason.ends:
-        lines = []
-        if alert.reason is NotificationReason.RENEWED and not alert.resolution_cause:
-            until = _moment(alert.deadline, now, zone) if alert.deadline is not None else ""
-            lines.append(f"Works until {until}." if until else "It has no date that needs a person.")
-        if alert.since is not None and alert.ended_at is not None:
-            begin, end = _at(alert.since, zone), _at(alert.ended_at, zone)
-            lines.append(f"{_lasted(alert).capitalize()}, from {begin} to {end}.")
-        return lines
-    latest, lines = _at_the_latest(alert), []
-    if alert.condition in (ConditionName.EXPIRING, ConditionName.UNDATED) and alert.deadline is not None:
-        begins = "It ends at the latest" if alert.condition is ConditionName.UNDATED else "Works until"
-        lines.append(f"{begins} {_moment(alert.deadline, now, zone)}{latest}.")
+    return _when_it_ended(alert, now, zone) if alert.reason.ends else _when_it_began(alert, now, zone)
+
+
+def _when_it_began(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
+    """Since when, or until when it works; and when it was last seen."""
+    lines = []
+    if alert.condition is ConditionName.UNDATED and alert.deadline is not None:
+        lines.append(f"It expires by {_moment(alert.deadline, now, zone)} at the latest.")
+    elif alert.condition is ConditionName.EXPIRING and alert.deadline is not None:
+        lines.append(f"Works until {_moment(alert.deadline, now, zone)}{_at_the_latest(alert)}.")
     elif alert.since is not None:
-        lines.append(f"Since {_moment(alert.since, now, zone)}{latest}.")
+        lines.append(f"Since {_moment(alert.since, now, zone)}{_at_the_latest(alert)}.")
     if alert.seen_at is not None:
-        lines.append(f"As last seen at {_moment(alert.seen_at, now, zone)}: looks fail since then.")
+        lines.append(f"Last seen at {_moment(alert.seen_at, now, zone)}. Checks have failed since then.")
+    return lines
+
+
+def _when_it_ended(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
+    """Until when the new credential works, and how long the problem lasted."""
+    lines, renewed = [], ""
+    if alert.reason is NotificationReason.RENEWED and not alert.resolution_cause:
+        until = _moment(alert.deadline, now, zone) if alert.deadline is not None else ""
+        lines.append(f"Works until {until}." if until else "It has no expiry date.")
+        renewed = " before it was renewed"
+    if alert.since is not None and alert.ended_at is not None:
+        period = f"{_at(alert.since, zone)} to {_at(alert.ended_at, zone)}"
+        lines.append(f"It {_lasted(alert)}{renewed} ({period}).")
     return lines
 
 
 def _moment(moment: float, now: float, zone: ZoneInfo) -> str:
-    """In words and as an absolute time with its zone."""
+    """An absolute time with its zone, and how far away it is."""
     words = f"in {in_words(moment - now)}" if moment > now else f"{in_words(now - moment)} ago"
     return f"{_at(moment, zone)} ({words})"
 
@@ -208,12 +212,12 @@ def _at(moment: float, zone: ZoneInfo) -> str:
 
 
 def _where(alert: Alert) -> str:
-    parts = [f"Target {visible(alert.target, 64)}", _agents(alert).removesuffix(".").lower()]
+    parts = [f"Target {visible(alert.target, 64)}", _agents(alert)]
     if alert.profile:
         parts.append(f"profile {visible(alert.profile, 128)}")
     elif alert.provider:
         parts.append(f"provider {visible(alert.provider, 64)}")
-    return ", ".join(filter(None, parts)) + "."
+    return "; ".join(filter(None, parts)) + "."
 
 
 def _agents(alert: Alert) -> str:
@@ -221,26 +225,24 @@ def _agents(alert: Alert) -> str:
     if not names:
         return ""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"Agent{'s' if len(names) > 1 else ''} {', '.join(names[:5])}{more}."
+    return f"agent{'s' if len(names) > 1 else ''} {', '.join(names[:5])}{more}"
 
 
 def _level(alert: Alert) -> str:
-    if alert.reason.ends:
-        return ""
-    change = _CHANGES.get(alert.reason)
-    return f"{_LEVELS[alert.severity]}; {change}." if change else f"{_LEVELS[alert.severity]}."
+    return "" if alert.reason.ends else f"{_LEVELS[alert.severity]}{_CHANGES.get(alert.reason, '')}"
 
 
-def _missed_lines(missed: tuple[SuppressedAlert, ...], zone: ZoneInfo) -> str:
-    lines = ["Came and went while held back:"]
-    for one in missed[:WORST]:
-        subject = visible(one.profile or one.provider or "", 128)
-        where = f"{subject} on {visible(one.target, 64)}" if subject else visible(one.target, 64)
-        times = f", {one.times} times" if one.times > 1 else ""
-        what = str(one.condition).replace("_", " ")
-        lines.append(f"  {where}: {what}, {_at(one.began_at, zone)} to {_at(one.ended_at, zone)}{times}")
-    if len(missed) > WORST:
-        lines.append(f"  … and {len(missed) - WORST:,} more")
+def _summary(suppressed: tuple[SuppressedAlert, ...], zone: ZoneInfo) -> str:
+    """One line for each alert that fired and was resolved while it was suppressed."""
+    lines = ["Fired and resolved while suppressed:"]
+    for alert in suppressed[:WORST]:
+        subject, target = visible(alert.profile or alert.provider or "", 128), visible(alert.target, 64)
+        where = f"{subject} on {target}" if subject else target
+        times = f", {alert.times} times" if alert.times > 1 else ""
+        condition = str(alert.condition).replace("_", " ")
+        lines.append(f"  {where}: {condition}, {_at(alert.began_at, zone)} to {_at(alert.ended_at, zone)}{times}")
+    if len(suppressed) > WORST:
+        lines.append(f"  … and {len(suppressed) - WORST:,} more")
     return "\n".join(lines)
 
 

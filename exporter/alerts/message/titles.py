@@ -1,6 +1,6 @@
-"""Titles: what and where in 60 characters, which is what a lock screen shows. ``text`` says the rest.
+"""Titles of messages: what and where in at most 60 characters, which is what a lock screen shows.
 
-Pure. Ids of others are made visible and shortened in their middle.
+The words come from the catalogue of conditions. Names are escaped and shortened in their middle. Pure.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ from exporter.lib.durations import in_words, iso
 from exporter.model import Family, Severity
 from exporter.present.words import visible
 
-#: What a lock screen shows of a title.
+#: The characters of a title that a lock screen shows.
 TITLE = 60
 
-_ENDED = {
-    ResolutionCause.TARGET_REMOVED: "is no longer watched",
-    ResolutionCause.PROFILE_REMOVED: "is no longer there",
+#: How an alert ended if the problem itself is not gone.
+_OTHER_ENDS = {
+    ResolutionCause.TARGET_REMOVED: "is no longer monitored",
+    ResolutionCause.PROFILE_REMOVED: "was removed",
     ResolutionCause.IGNORED: "is now ignored",
-    ResolutionCause.OTHER_PROBLEM: "has other trouble now",
-    ResolutionCause.NOT_NEEDED: "is no trouble any more",
+    ResolutionCause.OTHER_PROBLEM: "now has another problem",
+    ResolutionCause.NOT_NEEDED: "no longer needs attention",
 }
+_LEADS = {NotificationReason.REPEAT: "Unresolved: ", NotificationReason.EASED: "Less urgent: "}
 _COUNTED = {Severity.CRITICAL: "critical", Severity.WARNING: "warnings", Severity.INFO: "notices"}
 
 
 class _Phrase(NamedTuple):
-    """A title in parts; ``target`` is empty where the subject is the target itself, or none is to be named."""
+    """A title in parts. ``target`` is empty if the subject is the target, or if no target is named."""
 
     before: str
     subject: str
@@ -37,20 +39,20 @@ class _Phrase(NamedTuple):
 def title(alert: Alert, now: float) -> str:
     """What and where in at most 60 characters."""
     if alert.reason is NotificationReason.TEST:
-        said = "Test: this channel works" if alert.cause is None else alert.summary.split(";")[0]
-        return _fit(_Phrase("", "", said, ""))
+        words = "Test: this channel works" if alert.cause is None else alert.summary.split(";")[0]
+        return _fit(_Phrase("", "", words, ""))
     return _fit(_phrase(alert, now))
 
 
 def _phrase(alert: Alert, now: float) -> _Phrase:
     if alert.reason.ends:
-        return _over(alert)
-    lead = {NotificationReason.REPEAT: "Still: ", NotificationReason.EASED: "Eased: "}.get(alert.reason, "")
-    phrase = _trouble(alert, now)
-    return phrase._replace(before=lead + phrase.before)
+        return _resolution(alert)
+    phrase = _problem(alert, now)
+    return phrase._replace(before=_LEADS.get(alert.reason, "") + phrase.before)
 
 
-def _trouble(alert: Alert, now: float) -> _Phrase:
+def _problem(alert: Alert, now: float) -> _Phrase:
+    """The title of the condition in the catalogue, with its fields filled in."""
     definition = alert.condition.definition
     title = definition.title if alert.profile else definition.provider_title or definition.title
     before, has_subject, after = title.partition("{subject}")
@@ -72,7 +74,7 @@ def _expires(deadline: float | None, now: float) -> str:
     return f"expires in {in_words(deadline - now)}" if deadline > now else "has expired"
 
 
-def _over(alert: Alert) -> _Phrase:
+def _resolution(alert: Alert) -> _Phrase:
     subject = alert.profile or alert.provider or ""
     after = f" {how_it_ended(alert)}"
     if alert.reason is NotificationReason.RENEWED and not alert.resolution_cause:
@@ -83,17 +85,17 @@ def _over(alert: Alert) -> _Phrase:
 
 
 def how_it_ended(alert: Alert) -> str:
-    """Of a renewal or a resolution, after its subject: "works again"."""
-    if alert.resolution_cause in _ENDED:
-        return _ENDED[alert.resolution_cause]
+    """The words for a resolution after its subject: "works again"."""
+    if alert.resolution_cause in _OTHER_ENDS:
+        return _OTHER_ENDS[alert.resolution_cause]
     if alert.reason is NotificationReason.RENEWED:
         date = iso(alert.deadline)
-        return f"is renewed and holds until {date}" if date else "is renewed and has no date that needs a person"
+        return f"was renewed and works until {date}" if date else "was renewed and has no expiry date"
     return alert.condition.definition.ended
 
 
 def group_title(message: Message, now: float) -> str:
-    """How much and where, then the worst, in at most 60 characters."""
+    """How many alerts and where, then the worst, in at most 60 characters."""
     alerts = message.alerts
     if not alerts:
         return summary_title(message)
@@ -105,14 +107,14 @@ def group_title(message: Message, now: float) -> str:
 
 
 def summary_title(message: Message) -> str:
-    """What a message says of alerts that were over before they could be told."""
-    gone = len(message.suppressed)
-    return f"{gone:,} alert{'s' if gone > 1 else ''} came and went while held back"
+    """The title of a message that has only a summary."""
+    number = len(message.suppressed)
+    return f"{number:,} alert{'s' if number > 1 else ''} fired and resolved while suppressed"
 
 
 def _count(alerts: tuple[Alert, ...], firing: list[Alert]) -> str:
     if not firing:
-        return f"{len(alerts):,} over"
+        return f"{len(alerts):,} resolved"
     severities = {alert.severity for alert in firing}
     if len(firing) == len(alerts) and len(severities) == 1:
         return f"{len(alerts):,} {_COUNTED[severities.pop()]}"
@@ -126,7 +128,7 @@ def _place(alerts: tuple[Alert, ...] | list[Alert]) -> str:
 
 
 def _fit(phrase: _Phrase) -> str:
-    """The whole within the title's length: the target gives way to 18 characters, then the subject."""
+    """Fits the title into its length: shortens the target, down to 18 characters, then the subject."""
     subject, target = visible(phrase.subject, 1000), visible(phrase.target, 1000)
     on = " on " if target else ""
     room = TITLE - len(phrase.before) - len(phrase.after) - len(on)
@@ -136,7 +138,7 @@ def _fit(phrase: _Phrase) -> str:
 
 
 def _shortened(text: str, length: int) -> str:
-    """The head and the tail: ids differ at their ends."""
+    """Keeps both ends, because names differ at their ends."""
     if len(text) <= length:
         return text
     tail = (length - 1) // 2
