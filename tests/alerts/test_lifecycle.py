@@ -457,6 +457,33 @@ def test_a_resolution_follows_the_severity_that_was_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("near", "severity", "steps"),
+    [
+        (27 * HOUR, WARNING, (14 * DAY,)),  # the verdict warns from 24 h on
+        (3 * DAY + 3 * HOUR, INFO, (14 * DAY, 3 * DAY)),  # the step at 3 days passes
+    ],
+)
+def test_a_renewal_that_comes_near_again_before_it_was_sent_is_not_sent(
+    near: float, severity: Severity, steps: tuple[float, ...]
+) -> None:
+    """A renewal acknowledges the reminder steps that have passed, and only these."""
+    life = Life(policy(quiet("critical"), remind_before=steps))
+    assert life.at(NOW, expiring(NOW)) == [("phone", FIRST, ConditionName.EXPIRED, WARNING)]
+    renewed = world(P(ends=NIGHT + near, secret="new"), SPARE)
+    assert life.at(NIGHT, renewed) == []
+    assert life.at(NIGHT + 4 * HOUR, renewed) == []
+    assert life.at(MORNING, renewed) == [("phone", EASED, ConditionName.EXPIRING, severity)]
+
+
+def test_a_renewal_is_sent_in_the_morning_if_its_date_is_still_far() -> None:
+    life = Life(policy(quiet("critical")))
+    life.at(NOW, expiring(NOW))
+    renewed = world(P(ends=NIGHT + 6 * DAY, secret="new"), SPARE)
+    assert life.at(NIGHT, renewed) == []
+    assert life.at(MORNING, renewed) == [("phone", RENEWED, ConditionName.EXPIRED, WARNING)]
+
+
+@pytest.mark.parametrize(
     ("now", "holds", "ends"),
     [
         # Europe/Stockholm springs from 02:00 to 03:00 on 2026-03-29 and falls from 03:00 to 02:00 on 2026-10-25.

@@ -52,4 +52,6 @@ def test_the_summary_of_suppressed_alerts_is_listed(configure: Callable[..., Pat
     store.write_text(json.dumps({"version": 1, "profiles": {"openai:a": key}}))
     run(config, "silence", "add", "--target", "home", "--for", "8d")
     lines = run(config, "forecast", "--for", "30d")[1].splitlines()  # `vanished` lasts a week
-    assert [line.split("  ")[1:] for line in lines] == [["script", "summary", "1 alert fired and resolved while suppressed"]]
+    assert [line.split("  ")[1:] for line in lines] == [
+        ["script", "summary", "1 alert fired and resolved while suppressed"]
+    ]
