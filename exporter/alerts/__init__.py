@@ -1,5 +1,5 @@
-"""Alerts: a pure lifecycle, an outbox that survives, and workers that deliver.
+"""Alerts: from Reports to notifications that arrive.
 
-``lifecycle`` decides (pure), ``outbox`` remembers (SQLite), ``delivery`` sends (asyncio), ``text``
-says it to people, ``channels`` know one service each.
+``lifecycle`` decides what to send (pure), ``message`` puts it into words, ``delivery`` stores and
+sends it, ``channels`` know one service each.
 """

@@ -1,4 +1,4 @@
-"""Alerts and messages as the channels' tests send them, with a secret planted where none may leave."""
+"""Alerts and messages that the channels' tests send, and a secret that must not leave."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET = "PLANTED-SECRET-tk-0123456789"
 
 
 def alert(**changes: Any) -> Alert:
-    """A token of the main agent that expired an hour ago, told for the first time."""
+    """A token of the main agent that expired an hour ago, notified for the first time."""
     name = changes.get("condition", ConditionName.EXPIRED)
     values: dict[str, Any] = {
         "fingerprint": FINGERPRINT,
@@ -41,7 +41,7 @@ def ended(reason: NotificationReason = NotificationReason.RESOLVED, **changes: A
 
 
 def outgoing(*alerts: Alert, **changes: Any) -> QueuedMessage:
-    """A message on its way, of one expired token where nothing else is said."""
+    """A message to deliver; by default about one expired token."""
     return QueuedMessage(changes.pop("id", ID), Message("phone", NOW, alerts or (alert(),), **changes))
 
 

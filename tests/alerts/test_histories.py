@@ -1,4 +1,4 @@
-"""The lifecycle over random histories: what lasted is told, what never was is not, each thing once and in order."""
+"""The lifecycle over random histories: every lasting state is notified, nothing untrue is, each once and in order."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ CHANNELS = (
     ChannelPolicy("phone", Severity.WARNING, QuietPeriod.of(NIGHT)),
     ChannelPolicy("second", Severity.CRITICAL, step=1),
 )
-CLIMB = 15 * MINUTE
+ESCALATE_AFTER = 15 * MINUTE
 IDS = ("anthropic:a", "anthropic:b", "openai:c")
 REASONS = ("auth", "billing", "rate_limit", "overloaded")
 CAUSES = {ConditionName.EXPIRED, ConditionName.UNUSABLE}
-Told = dict[str, Alert]
+Notified = dict[str, Alert]
 
 
 class Histories(RuleBasedStateMachine):
     @initialize(
         group_wait=st.sampled_from([0.0, 10.0]),
-        escalate_after=st.sampled_from([None, CLIMB]),
+        escalate_after=st.sampled_from([None, ESCALATE_AFTER]),
         start=st.integers(min_value=0, max_value=364),
         hour=st.integers(0, 23),
     )
@@ -44,11 +44,11 @@ class Histories(RuleBasedStateMachine):
         self.profiles = {id: P(id, ends=self.now + 300 * DAY, secret=f"{id} 0") for id in IDS}
         self.seen = dict(self.profiles)
         self.failing_since: float | None = None
-        self.failed_looks = 0
+        self.failed_checks = 0
         self.forgotten = False
         self.secrets = 0
         self.states: dict[str, AlertState] = {}
-        self.open: dict[str, Told] = {channel.name: {} for channel in CHANNELS}
+        self.open: dict[str, Notified] = {channel.name: {} for channel in CHANNELS}
         self.steps: dict[tuple[str, str], tuple[float, float]] = {}
         self.renewed_near: set[str] = set()
         self.critical_since: dict[str, float] = {}
@@ -85,7 +85,7 @@ class Histories(RuleBasedStateMachine):
             self.check()
 
     @rule(id=st.sampled_from(IDS))
-    def heals(self, id: str) -> None:
+    def recovers(self, id: str) -> None:
         if id in self.profiles:
             self.profiles[id] = replace(self.profiles[id], down=None)
             self.check()
@@ -96,13 +96,13 @@ class Histories(RuleBasedStateMachine):
         self.check()
 
     @rule(forgotten=st.booleans())
-    def cannot_be_looked_at(self, forgotten: bool) -> None:
+    def checks_fail(self, forgotten: bool) -> None:
         """Forgotten: even what was known is gone, as with a lost ledger."""
         self.failing_since, self.forgotten = self.now, forgotten
         self.check()
 
     @rule()
-    def can_be_looked_at_again(self) -> None:
+    def checks_succeed_again(self) -> None:
         self.failing_since, self.forgotten = None, False
         self.check()
 
@@ -126,7 +126,7 @@ class Histories(RuleBasedStateMachine):
     @rule(
         provider=st.sampled_from(["anthropic", "openai"]), seen_after=st.sampled_from([0.0, 10 * MINUTE, 20 * MINUTE])
     )
-    def goes_down_and_somebody_sees_it(self, provider: str, seen_after: float) -> None:
+    def goes_down_and_is_acknowledged(self, provider: str, seen_after: float) -> None:
         for id in [id for id in self.profiles if id.startswith(provider)]:
             self.breaks(id, "auth")
         self.live_until(self.now + seen_after)
@@ -134,8 +134,8 @@ class Histories(RuleBasedStateMachine):
 
     @rule(then=st.sampled_from([0.0, 20 * MINUTE, 7 * HOUR]))
     def is_acknowledged(self, then: float) -> None:
-        said = {state.fingerprint: self.now for state in self.states.values()}
-        self.policy = replace(self.policy, acknowledged={**self.policy.acknowledged, **said})
+        acknowledged = {state.fingerprint: self.now for state in self.states.values()}
+        self.policy = replace(self.policy, acknowledged={**self.policy.acknowledged, **acknowledged})
         self.acknowledged |= {
             state.fingerprint: (state.condition, state.severity, state.started_at) for state in self.states.values()
         }
@@ -155,12 +155,12 @@ class Histories(RuleBasedStateMachine):
     def the_clock_is_set_back(self, seconds: float) -> None:
         self.now -= seconds
         # As the outbox does; and nothing that began earlier began in the future.
-        said = {fingerprint: min(at, self.now) for fingerprint, at in self.policy.acknowledged.items()}
-        self.policy = replace(self.policy, acknowledged=said)
+        acknowledged = {fingerprint: min(at, self.now) for fingerprint, at in self.policy.acknowledged.items()}
+        self.policy = replace(self.policy, acknowledged=acknowledged)
         self.critical_since = {fingerprint: min(at, self.now) for fingerprint, at in self.critical_since.items()}
         self.check()
 
-    # --- looking and telling -----------------------------------------------------------------
+    # --- checking and notifying --------------------------------------------------------------
 
     def report(self) -> Report:
         failing = {"main": self.failing_since} if self.failing_since is not None else {}
@@ -168,16 +168,16 @@ class Histories(RuleBasedStateMachine):
         return Report(self.now, (World({"main": profiles}, failing=failing).report(self.now),))
 
     def last_known(self) -> list[Condition]:
-        """What was seen before it could no longer be looked at, forgotten or not."""
+        """The conditions before checks began to fail, forgotten or not."""
         worlds = World({"main": tuple(self.seen.values())}).report(self.now), *self.report().targets
         return [condition for world in worlds for agent in world.agents for condition in agent.conditions]
 
     def check(self) -> None:
         if self.failing_since is None:
-            self.seen, self.failed_looks = dict(self.profiles), 0
+            self.seen, self.failed_checks = dict(self.profiles), 0
             self.renewed_near &= self.seen.keys()
         else:
-            self.failing_since, self.failed_looks = self.now, self.failed_looks + 1
+            self.failing_since, self.failed_checks = self.now, self.failed_checks + 1
         self.step()
 
     def step(self) -> None:
@@ -186,7 +186,7 @@ class Histories(RuleBasedStateMachine):
         if self.failing_since is not None:
             for key, state in before.items():
                 if state.firing and state.confirmed:
-                    assert self.states[key].firing, "nothing is over because a look failed"
+                    assert self.states[key].firing, "a failed check resolves nothing"
         firing = {state.fingerprint: state for state in self.states.values() if state.firing}
         critical = {name for name, state in firing.items() if state.severity is Severity.CRITICAL}
         self.critical_since = {name: self.critical_since.get(name, self.now) for name in critical}
@@ -196,9 +196,9 @@ class Histories(RuleBasedStateMachine):
             if (now := firing.get(name)) and was == (now.condition, now.severity, now.started_at)
         }
         for message in messages:
-            self.hear(message)
-            self.heard_at_night(message)
-            self.heard_although_acknowledged(message)
+            self.check_message(message)
+            self.check_quiet_hours(message)
+            self.check_acknowledgements(message)
             for alert in message.alerts:
                 if alert.reason.ends:
                     del self.open[message.channel][alert.fingerprint]
@@ -206,87 +206,87 @@ class Histories(RuleBasedStateMachine):
                     self.open[message.channel][alert.fingerprint] = alert
 
     def live_until(self, end: float) -> None:
-        """As the daemon does: look every five minutes at first, and wherever time alone changes something."""
-        looks = 0
+        """Does as the daemon does: checks every five minutes at first, and whenever time alone changes something."""
+        checks = 0
         while self.now < end:
             report = self.report()
             ends = [p.ends for p in self.seen.values() if p.ends is not None]
             times = [next_event(self.states, report, self.policy, self.now), *ends, *(at - DAY + 0.001 for at in ends)]
             ahead = min([at for at in times if at is not None and at > self.now] + [end])
-            if looks < 4 and ahead > self.now + 5 * MINUTE:
-                looks, ahead = looks + 1, min(self.now + 5 * MINUTE, end)
+            if checks < 4 and ahead > self.now + 5 * MINUTE:
+                checks, ahead = checks + 1, min(self.now + 5 * MINUTE, end)
             self.now = ahead
-            if looks < 4 or ahead == end:
+            if checks < 4 or ahead == end:
                 self.check()
             else:
                 self.step()
 
-    def hear(self, message: Message) -> None:
-        heard = self.open[message.channel]
+    def check_message(self, message: Message) -> None:
+        notified = self.open[message.channel]
         known = self.last_known()
         holds = {(c.name, c.severity, c.profile or c.provider) for c in known}
-        dead = {c.provider for c in known if c.name is ConditionName.NO_USABLE_PROFILE}
+        down = {c.provider for c in known if c.name is ConditionName.NO_USABLE_PROFILE}
         for alert in message.alerts:
             place = (message.channel, alert.fingerprint)
             if alert.reason is NotificationReason.FIRST:
-                assert alert.fingerprint not in heard, "first although it was told"
+                assert alert.fingerprint not in notified, "first, but it was notified before"
             else:
-                assert alert.fingerprint in heard, f"{alert.reason} although nothing was told"
+                assert alert.fingerprint in notified, f"{alert.reason} but nothing was notified"
             if alert.reason.ends:
                 self.steps.pop(place, None)
                 continue
-            assert alert.condition is not ConditionName.CHECK_FAILED or self.failed_looks > 1, (
-                "one failed look is no alarm"
+            assert alert.condition is not ConditionName.CHECK_FAILED or self.failed_checks > 1, (
+                "a single failed check does not alert"
             )
-            beside = alert.condition in CAUSES and alert.provider in dead
-            assert not beside or self.forgotten, "told beside what it causes"
+            beside = alert.condition in CAUSES and alert.provider in down
+            assert not beside or self.forgotten, "notified although inhibited"
             is_ahead = alert.condition is ConditionName.EXPIRING and (alert.severity is Severity.INFO or self.forgotten)
             assert is_ahead or (alert.condition, alert.severity, alert.profile or alert.provider) in holds, "never was"
             if alert.condition is ConditionName.EXPIRING:
                 assert alert.deadline is not None
                 step = self.policy.step_at(alert.deadline, self.now)
-                said, date = self.steps.get(place, (float("inf"), alert.deadline))
+                notified_step, date = self.steps.get(place, (float("inf"), alert.deadline))
                 if alert.deadline > date + MINUTE:
-                    said = float("inf")  # that it was renewed may have been held back: a later date has its own steps
+                    notified_step = float("inf")  # the renewal may be suppressed: a later date has its own steps
                 if alert.reason is NotificationReason.REMINDER:
                     assert step is not None
-                    assert said > step, "a step is told once"
+                    assert notified_step > step, "a step is notified once"
                 if step is not None:
-                    self.steps[place] = min(said, step), alert.deadline
+                    self.steps[place] = min(notified_step, step), alert.deadline
 
-    def heard_at_night(self, message: Message) -> None:
-        """Only what is critical, or was when it was told there, is told in the quiet hours."""
+    def check_quiet_hours(self, message: Message) -> None:
+        """In quiet hours only alerts are sent that are critical, or were when they were last notified."""
         channel = next(one for one in CHANNELS if one.name == message.channel)
         if channel.quiet is None or not channel.quiet.is_active(self.now):
             return
         assert not [one for one in message.suppressed if one.severity is not Severity.CRITICAL]
         for alert in message.alerts:
-            told = self.open[message.channel].get(alert.fingerprint)
-            assert Severity.CRITICAL in (alert.severity, told.severity if told else None), "told at night"
+            last = self.open[message.channel].get(alert.fingerprint)
+            assert Severity.CRITICAL in (alert.severity, last.severity if last else None), "sent in quiet hours"
 
-    def heard_although_acknowledged(self, message: Message) -> None:
-        """What a person has seen, as it is, is neither repeated nor given to the next channel; nor is what is new."""
+    def check_acknowledgements(self, message: Message) -> None:
+        """An acknowledged alert that did not change is neither repeated nor escalated."""
         for alert in message.alerts:
             if alert.reason is NotificationReason.REPEAT:
                 assert alert.fingerprint not in self.acknowledged, "repeated although acknowledged"
             if message.channel == "second" and alert.reason is NotificationReason.FIRST and self.policy.escalate_after:
                 since = self.critical_since[alert.fingerprint]
-                assert self.now >= since + CLIMB, "it climbed too soon"
+                assert self.now >= since + ESCALATE_AFTER, "it escalated too soon"
                 at = self.policy.acknowledged.get(alert.fingerprint)
-                early = at is not None and at < since + CLIMB
-                assert not (alert.fingerprint in self.acknowledged and early), "it climbed although acknowledged"
+                early = at is not None and at < since + ESCALATE_AFTER
+                assert not (alert.fingerprint in self.acknowledged and early), "it escalated although acknowledged"
 
     # --- what must be so -----------------------------------------------------------------------
 
     @invariant()
-    def the_same_moment_twice_is_no_news(self) -> None:
+    def the_same_moment_twice_sends_nothing(self) -> None:
         if hasattr(self, "now"):
             assert advance(self.states, self.report(), self.policy, self.now) == (self.states, ())
 
     @precondition(lambda self: hasattr(self, "now"))
     @rule()
-    def what_lasts_is_told_everywhere(self) -> None:
-        """Nothing changes for a day: then every channel knows the truth, and nothing but the truth."""
+    def a_lasting_state_is_notified_on_every_channel(self) -> None:
+        """After a day without changes every channel knows the truth, and nothing but the truth."""
         self.policy, self.acknowledged = replace(self.policy, silences=(), acknowledged={}), {}
         for _ in range(2):
             self.now += 5 * MINUTE
@@ -310,32 +310,32 @@ class Histories(RuleBasedStateMachine):
                 if condition.severity.rank < channel.min_severity.rank:
                     continue
                 if condition.severity is Severity.INFO and place[0] in self.renewed_near and place not in known:
-                    continue  # a person has just renewed it to a near date: no news until the next step
-                if channel.step and place not in known and self.now < worsened[place] + CLIMB:
-                    continue  # it has not climbed yet
-                assert place in known, f"{channel.name} was not told of {condition}"
-                told = known[place]
-                assert (told.condition, told.severity) == (condition.name, condition.severity)
-                if told.condition is ConditionName.EXPIRING and told.deadline is not None and not self.forgotten:
-                    step = self.policy.step_at(told.deadline, self.now)
-                    said = self.steps.get((channel.name, told.fingerprint), (float("inf"), 0))[0]
-                    assert step is None or said <= step, "a step was not told"
+                    continue  # a person has just renewed it to a near date: silent until the next step
+                if channel.step and place not in known and self.now < worsened[place] + ESCALATE_AFTER:
+                    continue  # it has not escalated yet
+                assert place in known, f"{channel.name} was not notified of {condition}"
+                last = known[place]
+                assert (last.condition, last.severity) == (condition.name, condition.severity)
+                if last.condition is ConditionName.EXPIRING and last.deadline is not None and not self.forgotten:
+                    step = self.policy.step_at(last.deadline, self.now)
+                    notified_step = self.steps.get((channel.name, last.fingerprint), (float("inf"), 0))[0]
+                    assert step is None or notified_step <= step, "a step was not notified"
             firing = {
                 (s.subject.profile or s.subject.provider or s.subject.target, str(s.family))
                 for s in self.states.values()
                 if s.firing
             }
-            assert set(known) <= firing, f"{channel.name} was not told that it is over"
+            assert set(known) <= firing, f"{channel.name} was not notified of the resolution"
 
     def truth(self) -> dict[tuple[str, str], Condition]:
-        """What a person would say holds: causes instead of what they cause, deadlines within the first step."""
+        """The conditions that channels should know: without inhibited ones, with deadlines within the first step."""
         (agent,) = self.report().targets[0].agents
-        dead = {c.provider for c in agent.conditions if c.name is ConditionName.NO_USABLE_PROFILE}
+        down = {c.provider for c in agent.conditions if c.name is ConditionName.NO_USABLE_PROFILE}
         found = {}
         for condition in agent.conditions:
-            if condition.provider in dead and condition.name in CAUSES:
+            if condition.provider in down and condition.name in CAUSES:
                 continue
-            if condition.name is ConditionName.CHECK_FAILED and self.failed_looks < 2:
+            if condition.name is ConditionName.CHECK_FAILED and self.failed_checks < 2:
                 continue
             found[condition.profile or condition.provider or "home", str(condition.family)] = condition
         for p in () if self.forgotten else self.seen.values():

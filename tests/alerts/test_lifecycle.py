@@ -1,4 +1,4 @@
-"""The lifecycle on histories written by hand: what is told, why, and what is not."""
+"""The lifecycle on histories written by hand: which notifications are sent, and why."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPe
 from exporter.alerts.values import NotificationReason, ResolutionCause, dump, load_state
 from exporter.config import Config, Policy, ProfilePolicy
 from exporter.config import QuietHours as Configured
-from exporter.model import Condition, ConditionName, Failure, Report, Severity, TargetReport
-from exporter.model import FailureReason as LookReason
+from exporter.model import Condition, ConditionName, Failure, FailureReason, Report, Severity, TargetReport
 
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 FIRST, ESCALATED, EASED, REMINDER, REPEAT, RESOLVED, RENEWED = (
@@ -33,7 +32,7 @@ def expiring(ends: float, **changes: Any) -> World:
     return world(P(ends=ends), SPARE, **changes)
 
 
-def test_a_deadline_is_told_step_by_step_and_renewed_with_its_new_date() -> None:
+def test_a_deadline_is_notified_step_by_step_and_renewed_with_its_new_date() -> None:
     life, ends = Life(policy()), NOW + 15 * DAY
     it = expiring(ends)
     assert life.at(NOW, it) == []
@@ -62,7 +61,7 @@ def test_steps_passed_while_down_collapse_into_the_nearest() -> None:
     assert life.at(ends - 2 * DAY + 1, expiring(ends)) == []
 
 
-def test_undated_is_told_once_and_its_assumed_end_reminds() -> None:
+def test_undated_is_notified_once_and_its_assumed_end_reminds() -> None:
     life, ends = Life(policy()), NOW + 20 * DAY
     it = world(P(ends=ends, undated=True), SPARE)
     assert life.at(NOW, it) == [("hook", FIRST, ConditionName.UNDATED, INFO)]
@@ -88,14 +87,14 @@ def test_renewed_to_a_near_date_is_renewed_and_the_next_step_is_first() -> None:
     assert life.at(NOW + 2 * DAY + 1, later) == [("hook", FIRST, ConditionName.EXPIRING, INFO)]
 
 
-def test_a_date_that_moves_with_the_clock_is_not_renewed_at_every_look() -> None:
+def test_a_date_that_moves_with_the_clock_is_not_renewed_at_every_check() -> None:
     life = Life(policy())
     life.at(NOW, expiring(NOW + 12 * HOUR))
     for minutes in range(1, 60):
         assert life.at(NOW + minutes * MINUTE, expiring(NOW + minutes * MINUTE + 12 * HOUR)) == []
 
 
-def test_a_profile_that_is_gone_resolves_and_says_so() -> None:
+def test_a_removed_profile_resolves_as_removed() -> None:
     life = Life(policy())
     life.at(NOW, expiring(NOW + HOUR))
     assert life.at(NOW + 60, world(SPARE)) == [("hook", RESOLVED, ConditionName.EXPIRING, WARNING)]
@@ -114,7 +113,7 @@ def test_critical_repeats_until_it_is_over() -> None:
     assert life.messages[-1].alerts[0].deadline == NOW + 365 * DAY
 
 
-def test_one_cause_is_one_alarm() -> None:
+def test_no_usable_profile_inhibits_the_alerts_that_cause_it() -> None:
     life = Life(policy())
     down = world(*(P(f"anthropic:{n}", ends=NOW - HOUR, secret=str(n)) for n in range(5)))
     assert life.at(NOW, down) == [("hook", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
@@ -122,14 +121,14 @@ def test_one_cause_is_one_alarm() -> None:
         P("anthropic:0", ends=NOW + 300 * DAY, secret="new"),
         *(P(f"anthropic:{n}", ends=NOW - HOUR, secret=str(n)) for n in range(1, 5)),
     )
-    # What still holds is said when its cause no longer says it.
+    # The alerts that still fire are notified once they are no longer inhibited.
     assert life.at(NOW + 60, back) == [
         ("hook", RENEWED, ConditionName.NO_USABLE_PROFILE, CRITICAL),
         *[("hook", FIRST, ConditionName.EXPIRED, WARNING)] * 4,
     ]
 
 
-def test_an_alert_told_before_its_cause_ends_with_the_credential() -> None:
+def test_an_alert_notified_before_it_was_inhibited_ends_with_the_credential() -> None:
     life, ends = Life(policy()), NOW + 2 * HOUR
     assert life.at(NOW, world(P(ends=ends))) == [("hook", FIRST, ConditionName.EXPIRING, WARNING)]
     assert life.at(ends, world(P(ends=ends))) == [("hook", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
@@ -140,18 +139,18 @@ def test_an_alert_told_before_its_cause_ends_with_the_credential() -> None:
     ]
 
 
-def test_a_failing_check_alarms_after_two_looks_and_resolves_when_read() -> None:
+def test_a_failing_check_alerts_after_two_checks_and_resolves_after_a_good_one() -> None:
     life, healthy = Life(policy()), SPARE
     once = world(healthy, failing={"main": NOW})
     assert life.at(NOW, once) == []
-    assert life.at(NOW + 60, once) == [], "judging the same look again is no second look"
+    assert life.at(NOW + 60, once) == [], "evaluating the same check again is no second check"
     assert life.at(NOW + 120, world(healthy, failing={"main": NOW + 100})) == [
         ("hook", FIRST, ConditionName.CHECK_FAILED, CRITICAL)
     ]
     assert life.at(NOW + 200, world(healthy)) == [("hook", RESOLVED, ConditionName.CHECK_FAILED, CRITICAL)]
 
 
-def test_one_good_look_between_starts_counting_anew() -> None:
+def test_a_good_check_restarts_the_count() -> None:
     life = Life(policy())
     for minute in range(10):
         failing = {"main": NOW + minute * MINUTE} if minute % 2 else {}
@@ -162,20 +161,20 @@ def test_agents_that_cannot_be_listed_are_one_failing_target() -> None:
     life = Life(policy())
 
     def failing(at: float) -> Report:
-        failure = Failure(LookReason.TIMEOUT, "no answer", at)
+        failure = Failure(FailureReason.TIMEOUT, "no answer", at)
         return Report(at, (TargetReport("home", "openclaw", world(SPARE).report(at).agents, failure),))
 
     from exporter.alerts.lifecycle import advance
 
-    states, told = advance(life.states, failing(NOW), life.policy, NOW)
-    assert told == ()
+    states, sent = advance(life.states, failing(NOW), life.policy, NOW)
+    assert sent == ()
     states, (message,) = advance(states, failing(NOW + 60), life.policy, NOW + 60)
     assert [(a.condition, a.agents) for a in message.alerts] == [(ConditionName.CHECK_FAILED, ("*",))]
     life.states = states
     assert life.at(NOW + 90, world(SPARE)) == [("hook", RESOLVED, ConditionName.CHECK_FAILED, CRITICAL)]
 
 
-def test_what_is_reminded_of_while_looks_fail_says_how_old_it_is() -> None:
+def test_a_reminder_while_checks_fail_names_the_time_of_the_last_good_check() -> None:
     life, ends = Life(policy()), NOW + 8 * DAY
     shared = P(ends=ends)
     life.at(NOW, world(shared, SPARE))
@@ -187,27 +186,27 @@ def test_what_is_reminded_of_while_looks_fail_says_how_old_it_is() -> None:
     (reminder,) = life.messages[-1].alerts
     assert reminder.seen_at == NOW
     assert reminder.summary.endswith(", as last seen at 2026-11-22T10:00:00Z")
-    # Another agent that can be looked at shows how it is.
+    # Another agent, whose checks succeed, shows the present state.
     both = World({"main": (shared, SPARE), "work": (shared, SPARE)}, failing={"main": later})
     life.at(ends - 3 * DAY + 1, both)
     assert life.messages[-1].alerts[0].seen_at is None
 
 
-def test_nothing_resolves_because_a_look_failed() -> None:
+def test_a_failed_check_resolves_nothing() -> None:
     life = Life(policy())
     life.at(NOW, expiring(NOW + 5 * HOUR))
     blind = World({"main": ()}, failing={"main": NOW + 1})
     assert life.at(NOW + 60, blind) == []
     assert life.at(NOW + 120) == [], "a target without a report"
-    absent = TargetReport("home", "openclaw", (), Failure(LookReason.TIMEOUT, "no answer", NOW))
+    absent = TargetReport("home", "openclaw", (), Failure(FailureReason.TIMEOUT, "no answer", NOW))
     from exporter.alerts.lifecycle import advance
 
-    states, told = advance(life.states, Report(NOW + 130, (absent,)), life.policy, NOW + 130)
-    assert told == ()
+    states, sent = advance(life.states, Report(NOW + 130, (absent,)), life.policy, NOW + 130)
+    assert sent == ()
     assert [state.condition for state in states.values() if state.confirmed] == [ConditionName.EXPIRING]
 
 
-def test_a_known_deadline_passes_while_looks_fail() -> None:
+def test_a_known_deadline_passes_while_checks_fail() -> None:
     life, ends = Life(policy()), NOW + 5 * HOUR
     life.at(NOW, expiring(ends))
     assert life.at(ends, expiring(ends, failing={"main": NOW + 1})) == [
@@ -216,7 +215,7 @@ def test_a_known_deadline_passes_while_looks_fail() -> None:
 
 
 @pytest.mark.parametrize("reason", ["rate_limit", "overloaded", "timeout", "unknown", None])
-def test_what_heals_by_itself_must_last(reason: str | None) -> None:
+def test_a_self_healing_condition_must_last(reason: str | None) -> None:
     life = Life(policy())
     down = world(replace(SPARE, down=reason or "format", down_since=NOW))
     assert life.at(NOW, down) == []
@@ -225,7 +224,7 @@ def test_what_heals_by_itself_must_last(reason: str | None) -> None:
     assert life.at(NOW + 20 * MINUTE, world(SPARE)) == [("hook", RESOLVED, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
 
 
-def test_short_cooldowns_are_never_told() -> None:
+def test_short_cooldowns_are_never_notified() -> None:
     life = Life(policy())
     for minute in range(0, 60, 10):
         at = NOW + minute * MINUTE
@@ -233,13 +232,13 @@ def test_short_cooldowns_are_never_told() -> None:
         assert life.at(at + 5 * MINUTE, world(SPARE)) == []
 
 
-def test_what_needs_a_person_is_told_at_once() -> None:
+def test_a_condition_that_needs_a_person_is_notified_at_once() -> None:
     life = Life(policy())
     broken = world(P("anthropic:default", down="auth_permanent"), SPARE)
     assert life.at(NOW, broken) == [("hook", FIRST, ConditionName.UNUSABLE, WARNING)]
 
 
-def test_an_expiry_behind_a_short_cooldown_waits_for_what_it_comes_to() -> None:
+def test_an_expiry_behind_a_short_cooldown_waits_for_the_end_of_the_cooldown() -> None:
     life = Life(policy())
     both = world(P(ends=NOW), replace(SPARE, down="rate_limit", down_since=NOW))
     assert life.at(NOW, both) == []
@@ -271,7 +270,7 @@ def test_agents_with_different_secrets_by_one_name_are_two_alerts() -> None:
     assert life.messages[-1].alerts[0].fingerprint == first["work",]
 
 
-def test_a_provider_that_goes_down_at_another_agent_too_is_told() -> None:
+def test_a_provider_that_goes_down_at_another_agent_too_escalates() -> None:
     life = Life(policy())
     main, work = P("anthropic:a", ends=NOW, secret="a"), P("anthropic:b", ends=NOW + DAY, secret="b")
     it = World({"main": (main,), "work": (work,)})
@@ -284,8 +283,8 @@ def test_removed_on_purpose_resolves_with_that_reason() -> None:
     life = Life(policy())
     it = expiring(NOW + HOUR)
     life.at(NOW, it)
-    told = life.at(NOW + 60, targets=frozenset({"other"}))
-    assert told == [("hook", RESOLVED, ConditionName.EXPIRING, WARNING)]
+    sent = life.at(NOW + 60, targets=frozenset({"other"}))
+    assert sent == [("hook", RESOLVED, ConditionName.EXPIRING, WARNING)]
     assert str(life.messages[-1].alerts[0].resolution_cause) == ResolutionCause.TARGET_REMOVED
     life.at(NOW + 120, it)
     ignored = Policy(profiles={"anthropic:default": ProfilePolicy(ignore=True)})
@@ -295,19 +294,19 @@ def test_removed_on_purpose_resolves_with_that_reason() -> None:
 
 
 @pytest.mark.parametrize("before", [-60.0, 30 * MINUTE])  # the old one has expired, or is about to
-def test_a_new_date_within_the_warning_has_reminders_of_its_own(before: float) -> None:
+def test_a_new_date_within_the_warning_has_its_own_reminders(before: float) -> None:
     life, soon = Life(policy()), NOW + 20 * HOUR
     life.at(NOW, world(P(ends=NOW + before), SPARE))
     it = world(P(ends=soon, secret="new"), SPARE)
-    told = life.at(NOW + 60, it)
-    assert told == ([("hook", EASED, ConditionName.EXPIRING, WARNING)] if before < 0 else [])
+    sent = life.at(NOW + 60, it)
+    assert sent == ([("hook", EASED, ConditionName.EXPIRING, WARNING)] if before < 0 else [])
     steps = [life.at(soon - step + 1, it) for step in (6 * HOUR, HOUR)]
     assert steps == [[("hook", REMINDER, ConditionName.EXPIRING, WARNING)]] * 2
     life.at(soon - 30 * MINUTE - 7200, it)  # a clock set back takes nothing back
     assert life.at(soon - 30 * MINUTE, it) == []
 
 
-def test_nobody_is_told_that_something_works_which_does_not() -> None:
+def test_a_resolution_does_not_claim_that_a_broken_profile_works() -> None:
     life, ends = Life(policy()), NOW + HOUR
     disabled, expired = P(ends=ends, down="billing"), P(ends=ends)
     assert ("hook", FIRST, ConditionName.UNUSABLE, WARNING) in life.at(NOW, world(disabled, SPARE))
@@ -332,7 +331,7 @@ def test_nobody_is_told_that_something_works_which_does_not() -> None:
     )
 
 
-def test_a_renewed_date_is_told_whatever_else_keeps_the_profile_from_working() -> None:
+def test_a_renewed_date_is_notified_even_if_a_cooldown_remains() -> None:
     life = Life(policy())
     assert life.at(NOW, world(P(ends=NOW - HOUR), SPARE)) == [("hook", FIRST, ConditionName.EXPIRED, WARNING)]
     # The cooldown of the old token stays for a while when the new one is pasted.
@@ -351,12 +350,12 @@ def test_edited_thresholds_are_not_new_alerts() -> None:
     assert life.at(NOW + 3, it, remind_before=(30 * DAY, 14 * DAY, 7 * DAY)) == []
 
 
-def test_each_channel_hears_its_severities() -> None:
+def test_each_channel_is_notified_of_its_severities() -> None:
     pager = ChannelPolicy("pager", CRITICAL)
     life = Life(policy(ChannelPolicy("all"), pager))
     spared = world(P(down="auth"), SPARE)
     assert life.at(NOW, spared) == [("all", FIRST, ConditionName.UNUSABLE, WARNING)]
-    # The cause takes over; to the pager it is the first it hears.
+    # no_usable_profile takes over; it is the first notification of the pager.
     alone = world(P(down="auth"))
     assert life.at(NOW + 1, alone) == [
         ("all", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL),
@@ -374,7 +373,7 @@ def notice(severity: Severity) -> World:
     return World({"main": (SPARE,)}, extra={"main": (condition,)})
 
 
-def test_a_channel_that_was_told_hears_that_it_eased_below_what_it_hears() -> None:
+def test_a_notified_channel_learns_that_the_alert_eased_below_its_severity() -> None:
     life = Life(policy(ChannelPolicy("team", WARNING)))
     assert life.at(NOW, notice(CRITICAL)) == [("team", FIRST, ConditionName.CLOCK, CRITICAL)]
     assert life.at(NOW + 1, notice(INFO)) == [("team", EASED, ConditionName.CLOCK, INFO)]
@@ -384,14 +383,14 @@ def test_a_channel_that_was_told_hears_that_it_eased_below_what_it_hears() -> No
     assert life.at(NOW + 5, world(SPARE)) == [("team", RESOLVED, ConditionName.CLOCK, INFO)]
 
 
-def test_what_was_not_told_is_not_resolved() -> None:
+def test_an_alert_that_was_not_notified_is_not_resolved() -> None:
     life = Life(policy(ChannelPolicy("pager", CRITICAL)))
     assert life.at(NOW, notice(WARNING)) == []
     assert life.at(NOW + 1, world(SPARE)) == []
     assert life.states == {}
 
 
-def test_a_silence_holds_back_and_what_holds_at_its_end_is_told() -> None:
+def test_an_alert_that_still_fires_is_notified_when_its_silence_ends() -> None:
     silence = Silence("1", {"profile": "anthropic:default"}, until=NOW + HOUR)
     life, it = Life(policy(silences=(silence,))), expiring(NOW + 5 * HOUR)
     assert life.at(NOW, it) == []
@@ -417,7 +416,7 @@ NIGHT = NOW + 13 * HOUR  # 23:00
 MORNING = NOW + 21 * HOUR  # 07:00
 
 
-def test_quiet_hours_hold_back_and_the_morning_tells() -> None:
+def test_quiet_hours_hold_an_alert_back_until_the_morning() -> None:
     life, it = Life(policy(quiet("critical"))), expiring(NIGHT + 12 * HOUR)
     assert life.at(NIGHT, it) == []
     assert next_event(life.states, Report(NIGHT), life.policy, NIGHT) == MORNING, "not at 05:00, when a step passes"
@@ -426,7 +425,7 @@ def test_quiet_hours_hold_back_and_the_morning_tells() -> None:
     assert life.at(MORNING, it) == [("phone", FIRST, ConditionName.EXPIRING, WARNING)]
 
 
-def test_what_came_and_went_in_the_night_is_one_line() -> None:
+def test_an_alert_that_ended_in_the_night_is_one_line() -> None:
     life = Life(policy(quiet("critical")))
     for minutes in (0, 60):
         assert life.at(NIGHT + minutes * MINUTE, notice(WARNING)) == []
@@ -440,17 +439,17 @@ def test_what_came_and_went_in_the_night_is_one_line() -> None:
     assert life.states == {}
 
 
-def test_a_critical_passes_the_night_and_so_does_its_end() -> None:
+def test_a_critical_alert_and_its_resolution_pass_quiet_hours() -> None:
     life = Life(policy(quiet("critical")))
     assert life.at(NIGHT, notice(CRITICAL)) == [("phone", FIRST, ConditionName.CLOCK, CRITICAL)]
     assert life.at(NIGHT + 60, world(SPARE)) == [("phone", RESOLVED, ConditionName.CLOCK, CRITICAL)]
 
 
-def test_a_resolution_follows_the_severity_that_was_told() -> None:
+def test_a_resolution_follows_the_severity_that_was_notified() -> None:
     life = Life(policy(quiet("critical")))
     assert life.at(NOW, notice(WARNING)) == [("phone", FIRST, ConditionName.CLOCK, WARNING)]
     assert life.at(NIGHT, world(SPARE)) == []
-    assert life.at(NIGHT + HOUR, notice(WARNING)) == [], "back before anybody heard that it was over"
+    assert life.at(NIGHT + HOUR, notice(WARNING)) == [], "firing again before its resolution was sent"
     assert life.at(NIGHT + 2 * HOUR, world(SPARE)) == []
     assert life.at(MORNING, world(SPARE)) == [("phone", RESOLVED, ConditionName.CLOCK, WARNING)]
     assert life.messages[-1].suppressed == ()
@@ -495,7 +494,7 @@ def test_a_renewal_is_sent_in_the_morning_if_its_date_is_still_far() -> None:
         ("2026-10-25T05:59:59Z", True, "2026-10-25T06:00:00Z"),
     ],
 )
-def test_quiet_hours_are_the_persons_across_daylight_saving(now: str, holds: bool, ends: str | None) -> None:
+def test_quiet_hours_follow_local_time_across_daylight_saving(now: str, holds: bool, ends: str | None) -> None:
     from exporter.lib.durations import iso, parse_date
 
     hours = quiet(zone="Europe/Stockholm").quiet
@@ -505,7 +504,7 @@ def test_quiet_hours_are_the_persons_across_daylight_saving(now: str, holds: boo
         assert iso(hours.end(parse_date(now))) == ends
 
 
-def test_quiet_hours_that_end_where_the_clock_springs_end_at_the_spring() -> None:
+def test_quiet_hours_end_at_the_spring_forward_if_their_end_is_skipped() -> None:
     from exporter.lib.durations import iso, parse_date
 
     hours = Configured.model_validate({"from": "22:00", "to": "02:30", "timezone": "Europe/Stockholm"})
@@ -529,13 +528,13 @@ def test_acknowledging_stops_repeats_until_it_gets_worse() -> None:
     ]
 
 
-def test_a_critical_climbs_the_order_until_it_is_acknowledged() -> None:
-    climb = policy(
+def test_a_critical_alert_escalates_until_it_is_acknowledged() -> None:
+    escalating = policy(
         ChannelPolicy("phone"), ChannelPolicy("team", step=1), ChannelPolicy("boss", step=2), escalate_after=15 * MINUTE
     )
-    life, it = Life(climb), notice(CRITICAL)
+    life, it = Life(escalating), notice(CRITICAL)
     assert life.at(NOW, it) == [("phone", FIRST, ConditionName.CLOCK, CRITICAL)]
-    assert next_event(life.states, Report(NOW), climb, NOW) == NOW + 15 * MINUTE
+    assert next_event(life.states, Report(NOW), escalating, NOW) == NOW + 15 * MINUTE
     assert life.at(NOW + 15 * MINUTE, it) == [("team", FIRST, ConditionName.CLOCK, CRITICAL)]
     acknowledged = {next(iter(life.states.values())).fingerprint: NOW + 16 * MINUTE}
     assert life.at(NOW + HOUR, it, acknowledged=acknowledged) == []
@@ -549,7 +548,7 @@ def test_a_critical_climbs_the_order_until_it_is_acknowledged() -> None:
     ("order", "steps"),
     [([], {"phone": 0, "team": 1, "boss": 2}), (["boss", "phone"], {"phone": 1, "team": 0, "boss": 0})],
 )
-def test_a_critical_climbs_the_channels_as_they_are_configured_where_no_order_is_given(
+def test_without_an_order_an_alert_escalates_in_the_order_of_configuration(
     order: list[str], steps: dict[str, int]
 ) -> None:
     channels: list[dict[str, Any]] = [{"name": name, "type": "termux"} for name in ("phone", "team", "boss")]
@@ -558,7 +557,7 @@ def test_a_critical_climbs_the_channels_as_they_are_configured_where_no_order_is
     assert {channel.name: channel.step for channel in AlertPolicy.of(made).channels} == steps
 
 
-def test_what_happens_together_is_told_together() -> None:
+def test_alerts_that_begin_together_share_a_message() -> None:
     life = Life(policy(group_wait=10.0))
     one = P("anthropic:a", ends=NOW + 40 * MINUTE)
     two = P("anthropic:b", ends=NOW + 40 * MINUTE, secret="b")
@@ -570,7 +569,7 @@ def test_what_happens_together_is_told_together() -> None:
     assert len(life.at(NOW + 22, world(replace(one, ends=NOW + 200 * DAY), two, SPARE))) == 1
 
 
-def test_what_comes_and_goes_while_gathering_is_not_told() -> None:
+def test_an_alert_that_ends_within_group_wait_is_not_notified() -> None:
     life = Life(policy(group_wait=10.0))
     life.at(NOW, notice(WARNING))
     assert life.at(NOW + 5, world(SPARE)) == []
@@ -585,7 +584,7 @@ def test_a_clock_set_back_delays_nothing() -> None:
     assert life.at(NOW + 5 * HOUR, notice(CRITICAL)) == [("hook", REPEAT, ConditionName.CLOCK, CRITICAL)]
 
 
-def test_states_survive_being_written_down() -> None:
+def test_states_survive_json() -> None:
     life = Life(policy(quiet("critical"), ChannelPolicy("hook")))
     life.at(NOW, expiring(NOW + 10 * DAY))
     life.at(NIGHT, world(P(ends=NIGHT - HOUR), failing={"main": NIGHT}))
@@ -596,7 +595,7 @@ def test_states_survive_being_written_down() -> None:
         assert state.key == key
 
 
-def test_firing_is_the_state_whoever_was_told() -> None:
+def test_firing_does_not_depend_on_notifications() -> None:
     life = Life(policy(ChannelPolicy("pager", CRITICAL)))
     assert life.at(NOW, world(P(ends=NOW + HOUR), failing={"main": NOW})) == []
     assert [(alert.condition, alert.severity) for alert in firing(life.states, NOW)] == [
@@ -608,7 +607,7 @@ def test_forecast_is_the_lifecycle_run_forward() -> None:
     ends = NOW + 10 * DAY
     it = expiring(ends)
 
-    def rejudge(at: float) -> Report:
+    def evaluate_at(at: float) -> Report:
         report = it.report(at)
         changes = [ends - DAY + 0.001, ends + 0.001]
         agents = tuple(
@@ -616,8 +615,8 @@ def test_forecast_is_the_lifecycle_run_forward() -> None:
         )
         return Report(at, (replace(report, agents=agents),))
 
-    told = forecast({}, rejudge(NOW), policy(), NOW, NOW + 200 * DAY, rejudge)
-    assert [(round(at - ends), a.reason, a.condition) for at, m in told for a in m.alerts] == [
+    sent = forecast({}, evaluate_at(NOW), policy(), NOW, NOW + 200 * DAY, evaluate_at)
+    assert [(round(at - ends), a.reason, a.condition) for at, m in sent for a in m.alerts] == [
         (-10 * DAY, FIRST, ConditionName.EXPIRING),
         (-7 * DAY, REMINDER, ConditionName.EXPIRING),
         (-3 * DAY, REMINDER, ConditionName.EXPIRING),
@@ -628,7 +627,7 @@ def test_forecast_is_the_lifecycle_run_forward() -> None:
     ]
 
 
-def test_a_new_channel_hears_what_holds() -> None:
+def test_a_new_channel_is_notified_of_firing_alerts() -> None:
     life, it = Life(policy()), expiring(NOW + 40 * MINUTE)
     life.at(NOW, it)
     both = (ChannelPolicy("hook"), ChannelPolicy("new"))

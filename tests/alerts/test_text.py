@@ -1,4 +1,4 @@
-"""What people read: one golden file per condition, every reason in it, and laws for whatever ids there are."""
+"""The text of messages: one golden file per condition with every reason, and properties for arbitrary names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DEADLINES = {
 }
 
 
-def said(
+def condition_alert(
     condition: ConditionName,
     severity: Severity,
     about: dict[str, Any],
@@ -46,7 +46,7 @@ def said(
     remedy: tuple[str, ...] = RENEW,
     cause: str | None = None,
 ) -> Alert:
-    """A condition as the verdict has it, told for the first time."""
+    """A condition as the verdict reports it, notified for the first time."""
     return Alert(
         fingerprint="f" * 32,
         reason=NotificationReason.FIRST,
@@ -64,11 +64,11 @@ def said(
     )
 
 
-#: What the verdict says of each condition.
-SAID = {
+#: Each condition as the verdict reports it.
+ALERTS = {
     one.condition: one
     for one in (
-        said(
+        condition_alert(
             ConditionName.UNDATED,
             INFO,
             PROFILE,
@@ -76,19 +76,19 @@ SAID = {
             "2027-09-18T10:00:00Z at the latest",
             (*RENEW, "openclaw-auth-exporter deadline set home/main/anthropic:default DATE"),
         ),
-        said(
+        condition_alert(
             ConditionName.EXPIRING,
             WARNING,
             PROFILE,
             "anthropic:default expires on home/main in 5 h (2026-11-22T15:00:00Z)",
         ),
-        said(
+        condition_alert(
             ConditionName.EXPIRED,
             CRITICAL,
             PROFILE,
             "anthropic:default expired on home/main 3 h ago (2026-11-22T07:00:00Z)",
         ),
-        said(
+        condition_alert(
             ConditionName.UNUSABLE,
             CRITICAL,
             PROFILE,
@@ -96,19 +96,19 @@ SAID = {
             ("Top up or fix the billing of anthropic", *STATUS),
             "billing",
         ),
-        said(
+        condition_alert(
             ConditionName.MISSING,
             CRITICAL,
             PROVIDER,
             "anthropic has no credential on home/main, and a model in use needs one",
         ),
-        said(
+        condition_alert(
             ConditionName.NO_USABLE_PROFILE,
             CRITICAL,
             PROVIDER,
             "No credential of anthropic works on home/main: anthropic:default expired, anthropic:spare cooldown (auth)",
         ),
-        said(
+        condition_alert(
             ConditionName.CHECK_FAILED,
             CRITICAL,
             TARGET,
@@ -117,48 +117,48 @@ SAID = {
             ("openclaw models status --check --agent main",),
             "timeout",
         ),
-        said(
+        condition_alert(
             ConditionName.REPORTED,
             CRITICAL,
             TARGET,
             "OpenClaw's own check of home/main exits 1, and nothing in its output explains why",
             ("openclaw models status --check",),
         ),
-        said(
+        condition_alert(
             ConditionName.STATUS_DISAGREES,
             INFO,
             PROFILE,
             "anthropic:default on home/main: OpenClaw reports ok, but its date has passed",
             (),
         ),
-        said(
+        condition_alert(
             ConditionName.IDLE,
             INFO,
             PROFILE,
             "The access token of anthropic:default on home/main expired 2 days ago; it may refresh at the next use",
             STATUS,
         ),
-        said(
+        condition_alert(
             ConditionName.VANISHED,
             INFO,
             PROFILE,
             "anthropic:default is gone from home/main; it was last seen at 2026-11-22T07:00:00Z",
         ),
-        said(
+        condition_alert(
             ConditionName.CREDENTIAL_CHANGED,
             INFO,
             PROVIDER,
             "anthropic on home/main is now served by api_key, before by token",
             STATUS,
         ),
-        said(
+        condition_alert(
             ConditionName.PARTIAL_VIEW,
             INFO,
             TARGET,
             "home/main: a gateway does not report cooldowns and disables",
             (),
         ),
-        said(
+        condition_alert(
             ConditionName.QUOTA,
             INFO,
             PROVIDER,
@@ -166,7 +166,7 @@ SAID = {
             (),
             "5h",
         ),
-        said(
+        condition_alert(
             ConditionName.CLOCK,
             WARNING,
             TARGET,
@@ -179,7 +179,7 @@ SAID = {
 
 
 def alert(condition: ConditionName, reason: NotificationReason) -> Alert:
-    base = replace(SAID[condition], reason=reason)
+    base = replace(ALERTS[condition], reason=reason)
     if reason is NotificationReason.EASED:
         base = replace(base, severity=INFO if condition is ConditionName.EXPIRING else WARNING)
     if reason.ends:
@@ -190,13 +190,13 @@ def alert(condition: ConditionName, reason: NotificationReason) -> Alert:
 
 
 def reasons_of(condition: ConditionName) -> list[NotificationReason]:
-    """What can be told of a condition."""
+    """The reasons to notify of a condition."""
     reasons = [NotificationReason.FIRST]
     if condition.family in (Family.DEADLINE, Family.AVAILABILITY) and condition is not ConditionName.UNDATED:
         reasons += [NotificationReason.ESCALATED, NotificationReason.EASED]
     if condition is ConditionName.EXPIRING:
         reasons.append(NotificationReason.REMINDER)
-    if SAID[condition].severity is CRITICAL:
+    if ALERTS[condition].severity is CRITICAL:
         reasons.append(NotificationReason.REPEAT)
     reasons.append(NotificationReason.RESOLVED)
     if condition.family in (Family.DEADLINE, Family.AVAILABILITY):
@@ -207,8 +207,10 @@ def reasons_of(condition: ConditionName) -> list[NotificationReason]:
 def rendered(condition: ConditionName) -> str:
     parts = []
     for reason in reasons_of(condition):
-        said = text.render(Message("phone", NOW, (alert(condition, reason),)), NOW, STOCKHOLM, "https://status.example")
-        parts.append(f"=== {reason}\n{said.title}\n---\n{said.body}\n")
+        shown = text.render(
+            Message("phone", NOW, (alert(condition, reason),)), NOW, STOCKHOLM, "https://status.example"
+        )
+        parts.append(f"=== {reason}\n{shown.title}\n---\n{shown.body}\n")
     return "\n".join(parts)
 
 
@@ -227,7 +229,7 @@ def test_every_condition_and_reason(condition: ConditionName) -> None:
 
 
 @pytest.mark.golden
-def test_the_other_endings_a_test_and_groups() -> None:
+def test_other_resolutions_tests_groups_and_summaries() -> None:
     parts = []
     for why in (
         ResolutionCause.TARGET_REMOVED,
@@ -312,7 +314,7 @@ IDS = st.text(min_size=1, max_size=300)
     st.none() | st.floats(min_value=-1e18, max_value=1e18),
     st.sampled_from(list(ResolutionCause)),
 )
-def test_a_title_says_where_in_60_printable_characters_whatever_the_ids(
+def test_a_title_has_at_most_60_printable_characters_for_any_names(
     condition: ConditionName,
     reason: NotificationReason,
     profile: str,
@@ -328,11 +330,11 @@ def test_a_title_says_where_in_60_printable_characters_whatever_the_ids(
         since=moment,
         resolution_cause=resolution_cause,
     )
-    said = text.render(Message("phone", NOW, (one,)), NOW, STOCKHOLM)
-    assert len(said.title) <= text.TITLE
-    assert said.title.isprintable()
-    assert all(line.isprintable() for line in said.body.splitlines())
-    assert len(said.body) <= 8000
+    shown = text.render(Message("phone", NOW, (one,)), NOW, STOCKHOLM)
+    assert len(shown.title) <= text.TITLE
+    assert shown.title.isprintable()
+    assert all(line.isprintable() for line in shown.body.splitlines())
+    assert len(shown.body) <= 8000
 
 
 def test_long_names_keep_both_ends() -> None:

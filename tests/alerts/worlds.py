@@ -1,6 +1,6 @@
-"""Small worlds for the tests of alerting: profiles that age and break, as Reports judged at a moment.
+"""Small worlds for the tests of alerting: profiles that age and break, as Reports evaluated at a moment.
 
-What the verdict would say is said here by hand, in the few rules that the lifecycle leans on.
+The few rules of the verdict that the lifecycle depends on are written here by hand.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from exporter.model import (
     Condition,
     ConditionName,
     Failure,
+    FailureReason,
     ProfileReport,
     Report,
     Severity,
@@ -24,7 +25,6 @@ from exporter.model import (
     TargetReport,
     Unusable,
 )
-from exporter.model import FailureReason as LookReason
 from exporter.verdict.remedies import NEEDS_PERSON
 
 #: 2026-11-22T10:00:00Z, a Sunday
@@ -36,7 +36,7 @@ HOOK = ChannelPolicy("hook")
 
 
 def policy(*channels: ChannelPolicy, **changes: Any) -> AlertPolicy:
-    """The defaults but for gathering: what is news is told at once."""
+    """The defaults, but with no group_wait."""
     facts: dict[str, Any] = {
         "channels": channels or (HOOK,),
         "targets": frozenset({"home"}),
@@ -60,11 +60,11 @@ class P:
 
 @dataclass(frozen=True)
 class World:
-    """One target; ``agents`` maps each to its profiles. A failing look shows what was known before."""
+    """One target; ``agents`` maps each agent to its profiles. A failing check keeps what was known before."""
 
     agents: dict[str, tuple[P, ...]] = field(default_factory=dict)
     target: str = "home"
-    failing: dict[str, float] = field(default_factory=dict)  # agent -> when the look failed
+    failing: dict[str, float] = field(default_factory=dict)  # agent -> when the check failed
     check_started_at: float = NOW
     extra: dict[str, tuple[Condition, ...]] = field(default_factory=dict)
     expiring_within: float = DAY
@@ -125,7 +125,7 @@ class World:
             )
         failure = None
         if name in self.failing:
-            failure = Failure(LookReason.TIMEOUT, "no answer", self.failing[name])
+            failure = Failure(FailureReason.TIMEOUT, "no answer", self.failing[name])
             conditions.append(
                 Condition(ConditionName.CHECK_FAILED, Severity.CRITICAL, summary="The check failed", reason="timeout")
             )
@@ -163,23 +163,23 @@ def world(*profiles: P, agent: str = "main", **changes: Any) -> World:
     return World({agent: profiles}, **changes)
 
 
-Say = tuple[str, NotificationReason, ConditionName, Severity]
+Notification = tuple[str, NotificationReason, ConditionName, Severity]
 
 
 class Life:
-    """The lifecycle run over worlds, remembering what it told."""
+    """Runs the lifecycle over worlds and keeps its messages."""
 
     def __init__(self, policy: AlertPolicy) -> None:
         self.policy = policy
         self.states: dict[str, AlertState] = {}
         self.messages: list[Message] = []
 
-    def at(self, now: float, *worlds: World, **changes: Any) -> list[Say]:
-        """Advance to ``now``; what was told, one entry per alert and channel."""
+    def at(self, now: float, *worlds: World, **changes: Any) -> list[Notification]:
+        """Advances to ``now``. Returns the notifications, one per alert and channel."""
         policy = replace(self.policy, **changes)
         report = Report(now, tuple(one.report(now) for one in worlds))
         self.states, messages = advance(self.states, report, policy, now)
         again, more = advance(self.states, report, policy, now)
-        assert (again, more) == (self.states, ()), "the same moment twice is no news"
+        assert (again, more) == (self.states, ()), "the same moment twice sends nothing"
         self.messages += messages
         return [(m.channel, a.reason, a.condition, a.severity) for m in messages for a in m.alerts]

@@ -1,4 +1,4 @@
-"""Proof: each channel is told now and then that all is watched, honestly, once, and never at night."""
+"""Test notifications: sent regularly on each channel, once, truthfully, and never in quiet hours."""
 
 from __future__ import annotations
 
@@ -31,39 +31,39 @@ def report(now: float, *worlds: World) -> Report:
     return Report(now, tuple(targets))
 
 
-def test_it_is_told_once_per_period_and_channel() -> None:
+def test_each_channel_is_tested_once_per_period() -> None:
     rules = replace(RULES, channels=(ChannelPolicy("phone"), ChannelPolicy("pager", Severity.CRITICAL)))
-    told, messages = due_tests({}, {}, report(NOW), rules, NOW)
-    assert told == {"phone": NOW, "pager": NOW}
+    last_tests, messages = due_tests({}, {}, report(NOW), rules, NOW)
+    assert last_tests == {"phone": NOW, "pager": NOW}
     assert [(m.channel, [a.reason for a in m.alerts]) for m in messages] == [
         ("phone", [NotificationReason.TEST]),
         ("pager", [NotificationReason.TEST]),  # it is about the channel: no severity is too low
     ]
-    assert next_test_at(told, report(NOW), rules, NOW) == NOW + WEEK
-    assert due_tests(told, {}, report(NOW), rules, NOW + WEEK - 1) == (told, ())
-    again, messages = due_tests(told, {}, report(NOW), rules, NOW + WEEK)
+    assert next_test_at(last_tests, report(NOW), rules, NOW) == NOW + WEEK
+    assert due_tests(last_tests, {}, report(NOW), rules, NOW + WEEK - 1) == (last_tests, ())
+    again, messages = due_tests(last_tests, {}, report(NOW), rules, NOW + WEEK)
     assert again == {"phone": NOW + WEEK, "pager": NOW + WEEK}
     assert len(messages) == 2
 
 
-def test_off_is_the_default_and_says_nothing() -> None:
+def test_no_test_is_sent_by_default() -> None:
     assert due_tests({"hook": 1.0}, {}, report(NOW), policy(), NOW) == ({"hook": 1.0}, ())
     assert next_test_at({}, report(NOW), policy(), NOW) is None
 
 
-def test_weeks_of_downtime_are_made_up_for_once() -> None:
-    told, messages = due_tests({"hook": NOW - 5 * WEEK}, {}, report(NOW), RULES, NOW)
+def test_one_test_makes_up_for_weeks_of_downtime() -> None:
+    last_tests, messages = due_tests({"hook": NOW - 5 * WEEK}, {}, report(NOW), RULES, NOW)
     assert len(messages) == 1
-    assert due_tests(told, {}, report(NOW), RULES, NOW + 1)[1] == ()
+    assert due_tests(last_tests, {}, report(NOW), RULES, NOW + 1)[1] == ()
 
 
 def test_a_clock_set_back_delays_nothing() -> None:
-    told, messages = due_tests({"hook": NOW + 100 * DAY}, {}, report(NOW), RULES, NOW)
-    assert (told, messages) == ({"hook": NOW}, ())
-    assert len(due_tests(told, {}, report(NOW), RULES, NOW + WEEK)[1]) == 1
+    last_tests, messages = due_tests({"hook": NOW + 100 * DAY}, {}, report(NOW), RULES, NOW)
+    assert (last_tests, messages) == ({"hook": NOW}, ())
+    assert len(due_tests(last_tests, {}, report(NOW), RULES, NOW + WEEK)[1]) == 1
 
 
-def test_quiet_hours_wait_for_the_morning() -> None:
+def test_a_test_due_in_quiet_hours_is_sent_at_their_end() -> None:
     night = QuietPeriod(22 * 60, 7 * 60, ZoneInfo("Europe/Stockholm"), Severity.CRITICAL)
     rules = replace(RULES, channels=(ChannelPolicy("phone", quiet=night),))
     evening = NOW + 11 * HOUR  # 22:00 in Stockholm
@@ -75,7 +75,7 @@ def test_quiet_hours_wait_for_the_morning() -> None:
     assert next_test_at({"phone": evening - WEEK + HOUR}, report(NOW), rules, NOW) == morning
 
 
-def test_it_waits_until_all_that_alarms_was_looked_at() -> None:
+def test_the_first_test_waits_until_every_target_was_checked() -> None:
     rules = replace(RULES, targets=frozenset({"home", "vps"}))
     assert due_tests({}, {}, report(NOW), rules, NOW) == ({}, ())
     assert next_test_at({}, report(NOW), rules, NOW) is None
@@ -83,30 +83,32 @@ def test_it_waits_until_all_that_alarms_was_looked_at() -> None:
     assert len(due_tests({}, {}, both, rules, NOW)[1]) == 1
 
 
-def said(*worlds: World, silences: tuple[Silence, ...] = ()) -> Alert:
+def status(*worlds: World, silences: tuple[Silence, ...] = ()) -> Alert:
     rules = replace(RULES, silences=silences)
-    looked = report(NOW, *worlds)
-    states, _ = advance({}, looked, rules, NOW)
-    return status_alert("hook", states, looked, rules, NOW)
+    checked = report(NOW, *worlds)
+    states, _ = advance({}, checked, rules, NOW)
+    return status_alert("hook", states, checked, rules, NOW)
 
 
-def test_what_it_says_is_so() -> None:
-    fine = said(FINE)
+def test_its_content_is_true() -> None:
+    fine = status(FINE)
     assert fine.fingerprint == fingerprint_of_test("hook")
     assert fine.summary == (
         "All is well: 2 profiles on 1 target; the next deadline is that of anthropic:default on home"
     )
     assert fine.deadline == NOW + 30 * DAY
-    assert said(world(P("openai:key"))).summary == "All is well: 1 profile on 1 target"
+    assert status(world(P("openai:key"))).summary == "All is well: 1 profile on 1 target"
 
     down = world(P(ends=NOW - HOUR), P("openai:a", down="billing"), P("openai:b"))
-    assert said(down).summary.startswith(
+    assert status(down).summary.startswith(
         "Something is wrong: 2 alerts firing, 1 critical; 3 profiles on 1 target monitored"
     )
-    hushed = said(down, silences=(Silence("1", {"provider": "openai"}, NOW + HOUR),))
-    assert "2 alerts firing, 1 critical, 1 silenced;" in hushed.summary
-    # One failed look is no alarm yet, and nothing is fine either.
-    assert said(world(P(), failing={"main": NOW})).summary.startswith("Something is wrong: 1 alert firing, 1 critical;")
+    silenced = status(down, silences=(Silence("1", {"provider": "openai"}, NOW + HOUR),))
+    assert "2 alerts firing, 1 critical, 1 silenced;" in silenced.summary
+    # A single failed check is not confirmed yet, but all is not well either.
+    assert status(world(P(), failing={"main": NOW})).summary.startswith(
+        "Something is wrong: 1 alert firing, 1 critical;"
+    )
     # Nor is what only the exit code knows.
     odd = replace(report(NOW).targets[0].agents[0], exit_code=1)
     strange = Report(NOW, (replace(report(NOW).targets[0], agents=(odd,)),))
@@ -115,7 +117,7 @@ def test_what_it_says_is_so() -> None:
     )
 
 
-def test_its_title_is_the_verdict_and_its_body_asks_for_an_answer() -> None:
+def test_its_title_is_the_status_and_its_body_asks_for_an_acknowledgement() -> None:
     ((message,),) = (due_tests({}, {}, report(NOW), RULES, NOW)[1],)
     shown = text.render(message, NOW, ZoneInfo("Europe/Stockholm"))
     assert shown.title == "All is well: 2 profiles on 1 target"
@@ -125,10 +127,10 @@ def test_its_title_is_the_verdict_and_its_body_asks_for_an_answer() -> None:
     ]
 
 
-def test_the_forecast_has_it_too() -> None:
+def test_the_forecast_includes_it() -> None:
     rules = replace(RULES, remind_before=())
-    told = forecast({}, report(NOW), rules, NOW, NOW + 15 * DAY, report, {"hook": NOW - DAY})
-    assert [(at, message.alerts[0].reason) for at, message in told] == [
+    last_tests = forecast({}, report(NOW), rules, NOW, NOW + 15 * DAY, report, {"hook": NOW - DAY})
+    assert [(at, message.alerts[0].reason) for at, message in last_tests] == [
         (NOW + 6 * DAY, NotificationReason.TEST),
         (NOW + 13 * DAY, NotificationReason.TEST),
     ]
