@@ -1,7 +1,7 @@
-"""Turns: so many looks work at a time. A look that keeps waiting for its target gives its turn away.
+"""A concurrency limit for checks, which a check that keeps waiting for its target does not count against.
 
-A fleet that is looked at all at once would keep the loop, and with it every scrape, busy for seconds, and
-hold the history of all its looks together. Used by the monitor.
+If a fleet were checked all at once, it would keep the event loop, and with it every scrape, busy for seconds and hold
+the data of all checks in memory together.
 """
 
 from __future__ import annotations
@@ -10,27 +10,28 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-#: How many looks work together.
+#: How many checks run at the same time.
 MAX_CONCURRENT = 16
-#: How long a look may keep its turn, seconds. What takes longer waits for its target, and is in nobody's way.
+#: How long a check holds its slot, in seconds. One that takes longer is waiting for its target and uses no CPU.
 MAX_HOLD = 0.2
 
 
 class ConcurrencyLimiter:
-    """Given in the order in which they were asked for."""
+    """Hands out slots in the order of the requests."""
 
-    def __init__(self, together: int = MAX_CONCURRENT, patience: float = MAX_HOLD) -> None:
-        self._free = asyncio.Semaphore(together)
-        self._patience = patience
+    def __init__(self, slots: int = MAX_CONCURRENT, max_hold: float = MAX_HOLD) -> None:
+        self._free = asyncio.Semaphore(slots)
+        self._max_hold = max_hold
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and keep it for the block or until patience ends."""
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a slot and hold it for the block, for at most ``max_hold`` seconds."""
         await self._free.acquire()
-        over = asyncio.get_running_loop().call_later(self._patience, self._free.release)
+        loop = asyncio.get_running_loop()
+        expiry = loop.call_later(self._max_hold, self._free.release)
         try:
             yield
         finally:
-            if over.when() > asyncio.get_running_loop().time():  # else it is given away already, or in a moment
-                over.cancel()
+            if expiry.when() > loop.time():  # else it has been released, or is about to be
+                expiry.cancel()
                 self._free.release()

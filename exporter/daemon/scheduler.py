@@ -1,7 +1,7 @@
-"""The daemon: APScheduler decides when, the monitor looks, the exposition and the pages show.
+"""The daemon: checks targets on a schedule, keeps the exposition and alerts up to date, and serves the web side.
 
-One asyncio loop. Signals are ours: SIGHUP reloads and keeps the old configuration when the new one
-is bad, SIGTERM and SIGINT end it with exit 0 and no child left.
+``run`` is the whole process on one asyncio loop. ``Daemon`` is the ``DaemonApi`` of the web side. SIGHUP reloads the
+configuration and keeps the old one if the new one is bad; SIGTERM and SIGINT stop with exit code 0 and no child left.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import logging
 import signal
 import time
 import zlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter import __version__
 from exporter.alerts.delivery.notifier import Notifier
-from exporter.checks.monitor import Monitor, TargetChecker
+from exporter.checks.monitor import Monitor
 from exporter.checks.schedule import CheckTrigger, ScheduleInputs, baseline, next_check
+from exporter.checks.target_checker import TargetChecker
 from exporter.config import Config, ConfigError, Target
 from exporter.daemon import runtime_tuning, systemd
 from exporter.daemon.alerting import Alerting
@@ -40,22 +42,24 @@ from exporter.web.actions import AlertActions
 
 log = logging.getLogger(__name__)
 
-#: How often stores on this host are compared, seconds.
+#: How often the stores on this host are compared, in seconds.
 COMPARE_EVERY = 2.0
-#: How long a changed store must stay as it is before we look: OpenClaw writes in several steps. Seconds.
+#: How long to wait after a store changed before checking it: OpenClaw writes in several steps. In seconds.
 SETTLE = 0.7
-#: How often the loop's lag, the clock and the ledger's other writers are looked after, seconds.
+#: How often the loop's lag and the clock are measured, and the state files synchronized, in seconds.
 PULSE = 1.0
-#: A step of the wall clock beside the monotonic one that makes us plan anew, seconds.
+#: How long a ledger that cannot be written is left alone, in seconds.
+SAVE_RETRY = 10.0
+#: A step of the wall clock against the monotonic clock that makes all checks be scheduled again, in seconds.
 CLOCK_STEP = 5.0
-#: Without a pulse for this long the daemon is not healthy, seconds.
+#: Without a pulse for this long the daemon is unhealthy, in seconds.
 PULSE_LOST = 30.0
-#: A report younger than this answers a probe, seconds.
+#: A report younger than this answers a probe, in seconds.
 PROBE_FRESH = 30.0
 
 
 class Daemon:
-    """What ``serve`` runs; the web side sees it as its Board."""
+    """All parts of the running daemon. Its public methods are the web side's ``DaemonApi``."""
 
     def __init__(
         self,
@@ -66,9 +70,10 @@ class Daemon:
         make: Callable[[Target, SourceContext], Source] = build,
         directory: Path | None = None,
     ) -> None:
-        """``directory`` is where the alert state lives; None keeps it in memory.
+        """``reread`` loads the configuration again, ``make`` creates sources.
 
-        Raises ConfigError for a channel that cannot be used.
+        The alert state is kept in ``directory``, or in memory if that is None. Opens files, so call it outside of the
+        event loop. Raises ConfigError for a channel that cannot be used.
         """
         self._ledger = ledger
         self._directory = directory
@@ -77,41 +82,44 @@ class Daemon:
         self._monitor = Monitor(config, ledger, now, make)
         self._scheduler = AsyncIOScheduler(
             timezone="UTC",
-            # None: a run that is late is still wanted; one is enough however many were missed.
+            # None: a late run is still wanted. One is enough, however many were missed.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._scheduler.add_listener(self._job_ended, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
-        self._shown = ExpositionCache(self._state)
-        self._fingerprints: dict[str, str | None] = {}
-        self._changed_at: dict[str, float] = {}
-        self._reloaded_well = True
+        self._exposition = ExpositionCache(self._exporter_state)
+        self._fingerprints: dict[str, str | None] = {}  # target -> its store at the last check
+        self._changed_at: dict[str, float] = {}  # target -> when its store was found changed since
+        self._reload_succeeded = True
         self._reloaded_at = now()
-        self._lag = 0.0
+        self._lag = 0.0  # of the event loop, in seconds
         self._pulse_at = time.monotonic()
-        self._told_version = ledger.changes()
+        self._ledger_version: int | None = None
         self._ready = False
         self._background: set[asyncio.Task[Any]] = set()
         self.alert_actions = AlertActions(
-            ledger, lambda: self._alarm.notifier, lambda: self._monitor.config.web.external_url, now
+            ledger, lambda: self._alerting.notifier, lambda: self._monitor.config.web.external_url, now
         )
-        self._alarm = Alerting(config, self._notifier_of, self._unwell, now)
+        self._alerting = Alerting(config, self._make_notifier, self._own_problem, now)
 
-    # --- life ------------------------------------------------------------------------------
+    # --- start and stop --------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Plan all looks, the first at once, and begin."""
+        """Schedule all checks, the first ones at once, and begin."""
+        await self._sync_ledger()
         self._scheduler.start()
         for checker in self._monitor.checkers.values():
-            self._schedule(checker)
-        await self._shown.compose()
-        self._spawn(self._compare())
+            await self._schedule(checker)
+        await self._exposition.compose()
         self._spawn(self._pulse())
+        self._spawn(self._repeat("the watch on the ledger", PULSE, self._watch_ledger))
+        # As a job of the scheduler it would cost twice as much.
+        self._spawn(self._repeat("the comparison of stores", COMPARE_EVERY, self._compare_stores))
         self._spawn(systemd.feed(self.healthy))
-        self._alarm.start()
+        self._alerting.start()
         self._ready = True
 
     async def stop(self) -> None:
-        """End all looks, their processes with them."""
+        """Stop everything, and end the processes of checks that are under way."""
         self._ready = False
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
@@ -119,32 +127,32 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._monitor.aclose()
-        await self._alarm.stop()
+        await self._alerting.stop()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    def _job_ended(self, event: JobExecutionEvent) -> None:
-        if event.exception is not None and not isinstance(event.exception, asyncio.CancelledError):  # how we end
-            log.error("job %s failed: %s", event.job_id, type(event.exception).__name__)
-        kind, _, name = event.job_id.partition(":")
-        checker = self._monitor.checkers.get(name)
-        if kind == "check" and checker is not None and checker.check_started_at is not None:
-            self._plan(checker)  # what became due while it ran was passed over
+    async def _repeat(self, title: str, interval: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                await work()
+            except Exception as error:  # the next attempt may succeed; the message may quote a secret
+                log.error("internal error in %s (%s)", title, type(error).__name__)
 
-    # --- looking ---------------------------------------------------------------------------
+    # --- scheduling ------------------------------------------------------------------------
 
-    def _schedule(self, checker: TargetChecker) -> None:
-        """The repeating job of a target; ``_plan`` moves its next run after each look."""
+    async def _schedule(self, checker: TargetChecker) -> None:
+        """Add the repeating job of a target. ``_plan`` moves its next run after each check."""
         if checker.report is None:
-            self._shown.expect(checker.name, checker.source.kind, checker.counters)
+            self._exposition.expect(checker.name, checker.source.kind, await checker.expected_counters())
         if not checker.target.schedule:
             return
-        seconds = baseline(self._timing(checker))
+        seconds = baseline(self._schedule_inputs(checker))
         self._scheduler.add_job(
-            self._look,
+            self._check,
             IntervalTrigger(seconds=seconds, jitter=min(seconds / 10, 30.0)),
             args=[checker.name],
             id=f"check:{checker.name}",
@@ -152,7 +160,12 @@ class Daemon:
             next_run_time=_moment(self._now()),
         )
 
-    def _timing(self, checker: TargetChecker) -> ScheduleInputs:
+    def _unschedule(self, name: str) -> None:
+        for job in (f"check:{name}", f"evaluate:{name}"):
+            if self._scheduler.get_job(job):
+                self._scheduler.remove_job(job)
+
+    def _schedule_inputs(self, checker: TargetChecker) -> ScheduleInputs:
         return ScheduleInputs(
             interval=self._monitor.config.interval_of(checker.target),
             comparable=self._fingerprints.get(checker.name) is not None,
@@ -164,13 +177,13 @@ class Daemon:
         )
 
     def _plan(self, checker: TargetChecker) -> None:
-        """Move a target's next run to when it is due, and judge again when time alone changes it."""
+        """Move a target's next check to when it is due, and evaluate again when time alone changes the verdict."""
         job = self._scheduler.get_job(f"check:{checker.name}")
         if job is not None:
-            due, why = next_check(self._timing(checker))
-            # An ordinary look is spread a little, so that many targets do not fall together.
-            spread = _spread(checker.name) * min(due - self._now(), 300.0) / 10 if why is CheckTrigger.SCHEDULE else 0.0
-            job.modify(next_run_time=_moment(max(due - max(spread, 0.0), self._now())))
+            due, trigger = next_check(self._schedule_inputs(checker))
+            if trigger is CheckTrigger.SCHEDULE:  # spread, so that many targets are not checked at once
+                due -= max(_spread(checker.name) * min(due - self._now(), 300.0) / 10, 0.0)
+            job.modify(next_run_time=_moment(max(due, self._now())))
         if checker.changes_at is not None:
             self._scheduler.add_job(
                 self._evaluate,
@@ -181,7 +194,17 @@ class Daemon:
                 replace_existing=True,
             )
 
-    async def _look(self, name: str, *, force: bool = False) -> None:
+    def _job_ended(self, event: JobExecutionEvent) -> None:
+        if event.exception is not None and not isinstance(event.exception, asyncio.CancelledError):
+            log.error("job %s failed (%s)", event.job_id, type(event.exception).__name__)
+        kind, _, name = event.job_id.partition(":")
+        checker = self._monitor.checkers.get(name)
+        if kind == "check" and checker is not None and checker.check_started_at is not None:
+            self._plan(checker)  # runs that became due meanwhile were skipped
+
+    # --- checks ----------------------------------------------------------------------------
+
+    async def _check(self, name: str, *, force: bool = False) -> None:
         checker = self._monitor.checkers.get(name)
         if checker is None:
             return
@@ -190,55 +213,52 @@ class Daemon:
         try:
             await checker.check(self._monitor.config.policy, force=force)
         except asyncio.CancelledError:
-            if self._has(checker) and self._ready:
+            if self._is_current(checker) and self._ready:
                 raise
-            return  # its target was removed, or the daemon ends
-        # The first look tells where the store is. What changed while it was under way is looked at again.
+            return  # the target was removed, or the daemon stops
+        # Only a check finds out where the store is. A store that changed during the check is checked again.
         after = self._fingerprints[name] = await asyncio.to_thread(checker.source.fingerprint)
         if before is not None and after != before:
             self._changed_at[name] = self._now()
-        await self._show(checker)
+        await self._publish(checker)
 
     async def _evaluate(self, *names: str) -> None:
-        evaluated = [w for w in map(self._monitor.checkers.get, names) if w is not None and w.report is not None]
-        for checker in evaluated:
+        """Evaluate targets again, without a check."""
+        checkers = [checker for checker in map(self._monitor.checkers.get, names) if checker and checker.report]
+        for checker in checkers:
             checker.evaluate(self._monitor.config.policy)
-            await asyncio.sleep(0)  # a fleet's worth holds up no scrape
-        await self._show(*evaluated)
+            await asyncio.sleep(0)  # a whole fleet must not hold up a scrape
+        await self._publish(*checkers)
 
-    async def _show(self, *judged: TargetChecker) -> None:
-        """Hand new reports on: plan, tell, render, compose. All at once: the alarm may take its time, but only once."""
-        shown = [checker for checker in judged if self._has(checker) and checker.report is not None]
-        for checker in shown:
+    async def _publish(self, *checkers: TargetChecker) -> None:
+        """Pass on new reports: plan, log, notify, export. Waits for the alerting once, however many reports it is."""
+        current = [checker for checker in checkers if self._is_current(checker)]
+        reports = [(checker, checker.report) for checker in current if checker.report is not None]
+        for checker, report in reports:
             self._plan(checker)
-            assert checker.report is not None
-            self._shown.tell_journal(checker.report)
-        if any(checker.target.schedule for checker in shown):
-            await self._alarm.raised()  # first: a large report rendered beside it would slow it down
-        for checker in shown:
-            await self._render(checker)
-        await self._shown.compose()
+            self._exposition.log_changes(report)
+        if any(checker.target.schedule for checker, _ in reports):
+            await self._alerting.raised()  # before rendering, which would slow it down
+        for checker, report in reports:
+            await self._exposition.put(report, checker.counters, partial(self._is_latest, checker, report))
+        await self._exposition.compose()
 
-    async def _render(self, checker: TargetChecker) -> None:
-        report = checker.report
-        assert report is not None
-        await self._shown.put(report, checker.counters, lambda: self._has(checker) and checker.report is report)
-
-    def _has(self, checker: TargetChecker) -> bool:
-        """Whether it is still configured."""
+    def _is_current(self, checker: TargetChecker) -> bool:
+        """Whether this checker is still in use."""
         return self._monitor.checkers.get(checker.name) is checker
 
-    async def _compare(self) -> None:
-        """Look where a store on this host no longer is what the last look saw."""
-        while True:  # as a job it would cost as much again
-            await asyncio.sleep(COMPARE_EVERY)
-            for checker in list(self._monitor.checkers.values()):
-                try:
-                    await self._compare_one(checker)
-                except Exception as error:  # one store's trouble is its own; its text may quote anything
-                    log.error("%s: its store cannot be compared: %s", checker.name, type(error).__name__)
+    def _is_latest(self, checker: TargetChecker, report: TargetReport) -> bool:
+        return self._is_current(checker) and checker.report is report
 
-    async def _compare_one(self, checker: TargetChecker) -> None:
+    async def _compare_stores(self) -> None:
+        for checker in list(self._monitor.checkers.values()):
+            try:
+                await self._compare_store(checker)
+            except Exception as error:  # one store must not affect the others; the message may quote a secret
+                log.error("%s: the store cannot be compared (%s)", checker.name, type(error).__name__)
+
+    async def _compare_store(self, checker: TargetChecker) -> None:
+        """Plan a check if a store on this host is no longer what the last check read."""
         name = checker.name
         before = self._fingerprints.get(name)
         if before is None or name in self._changed_at or checker.is_checking:
@@ -249,45 +269,85 @@ class Daemon:
             log.debug("%s: %s", name, CheckTrigger.STORE_CHANGED)
             self._plan(checker)
 
+    # --- clock and state -------------------------------------------------------------------
+
     async def _pulse(self) -> None:
-        """The loop's own lag; steps of the wall clock; dates told by another process."""
+        """Measure the loop's lag, and react to steps of the wall clock."""
         wall, steady = self._now(), time.monotonic()
         while True:
             await asyncio.sleep(PULSE)
             new_wall, new_steady = self._now(), time.monotonic()
             self._lag = max(0.0, new_steady - steady - PULSE)
-            if abs((new_wall - wall) - (new_steady - steady)) > CLOCK_STEP:
-                log.warning("the clock stepped by %.0f s: planning anew", (new_wall - wall) - (new_steady - steady))
-                await self._after_step(new_wall)
+            step = (new_wall - wall) - (new_steady - steady)
             wall, steady = new_wall, new_steady
             self._pulse_at = steady
-            self._alarm.look_for_others()
-            await self._ledger.run(self._ledger.save)
-            version = self._ledger.changes()
-            if version != self._told_version:
-                self._told_version = version
-                evaluated = [w for w in self._monitor.checkers.values() if w.report is not None]
-                for checker in evaluated:
-                    checker.told(self._monitor.config.policy)
-                    await asyncio.sleep(0)
-                await self._show(*evaluated)
+            self._alerting.look_for_others()
+            if abs(step) > CLOCK_STEP:
+                log.warning("the clock stepped by %.0f s: all checks are scheduled again", step)
+                await self._after_step(new_wall)
 
     async def _after_step(self, now: float) -> None:
-        """APScheduler runs on wall-clock time: after a step nothing may wait for the old one."""
+        """APScheduler runs on wall-clock time: after a step nothing may wait for the old time."""
         for checker in self._monitor.checkers.values():
-            if checker.check_started_at is not None and checker.check_started_at > now:
-                checker.check_started_at = now
-            if self._changed_at.get(checker.name, now) > now:
-                self._changed_at[checker.name] = now
+            if checker.check_started_at is not None:
+                checker.check_started_at = min(checker.check_started_at, now)
+        self._changed_at = {name: min(at, now) for name, at in self._changed_at.items()}
         await self._evaluate(*self._monitor.checkers)
 
-    # --- the board -------------------------------------------------------------------------
+    async def _sync_ledger(self) -> None:
+        """Save what checks recorded, and use the dates that users supplied through other processes."""
+        version = await self._ledger.run(self._ledger.sync)
+        if version != self._ledger_version:
+            self._ledger_version = version
+            dates = await self._ledger.run(self._ledger.supplied_dates)
+            for checker in self._monitor.checkers.values():
+                checker.take_supplied_dates(dates)
+            await self._evaluate(*self._monitor.checkers)
+
+    async def _watch_ledger(self) -> None:
+        await self._sync_ledger()
+        if self._ledger.problem is not None:
+            await asyncio.sleep(SAVE_RETRY)
+
+    def _own_problem(self) -> str | None:
+        """Why the daemon cannot do its work, apart from alerting; None if it can."""
+        return self._ledger.problem if self.healthy() else "the scheduler does not run"
+
+    def _make_notifier(self, config: Config) -> Notifier:
+        return Notifier(
+            config,
+            self._directory,
+            self._monitor.scheduled,
+            self._now,
+            self.alert_actions.link,
+            self._monitor.target_as_of,
+            goes_on=True,
+            renew=self._monitor.renewal_commands,
+        )
+
+    def _exporter_state(self) -> ExporterState:
+        return ExporterState(
+            __version__,
+            self._reload_succeeded,
+            self._reloaded_at,
+            self._lag,
+            self._ledger.problem is None and self._alerting.state_problem is None,
+            channels=self._alerting.statistics(),
+            heartbeat_success_at=self._alerting.heartbeat_success_at,
+            silences=self._alerting.silences,
+        )
+
+    # --- DaemonApi -------------------------------------------------------------------------
 
     def exposition(self, accept: str, accept_encoding: str) -> tuple[bytes, str, str | None]:
-        return self._shown.body(accept, accept_encoding)
+        return self._exposition.body(accept, accept_encoding)
 
     def report(self) -> Report:
-        return self._monitor.board()
+        return self._monitor.full_report()
+
+    def calendar(self) -> str:
+        remind_before = self._monitor.config.alerts.remind_before
+        return calendar(self.report(), remind_before, self._now(), self._monitor.renewal_commands)
 
     def healthy(self) -> bool:
         return self._scheduler.running and time.monotonic() - self._pulse_at < PULSE_LOST
@@ -295,126 +355,95 @@ class Daemon:
     def ready(self) -> bool:
         return self._ready
 
+    def problem(self) -> str | None:
+        """Why the daemon cannot do its work, as a sentence; None if it can."""
+        return self._alerting.problem()
+
+    def status(self) -> str:
+        """The line that ``systemctl status`` shows."""
+        count = len(self._monitor.checkers)
+        note = "" if self._reload_succeeded else "; the last reload failed, so the previous configuration is in use"
+        return f"Watching {count} target{'' if count == 1 else 's'}{note}"
+
     def scrape_targets(self) -> list[tuple[str, dict[str, str]]]:
-        checker = self._monitor.checkers.values()
-        return [(w.name, {"__meta_openclaw_auth_source": w.source.kind}) for w in checker]
+        checkers = self._monitor.checkers.values()
+        return [(checker.name, {"__meta_openclaw_auth_source": checker.source.kind}) for checker in checkers]
+
+    async def check_now(self, target: str | None) -> None:
+        """Check a target, or all. Raises KeyError for an unknown one."""
+        names = [self._monitor.checkers[target].name] if target is not None else self._monitor.checkers
+        await asyncio.gather(*(self._check(name, force=True) for name in names))
 
     async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
-        """A look at one configured target on request; raises KeyError for one that is not there."""
+        """Check a target on request. Raises KeyError for an unknown target or agent."""
         checker = self._monitor.checkers[target]
-        if (
-            checker.check_started_at is None
-            or self._now() - checker.check_started_at > PROBE_FRESH
-            or checker.report is None
-        ):
+        is_fresh = checker.check_started_at is not None and self._now() - checker.check_started_at <= PROBE_FRESH
+        if not is_fresh or checker.report is None:
             try:
                 await asyncio.wait_for(checker.check(self._monitor.config.policy), timeout)
-                self._spawn(self._show(checker))  # who asked does not wait for the alarm
-            except TimeoutError:
-                # The look goes on; what it finds is there for the next probe.
-                late = Failure(
-                    FailureReason.TIMEOUT, f"no answer within the scrape timeout, {timeout:g} s", self._now()
-                )
-                before = checker.report.agents if checker.report else ()
-                known = tuple(replace(a, failure=late, exit_code=1) for a in before if agent in (None, a.agent))
-                shown = TargetReport(target, checker.source.kind, known, None if known else late)
-                return one_shot(Report(self._now(), (shown,))), TEXT
+            except TimeoutError:  # the check goes on: the next probe gets its result
+                return self._answer(self._timed_out(checker, agent, timeout))
+            self._spawn(self._publish(checker))  # a probe does not wait for the alerting
         report = checker.report
         assert report is not None
         if agent is not None:
-            chosen = tuple(one for one in report.agents if one.agent == agent)
+            chosen = tuple(entry for entry in report.agents if entry.agent == agent)
             if not chosen and report.failure is None:
                 raise KeyError(agent)
             report = replace(report, agents=chosen)
+        return self._answer(report)
+
+    def _answer(self, report: TargetReport) -> tuple[bytes, str]:
         return one_shot(Report(self._now(), (report,))), TEXT
 
-    async def check_now(self, target: str | None) -> None:
-        """Look at what there is now; raises KeyError for a target that is not configured."""
-        names = [target] if target is not None else list(self._monitor.checkers)
-        await asyncio.gather(*(self._look(self._monitor.checkers[name].name, force=True) for name in names))
+    def _timed_out(self, checker: TargetChecker, agent: str | None, timeout: float) -> TargetReport:
+        """The known facts, marked as failed."""
+        message = f"no answer within the scrape timeout, {timeout:g} s"
+        failure = Failure(FailureReason.TIMEOUT, message, self._now())
+        before = checker.report.agents if checker.report else ()
+        known = tuple(replace(a, failure=failure, exit_code=1) for a in before if agent in (None, a.agent))
+        return TargetReport(checker.name, checker.source.kind, known, None if known else failure)
+
+    def reload_soon(self) -> None:
+        """Handle SIGHUP."""
+        self._spawn(self.reload())
 
     async def reload(self) -> str | None:
-        """Take over the configuration anew; a bad one changes nothing and its problem is returned."""
+        """Load the configuration again. A bad one changes nothing, and its problem is returned."""
         systemd.reloading()
         try:
-            return await self._reload()
+            await self._reload()
+        except ConfigError as error:
+            self._reload_succeeded = False
+            log.error("the configuration is not used: %s", error)
+            return str(error)
+        else:
+            self._reload_succeeded, self._reloaded_at = True, self._now()
+            log.info("the configuration is reloaded: %d targets", len(self._monitor.config.targets))
+            return None
         finally:
             systemd.ready(self.status())
 
-    async def _reload(self) -> str | None:
-        try:
-            config = await asyncio.to_thread(self._reread)
-        except ConfigError as error:
-            self._reloaded_well = False
-            log.error("the configuration is not taken over: %s", error)
-            return str(error)
-        before = self._monitor.config
+    async def _reload(self) -> None:
+        config = await asyncio.to_thread(self._reread)
         for name in ("web", "state_dir"):
-            if getattr(before, name) != getattr(config, name):
+            if getattr(self._monitor.config, name) != getattr(config, name):
                 log.warning("%s changed: this takes a restart", name)
-        try:
-            await self._alarm.reconfigure(config)
-        except ConfigError as error:
-            self._reloaded_well = False
-            log.error("the configuration is not taken over: %s", error)
-            return str(error)
-        for gone in self._monitor.configure(config):
-            for prefix in ("check:", "evaluate:"):
-                if self._scheduler.get_job(prefix + gone.name):
-                    self._scheduler.remove_job(prefix + gone.name)
-            self._shown.remove(gone.name)
-            self._fingerprints.pop(gone.name, None)
-            await gone.aclose()
-        for checker in self._monitor.checkers.values():
+        await self._alerting.reconfigure(config)
+        for removed in self._monitor.configure(config):
+            self._unschedule(removed.name)
+            self._exposition.remove(removed.name)
+            self._fingerprints.pop(removed.name, None)
+            await removed.aclose()
+        for checker in list(self._monitor.checkers.values()):
             if self._scheduler.get_job(f"check:{checker.name}") is None:
-                self._schedule(checker)
+                await self._schedule(checker)
         await self._evaluate(*self._monitor.checkers)
-        await self._shown.compose()
-        self._reloaded_well, self._reloaded_at = True, self._now()
-        log.info("the configuration is taken over: %d targets", len(config.targets))
-        return None
-
-    def _notifier_of(self, config: Config) -> Notifier:
-        monitor, link = self._monitor, self.alert_actions.link
-        reports, as_of, renew = monitor.scheduled, monitor.target_as_of, monitor.renewal_commands
-        return Notifier(config, self._directory, reports, self._now, link, as_of, goes_on=True, renew=renew)
-
-    def _unwell(self) -> str | None:
-        return self._ledger.problem if self.healthy() else "the scheduler does not run"
-
-    def problem(self) -> str | None:
-        """Why we cannot do our work at present, as a sentence; None while we can."""
-        return self._alarm.problem()
-
-    def calendar(self) -> str:
-        config = self._monitor.config
-        return calendar(self.report(), config.alerts.remind_before, self._now(), self._monitor.renewal_commands)
-
-    def reload_soon(self) -> None:
-        """What SIGHUP does."""
-        self._spawn(self.reload())
-
-    def status(self) -> str:
-        """What ``systemctl status`` shows."""
-        count = len(self._monitor.checkers)
-        note = "" if self._reloaded_well else "; the last reload found a bad configuration and kept the one before"
-        return f"Watching {count} target{'' if count == 1 else 's'}{note}"
-
-    def _state(self) -> ExporterState:
-        return ExporterState(
-            __version__,
-            self._reloaded_well,
-            self._reloaded_at,
-            self._lag,
-            self._ledger.problem is None and self._alarm.state_problem is None,
-            channels=self._alarm.statistics(),
-            heartbeat_success_at=self._alarm.heartbeat_success_at,
-            silences=self._alarm.silences,
-        )
+        await self._exposition.compose()
 
 
 def _moment(seconds: float) -> dt.datetime:
-    """The aware datetime that APScheduler wants; it knows none beyond the year 9999."""
+    """The aware datetime that APScheduler wants, at most the end of the year 9999."""
     return dt.datetime.fromtimestamp(min(seconds, END_OF_DATES), dt.UTC)
 
 
@@ -424,15 +453,16 @@ def _spread(name: str) -> float:
 
 
 async def run(config: Config, directory: Path | None, reread: Callable[[], Config]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ListenError where the address cannot be had."""
+    """Serve until SIGTERM or SIGINT. Raises ListenError if the address cannot be used."""
+    # Imported here: only this command needs a web server.
     from exporter.web.app import create_app
     from exporter.web.server import WebServer
 
     runtime_tuning.prepare()
     loop = asyncio.get_running_loop()
     end = asyncio.Event()
-    ledger = CredentialDatabase(directory)
-    daemon = Daemon(config, ledger, reread, directory=directory)
+    ledger = await asyncio.to_thread(CredentialDatabase, directory)
+    daemon = await asyncio.to_thread(partial(Daemon, config, ledger, reread, directory=directory))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
@@ -447,4 +477,4 @@ async def run(config: Config, directory: Path | None, reread: Callable[[], Confi
         systemd.stopping()
         await web.stop()
         await daemon.stop()
-        ledger.close()
+        await asyncio.to_thread(ledger.close)

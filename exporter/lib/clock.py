@@ -1,7 +1,7 @@
-"""Our clock: the default wherever ``now`` is an argument.
+"""The wall clock: the default wherever ``now`` is an argument.
 
-A function of our own looks ``time.time`` up at each call, so who replaces that one, as tests do,
-replaces it everywhere; a default of ``time.time`` itself is bound once for all.
+``time.time`` as a default would be bound once. This function looks it up at each call, so that a test that replaces
+``time.time`` replaces it everywhere.
 """
 
 import time

@@ -22,7 +22,7 @@ from typing import Any
 from exporter.lib import clock
 from exporter.lib.sqlite import Database, Schema, StateError, renamed, rewrite_json
 from exporter.model import Observation
-from exporter.state.history import CredentialHistory, SuppliedDate, about_present
+from exporter.state.history import CredentialHistory, SuppliedDate, about_present, dates_for
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class CredentialDatabase(Database):
             history, observation = unsaved
         elif rows := self._read("SELECT history, observation FROM agent WHERE target = ? AND agent = ?", target, agent):
             history, observation = _history(rows[0][0]), _observation(rows[0][1])
-        supplied = about_present(self._supplied_for(target, agent), history.profiles)
+        supplied = about_present(dates_for(self.supplied_dates(), target, agent), history.profiles)
         return replace(history, supplied=supplied), observation
 
     def agents(self, target: str) -> list[str]:
@@ -168,6 +168,11 @@ class CredentialDatabase(Database):
                 self._save_error = str(error)
                 log.error("%s", error)
 
+    def sync(self) -> int:
+        """``save``. Returns a number that differs once another process has written to the file."""
+        self.save()
+        return sum(version for (version,) in self._read("PRAGMA data_version"))
+
     def close(self) -> None:
         self.save()
         super().close()
@@ -189,14 +194,6 @@ class CredentialDatabase(Database):
         """Remove a supplied date; False if there is none. Raises StateError."""
         with self.transaction() as db:
             return db.execute("DELETE FROM supplied_date WHERE profile = ?", (profile,)).rowcount > 0
-
-    def _supplied_for(self, target: str, agent: str) -> dict[str, SuppliedDate]:
-        """The dates for one agent's profiles. The narrower key wins, as in the configuration's policy."""
-        dates = self.supplied_dates()
-        result: dict[str, SuppliedDate] = {}
-        for prefix in ("", f"{target}/", f"{target}/{agent}/"):
-            result |= {key.removeprefix(prefix): date for key, date in dates.items() if key.startswith(prefix)}
-        return result
 
     def profiles(self) -> list[str]:
         """Every known profile that still exists, as ``target/agent/profile``."""

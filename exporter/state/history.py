@@ -1,8 +1,8 @@
-"""What is remembered of an agent's credentials between looks, as values: pure, no I/O.
+"""The credential history of an agent: what is known of its credentials from earlier checks. Pure values, no I/O.
 
-The ledger stores a Memory; ``remember`` makes the next one from an Observation before it is
-judged, ``settle`` from the Report afterwards. A date outlives the report that printed it: recent
-OpenClaw releases drop ``expiresAt`` from an expired token.
+``record_observation`` makes the next history from an Observation before it is evaluated, ``record_report`` from the
+Report afterwards; the ledger stores it. A date outlives the check that reported it: recent OpenClaw releases drop
+``expiresAt`` from an expired token.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from exporter.model import AgentReport, ConditionName, Observation, ObservedProfile
 
 DAY = 86400.0
-#: How long something gone or changed is told of, in seconds.
+#: How long a removed or changed credential is reported, in seconds.
 REMEMBER_GONE = 7 * DAY
 
 
@@ -27,15 +27,15 @@ class CredentialRecord:
     first_seen_at: float
     last_seen_at: float
     secret_hash: str | None = None
-    deadline: float | None = None  # the last date OpenClaw printed for it
+    deadline: float | None = None  # the last date that OpenClaw reported for it
     gone_at: float | None = None
-    #: What was told earlier was about another credential of this name; None: since it was first seen.
+    #: A date supplied earlier belongs to the previous credential of this name. None: ``first_seen_at``.
     supplied_dates_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SuppliedDate:
-    """What a person told about a profile (``deadline set``): when it was made, or when it ends."""
+    """A date that a user supplied for a profile (``deadline set``): when it was created, or when it expires."""
 
     issued_at: float | None = None
     expires_at: float | None = None
@@ -44,7 +44,7 @@ class SuppliedDate:
 
 @dataclass(frozen=True, slots=True)
 class CredentialChange:
-    """Another kind of credential took over a provider."""
+    """A credential of another kind now serves a provider."""
 
     before: str
     now: str
@@ -53,26 +53,26 @@ class CredentialChange:
 
 @dataclass(frozen=True, slots=True)
 class CredentialHistory:
-    """All that is remembered of one agent of one target."""
+    """The history of one agent of one target."""
 
     profiles: Mapping[str, CredentialRecord] = field(default_factory=dict)
     since: Mapping[str, float] = field(default_factory=dict)  # condition key -> when it began
-    serving: Mapping[str, str] = field(default_factory=dict)  # provider -> kind
-    changed: Mapping[str, CredentialChange] = field(default_factory=dict)  # provider -> the last take-over
-    supplied: Mapping[str, SuppliedDate] = field(default_factory=dict)  # profile -> what a person said
-    latest: float = 0.0  # the latest moment anything was stored
+    serving: Mapping[str, str] = field(default_factory=dict)  # provider -> kind of the credential that serves it
+    changed: Mapping[str, CredentialChange] = field(default_factory=dict)  # provider -> its last change
+    supplied: Mapping[str, SuppliedDate] = field(default_factory=dict)  # by profile; stored in a table of their own
+    latest: float = 0.0  # the latest time that was recorded
 
 
 def condition_key(name: ConditionName, provider: str | None, profile: str | None) -> str:
-    """The key of ``CredentialHistory.since``: one condition about one thing."""
+    """The key in ``CredentialHistory.since``: one condition about one subject."""
     return f"{name}|{provider or ''}|{profile or ''}"
 
 
 def same_credential(old: CredentialRecord, seen: ObservedProfile) -> bool:
-    """Whether a profile still holds the credential that is remembered.
+    """Whether a profile still holds the recorded credential.
 
-    Where both hashes are known they decide. Else a token's own date does: it never moves by
-    itself, and it is only dropped when the token has expired.
+    If both hashes are known, they decide. Otherwise a token's date does: it never moves, and OpenClaw drops it only
+    once the token has expired.
     """
     if (old.provider, old.kind) != (seen.provider, seen.kind):
         return False
@@ -86,12 +86,12 @@ def same_credential(old: CredentialRecord, seen: ObservedProfile) -> bool:
 
 
 def record_observation(history: CredentialHistory, seen: Observation, now: float) -> CredentialHistory:
-    """The history after a look, before it is judged."""
+    """The history after a successful check, before it is evaluated."""
     profiles: dict[str, CredentialRecord] = {}
     for profile in seen.profiles:
         old = history.profiles.get(profile.id)
         if old is None:
-            # Nothing was known by this name: what a person told before we looked is about this one.
+            # No credential had this name: a date that was supplied before the first check is about this one.
             old = CredentialRecord(profile.id, profile.provider, profile.kind, now, now, supplied_dates_from=0.0)
         elif not same_credential(old, profile):
             old = CredentialRecord(profile.id, profile.provider, profile.kind, now, now)
@@ -105,27 +105,42 @@ def record_observation(history: CredentialHistory, seen: Observation, now: float
             deadline=profile.expires_at if profile.expires_at is not None else old.deadline,
         )
     for key, old in history.profiles.items():
-        # For as long as something is told of it, so that it is not taken for the next one's.
+        # One with a supplied date is kept, so that the date is not taken for a later credential of this name.
         is_kept = old.gone_at is None or now - old.gone_at < REMEMBER_GONE or key in history.supplied
         if key not in profiles and is_kept:
             profiles[key] = old if old.gone_at is not None else replace(old, gone_at=now)
-    told = about_present(history.supplied, profiles)
-    return replace(history, profiles=profiles, supplied=told, latest=max(history.latest, now))
+    supplied = about_present(history.supplied, profiles)
+    return replace(history, profiles=profiles, supplied=supplied, latest=max(history.latest, now))
+
+
+def dates_for(dates: Mapping[str, SuppliedDate], target: str, agent: str) -> dict[str, SuppliedDate]:
+    """Supplied dates by profile for one agent. ``dates`` has them by ``[target/[agent/]]profile``.
+
+    The narrower key wins, as in the configuration's policy.
+    """
+    result: dict[str, SuppliedDate] = {}
+    for prefix in ("", f"{target}/", f"{target}/{agent}/"):
+        result |= {key.removeprefix(prefix): date for key, date in dates.items() if key.startswith(prefix)}
+    return result
 
 
 def about_present(
-    told: Mapping[str, SuppliedDate], profiles: Mapping[str, CredentialRecord]
+    supplied: Mapping[str, SuppliedDate], profiles: Mapping[str, CredentialRecord]
 ) -> dict[str, SuppliedDate]:
-    """What was told of the credentials that are there: a later one under the same name is another."""
+    """The supplied dates that are about the present credentials, not about earlier ones of the same name."""
 
-    def begins(old: CredentialRecord) -> float:
-        return old.first_seen_at if old.supplied_dates_from is None else old.supplied_dates_from
+    def is_about_present(profile: str, date: SuppliedDate) -> bool:
+        record = profiles.get(profile)
+        if record is None:
+            return True
+        start = record.first_seen_at if record.supplied_dates_from is None else record.supplied_dates_from
+        return start <= date.supplied_at
 
-    return {key: said for key, said in told.items() if key not in profiles or begins(profiles[key]) <= said.supplied_at}
+    return {profile: date for profile, date in supplied.items() if is_about_present(profile, date)}
 
 
 def record_report(history: CredentialHistory, report: AgentReport) -> CredentialHistory:
-    """The history after the verdict: since when each condition holds, and what serves each provider."""
+    """The history after the verdict: since when each condition holds, and which kind serves each provider."""
     now = report.evaluated_at
     since = {}
     for condition in report.conditions:

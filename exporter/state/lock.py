@@ -1,4 +1,4 @@
-"""One writer: the daemon holds a lock that the kernel gives back when its process is gone, however it went."""
+"""An exclusive lock beside a state file. The kernel releases it when the process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from pathlib import Path
 
 
 class FileLock:
-    """An advisory lock beside the state file. Without a file (in memory) it is always had."""
+    """An advisory lock on ``FILE.lock``. Without a file (state in memory) it is always acquired."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path.with_name(f"{path.name}.lock") if path is not None else None
         self._fd: int | None = None
 
     def acquire(self, owner: str) -> bool:
-        """Take it, or keep it; False where another process has it. ``owner`` is written down for people."""
+        """Acquire the lock, or keep it. False if another process holds it.
+
+        ``owner`` is written to the file, for messages. Raises OSError if the file cannot be locked.
+        """
         if self._path is None or self._fd is not None:
             return True
         fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             os.close(fd)
-            return False
-        except OSError:
-            os.close(fd)
+            if isinstance(error, BlockingIOError):
+                return False
             raise
         self._fd = fd
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without the word about who has it
+        with contextlib.suppress(OSError):  # on a full disk the lock holds without its owner's name
             os.ftruncate(fd, 0)
             os.pwrite(fd, owner.encode()[:200], 0)
         return True
@@ -42,7 +44,7 @@ class FileLock:
             self._fd = None
 
     def holder(self) -> str | None:
-        """Who holds it, in its own words; None where nobody said so."""
+        """The ``owner`` that holds the lock; None if it is unknown."""
         if self._path is None:
             return None
         try:

@@ -187,7 +187,7 @@ def test_who_replaces_the_time_replaces_ours(monkeypatch: pytest.MonkeyPatch) ->
     assert Monitor(config("home"), CredentialDatabase(None), make=Fakes()).report().checked_at == 5.0
 
 
-def test_counters_begin_with_those_who_are_to_be_expected() -> None:
+async def test_counters_of_expected_agents_start_at_0() -> None:
     targets = [
         {"name": "named", "agents": ["main", "work"]},
         {"name": "all"},
@@ -195,9 +195,32 @@ def test_counters_begin_with_those_who_are_to_be_expected() -> None:
     ]
     ledger = CredentialDatabase(None)
     ledger.record("all", "known", CredentialHistory(), None)
-    checker = Monitor(Config.model_validate({"targets": targets}), ledger).checkers
-    assert {name: sorted(one.counters) for name, one in checker.items()} == {
+    checkers = Monitor(Config.model_validate({"targets": targets}), ledger).checkers
+    assert {name: sorted(await checker.expected_counters()) for name, checker in checkers.items()} == {
         "named": ["*", "main", "work"],
         "all": ["*", "known"],
         "laptop": ["*", "claude-code"],
     }
+
+
+async def test_pause_that_the_target_asked_for_is_kept_until_the_next_check() -> None:
+    world = World("home")
+    world.fakes["home"].error = CheckError(FailureReason.HTTP_ERROR, "slow down", retry_after=7.0)
+    await world.monitor.check()
+    checker = world.monitor.checkers["home"]
+    assert checker.retry_after == 7.0
+    world.fakes["home"].error = None
+    world.fakes["home"].listing_error = CheckError(FailureReason.HTTP_ERROR, "slow down", retry_after=9.0)
+    await world.monitor.check()
+    assert checker.retry_after == 9.0
+    world.fakes["home"].listing_error = CheckError(FailureReason.CONNECTION, "refused")
+    await world.monitor.check()
+    assert checker.retry_after is None
+
+
+async def test_check_that_changes_nothing_is_not_recorded_again(tmp_path: Path) -> None:
+    world = World("home", state=tmp_path)
+    await world.monitor.check()
+    world.ledger.save()
+    world.monitor.checkers["home"].evaluate(world.monitor.config.policy)
+    assert world.ledger._unsaved == {}

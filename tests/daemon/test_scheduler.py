@@ -13,7 +13,7 @@ from fakes import Fakes, config, token
 from waiting import until
 
 from exporter.alerts.delivery.notifier import Notifier
-from exporter.checks import monitor, schedule
+from exporter.checks import schedule, target_checker
 from exporter.config import Config, ConfigError
 from exporter.daemon import exposition_cache
 from exporter.daemon import scheduler as module
@@ -174,7 +174,7 @@ async def test_a_channel_that_hangs_is_waited_for_once_however_many_targets_chan
         assert settled == 1
         await setting.daemon._after_step(setting.daemon._now())
         assert settled == 2
-        monkeypatch.setattr(setting.ledger, "changes", lambda: -1)  # another process told a date
+        monkeypatch.setattr(setting.ledger, "sync", lambda: -1)  # another process has written
         await until(lambda: settled == 3)
         assert setting.daemon.healthy()
 
@@ -212,7 +212,7 @@ async def test_a_deadline_that_ends_is_judged_at_once_and_then_looked_at(monkeyp
 async def test_the_time_without_a_credential_is_counted_between_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    monkeypatch.setattr(monitor, "COUNT_EVERY", 0.1)
+    monkeypatch.setattr(target_checker, "COUNT_EVERY", 0.1)
     setting = Setting(config("home"))
     setting.fakes["home"].profiles = (token(time.time() - DAY),)
     await setting.daemon.start()
@@ -268,6 +268,44 @@ async def test_a_removed_target_is_gone_from_the_metrics() -> None:
         await setting.daemon.reload()
         assert 'target="old"' not in setting.metrics()
         assert setting.fakes["old"].closed
+
+
+async def test_removed_target_has_no_jobs_left() -> None:
+    import time
+
+    setting = Setting(config("home", "old"))
+    setting.fakes["old"].profiles = (token(time.time() + 2 * DAY),)  # time alone will change its verdict
+    await setting.daemon.start()
+    try:
+        await until(lambda: 'exit_code{agent="main",target="old"}' in setting.metrics())
+
+        def jobs() -> list[str]:
+            return sorted(job.id for job in setting.daemon._scheduler.get_jobs())
+
+        assert jobs() == ["check:home", "check:old", "evaluate:home", "evaluate:old"]
+        setting.config = config("home")
+        await setting.daemon.reload()
+        assert jobs() == ["check:home", "evaluate:home"]
+    finally:
+        await setting.daemon.stop()
+
+
+async def test_check_is_repeated_when_the_target_asked_for_it() -> None:
+    setting = Setting(config("home", interval="1h"))
+    setting.fakes["home"].error = CheckError(FailureReason.HTTP_ERROR, "slow down", retry_after=120.0)
+    await setting.daemon.start()
+    try:
+        await until(lambda: 'check_success{agent="main",target="home"} 0' in setting.metrics())
+        checker = setting.daemon._monitor.checkers["home"]
+        assert checker.check_started_at is not None
+
+        def next_check() -> float:
+            job = setting.daemon._scheduler.get_job("check:home")
+            return float(job.next_run_time.timestamp())
+
+        await until(lambda: next_check() == pytest.approx((checker.check_started_at or 0.0) + 120.0, abs=0.001))
+    finally:
+        await setting.daemon.stop()
 
 
 async def test_a_target_removed_while_its_report_is_rendered_stays_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,7 +384,7 @@ async def test_a_probe_out_of_time_still_shows_what_is_known() -> None:
 
 
 @pytest.mark.parametrize("schedule", [True, False])
-async def test_a_probe_does_not_wait_for_the_alarm(monkeypatch: pytest.MonkeyPatch, schedule: bool) -> None:
+async def test_a_probe_does_not_wait_for_the_alerting(monkeypatch: pytest.MonkeyPatch, schedule: bool) -> None:
     waits = asyncio.Event()
 
     async def hangs(notifier: Notifier) -> None:
@@ -392,8 +430,8 @@ async def test_what_is_only_probed_is_seen_and_alarms_nobody() -> None:
         assert [target.target for target in setting.daemon.report().targets] == ["home"]
         await setting.daemon.probe("rack7", None, 5.0)
         assert [target.target for target in setting.daemon.report().targets] == ["home", "rack7"]
-        assert setting.daemon._alarm.notifier is not None
-        told = setting.daemon._alarm.notifier._report()
+        assert setting.daemon._alerting.notifier is not None
+        told = setting.daemon._alerting.notifier._report()
         assert [target.target for target in told.targets] == ["home"]
     finally:
         await setting.daemon.stop()

@@ -42,12 +42,12 @@ def test_ready_with_a_status(manager: socket.socket) -> None:
 def test_reloading_tells_the_monotonic_time(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.monotonic_ns", lambda: 12_345_678_901)
     systemd.reloading()
-    assert received(manager) == ["RELOADING=1", "MONOTONIC_USEC=12345678", "STATUS=Reading the configuration anew"]
+    assert received(manager) == ["RELOADING=1", "MONOTONIC_USEC=12345678", "STATUS=Reloading the configuration"]
 
 
 def test_stopping(manager: socket.socket) -> None:
     systemd.stopping()
-    assert received(manager) == ["STOPPING=1", "STATUS=Ending"]
+    assert received(manager) == ["STOPPING=1", "STATUS=Stopping"]
 
 
 def test_a_status_cannot_bring_lines_of_its_own(manager: socket.socket) -> None:
@@ -74,12 +74,12 @@ def test_without_the_variable_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("address", ["vsock:2:1234", "relative"])
 def test_a_kind_of_socket_that_is_not_known(address: str, caplog: pytest.LogCaptureFixture) -> None:
     assert not systemd.notify("READY=1", environ={"NOTIFY_SOCKET": address})
-    assert "of a kind that is not known" in caplog.text
+    assert "$NOTIFY_SOCKET is of an unknown kind" in caplog.text
 
 
 def test_a_socket_that_is_gone_is_logged_and_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not systemd.notify("READY=1", environ={"NOTIFY_SOCKET": str(tmp_path / "s")})
-    assert "systemd could not be told READY=1: No such file or directory" in caplog.text
+    assert "systemd is not notified of READY=1: No such file or directory" in caplog.text
 
 
 def test_a_full_socket_does_not_hold_us(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ async def test_the_watchdog_is_fed_at_half_its_interval_while_alive(
     with pytest.raises(BlockingIOError):
         manager.recv(1)
     assert [record.message for record in caplog.records] == [
-        "the scheduler does not run any more: systemd's watchdog is not fed"
+        "the scheduler no longer runs: systemd's watchdog will restart the exporter"
     ]
 
 
@@ -177,7 +177,7 @@ def test_the_daemon_tells_its_whole_life(manager: socket.socket, tmp_path: Path)
         assert next_of("RELOADING=1")
         assert next_of("READY=1") == [
             "READY=1",
-            "STATUS=Watching 1 target; the last reload found a bad configuration and kept the one before",
+            "STATUS=Watching 1 target; the last reload failed, so the previous configuration is in use",
         ]
         daemon.terminate()
         assert next_of("STOPPING=1")

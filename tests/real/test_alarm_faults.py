@@ -217,7 +217,7 @@ def test_read_only_and_full_disks_delay_no_notification(
             assert "read-only file system" in server.received("beat/fail")[0].lower()
             assert server.received("beat") == []
         log = exporter.log.read_text()
-        assert "what was told is forgotten at the end" in log
+        assert "is kept in memory and is lost when the exporter stops" in log
         assert "Please report it" not in log
 
         subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)

@@ -204,7 +204,7 @@ def test_a_reload_with_a_bad_configuration_changes_nothing(machine: Machine) -> 
     machine.systemctl("reload", DAEMON)
     wait_for("the failed reload in the metric", lambda: machine.metric(well) == 0, 30)
     assert machine.show(DAEMON, "StatusText") == (
-        "Watching 1 target; the last reload found a bad configuration and kept the one before"
+        "Watching 1 target; the last reload failed, so the previous configuration is in use"
     )
     assert "did you mean 'interval'?" in machine.journal(DAEMON)
     assert (machine.show(DAEMON, "ActiveState"), machine.show(DAEMON, "MainPID")) == ("active", pid)
