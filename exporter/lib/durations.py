@@ -1,4 +1,4 @@
-"""Text to seconds and back: durations, dates, and how long something takes, in words."""
+"""Durations and dates: from text to seconds, and from seconds to text."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from functools import lru_cache
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w|y)")
-#: The longest duration, seconds: a clock that adds it still has a year of four digits.
+#: The longest duration, in seconds. Added to the present it is still a year of four digits.
 MAX_DURATION = 1000 * _UNITS["y"]
 
-#: The last moment that has a four-digit year; beyond it a date is no date in JSON.
+#: The last second of the year 9999, in Unix seconds. JSON and ``datetime`` have no later dates.
 END_OF_DATES = 253402300799.0
 
 
 def parse_duration(text: str) -> float:
     """Seconds in ``"90s"``, ``"5m"``, ``"1h30m"``, ``"14d"``, ``"1y"`` (365 days).
 
-    Raises ValueError with a sentence when it is none of those.
+    Raises ValueError with a sentence.
     """
     whole = text.strip()
     parts = _DURATION.findall(whole)
@@ -31,7 +31,7 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact way to write a duration in configuration units: 300 is ``5m``."""
+    """A duration in the largest unit that is exact: 300 is ``5m``."""
     for unit in ("d", "h", "m", "s"):
         if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
             return f"{int(seconds // _UNITS[unit])}{unit}"
@@ -39,9 +39,9 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_date(text: str) -> float:
-    """Unix seconds of an ISO 8601 date or time; without a zone it is UTC, without a time midnight.
+    """Unix seconds of an ISO 8601 date or time. The default zone is UTC, the default time midnight.
 
-    Raises ValueError with a sentence when it is none, or one before 1970.
+    Raises ValueError with a sentence, also for a date before 1970.
     """
     try:
         moment = dt.datetime.fromisoformat(text.strip())
@@ -50,20 +50,20 @@ def parse_date(text: str) -> float:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)
     if moment.timestamp() < 0:
-        raise ValueError(f"{text!r} is before 1970: that is no date of a credential")
+        raise ValueError(f"{text!r} is before 1970, so it cannot be the date of a credential")
     return moment.timestamp()
 
 
-@lru_cache(maxsize=8192)  # one date is written many times: as evidence, in summaries, in messages
+@lru_cache(maxsize=8192)  # one date is formatted many times: as evidence, in summaries, in messages
 def iso(seconds: float | None) -> str | None:
-    """ISO 8601 in UTC with a Z, to the second; None for None and beyond the year 9999."""
+    """ISO 8601 in UTC with a Z, to the second; None for None and for dates outside of 1970 to 9999."""
     if seconds is None or not 0 <= seconds <= END_OF_DATES:
         return None
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def in_words(seconds: float) -> str:
-    """A length of time for a person, in at most two units: ``3 days 4 h``, ``12 min``, ``45 s``."""
+    """A duration in at most two units: ``3 days 4 h``, ``12 min``, ``45 s``. The sign is ignored."""
     left = max(0, int(abs(seconds)))
     days, left = divmod(left, 86400)
     hours, left = divmod(left, 3600)

@@ -1,4 +1,4 @@
-"""The monitor: looks and judges; one target's trouble stays its own."""
+"""The monitor checks and evaluates targets; a failing target never affects another."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class World:
             self.fakes[name].profiles = (token(NOW + 30 * DAY),)
 
 
-async def test_a_broken_target_leaves_the_others_untouched() -> None:
+async def test_failing_target_does_not_affect_the_others() -> None:
     world = World("good", "failing", "buggy")
     world.fakes["failing"].error = CheckError(FailureReason.TIMEOUT, "no answer")
     world.fakes["buggy"].error = RuntimeError("PLANTED-SECRET")
@@ -43,7 +43,7 @@ async def test_a_broken_target_leaves_the_others_untouched() -> None:
     assert "PLANTED-SECRET" not in repr(report)
 
 
-async def test_an_error_of_ours_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+async def test_internal_error_is_logged_without_its_message(caplog: pytest.LogCaptureFixture) -> None:
     world = World("buggy")
     world.fakes["buggy"].error = RuntimeError("PLANTED-SECRET")
     await world.monitor.check()
@@ -51,7 +51,7 @@ async def test_an_error_of_ours_is_logged_without_its_text(caplog: pytest.LogCap
     assert "PLANTED-SECRET" not in caplog.text
 
 
-async def test_who_asks_during_a_look_gets_its_result() -> None:
+async def test_concurrent_callers_share_one_check() -> None:
     world = World("home")
     source = world.fakes["home"]
     source.gate.clear()
@@ -63,7 +63,7 @@ async def test_who_asks_during_a_look_gets_its_result() -> None:
     assert source.checks == ["main"]
 
 
-async def test_who_stops_waiting_does_not_end_the_look() -> None:
+async def test_caller_that_stops_waiting_does_not_cancel_the_check() -> None:
     world = World("home")
     source = world.fakes["home"]
     source.gate.clear()
@@ -76,7 +76,7 @@ async def test_who_stops_waiting_does_not_end_the_look() -> None:
     assert (await second).exit_code == 0
 
 
-async def test_closing_ends_a_look_under_way() -> None:
+async def test_closing_cancels_the_check_under_way() -> None:
     world = World("home")
     source = world.fakes["home"]
     source.gate.clear()
@@ -87,14 +87,14 @@ async def test_closing_ends_a_look_under_way() -> None:
     await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def test_known_facts_stay_when_looking_fails(tmp_path: Path) -> None:
+async def test_known_facts_stay_when_a_check_fails(tmp_path: Path) -> None:
     world = World("home", state=tmp_path)
     await world.monitor.check()
     world.now += 60
     world.fakes["home"].error = CheckError(FailureReason.CONNECTION, "refused")
     (agent,) = (await world.monitor.check()).targets[0].agents
     assert (agent.checked_at, len(agent.profiles), agent.exit_code) == (NOW, 1, 1)
-    # … and over a restart
+    # … and after a restart
     world.ledger.save()
     again = World("home", state=tmp_path)
     again.now = world.now + 60
@@ -103,7 +103,7 @@ async def test_known_facts_stay_when_looking_fails(tmp_path: Path) -> None:
     assert (agent.checked_at, len(agent.profiles)) == (NOW, 1)
 
 
-async def test_agents_that_cannot_be_listed_are_one_entry_beside_what_is_known(tmp_path: Path) -> None:
+async def test_agents_that_cannot_be_listed_are_one_entry_beside_the_known_agents(tmp_path: Path) -> None:
     world = World("home", state=tmp_path)
     world.fakes["home"].listing_error = CheckError(FailureReason.COMMAND_NOT_FOUND, "there is no openclaw")
     (target,) = (await world.monitor.check()).targets
@@ -117,7 +117,7 @@ async def test_agents_that_cannot_be_listed_are_one_entry_beside_what_is_known(t
     assert [(a.agent, a.exit_code) for a in target.entries] == [("main", 0), ("*", 1)]
 
 
-async def test_an_agent_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+async def test_removed_agent_is_forgotten(tmp_path: Path) -> None:
     world = World("home", state=tmp_path)
     world.fakes["home"].agent_ids = ["main", "work"]
     await world.monitor.check()
@@ -147,7 +147,7 @@ async def test_checks_failures_and_unusable_time_are_counted() -> None:
     assert counters.unusable_seconds == {"anthropic": 150.0}
 
 
-async def test_another_kind_that_takes_over_is_told_in_the_same_look() -> None:
+async def test_change_of_kind_is_reported_by_the_check_that_finds_it() -> None:
     world = World("home")
     await world.monitor.check()
     key = token(None)
@@ -156,7 +156,7 @@ async def test_another_kind_that_takes_over_is_told_in_the_same_look() -> None:
     assert "credential_changed" in {c.name for c in report.targets[0].agents[0].conditions}
 
 
-async def test_a_reconfigured_target_starts_anew_and_the_others_keep_what_they_know() -> None:
+async def test_reconfigured_target_starts_again_and_the_others_keep_their_facts() -> None:
     world = World("a", "b")
     await world.monitor.check()
     kept = world.monitor.checkers["a"]
@@ -166,10 +166,10 @@ async def test_a_reconfigured_target_starts_anew_and_the_others_keep_what_they_k
             "targets": [changed.targets[0], changed.targets[1].model_copy(update={"timeout": 5.0}), changed.targets[2]]
         }
     )
-    (gone,) = world.monitor.configure(changed)
-    assert gone.name == "b"
+    (unused,) = world.monitor.configure(changed)
+    assert unused.name == "b"
     assert world.monitor.checkers["a"] is kept
-    assert [w.report is None for w in world.monitor.checkers.values()] == [False, True, True]
+    assert [checker.report is None for checker in world.monitor.checkers.values()] == [False, True, True]
 
 
 def test_reminders_have_the_commands_of_the_target_and_policy() -> None:
@@ -182,7 +182,7 @@ def test_reminders_have_the_commands_of_the_target_and_policy() -> None:
     assert monitor.renewal_commands(agent(target="gone"), profile()) == ()
 
 
-def test_who_replaces_the_time_replaces_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaced_time_is_used_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 5.0)
     assert Monitor(config("home"), CredentialDatabase(None), make=Fakes()).report().checked_at == 5.0
 

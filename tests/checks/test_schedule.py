@@ -1,4 +1,4 @@
-"""When to look again: the pure decision."""
+"""The pure decision when a target is checked again."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ WITH_STORE = ScheduleInputs(interval=300, comparable=True, check_started_at=T)
 WITHOUT = ScheduleInputs(interval=300, comparable=False, check_started_at=T)
 
 
-def test_the_first_look_is_at_once() -> None:
+def test_first_check_is_due_at_once() -> None:
     assert next_check(replace(WITH_STORE, check_started_at=None)) == (0.0, CheckTrigger.FIRST)
 
 
-def test_an_unchanged_store_is_looked_at_hourly() -> None:
+def test_unchanged_store_is_checked_hourly() -> None:
     assert next_check(WITH_STORE) == (T + HOURLY, CheckTrigger.SCHEDULE)
     assert next_check(replace(WITH_STORE, interval=7200)) == (T + 7200, CheckTrigger.SCHEDULE)
 
 
-def test_without_a_store_every_interval() -> None:
+def test_target_without_store_is_checked_at_every_interval() -> None:
     assert next_check(WITHOUT) == (T + 300, CheckTrigger.SCHEDULE)
 
 
-def test_a_changed_store_is_looked_at_soon_but_not_too_often() -> None:
+def test_changed_store_is_checked_soon_but_not_too_often() -> None:
     assert next_check(replace(WITH_STORE, changed_at=T + 100)) == (T + 100, CheckTrigger.STORE_CHANGED)
     assert next_check(replace(WITH_STORE, changed_at=T + 3)) == (T + MIN_SPACING, CheckTrigger.STORE_CHANGED)
 
 
-def test_the_end_of_a_deadline_or_cooldown_is_looked_at() -> None:
+def test_end_of_deadline_or_cooldown_is_checked() -> None:
     assert next_check(replace(WITH_STORE, check_at=T + 30)) == (T + 32, CheckTrigger.DEADLINE)
     assert next_check(replace(WITHOUT, check_at=T + 900)) == (T + 300, CheckTrigger.SCHEDULE)
 
 
-def test_an_end_that_passed_unseen_is_looked_at_once_however_that_look_went() -> None:
+def test_end_that_passed_between_checks_is_checked_once_even_if_that_fails() -> None:
     assert next_check(replace(WITH_STORE, check_at=T - 1.5)) == (T + 2, CheckTrigger.DEADLINE)
     assert next_check(replace(WITH_STORE, check_at=T - 2)) == (T + HOURLY, CheckTrigger.SCHEDULE)
     assert next_check(replace(WITH_STORE, check_at=T - 2, failed=True)) == (T + 300, CheckTrigger.RETRY)
 
 
-def test_a_failed_look_is_repeated_after_the_interval_or_as_asked() -> None:
+def test_failed_check_is_repeated_after_the_interval_or_as_the_target_asked() -> None:
     failed = replace(WITH_STORE, failed=True)
     assert next_check(failed) == (T + 300, CheckTrigger.RETRY)
     assert next_check(replace(failed, retry_after=5.0)) == (T + 5, CheckTrigger.RETRY)
@@ -63,6 +63,6 @@ def test_a_failed_look_is_repeated_after_the_interval_or_as_asked() -> None:
         changed_at=st.none() | st.floats(0, 2 * T),
     )
 )
-def test_never_at_once_again_and_never_later_than_the_schedule(timing: ScheduleInputs) -> None:
-    due, _ = next_check(timing)
-    assert T + 1 <= due <= T + max(timing.interval, HOURLY)
+def test_next_check_is_never_immediate_and_never_later_than_the_schedule(inputs: ScheduleInputs) -> None:
+    due, _ = next_check(inputs)
+    assert T + 1 <= due <= T + max(inputs.interval, HOURLY)

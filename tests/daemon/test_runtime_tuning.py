@@ -1,4 +1,4 @@
-"""The daemon's settings: what commands do without, it needs."""
+"""Settings of the interpreter for the daemon, which commands do without."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ main()
 """
 
 
-def test_a_daemon_that_lives_for_years_is_searched_for_cycles_and_a_command_is_not() -> None:
-    said = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
-    assert said.stdout == "True 1000\n"
+def test_daemon_collects_garbage_and_a_command_does_not() -> None:
+    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout == "True 1000\n"
     command = PROGRAM.replace("runtime_tuning.prepare()", "pass")
-    said = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, timeout=60)
-    assert said.stdout == f"False {gc.get_threshold()[2]}\n"
+    result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout == f"False {gc.get_threshold()[2]}\n"

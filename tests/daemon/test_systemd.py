@@ -1,4 +1,4 @@
-"""What systemd is told, received by a real datagram socket in its place."""
+"""Notifications to systemd, received by a real datagram socket in its place."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def received(sock: socket.socket) -> list[str]:
     return sock.recv(4096).decode().split("\n")
 
 
-def test_ready_with_a_status(manager: socket.socket) -> None:
+def test_ready_carries_the_status(manager: socket.socket) -> None:
     systemd.ready("watching 3 targets")
     assert received(manager) == ["READY=1", "STATUS=watching 3 targets"]
 
 
-def test_reloading_tells_the_monotonic_time(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reloading_carries_the_monotonic_time(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.monotonic_ns", lambda: 12_345_678_901)
     systemd.reloading()
     assert received(manager) == ["RELOADING=1", "MONOTONIC_USEC=12345678", "STATUS=Reloading the configuration"]
@@ -50,13 +50,13 @@ def test_stopping(manager: socket.socket) -> None:
     assert received(manager) == ["STOPPING=1", "STATUS=Stopping"]
 
 
-def test_a_status_cannot_bring_lines_of_its_own(manager: socket.socket) -> None:
+def test_status_cannot_add_lines(manager: socket.socket) -> None:
     systemd.ready("good\nMAINPID=1")
     assert received(manager) == ["READY=1", "STATUS=good MAINPID=1"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux'")
-def test_an_abstract_socket() -> None:
+def test_abstract_socket() -> None:
     name = f"openclaw-auth-exporter-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind("\0" + name)
@@ -65,24 +65,24 @@ def test_an_abstract_socket() -> None:
         assert received(sock) == ["READY=1"]
 
 
-def test_without_the_variable_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_variable_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.setattr("socket.socket", None)  # touching it would be an error
     assert not systemd.notify("READY=1")
 
 
 @pytest.mark.parametrize("address", ["vsock:2:1234", "relative"])
-def test_a_kind_of_socket_that_is_not_known(address: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_kind_of_socket_is_logged(address: str, caplog: pytest.LogCaptureFixture) -> None:
     assert not systemd.notify("READY=1", environ={"NOTIFY_SOCKET": address})
     assert "$NOTIFY_SOCKET is of an unknown kind" in caplog.text
 
 
-def test_a_socket_that_is_gone_is_logged_and_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_socket_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not systemd.notify("READY=1", environ={"NOTIFY_SOCKET": str(tmp_path / "s")})
     assert "systemd is not notified of READY=1: No such file or directory" in caplog.text
 
 
-def test_a_full_socket_does_not_hold_us(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_socket_does_not_block(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(systemd, "PATIENCE", 0.01)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.setblocking(False)
@@ -97,17 +97,17 @@ def test_a_full_socket_does_not_hold_us(manager: socket.socket, monkeypatch: pyt
     [
         ({"WATCHDOG_USEC": "60000000"}, 60.0),
         ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}, 60.0),
-        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, None),  # our parent is watched, not we
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, None),  # the watchdog watches our parent
         ({"WATCHDOG_USEC": "0"}, None),
         ({"WATCHDOG_USEC": "soon"}, None),
         ({}, None),
     ],
 )
-def test_the_watchdog_s_interval(environ: dict[str, str], seconds: float | None) -> None:
+def test_watchdog_interval(environ: dict[str, str], seconds: float | None) -> None:
     assert systemd.watchdog_interval(environ) == seconds
 
 
-async def test_the_watchdog_is_fed_at_half_its_interval_while_alive(
+async def test_watchdog_is_fed_at_half_its_interval_while_alive(
     manager: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers = [True, False, False, True]
@@ -133,7 +133,7 @@ async def test_the_watchdog_is_fed_at_half_its_interval_while_alive(
     ]
 
 
-async def test_no_watchdog_no_feeding() -> None:
+async def test_without_a_watchdog_feeding_returns() -> None:
     def never() -> bool:
         raise AssertionError("asked for nothing")
 
@@ -142,7 +142,7 @@ async def test_no_watchdog_no_feeding() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux'")
-def test_the_daemon_tells_its_whole_life(manager: socket.socket, tmp_path: Path) -> None:
+def test_serve_reports_ready_reloading_and_stopping(manager: socket.socket, tmp_path: Path) -> None:
     """serve: ready, fed, reloaded with a good and with a bad configuration, stopped."""
     config = tmp_path / "config.json5"
     good = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,7 +44,7 @@ def alive(pid: int) -> bool:
 
 
 def children() -> set[str]:
-    """Our own, zombies too. What other tests have started (multiprocessing's server) is among them."""
+    """The children of this process, including zombies and those that other tests started."""
     return {pid for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()}
 
 
@@ -60,7 +61,7 @@ while :; do sleep 1; done
 """
 
 
-async def test_an_answer(script: Script) -> None:
+async def test_output_and_exit_code_are_returned(script: Script) -> None:
     finished = await command.run([script("#!/bin/sh\necho out; echo err >&2; exit 2\n")], env=ENV, timeout=30)
     assert (finished.exit_code, finished.stdout, finished.stderr) == (2, b"out\n", b"err\n")
     assert not finished.truncated
@@ -68,13 +69,13 @@ async def test_an_answer(script: Script) -> None:
     assert "out" not in repr(finished)
 
 
-async def test_the_environment_is_exactly_the_given_one_and_stdin_is_empty() -> None:
+async def test_environment_is_exactly_as_given_and_stdin_is_empty() -> None:
     finished = await command.run(["/bin/sh", "-c", "/usr/bin/env; cat"], env={"A": "1"}, timeout=30)
     assert b"A=1\n" in finished.stdout
     assert b"HOME=" not in finished.stdout
 
 
-async def test_stdin_is_given_whole_and_a_command_that_does_not_read_it_is_no_trouble() -> None:
+async def test_stdin_is_passed_whole_and_need_not_be_read() -> None:
     data = os.urandom(1_000_000)
     finished = await command.run(["cat"], env=ENV, timeout=30, stdin=data)
     assert finished.stdout == data
@@ -100,29 +101,29 @@ async def test_stdin_can_be_held_open_until_the_command_ends(hold: bool, then: b
         (["echo", "x" * 10_000_000], FailureReason.OTHER, "argument list too long"),
     ],
 )
-async def test_what_cannot_be_started(argv: list[str], reason: FailureReason, says: str) -> None:
+async def test_command_that_cannot_be_started(argv: list[str], reason: FailureReason, says: str) -> None:
     with pytest.raises(CheckError) as caught:
         await command.run(argv, env=ENV, timeout=30)
     assert caught.value.reason is reason
     assert says in caught.value.message
 
 
-async def test_a_missing_interpreter_is_told_apart(script: Script) -> None:
+async def test_missing_interpreter_has_its_own_message(script: Script) -> None:
     with pytest.raises(CheckError, match="interpreter") as caught:
         await command.run([script("#!/no/such/interpreter\n")], env=ENV, timeout=30)
     assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
 
 
-async def test_death_by_a_signal(script: Script) -> None:
+async def test_command_killed_by_a_signal(script: Script) -> None:
     with pytest.raises(CheckError, match="SIGSEGV") as caught:
         await command.run([script("#!/bin/sh\necho half; kill -SEGV $$\n")], env=ENV, timeout=30)
     assert caught.value.reason is FailureReason.KILLED
 
 
-async def test_a_hang_that_ignores_sigterm_is_ended_with_the_grandchild_that_holds_the_pipe(
+async def test_timeout_kills_a_command_that_ignores_sigterm_and_its_grandchild(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_GRACE", 0.1)  # it makes nothing of it
+    monkeypatch.setattr(command, "_GRACE", 0.1)  # the command ignores SIGTERM anyway
     clock, folder = LoopClock(monkeypatch), tmp_path / "pids"
     folder.mkdir()
     running = asyncio.create_task(command.run([script(STUBBORN), str(folder)], env=ENV, timeout=600))
@@ -134,10 +135,10 @@ async def test_a_hang_that_ignores_sigterm_is_ended_with_the_grandchild_that_hol
     await until(lambda: not any(map(alive, pids(folder))))
 
 
-async def test_a_command_that_heeds_sigterm_may_tidy_up(
+async def test_timeout_lets_a_command_clean_up_on_sigterm(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_GRACE", 30.0)  # however slow the machine is
+    monkeypatch.setattr(command, "_GRACE", 30.0)  # enough on any machine
     body = '#!/bin/sh\ntrap \'echo tidy >"$1"; exit\' TERM\n: >"$1.up"\nwhile :; do sleep 0.05; done\n'
     clock, log = LoopClock(monkeypatch), tmp_path / "log"
     running = asyncio.create_task(command.run([script(body), str(log)], env=ENV, timeout=600))
@@ -148,7 +149,7 @@ async def test_a_command_that_heeds_sigterm_may_tidy_up(
     assert log.read_text() == "tidy\n"
 
 
-async def test_after_a_good_answer_nothing_is_left_either(script: Script, tmp_path: Path) -> None:
+async def test_no_process_is_left_after_a_good_answer(script: Script, tmp_path: Path) -> None:
     body = '#!/bin/sh\nsh -c \'trap "" TERM; : >"$0/$$"; while :; do sleep 1; done\' "$1" &\n'
     body += 'while ! [ "$(ls "$1")" ]; do sleep 0.02; done\necho answer\n'
     folder = tmp_path / "pids"
@@ -159,7 +160,7 @@ async def test_after_a_good_answer_nothing_is_left_either(script: Script, tmp_pa
     await until(lambda: not alive(left))
 
 
-async def test_cancelling_ends_everything(script: Script, tmp_path: Path) -> None:
+async def test_cancelling_kills_all_processes(script: Script, tmp_path: Path) -> None:
     folder = tmp_path / "pids"
     folder.mkdir()
     running = asyncio.create_task(command.run([script(STUBBORN), str(folder)], env=ENV, timeout=600))
@@ -170,15 +171,15 @@ async def test_cancelling_ends_everything(script: Script, tmp_path: Path) -> Non
     await until(lambda: not any(map(alive, pids(folder))))
 
 
-async def test_a_hundred_megabytes_are_read_but_not_kept() -> None:
+async def test_hundred_megabytes_are_read_but_not_kept() -> None:
     program = "import sys; [sys.stdout.write('x' * 1_000_000) for _ in range(100)]; print('end', file=sys.stderr)"
     finished = await command.run([sys.executable, "-c", program], env=ENV, timeout=120)
     assert len(finished.stdout) == command.MAX_STDOUT
     assert finished.truncated
-    assert finished.stderr == b"end\n"  # it was not blocked: it came to its end
+    assert finished.stderr == b"end\n"  # it was never blocked, so it reached its end
 
 
-async def test_the_bounds_are_exact(script: Script) -> None:
+async def test_output_limits_are_exact(script: Script) -> None:
     program = script("#!/bin/sh\nprintf 12345; printf abcdef >&2\n")
     whole = await command.run([program], env=ENV, timeout=30, max_stdout=5, max_stderr=3)
     assert (whole.stdout, whole.stderr, whole.truncated) == (b"12345", b"abc", False)
@@ -186,17 +187,17 @@ async def test_the_bounds_are_exact(script: Script) -> None:
     assert (cut.stdout, cut.truncated) == (b"1234", True)
 
 
-async def test_nothing_stays_open(script: Script) -> None:
+async def test_no_file_or_process_stays_open(script: Script) -> None:
     program = script("#!/bin/sh\necho x\n")
     await command.run([program], env=ENV, timeout=30)
     before, family = len(os.listdir("/proc/self/fd")), children()
     for _ in range(3):
         await command.run([program], env=ENV, timeout=30, stdin=b"x", hold_stdin=True)
     assert len(os.listdir("/proc/self/fd")) == before
-    assert children() == family  # no zombie either, guards included
+    assert children() == family  # no zombies either, of guards or commands
 
 
-async def test_without_pidfd_it_works_too(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_works_without_pidfd(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "pidfd_open")
     finished = await command.run([script("#!/bin/sh\nsleep 0.1; echo x\n")], env=ENV, timeout=30)
     assert finished.stdout == b"x\n"
@@ -204,7 +205,7 @@ async def test_without_pidfd_it_works_too(script: Script, monkeypatch: pytest.Mo
         await command.run(["sleep", "600"], env=ENV, timeout=0.1)
 
 
-#: Writes $1 when the command that follows is started and its guard knows of it: both are `run`'s first step.
+#: Creates $1 once the command has started and its guard knows of it: both are the first step of `run`.
 DAEMON = f"""
 import asyncio, pathlib, sys
 from exporter.lib import command
@@ -217,7 +218,7 @@ asyncio.run(main())
 """
 
 
-async def test_children_die_with_a_daemon_that_was_killed(script: Script, tmp_path: Path) -> None:
+async def test_commands_die_with_a_daemon_that_was_killed(script: Script, tmp_path: Path) -> None:
     folder = tmp_path / "pids"
     folder.mkdir()
     (tmp_path / "daemon.py").write_text(DAEMON)
@@ -231,22 +232,22 @@ async def test_children_die_with_a_daemon_that_was_killed(script: Script, tmp_pa
     await until(lambda: not any(map(alive, pids(folder))))
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells what descends from a process")
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux lists the descendants of a process")
 @pytest.mark.parametrize("how", ["timeout", "cancelled"])
-async def test_a_child_in_a_session_of_its_own_is_ended_too(
+async def test_descendant_in_another_session_is_killed(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = LoopClock(monkeypatch)
-    told = tmp_path / "pid"
+    pid_file = tmp_path / "pid"
     child = (
         "import os, time, pathlib; os.setsid(); "
-        "pathlib.Path(os.environ['TOLD']).write_text(str(os.getpid())); time.sleep(600)"
+        "pathlib.Path(os.environ['PID_FILE']).write_text(str(os.getpid())); time.sleep(600)"
     )
     leader = f"import subprocess,sys,time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(600)"
     argv = [sys.executable, "-c", leader]
-    running = asyncio.ensure_future(command.run(argv, env={"TOLD": str(told)}, timeout=600))
-    await until(lambda: told.exists() and told.read_text())
-    pid = int(told.read_text())
+    running = asyncio.ensure_future(command.run(argv, env={"PID_FILE": str(pid_file)}, timeout=600))
+    await until(lambda: pid_file.exists() and pid_file.read_text())
+    pid = int(pid_file.read_text())
     if how == "cancelled":
         running.cancel()
     else:
@@ -254,3 +255,18 @@ async def test_a_child_in_a_session_of_its_own_is_ended_too(
     with pytest.raises(CheckError if how == "timeout" else asyncio.CancelledError):
         await running
     await until(lambda: not alive(pid))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux lists the descendants of a process")
+def test_process_that_got_the_id_of_a_dead_descendant_is_left_alone() -> None:
+    leader, innocent = (subprocess.Popen(["sleep", "600"], start_new_session=True) for _ in range(2))
+    try:
+        tree = command._ProcessTree(leader)
+        tree._known[innocent.pid] = "1"  # an earlier process had this id
+        tree.signal(signal.SIGKILL)
+        assert leader.wait() == -signal.SIGKILL
+        os.kill(innocent.pid, signal.SIGSTOP)
+        assert os.waitpid(innocent.pid, os.WUNTRACED) == (innocent.pid, signal.SIGSTOP << 8 | 0x7F), "it lives"
+    finally:
+        innocent.kill()
+        innocent.wait()

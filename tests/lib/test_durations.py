@@ -1,4 +1,4 @@
-"""Durations and dates: what is written is what is meant."""
+"""Durations and dates are parsed and formatted exactly."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "5 parsecs", "m5", "5m!", "-5m", "5mm", "1e3s"])
-def test_what_is_no_duration(text: str) -> None:
+def test_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
         parse_duration(text)
 
 
 @given(st.integers(1, 10**7))
-def test_a_duration_is_read_as_it_is_written(seconds: int) -> None:
+def test_formatted_duration_parses_to_the_same_seconds(seconds: int) -> None:
     assert parse_duration(format_duration(float(seconds))) == seconds
 
 
@@ -50,5 +50,5 @@ def test_iso_is_a_date_or_none(seconds: float) -> None:
     [(45, "45 s"), (12 * 60, "12 min"), (3600, "1 h"), (5400, "1 h 30 min"), (86400, "1 day"),
      (3 * 86400 + 4 * 3600, "3 days 4 h"), (20 * 86400 + 5, "20 days"), (-90, "1 min"), (0, "0 s")],
 )  # fmt: skip
-def test_words(seconds: float, words: str) -> None:
+def test_duration_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words

@@ -1,4 +1,4 @@
-"""Words of other programs come out as one bounded line, without control characters or secrets."""
+"""Text from other programs becomes one bounded line without control characters or secrets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BASE64 = string.ascii_letters + string.digits + "+/=_-"
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("text", "shown"),
     [
         (
             'Unknown agent id "nope". Use "openclaw agents list".',
@@ -35,11 +35,11 @@ _BASE64 = string.ascii_letters + string.digits + "+/=_-"
         ("", ""),
     ],
 )
-def test_what_is_shown(said: str, shown: str) -> None:
-    assert safe_text(said) == shown
+def test_secrets_and_control_characters_are_removed(text: str, shown: str) -> None:
+    assert safe_text(text) == shown
 
 
-def test_a_long_message_is_cut_at_the_limit() -> None:
+def test_long_message_is_cut_at_the_limit() -> None:
     assert safe_text("ab " * 300, 20) == "ab ab ab ab ab ab a…"
 
 
@@ -66,12 +66,12 @@ def test_no_long_run_of_base64_survives(before: str, secret: str, after: str, sp
 
 
 @given(st.integers(16_300, 16_450), st.text(_BASE64, min_size=60, max_size=200))
-def test_a_secret_at_the_edge_of_what_is_looked_at_is_not_cut_into_harmlessness(at: int, secret: str) -> None:
+def test_secret_that_is_cut_off_at_the_input_limit_is_removed(at: int, secret: str) -> None:
     text = "a " * (at // 2) + secret
     assert set(safe_text(text, 100_000).split()) <= {"a", "<redacted>"}
 
 
 @pytest.mark.parametrize("word", ["a", "\x1b]", "://", "sk-", "a.", "token=", "\x1b[0", "…"])
-def test_hostile_repetitions_are_read_once(word: str) -> None:
+def test_hostile_repetitions_take_linear_time(word: str) -> None:
     for text in (word * 5_000_000, "x " + word * (16_000 // len(word))):
-        assert len(safe_text(text)) <= 200  # patterns that go back would take minutes
+        assert len(safe_text(text)) <= 200  # a pattern that backtracks would take minutes

@@ -1,4 +1,4 @@
-"""The ledger: what is remembered survives, what is broken is set aside and told."""
+"""The ledger: records survive, a damaged file is set aside, and earlier schemas are migrated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAY = 86400.0
 OLD = 1_795_341_600.0
 
 
-def test_what_is_recorded_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_records_survive_a_restart(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path)
     ledger.record("home", "main", HISTORY, OBSERVATION)
     key = ledger.keyed_hash("secret")
@@ -36,13 +36,13 @@ def test_what_is_recorded_is_there_after_a_restart(tmp_path: Path) -> None:
     assert again.problem is None
 
 
-def test_another_ledger_hashes_otherwise(tmp_path: Path) -> None:
+def test_each_ledger_has_its_own_hash_key(tmp_path: Path) -> None:
     assert CredentialDatabase(tmp_path / "a").keyed_hash("secret") != CredentialDatabase(tmp_path / "b").keyed_hash(
         "secret"
     )
 
 
-def test_the_ledger_is_private(tmp_path: Path) -> None:
+def test_ledger_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path / "state")
     ledger.record("home", "main", HISTORY, OBSERVATION)
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
@@ -50,24 +50,24 @@ def test_the_ledger_is_private(tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 
 
-def test_the_narrower_told_date_wins_and_can_be_cleared(tmp_path: Path) -> None:
+def test_narrower_supplied_date_wins_and_can_be_cleared(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path)
 
-    def told(target: str) -> SuppliedDate:
+    def supplied(target: str) -> SuppliedDate:
         return ledger.recorded(target, "main")[0].supplied["anthropic:default"]
 
     ledger.set_date("anthropic:default", SuppliedDate(expires_at=1.0, supplied_at=NOW))
     ledger.set_date("home/main/anthropic:default", SuppliedDate(issued_at=2.0, supplied_at=NOW))
-    assert told("home") == SuppliedDate(issued_at=2.0, supplied_at=NOW)
-    assert told("vps") == SuppliedDate(expires_at=1.0, supplied_at=NOW)
+    assert supplied("home") == SuppliedDate(issued_at=2.0, supplied_at=NOW)
+    assert supplied("vps") == SuppliedDate(expires_at=1.0, supplied_at=NOW)
     assert ledger.clear_date("home/main/anthropic:default")
     assert not ledger.clear_date("home/main/anthropic:default")
     ledger.set_date("home/anthropic:default", SuppliedDate(issued_at=3.0, supplied_at=NOW))
-    assert told("home") == SuppliedDate(issued_at=3.0, supplied_at=NOW)
-    assert told("vps") == SuppliedDate(expires_at=1.0, supplied_at=NOW)
+    assert supplied("home") == SuppliedDate(issued_at=3.0, supplied_at=NOW)
+    assert supplied("vps") == SuppliedDate(expires_at=1.0, supplied_at=NOW)
 
 
-def test_the_profiles_that_are_there(tmp_path: Path) -> None:
+def test_removed_profiles_are_not_listed(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path)
     gone = CredentialRecord("anthropic:old", "anthropic", "token", NOW, NOW, gone_at=NOW)
     ledger.record("home", "main", replace(HISTORY, profiles={**HISTORY.profiles, "anthropic:old": gone}), None)
@@ -76,7 +76,7 @@ def test_the_profiles_that_are_there(tmp_path: Path) -> None:
     assert ledger.profiles() == ["home/main/anthropic:default", "home/work/anthropic:default"]
 
 
-def test_another_process_writing_is_noticed(tmp_path: Path) -> None:
+def test_write_of_another_process_is_noticed(tmp_path: Path) -> None:
     ledger, other = CredentialDatabase(tmp_path), CredentialDatabase(tmp_path)
     before = ledger.changes()
     ledger.set_date("mine", SuppliedDate(supplied_at=NOW))
@@ -85,7 +85,7 @@ def test_another_process_writing_is_noticed(tmp_path: Path) -> None:
     assert ledger.changes() != before
 
 
-def test_notes_grow_old(tmp_path: Path) -> None:
+def test_cached_texts_expire(tmp_path: Path) -> None:
     clock = [NOW]
     ledger = CredentialDatabase(tmp_path, lambda: clock[0])
     ledger.put_cached("agents", "main")
@@ -93,14 +93,14 @@ def test_notes_grow_old(tmp_path: Path) -> None:
     assert ledger.get_cached("agents", 60) == "main"
     assert ledger.get_cached("agents", 59) is None
     assert ledger.get_cached("other", 60) is None
-    clock[0] = NOW - 10  # a note from the future is none
+    clock[0] = NOW - 10  # a text from the future does not count
     assert ledger.get_cached("agents", 60) is None
 
 
 @pytest.mark.parametrize(
     "content", [b"this is no database at all, but long enough to be one" * 50, b"SQLite format 3\0junk" * 99]
 )
-def test_a_corrupt_ledger_is_set_aside(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_ledger_is_set_aside(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / FILE).write_bytes(content)
     ledger = CredentialDatabase(tmp_path, lambda: NOW)
     ledger.record("home", "main", HISTORY, OBSERVATION)
@@ -109,21 +109,21 @@ def test_a_corrupt_ledger_is_set_aside(tmp_path: Path, content: bytes, caplog: p
     assert "set aside" in caplog.text
 
 
-def test_a_newer_ledger_is_left_alone(tmp_path: Path) -> None:
+def test_ledger_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
     CredentialDatabase(tmp_path).close()
     with sqlite3.connect(tmp_path / FILE) as db:
         db.execute(f"PRAGMA user_version = {len(SCHEMA.migrations) + 1}")
     db.close()
     ledger = CredentialDatabase(tmp_path)
     assert "newer release" in (ledger.problem or "")
-    ledger.record("home", "main", HISTORY, OBSERVATION)  # in memory: the check goes on
+    ledger.record("home", "main", HISTORY, OBSERVATION)  # in memory: checks go on
     assert ledger.recorded("home", "main")[0] == HISTORY
     with sqlite3.connect(tmp_path / FILE) as db:
         assert db.execute("SELECT count(*) FROM agent").fetchone() == (0,)
     db.close()
 
 
-def test_a_ledger_that_can_only_be_read_is_known_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_ledger_is_copied_to_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = CredentialDatabase(tmp_path)
     ledger.record("home", "main", HISTORY, OBSERVATION)
     key = ledger.keyed_hash("secret")
@@ -144,14 +144,14 @@ def test_a_ledger_that_can_only_be_read_is_known_all_the_same(tmp_path: Path, mo
     assert (tmp_path / FILE).read_bytes() == before
 
 
-def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_created_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ledger = CredentialDatabase(tmp_path / "file" / "state")
     assert "cannot be used" in (ledger.problem or "")
     ledger.record("home", "main", HISTORY, OBSERVATION)
 
 
-def test_a_memory_that_cannot_be_read_starts_anew(tmp_path: Path) -> None:
+def test_damaged_history_starts_again(tmp_path: Path) -> None:
     ledger = CredentialDatabase(tmp_path)
     ledger.record("home", "main", HISTORY, OBSERVATION)
     ledger.save()
