@@ -1,4 +1,4 @@
-"""Shared by all tests: helper modules beside this file can be imported by their names."""
+"""Fixtures of all tests. Helper modules beside this file can be imported by their names."""
 
 import gc
 import os
@@ -15,8 +15,8 @@ from exporter.state.credentials_db import CredentialDatabase
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-# A slow machine is no defect: no test depends on the wall clock's speed. The usual run is the same
-# every time, so that red means changed code; HYPOTHESIS_PROFILE=thorough looks for what is new.
+# No test depends on the speed of the machine. The usual run is the same every time, so that a failure means changed
+# code; HYPOTHESIS_PROFILE=thorough searches for new failures.
 settings.register_profile("usual", deadline=None, max_examples=40, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
@@ -24,15 +24,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 @pytest.fixture(autouse=True)
 def _cycles_are_collected() -> Iterator[None]:
-    """A command that a test runs in this process switches that off for the rest of it."""
+    """A command that a test runs in this process switches the garbage collector off."""
     yield
     gc.enable()
 
 
 @pytest.fixture(autouse=True)
 def _state_is_closed() -> Iterator[None]:
-    """What a test leaves open is closed behind it, not by the collector in the midst of another test: from Python
-    3.13 on that other one would fail."""
+    """Close the state files that a test leaves open.
+
+    Otherwise the garbage collector closes them during another test, which from Python 3.13 on fails that one.
+    """
     opened: list[CredentialDatabase | Outbox] = []
 
     def remembering(make: Any) -> Any:
@@ -46,5 +48,5 @@ def _state_is_closed() -> Iterator[None]:
         for kind in (CredentialDatabase, Outbox):
             patch.setattr(kind, "__init__", remembering(kind.__init__))
         yield
-    for one in opened:
-        one.close()
+    for database in opened:
+        database.close()

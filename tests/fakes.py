@@ -16,7 +16,7 @@ def token(expires_at: float | None = None, **rest: Any) -> ObservedProfile:
 
 
 class FakeSource(Source):
-    """Answers with what is set; counts looks; can be made to wait or to fail."""
+    """Answers as a test sets it, counts checks, and can be made to wait or to fail."""
 
     kind = "openclaw"
 
@@ -62,7 +62,7 @@ class FakeSource(Source):
 
 
 class Fakes:
-    """Makes FakeSources for a monitor and keeps them by target."""
+    """Creates the FakeSources of a monitor and keeps them by target."""
 
     def __init__(self) -> None:
         self.sources: dict[str, FakeSource] = {}

@@ -1,4 +1,4 @@
-"""How tests wait: for what must come, never for so many seconds; where time itself must pass, the clock is moved."""
+"""How tests wait: for a fact, never for a number of seconds. Where time must pass, they move the clock."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 
 async def until(fact: Callable[[], object]) -> None:
-    """Wait for what must come; a hang is ended by the limit, far beyond what it takes."""
+    """Wait until ``fact`` is true. The limit, far beyond the time it takes, only ends a hang."""
     async with asyncio.timeout(30):
-        while not fact():  # noqa: ASYNC110 - other processes, sockets and threads: what is waited for has no event
+        while not fact():  # noqa: ASYNC110 - facts about other processes, sockets and threads have no event
             await asyncio.sleep(0.01)
 
 
 class LoopClock:
-    """The running loop's clock: what waits there for a time to pass sees it pass, and nobody sleeps."""
+    """The running loop's clock, which a test can advance: whatever waits for a time sees it pass."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()

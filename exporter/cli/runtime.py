@@ -125,12 +125,12 @@ def run_daemon(config: Config, state_dir: Path | None, reread: Callable[[], Conf
     """Serve until SIGTERM or SIGINT. A reload calls ``reread``; without ``state_dir`` the state is in memory."""
     import logging
 
-    from exporter.daemon import scheduler
+    from exporter.daemon.serve import serve
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     for noisy in ("apscheduler", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    asyncio.run(scheduler.run(config, state_dir, reread))
+    asyncio.run(serve(config, state_dir, reread))
 
 
 def print_result(text: str) -> None:

@@ -1,7 +1,6 @@
 """The daemon: checks targets on a schedule, keeps the exposition and alerts up to date, and serves the web side.
 
-``run`` is the whole process on one asyncio loop. ``Daemon`` is the ``DaemonApi`` of the web side. SIGHUP reloads the
-configuration and keeps the old one if the new one is bad; SIGTERM and SIGINT stop with exit code 0 and no child left.
+``Daemon`` is the ``DaemonApi`` of the web side. ``exporter.daemon.serve`` runs it.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-import signal
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine
@@ -28,7 +26,7 @@ from exporter.checks.monitor import Monitor
 from exporter.checks.schedule import CheckTrigger, ScheduleInputs, baseline, next_check
 from exporter.checks.target_checker import TargetChecker
 from exporter.config import Config, ConfigError, Target
-from exporter.daemon import runtime_tuning, systemd
+from exporter.daemon import systemd
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.exposition_cache import ExpositionCache
 from exporter.lib.durations import END_OF_DATES
@@ -450,31 +448,3 @@ def _moment(seconds: float) -> dt.datetime:
 def _spread(name: str) -> float:
     """A share of 0 to 1 that stays the same for a name."""
     return (zlib.crc32(name.encode("utf-8", "surrogatepass")) % 1000) / 1000
-
-
-async def run(config: Config, directory: Path | None, reread: Callable[[], Config]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ListenError if the address cannot be used."""
-    # Imported here: only this command needs a web server.
-    from exporter.web.app import create_app
-    from exporter.web.server import WebServer
-
-    runtime_tuning.prepare()
-    loop = asyncio.get_running_loop()
-    end = asyncio.Event()
-    ledger = await asyncio.to_thread(CredentialDatabase, directory)
-    daemon = await asyncio.to_thread(partial(Daemon, config, ledger, reread, directory=directory))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end.set)
-    loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
-    web = WebServer(create_app(daemon, config.web), config.web.host, config.web.port, config.web.tls)
-    try:
-        await web.start()
-        await daemon.start()
-        log.info("watching %d targets, listening on %s", len(config.targets), web.url)
-        systemd.ready(daemon.status())
-        await end.wait()
-    finally:
-        systemd.stopping()
-        await web.stop()
-        await daemon.stop()
-        await asyncio.to_thread(ledger.close)

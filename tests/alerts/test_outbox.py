@@ -1,4 +1,4 @@
-"""The outbox: both or neither, in order per alert, nothing lost that is needed, nothing kept that is not."""
+"""The outbox commits states and messages together, keeps the order per alert, and loses nothing that is needed."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def outbox(tmp_path: Path) -> Outbox:
     return Outbox(tmp_path / "alerts.sqlite", lambda: NOW)
 
 
-def told(outbox: Outbox, now: float = NOW, channel: str = "hook") -> list[tuple[str, str]]:
+def due_alerts(outbox: Outbox, now: float = NOW, channel: str = "hook") -> list[tuple[str, str]]:
     return [(a.fingerprint, a.reason) for o in outbox.due(channel, now) for a in o.message.alerts]
 
 
-def test_states_come_back_as_they_were_committed(outbox: Outbox, tmp_path: Path) -> None:
+def test_states_and_messages_survive_a_restart(outbox: Outbox, tmp_path: Path) -> None:
     life = Life(policy())
     life.at(NOW, world(P(ends=NOW + HOUR / 2), P("anthropic:b", secret="b"), failing={"main": NOW}))
     outbox.commit(life.states, life.messages, NOW)
@@ -60,7 +60,7 @@ def test_states_come_back_as_they_were_committed(outbox: Outbox, tmp_path: Path)
     assert (tmp_path / "alerts.sqlite").stat().st_mode & 0o777 == 0o600
 
 
-def test_what_differs_in_words_only_is_not_written(outbox: Outbox) -> None:
+def test_state_that_differs_in_wording_only_is_not_written(outbox: Outbox) -> None:
     one = state("a")
     outbox.commit({"a": one}, [], NOW)
     outbox.commit({"a": replace(one, summary="in 2 h")}, [], NOW)
@@ -96,13 +96,13 @@ def test_channels_do_not_wait_for_each_other(outbox: Outbox) -> None:
         {}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "a", channel="mail")], NOW
     )
     outbox.failed(slow, NOW, "timeout", NOW + 60)
-    assert told(outbox, channel="mail") == [("a", "first")]
+    assert due_alerts(outbox, channel="mail") == [("a", "first")]
     assert outbox.next_due("hook") == NOW + 60
     assert outbox.next_due("mail") == NOW
     assert outbox.next_due("none") is None
 
 
-def test_what_nobody_needs_any_more_is_dropped(outbox: Outbox) -> None:
+def test_reminders_and_repeats_are_superseded_by_newer_messages(outbox: Outbox) -> None:
     for reason in (
         NotificationReason.FIRST,
         NotificationReason.REMINDER,
@@ -117,23 +117,23 @@ def test_what_nobody_needs_any_more_is_dropped(outbox: Outbox) -> None:
     assert order == [NotificationReason.FIRST, NotificationReason.RESOLVED]
 
 
-def test_a_group_is_dropped_only_as_a_whole(outbox: Outbox) -> None:
+def test_group_is_superseded_only_as_a_whole(outbox: Outbox) -> None:
     group, _ = outbox.commit(
         {}, [message(NotificationReason.REPEAT, "a", "b"), message(NotificationReason.RESOLVED, "a")], NOW
     )
-    assert told(outbox) == [("a", "repeat"), ("b", "repeat")]
+    assert due_alerts(outbox) == [("a", "repeat"), ("b", "repeat")]
     outbox.commit({}, [message(NotificationReason.RESOLVED, "b")], NOW)
     assert group not in [o.id for o in outbox.due("hook", NOW)]
-    assert told(outbox) == [("a", "resolved"), ("b", "resolved")]
+    assert due_alerts(outbox) == [("a", "resolved"), ("b", "resolved")]
 
 
-def test_a_message_is_given_up_after_three_days_or_for_good_reason(outbox: Outbox) -> None:
+def test_message_is_undeliverable_after_three_days_or_a_permanent_failure(outbox: Outbox) -> None:
     slow, wrong = outbox.commit(
         {}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "b")], NOW
     )
     assert not outbox.failed(wrong, NOW, "http_error", NOW, permanent=True)
     assert outbox.failed(slow, NOW + 2 * DAY, "connection", NOW + 9 * DAY)
-    assert outbox.next_due("hook") == NOW + UNDELIVERABLE_AFTER, "a last try at the end"
+    assert outbox.next_due("hook") == NOW + UNDELIVERABLE_AFTER, "a last attempt at the end"
     assert not outbox.failed(slow, NOW + UNDELIVERABLE_AFTER, "connection", NOW + 4 * DAY)
     assert outbox.due("hook", NOW + 9 * DAY) == []
     assert {(one.id, one.reason, one.alerts) for one in outbox.undeliverable()} == {
@@ -146,14 +146,14 @@ def test_a_message_is_given_up_after_three_days_or_for_good_reason(outbox: Outbo
     assert statistics["new"].attempts == 0
 
 
-def test_statistics_tell_what_waits_and_what_arrived(outbox: Outbox) -> None:
+def test_statistics_count_pending_and_delivered_messages(outbox: Outbox) -> None:
     one, _ = outbox.commit({}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "b")], NOW)
     outbox.sent(one, NOW + 5)
     (found,) = outbox.statistics().values()
     assert (found.attempts, found.pending, found.oldest_pending, found.last_success) == (1, 1, NOW, NOW + 5)
 
 
-def test_what_did_not_arrive_is_known_by_alert(outbox: Outbox) -> None:
+def test_undelivered_alerts_are_listed_by_channel(outbox: Outbox) -> None:
     first, other = outbox.commit(
         {}, [message(NotificationReason.FIRST, "a", "b"), message(NotificationReason.FIRST, "a", channel="x")], NOW
     )
@@ -166,23 +166,23 @@ def test_what_did_not_arrive_is_known_by_alert(outbox: Outbox) -> None:
     assert outbox.undelivered() == {}
 
 
-def test_a_removed_channels_messages_are_dead_visibly(outbox: Outbox) -> None:
+def test_messages_of_a_removed_channel_are_undeliverable(outbox: Outbox) -> None:
     outbox.commit(
         {}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "a", channel="gone")], NOW
     )
     assert outbox.retire(["hook"], NOW) == 1
     assert [(one.channel, one.reason) for one in outbox.undeliverable()] == [("gone", "channel_removed")]
     assert outbox.statistics()["gone"].undeliverable == 1
-    assert told(outbox) == [("a", "first")]
+    assert due_alerts(outbox) == [("a", "first")]
 
 
-def test_a_clock_set_back_delays_nothing(outbox: Outbox) -> None:
+def test_clock_set_back_delays_no_message(outbox: Outbox) -> None:
     (one,) = outbox.commit({}, [message(NotificationReason.FIRST, "a")], NOW)
     outbox.failed(one, NOW, "timeout", NOW + 60)
     assert [o.id for o in outbox.due("hook", NOW - HOUR)] == [one]
 
 
-def test_old_rows_go_but_never_of_what_still_fires(outbox: Outbox) -> None:
+def test_old_messages_are_deleted_unless_their_alert_still_fires(outbox: Outbox) -> None:
     firing = state("a")
     about_it, old = message(NotificationReason.FIRST, firing.fingerprint), message(NotificationReason.FIRST, "over")
     for id in outbox.commit({"a": firing}, [about_it, old], NOW):
@@ -204,25 +204,25 @@ def test_silences_and_acknowledgements(outbox: Outbox) -> None:
     assert outbox.acknowledge(firing.fingerprint, NOW, "hook")
     assert not outbox.acknowledge("nothing", NOW)
     assert outbox.acknowledged() == {firing.fingerprint: NOW}
-    # The clock is set back: what gets worse from now on got worse after a person had seen it.
+    # The clock is set back: an alert that gets worse from now on got worse after its acknowledgement.
     assert outbox.acknowledged(NOW - HOUR) == {firing.fingerprint: NOW - HOUR}
     assert outbox.acknowledged(NOW) == {firing.fingerprint: NOW - HOUR}
     assert outbox.statistics()["hook"].last_acknowledged == NOW
 
 
-def test_one_writer(tmp_path: Path) -> None:
+def test_only_one_process_holds_the_lock(tmp_path: Path) -> None:
     daemon, timer = Outbox(tmp_path / "a.sqlite"), Outbox(tmp_path / "a.sqlite")
     assert daemon.acquire_lock("daemon, pid 1")
     assert daemon.acquire_lock("daemon, pid 1")
     assert not timer.acquire_lock("check")
     assert timer.lock_holder == "daemon, pid 1"
-    timer.add_silence({"target": "home"}, NOW + HOUR, "", NOW)  # people's words need no lease
+    timer.add_silence({"target": "home"}, NOW + HOUR, "", NOW)  # adding a silence needs no lock
     assert len(daemon.silences(NOW)) == 1
     daemon.release_lock()
     assert timer.acquire_lock("check")
 
 
-def test_the_lease_of_a_killed_process_is_free(tmp_path: Path) -> None:
+def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from exporter.alerts.delivery.outbox import Outbox;"
         "o = Outbox(Path(sys.argv[1])); print(o.acquire_lock('x'), flush=True); time.sleep(600)"
@@ -239,9 +239,9 @@ def test_the_lease_of_a_killed_process_is_free(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"no database at all, but long enough to be looked at" * 100, b"SQLite format 3\0" + b"\xff" * 5000]
+    "content", [b"no database at all, but long enough to be read" * 100, b"SQLite format 3\0" + b"\xff" * 5000]
 )
-def test_a_file_that_is_no_database_is_set_aside_and_told(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_no_database_is_set_aside(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "alerts.sqlite"
     path.write_bytes(content)
     outbox = Outbox(path, lambda: NOW)
@@ -252,7 +252,7 @@ def test_a_file_that_is_no_database_is_set_aside_and_told(tmp_path: Path, conten
     assert outbox.commit({}, [message(NotificationReason.FIRST, "a")], NOW)
 
 
-def test_another_programs_database_is_set_aside(tmp_path: Path) -> None:
+def test_database_of_another_program_is_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "alerts.sqlite"
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE theirs (x)")
@@ -262,7 +262,7 @@ def test_another_programs_database_is_set_aside(tmp_path: Path) -> None:
     assert "another program" in outbox.problem
 
 
-def test_a_damaged_file_that_can_be_read_as_a_whole_is_taken_over(tmp_path: Path) -> None:
+def test_damaged_file_that_is_fully_readable_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "alerts.sqlite"
     outbox = Outbox(path, lambda: NOW)
     outbox.commit({f"{n}": state(f"{n}") for n in range(500)}, [message(NotificationReason.FIRST, "a")], NOW)
@@ -278,10 +278,10 @@ def test_a_damaged_file_that_can_be_read_as_a_whole_is_taken_over(tmp_path: Path
     assert again.problem is not None
     assert "everything in it was taken over" in again.problem
     assert len(again.states()) == 500
-    assert told(again) == [("a", "first")]
+    assert due_alerts(again) == [("a", "first")]
 
 
-def test_a_full_disk_is_one_clear_error_and_changes_nothing(outbox: Outbox) -> None:
+def test_full_disk_is_one_clear_error_and_changes_nothing(outbox: Outbox) -> None:
     outbox.commit({"a": state("a")}, [message(NotificationReason.FIRST, "a")], NOW)
     pages = outbox.connection.execute("PRAGMA page_count").fetchone()[0]
     outbox.connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -290,33 +290,33 @@ def test_a_full_disk_is_one_clear_error_and_changes_nothing(outbox: Outbox) -> N
         outbox.commit(many, [message(NotificationReason.FIRST, "b")], NOW)
     assert list(outbox.states()) == ["a"]
     outbox.connection.execute("PRAGMA max_page_count = 100000")
-    assert told(outbox) == [("a", "first")]
+    assert due_alerts(outbox) == [("a", "first")]
     outbox.commit(many, [message(NotificationReason.FIRST, "b")], NOW)
     assert len(outbox.states()) == 3000
 
 
-def test_a_read_only_file_is_one_clear_error(outbox: Outbox) -> None:
+def test_read_only_file_is_one_clear_error(outbox: Outbox) -> None:
     outbox.connection.execute("PRAGMA query_only = 1")
     with pytest.raises(StateError, match="readonly"):
         outbox.commit({"a": state("a")}, [], NOW)
 
 
-def test_a_directory_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_created_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match=r"not a directory|file exists"):
         Outbox(tmp_path / "file" / "alerts.sqlite")
 
 
-def test_a_message_that_cannot_be_read_is_dead_not_deadly(outbox: Outbox) -> None:
+def test_damaged_message_is_undeliverable_and_blocks_no_other(outbox: Outbox) -> None:
     outbox.commit({}, [message(NotificationReason.FIRST, "a"), message(NotificationReason.FIRST, "b")], NOW)
-    assert told(outbox) == [("a", "first"), ("b", "first")]
+    assert due_alerts(outbox) == [("a", "first"), ("b", "first")]
     outbox.connection.execute("UPDATE message SET body = '{' WHERE sequence = 1")
-    assert told(outbox) == [("b", "first")]
+    assert due_alerts(outbox) == [("b", "first")]
     assert [one.reason for one in outbox.undeliverable()] == ["unreadable"]
 
 
 @given(st.lists(st.floats(min_value=0, max_value=2e9, allow_nan=False), min_size=2, max_size=20))
-def test_ids_are_unique_and_in_the_order_made_whatever_the_clock_does(times: list[float]) -> None:
+def test_ids_are_unique_and_sorted_whatever_the_clock_does(times: list[float]) -> None:
     ids: list[str] = []
     for now in times:
         ids.append(next_ulid(now, ids[-1] if ids else None))
@@ -343,7 +343,7 @@ while True:
 """
 
 
-def test_states_and_messages_are_both_there_or_neither_after_a_kill(tmp_path: Path) -> None:
+def test_kill_leaves_both_states_and_messages_or_neither(tmp_path: Path) -> None:
     path = tmp_path / "alerts.sqlite"
     printed = 0
     for round in range(5):
@@ -361,22 +361,22 @@ def test_states_and_messages_are_both_there_or_neither_after_a_kill(tmp_path: Pa
         (only,) = outbox.states().values()
         numbers = [int(o.message.alerts[0].fingerprint) for o in outbox.due("hook", 2e9, limit=10**6)]
         outbox.close()
-        assert int(only.cause or 0) >= printed, "what was committed stays"
+        assert int(only.cause or 0) >= printed, "a commit survives"
         assert numbers == list(range(1, int(only.cause or 0) + 1))
 
 
-def test_proofs_are_committed_with_their_messages(outbox: Outbox) -> None:
+def test_times_of_test_notifications_are_committed_with_them(outbox: Outbox) -> None:
     outbox.commit({}, [message(NotificationReason.TEST, "t")], NOW, {"hook": NOW, "phone": NOW - DAY})
     assert outbox.tests_sent() == {"hook": NOW, "phone": NOW - DAY}
     outbox.commit({}, [], NOW)
     assert outbox.tests_sent() == {"hook": NOW, "phone": NOW - DAY}
-    # Nobody needs last week's once there is today's.
+    # Today's supersedes last week's.
     outbox.commit({}, [message(NotificationReason.TEST, "t")], NOW + DAY, {"hook": NOW + DAY})
     assert outbox.tests_sent()["hook"] == NOW + DAY
     assert outbox.statistics()["hook"].pending == 1
 
 
-def test_what_is_planted_is_kept_by_channel(outbox: Outbox) -> None:
+def test_scheduled_messages_are_recorded_by_channel(outbox: Outbox) -> None:
     outbox.schedule("phone", "d-1", 0.0)
     outbox.schedule("phone", "d-1", NOW)
     outbox.schedule("other", "d-1", NOW + 1)
@@ -385,6 +385,6 @@ def test_what_is_planted_is_kept_by_channel(outbox: Outbox) -> None:
     assert (outbox.scheduled("phone"), outbox.scheduled("other")) == ({}, {"d-1": NOW + 1})
 
 
-def test_a_channel_is_proven_without_an_alert(outbox: Outbox) -> None:
+def test_test_notification_is_acknowledged_without_an_alert(outbox: Outbox) -> None:
     outbox.acknowledge_test("phone", NOW)
     assert outbox.statistics()["phone"].last_acknowledged == NOW

@@ -8,12 +8,12 @@ import sys
 
 PROGRAM = """
 import gc, sys
-from exporter.daemon import runtime_tuning, scheduler
+from exporter.daemon import runtime_tuning, serve
 from exporter.cli import main
 async def run(*_):
     runtime_tuning.prepare()
     print(gc.isenabled(), gc.get_threshold()[2])
-scheduler.run = run
+serve.serve = run
 sys.argv = ["openclaw-auth-exporter", "demo"]
 main()
 """

@@ -1,4 +1,4 @@
-"""The daemon: looks on schedule, when a store changes and when somebody asks; reloads; ends cleanly."""
+"""The daemon checks on a schedule, when a store changes and on request, and it reloads and stops cleanly."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -59,7 +60,7 @@ async def running(*names: str, **rest: object) -> AsyncIterator[Setting]:
         await setting.daemon.stop()
 
 
-async def test_the_first_look_is_at_once_and_is_shown() -> None:
+async def test_first_check_is_immediate_and_exported() -> None:
     async with running("home", "vps") as setting:
         await until(lambda: setting.metrics().count("openclaw_auth_check_success{") == 2)
         assert setting.daemon.report().exit_code == 0
@@ -67,7 +68,7 @@ async def test_the_first_look_is_at_once_and_is_shown() -> None:
         assert setting.daemon.ready()
 
 
-async def test_a_heartbeat_that_never_arrived_is_0_and_none_is_nothing() -> None:
+async def test_heartbeat_that_never_arrived_is_exported_as_0() -> None:
     name = "openclaw_auth_heartbeat_last_success_timestamp_seconds"
     async with running("home") as setting:
         assert f"\n{name} " not in setting.metrics()
@@ -75,21 +76,21 @@ async def test_a_heartbeat_that_never_arrived_is_0_and_none_is_nothing() -> None
         assert f"\n{name} 0.0\n" in setting.metrics()
 
 
-async def test_a_hanging_target_does_not_delay_the_others() -> None:
+async def test_hanging_target_does_not_delay_the_others() -> None:
     setting = Setting(config("home", "vps"))
     setting.fakes["vps"].gate.clear()
     await setting.daemon.start()
     try:
         await until(lambda: 'openclaw_auth_check_success{agent="main",target="home"} 1' in setting.metrics())
         shown = [line for line in setting.metrics().splitlines() if 'target="vps"' in line]
-        assert shown  # what is counted begins with 0
+        assert shown  # counters start at 0
         assert all("_total{" in line and line.endswith(" 0.0") for line in shown)
     finally:
         await setting.daemon.stop()
     assert setting.fakes["vps"].running == 0
 
 
-async def test_a_changed_store_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_changed_store_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "COMPARE_EVERY", 0.05)
     monkeypatch.setattr(module, "SETTLE", 0.0)
     monkeypatch.setattr("exporter.checks.schedule.MIN_SPACING", 0.2)
@@ -100,15 +101,15 @@ async def test_a_changed_store_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> 
     try:
         await until(lambda: len(source.checks) == 1)
         await asyncio.sleep(0.5)
-        assert len(source.checks) == 1  # nothing changed, nothing was looked at
+        assert len(source.checks) == 1  # nothing changed
         source.print = "two"
         await until(lambda: len(source.checks) == 2)
     finally:
         await setting.daemon.stop()
 
 
-async def test_a_store_that_changes_during_a_slow_look_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The look is due before its job is over: it must not be dropped, to come with the schedule only."""
+async def test_store_that_changes_during_a_slow_check_is_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next check is due before the job of this one ends. It must not wait for the schedule."""
     monkeypatch.setattr(schedule, "MIN_SPACING", 0.1)
     setting = Setting(config("home"))
     source = setting.fakes["home"]
@@ -127,8 +128,8 @@ async def test_a_store_that_changes_during_a_slow_look_is_looked_at_again(monkey
         await setting.daemon.stop()
 
 
-async def test_who_asks_gets_a_look_that_began_after_the_question() -> None:
-    """One that was under way may have read the store before the token was pasted."""
+async def test_check_now_waits_for_a_check_that_began_after_the_call() -> None:
+    """A check that was under way may have read the store before the token was pasted."""
     setting = Setting(config("home"))
     source = setting.fakes["home"]
     source.gate.clear()
@@ -139,12 +140,12 @@ async def test_who_asks_gets_a_look_that_began_after_the_question() -> None:
         await asyncio.sleep(0.1)
         source.gate.set()
         await asyncio.gather(*asked)
-        assert (len(source.checks), source.most_running) == (2, 1)  # and those who ask at once share it
+        assert (len(source.checks), source.most_running) == (2, 1)  # concurrent callers share it
     finally:
         await setting.daemon.stop()
 
 
-async def test_a_deadline_that_passes_is_judged_without_a_look() -> None:
+async def test_approaching_deadline_is_evaluated_without_a_check() -> None:
     import time
 
     setting = Setting(config("home"))
@@ -157,7 +158,7 @@ async def test_a_deadline_that_passes_is_judged_without_a_look() -> None:
         await setting.daemon.stop()
 
 
-async def test_a_channel_that_hangs_is_waited_for_once_however_many_targets_change(
+async def test_hanging_channel_is_waited_for_once_however_many_targets_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names, settled = [f"t{number}" for number in range(5)], 0
@@ -180,36 +181,41 @@ async def test_a_channel_that_hangs_is_waited_for_once_however_many_targets_chan
 
 
 @pytest.mark.parametrize("date", [253402300800.0, 5e12, 1e300])
-async def test_a_date_beyond_the_calendar_is_shown_and_planned_like_any(date: float) -> None:
+async def test_date_beyond_the_calendar_is_exported_and_scheduled(date: float) -> None:
     setting = Setting(config("home"))
     setting.fakes["home"].profiles = (token(date),)
     await setting.daemon.start()
     try:
         await until(lambda: 'openclaw_auth_exit_code{agent="main",target="home"} 0' in setting.metrics())
-        assert await setting.daemon.reload() is None  # it judges and plans anew
+        assert await setting.daemon.reload() is None  # it evaluates and schedules again
     finally:
         await setting.daemon.stop()
 
 
-async def test_a_deadline_that_ends_is_judged_at_once_and_then_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_passed_deadline_is_evaluated_at_once_and_checked_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    monkeypatch.setattr(schedule, "AFTER_END", 0.2)
-    setting = Setting(config("home"))
-    source = setting.fakes["home"]
-    source.profiles = (token(time.time() + 0.5),)
-    await setting.daemon.start()
+    monkeypatch.setattr(schedule, "AFTER_END", 50.0)
+    ahead, fakes, made = 0.0, Fakes(), config("home", interval="1h")
+    daemon = Daemon(made, CredentialDatabase(None), lambda: made, lambda: time.time() + ahead, fakes)
+    expires_at = time.time() + 1000
+    fakes["home"].profiles = (token(expires_at),)
+    await daemon.start()
     try:
-        await until(lambda: 'status="expired",target="home"} 1' in setting.metrics())
-        judged_after = len(source.checks)
-        await until(lambda: len(source.checks) == 2)
-        await asyncio.sleep(0.5)
-        assert (judged_after, len(source.checks)) == (1, 2)  # once is enough
+        await until(lambda: 'check_success{agent="main",target="home"} 1' in daemon.exposition("", "")[0].decode())
+        ahead = 1000.5
+        await daemon._evaluate("home")
+        assert 'status="expired",target="home"} 1' in daemon.exposition("", "")[0].decode()
+        assert len(fakes["home"].checks) == 1
+        check = daemon._scheduler.get_job("check:home")
+        assert check.next_run_time.timestamp() == pytest.approx(expires_at + 50, abs=0.001)
+        check.modify(next_run_time=check.next_run_time - timedelta(seconds=1050))
+        await until(lambda: len(fakes["home"].checks) == 2)
     finally:
-        await setting.daemon.stop()
+        await daemon.stop()
 
 
-async def test_the_time_without_a_credential_is_counted_between_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_time_without_a_usable_credential_is_counted_between_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
     monkeypatch.setattr(target_checker, "COUNT_EVERY", 0.1)
@@ -228,7 +234,7 @@ async def test_the_time_without_a_credential_is_counted_between_looks(monkeypatc
         await setting.daemon.stop()
 
 
-async def test_a_date_told_by_another_process_is_taken_over(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_date_supplied_through_another_process_is_used(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     import time
     from pathlib import Path
 
@@ -247,7 +253,7 @@ async def test_a_date_told_by_another_process_is_taken_over(tmp_path: object, mo
         await setting.daemon.stop()
 
 
-async def test_a_bad_configuration_changes_nothing() -> None:
+async def test_bad_configuration_changes_nothing() -> None:
     async with running("home") as setting:
         await until(lambda: setting.daemon.report().targets)
         setting.config = ConfigError("config.json5", ["interval: is wrong"])
@@ -258,10 +264,10 @@ async def test_a_bad_configuration_changes_nothing() -> None:
         assert await setting.daemon.reload() is None
         await until(lambda: [t.target for t in setting.daemon.report().targets] == ["home", "new"])
         assert "openclaw_auth_exporter_config_last_reload_successful 1" in setting.metrics()
-        assert len(setting.fakes["home"].checks) == 1  # what did not change is not looked at again
+        assert len(setting.fakes["home"].checks) == 1  # an unchanged target is not checked again
 
 
-async def test_a_removed_target_is_gone_from_the_metrics() -> None:
+async def test_removed_target_is_no_longer_exported() -> None:
     async with running("home", "old") as setting:
         await until(lambda: 'target="old"' in setting.metrics())
         setting.config = config("home")
@@ -308,7 +314,7 @@ async def test_check_is_repeated_when_the_target_asked_for_it() -> None:
         await setting.daemon.stop()
 
 
-async def test_a_target_removed_while_its_report_is_rendered_stays_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_target_removed_while_its_report_is_rendered_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     began, removed = threading.Event(), threading.Event()
 
     def slowly(report: TargetReport, *rest: Any) -> render.Fragment:
@@ -328,7 +334,7 @@ async def test_a_target_removed_while_its_report_is_rendered_stays_gone(monkeypa
         assert 'target="old"' not in setting.metrics()
 
 
-async def test_a_probe_looks_once_and_shares() -> None:
+async def test_concurrent_probes_share_one_check() -> None:
     setting = Setting(config("home"))
     setting.config = Config.model_validate({"targets": [{"name": "home", "schedule": False}]})
     setting = Setting(setting.config)
@@ -336,21 +342,21 @@ async def test_a_probe_looks_once_and_shares() -> None:
     try:
         source = setting.fakes["home"]
         await asyncio.sleep(0.1)
-        assert source.checks == []  # looked at only so
+        assert source.checks == []  # it is checked by probes only
         bodies = await asyncio.gather(*(setting.daemon.probe("home", None, 5.0) for _ in range(3)))
         assert source.checks == ["main"]
         assert all(b"openclaw_auth_check_success" in body for body, _ in bodies)
         await setting.daemon.probe("home", "main", 5.0)
         assert source.checks == ["main"]  # a young report is reused
         with pytest.raises(KeyError):
-            await setting.daemon.probe("nobody", None, 5.0)
+            await setting.daemon.probe("unknown", None, 5.0)
         with pytest.raises(KeyError):
-            await setting.daemon.probe("home", "nobody", 5.0)
+            await setting.daemon.probe("home", "unknown", 5.0)
     finally:
         await setting.daemon.stop()
 
 
-async def test_a_probe_out_of_time_says_so_and_the_look_goes_on() -> None:
+async def test_probe_out_of_time_fails_and_the_check_goes_on() -> None:
     setting = Setting(Config.model_validate({"targets": [{"name": "home", "schedule": False}]}))
     source = setting.fakes["home"]
     source.gate.clear()
@@ -366,7 +372,7 @@ async def test_a_probe_out_of_time_says_so_and_the_look_goes_on() -> None:
         await setting.daemon.stop()
 
 
-async def test_a_probe_out_of_time_still_shows_what_is_known() -> None:
+async def test_probe_out_of_time_exports_known_facts() -> None:
     setting = Setting(config("home", "vps"))
     source = setting.fakes["home"]
     await setting.daemon.start()
@@ -384,7 +390,7 @@ async def test_a_probe_out_of_time_still_shows_what_is_known() -> None:
 
 
 @pytest.mark.parametrize("schedule", [True, False])
-async def test_a_probe_does_not_wait_for_the_alerting(monkeypatch: pytest.MonkeyPatch, schedule: bool) -> None:
+async def test_probe_does_not_wait_for_alerting(monkeypatch: pytest.MonkeyPatch, schedule: bool) -> None:
     waits = asyncio.Event()
 
     async def hangs(notifier: Notifier) -> None:
@@ -399,14 +405,14 @@ async def test_a_probe_does_not_wait_for_the_alerting(monkeypatch: pytest.Monkey
         async with asyncio.timeout(30):
             body = (await setting.daemon.probe("home", None, 5.0))[0].decode()
         assert 'openclaw_auth_check_success{agent="main",target="home"} 1.0' in body
-        if not schedule:  # and nobody is told
+        if not schedule:  # and no alert is raised
             await until(lambda: 'openclaw_auth_check_success{agent="main",target="home"} 1.0' in setting.metrics())
             assert not waits.is_set()
     finally:
         await setting.daemon.stop()
 
 
-async def test_nothing_is_fine_before_the_first_look() -> None:
+async def test_target_is_not_healthy_before_its_first_check() -> None:
     setting = Setting(config("home"))
     setting.fakes["home"].gate.clear()
     await setting.daemon.start()
@@ -420,7 +426,7 @@ async def test_nothing_is_fine_before_the_first_look() -> None:
         await setting.daemon.stop()
 
 
-async def test_what_is_only_probed_is_seen_and_alarms_nobody() -> None:
+async def test_target_without_schedule_is_exported_and_raises_no_alert() -> None:
     targets = [{"name": "home"}, {"name": "rack7", "schedule": False}]
     setting = Setting(Config.model_validate({"targets": targets, "channels": [{"name": "t", "type": "termux"}]}))
     setting.fakes["rack7"].profiles = ()
@@ -437,7 +443,7 @@ async def test_what_is_only_probed_is_seen_and_alarms_nobody() -> None:
         await setting.daemon.stop()
 
 
-async def test_failures_are_counted_by_reason_from_the_start() -> None:
+async def test_failures_are_counted_by_reason_from_0() -> None:
     setting = Setting(config("home"))
     setting.fakes["home"].error = CheckError(FailureReason.TIMEOUT, "no answer")
     await setting.daemon.start()
@@ -447,7 +453,7 @@ async def test_failures_are_counted_by_reason_from_the_start() -> None:
             lines = setting.metrics().splitlines()
             return [line for line in lines if line.startswith("openclaw_auth_check_failures_total")]
 
-        assert len(counted()) == len(FailureReason)  # before the first look, of the target as a whole
+        assert len(counted()) == len(FailureReason)  # before the first check, for the target as a whole
         await until(lambda: any('agent="main"' in line for line in counted()))
         counts = counted()
         assert len([line for line in counts if 'agent="main"' in line]) == len(FailureReason)
@@ -458,7 +464,7 @@ async def test_failures_are_counted_by_reason_from_the_start() -> None:
         await setting.daemon.stop()
 
 
-async def test_a_step_of_the_clock_plans_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_step_of_the_clock_reschedules_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
     monkeypatch.setattr(module, "PULSE", 0.05)
@@ -476,21 +482,21 @@ async def test_a_step_of_the_clock_plans_anew(monkeypatch: pytest.MonkeyPatch) -
     try:
         await until(lambda: len(fakes["home"].checks) >= 1)
         step = -3600.0
-        looks = len(fakes["home"].checks)
-        await until(lambda: len(fakes["home"].checks) > looks + 1)
+        before = len(fakes["home"].checks)
+        await until(lambda: len(fakes["home"].checks) > before + 1)
     finally:
         await daemon.stop()
 
 
-async def test_a_target_is_judged_as_of_a_later_moment() -> None:
-    """What deadlines are planted ahead by: the house as it will be, without a look and without a trace."""
+async def test_target_is_evaluated_as_of_a_later_moment() -> None:
+    """Scheduled messages need it: the future report, without a check and without a record."""
     import time
 
     async with running("home", "vps") as setting:
         monitor, then = setting.daemon._monitor, time.time() + 31 * DAY
-        await until(lambda: setting.daemon.report().exit_code == 0)  # both were looked at
+        await until(lambda: setting.daemon.report().exit_code == 0)  # both were checked
         (later,) = monitor.target_as_of("vps", then).targets
         assert later.target == "vps"
         assert {condition.name for condition in later.agents[0].conditions} == {"expired", "no_usable_profile"}
-        assert monitor.target_as_of("nobody", then).targets == ()
+        assert monitor.target_as_of("unknown", then).targets == ()
         assert setting.daemon.report().exit_code == 0

@@ -1,0 +1,47 @@
+"""The process of ``serve``: the daemon and its web server on one asyncio loop, until a signal ends it.
+
+SIGHUP reloads the configuration and keeps the old one if the new one is bad. SIGTERM and SIGINT stop with exit code 0
+and no child process left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from exporter.config import Config
+from exporter.daemon import runtime_tuning, systemd
+from exporter.daemon.scheduler import Daemon
+from exporter.state.credentials_db import CredentialDatabase
+from exporter.web.app import create_app
+from exporter.web.server import WebServer
+
+log = logging.getLogger(__name__)
+
+
+async def serve(config: Config, directory: Path | None, reread: Callable[[], Config]) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ListenError if the address cannot be used."""
+    runtime_tuning.prepare()
+    loop = asyncio.get_running_loop()
+    end = asyncio.Event()
+    ledger = await asyncio.to_thread(CredentialDatabase, directory)
+    daemon = await asyncio.to_thread(partial(Daemon, config, ledger, reread, directory=directory))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end.set)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
+    web = WebServer(create_app(daemon, config.web), config.web.host, config.web.port, config.web.tls)
+    try:
+        await web.start()
+        await daemon.start()
+        log.info("watching %d targets, listening on %s", len(config.targets), web.url)
+        systemd.ready(daemon.status())
+        await end.wait()
+    finally:
+        systemd.stopping()
+        await web.stop()
+        await daemon.stop()
+        await asyncio.to_thread(ledger.close)
