@@ -93,6 +93,7 @@ SCHEMA = Schema(
         ALTER TABLE message RENAME COLUMN has_missed TO has_suppressed;
         ALTER TABLE channel RENAME COLUMN dead TO undeliverable;
         ALTER TABLE channel RENAME COLUMN proven TO last_acknowledged;
+        INSERT OR IGNORE INTO channel (name) SELECT DISTINCT channel FROM message;
         ALTER TABLE proof RENAME COLUMN told_at TO sent_at;
         ALTER TABLE proof RENAME TO test_notification;
         ALTER TABLE planted RENAME COLUMN rings_at TO deliver_at;

@@ -385,7 +385,8 @@ def test_a_fleet(host: Machine) -> None:
     (agent,) = json.loads(check.stdout)["targets"][0]["agents"]
     assert (check.returncode, agent["error"], [p["status"] for p in agent["profiles"]]) == (1, None, ["expired"])
     host.run("sh", "-eu", "-c", f"{exporter}exporter deadline set rack2/main/{PROFILE} 2026-03-01")
-    query = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT profile FROM supplied_date').fetchone())"
+    select = "SELECT profile FROM supplied_date"
+    query = f"import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute({select!r}).fetchone())"
     database = "/var/lib/openclaw-auth-exporter/ledger.sqlite"  # of the daemon
 
     assert host.run(PYTHON, "-c", query, database).stdout == f"rack2/main/{PROFILE}\n"

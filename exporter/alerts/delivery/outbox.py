@@ -118,8 +118,7 @@ class Outbox(Database):
         messages = list(messages)
         with self.transaction() as db:
             before = self._written if self._written is not None else _read_states(db)
-            after = _keep_unchanged(before, states)
-            _write_states(db, before, after)
+            after = _write_states(db, before, states)
             db.executemany("REPLACE INTO test_notification VALUES (?, ?)", (tests_sent or {}).items())
             ids = [_enqueue(db, message, now) for message in messages]
             pruned_at = self._pruned_at
@@ -326,22 +325,20 @@ def _read_states(db: sqlite3.Connection) -> dict[str, AlertState]:
     return states
 
 
-def _keep_unchanged(before: Mapping[str, AlertState], after: Mapping[str, AlertState]) -> dict[str, AlertState]:
-    """``after``, with the old state wherever only its wording differs, so that it is not written again."""
-    result = {}
-    for key, state in after.items():
-        old = before.get(key)
-        result[key] = old if old is not None and differ_only_in_wording(old, state) else state
-    return result
-
-
-def _write_states(db: sqlite3.Connection, before: Mapping[str, AlertState], after: Mapping[str, AlertState]) -> None:
-    db.executemany("DELETE FROM state WHERE key = ?", [(key,) for key in before.keys() - after.keys()])
-    changed = [state for key, state in after.items() if before.get(key) is not state]
+def _write_states(
+    db: sqlite3.Connection, before: Mapping[str, AlertState], states: Mapping[str, AlertState]
+) -> dict[str, AlertState]:
+    """Write what changed. Returns the states as stored: one that differs in wording only is not written again."""
+    stored = {
+        key: old if (old := before.get(key)) is not None and differ_only_in_wording(old, state) else state
+        for key, state in states.items()
+    }
+    db.executemany("DELETE FROM state WHERE key = ?", [(key,) for key in before.keys() - stored.keys()])
     db.executemany(
         "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body",
-        [(s.key, s.fingerprint, dump(s)) for s in changed],
+        [(s.key, s.fingerprint, dump(s)) for key, s in stored.items() if before.get(key) is not s],
     )
+    return stored
 
 
 def _next_id(db: sqlite3.Connection, table: Literal["message", "silence"], now: float) -> str:
@@ -355,6 +352,7 @@ def _enqueue(db: sqlite3.Connection, message: Message, now: float) -> str:
         "INSERT INTO message (id, channel, body, made_at, retry_at, has_suppressed) VALUES (?, ?, ?, ?, ?, ?)",
         (id, message.channel, dump(message), now, now, bool(message.suppressed)),
     ).lastrowid
+    count(db, message.channel)
     _supersede(db, message)
     db.executemany(
         "INSERT OR REPLACE INTO about VALUES (?, ?, ?, 0)",

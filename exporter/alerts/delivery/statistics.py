@@ -34,29 +34,15 @@ class UndeliverableMessage:
 
 def read_statistics(db: sqlite3.Connection, channels: Iterable[str]) -> dict[str, ChannelStatistics]:
     """By channel: those named, with zeros from the start, and all that were ever used."""
-    counted = {
-        name: counts
-        for name, *counts in db.execute(
-            "SELECT name, attempts, undeliverable, last_success, last_acknowledged FROM channel"
-        )
-    }
     failures: dict[str, dict[str, int]] = {}
     for name, reason, number in db.execute("SELECT channel, reason, count FROM failure ORDER BY reason"):
         failures.setdefault(name, {})[reason] = number
-    waiting = {
-        name: (number, oldest)
-        for name, number, oldest in db.execute(
-            "SELECT channel, count(*), min(made_at) FROM message WHERE state = 'pending' GROUP BY channel"
-        )
-    }
-    result = {}
-    for name in dict.fromkeys((*channels, *counted, *waiting)):
-        attempts, undeliverable, success, acknowledged = counted.get(name, (0, 0, None, None))
-        pending, oldest = waiting.get(name, (0, None))
-        result[name] = ChannelStatistics(
-            attempts, failures.get(name, {}), undeliverable, pending, oldest, success, acknowledged
-        )
-    return result
+    rows = db.execute(
+        """SELECT name, channel.attempts, undeliverable, count(sequence), min(made_at), last_success, last_acknowledged
+           FROM channel LEFT JOIN message ON message.channel = name AND message.state = 'pending' GROUP BY name"""
+    )
+    used = {name: ChannelStatistics(attempts, failures.get(name, {}), *rest) for name, attempts, *rest in rows}
+    return {name: used.get(name, ChannelStatistics()) for name in dict.fromkeys((*channels, *used))}
 
 
 def read_undeliverable(db: sqlite3.Connection, limit: int) -> list[UndeliverableMessage]:
