@@ -1,8 +1,8 @@
-"""``reauth``: the way back to health, in the person's own terminal.
+"""``reauth``: the guided renewal of credentials in a person's terminal.
 
-It shows what needs a person, offers the commands that mend it, hands them the terminal, looks whether it
-worked and ends the alert. ``needs`` and ``plan`` decide and are pure, ``guide`` talks, ``terminal`` runs
-what it is told to, ``aftermath`` tells who tells of alerts.
+It checks, lists what needs renewing, offers the commands step by step, checks again, and ends the alert.
+``candidates``, ``plan`` and ``texts`` decide and are pure; ``steps`` runs the commands, ``guide`` leads
+the conversation, ``terminal`` is the screen, and ``resolve`` informs the daemon or the channels.
 
-No secret passes through this process: how that is done with what is pasted is told in ``terminal``.
+No secret passes through this process; ``terminal`` says how.
 """

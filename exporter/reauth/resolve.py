@@ -1,7 +1,4 @@
-"""Who tells of alerts hears that something was mended: a daemon is asked to look, or the channels are told.
-
-Called by ``exporter.reauth.guide`` when something was done.
-"""
+"""Ends the alerts about what was renewed: asks the daemon for a check, or notifies the channels."""
 
 from __future__ import annotations
 
@@ -10,45 +7,45 @@ from collections.abc import Callable
 from exporter.config import Config, ConfigError
 from exporter.lib.durations import in_words
 
-#: A daemon answers when it has looked, which takes a command's time. Seconds.
-_PATIENCE = 120.0
+#: How long a daemon may take for its check, seconds.
+_TIMEOUT = 120.0
 
 
-def tell(config: Config, targets: list[str], once: Callable[[list[str]], bool | None]) -> str | None:
-    """What became of the alerts about ``targets``, as a sentence; None where nobody tells of any.
+def resolve_alerts(config: Config, targets: list[str], notify: Callable[[list[str]], bool | None]) -> str | None:
+    """Have the alerts about ``targets`` ended. Says in a sentence how; None if nothing notifies anyone.
 
-    ``once`` runs the alert lifecycle over a look at them like ``check --notify``: whether everything was
-    handed over, None where a daemon does it.
+    ``notify`` runs the alert lifecycle over a check of them, like ``check --notify``: whether every
+    message was delivered, None if a daemon holds the alert state.
     """
-    if _asked_daemon(config, targets):
-        return "The daemon has looked too: its alerts end."
+    if _daemon_checked(config, targets):
+        return "The daemon has checked it too: its alerts end."
     if not config.channels:
         return None
-    delivered = once(targets)
+    delivered = notify(targets)
     if delivered is None:
         slowest = max(config.interval_of(t) for t in config.targets if t.name in targets)
-        return f"The daemon tells that it is over: at its next look, in {in_words(slowest)} at the latest."
+        return f"The daemon notifies the channels at its next check, in {in_words(slowest)} at the latest."
     if delivered:
-        return "The channels are told."
-    return "A notification could not be handed over: the next `check --notify` tries again."
+        return "The channels are notified."
+    return "A notification could not be delivered: the next `check --notify` tries again."
 
 
-def _asked_daemon(config: Config, targets: list[str]) -> bool:
-    """Ask a daemon of this configuration to look now, where the token for that is known. Never raises."""
+def _daemon_checked(config: Config, targets: list[str]) -> bool:
+    """Ask the daemon of this configuration for a check, if its token is known. Never raises."""
     web = config.web
     try:
         token = web.secret("token")
     except ConfigError:
         return False
     if token is None or web.tls.cert_file:
-        return False  # TLS is for other hosts: its names are not ours to guess
-    import httpx
+        return False  # a certificate is for a public name, which we cannot know
+    import httpx  # costs start-up time
 
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(web.host, web.host)  # noqa: S104 - read
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(web.host, web.host)  # noqa: S104 - read, not bound
     url = f"http://{f'[{host}]' if ':' in host else host}:{web.port}/api/v1/check"
     headers = {"Authorization": f"Bearer {token}"}
     try:
-        with httpx.Client(timeout=_PATIENCE, trust_env=False, headers=headers) as client:
+        with httpx.Client(timeout=_TIMEOUT, trust_env=False, headers=headers) as client:
             return all(client.post(url, json={"target": name}).is_success for name in targets)
     except (httpx.HTTPError, ValueError):
         return False

@@ -68,7 +68,7 @@ def test_renewal_on_each_release(homes: Homes, tmp_path: Path, release: str) -> 
             desk.exporter.run("check", "--notify", "--quiet")
         # Interrupted, failed, refused: nothing is changed.
         with desk.reauth() as person:
-            assert "3 credentials need you:" in person.answer("Which?", "")
+            assert "3 credentials need attention:" in person.answer("Which ones?", "")
             person.answer("Step 1 of 2: make a new token", "y")
             made = person.until("Step 2 of 2")
             assert TOKEN[:COLUMNS] in made
@@ -76,30 +76,30 @@ def test_renewal_on_each_release(homes: Homes, tmp_path: Path, release: str) -> 
             assert PASTE in person.answer("Run it here?", "y")
             person.paste("\x03")
             person.until("Interrupted.")
-            person.answer("Again?", "n")
-            person.until("What you made is not stored yet")
+            person.answer("Try again?", "n")
+            person.until("Your new token is not stored yet")
             assert "models auth login --provider google" in person.answer("Step 1 of 1: sign in", "y")
             if release != OLDEST:  # that release reports that it has no plugin for it
                 person.keys("Enter G", "\x03")
-            person.until("That did not work (exit code 1).")
-            person.answer("Again?", "n")
+            person.until("The command failed (exit code 1).")
+            person.answer("Try again?", "n")
             person.answer("give OpenClaw the new API key", "")
-            person.until("3 credentials still need you:")
+            person.until("3 credentials still need attention:")
             assert person.wait() == 1
         assert world.stored_profiles() == before
 
         # Resumed: an incomplete token is noticed; then the whole token, wrapped as it was copied; then the key.
         with desk.reauth() as person:
-            person.answer("Which?", "1 3")
+            person.answer("Which ones?", "1 3")
             person.answer("Step 1 of 2", "s")
             person.answer("Step 2 of 2: give it to OpenClaw", "y")
             person.paste(TOKEN[:COLUMNS])
-            person.until(f"Only {COLUMNS} of 108 characters came: it is cut off.")
+            person.until(f"Only {COLUMNS} of 108 characters arrived: it is cut off.")
             person.until("y/[N] ")
             person.type("\r")
             person.until("Nothing was stored.")
             assert world.stored_profiles() == before
-            person.answer("Again?", "y")
+            person.answer("Try again?", "y")
             person.paste(wrapped(TOKEN))
             person.until("anthropic:default on home/main works until 20")
             person.answer("Step 1 of 1: give OpenClaw the new API key", "y")
@@ -110,7 +110,7 @@ def test_renewal_on_each_release(homes: Homes, tmp_path: Path, release: str) -> 
                 # The current release needs the key once more; before, the question alone ends the disable.
                 person.keys("Enter xAI API key", f"{KEY}\r" if release == CURRENT else "\x03")
                 person.until("xai:api on home/main works.")
-            person.until("its alerts end." if release == CURRENT else "The channels are told.")
+            person.until("its alerts end." if release == CURRENT else "The channels are notified.")
             assert person.wait() == 1
             left = person.seen.rpartition("still need")[2]
             assert "google:login" in left

@@ -86,7 +86,7 @@ def test_over_ssh(homes: Homes, box: Box, tmp_path: Path, release: str) -> None:
     here = {"path": f"{box.folder}/bin", "XDG_RUNTIME_DIR": str(box.runtime)}
     with Leaks() as leaks:
         with desk.reauth(**here) as person:
-            assert "1. critical: minimax-portal has no credential" in person.answer("Which?", "2 1")
+            assert "1. critical: minimax-portal has no credential" in person.answer("Which ones?", "2 1")
             assert "  ssh -t box claude setup-token" in person.answer("Step 1 of 2: make a new token", "y")
             assert "Your OAuth token" in person.until("Step 2 of 2: give it to OpenClaw")
             assert "  ssh box " in person.answer("Run it here?", "y")
@@ -131,7 +131,7 @@ def test_in_a_container(homes: Homes, tmp_path: Path, release: str) -> None:
     desk = Desk(world, tmp_path / "desk", has_claude=False, targets=[target])
     with Leaks() as leaks:
         with desk.reauth(path=str(docker.parent)) as person:
-            assert "anthropic has no credential on home/ops" in person.answer("Which?", "")
+            assert "anthropic has no credential on home/ops" in person.answer("Which ones?", "")
             assert "There is no `claude` here." in person.answer("Step 1 of 2: make a new token", "y")
             assert "  docker exec -i gw " in person.answer("Step 2 of 2: give it to OpenClaw", "y")
             person.paste(wrapped(TOKEN))
@@ -171,7 +171,7 @@ def test_ahead_of_time_and_in_the_environment(homes: Homes, tmp_path: Path, rele
         assert printed.returncode == 0
         assert "\n  claude setup-token\n" in printed.stdout
         assert paste in printed.stdout
-        assert "This is no terminal, so nothing was run." in printed.stdout
+        assert "Nothing was run, because this is not a terminal." in printed.stdout
         with desk.reauth(*asked) as person:
             shown = person.answer("Step 1 of 2: make a new token", "y")
             assert "nothing is wrong with it. It works until" in " ".join(shown.split())
@@ -195,8 +195,8 @@ def test_ahead_of_time_and_in_the_environment(homes: Homes, tmp_path: Path, rele
                 person.until("Gateway service disabled.")
             else:
                 person.until("Gateway restart failed" if release == CURRENT else "Gateway service check failed")
-                person.until("That did not work (exit code 1).")
-                person.answer("Again?", "s")
+                person.until("The command failed (exit code 1).")
+                person.answer("Try again?", "s")
             person.until("OpenClaw finds env:XAI_API_KEY on home/ops.")
             assert person.wait() == 0
         desk.check_that_nothing_leaked(leaks)
@@ -213,7 +213,7 @@ def test_the_wizard_of_the_oldest_release(homes: Homes, tmp_path: Path) -> None:
             assert "  openclaw configure --section model" in person.answer("Step 1 of 1: set the new API key", "y")
             person.keys("Where will the Gateway run?", "\x03")
             person.until("Setup cancelled.")
-            person.until("OpenClaw still holds for anthropic:default on home/main what it held before.")
+            person.until("OpenClaw has stored nothing new for anthropic:default on home/main.")
             assert person.wait() == 0  # the key works, as before
         assert world.stored_profiles()["anthropic:default"] == old
         with desk.reauth("--profile", "anthropic:default") as person:
@@ -245,11 +245,11 @@ def test_claude_code_s_login(tmp_path: Path) -> None:
             person.until("Paste the code here: ")
             person.type("\x03")
             person.until("Interrupted.")
-            person.answer("Again?", "y")
+            person.answer("Try again?", "y")
             person.until("Paste the code here: ")
             person.type("wrong\r")
-            person.until("That did not work (exit code 1).")
-            person.answer("Again?", "y")
+            person.until("The command failed (exit code 1).")
+            person.answer("Try again?", "y")
             person.until("Paste the code here: ")
             person.type("right\r")
             person.until("claude-code:login on laptop/claude-code works until 20")

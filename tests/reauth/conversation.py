@@ -1,6 +1,6 @@
-"""A world to sign in to, and a terminal that answers what a test says: no process, no clock.
+"""A simulated OpenClaw to renew credentials of, and a scripted terminal: no process, no clock.
 
-The world is judged by the real verdict; what a step does to it is said by the test.
+The real verdict evaluates it. The test decides what each step changes.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class World:
         self.release = release
         self.source = source
         self.failure: str | None = None
-        self.looks: list[list[str] | None] = []
-        self._memory: dict[str, CredentialHistory] = {}
+        self.checks: list[list[str] | None] = []
+        self._history: dict[str, CredentialHistory] = {}
 
     def store(self, profile: ObservedProfile, *agents: str) -> None:
         for agent in agents or ("main",):
@@ -87,11 +87,11 @@ class World:
         return lambda: self.change(id, secret_hash="new", status="ok", expires_at=NOW + 365 * DAY, **more)
 
     def check(self, names: list[str] | None) -> Report:
-        self.looks.append(names)
-        agents = tuple(self._judged(name, held) for name, held in self.agents.items())
+        self.checks.append(names)
+        agents = tuple(self._evaluated(name, held) for name, held in self.agents.items())
         return Report(NOW, (TargetReport("home", self.source, agents),))
 
-    def _judged(self, name: str, held: Mapping[str, ObservedProfile]) -> AgentReport:
+    def _evaluated(self, name: str, held: Mapping[str, ObservedProfile]) -> AgentReport:
         dialect = Dialect.LOGIN if self.source == "claude" else DIALECTS[self.release]
         missing = frozenset(p for p in self.in_use if not any(one.provider == p for one in held.values()))
         seen = Observation(
@@ -105,10 +105,10 @@ class World:
             missing_providers=missing,
             openclaw_version=None if self.source == "claude" else self.release,
         )
-        self._memory[name] = record_observation(self._memory.get(name, CredentialHistory()), seen, NOW)
+        self._history[name] = record_observation(self._history.get(name, CredentialHistory()), seen, NOW)
         subject = Subject("home", name, self.source, self.built.programs())
         failure = Failure(FailureReason.TIMEOUT, self.failure, NOW) if self.failure else None
-        return evaluate(subject, None if failure else seen, failure, self._memory[name], self.config.policy, NOW)
+        return evaluate(subject, None if failure else seen, failure, self._history[name], self.config.policy, NOW)
 
 
 Effect = tuple[int, Callable[[], None]] | int
@@ -143,9 +143,9 @@ class Scripted:
     def run(self, command: str, environment: Mapping[str, str]) -> int:
         return self._done(f"[runs {command}]", command, environment)
 
-    def paste(self, command: str, environment: Mapping[str, str], *, is_token: bool, is_noisy: bool) -> int:
+    def paste(self, command: str, environment: Mapping[str, str], *, is_token: bool, echoes: bool) -> int:
         what = "a setup-token" if is_token else "a secret"
-        return self._done(f"[takes {what} for {command}{' >/dev/null' if is_noisy else ''}]", command, environment)
+        return self._done(f"[takes {what} for {command}{' >/dev/null' if echoes else ''}]", command, environment)
 
     def _done(self, line: str, command: str, environment: Mapping[str, str]) -> int:
         outcome = self.outcomes.pop(0) if self.outcomes else 0
@@ -163,18 +163,18 @@ class Scripted:
 def talk(
     world: World,
     screen: Scripted,
-    asked: Selection | None = None,
+    selection: Selection | None = None,
     programs: tuple[str, ...] = ("claude", "openclaw"),
-    told: str | None = None,
+    resolved: str | None = None,
 ) -> int:
     """One ``reauth`` in ``world``; its exit code."""
     guide = Guide(
         world.config,
-        asked or Selection(),
+        selection or Selection(),
         screen,
         world.check,
         lambda name: world.built,
-        lambda targets: told,
+        lambda targets: resolved,
         which=lambda name: f"/usr/bin/{name}" if name in programs else None,
     )
     return guide.run()

@@ -63,7 +63,7 @@ class Typist:
 
     def paste(self, text: str) -> None:
         """Paste when it is asked for, and the terminal no longer echoes: as a person does, a moment later."""
-        self.keys("goes on by itself.", text)
+        self.keys("continues by itself.", text)
 
     def keys(self, asked: str, keys: str) -> str:
         """Type for a program that has asked and reads single keys; what was printed up to what it asks."""

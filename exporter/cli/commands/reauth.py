@@ -45,7 +45,7 @@ def reauth(target: str | None, agent: str | None, profile: str | None, config_fi
         return monitor.checkers[name].source
 
     selection = Selection(target, agent, profile)
-    guide = Guide(
-        config, selection, Terminal(), check, source_of, lambda targets: resolve.tell(config, targets, notify)
-    )
-    return guide.run()
+    def resolve_alerts(targets: list[str]) -> str | None:
+        return resolve.resolve_alerts(config, targets, notify)
+
+    return Guide(config, selection, Terminal(), check, source_of, resolve_alerts).run()
