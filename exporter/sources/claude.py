@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import re
 import stat
@@ -23,6 +22,7 @@ from exporter.config import ClaudeTarget
 from exporter.lib import command
 from exporter.lib.durations import parse_date
 from exporter.lib.env_file import read_env_file
+from exporter.lib.loose_json import seconds
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
 from exporter.sources import Source, SourceContext
 from exporter.sources.openclaw.source import ELSEWHERE, failure_of
@@ -238,8 +238,8 @@ def stored_login(content: bytes) -> StoredLogin | None:
         raise ValueError("no login")
     token = login.get("refreshToken")
     return StoredLogin(
-        ends_at=_seconds(login.get("refreshTokenExpiresAt")),
-        access_expires_at=_seconds(login.get("expiresAt")),
+        ends_at=seconds(login.get("refreshTokenExpiresAt")),
+        access_expires_at=seconds(login.get("expiresAt")),
         has_refresh_token=isinstance(token, str) and bool(token.strip()),
     )
 
@@ -267,10 +267,3 @@ def _date(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return seconds if seconds > 0 else None
-
-
-def _seconds(milliseconds: object) -> float | None:
-    """Unix seconds; None for what is no positive finite number."""
-    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
-        return None
-    return milliseconds / 1000 if 0 < milliseconds < 1e300 and math.isfinite(milliseconds) else None

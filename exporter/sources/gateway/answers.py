@@ -7,11 +7,11 @@ OpenClaw 2026.9.6, as it answers them and as its source has them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from exporter.lib.loose_json import items, mapping, number, seconds, text
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, UsageWindow
 from exporter.sources.openclaw.status import merged
@@ -28,21 +28,21 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
     """
     entries, unavailable = payload.get("providers"), payload.get("unavailable")
     if unavailable and not entries:
-        why = _text(_mapping(unavailable).get("message")) or "no reason given"
+        why = text(mapping(unavailable).get("message")) or "no reason given"
         raise CheckError(
             FailureReason.NOT_READY, f"the gateway cannot tell about its credentials yet: {safe_text(why)}"
         )
     if not isinstance(entries, list):
         raise CheckError(FailureReason.INVALID_OUTPUT, "models.authStatus answered without a list of providers")
-    named = [entry for entry in map(_mapping, entries) if _text(entry.get("provider"))]
+    named = [entry for entry in map(mapping, entries) if text(entry.get("provider"))]
     passed_over = len(entries) - len(named)
     seen: dict[str, list[ObservedProfile]] = {}
     order: dict[str, tuple[str, ...]] = {}
     windows: list[UsageWindow] = []
     missing: set[str] = set()
     for entry in sorted(named, key=_is_alias):  # a provider's own entry before those that borrow its credentials
-        provider = _text(entry.get("provider")) or ""
-        told = [_profile(_mapping(item), provider) for item in _list(entry.get("profiles"))]
+        provider = text(entry.get("provider")) or ""
+        told = [_profile(mapping(item), provider) for item in items(entry.get("profiles"))]
         found = [*(profile for profile in told if profile), *_environment_key(entry, provider)]
         passed_over += told.count(None)
         known = set(seen) if _is_alias(entry) else ()
@@ -52,8 +52,8 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
         if not found and entry.get("status") == "missing":
             missing.add(provider)
         if isinstance(entry.get("profileOrder"), list):
-            order[provider] = tuple(dict.fromkeys(filter(None, map(_text, entry["profileOrder"]))))
-        windows += _windows(provider, _mapping(entry.get("usage")))
+            order[provider] = tuple(dict.fromkeys(filter(None, map(text, entry["profileOrder"]))))
+        windows += _windows(provider, mapping(entry.get("usage")))
     notes = (f"{passed_over} entries of the gateway's lists name nothing and were passed over",) if passed_over else ()
     return Observation(
         target=target,
@@ -71,31 +71,31 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
 
 
 def _is_alias(entry: Mapping[str, Any]) -> bool:
-    lends = _text(entry.get("authProvider"))
+    lends = text(entry.get("authProvider"))
     return lends is not None and lends != entry.get("provider")
 
 
 def _profile(item: Mapping[str, Any], provider: str) -> ObservedProfile | None:
-    profile_id = _text(item.get("profileId"))
+    profile_id = text(item.get("profileId"))
     if profile_id is None:
         return None
     return ObservedProfile(
         id=profile_id,
         provider=provider,
-        kind=_text(item.get("type")) or "unknown",
-        status=_text(item.get("status")),
-        reason_code=_text(item.get("reasonCode")),
-        expires_at=_seconds(_mapping(item.get("expiry")).get("at")),
+        kind=text(item.get("type")) or "unknown",
+        status=text(item.get("status")),
+        reason_code=text(item.get("reasonCode")),
+        expires_at=seconds(mapping(item.get("expiry")).get("at")),
     )
 
 
 def _environment_key(entry: Mapping[str, Any], provider: str) -> Iterator[ObservedProfile]:
     """The credential the gateway's own environment holds for a provider, by the variable's name alone."""
-    told = _mapping(entry.get("apiKey"))
-    variable = _text(told.get("envVar"))
+    told = mapping(entry.get("apiKey"))
+    variable = text(told.get("envVar"))
     if told.get("source") == "env" and variable and variable.isidentifier() and len(variable) <= 128:
         kind = "token" if "OAUTH" in variable or "TOKEN" in variable else "api_key"
-        yield ObservedProfile(f"env:{variable}", _text(entry.get("authProvider")) or provider, kind, status="static")
+        yield ObservedProfile(f"env:{variable}", text(entry.get("authProvider")) or provider, kind, status="static")
 
 
 def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -105,8 +105,8 @@ def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     INVALID_OUTPUT where there is no agent.
     """
     models: dict[str, tuple[str, ...]] = {}
-    for entry in map(_mapping, _list(payload.get("agents"))):
-        agent = _text(entry.get("id"))
+    for entry in map(mapping, items(payload.get("agents"))):
+        agent = text(entry.get("id"))
         if agent is not None:
             models.setdefault(agent, tuple(_models(entry)))
     if not models:
@@ -118,17 +118,17 @@ def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 def _models(entry: Mapping[str, Any]) -> Iterator[str]:
     """Everything an agent may turn to, its default first."""
     model, utility = entry.get("model"), entry.get("utilityModel")
-    told = _mapping(model)
-    refs = [model, told.get("primary"), *_list(told.get("fallbacks")), utility]
-    yield from dict.fromkeys(ref for ref in filter(None, map(_text, refs)) if ref.strip("/ "))
+    told = mapping(model)
+    refs = [model, told.get("primary"), *items(told.get("fallbacks")), utility]
+    yield from dict.fromkeys(ref for ref in filter(None, map(text, refs)) if ref.strip("/ "))
 
 
 def usage_of(payload: Mapping[str, Any]) -> tuple[tuple[UsageWindow, ...], str | None]:
     """The windows in the payload of ``usage.status``, and a sentence about the providers that told none."""
     windows: list[UsageWindow] = []
     errors: list[str] = []
-    for entry in map(_mapping, _list(payload.get("providers"))):
-        provider = _text(entry.get("provider"))
+    for entry in map(mapping, items(payload.get("providers"))):
+        provider = text(entry.get("provider"))
         if provider is None:
             continue
         windows += _windows(provider, entry)
@@ -138,10 +138,10 @@ def usage_of(payload: Mapping[str, Any]) -> tuple[tuple[UsageWindow, ...], str |
 
 
 def _windows(provider: str, usage: Mapping[str, Any]) -> Iterator[UsageWindow]:
-    for window in map(_mapping, _list(usage.get("windows"))):
-        label, used = window.get("label"), _number(window.get("usedPercent"))
+    for window in map(mapping, items(usage.get("windows"))):
+        label, used = window.get("label"), number(window.get("usedPercent"))
         if isinstance(label, str) and label.strip() and used is not None and used >= 0:
-            yield UsageWindow(provider, safe_text(label, 64), used / 100, _seconds(window.get("resetAt")))
+            yield UsageWindow(provider, safe_text(label, 64), used / 100, seconds(window.get("resetAt")))
 
 
 def together(*parts: tuple[UsageWindow, ...]) -> tuple[UsageWindow, ...]:
@@ -162,16 +162,16 @@ def providers_in_use(models: tuple[str, ...], payload: Mapping[str, Any]) -> tup
 
     Which provider's an alias is cannot be seen: it may be any that has a profile.
     """
-    entries = {_text(entry.get("provider")): entry for entry in map(_mapping, _list(payload.get("providers")))}
+    entries = {text(entry.get("provider")): entry for entry in map(mapping, items(payload.get("providers")))}
     names = []
     for model in models:
         if not is_named(model):
-            names += [name for name, entry in entries.items() if name and _list(entry.get("profiles"))]
+            names += [name for name, entry in entries.items() if name and items(entry.get("profiles"))]
             continue
         provider = model.split("/", 1)[0].strip().lower()
-        entry = _mapping(entries.get(provider))
-        borrowed = _text(entry.get("authProvider"))
-        names.append(borrowed if borrowed and not _list(entry.get("profiles")) else provider)
+        entry = mapping(entries.get(provider))
+        borrowed = text(entry.get("authProvider"))
+        names.append(borrowed if borrowed and not items(entry.get("profiles")) else provider)
     return tuple(dict.fromkeys(filter(None, names))) or None
 
 
@@ -185,8 +185,8 @@ def only_in_use(observation: Observation, payload: Mapping[str, Any]) -> Observa
     seen = {profile.provider for profile in profiles}
     hidden = {
         name
-        for entry in map(_mapping, _list(payload.get("providers")))
-        for name in (_text(entry.get("provider")), _text(entry.get("authProvider")))
+        for entry in map(mapping, items(payload.get("providers")))
+        for name in (text(entry.get("provider")), text(entry.get("authProvider")))
         if name is not None and name not in seen and entry.get("apiKey")
     }
     unseen = [provider for provider in in_use if provider in hidden]
@@ -197,27 +197,3 @@ def only_in_use(observation: Observation, payload: Mapping[str, Any]) -> Observa
         providers_in_use=tuple(provider for provider in in_use if provider not in hidden),
         notes=(*observation.notes, safe_text(note)) if unseen else observation.notes,
     )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str | None:
-    """JSON can spell half a character, which no output could encode: written out."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and value else None
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None
-
-
-def _seconds(milliseconds: Any) -> float | None:
-    """Unix seconds; None for what is no positive finite number."""
-    number = _number(milliseconds)
-    return number / 1000 if number is not None and number > 0 else None

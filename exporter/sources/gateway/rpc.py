@@ -8,7 +8,6 @@ part of the URL, or its path.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +17,7 @@ import httpx
 
 from exporter.config import ConfigError, GatewayTarget, expand
 from exporter.lib import http
+from exporter.lib.loose_json import parse
 from exporter.lib.redact import REDACTED, safe_text
 from exporter.model import CheckError, FailureReason
 
@@ -154,14 +154,9 @@ def _payload(response: http.Response, where: str) -> dict[str, Any]:
 def _json(body: bytes) -> Any:
     """The JSON value in ``body``; None when there is none."""
     try:
-        return json.loads(body, parse_int=_integer)
+        return parse(body)
     except (ValueError, RecursionError):
         return None
-
-
-def _integer(digits: str) -> float:
-    # int() refuses thousands of digits, and one such number must not cost the whole answer.
-    return int(digits) if len(digits) < 300 else math.inf
 
 
 def _is_unknown_agent(error: Mapping[str, Any]) -> bool:

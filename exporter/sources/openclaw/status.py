@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from exporter.lib.redact import ANSI, safe_name, safe_text
+from exporter.lib.loose_json import integer, items, mapping, seconds, text, texts
+from exporter.lib.redact import ANSI, safe_text
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, Unusable
 
 _ATTEMPTS = 20_000  # places at which a JSON value may begin before we stop looking
@@ -61,7 +62,7 @@ def json_values(stdout: bytes, opening: str = "{") -> Iterator[Any]:
     Raises LookError INVALID_OUTPUT where the nesting is deeper than any program's own.
     """
     text = ANSI.sub("", stdout.decode("utf-8", "replace"))
-    decoder = json.JSONDecoder(parse_int=_integer)
+    decoder = json.JSONDecoder(parse_int=integer)
     position, effort = 0, _EFFORT * len(text)
     begin = re.compile(f"[{re.escape(opening)}]")
     for _ in range(_ATTEMPTS):
@@ -77,11 +78,6 @@ def json_values(stdout: bytes, opening: str = "{") -> Iterator[Any]:
             raise CheckError(FailureReason.INVALID_OUTPUT, "the output is nested too deeply to be OpenClaw's") from None
         else:
             yield value
-
-
-def _integer(digits: str) -> float:
-    # int() refuses thousands of digits, and one such number must not cost the whole answer.
-    return int(digits) if len(digits) < 300 else math.inf
 
 
 def _what_is_wrong(stdout: bytes) -> str:
@@ -105,20 +101,20 @@ def observe(
     which is not the same as that there are none.
     """
     auth = payload.get("auth")
-    oauth = _mapping(_mapping(auth).get("oauth"))
+    oauth = mapping(mapping(auth).get("oauth"))
     providers = oauth.get("providers")
     if not isinstance(oauth.get("profiles"), list) and not isinstance(providers, list):
         raise CheckError(FailureReason.INVALID_OUTPUT, "the JSON has no list of profiles where OpenClaw puts it")
     assert isinstance(auth, Mapping)
-    issues = [_mapping(issue) for issue in _list(auth.get("modelRouteIssues"))]
+    issues = [mapping(issue) for issue in items(auth.get("modelRouteIssues"))]
     indeterminate = [issue for issue in issues if issue.get("kind") == "indeterminate"]
     faulty = [issue for issue in issues if issue.get("kind") != "indeterminate"]
-    routes = [_mapping(route) for route in _list(auth.get("runtimeAuthRoutes"))]
+    routes = [mapping(route) for route in items(auth.get("runtimeAuthRoutes"))]
     faulty += [route for route in routes if route.get("status") == "unavailable"]
-    missing = _texts(auth.get("missingProvidersInUse"))
+    missing = texts(auth.get("missingProvidersInUse"))
     models = _models_in_use(payload)
-    serving = _texts([route.get("authProvider") for route in routes])  # a runtime's may be another's than the model's
-    in_use = _in_use(models, [*missing, *_texts([issue.get("provider") for issue in issues]), *serving])
+    serving = texts([route.get("authProvider") for route in routes])  # a runtime's may be another's than the model's
+    in_use = _in_use(models, [*missing, *texts([issue.get("provider") for issue in issues]), *serving])
     order = _order(providers)
     profiles, passed_over = _profiles(oauth, auth)
     return Observation(
@@ -132,11 +128,11 @@ def observe(
         models_in_use=models,
         order=order,
         missing_providers=frozenset(missing),
-        indeterminate_providers=frozenset(_texts([issue.get("provider") for issue in indeterminate])),
+        indeterminate_providers=frozenset(texts([issue.get("provider") for issue in indeterminate])),
         refreshing_providers=frozenset(
-            _texts([issue.get("provider") for issue in indeterminate if issue.get("evidence") == "profile"])
+            texts([issue.get("provider") for issue in indeterminate if issue.get("evidence") == "profile"])
         ),
-        faulty_providers=frozenset(_texts([issue.get("provider") for issue in faulty])),
+        faulty_providers=frozenset(texts([issue.get("provider") for issue in faulty])),
         openclaw_exit_code=exit_code,
         openclaw_version=version,
         blind_to=frozenset() if isinstance(auth.get("unusableProfiles"), list) else frozenset({"unusable"}),
@@ -157,17 +153,15 @@ def _models_in_use(payload: Mapping[str, Any]) -> tuple[str, ...]:
 
     All but the default are printed as they are written in the configuration: by an alias, say.
     """
-    aliases = {
-        alias.strip().lower(): model for alias, model in _mapping(payload.get("aliases")).items() if _text(model)
-    }
+    aliases = {alias.strip().lower(): model for alias, model in mapping(payload.get("aliases")).items() if text(model)}
     refs = [
-        *_texts([payload.get("resolvedDefault"), payload.get("defaultModel")])[:1],
-        *_texts(payload.get("fallbacks")),
-        *_texts([payload.get("imageModel")]),
-        *_texts(payload.get("imageFallbacks")),
-        *_texts([_mapping(payload.get("utilityModel")).get("ref")]),
+        *texts([payload.get("resolvedDefault"), payload.get("defaultModel")])[:1],
+        *texts(payload.get("fallbacks")),
+        *texts([payload.get("imageModel")]),
+        *texts(payload.get("imageFallbacks")),
+        *texts([mapping(payload.get("utilityModel")).get("ref")]),
     ]
-    named = [(_text(aliases.get(ref.strip().lower())) or ref).strip().partition("/") for ref in refs]
+    named = [(text(aliases.get(ref.strip().lower())) or ref).strip().partition("/") for ref in refs]
     return tuple(
         dict.fromkeys(f"{p.strip().lower()}/{model.strip()}" for p, slash, model in named if p.strip() and slash)
     )
@@ -180,33 +174,33 @@ def _in_use(models: Sequence[str], told: Sequence[str]) -> tuple[str, ...]:
 
 def _order(providers: Any) -> dict[str, tuple[str, ...]]:
     order: dict[str, tuple[str, ...]] = {}
-    for entry in map(_mapping, _list(providers)):
-        provider, effective = _text(entry.get("provider")), entry.get("effectiveProfiles")
+    for entry in map(mapping, items(providers)):
+        provider, effective = text(entry.get("provider")), entry.get("effectiveProfiles")
         if provider and isinstance(effective, list):
-            ids = _texts([_mapping(item).get("profileId") for item in effective])
+            ids = texts([mapping(item).get("profileId") for item in effective])
             order[provider] = tuple(dict.fromkeys((*order.get(provider, ()), *ids)))
     return order
 
 
 def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[ObservedProfile], int]:
     """Every profile that is named anywhere, and how many entries name none."""
-    entries = list(_list(oauth.get("profiles")))
-    listed = {_mapping(entry).get("profileId") for entry in entries if _text(_mapping(entry).get("profileId"))}
-    for rollup in map(_mapping, _list(oauth.get("providers"))):
+    entries = list(items(oauth.get("profiles")))
+    listed = {mapping(entry).get("profileId") for entry in entries if text(mapping(entry).get("profileId"))}
+    for rollup in map(mapping, items(oauth.get("providers"))):
         # The same entries again. They only count where the list above has lost one.
-        for entry in (*_list(rollup.get("profiles")), *_list(rollup.get("effectiveProfiles"))):
-            if isinstance(entry, Mapping) and _text(entry.get("profileId")) and entry["profileId"] not in listed:
+        for entry in (*items(rollup.get("profiles")), *items(rollup.get("effectiveProfiles"))):
+            if isinstance(entry, Mapping) and text(entry.get("profileId")) and entry["profileId"] not in listed:
                 entries.append(entry)
     seen: dict[str, list[ObservedProfile]] = {}
     passed_over = 0
-    for entry in map(_mapping, entries):
+    for entry in map(mapping, entries):
         profile = _profile(entry)
         if profile is None:
             passed_over += 1
         else:
             seen.setdefault(profile.id, []).append(profile)
-    for entry in map(_mapping, _list(auth.get("unusableProfiles"))):
-        profile_id = _text(entry.get("profileId"))
+    for entry in map(mapping, items(auth.get("unusableProfiles"))):
+        profile_id = text(entry.get("profileId"))
         if not profile_id:
             passed_over += 1
             continue
@@ -216,14 +210,14 @@ def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[O
         unusable = Unusable(
             kind=_word(entry.get("kind")) or "unknown",
             reason=_word(entry.get("reason")),
-            until=_seconds(entry.get("until")),
+            until=seconds(entry.get("until")),
         )
         seen[profile_id] = [*twins, _with_unusable(twins[0], unusable)]
     return [merged(twins) for twins in seen.values()], passed_over
 
 
 def _profile(entry: Mapping[str, Any]) -> ObservedProfile | None:
-    profile_id = _text(entry.get("profileId"))
+    profile_id = text(entry.get("profileId"))
     if not profile_id:
         return None
     return ObservedProfile(
@@ -232,12 +226,12 @@ def _profile(entry: Mapping[str, Any]) -> ObservedProfile | None:
         kind=_word(entry.get("type")) or "unknown",
         status=_word(entry.get("status")),
         reason_code=_word(entry.get("reasonCode")),
-        expires_at=_seconds(entry.get("expiresAt")),
+        expires_at=seconds(entry.get("expiresAt")),
     )
 
 
 def _provider_of(entry: Mapping[str, Any], profile_id: str) -> str:
-    return _text(entry.get("provider")) or profile_id.split(":", 1)[0].strip() or "unknown"
+    return text(entry.get("provider")) or profile_id.split(":", 1)[0].strip() or "unknown"
 
 
 def _with_unusable(profile: ObservedProfile, unusable: Unusable) -> ObservedProfile:
@@ -295,39 +289,16 @@ def _how_long(unusable: Unusable) -> tuple[object, ...]:
 def _environment_credentials(auth: Mapping[str, Any], in_use: Sequence[str]) -> list[ObservedProfile]:
     """Credentials of providers in use that come from the environment, by the variable's name alone."""
     found: dict[tuple[str, str], ObservedProfile] = {}
-    for entry in map(_mapping, _list(auth.get("providers"))):
-        provider = _text(entry.get("provider"))
-        names = _LAST_IDENTIFIER.findall(_text(_mapping(entry.get("env")).get("source")) or "")
+    for entry in map(mapping, items(auth.get("providers"))):
+        provider = text(entry.get("provider"))
+        names = _LAST_IDENTIFIER.findall(text(mapping(entry.get("env")).get("source")) or "")
         if provider and provider in in_use and names:
             kind = "token" if "OAUTH" in names[-1] or "TOKEN" in names[-1] else "api_key"
             found[provider, names[-1]] = ObservedProfile(f"env:{names[-1]}", provider, kind, status="static")
     return list(found.values())
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str | None:
-    return safe_name(value) if isinstance(value, str) and value else None
-
-
 def _word(value: Any) -> str | None:
     """One of OpenClaw's words. Ids are kept whatever they are; a word that looks like none is made safe."""
-    text = _text(value)
-    return text if text is None or _WORD.fullmatch(text) else safe_text(text, 64) or None
-
-
-def _texts(value: Any) -> list[str]:
-    return [text for text in map(_text, _list(value)) if text]
-
-
-def _seconds(milliseconds: Any) -> float | None:
-    """Unix seconds; None for what is no positive finite number."""
-    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
-        return None
-    return milliseconds / 1000 if math.isfinite(milliseconds) and milliseconds > 0 else None
+    word = text(value)
+    return word if word is None or _WORD.fullmatch(word) else safe_text(word, 64) or None

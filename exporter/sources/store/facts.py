@@ -8,12 +8,12 @@ on them; what it would pass over is passed over here. Times in the store are Uni
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from exporter.lib.loose_json import number, seconds
 from exporter.lib.redact import safe_name
 from exporter.model import ObservedProfile, Unusable
 from exporter.sources.store.config import models_in_use, orders, provider_id, section
@@ -132,7 +132,7 @@ def facts(
             provider=raw["provider"],
             kind=raw["type"],
             unusable=_unusable(usage, now) if cools else None,
-            last_used_at=_seconds(usage.get("lastUsed")),
+            last_used_at=_date(usage.get("lastUsed")),
             error_count=_count(usage.get("errorCount")),
         )
         profile = _with_credential(profile, raw, keyed_hash)
@@ -165,12 +165,12 @@ def _with_credential(
             code = "expired"
         if code is None and not _is_secret(raw.get("access")) and not _is_secret(raw.get("refresh")):
             code = "unresolved_ref" if isinstance(raw.get("oauthRef"), Mapping) else "missing_credential"
-        date = None if fence else _seconds(raw.get("expires"))
+        date = None if fence else _date(raw.get("expires"))
         return replace(profile, reason_code=code, expires_at=date, has_refresh_token=refreshes)
     secret = _static_secret(raw, "key" if profile.kind == "api_key" else "token")
     date = None
     if profile.kind == "token":
-        date = _seconds(raw.get("expires"))
+        date = _date(raw.get("expires"))
         if code is None and "expires" in raw and date is None:
             code = "invalid_expires"
     if secret is None and code != "setup_inactive":
@@ -205,7 +205,7 @@ def _mismatch(raw: Mapping[str, Any], provider: str, mode: str) -> str | None:
 
 def _unusable(usage: Mapping[str, Any], now: float) -> Unusable | None:
     """The cooldown or disable that holds at ``now``, told as ``models status`` tells it."""
-    disabled, cooldown, blocked = (_seconds(usage.get(f"{word}Until")) for word in ("disabled", "cooldown", "blocked"))
+    disabled, cooldown, blocked = (_date(usage.get(f"{word}Until")) for word in ("disabled", "cooldown", "blocked"))
     until = max((date for date in (disabled, cooldown, blocked) if date is not None), default=0.0)
     if until <= now:
         return None
@@ -234,21 +234,13 @@ def _word(value: object) -> str | None:
     return value if isinstance(value, str) and _WORD.fullmatch(value) else None
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _seconds(milliseconds: object) -> float | None:
-    """Unix seconds; None for what is no date."""
-    number = _number(milliseconds)
-    return number / 1000 if number is not None and 0 < number <= _MAX_DATE else None
+def _date(milliseconds: object) -> float | None:
+    return seconds(milliseconds, _MAX_DATE)
 
 
 def _count(value: object) -> int | None:
-    number = _number(value)
-    return int(number) if number is not None and number >= 0 else None
+    found = number(value)
+    return int(found) if found is not None and found >= 0 else None
 
 
 def _configured(config: object) -> dict[str, tuple[str, str]]:
@@ -288,9 +280,9 @@ def _effective_order(stored: Layer, config: object, now: float) -> dict[str, tup
 def _turn(stored: Layer, name: str, now: float) -> tuple[float, ...]:
     """Without an explicit order: logins first, those with a valid access token, the least recently used."""
     raw = stored.profiles[name]
-    date = _seconds(raw.get("expires"))
+    date = _date(raw.get("expires"))
     is_past = raw["type"] == "oauth" and date is not None and date <= now
-    return (_KINDS.index(raw["type"]), is_past, _number(stored.usage.get(name, {}).get("lastUsed")) or 0)
+    return (_KINDS.index(raw["type"]), is_past, number(stored.usage.get(name, {}).get("lastUsed")) or 0)
 
 
 # --- what a change is ------------------------------------------------------------------------------

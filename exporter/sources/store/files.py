@@ -7,8 +7,6 @@ file and never its contents. Where the files are was read in OpenClaw 2026.2 to 
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sqlite3
 import stat
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from exporter.lib.loose_json import parse
 from exporter.model import CheckError, FailureReason
 
 #: A store of 10,000 profiles is 3 MB; whatever is larger than this is not a store. Bytes.
@@ -174,12 +173,7 @@ def parse_json(content: bytes | str, path: Path) -> Any:
 
 def _json(content: bytes | str) -> Any:
     text = content if isinstance(content, str) else content.decode("utf-8-sig")
-    return json.loads(text, parse_int=_integer)
-
-
-def _integer(digits: str) -> float:
-    # int() refuses thousands of digits, and one such number must not cost the whole store.
-    return int(digits) if len(digits) < 300 else math.inf
+    return parse(text)
 
 
 def read_config(path: Path) -> Mapping[str, Any] | None:
