@@ -238,7 +238,7 @@ def test_every_world_can_be_told(world: World, now: float) -> None:
         ('{"profiles": {"a": {"id": "a", "provider": "p", "kind": "token", "expires": 1e300}}}', "too large"),
         ('{"profiles": {"a": {"id": "a", "provider": "p", "kind": "magic"}}}', "kind is one of token"),
         ('{"profiles": {"a": {"id": "a"}}}', "a: a key is missing"),
-        ('{"agents": []}', "there is always one"),
+        ('{"agents": []}', "at least one is needed"),
         ('{"model": null}', "model: must be a text"),
         ('{"broken": "tired"}', "'tired' is not a valid FailureReason"),
         ("{", "Expecting property name"),
@@ -277,7 +277,7 @@ def test_commands_change_the_world() -> None:
 
     world.cool_down(DEFAULT, "rate_limit", NOW + HOUR, model="claude-haiku-4-5")
     assert status_json(world, NOW + 1)[1] == 1  # the utility model's route
-    world.heal(DEFAULT)
+    world.recover(DEFAULT)
     assert status_json(world, NOW + 1)[1] == 2
 
     world.remove(DEFAULT)
@@ -287,9 +287,9 @@ def test_commands_change_the_world() -> None:
 
 def test_healing_a_look_takes_every_fault_away() -> None:
     world = World()
-    world.break_look(FailureReason.TIMEOUT)
+    world.break_check(FailureReason.TIMEOUT)
     world.inject(Fault.HUGE, 10)
-    world.break_look(None)
+    world.break_check(None)
     assert (world.broken, world.faults) == (None, {})
 
 

@@ -110,7 +110,7 @@ def test_command_faults(file: Path) -> None:
 @pytest.mark.parametrize("reason", [FailureReason.COMMAND_ERROR, FailureReason.PERMISSION, FailureReason.UNKNOWN_AGENT])
 def test_command_fails_with_the_reason_of_a_broken_look(reason: FailureReason, file: Path) -> None:
     world = _one()
-    world.break_look(reason)
+    world.break_check(reason)
     code, stdout, _ = run(world, file, *CHECK)
     assert (code, json.loads(stdout)["ok"]) == (1, False)
     assert ("Unknown agent" in stdout.decode()) is (reason is FailureReason.UNKNOWN_AGENT)
@@ -166,7 +166,7 @@ def test_process_hangs_and_ignores_sigterm(process: Any) -> None:
 
 def test_process_dies_by_a_signal(process: Any) -> None:
     world = World()
-    world.break_look(FailureReason.KILLED)
+    world.break_check(FailureReason.KILLED)
     assert process(world).wait(30) == -signal.SIGKILL
 
 
@@ -235,9 +235,9 @@ async def test_gateway_faults() -> None:
     error = (await ask(world, "models.authStatus")).json()["error"]
     assert (error["code"], error["retryAfterMs"]) == ("UNAVAILABLE", 1500)
     world.faults = {}
-    world.break_look(FailureReason.NOT_ENABLED)
+    world.break_check(FailureReason.NOT_ENABLED)
     assert (await ask(world, "models.authStatus")).status_code == 404
-    world.break_look(FailureReason.NOT_READY)
+    world.break_check(FailureReason.NOT_READY)
     assert (await ask(world, "models.authStatus")).json()["payload"]["providers"] == []
 
 

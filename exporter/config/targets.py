@@ -1,4 +1,4 @@
-"""What can be watched: a model per source."""
+"""The configuration of targets: one model for each source."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ class GatewayTarget(TargetBase):
     token_file: FilePath | None = None
     token_env: str | None = None
     agents: Agents = "all"
-    state_dir: FilePath | None = Field(None, description="the gateway's store, where it is on this host")
+    state_dir: FilePath | None = Field(None, description="the gateway's store, if it is on this host")
     ca_file: FilePath | None = None
-    usage: Flag = Field(False, description="ask usage.status too, hourly")
+    usage: Flag = Field(False, description="also ask usage.status, hourly")
 
 
 class ClaudeTarget(TargetBase):
     """Claude Code's own login."""
 
-    #: What its one login counts as.
+    #: The agent of its one login.
     AGENT: ClassVar[str] = "claude-code"
 
     source: Literal["claude"]
@@ -71,7 +71,7 @@ class AutoTarget(TargetBase):
 
 
 class SimulatedTarget(TargetBase):
-    """A simulated OpenClaw that ages, breaks and heals (``demo``)."""
+    """A simulated OpenClaw that ages, breaks and recovers (``demo``)."""
 
     source: Literal["simulated"]
     scenario: str = "healthy"

@@ -1,6 +1,6 @@
-"""An environment file (``~/.openclaw/.env``, systemd's EnvironmentFile), read and never executed.
+"""Reads an environment file (``~/.openclaw/.env``, systemd's EnvironmentFile) without executing it.
 
-Called by sources that have an ``env_file``, so that a command sees what the service sees.
+With it, a command gets the variables that the service has.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.D
 _DOUBLE_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SINGLE_QUOTED = re.compile(r"'([^']*)'")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
-_MAX = 1024 * 1024  # bytes; an environment file is a page
+_MAX_BYTES = 1024 * 1024
 
 
 def read_env_file(path: str) -> dict[str, str]:
-    """The variables in the file at ``path`` (``~`` is the home folder).
+    """The variables in the file at ``path``, which may begin with ``~``.
 
-    Raises LookError PERMISSION where this user may not read it, OTHER where it is not there or is no
-    file; the sentence names the path, never a value.
+    Raises CheckError PERMISSION if this user may not read it, OTHER if there is no such file. The sentence
+    names the path, never a value.
     """
     try:
         with Path(path).expanduser().open("rb") as file:
-            content = file.read(_MAX)
+            content = file.read(_MAX_BYTES)
     except PermissionError:
         raise CheckError(FailureReason.PERMISSION, f"env_file {path}: this user may not read it") from None
     except (OSError, RuntimeError, ValueError) as error:
@@ -36,7 +36,7 @@ def read_env_file(path: str) -> dict[str, str]:
 
 
 def parse_env_file(text: str) -> dict[str, str]:
-    """``KEY=VALUE`` lines with an optional ``export``, quotes and comments. Other lines are passed over."""
+    """The ``KEY=VALUE`` lines of ``text``, with optional ``export``, quotes and comments. Others are ignored."""
     variables = {}
     for line in text.removeprefix("\ufeff").split("\n"):
         assignment = _ASSIGNMENT.fullmatch(line)

@@ -1,6 +1,6 @@
 """Simulated OpenClaw worlds that age, break and recover, for ``demo``, tests and benchmarks.
 
-``World`` holds the state; ``status_json`` is what OpenClaw would print about it at a given moment.
+``World`` holds the state, ``status_json`` renders what OpenClaw would print about it at a given time.
 """
 
 from exporter.simulator.status import status_json

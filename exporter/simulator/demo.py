@@ -15,6 +15,6 @@ _TARGETS = {
 
 
 def demo_config() -> Config:
-    """Six targets, looked at every five seconds, so that ``phone`` is seen through its ten-minute life."""
+    """Six targets, checked every five seconds, which shows every change in the ten-minute life of ``phone``."""
     targets = [SimulatedTarget(source="simulated", name=name, scenario=word) for name, word in _TARGETS.items()]
     return Config(interval=5.0, targets=list(targets))

@@ -1,8 +1,7 @@
-"""How OpenClaw itself judges the profiles of a World: eligibility, order, status, roll-up.
+"""OpenClaw's own evaluation of the profiles of a World: eligibility, order, status, roll-up.
 
-Read from the source of 2026.2.9, 2026.6.11 and 2026.9.6 (``auth-health``, ``order``,
-``credential-state``, ``usage-state``) and compared with what those releases print. Times here are
-integer milliseconds, as in OpenClaw.
+It follows the source of 2026.2.9, 2026.6.11 and 2026.9.6 (``auth-health``, ``order``, ``credential-state``,
+``usage-state``) and is compared with their output. Times here are integer milliseconds, as in OpenClaw.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ WARN_AFTER = 86_400_000
 REFRESH_MARGIN = 300_000
 MAX_DATE = 8_640_000_000_000_000  # the last moment a JavaScript Date can hold
 
-#: Providers whose cooldowns the provider itself manages: from 2026.6 on OpenClaw ignores them.
+#: Providers that rate-limit on their own: from 2026.6 on OpenClaw ignores their cooldowns.
 _OWN_COOLDOWNS = frozenset({"openrouter", "kilocode"})
 #: Reasons that may cool down one model and leave the others working.
 _MODEL_SCOPED = frozenset({"rate_limit", "timeout", "model_not_found"})
@@ -39,7 +38,7 @@ def by_locale(text: str) -> tuple[str, str]:
 
 
 def unusable_until(world: World, profile: str, now: int, dialect: Dialect, model: str | None = None) -> int | None:
-    """When the cooldown or disable in force ends; None where there is none (for ``model``)."""
+    """When the cooldown or disable that holds (for ``model``) ends; None if there is none."""
     usage = world.usage.get(profile)
     if usage is None:
         return None
@@ -55,7 +54,7 @@ def unusable_until(world: World, profile: str, now: int, dialect: Dialect, model
 
 
 def is_disabled(world: World, profile: str, now: int) -> bool:
-    """Disabled, rather than cooling down."""
+    """Whether an unusable profile is disabled rather than cooling down."""
     usage = world.usage[profile]
     return usage.disabled_until is not None and now < ms(usage.disabled_until)
 
@@ -64,7 +63,7 @@ def is_disabled(world: World, profile: str, now: int) -> bool:
 
 
 def ineligible(profile: Profile, now: int) -> str | None:
-    """Why a credential cannot be selected, as a reasonCode; None where it can (from 2026.4)."""
+    """Why a credential cannot be selected, as a reasonCode; None if it can (from 2026.4)."""
     if profile.kind == "oauth":
         return None if profile.secret or profile.refreshable else "missing_credential"
     if not profile.secret:
@@ -97,11 +96,11 @@ def _until_2026_5(profile: Profile, now: int) -> dict[str, Any]:
 
 
 def _since_2026_6(profile: Profile, now: int, dialect: Dialect) -> dict[str, Any]:
-    why = ineligible(profile, now)
+    reason = ineligible(profile, now)
     if profile.kind == "api_key":
-        return {"status": "missing", "reasonCode": why} if why and dialect is not Dialect.LISTING else _STATIC
-    if why:
-        return {"status": "expired" if why == "expired" else "missing", "reasonCode": why}
+        return {"status": "missing", "reasonCode": reason} if reason and dialect is not Dialect.LISTING else _STATIC
+    if reason:
+        return {"status": "expired" if reason == "expired" else "missing", "reasonCode": reason}
     if profile.expires is None:
         return _STATIC if profile.kind == "token" else {"status": "missing"}
     at = ms(profile.expires)
@@ -133,10 +132,10 @@ def _eligible(world: World, profile_id: str, provider: str, now: int) -> bool:
     profile = world.profiles.get(profile_id)
     if profile is None or profile.provider != provider:
         return False
-    said = world.configured.get(profile_id)
-    if said is not None:
+    configured = world.configured.get(profile_id)
+    if configured is not None:
         modes = {"oauth", "token"} if profile.kind == "token" else {profile.kind}
-        if said.provider != provider or said.mode not in modes:
+        if configured.provider != provider or configured.mode not in modes:
             return False
     return ineligible(profile, now) is None
 
@@ -144,7 +143,7 @@ def _eligible(world: World, profile_id: str, provider: str, now: int) -> bool:
 def profile_order(world: World, provider: str, now: int, dialect: Dialect, model: str | None = None) -> list[str]:
     """The profiles OpenClaw would try for a provider, best first (2026.6 and later)."""
     explicit = world.order.get(provider)
-    configured = [id for id, said in world.configured.items() if said.provider == provider]
+    configured = [id for id, entry in world.configured.items() if entry.provider == provider]
     stored = [id for id, profile in world.profiles.items() if profile.provider == provider]
     base = explicit if explicit is not None else configured or stored
     able = [id for id in dict.fromkeys(base) if _eligible(world, id, provider, now)]
@@ -171,7 +170,7 @@ def _preference(world: World, profile_id: str, now: int, dialect: Dialect) -> tu
 def effective_profiles(
     world: World, provider: str, health: dict[str, dict[str, Any]], now: int, dialect: Dialect
 ) -> list[dict[str, Any]]:
-    """``effectiveProfiles`` of a provider: its order, else all it has."""
+    """``effectiveProfiles`` of a provider: those of its order, else all."""
     own = {id: entry for id, entry in health.items() if entry["provider"] == provider}
     explicit = world.order.get(provider)
     if explicit is not None and not explicit:

@@ -1,5 +1,7 @@
-"""Named scenarios: the World of a moment. Every date is a function of the clock's cycle, never of ``now``
-itself, so that looking twice shows the same absolute date, and a cycle's end is a real renewal.
+"""Named scenarios: the World at a given time.
+
+Every date depends on the clock's cycle, never on ``now`` itself. Two checks therefore see the same date,
+and the end of a cycle is a real renewal.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ from exporter.simulator.world import Profile, World
 MINUTE, HOUR, DAY, MONTH = 60.0, 3600.0, 86400.0, 30 * 86400.0
 PROVIDER, DEFAULT, WORK = "anthropic", "anthropic:default", "anthropic:work"
 
-#: Of ``aging``: ten minutes from one paste to the next, the last two of them expired.
+#: ``aging``: ten minutes from one paste to the next; the token is expired for the last two.
 AGING_CYCLE, AGING_LIFE = 10 * MINUTE, 8 * MINUTE
-#: Of ``flapping``: a cooldown every other minute.
+#: ``flapping``: a cooldown every other minute.
 FLAPPING_CYCLE = 2 * MINUTE
 
 
 def cycle_start(now: float, length: float) -> float:
-    """When the cycle of ``length`` seconds that ``now`` is in began."""
+    """The start of the cycle of ``length`` seconds that contains ``now``."""
     return now // length * length
 
 
@@ -28,14 +30,14 @@ def cycle_start(now: float, length: float) -> float:
 class Scenario:
     """How to fill a World with profiles, one at a time."""
 
-    cycle: float  # seconds after which the dates move on
+    cycle: float  # seconds until the dates move on
     fill: Callable[[World, str, int, float], None]  # (world, profile id, its number, cycle's start)
     broken: FailureReason | None = None
     spare: bool = False  # another profile works
 
 
 def _token(life: float, spread: float = 0.0) -> Callable[[World, str, int, float], None]:
-    """A token that ends ``life`` seconds after the cycle began, the next profile's ``spread`` later."""
+    """A token that ends ``life`` seconds after the start of the cycle, each profile's ``spread`` later."""
 
     def fill(world: World, profile: str, index: int, start: float) -> None:
         world.add(Profile(profile, PROVIDER, "token", start + life + index % 1000 * spread))
@@ -48,7 +50,7 @@ def _undated(world: World, profile: str, index: int, start: float) -> None:
 
 
 def _good_token(world: World, profile: str, start: float) -> None:
-    # Its date must not move with a short cycle, or every look would see a renewal.
+    # Its date must not move with a short cycle, or every check would see a renewal.
     world.add(Profile(profile, PROVIDER, "token", cycle_start(start, MONTH) + 2 * MONTH))
 
 
@@ -94,7 +96,7 @@ SCENARIOS: dict[str, Scenario] = {
 def scenario_world(name: str, now: float, profiles: int = 1) -> World:
     """The World of scenario ``name`` at ``now`` (Unix seconds), spread over ``profiles`` profiles.
 
-    The same for every moment of a cycle. Raises KeyError for a name that is not in SCENARIOS.
+    It stays the same for the whole cycle. Raises KeyError for a name that is not in SCENARIOS.
     """
     scenario = SCENARIOS[name]
     start = cycle_start(now, scenario.cycle)

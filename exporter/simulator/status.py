@@ -1,8 +1,8 @@
-"""What ``openclaw models status --json --check`` would print about a World, and its exit code.
+"""Renders what ``openclaw models status --json --check`` would print about a World, and its exit code.
 
-Three releases speak for three eras: 2026.2.9 for Dialect.STATUS, 2026.6.11 for LISTING and 2026.9.6
-for ROUTES. Compared field by field with what they print. Not rendered, because it needs OpenClaw's
-model catalogue: ``aliases``, ``allowed``, and the Codex routes of a model of ``openai`` in use.
+Each dialect is rendered as one release prints it: STATUS as 2026.2.9, LISTING as 2026.6.11, ROUTES as
+2026.9.6. Tests compare every field with their output. Missing is what needs OpenClaw's model catalogue:
+``aliases``, ``allowed``, and the Codex routes of an ``openai`` model in use.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from exporter.simulator.health import (
 )
 from exporter.simulator.world import Profile, World
 
-#: Variables of credentials in the environment, with the provider each serves; the first one wins.
+#: The environment variables that hold a credential, with their provider. The first that is set wins.
 ENV_PROVIDERS = {
     "ANTHROPIC_OAUTH_TOKEN": "anthropic",
     "ANTHROPIC_API_KEY": "anthropic",
@@ -35,12 +35,12 @@ ENV_PROVIDERS = {
     "OPENROUTER_API_KEY": "openrouter",
     "MISTRAL_API_KEY": "mistral",
 }
-#: From 2026.6 on a variable is listed under every provider that could use it; the first one that is set.
+#: From 2026.6 on a variable is also listed under these providers. The first that is set wins.
 _ENV_ALIASES = {
     "anthropic-openai": ("ANTHROPIC_API_KEY",),
     "claude-cli": ("ANTHROPIC_OAUTH_TOKEN", "ANTHROPIC_API_KEY"),
 }
-#: Of those, the ones that another provider's profiles serve, too.
+#: Those of them that another provider's profiles serve too.
 _PROFILE_ALIASES = {"claude-cli": "anthropic"}
 _UTILITY_MODELS = {"anthropic": "anthropic/claude-haiku-4-5"}
 _RECOVER_BY_LOGIN = frozenset({"auth", "auth_permanent", "session_expired"})
@@ -51,9 +51,9 @@ Health = dict[str, dict[str, Any]]
 def status_json(
     world: World, now: float, dialect: Dialect | None = None, agent: str | None = None
 ) -> tuple[dict[str, Any], int]:
-    """The JSON and the exit code at ``now`` (Unix seconds) in the words of ``dialect``'s release.
+    """The JSON and the exit code at ``now`` (Unix seconds), as the release of ``dialect`` prints them.
 
-    ``dialect`` is the World's own where it is not given; ``agent`` is what ``--agent`` named.
+    ``dialect`` defaults to the World's. ``agent`` is the value of ``--agent``.
     """
     dialect, at = dialect or world.dialect, ms(now)
     ordered = sorted(world.profiles.values(), key=lambda item: (by_locale(item.provider), by_locale(item.id)))
@@ -63,8 +63,8 @@ def status_json(
     if dialect is Dialect.STATUS:
         listed |= set(world.providers_in_use()) | {ENV_PROVIDERS[name] for name in world.env if name in ENV_PROVIDERS}
     providers = [provider_health(world, provider, health, at, dialect) for provider in sorted(listed, key=by_locale)]
-    judge = {Dialect.STATUS: _judge_status, Dialect.LISTING: _judge_listing}.get(dialect, _judge_routes)
-    verdict, exit_code = judge(world, health, providers, sources, at)
+    evaluate = {Dialect.STATUS: _evaluate_status, Dialect.LISTING: _evaluate_listing}.get(dialect, _evaluate_routes)
+    verdict, exit_code = evaluate(world, health, providers, sources, at)
 
     home, agent_dir = world.home, f"{world.home}/.openclaw/agents/{agent or world.agents[0]}/agent"
     store = "auth-profiles.json" if dialect is Dialect.STATUS else "openclaw-agent.sqlite"
@@ -117,18 +117,18 @@ def _utility(world: World) -> dict[str, Any]:
 
 
 def env_variable(world: World, provider: str) -> str | None:
-    """The variable that serves a provider."""
+    """The environment variable that serves a provider."""
     return next((name for name, served in ENV_PROVIDERS.items() if served == provider and name in world.env), None)
 
 
 def masked(secret: str) -> str:
-    """A secret as OpenClaw shows it: still secret, and no output of ours may hold it."""
+    """A secret as OpenClaw prints it. It is still secret: our output must not contain it."""
     kept = 8 if len(secret) > 16 else 2 if len(secret) > 6 else 1
     return f"{secret[:kept]}...{secret[-kept:]}" if secret else "missing"
 
 
 def remaining(milliseconds: int) -> str:
-    """A time left as OpenClaw's labels say it."""
+    """A remaining time as OpenClaw's labels print it."""
     minutes = int(milliseconds / 60_000 + 0.5)
     if minutes < 60:
         return f"{max(1, minutes)}m" if milliseconds > 0 else "0m"
@@ -151,7 +151,7 @@ def _label(world: World, profile: Profile, now: int, dialect: Dialect) -> str:
 
 
 def _provider_sources(world: World, now: int, dialect: Dialect) -> list[dict[str, Any]]:
-    """``auth.providers``: the ones with a profile or a variable."""
+    """``auth.providers``: the providers with a profile or a variable."""
     own: dict[str, list[Profile]] = {}
     for profile in world.profiles.values():
         own.setdefault(profile.provider, []).append(profile)
@@ -222,15 +222,15 @@ def _recovery_hint(kind: str, reason: str | None, provider: str, profile_id: str
     return "Wait for cooldown or switch provider."
 
 
-# --- the exit code, and what goes with it ---------------------------------------------------------------
+# --- the exit code --------------------------------------------------------------------------------------
 
-Judged = tuple[dict[str, Any], int]
+Evaluation = tuple[dict[str, Any], int]
 
 
-def _judge_status(
+def _evaluate_status(
     world: World, health: Health, providers: list[dict[str, Any]], sources: list[dict[str, Any]], now: int
-) -> Judged:
-    """To 2026.4: every OAuth and token profile counts, in use or not; cooldowns do not."""
+) -> Evaluation:
+    """To 2026.4: every OAuth and token profile counts, in use or not. Cooldowns do not count."""
     served = {source["provider"] for source in sources}
     missing = sorted(set(world.providers_in_use()) - served, key=by_locale)
     words = {entry["status"] for entry in health.values() if entry["type"] != "api_key"}
@@ -238,10 +238,10 @@ def _judge_status(
     return {"missingProvidersInUse": missing}, exit_code
 
 
-def _judge_listing(
+def _evaluate_listing(
     world: World, health: Health, providers: list[dict[str, Any]], sources: list[dict[str, Any]], now: int
-) -> Judged:
-    """2026.6 and 7: the roll-up of each provider in use counts, unless a variable serves it too."""
+) -> Evaluation:
+    """2026.6 and 2026.7: the roll-up of each provider in use counts, unless a variable serves it too."""
 
     def usable(profile_id: str) -> bool:
         return health[profile_id]["status"] in ("ok", "expiring", "static")
@@ -253,10 +253,10 @@ def _judge_listing(
     return {"missingProvidersInUse": sorted(missing, key=by_locale), "runtimeAuthRoutes": []}, exit_code
 
 
-def _judge_routes(
+def _evaluate_routes(
     world: World, health: Health, providers: list[dict[str, Any]], sources: list[dict[str, Any]], now: int
-) -> Judged:
-    """From 2026.8: the credential each model in use would get counts, and nothing else."""
+) -> Evaluation:
+    """From 2026.8: only the credential that each model in use would get counts."""
     issues, missing, expiring = [], set(), False
     for provider, model in models_in_use(world, Dialect.ROUTES):
         available, selected, evidence = _route(world, provider, model, now)
@@ -283,7 +283,7 @@ def _judge_routes(
 
 
 def _ready(profile: Profile, now: int) -> bool | None:
-    """Whether a credential works: True, False, or None where only a refresh would tell."""
+    """Whether a credential works; None if only a refresh would show it."""
     at = None if profile.expires is None else ms(profile.expires)
     if profile.kind == "api_key":
         return bool(profile.secret)
@@ -311,6 +311,6 @@ def _route(world: World, provider: str, model: str, now: int) -> tuple[bool | No
         return False, None, "profile"
     if not order and env_variable(world, provider) is not None:
         return True, None, "environment"
-    known = any(said.provider == provider for said in world.configured.values())
+    known = any(entry.provider == provider for entry in world.configured.values())
     known = known or any(profile.provider == provider for profile in world.profiles.values())
     return (False, None, "profile") if known else (None, None, None)

@@ -1,8 +1,7 @@
-"""The simulated world: one OpenClaw home, changed by commands in OpenClaw's words.
+"""A simulated OpenClaw home, changed by methods named like OpenClaw's commands.
 
-A World holds what is the case and no clock: every rendering is given ``now``. All times are Unix
-seconds. Its secrets are made up; they are there because OpenClaw prints parts of them, and whatever
-reads that output must not pass them on.
+A World has no clock: each rendering is given ``now``. All times are Unix seconds. Its secrets are made up.
+They exist because OpenClaw prints parts of secrets, which readers of that output must not pass on.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ SECRETS = {
     "api_key": "sk-ant-api03-" + "SIMULATED-" * 8,
 }
 
-#: Beyond this a number of seconds cannot be told in whole milliseconds.
+#: The largest number of seconds that whole milliseconds can represent.
 MAX_SECONDS = 9e12
 
 
 class Fault(enum.StrEnum):
-    """What can be wrong with the answer. Each has an amount; what it measures stands beside it."""
+    """The possible faults of an answer. Each has an amount, whose meaning is in the comment."""
 
     # the command
     HANG = "hang"  # seconds; SIGTERM is ignored meanwhile
-    GRANDCHILD = "grandchild"  # seconds that a grandchild holds the pipe and ignores SIGTERM
-    SIGNAL = "signal"  # the number of the signal it dies by
+    GRANDCHILD = "grandchild"  # seconds for which a grandchild holds the pipe and ignores SIGTERM
+    SIGNAL = "signal"  # number of the signal that ends it
     COMMAND_ERROR = "command_error"
     EMPTY = "empty"
     GARBAGE = "garbage"
-    CUT_OFF = "cut_off"  # bytes of the answer that still arrive
+    CUT_OFF = "cut_off"  # bytes of the answer that arrive
     HUGE = "huge"  # bytes of output
     DEEP = "deep"  # levels of nesting
     NOT_UTF8 = "not_utf8"
@@ -79,7 +78,7 @@ class Profile:
 
 @dataclass(slots=True)
 class Usage:
-    """What OpenClaw notes about using one profile: ``usageStats`` of the store."""
+    """A profile's entry in the store's ``usageStats``."""
 
     cooldown_until: float | None = None
     cooldown_reason: str | None = None
@@ -92,7 +91,7 @@ class Usage:
 
 @dataclass(slots=True)
 class Configured:
-    """What ``auth.profiles`` of the configuration says about a profile."""
+    """A profile's entry in the configuration's ``auth.profiles``."""
 
     provider: str
     mode: str
@@ -112,65 +111,65 @@ class World:
     utility_model: str | None = None  # None: the provider's own default
     env: dict[str, str] = field(default_factory=dict, repr=False)  # variable: secret
     agents: list[str] = field(default_factory=lambda: ["main"])  # the default one first
-    dialect: Dialect = Dialect.ROUTES  # which release the command stands in for
+    dialect: Dialect = Dialect.ROUTES  # of the simulated release
     home: str = "/home/user"
-    broken: FailureReason | None = None  # looks fail with this until healed
+    broken: FailureReason | None = None  # checks fail with this
     faults: dict[Fault, float] = field(default_factory=dict)  # with their amounts
 
     # --- commands ---------------------------------------------------------------------------
 
     def add(self, profile: Profile) -> Profile:
-        """Store a profile, replacing the one of the same id."""
+        """Store a profile, replacing one with the same id."""
         self.profiles[profile.id] = profile
         return profile
 
     def paste_token(self, profile: str, expires_in: float | None, now: float) -> None:
-        """``models auth paste-token --profile-id PROFILE [--expires-in …]``: another token, no failures left."""
+        """``models auth paste-token --profile-id PROFILE [--expires-in …]``: a new token without failures."""
         provider = self.profiles[profile].provider if profile in self.profiles else profile.partition(":")[0]
         secret = "sk-ant-oat01-" + hashlib.sha256(f"{profile} {now}".encode()).hexdigest()
         expires = None if expires_in is None else now + expires_in
         self.add(Profile(profile, provider, "token", expires, secret=secret))
         if profile in self.configured:
             self.configured[profile] = Configured(provider, "token")
-        self.heal(profile)
+        self.recover(profile)
 
     def remove(self, profile: str) -> None:
-        """The profile is gone, and what was noted about it."""
+        """Remove a profile and everything stored about it."""
         self.profiles.pop(profile, None)
         self.usage.pop(profile, None)
         self.configured.pop(profile, None)
 
     def cool_down(self, profile: str, reason: str | None, until: float, model: str | None = None) -> None:
-        """A cooldown, for one model only where ``model`` is given."""
+        """Start a cooldown, for one model only if ``model`` is given."""
         usage = self.usage.setdefault(profile, Usage())
         usage.cooldown_until, usage.cooldown_reason, usage.cooldown_model = until, reason, model
         usage.error_count += 1
 
     def disable(self, profile: str, reason: str | None, until: float) -> None:
-        """Disabled, as for ``auth_permanent`` or ``billing``."""
+        """Disable a profile, as OpenClaw does for ``auth_permanent`` or ``billing``."""
         usage = self.usage.setdefault(profile, Usage())
         usage.disabled_until, usage.disabled_reason = until, reason
         usage.error_count += 1
 
-    def heal(self, profile: str) -> None:
-        """No cooldown, no disable, no errors; when it was last used stays known."""
+    def recover(self, profile: str) -> None:
+        """Clear cooldown, disable and errors of a profile; its last use stays."""
         if profile in self.usage:
             self.usage[profile] = Usage(last_used=self.usage[profile].last_used)
 
-    def break_look(self, reason: FailureReason | None) -> None:
-        """The next looks fail with ``reason``; None heals that, and every injected fault."""
+    def break_check(self, reason: FailureReason | None) -> None:
+        """Let the next checks fail with ``reason``; None ends that, and every injected fault."""
         self.broken = reason
         if reason is None:
             self.faults.clear()
 
     def inject(self, fault: Fault, amount: float = 1) -> None:
-        """A fault in the next answers; its amount is what ``Fault`` says it measures."""
+        """Put a fault into the next answers."""
         self.faults[fault] = amount
 
-    # --- what is in use -----------------------------------------------------------------------
+    # --- in use -------------------------------------------------------------------------------
 
     def providers_in_use(self) -> list[str]:
-        """Providers of the model in use, its fallbacks and the image model, the first one first."""
+        """Providers of the primary model, its fallbacks and the image model, in this order."""
         refs = [self.model, *self.fallbacks, *([self.image_model] if self.image_model else [])]
         return list(dict.fromkeys(ref.partition("/")[0] for ref in refs))
 
@@ -209,14 +208,14 @@ class World:
             else:
                 setattr(world, key, value)
         if not world.agents:
-            raise ValueError("agents: there is always one")
+            raise ValueError("agents: at least one is needed")
         return world
 
     def save(self, path: Path) -> None:
-        """Write the world, so that a reader sees the old one or the new one and nothing between."""
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(self.to_json(), encoding="utf-8")
-        beside.replace(path)
+        """Write the world atomically: a reader sees the old file or the new one."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(self.to_json(), encoding="utf-8")
+        temporary.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> World:

@@ -1,6 +1,6 @@
-"""The source of a target that names none: the openclaw command, else its store, else Claude Code.
+"""The source ``auto``, the default: the openclaw command, else its store, else Claude Code.
 
-Registered in ``sources.build``. Says which and why, and when that is another one than before.
+It reports its choice with the reason, and when the choice has changed.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from exporter.model import CheckError, FailureReason, Observation
 from exporter.sources import Source, SourceContext, build
 from exporter.verdict.remedies import Programs
 
-#: How long notes tell that the choice changed, and how long the last choice is known, seconds.
-TELL_FOR = 86400.0
-KNOWN_FOR = 10 * 365 * 86400.0
+#: How long a note reports that the choice has changed, and how long the last choice is kept, seconds.
+NOTE_CHANGE_FOR = 86400.0
+KEEP_CHOICE_FOR = 10 * 365 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which source, and why: a sentence for a person."""
+    """The chosen source, and the reason for a person to read."""
 
     kind: str
-    why: str
+    reason: str
 
 
 class AutoSource(Source):
-    """Chooses anew whenever the agents are asked for; what was chosen does the looking."""
+    """Chooses again whenever the agents are asked for. The chosen source does the checks."""
 
     kind = "auto"  # until something is chosen
 
@@ -43,21 +43,21 @@ class AutoSource(Source):
         self._choosing = asyncio.Lock()
 
     async def agents(self) -> list[str]:
-        """The chosen source's agents. Raises LookError, COMMAND_NOT_FOUND where there is nothing to choose."""
+        """The chosen source's agents. Raises CheckError; COMMAND_NOT_FOUND if there is nothing to choose."""
         return await (await self._choose()).agents()
 
     async def check(self, agent: str) -> Observation:
-        """The chosen source's look; for a day after the choice changed its notes tell that. Raises LookError."""
+        """The chosen source's check, with a note for a day after the choice has changed. Raises CheckError."""
         observation = await (self._source or await self._choose()).check(agent)
-        changed = self._context.cache.get_cached(self._key("changed"), TELL_FOR)
+        changed = self._context.cache.get_cached(self._key("changed"), NOTE_CHANGE_FOR)
         return replace(observation, notes=(*observation.notes, changed)) if changed else observation
 
     def fingerprint(self) -> str | None:
-        """The chosen source's; None before there is one."""
+        """The chosen source's; None before the first choice."""
         return self._source.fingerprint() if self._source else None
 
     async def aclose(self) -> None:
-        """Close what was chosen."""
+        """Close the chosen source."""
         if self._source is not None:
             await self._source.aclose()
 
@@ -65,7 +65,7 @@ class AutoSource(Source):
         return None if self._target.agents == "all" else self._target.agents
 
     def programs(self) -> Programs:
-        """The chosen source's; the command's before there is one."""
+        """The chosen source's; the command's before the first choice."""
         return (self._source or build(_target_of("openclaw", self._target), self._context)).programs()
 
     def renewal_obstacle(self, has_openclaw: bool) -> str | None:
@@ -81,13 +81,13 @@ class AutoSource(Source):
             if self._source is None or self.kind != choice.kind:
                 await self.aclose()
                 self._source = build(_target_of(choice.kind, self._target), self._context)
-                self._remember(choice)
-            self.kind, self.chosen = choice.kind, f"{choice.kind}: {choice.why}"
+                self._record(choice)
+            self.kind, self.chosen = choice.kind, f"{choice.kind}: {choice.reason}"
             return self._source
 
-    def _remember(self, choice: Choice) -> None:
+    def _record(self, choice: Choice) -> None:
         cache, key = self._context.cache, self._key("choice")
-        before = cache.get_cached(key, KNOWN_FOR)
+        before = cache.get_cached(key, KEEP_CHOICE_FOR)
         if before and before != choice.kind:
             cache.put_cached(self._key("changed"), f"the source changed from {before} to {choice.kind}")
         if before != choice.kind:
@@ -102,9 +102,9 @@ class AutoSource(Source):
 
 
 def choose(target: AutoTarget, environ: Mapping[str, str]) -> Choice:
-    """What there is to look at on this host, as ``environ`` sees it.
+    """The source to use on this host with ``environ``.
 
-    Raises LookError COMMAND_NOT_FOUND, which says where was looked and what to configure.
+    Raises CheckError COMMAND_NOT_FOUND, which says where it searched and what to configure.
     """
     path = environ.get("PATH", os.defpath)
     if command := shutil.which("openclaw", path=path):
@@ -114,21 +114,21 @@ def choose(target: AutoTarget, environ: Mapping[str, str]) -> Choice:
         return Choice("store", f"openclaw is not on PATH, and {store} is there")
     if command := shutil.which("claude", path=path):
         return Choice("claude", f"there is no OpenClaw, and {command} is on PATH")
-    from exporter.sources.claude import credentials_file
+    from exporter.sources.claude import credentials_file  # costs start-up time, like the store below
 
     credentials = credentials_file(environ)
     if _is_there(credentials):
         return Choice("claude", f"there is no OpenClaw, and {credentials} is there")
     raise CheckError(
         FailureReason.COMMAND_NOT_FOUND,
-        f"nothing to look at: no `openclaw` on PATH, no auth store in {state_dir}, no `claude` on PATH, "
+        f"nothing to check: no `openclaw` on PATH, no auth store in {state_dir}, no `claude` on PATH, "
         f'no {credentials}; configure a target with source "openclaw" and its full command, '
         '"store" with its state_dir, "gateway" with its url, or "claude"',
     )
 
 
 def _store(target: AutoTarget, environ: Mapping[str, str]) -> tuple[Path, Path | None]:
-    """Where OpenClaw keeps its state, and a file or folder there that is a store; None where there is none."""
+    """OpenClaw's state folder, and a file or folder in it that is a store, if there is one."""
     from exporter.sources.store.files import StorePaths
 
     paths = StorePaths.from_environment(environ, target.state_dir, "main")
@@ -136,7 +136,7 @@ def _store(target: AutoTarget, environ: Mapping[str, str]) -> tuple[Path, Path |
     try:
         folders += sorted(entry / "agent" for entry in (paths.state_dir / "agents").iterdir())
     except PermissionError:
-        return paths.state_dir, paths.state_dir  # the look then says that it may not be read
+        return paths.state_dir, paths.state_dir  # the check then reports that this user may not read it
     except (OSError, ValueError):
         pass
     names = ("openclaw-agent.sqlite", "auth-profiles.json")
@@ -145,7 +145,7 @@ def _store(target: AutoTarget, environ: Mapping[str, str]) -> tuple[Path, Path |
 
 
 def _is_there(path: Path) -> bool:
-    """Also where this user may not look: what is read later says so."""
+    """Whether ``path`` exists; also if this user may not read it, which the check then reports."""
     try:
         path.stat()
     except PermissionError:

@@ -1,9 +1,8 @@
-"""Claude Code's own login as a source: ``claude auth status --json``, and its credentials file.
+"""The source ``claude``: Claude Code's own login, from ``claude auth status --json`` and its credentials file.
 
-Registered in ``sources.build``. A login ends 27 to 30 days after it was made, whatever refreshes in
-between, and Claude Code still calls it logged in afterwards: its date is the thing to see. What
-serves Claude Code is one credential at a time; the environment's go before the login. Observed on
-Claude Code 2.1.330.
+A login ends 27 to 30 days after it was made, however often its access token is refreshed. Claude Code
+calls it logged in even afterwards, so its date is what matters. One credential at a time serves Claude
+Code; those in the environment precede the login. Observed on Claude Code 2.1.330.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ AGENT = ClaudeTarget.AGENT
 PROVIDER = "anthropic"
 LOGIN = "claude-code:login"
 
-#: By authMethod: the variables that may hold the credential, the first that is set wins, and its kind.
+#: By authMethod: the variables that may hold the credential (the first that is set wins), and its kind.
 _VARIABLES = {
     "oauth_token": (("ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"), "token"),
     "api_key": (("ANTHROPIC_API_KEY",), "api_key"),
 }
-#: The same variables as Claude Code ranks them.
+#: The same variables in Claude Code's order of precedence.
 _BY_RANK = (
     ("ANTHROPIC_AUTH_TOKEN", "oauth_token"),
     ("ANTHROPIC_API_KEY", "api_key"),
@@ -51,7 +50,7 @@ _MAX_FILE = 1024 * 1024  # bytes; the real one is half a kilobyte
 
 @dataclass(frozen=True, slots=True)
 class StoredLogin:
-    """What the credentials file tells of the login. Times in Unix seconds."""
+    """The login in the credentials file. Times are Unix seconds."""
 
     ends_at: float | None = None
     access_expires_at: float | None = None
@@ -59,7 +58,7 @@ class StoredLogin:
 
 
 class ClaudeSource(Source):
-    """Looks by running ``claude auth status --json``."""
+    """Runs ``claude auth status --json``."""
 
     kind = "claude"
 
@@ -67,7 +66,7 @@ class ClaudeSource(Source):
         self._target = target
         self._context = context
         self._command = [os.path.expanduser(target.command[0]), *target.command[1:]]
-        #: In a container or over ssh neither the file nor the environment are the command's.
+        # Elsewhere, neither the file nor the environment are the command's.
         self._on_this_host = os.path.basename(target.command[0]) not in ELSEWHERE
         self._checking = asyncio.Lock()
 
@@ -76,10 +75,7 @@ class ClaudeSource(Source):
         return [AGENT]
 
     async def check(self, agent: str) -> Observation:
-        """One process, one look; where there is no command, what the file and the environment tell.
-
-        Raises LookError.
-        """
+        """Run one process, or read the file and the environment if there is no command. Raises CheckError."""
         if agent != AGENT:
             raise CheckError(FailureReason.UNKNOWN_AGENT, f"Claude Code has no agents: its login is called {AGENT}")
         async with self._checking:
@@ -87,20 +83,20 @@ class ClaudeSource(Source):
             notes: list[str] = []
             stored = self._stored(environ, notes)
             try:
-                told = await self._status(environ)
+                status = await self._status(environ)
             except CheckError as error:
-                instead = self._without_command(environ, stored)
-                if error.reason is not FailureReason.COMMAND_NOT_FOUND or instead is None:
+                substitute = self._without_command(environ, stored)
+                if error.reason is not FailureReason.COMMAND_NOT_FOUND or substitute is None:
                     raise
-                told = instead
+                status = substitute
                 notes.append(f"{error.message}; the credentials file and the environment were read instead")
             observed_at = self._context.now()
-            profiles = tuple(self._profiles(told, stored or StoredLogin(), environ))
+            profiles = tuple(self._profiles(status, stored or StoredLogin(), environ))
         if stored is not None and not any(profile.id == LOGIN for profile in profiles):
-            notes.append("a login is stored too; it is not what serves Claude Code now")
-        elsewhere = told.get("authMethod") == "third_party"
+            notes.append("there is a stored login too, but it does not serve Claude Code now")
+        elsewhere = status.get("authMethod") == "third_party"
         if elsewhere:
-            notes.append("Claude Code is served by another cloud, whose credentials are not watched")
+            notes.append("another cloud serves Claude Code; its credentials are not checked")
         return Observation(
             target=self._target.name,
             agent=AGENT,
@@ -113,7 +109,7 @@ class ClaudeSource(Source):
         )
 
     def fingerprint(self) -> str | None:
-        """Of the login's date and of the environment's credentials; not of the access token, which rotates."""
+        """Of the login's date and the environment's credentials, not of the access token, which rotates."""
         try:
             environ = self._environment()
             stored = self._stored(environ, [])
@@ -131,22 +127,20 @@ class ClaudeSource(Source):
         claude = Invocation(tuple(self._target.command))
         return Programs(claude=claude, diagnosis=(claude.line("auth", "status"),), env_file=self._target.env_file)
 
-    # --- asking ----------------------------------------------------------------------------------
+    # --- running ---------------------------------------------------------------------------------
 
     def _environment(self) -> dict[str, str]:
         environ = dict(self._context.environ or os.environ)
         if self._target.env_file:
             environ.update(read_env_file(self._target.env_file))
-        # Asking must not update the program or send anything.
+        # A check must not update the program or send anything.
         return {"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", **environ}
 
     async def _status(self, environ: Mapping[str, str]) -> Mapping[str, Any]:
         argv = [*self._command, "auth", "status", "--json"]
         async with self._context.slots:
             finished = await command.run(argv, env=environ, timeout=self._target.timeout)
-        unread = CheckError(
-            FailureReason.INVALID_OUTPUT, "what the command printed holds no login status of Claude Code"
-        )
+        unread = CheckError(FailureReason.INVALID_OUTPUT, "the command printed no login status of Claude Code")
         try:
             for value in json_values(finished.stdout):
                 if isinstance(value, dict) and isinstance(value.get("loggedIn"), bool):
@@ -156,7 +150,7 @@ class ClaudeSource(Source):
         raise failure_of(finished, unread)
 
     def _without_command(self, environ: Mapping[str, str], stored: StoredLogin | None) -> Mapping[str, Any] | None:
-        """What the command would say, from what it reads; None where that is nothing."""
+        """The status that the command would print, from what it reads; None if that is nothing."""
         if not self._on_this_host:
             return None
         for name, method in _BY_RANK:
@@ -167,15 +161,15 @@ class ClaudeSource(Source):
     # --- reading ---------------------------------------------------------------------------------
 
     def _profiles(
-        self, told: Mapping[str, Any], stored: StoredLogin, environ: Mapping[str, str]
+        self, status: Mapping[str, Any], stored: StoredLogin, environ: Mapping[str, str]
     ) -> Iterator[ObservedProfile]:
-        """The one credential that serves Claude Code; none where it is not logged in."""
-        method = told.get("authMethod")
+        """The credential that serves Claude Code; none if it is not logged in."""
+        method = status.get("authMethod")
         method = method if isinstance(method, str) and _WORD.fullmatch(method) else "unknown"
-        if told["loggedIn"] is not True or method == "third_party":
+        if status["loggedIn"] is not True or method == "third_party":
             return
-        ends_at = _date(told.get("loginExpiresAt")) or stored.ends_at
-        if method == "claude.ai" or told.get("loginExpiresAt"):
+        ends_at = _date(status.get("loginExpiresAt")) or stored.ends_at
+        if method == "claude.ai" or status.get("loginExpiresAt"):
             yield ObservedProfile(
                 LOGIN,
                 PROVIDER,
@@ -185,49 +179,46 @@ class ClaudeSource(Source):
                 has_refresh_token=stored.has_refresh_token,
             )
         elif method in _VARIABLES:
-            yield self._from_environment(told, *_VARIABLES[method], environ)
+            yield self._from_environment(status, *_VARIABLES[method], environ)
         else:
             yield ObservedProfile(f"claude-code:{method}", PROVIDER, "api_key" if "key" in method else "unknown")
 
     def _from_environment(
-        self, told: Mapping[str, Any], names: tuple[str, ...], kind: str, environ: Mapping[str, str]
+        self, status: Mapping[str, Any], names: tuple[str, ...], kind: str, environ: Mapping[str, str]
     ) -> ObservedProfile:
         visible = environ if self._on_this_host else {}
         name = next((name for name in names if visible.get(name)), None)
         value = visible[name].strip() if name else None
         if name is None and kind == "api_key":
-            source = told.get("apiKeySource")
+            source = status.get("apiKeySource")
             if source is not None and not (isinstance(source, str) and _VARIABLE.fullmatch(source)):
-                return ObservedProfile("claude-code:api_key", PROVIDER, kind)  # made at a login, kept by Claude Code
+                return ObservedProfile("claude-code:api_key", PROVIDER, kind)  # created by a login, kept by Claude Code
         hashed = self._context.keyed_hash(value) if value else None
         return ObservedProfile(f"env:{name or names[-1]}", PROVIDER, kind, has_refresh_token=False, secret_hash=hashed)
 
     def _stored(self, environ: Mapping[str, str], notes: list[str]) -> StoredLogin | None:
-        """The login in the credentials file; None where there is none. What is wrong with it is a note."""
+        """The login in the credentials file; None if there is none. Problems with the file become notes."""
         if not self._on_this_host:
             return None
-        folder = environ.get("CLAUDE_CONFIG_DIR") or os.path.join(
-            environ.get("HOME") or os.path.expanduser("~"), ".claude"
-        )
-        path = Path(folder, ".credentials.json")
+        path = credentials_file(environ)
         try:
             content = _read(path)
             return None if content is None else stored_login(content)
         except PermissionError:
             notes.append(f"{path}: this user may not read it")
         except (OSError, ValueError, RecursionError):
-            notes.append(f"{path} is not what Claude Code writes: it was not used")
+            notes.append(f"{path} was ignored: Claude Code did not write it")
         return None
 
 
 def credentials_file(environ: Mapping[str, str]) -> Path:
-    """Where Claude Code, run with ``environ``, keeps its login (on macOS the keychain has it)."""
+    """Where Claude Code keeps its login when it runs with ``environ``. (On macOS it uses the keychain.)"""
     home = environ.get("HOME") or os.path.expanduser("~")
     return Path(environ.get("CLAUDE_CONFIG_DIR") or os.path.join(home, ".claude"), ".credentials.json")
 
 
 def stored_login(content: bytes) -> StoredLogin | None:
-    """The login in a credentials file; None where it holds none. Raises ValueError for what is none at all."""
+    """The login in a credentials file; None if it has none. Raises ValueError if it is not such a file."""
     data = json.loads(content)
     if not isinstance(data, dict):
         raise ValueError("no object")
@@ -245,9 +236,9 @@ def stored_login(content: bytes) -> StoredLogin | None:
 
 
 def _read(path: Path) -> bytes | None:
-    """The regular file's bytes; None where there is none. Raises OSError, ValueError."""
+    """The bytes of the regular file; None if there is none. Raises OSError, ValueError."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would hold us up
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would block
             raise ValueError("no regular file")
         with path.open("rb") as file:
             content = file.read(_MAX_FILE + 1)
@@ -259,7 +250,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _date(value: object) -> float | None:
-    """Unix seconds of an ISO 8601 time; None for what is none."""
+    """Unix seconds of an ISO 8601 time; None for anything else."""
     if not isinstance(value, str) or len(value) > 64:
         return None
     try:

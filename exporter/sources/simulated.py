@@ -1,4 +1,4 @@
-"""The ``simulated`` source: scenarios of the simulator, told in OpenClaw's words and read like OpenClaw's."""
+"""The source ``simulated``, for ``demo``: scenarios, rendered like OpenClaw's output and read like it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _VERSION = "2026.9.6"
 
 
 class SimulatedSource(Source):
-    """Looks at a scenario that ages with the context's clock. One agent, ``main``."""
+    """Checks a scenario that ages with the context's clock. It has one agent, ``main``."""
 
     kind = "simulated"
 
     def __init__(self, target: SimulatedTarget, context: SourceContext) -> None:
         self._target = target
         self._context = context
-        self._world: tuple[float, World] | None = None  # of the cycle that began then
+        self._world: tuple[float, World] | None = None  # with the start of its cycle
 
     async def agents(self) -> list[str]:
         return list(self._now()[1].agents)
@@ -31,7 +31,7 @@ class SimulatedSource(Source):
     async def check(self, agent: str) -> Observation:
         now, world = self._now()
         if world.broken is not None:
-            raise CheckError(world.broken, "the scenario simulates a look that fails")
+            raise CheckError(world.broken, "the scenario simulates a failing check")
         payload, exit_code = status_json(world, now)
         seen = observe(
             payload,
@@ -44,13 +44,13 @@ class SimulatedSource(Source):
         return dataclasses.replace(seen, source=self.kind)
 
     def renewal_obstacle(self, has_openclaw: bool) -> str | None:
-        return "It is simulated: there is nothing to sign in to."
+        return "This target is simulated, so there is nothing to renew. On a real one:"
 
     def _now(self) -> tuple[float, World]:
-        """Our clock, and the World of its cycle. Raises LookError for an unknown scenario."""
+        """The time, and the World of its cycle. Raises CheckError for an unknown scenario."""
         name, now = self._target.scenario, self._context.now()
         if name not in SCENARIOS:
-            raise CheckError(FailureReason.OTHER, f"there is no scenario {name!r}: known are {', '.join(SCENARIOS)}")
+            raise CheckError(FailureReason.OTHER, f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
         start = cycle_start(now, SCENARIOS[name].cycle)
         if self._world is None or self._world[0] != start:
             self._world = start, scenario_world(name, now, self._target.profiles)

@@ -99,7 +99,7 @@ class BadServer:
         """The reasons of the alerts that came to a path, one word per message that tells of one thing."""
         return ["+".join(sorted({alert["reason"] for alert in body["alerts"]})) for body in self.received(path)]
 
-    def heal(self) -> None:
+    def recover(self) -> None:
         """From now on everything is taken."""
         self.ways.clear()
 

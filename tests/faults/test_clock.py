@@ -30,7 +30,7 @@ async def test_a_pause_does_not_outlast_the_clock_it_was_counted_by(tmp_path: Pa
         setting = Setting(tmp_path, config(webhook(server.url + "/hook")), world(soon, OTHER))
         notifier = setting.notifier()
         assert not await notifier.once()
-        server.heal()
+        server.recover()
         setting.clock.now += jump
         assert await notifier.once()
         assert [body["id"] for body in server.received("hook")] == [server.received("hook")[0]["id"]] * 2

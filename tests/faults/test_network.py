@@ -102,7 +102,7 @@ async def test_patience_that_was_asked_for(
         await notifier.stop()
         assert due is not None
         assert at_least <= due - NOW <= at_most
-        server.heal()
+        server.recover()
         setting.clock.now = due - 0.1
         assert not await setting.timer(), "it waits"
         setting.clock.now = due
@@ -123,7 +123,7 @@ async def test_what_only_a_person_can_mend_is_given_up_in_sight_and_what_follows
         assert await setting.timer(), "nothing waits"
         assert len(server.received("hook")) == 1
         assert server.received("elsewhere") == []
-        server.heal()
+        server.recover()
         setting.clock.now = NOW + DAY
         assert await setting.timer()
         assert server.reasons("hook") == ["first", "escalated"]

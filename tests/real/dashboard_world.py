@@ -70,8 +70,8 @@ def worlds(now: float) -> dict[str, World]:
     made["mill"].add(_token(now + 95 * DAY, "anthropic:shut"))
     made["mill"].disable("anthropic:shut", "auth_permanent", now + 2 * HOUR)
     made["desk"].add(_token(now + 10 * DAY))
-    made["attic"].break_look(Trouble.INVALID_OUTPUT)
-    made["cellar"].break_look(Trouble.COMMAND_ERROR)
+    made["attic"].break_check(Trouble.INVALID_OUTPUT)
+    made["cellar"].break_check(Trouble.COMMAND_ERROR)
     return made
 
 

@@ -101,7 +101,7 @@ def test_channels_that_fail_in_every_way(tmp_path: Path, world: FilesHome) -> No
             exporter.daemon.kill()
             exporter.daemon.wait()
 
-            server.heal()
+            server.recover()
             refusing.close()
             back = stack.enter_context(BadServer(port=port))
             exporter.start()

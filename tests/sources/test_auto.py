@@ -48,7 +48,7 @@ def host(tmp_path: Path) -> Host:
 
 def chosen(host: Host, **config: Any) -> tuple[str, str]:
     choice = choose(AutoTarget(**config), host.environ)
-    return choice.kind, choice.why
+    return choice.kind, choice.reason
 
 
 def test_the_command_goes_before_everything(host: Host) -> None:

@@ -152,7 +152,9 @@ async def test_every_capture(world: World, scenario: str) -> None:
 
 async def test_a_malformed_file_is_a_note(world: World) -> None:
     world.replay("malformed_file")
-    assert any(".credentials.json is not what Claude Code writes" in note for note in (await world.check()).notes)
+    assert any(
+        ".credentials.json was ignored: Claude Code did not write it" in note for note in (await world.check()).notes
+    )
 
 
 async def test_the_agent_is_claude_code(world: World) -> None:
@@ -231,7 +233,7 @@ async def test_the_environment_goes_before_the_login(world: World) -> None:
     world.environ["ANTHROPIC_AUTH_TOKEN"] = SECRETS["ANTHROPIC_AUTH_TOKEN"]
     seen = await world.check()
     assert [(p.id, p.kind) for p in seen.profiles] == [("env:ANTHROPIC_AUTH_TOKEN", "token")]
-    assert any("a login is stored too" in note for note in seen.notes)
+    assert any("there is a stored login too" in note for note in seen.notes)
 
 
 async def test_the_env_file_is_what_the_service_sees(world: World, tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def test_entries_that_name_nothing_are_counted() -> None:
     payload = {"providers": [None, {"provider": ""}, {"provider": "a", "profiles": [7, {}, {"profileId": "a:1"}]}]}
     seen = observe(payload, target="t", agent="main", observed_at=NOW)
     assert [(p.id, p.kind, p.status) for p in seen.profiles] == [("a:1", "unknown", None)]
-    assert seen.notes == ("4 entries of the gateway's lists name nothing and were passed over",)
+    assert seen.notes == ("skipped 4 entries of the gateway's lists that name nothing",)
 
 
 WORDS = (

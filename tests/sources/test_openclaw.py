@@ -194,7 +194,7 @@ NOTICES = "[openclaw] The CLI command failed.\n[openclaw] Reason: {}\n[openclaw]
             FailureReason.COMMAND_ERROR,
             "no such container: gw",
         ),
-        ("", "", 3, FailureReason.COMMAND_ERROR, "the command ended with exit code 3 and said nothing"),
+        ("", "", 3, FailureReason.COMMAND_ERROR, "the command ended with exit code 3 and printed no reason"),
         ("", f"Error: token {SECRET} is bad\n", 1, FailureReason.COMMAND_ERROR, "token <redacted> is bad"),
         ("", "Error: " + "no way " * 100, 1, FailureReason.COMMAND_ERROR, ("no way " * 100)[:198] + "…"),
         ("a log line\n", "Error: bad config\n", 1, FailureReason.COMMAND_ERROR, "bad config"),
@@ -207,7 +207,13 @@ NOTICES = "[openclaw] The CLI command failed.\n[openclaw] Reason: {}\n[openclaw]
         ('{"auth":' * 200_000, "", 0, FailureReason.INVALID_OUTPUT, None),
         ('{"auth": {"oauth": 5}}', "", 0, FailureReason.INVALID_OUTPUT, None),
         (b"x" * 100_000_000, "", 0, FailureReason.INVALID_OUTPUT, "the command printed more than 32 MiB"),
-        ("", CAPTURE["stdout"], 1, FailureReason.COMMAND_ERROR, "the command ended with exit code 1 and said nothing"),
+        (
+            "",
+            CAPTURE["stdout"],
+            1,
+            FailureReason.COMMAND_ERROR,
+            "the command ended with exit code 1 and printed no reason",
+        ),
     ],
     ids=range(20),
 )

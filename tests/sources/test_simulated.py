@@ -67,7 +67,7 @@ async def test_scenarios_without_a_profile_to_show() -> None:
     with pytest.raises(CheckError) as failed:
         await check("failing", Clock())
     assert failed.value.reason is FailureReason.TIMEOUT
-    with pytest.raises(CheckError, match="no scenario 'sunny': known are healthy"):
+    with pytest.raises(CheckError, match="no scenario 'sunny'; there are healthy"):
         await check("sunny", Clock())
     assert set(SCENARIOS) == {*STATES, "missing", "failing"}
 

@@ -275,7 +275,7 @@ def test_a_profile_that_is_only_down_still_appears() -> None:
         ObservedProfile("x:1", "x", "unknown", unusable=Unusable("disabled", "billing", 5.0)),
         ObservedProfile("y:1", "z", "unknown", unusable=Unusable("unknown", None, None)),
     )
-    assert observation.notes == ("2 entries of OpenClaw's lists name no profile and were passed over",)
+    assert observation.notes == ("skipped 2 entries of OpenClaw's lists that name no profile",)
 
 
 def test_cooldowns_that_are_not_told_are_not_seen() -> None:

@@ -224,7 +224,7 @@ async def test_a_provider_whose_credential_is_elsewhere_is_not_called_missing(ho
     seen = await source(home).check("main")
 
     assert seen.providers_in_use == ("anthropic", "other")
-    assert seen.notes == ("the credentials of ollama, mine are not in the store: they are not watched",)
+    assert seen.notes == ("the credentials of ollama, mine are not in the store and are not checked",)
 
 
 async def test_a_store_that_hangs_ends_in_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

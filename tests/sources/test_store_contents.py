@@ -191,7 +191,7 @@ def test_entries_that_are_no_credentials_are_passed_over_and_counted(home: Home)
     facts = home.read()
 
     assert [profile.id for profile in facts.profiles] == ["e\\ud800"]
-    assert facts.notes == ("4 entries of the store are no credentials",)
+    assert facts.notes == ("skipped 4 entries of the store that are no credentials",)
 
 
 # --- which store is read ---
@@ -316,7 +316,7 @@ def test_a_configuration_that_cannot_be_read_is_told_and_the_store_is_read(home:
 
     assert len(facts.profiles) == 1
     assert facts.providers_in_use is None
-    assert facts.notes[0].startswith("which providers are in use cannot be seen:")
+    assert facts.notes[0].startswith("the providers in use cannot be seen:")
 
 
 def configured(**profiles: str) -> dict[str, Any]:

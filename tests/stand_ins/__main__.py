@@ -12,7 +12,7 @@ try:
     code = main(sys.argv[1:], sys.stdout.buffer, sys.stderr.buffer)
     sys.stdout.buffer.flush()
 except BrokenPipeError:
-    # The reader has heard enough, as with head(1): end without a traceback at exit.
+    # The reader closed the pipe, like head(1): end without a traceback.
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     code = 1

@@ -1,7 +1,7 @@
-"""A stand-in for the ``openclaw`` command: reads a World from a file and prints what OpenClaw would.
+"""A stand-in for the ``openclaw`` command: it reads a World from a file and prints what OpenClaw would.
 
-Run as ``python tests/stand_ins --world FILE.json openclaw models status --json --check``. The
-file is read anew at every start, so that a test can change the world between looks.
+Usage: ``python tests/stand_ins --world FILE.json openclaw models status --json --check``. Every start
+reads the file again, so a test can change the World between checks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VERSIONS = {
     Dialect.LISTING: "OpenClaw 2026.6.11 (e085fa1)",
     Dialect.ROUTES: "OpenClaw 2026.9.6 (eb377ac)",
 }
-#: What a broken look is on the command line.
+#: The fault that makes the command fail with each reason.
 _AS_FAULT = {
     FailureReason.TIMEOUT: (Fault.HANG, 3600.0),
     FailureReason.KILLED: (Fault.SIGNAL, float(signal.SIGKILL)),
@@ -36,7 +36,7 @@ _SLEEPER = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_I
 
 
 def main(argv: list[str], stdout: BinaryIO, stderr: BinaryIO) -> int:
-    """Run the stand-in with ``argv``; the exit code. Wrong usage, or no readable world, is 64."""
+    """Run the stand-in with ``argv`` and return its exit code: 64 for wrong usage or an unreadable World."""
     options: dict[str, str] = {}
     rest = list(argv)
     while len(rest) >= 2 and rest[0] in ("--world", "--now"):
@@ -69,7 +69,7 @@ def _openclaw(world: World, now: float, args: list[str], stdout: BinaryIO, stder
     stdout.write(_LOG_LINE * int(faults.get(Fault.LOG_BEFORE, 0)))
     stdout.flush()
     if Fault.GRANDCHILD in faults:
-        # It inherits our standard output and keeps it open when we are gone.
+        # It inherits our standard output and keeps it open after our end.
         subprocess.Popen([sys.executable, "-c", _SLEEPER, str(faults[Fault.GRANDCHILD])])
     if Fault.HANG in faults:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -108,7 +108,7 @@ def _agent(world: World, agent: str) -> dict[str, object]:
 
 
 def _error(world: World, message: str, stdout: BinaryIO, stderr: BinaryIO) -> int:
-    """A command error as each era tells it; exit code 1, like an expired credential."""
+    """Print a command error as each release does; exit code 1, like an expired credential."""
     if world.dialect is Dialect.STATUS:
         stderr.write(f"Error: {message}\n".encode())
         return 1

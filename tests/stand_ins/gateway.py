@@ -1,6 +1,6 @@
-"""What a gateway's admin RPC would answer about a World (2026.9.6): ``models.authStatus`` and the others.
+"""Renders a gateway's answers about a World (2026.9.6): ``models.authStatus`` and the other methods.
 
-The shapes are those of the recorded answers of a real gateway; ``stand_ins.server`` serves them.
+Their shapes are those of recorded answers of a real gateway. ``stand_ins.server`` serves them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOT_READY = {
 
 
 def gateway_json(world: World, now: float) -> dict[str, Any]:
-    """The payload of ``models.authStatus`` at ``now`` (Unix seconds). It knows no cooldowns."""
+    """The payload of ``models.authStatus`` at ``now`` (Unix seconds), which has no cooldowns."""
     at = ms(now)
     if Fault.NOT_READY in world.faults or world.broken is FailureReason.NOT_READY:
         return {"ts": at, "providers": [], "unavailable": dict(NOT_READY)}
@@ -29,7 +29,7 @@ def gateway_json(world: World, now: float) -> dict[str, Any]:
     health = {profile.id: profile_health(profile, at, Dialect.GATEWAY) for profile in ordered}
     by_env = {ENV_PROVIDERS[name] for name in world.env if name in ENV_PROVIDERS}
     names = {profile.provider for profile in ordered} | by_env
-    names |= {said.provider for said in world.configured.values() if said.mode in ("oauth", "token")}
+    names |= {entry.provider for entry in world.configured.values() if entry.mode in ("oauth", "token")}
     providers = [_provider(world, name, health, at) for name in sorted(names, key=by_locale)]
     capabilities = [{"provider": name, "apiKeySupported": True, "quickApiKeySetup": True} for name in sorted(names)]
     return {"ts": at, "providers": providers, "providerCapabilities": capabilities}
@@ -40,7 +40,7 @@ def _provider(world: World, name: str, health: dict[str, dict[str, Any]], now: i
     effective = rolled["effectiveProfiles"]
     dated = [entry for entry in effective if entry["type"] == "oauth"]
     dated = dated or [entry for entry in effective if entry["type"] == "token"]
-    expects_login = any(said.provider == name and said.mode == "oauth" for said in world.configured.values())
+    expects_login = any(entry.provider == name and entry.mode == "oauth" for entry in world.configured.values())
     status, ends = rolled["status"], [rolled["expiresAt"]] if "expiresAt" in rolled else []
     if dated:
         words = {entry["status"] for entry in dated}

@@ -1,7 +1,7 @@
-"""A stand-in for a gateway's HTTP port: the admin RPC plugin and the probes, over a World.
+"""A stand-in for a gateway's HTTP port: the admin RPC plugin and the probes.
 
-The World is the one given, not a copy: change it and the next answer is another. Status codes and
-bodies are those of a real gateway of 2026.9.6.
+It answers from the World that it is given, so a change of that World changes the next answer. Status codes
+and bodies are those of a real gateway of 2026.9.6.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from exporter.simulator.world import Fault, World
 from stand_ins.gateway import agents_list_json, gateway_json, health_json, usage_json
 
 RPC_PATH = "/api/v1/admin/rpc"
-#: What a broken look is on a gateway.
+#: The fault that makes a check of a gateway fail with each reason.
 _AS_FAULT = {
-    FailureReason.NOT_READY: Fault.NOT_READY,  # told in the payload
+    FailureReason.NOT_READY: Fault.NOT_READY,  # in the payload
     FailureReason.NOT_ENABLED: Fault.NOT_ENABLED,
     FailureReason.UNAUTHORIZED: Fault.UNAUTHORIZED,
     FailureReason.INVALID_OUTPUT: Fault.HTML,
@@ -34,7 +34,7 @@ _AS_FAULT = {
 
 
 def gateway_app(world: World, token: str, now: Callable[[], float] = clock.now) -> Starlette:
-    """The ASGI application of a gateway that knows ``world`` and expects ``token``."""
+    """The ASGI application of a gateway with the state ``world``, which expects ``token``."""
 
     async def rpc(request: Request) -> Response:
         fault, amount = _fault(world)

@@ -45,6 +45,7 @@ def reauth(target: str | None, agent: str | None, profile: str | None, config_fi
         return monitor.checkers[name].source
 
     selection = Selection(target, agent, profile)
+
     def resolve_alerts(targets: list[str]) -> str | None:
         return resolve.resolve_alerts(config, targets, notify)
 

@@ -1,1 +1,1 @@
-"""A running gateway's admin RPC."""
+"""A running gateway's admin RPC as a source."""

@@ -1,8 +1,8 @@
-"""What a gateway's methods answered, read: payloads to an Observation, agents and usage windows.
+"""Reads a gateway's answers: payloads to an Observation, agents and usage windows. Pure.
 
-Pure. Called by the gateway source. Tolerant of anything: what is not understood is passed over and
-counted in ``notes``; names and mail addresses of accounts are never copied. The fields are those of
-OpenClaw 2026.9.6, as it answers them and as its source has them.
+It tolerates anything: entries that it cannot read are skipped and counted in ``notes``. Names and mail
+addresses of accounts are never copied. The fields are those of OpenClaw 2026.9.6, observed and read in
+its source.
 """
 
 from __future__ import annotations
@@ -14,37 +14,35 @@ from typing import Any
 from exporter.lib.loose_json import items, mapping, number, seconds, text
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, UsageWindow
-from exporter.sources.openclaw.status import merged
+from exporter.sources.openclaw.status import kind_of_variable, merged
 
 _MAX_WINDOWS = 200
 
 
 def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at: float) -> Observation:
-    """What the payload of ``models.authStatus`` says, in our words. ``observed_at`` in Unix seconds.
+    """The Observation in the payload of ``models.authStatus``. ``observed_at`` is in Unix seconds.
 
-    Credentials from the environment are among the profiles whether or not their provider is in use.
-    Raises LookError: NOT_READY where the gateway says that it cannot tell yet (an empty list is then not
-    "no profiles"), INVALID_OUTPUT where there is no list of providers.
+    It has every credential of the environment, whether or not its provider is in use. Raises CheckError:
+    NOT_READY if the gateway does not know its credentials yet (an empty list then does not mean that
+    there are none), INVALID_OUTPUT if there is no list of providers.
     """
     entries, unavailable = payload.get("providers"), payload.get("unavailable")
     if unavailable and not entries:
         why = text(mapping(unavailable).get("message")) or "no reason given"
-        raise CheckError(
-            FailureReason.NOT_READY, f"the gateway cannot tell about its credentials yet: {safe_text(why)}"
-        )
+        raise CheckError(FailureReason.NOT_READY, f"the gateway does not know its credentials yet: {safe_text(why)}")
     if not isinstance(entries, list):
         raise CheckError(FailureReason.INVALID_OUTPUT, "models.authStatus answered without a list of providers")
     named = [entry for entry in map(mapping, entries) if text(entry.get("provider"))]
-    passed_over = len(entries) - len(named)
+    skipped = len(entries) - len(named)
     seen: dict[str, list[ObservedProfile]] = {}
     order: dict[str, tuple[str, ...]] = {}
     windows: list[UsageWindow] = []
     missing: set[str] = set()
     for entry in sorted(named, key=_is_alias):  # a provider's own entry before those that borrow its credentials
         provider = text(entry.get("provider")) or ""
-        told = [_profile(mapping(item), provider) for item in items(entry.get("profiles"))]
-        found = [*(profile for profile in told if profile), *_environment_key(entry, provider)]
-        passed_over += told.count(None)
+        listed = [_profile(mapping(item), provider) for item in items(entry.get("profiles"))]
+        found = [*(profile for profile in listed if profile), *_environment_key(entry, provider)]
+        skipped += listed.count(None)
         known = set(seen) if _is_alias(entry) else ()
         for profile in found:
             if profile.id not in known:
@@ -54,7 +52,7 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
         if isinstance(entry.get("profileOrder"), list):
             order[provider] = tuple(dict.fromkeys(filter(None, map(text, entry["profileOrder"]))))
         windows += _windows(provider, mapping(entry.get("usage")))
-    notes = (f"{passed_over} entries of the gateway's lists name nothing and were passed over",) if passed_over else ()
+    notes = (f"skipped {skipped} entries of the gateway's lists that name nothing",) if skipped else ()
     return Observation(
         target=target,
         agent=agent,
@@ -90,19 +88,19 @@ def _profile(item: Mapping[str, Any], provider: str) -> ObservedProfile | None:
 
 
 def _environment_key(entry: Mapping[str, Any], provider: str) -> Iterator[ObservedProfile]:
-    """The credential the gateway's own environment holds for a provider, by the variable's name alone."""
-    told = mapping(entry.get("apiKey"))
-    variable = text(told.get("envVar"))
-    if told.get("source") == "env" and variable and variable.isidentifier() and len(variable) <= 128:
-        kind = "token" if "OAUTH" in variable or "TOKEN" in variable else "api_key"
-        yield ObservedProfile(f"env:{variable}", text(entry.get("authProvider")) or provider, kind, status="static")
+    """The credential for a provider in the gateway's environment, known by its variable's name only."""
+    key = mapping(entry.get("apiKey"))
+    variable = text(key.get("envVar"))
+    if key.get("source") == "env" and variable and variable.isidentifier() and len(variable) <= 128:
+        owner = text(entry.get("authProvider")) or provider
+        yield ObservedProfile(f"env:{variable}", owner, kind_of_variable(variable), status="static")
 
 
 def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The agents in the payload of ``agents.list``, the default one first, each with its models in use.
+    """The agents in the payload of ``agents.list`` with their models, the default agent first.
 
-    A fallback is told as it is written in the configuration: it may be an alias. Raises LookError
-    INVALID_OUTPUT where there is no agent.
+    A fallback is named as in the configuration, possibly by an alias. Raises CheckError INVALID_OUTPUT if
+    there is no agent.
     """
     models: dict[str, tuple[str, ...]] = {}
     for entry in map(mapping, items(payload.get("agents"))):
@@ -116,15 +114,15 @@ def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def _models(entry: Mapping[str, Any]) -> Iterator[str]:
-    """Everything an agent may turn to, its default first."""
+    """Every model an agent may use, its default first."""
     model, utility = entry.get("model"), entry.get("utilityModel")
-    told = mapping(model)
-    refs = [model, told.get("primary"), *items(told.get("fallbacks")), utility]
+    parts = mapping(model)
+    refs = [model, parts.get("primary"), *items(parts.get("fallbacks")), utility]
     yield from dict.fromkeys(ref for ref in filter(None, map(text, refs)) if ref.strip("/ "))
 
 
 def usage_of(payload: Mapping[str, Any]) -> tuple[tuple[UsageWindow, ...], str | None]:
-    """The windows in the payload of ``usage.status``, and a sentence about the providers that told none."""
+    """The windows in the payload of ``usage.status``, and the providers' errors in one sentence."""
     windows: list[UsageWindow] = []
     errors: list[str] = []
     for entry in map(mapping, items(payload.get("providers"))):
@@ -145,7 +143,7 @@ def _windows(provider: str, usage: Mapping[str, Any]) -> Iterator[UsageWindow]:
 
 
 def together(*parts: tuple[UsageWindow, ...]) -> tuple[UsageWindow, ...]:
-    """Each window once; the first word about it counts."""
+    """The windows of all ``parts``; of each window the first entry counts."""
     seen: dict[tuple[str, str], UsageWindow] = {}
     for window in (window for part in parts for window in part):
         seen.setdefault((window.provider, window.window), window)
@@ -153,14 +151,14 @@ def together(*parts: tuple[UsageWindow, ...]) -> tuple[UsageWindow, ...]:
 
 
 def is_named(model: str) -> bool:
-    """Whether it is ``provider/model``, and no alias."""
+    """Whether ``model`` is ``provider/model``, not an alias."""
     return "/" in model.strip("/ ")
 
 
 def providers_in_use(models: tuple[str, ...], payload: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The providers of ``models``, by the name under which their credentials are listed. None: not seen.
+    """The providers of ``models``, by the names under which their credentials are listed; None if not seen.
 
-    Which provider's an alias is cannot be seen: it may be any that has a profile.
+    The gateway does not say what an alias stands for: it counts as every provider with a profile.
     """
     entries = {text(entry.get("provider")): entry for entry in map(mapping, items(payload.get("providers")))}
     names = []
@@ -176,8 +174,11 @@ def providers_in_use(models: tuple[str, ...], payload: Mapping[str, Any]) -> tup
 
 
 def only_in_use(observation: Observation, payload: Mapping[str, Any]) -> Observation:
-    """Without the environment's credentials of providers that no route uses, and without calling a provider
-    in use whose credential is where nobody but the gateway can see it (its configuration, a vault)."""
+    """``observation`` without what would mislead the verdict.
+
+    Dropped are the environment's credentials for providers that no route uses, and providers in use whose
+    credential only the gateway sees (in its configuration, in a vault).
+    """
     in_use = observation.providers_in_use
     if in_use is None:
         return observation
@@ -190,7 +191,7 @@ def only_in_use(observation: Observation, payload: Mapping[str, Any]) -> Observa
         if name is not None and name not in seen and entry.get("apiKey")
     }
     unseen = [provider for provider in in_use if provider in hidden]
-    note = f"what serves {', '.join(unseen)} is in OpenClaw's own configuration and cannot be seen"
+    note = f"the credentials of {', '.join(unseen)} are in OpenClaw's own configuration and cannot be seen"
     return replace(
         observation,
         profiles=profiles,

@@ -1,8 +1,7 @@
-"""A running gateway as a source: its admin RPC, and its store where that is on the same host.
+"""The source ``gateway``: a running gateway's admin RPC, and its store if that is on this host.
 
-Registered in ``sources.build``. ``models.authStatus`` tells profiles, dates and order, but neither
-cooldowns nor which providers are in use; those come from ``agents.list`` (remembered for a while) and
-from the store. What the answers say is read in ``gateway_answers``.
+``models.authStatus`` has profiles, dates and order. It has neither cooldowns nor the providers in use:
+those come from the store and from ``agents.list``, which is cached. ``answers`` reads the payloads.
 """
 
 from __future__ import annotations
@@ -38,18 +37,18 @@ if TYPE_CHECKING:
     from exporter.sources.store.files import StorePaths
     from exporter.sources.store.local import LocalStore
 
-#: How long the agents and their models are good for, and for how long they stand in when asking again
-#: fails, seconds. A gateway that went away ends both.
+#: How long the agents and their models are cached, and how long they are used if asking again fails,
+#: seconds. A gateway that goes away ends both.
 ROSTER_FOR = 900.0
 ROSTER_AT_MOST = 86400.0
 USAGE_FOR = 3600.0  # usage.status makes the gateway ask the providers over the network
 VERSION_FOR = 3600.0
-_ASIDE = 15.0  # seconds for what is asked beside the profiles
-_UNTOLD = "-"
+_SIDE_TIMEOUT = 15.0  # of a call for anything but the profiles, seconds
+_NO_VERSION = "-"
 
 
 class GatewaySource(Source):
-    """Looks by calling the admin RPC. ``transport`` stands in for the network."""
+    """Calls the admin RPC of one gateway."""
 
     kind = "gateway"
 
@@ -63,19 +62,19 @@ class GatewaySource(Source):
         self._local_store: LocalStore | None = None
 
     async def agents(self) -> list[str]:
-        """The configured agents, or those ``agents.list`` named within the last minutes. Raises LookError."""
+        """The configured agents, or those of ``agents.list``, cached. Raises CheckError."""
         if self._target.agents != "all":
             return list(self._target.agents)
         return list(await self._roster())
 
     async def check(self, agent: str) -> Observation:
-        """One call, and what is asked beside it where that is no longer known. Raises LookError."""
+        """One call, and further calls for what is no longer cached. Raises CheckError."""
         try:
             payload = await self._rpc.call("models.authStatus", {"agentId": agent})
             observation = observe(payload, target=self._target.name, agent=agent, observed_at=self._context.now())
         except CheckError as error:
             if error.reason in (FailureReason.CONNECTION, FailureReason.NOT_READY, FailureReason.UNKNOWN_AGENT):
-                # It may come back as another one: other agents, another release.
+                # The gateway may come back with other agents or another release.
                 self._forget("roster", "version")
             raise
         models, version, (windows, usage_error) = await asyncio.gather(
@@ -85,7 +84,7 @@ class GatewaySource(Source):
             observation,
             models_in_use=tuple(filter(is_named, models)),
             providers_in_use=providers_in_use(models, payload),
-            notes=(*observation.notes, *_unread(models)),
+            notes=(*observation.notes, *_unknown_models(models)),
             openclaw_version=version,
             usage=together(observation.usage, windows),
             usage_error=usage_error,
@@ -105,22 +104,22 @@ class GatewaySource(Source):
 
     def renewal_obstacle(self, has_openclaw: bool) -> str | None:
         if not _is_loopback(self._target.url):
-            return "Its gateway is on another host: run this over there."
-        return None if has_openclaw else "There is no `openclaw` on PATH here: run this where the gateway is used."
+            return "Its gateway runs on another host. Run this there:"
+        return None if has_openclaw else "There is no `openclaw` on PATH here. Run this where the gateway runs:"
 
-    # --- what is asked beside the profiles -----------------------------------------------------------
+    # --- further calls -------------------------------------------------------------------------------
 
     async def _roster(self) -> dict[str, tuple[str, ...]]:
-        """The agents and their models, from the notebook or the gateway. Raises LookError."""
+        """The agents and their models, from the cache or the gateway. Raises CheckError."""
         async with self._asking["roster"]:
-            known = _noted_roster(self._recall("roster", ROSTER_FOR))
+            known = _cached_roster(self._recall("roster", ROSTER_FOR))
             if known is not None:
                 return known
             try:
-                roster = roster_of(await self._rpc.call("agents.list", {}, _ASIDE))
+                roster = roster_of(await self._rpc.call("agents.list", {}, _SIDE_TIMEOUT))
             except CheckError:
-                # Whoever is known stays known: each of them then has its own look, and its own reason.
-                older = _noted_roster(self._recall("roster-before", ROSTER_AT_MOST))
+                # The known agents stay: each has its own check then, and its own failure.
+                older = _cached_roster(self._recall("roster-before", ROSTER_AT_MOST))
                 if older is None:
                     raise
                 return older
@@ -129,7 +128,7 @@ class GatewaySource(Source):
             return roster
 
     async def _models(self, agent: str) -> tuple[str, ...]:
-        """The models ``agent`` may turn to, by their names where those can be seen; empty where nothing can."""
+        """The models ``agent`` may use, by their names if the configuration resolves aliases; empty if unknown."""
         try:
             models = (await self._roster()).get(agent, ())
         except CheckError:
@@ -147,33 +146,33 @@ class GatewaySource(Source):
             known = self._recall("version", VERSION_FOR)
             if known is None:
                 try:
-                    told = (await self._rpc.call("status", {}, _ASIDE)).get("runtimeVersion")
+                    told = (await self._rpc.call("status", {}, _SIDE_TIMEOUT)).get("runtimeVersion")
                 except CheckError:
                     told = None
-                known = safe_text(told, 64) if isinstance(told, str) and told else _UNTOLD
+                known = safe_text(told, 64) if isinstance(told, str) and told else _NO_VERSION
                 self._note("version", known)
-            return None if known == _UNTOLD else known
+            return None if known == _NO_VERSION else known
 
     async def _usage(self) -> tuple[tuple[UsageWindow, ...], str | None]:
-        """Quota windows and what went wrong with them; asked hourly, its failures included."""
+        """The quota windows and the error about them. Both are cached for an hour."""
         if not self._target.usage:
             return (), None
         async with self._asking["usage"]:
-            noted = self._recall("usage", USAGE_FOR)
-            if noted is None:
+            cached = self._recall("usage", USAGE_FOR)
+            if cached is None:
                 try:
-                    windows, error = usage_of(await self._rpc.call("usage.status", {}, _ASIDE))
+                    windows, error = usage_of(await self._rpc.call("usage.status", {}, _SIDE_TIMEOUT))
                 except CheckError as failure:
                     windows, error = (), failure.message
-                noted = json.dumps([[[w.provider, w.window, w.used_ratio, w.resets_at] for w in windows], error])
-                self._note("usage", noted)
-            return _noted_usage(noted)
+                cached = json.dumps([[[w.provider, w.window, w.used_ratio, w.resets_at] for w in windows], error])
+                self._note("usage", cached)
+            return _cached_usage(cached)
 
-    # --- the notebook --------------------------------------------------------------------------------
+    # --- the cache -----------------------------------------------------------------------------------
 
     def _key(self, what: str) -> str:
-        world = json.dumps([self._target.name, self._target.url])
-        return f"gateway-{what}:{self._context.keyed_hash(world)}"
+        identity = json.dumps([self._target.name, self._target.url])
+        return f"gateway-{what}:{self._context.keyed_hash(identity)}"
 
     def _recall(self, what: str, max_age: float) -> str | None:
         return self._context.cache.get_cached(self._key(what), max_age) or None
@@ -181,15 +180,15 @@ class GatewaySource(Source):
     def _note(self, what: str, text: str) -> None:
         self._context.cache.put_cached(self._key(what), text)
 
-    def _forget(self, *what: str) -> None:
-        for one in what:
-            if self._recall(one, ROSTER_AT_MOST) is not None:
-                self._note(one, "")
+    def _forget(self, *keys: str) -> None:
+        for key in keys:
+            if self._recall(key, ROSTER_AT_MOST) is not None:
+                self._note(key, "")
 
     # --- the store -----------------------------------------------------------------------------------
 
     async def _completed(self, observation: Observation) -> Observation:
-        """With what the gateway's store knows, where it is on this host. One that cannot be read is a note."""
+        """``observation`` with what the gateway's store adds, if it is on this host."""
         if self._target.state_dir is None:
             return observation
         store, paths = self._store(observation.agent, self._target.state_dir)
@@ -208,7 +207,7 @@ class GatewaySource(Source):
         from exporter.sources.store.local import LocalStore
 
         environ = self._context.environ or os.environ
-        home = {name: environ[name] for name in ("HOME",) if name in environ}  # the rest is our world, not its
+        home = {name: environ[name] for name in ("HOME",) if name in environ}  # the rest is ours, not the gateway's
         if self._local_store is None:
             self._local_store = LocalStore(self._context)
         return self._local_store, StorePaths.from_environment(home, state_dir, agent)
@@ -222,19 +221,20 @@ def _is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def _unread(models: tuple[str, ...]) -> tuple[str, ...]:
+def _unknown_models(models: tuple[str, ...]) -> tuple[str, ...]:
     names = safe_text(", ".join(model for model in models if not is_named(model)))
-    return (f"whose model {names} is cannot be seen: every provider with a profile counts as in use",) if names else ()
+    note = f"the providers of {names} cannot be seen: every provider with a profile counts as in use"
+    return (note,) if names else ()
 
 
-def _noted_roster(text: str | None) -> dict[str, tuple[str, ...]] | None:
+def _cached_roster(text: str | None) -> dict[str, tuple[str, ...]] | None:
     try:
         return {str(agent): tuple(map(str, models)) for agent, models in json.loads(text or "{}").items()} or None
     except (ValueError, TypeError, AttributeError):
         return None
 
 
-def _noted_usage(text: str) -> tuple[tuple[UsageWindow, ...], str | None]:
+def _cached_usage(text: str) -> tuple[tuple[UsageWindow, ...], str | None]:
     try:
         rows, error = json.loads(text)
         return tuple(UsageWindow(*row) for row in rows), error

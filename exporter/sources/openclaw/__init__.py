@@ -1,1 +1,1 @@
-"""The `openclaw models status` command: on this host, in a container, over ssh."""
+"""The openclaw command as a source: on this host, in a container, or over ssh."""

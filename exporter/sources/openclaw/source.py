@@ -1,7 +1,7 @@
-"""The ``openclaw`` command as a source: on this host, in a container, or over ssh.
+"""The source ``openclaw``: runs the openclaw command on this host, in a container, or over ssh.
 
-One process gives one look: its JSON and its exit code. What it prints is read in ``status``; what it
-does not print is completed from the store where that is on this host. Registered in ``sources.build``.
+One process answers one check, with its JSON and its exit code. ``status`` reads the JSON. The store adds
+what the command does not print, if it is on this host.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from exporter.config import OpenClawTarget
 from exporter.lib import command
 from exporter.lib.env_file import read_env_file
+from exporter.lib.loose_json import items, mapping, text, texts
 from exporter.lib.redact import ANSI, safe_text
 from exporter.model import CheckError, FailureReason, Observation
 from exporter.sources import Source, SourceContext
@@ -30,14 +31,12 @@ from exporter.verdict.remedies import Invocation, Programs
 if TYPE_CHECKING:
     from exporter.sources.store.local import LocalStore
 
-__all__ = ["OpenClawSource", "extract_json", "failure_of", "observe", "refusal_of"]
-
 DAY = 86400.0
 _AGENTS_FOR = DAY
 _VERSION_FOR = 30 * DAY
 _VERSION_TIMEOUT = 10.0
 
-#: Commands that run openclaw somewhere else: the paths it prints are not ours.
+#: Programs that run openclaw elsewhere: the paths it prints are not paths of this host.
 ELSEWHERE = frozenset(
     ("docker", "podman", "nerdctl", "kubectl", "oc", "ssh", "lxc", "incus", "machinectl", "systemd-nspawn", "flatpak")
 )
@@ -47,7 +46,7 @@ _VERSION = re.compile(
 
 
 class OpenClawSource(Source):
-    """Looks by running the configured command. One look at an agent at a time."""
+    """Runs the configured command, one check of an agent at a time."""
 
     kind = "openclaw"
 
@@ -57,31 +56,31 @@ class OpenClawSource(Source):
         self._command = [*target.command]
         if target.ssh is None:
             self._command[0] = os.path.expanduser(self._command[0])
-        self._connection = ssh.Connection(target.ssh, self._given_environment()) if target.ssh else None
+        self._connection = ssh.Connection(target.ssh, self._own_environment()) if target.ssh else None
         self._on_this_host = target.ssh is None and os.path.basename(target.command[0]) not in ELSEWHERE
         self._checking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._asking = asyncio.Lock()  # for the list of agents and for the version
+        self._asking = asyncio.Lock()  # held while the agents or the version are asked for
         self._store: LocalStore | None = None
 
     async def agents(self) -> list[str]:
-        """The configured agents, or what ``openclaw agents list`` said within the last day.
+        """The configured agents, or those of ``openclaw agents list``, cached for a day.
 
-        Asked again sooner when OpenClaw's configuration on this host has changed. Raises LookError.
+        A change of OpenClaw's configuration on this host ends the cache. Raises CheckError.
         """
         if self._target.agents != "all":
             return list(self._target.agents)
         async with self._asking:
             key, marker = self._key("agents"), self._config_marker()
-            noted = _remembered_agents(self._context.cache.get_cached(key, _AGENTS_FOR), marker)
-            if noted:
-                return noted
+            cached = _cached_agents(self._context.cache.get_cached(key, _AGENTS_FOR), marker)
+            if cached:
+                return cached
             finished = await self._run(["agents", "list", "--json"], self._target.timeout)
             agents = self._listed_agents(finished)
             self._context.cache.put_cached(key, json.dumps({"agents": agents, "config": marker}))
             return agents
 
     async def check(self, agent: str) -> Observation:
-        """One process, one look. Raises LookError."""
+        """Run one process, or two if the version is not known. Raises CheckError."""
         async with self._checking[agent]:
             arguments = ["models", "status", "--json", "--check", "--agent", agent]
             finished = await self._run(arguments, self._target.timeout)
@@ -97,20 +96,19 @@ class OpenClawSource(Source):
             return await self._completed(observation, payload)
 
     def fingerprint(self) -> str | None:
-        """What the store says of itself at the places the last looks named; None before the first one,
-        and where the store is elsewhere."""
+        """Of the stores that the checks so far have named; None before the first, or if they are elsewhere."""
         return self._store.fingerprint() if self._store else None
 
     async def aclose(self) -> None:
-        """End the shared ssh connection."""
+        """Close the shared ssh connection."""
         if self._connection is None:
             return
         closing = self._connection.close_argv()
         try:
             if closing:
-                await command.run(closing, env=self._given_environment(), timeout=5.0)
+                await command.run(closing, env=self._own_environment(), timeout=5.0)
         except CheckError:
-            pass  # it ends by itself within a minute
+            pass  # it closes on its own within a minute
         finally:
             self._connection.forget()
 
@@ -126,12 +124,12 @@ class OpenClawSource(Source):
 
     # --- running ---------------------------------------------------------------------------------
 
-    def _given_environment(self) -> dict[str, str]:
+    def _own_environment(self) -> dict[str, str]:
         return dict(self._context.environ or os.environ)
 
     def _environment(self) -> dict[str, str]:
-        """What the command sees. Over ssh the target's own part of it is made on the other side."""
-        environment = self._given_environment()
+        """The command's environment. Over ssh the target's own variables are set on the remote host."""
+        environment = self._own_environment()
         if self._target.ssh is None:
             if self._target.env_file:
                 environment.update(read_env_file(self._target.env_file))
@@ -149,13 +147,13 @@ class OpenClawSource(Source):
             remote = ssh.remote_command(argv, timeout=seconds, state_dir=target.state_dir, env_file=target.env_file)
             argv = self._connection.argv(remote)
         async with self._context.slots:
-            # Over ssh the open standard input is what tells the other side that we are still here.
+            # Over ssh, the remote guard ends the command when its standard input closes.
             return await command.run(argv, env=environment, timeout=seconds, hold_stdin=self._connection is not None)
 
     def _key(self, what: str, *more: object) -> str:
         target = self._target
-        world = [target.name, target.ssh, target.command, target.state_dir, target.env_file, *more]
-        return f"openclaw-{what}:{self._context.keyed_hash(json.dumps(world))}"
+        identity = [target.name, target.ssh, target.command, target.state_dir, target.env_file, *more]
+        return f"openclaw-{what}:{self._context.keyed_hash(json.dumps(identity))}"
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -174,10 +172,7 @@ class OpenClawSource(Source):
                 if isinstance(value, dict) and value.get("ok") is False:
                     raise refusal_of(value, finished)
                 entries = value.get("agents") if isinstance(value, dict) else value
-                named = (
-                    [entry for entry in entries or () if isinstance(entry, dict)] if isinstance(entries, list) else []
-                )
-                named = [entry for entry in named if isinstance(entry.get("id"), str) and entry["id"]]
+                named = [entry for entry in map(mapping, items(entries)) if text(entry.get("id"))]
                 if named:
                     named.sort(key=lambda entry: entry.get("isDefault") is not True)
                     return list(dict.fromkeys(entry["id"] for entry in named))
@@ -189,7 +184,7 @@ class OpenClawSource(Source):
         raise failure_of(finished, unread, self._target.ssh)
 
     def _config_marker(self) -> str | None:
-        """What changes when OpenClaw's configuration file on this host does; None elsewhere."""
+        """Changes with OpenClaw's configuration file; None if there is none on this host."""
         if not self._on_this_host:
             return None
         environment = self._environment()
@@ -203,26 +198,26 @@ class OpenClawSource(Source):
         return f"{stat.st_mtime_ns}:{stat.st_size}"
 
     async def _version(self) -> str | None:
-        """OpenClaw's version, from its package where it is on this host, else asked rarely. Never raises."""
+        """OpenClaw's version, from its package on this host, else from ``--version``. Never raises."""
         executable = self._executable()
-        if executable and (told := _package_version(executable.parent / "package.json")):
-            return told
+        if executable and (version := _package_version(executable.parent / "package.json")):
+            return version
         identity = _identity(executable) if executable else None
         async with self._asking:
-            key, notebook = self._key("version", identity), self._context.cache
-            known = notebook.get_cached(key, DAY)
-            if known is None and identity:  # a file that is the same still has the version it had
-                known = notebook.get_cached(key, _VERSION_FOR) or None
+            key, cache = self._key("version", identity), self._context.cache
+            known = cache.get_cached(key, DAY)
+            if known is None and identity:  # an unchanged executable still has its version
+                known = cache.get_cached(key, _VERSION_FOR) or None
             if known is None:
                 try:
                     known = _version_in(await self._run(["--version"], min(_VERSION_TIMEOUT, self._target.timeout)))
                 except CheckError:
                     known = ""
-                notebook.put_cached(key, known)
+                cache.put_cached(key, known)
             return known or None
 
     def _executable(self) -> Path | None:
-        """The file that is run, where the command is nothing but a program on this host."""
+        """The file that is run, if the command is a single program on this host."""
         if not self._on_this_host or len(self._command) != 1:
             return None
         found = shutil.which(self._command[0], path=self._environment().get("PATH", os.defpath))
@@ -231,7 +226,7 @@ class OpenClawSource(Source):
     # --- the store -------------------------------------------------------------------------------
 
     async def _completed(self, observation: Observation, payload: Mapping[str, Any]) -> Observation:
-        """With what the store knows beyond the command's words. A store that cannot be read costs a note."""
+        """``observation`` with what the store adds."""
         if not self._on_this_host:
             return observation
         # Imported when there is a store to read: SQLite costs start-up time.
@@ -246,11 +241,11 @@ class OpenClawSource(Source):
         return await self._store.complete(observation, paths)
 
 
-# --- what went wrong, by what was printed ----------------------------------------------------------
+# --- failures --------------------------------------------------------------------------------------
 
 
 def refusal_of(payload: Mapping[str, Any], finished: command.Finished) -> CheckError:
-    """OpenClaw answered ``{"ok": false, "error": …}``: could not check, which is not "expired"."""
+    """The failure in OpenClaw's answer ``{"ok": false, "error": …}``: it could not check."""
     error = payload.get("error")
     message = error.get("message") if isinstance(error, Mapping) else error
     text = message if isinstance(message, str) and message.strip() else _reason_line(finished.stderr)
@@ -258,43 +253,40 @@ def refusal_of(payload: Mapping[str, Any], finished: command.Finished) -> CheckE
 
 
 def failure_of(finished: command.Finished, unread: CheckError, destination: str | None = None) -> CheckError:
-    """Why ``finished`` gave no JSON that can be read. ``unread`` is what reading it raised."""
+    """Why a process printed no readable answer. ``unread`` is what reading its output raised."""
     code, blank = finished.exit_code, not finished.stdout.strip()
-    said = _reason_line(finished.stderr)
+    reason = _reason_line(finished.stderr)
     if destination is not None and code == ssh.CONNECTION_FAILED:
         return ssh.failure(destination, finished.stderr.decode("utf-8", "replace"))
     if finished.truncated:
         return CheckError(FailureReason.INVALID_OUTPUT, f"the command printed more than {command.MAX_STDOUT >> 20} MiB")
     if code == 127:
-        return CheckError(FailureReason.COMMAND_NOT_FOUND, _with("the command was not found where it should run", said))
+        return CheckError(FailureReason.COMMAND_NOT_FOUND, _with("the command was not found", reason))
     if code == 126:
-        return CheckError(FailureReason.PERMISSION, _with("the command may not be executed where it should run", said))
+        return CheckError(FailureReason.PERMISSION, _with("the command may not be executed", reason))
     if 128 < code <= 128 + 64 and blank:
         return CheckError(FailureReason.KILLED, f"the command was killed by {command.signal_name(code - 128)}")
-    if code != 0 and (blank or (said and b"{" not in finished.stdout)):
-        return _command_error(said, finished)
+    if code != 0 and (blank or (reason and b"{" not in finished.stdout)):
+        return _command_error(reason, finished)
     return unread
 
 
 def _command_error(text: str, finished: command.Finished) -> CheckError:
     stderr = finished.stderr.decode("utf-8", "replace")
     if re.search(r"unknown agent", f"{text}\n{stderr}", re.IGNORECASE):
-        told = text if "unknown agent" in text.lower() else _reason_line(finished.stderr)
-        return CheckError(FailureReason.UNKNOWN_AGENT, safe_text(told))
+        sentence = text if "unknown agent" in text.lower() else _reason_line(finished.stderr)
+        return CheckError(FailureReason.UNKNOWN_AGENT, safe_text(sentence))
     if not text:
-        return CheckError(
-            FailureReason.COMMAND_ERROR, f"the command ended with exit code {finished.exit_code} and said nothing"
-        )
+        text = f"the command ended with exit code {finished.exit_code} and printed no reason"
     return CheckError(FailureReason.COMMAND_ERROR, safe_text(text))
 
 
-def _with(sentence: str, said: str) -> str:
-    return f"{sentence}: {safe_text(said)}" if said else sentence
+def _with(sentence: str, reason: str) -> str:
+    return f"{sentence}: {safe_text(reason)}" if reason else sentence
 
 
 def _reason_line(stderr: bytes) -> str:
-    """The line that says why, among notices: OpenClaw's own ``Reason:``, else an ``Error:``, else the first
-    with a word in it that is no JSON."""
+    """The line with the reason: OpenClaw's ``Reason:``, else an ``Error:``, else the first that is not JSON."""
     lines = [line.strip() for line in ANSI.sub("", stderr.decode("utf-8", "replace")).splitlines()]
     for pattern in (r"\bReason:\s*(.+)", r"\berror:\s*(.+)", r"(.*\berror\b.+)", r"^([^\"{}\]].+)"):
         for line in lines:
@@ -303,33 +295,26 @@ def _reason_line(stderr: bytes) -> str:
     return ""
 
 
-# --- small readings --------------------------------------------------------------------------------
+# --- parsing ---------------------------------------------------------------------------------------
 
 
-def _remembered_agents(text: str | None, marker: str | None) -> list[str]:
+def _cached_agents(text: str | None, marker: str | None) -> list[str]:
     try:
-        note = json.loads(text) if text else {}
+        entry = mapping(json.loads(text or "{}"))
     except ValueError:
         return []
-    agents = note.get("agents") if isinstance(note, dict) and note.get("config") == marker else None
-    return [agent for agent in agents if isinstance(agent, str)] if isinstance(agents, list) else []
+    return texts(entry.get("agents")) if entry.get("config") == marker else []
 
 
 def _package_version(path: Path) -> str | None:
-    """The version in an npm package's own file, where that package is OpenClaw."""
+    """The version in a package.json of OpenClaw."""
     try:
         with path.open("rb") as file:
-            package = json.loads(file.read(2 * 1024 * 1024))
+            package = mapping(json.loads(file.read(2 * 1024 * 1024)))
     except (OSError, ValueError, RecursionError):
         return None
-    if (
-        not isinstance(package, dict)
-        or package.get("name") != "openclaw"
-        or not isinstance(package.get("version"), str)
-    ):
-        return None
-    told = _VERSION.fullmatch(package["version"])
-    return told[1] if told else None
+    version = _VERSION.fullmatch(text(package.get("version")) or "") if package.get("name") == "openclaw" else None
+    return version[1] if version else None
 
 
 def _identity(executable: Path) -> str:
@@ -341,7 +326,7 @@ def _identity(executable: Path) -> str:
 
 
 def _version_in(finished: command.Finished) -> str:
-    """The version in what ``--version`` printed, or "": a stand-in may print anything."""
+    """The version that ``--version`` printed; "" if there is none."""
     if finished.exit_code != 0:
         return ""
     lines = [line.strip() for line in finished.stdout[:4096].decode("utf-8", "replace").splitlines()]

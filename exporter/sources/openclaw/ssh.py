@@ -1,7 +1,7 @@
-"""The ``openclaw`` command on another host, by the user's own ssh: argument lists and what ssh's errors mean.
+"""Runs a command on another host with the user's own ssh: its argument lists, and what ssh's errors mean.
 
-Called by the openclaw source. Whatever the command, agent ids and paths hold, they reach the remote
-program as the arguments they are: one string of POSIX-quoted words is all a login shell gets to see.
+Commands, agent ids and paths reach the remote program as the arguments they are, whatever they contain:
+the login shell there sees one string of POSIX-quoted words.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from pathlib import Path
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, FailureReason
 
-CONNECTION_FAILED = 255  # ssh's own exit code for anything that is not the remote command's
+CONNECTION_FAILED = 255  # ssh's exit code for its own failures
 
-#: ``%C`` is 40 characters, while binding ssh appends 17; a socket's path ends at 104 (macOS) or 108.
+#: A socket's path has at most 104 characters (macOS) or 108. ``%C`` takes 40 of them, and ssh appends 17.
 _ROOM_FOR_DIRECTORY = 104 - 1 - 40 - 17 - 1
 
-# What runs over there: $1 seconds, $2 OPENCLAW_STATE_DIR or "", $3 an environment file or "", then the command.
+# Runs on the remote host. $1: seconds. $2: OPENCLAW_STATE_DIR or "". $3: an environment file or "". Then the command.
 #
-# The command gets a session (or, where there is no setsid, a job) of its own, so that all of it can
-# be ended. Two guards may end it: one waits for the time to pass, one for the end of standard input,
-# which is when the connection is gone: sshd itself leaves a command without a terminal running.
-# From then on nothing here may write to it: a shell that dies of SIGPIPE while it says "Killed"
-# would leave a guard behind.
-# The environment file is read, not executed, the way we read our own, and its values stay there.
+# The command gets its own session (without setsid: its own job), so that all of it can be ended. Two
+# guards may end it: one waits for the time to pass, the other for the end of standard input. The latter
+# means that the connection is gone: sshd leaves a command without a terminal running.
+# From then on nothing here may write to the connection: a shell that dies of SIGPIPE while it reports
+# "Killed" would leave a guard behind.
+# The environment file is read like ours and never executed. Its values stay on the remote host.
 _REMOTE = r"""
 oae_limit=$1 oae_state=$2 oae_file=$3; shift 3
 at_home() { case $1 in "~/"*) oae_path=$HOME/${1#"~/"};; *) oae_path=$1;; esac; }
@@ -75,10 +75,10 @@ exit "$oae_code"
 def remote_command(
     argv: Sequence[str], *, timeout: float, state_dir: str | None = None, env_file: str | None = None
 ) -> str:
-    """The one string ssh hands to the remote login shell so that it runs ``argv`` and nothing else.
+    """The string that makes the remote login shell run ``argv``.
 
-    Ends everything it started after ``timeout`` seconds and when its standard input ends. Raises
-    LookError OTHER for a NUL, which no command line can carry.
+    Everything that it starts ends after ``timeout`` seconds, or when its standard input ends. Raises
+    CheckError OTHER for a NUL, which no command line can carry.
     """
     words = [str(math.ceil(timeout)), state_dir or "", env_file or "", *argv]
     if any("\0" in word for word in words):
@@ -87,7 +87,7 @@ def remote_command(
 
 
 def quote(word: str) -> str:
-    """``word`` as one word of any POSIX shell, and of fish, which reads ``\\`` inside single quotes too."""
+    """``word`` as one word of any POSIX shell and of fish, which also interprets ``\\`` in single quotes."""
     if re.fullmatch(r"[A-Za-z0-9_@+:,./-]+", word):
         return word
     return "".join(_QUOTED.get(part) or f"'{part}'" for part in re.split(r"(['\\])", word) if part) or "''"
@@ -97,7 +97,7 @@ _QUOTED = {"'": '"\'"', "\\": '"\\\\"'}
 
 
 class Connection:
-    """How to reach one destination. Sessions share a connection, whose socket lives in a private folder."""
+    """The ssh options for one destination. Sessions share a connection, whose socket is in a private folder."""
 
     def __init__(self, destination: str, environ: Mapping[str, str]) -> None:
         self.destination = destination
@@ -106,13 +106,13 @@ class Connection:
         self._made = False
 
     def argv(self, remote: str) -> list[str]:
-        """The command line that runs ``remote`` (from ``remote_command``) over there."""
+        """The command line that runs ``remote`` (from ``remote_command``) on the destination."""
         if not self._made:
             self._folder, self._made = self._make_folder(), True
         return ["ssh", "-T", *self._options(), "--", self.destination, remote]
 
     def close_argv(self) -> list[str] | None:
-        """The command line that ends the shared connection; None where there is none to end."""
+        """The command line that closes the shared connection; None if there is none."""
         if self._folder is None or not any(self._folder.iterdir()):
             return None
         return ["ssh", *self._options(), "-O", "exit", "--", self.destination]
@@ -130,7 +130,7 @@ class Connection:
         return [word for option in options for word in ("-o", option)]
 
     def _make_folder(self) -> Path | None:
-        """A new folder only we can enter; None (a connection for each look) where none fits."""
+        """A new private folder; None (each check then connects anew) if no path is short enough."""
         for place in (self._runtime, tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it private
             if place.startswith("/") and "%" not in place and len(os.fsencode(place)) + 13 <= _ROOM_FOR_DIRECTORY:
                 try:
@@ -141,19 +141,19 @@ class Connection:
 
 
 def failure(destination: str, stderr: str) -> CheckError:
-    """What ssh's exit code 255 means, by what it said."""
+    """What ssh's exit code 255 means, by its error output."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if _TELLING.search(line)), lines[-1] if lines else "")
+    reason = next((line for line in reversed(lines) if _REASON.search(line)), lines[-1] if lines else "")
     where = safe_text(destination, 80)
     if re.search(r"permission denied|too many authentication failures", stderr, re.IGNORECASE):
-        return CheckError(FailureReason.UNAUTHORIZED, f"ssh to {where} was refused: {safe_text(said)}")
+        return CheckError(FailureReason.UNAUTHORIZED, f"ssh to {where} was refused: {safe_text(reason)}")
     if "host key verification failed" in stderr.lower():
         return CheckError(
             FailureReason.CONNECTION, f"ssh does not know or trust the host key of {where}: connect once by hand"
         )
     return CheckError(
-        FailureReason.CONNECTION, f"ssh could not reach {where}" + (f": {safe_text(said)}" if said else "")
+        FailureReason.CONNECTION, f"ssh could not reach {where}" + (f": {safe_text(reason)}" if reason else "")
     )
 
 
-_TELLING = re.compile(r"denied|refused|failed|failure|timed out|unreachable|resolve|closed|reset|error|no route", re.I)
+_REASON = re.compile(r"denied|refused|failed|failure|timed out|unreachable|resolve|closed|reset|error|no route", re.I)

@@ -1,8 +1,8 @@
-"""What ``openclaw models status --json --check`` printed, read: bytes to JSON, JSON to an Observation.
+"""Reads the output of ``openclaw models status --json --check``: bytes to JSON, JSON to an Observation. Pure.
 
-Pure. Called by the openclaw source. Tolerant of anything: what is not understood is passed over and
-counted in ``notes``; fields that carry masked secrets (labels, details, values) are never copied.
-The fields are those of OpenClaw 2026.2 to 2026.9, as its releases print them.
+It tolerates anything: entries that it cannot read are skipped and counted in ``notes``. Fields that carry
+masked secrets (labels, details, values) are never copied. The fields are those that OpenClaw 2026.2 to
+2026.9 print.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from exporter.lib.loose_json import integer, items, mapping, seconds, text, text
 from exporter.lib.redact import ANSI, safe_text
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, Unusable
 
-_ATTEMPTS = 20_000  # places at which a JSON value may begin before we stop looking
+_ATTEMPTS = 20_000  # positions at which a JSON value may begin before the search stops
 _EFFORT = 8  # how many times the whole text may be read in vain
 _WORD = re.compile(r"(?=.{1,48}\Z)[a-z]+(?:[_-][a-z]+)*")
 _LAST_IDENTIFIER = re.compile(r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9_]{0,127}(?![A-Za-z0-9_])")
-#: OpenClaw's words for states, the more trouble the further right. Unknown words are worse than none.
+#: OpenClaw's status words, from the best to the worst; "" stands for unknown words.
 _TROUBLE = (None, "static", "ok", "", "expiring", "missing", "expired")
-#: Reasons that time alone does not mend. Of two entries about one profile they are the one to show.
+#: Reasons that time alone does not fix. Of two entries about one profile, these are shown.
 _LASTING = frozenset({"auth", "auth_permanent", "session_expired", "billing"})
 
 
 def extract_json(stdout: bytes) -> dict[str, Any]:
-    """The status object in ``stdout``, between whatever log lines and colour codes are around it.
+    """The status object in ``stdout``, among log lines and colour codes.
 
-    That is the first object whose ``auth`` holds what OpenClaw's does (a log line may be JSON too), else
-    one with any ``auth`` object, else one with ``ok: false`` and ``error``. Raises LookError
-    INVALID_OUTPUT; takes time linear in the length, whatever the bytes are.
+    It is the first object whose ``auth`` has OpenClaw's fields (a log line may be JSON too), else one
+    with any ``auth`` object, else one with ``ok: false`` and ``error``. Takes time linear in the length,
+    whatever the bytes are. Raises CheckError INVALID_OUTPUT.
     """
     best: dict[str, Any] | None = None
     best_rank = 0
@@ -42,7 +42,9 @@ def extract_json(stdout: bytes) -> dict[str, Any]:
             if rank == _CERTAIN:
                 break
     if best is None:
-        raise CheckError(FailureReason.INVALID_OUTPUT, _what_is_wrong(stdout))
+        empty = not stdout.strip()
+        problem = "nothing" if empty else "no complete JSON object with a model status"
+        raise CheckError(FailureReason.INVALID_OUTPUT, f"the command printed {problem}")
     return best
 
 
@@ -59,7 +61,7 @@ def _likeness(value: Mapping[str, Any]) -> int:
 def json_values(stdout: bytes, opening: str = "{") -> Iterator[Any]:
     """Every outermost JSON value in ``stdout`` that begins with one of the characters ``opening``.
 
-    Raises LookError INVALID_OUTPUT where the nesting is deeper than any program's own.
+    Raises CheckError INVALID_OUTPUT if it is nested too deeply.
     """
     text = ANSI.sub("", stdout.decode("utf-8", "replace"))
     decoder = json.JSONDecoder(parse_int=integer)
@@ -80,12 +82,6 @@ def json_values(stdout: bytes, opening: str = "{") -> Iterator[Any]:
             yield value
 
 
-def _what_is_wrong(stdout: bytes) -> str:
-    if not stdout.strip():
-        return "the command printed nothing"
-    return "what the command printed holds no complete JSON object with a model status"
-
-
 def observe(
     payload: Mapping[str, Any],
     *,
@@ -95,10 +91,9 @@ def observe(
     exit_code: int | None,
     version: str | None = None,
 ) -> Observation:
-    """What ``payload`` says, in our words. ``observed_at`` in Unix seconds.
+    """The Observation in ``payload``. ``observed_at`` is in Unix seconds.
 
-    Raises LookError INVALID_OUTPUT where there is no list of profiles at all: nothing was seen then,
-    which is not the same as that there are none.
+    Raises CheckError INVALID_OUTPUT if there is no list of profiles: that is not an empty list.
     """
     auth = payload.get("auth")
     oauth = mapping(mapping(auth).get("oauth"))
@@ -113,10 +108,10 @@ def observe(
     faulty += [route for route in routes if route.get("status") == "unavailable"]
     missing = texts(auth.get("missingProvidersInUse"))
     models = _models_in_use(payload)
-    serving = texts([route.get("authProvider") for route in routes])  # a runtime's may be another's than the model's
+    serving = texts([route.get("authProvider") for route in routes])  # may differ from the model's provider
     in_use = _in_use(models, [*missing, *texts([issue.get("provider") for issue in issues]), *serving])
     order = _order(providers)
-    profiles, passed_over = _profiles(oauth, auth)
+    profiles, skipped = _profiles(oauth, auth)
     return Observation(
         target=target,
         agent=agent,
@@ -136,9 +131,7 @@ def observe(
         openclaw_exit_code=exit_code,
         openclaw_version=version,
         blind_to=frozenset() if isinstance(auth.get("unusableProfiles"), list) else frozenset({"unusable"}),
-        notes=(f"{passed_over} entries of OpenClaw's lists name no profile and were passed over",)
-        if passed_over
-        else (),
+        notes=(f"skipped {skipped} entries of OpenClaw's lists that name no profile",) if skipped else (),
     )
 
 
@@ -149,9 +142,9 @@ def _dialect(auth: Mapping[str, Any]) -> Dialect:
 
 
 def _models_in_use(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every model an agent may turn to, as ``provider/model``, the default first. Empty: none was named.
+    """Every model an agent may use, as ``provider/model``, the default first.
 
-    All but the default are printed as they are written in the configuration: by an alias, say.
+    All but the default are printed as the configuration has them, for example by an alias.
     """
     aliases = {alias.strip().lower(): model for alias, model in mapping(payload.get("aliases")).items() if text(model)}
     refs = [
@@ -167,9 +160,9 @@ def _models_in_use(payload: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _in_use(models: Sequence[str], told: Sequence[str]) -> tuple[str, ...]:
-    """The providers of ``models``, and those ``told`` of as in use: only OpenClaw knows every route it takes."""
-    return tuple(dict.fromkeys((*(model.partition("/")[0] for model in models), *told))) if models else ()
+def _in_use(models: Sequence[str], reported: Sequence[str]) -> tuple[str, ...]:
+    """The providers of ``models``, and those that OpenClaw reports: only it knows every route."""
+    return tuple(dict.fromkeys((*(model.partition("/")[0] for model in models), *reported))) if models else ()
 
 
 def _order(providers: Any) -> dict[str, tuple[str, ...]]:
@@ -183,26 +176,26 @@ def _order(providers: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[ObservedProfile], int]:
-    """Every profile that is named anywhere, and how many entries name none."""
+    """Every profile that any list names, and the number of entries that name none."""
     entries = list(items(oauth.get("profiles")))
     listed = {mapping(entry).get("profileId") for entry in entries if text(mapping(entry).get("profileId"))}
     for rollup in map(mapping, items(oauth.get("providers"))):
-        # The same entries again. They only count where the list above has lost one.
+        # These repeat the list above; they matter only if it lacks one.
         for entry in (*items(rollup.get("profiles")), *items(rollup.get("effectiveProfiles"))):
             if isinstance(entry, Mapping) and text(entry.get("profileId")) and entry["profileId"] not in listed:
                 entries.append(entry)
     seen: dict[str, list[ObservedProfile]] = {}
-    passed_over = 0
+    skipped = 0
     for entry in map(mapping, entries):
         profile = _profile(entry)
         if profile is None:
-            passed_over += 1
+            skipped += 1
         else:
             seen.setdefault(profile.id, []).append(profile)
     for entry in map(mapping, items(auth.get("unusableProfiles"))):
         profile_id = text(entry.get("profileId"))
         if not profile_id:
-            passed_over += 1
+            skipped += 1
             continue
         twins = seen.get(profile_id) or [
             ObservedProfile(id=profile_id, provider=_provider_of(entry, profile_id), kind="unknown")
@@ -213,7 +206,7 @@ def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[O
             until=seconds(entry.get("until")),
         )
         seen[profile_id] = [*twins, _with_unusable(twins[0], unusable)]
-    return [merged(twins) for twins in seen.values()], passed_over
+    return [merged(twins) for twins in seen.values()], skipped
 
 
 def _profile(entry: Mapping[str, Any]) -> ObservedProfile | None:
@@ -239,14 +232,11 @@ def _with_unusable(profile: ObservedProfile, unusable: Unusable) -> ObservedProf
 
 
 def merged(twins: Sequence[ObservedProfile]) -> ObservedProfile:
-    """One profile out of entries that share an id: of each fact the one that means more trouble.
-
-    The order of the entries does not matter.
-    """
+    """One profile out of entries that share an id: of each fact the worse one, whatever their order."""
     worst = max(twins, key=_trouble)
-    # An entry that says "expired" without a date is not softened by another one's date.
-    told = [worst] if worst.status in ("expired", "missing") and worst.expires_at is None else twins
-    dates = [twin.expires_at for twin in told if twin.expires_at is not None]
+    # Another entry's date must not soften an entry that is "expired" without a date.
+    dated = [worst] if worst.status in ("expired", "missing") and worst.expires_at is None else twins
+    dates = [twin.expires_at for twin in dated if twin.expires_at is not None]
     down = [twin.unusable for twin in twins if twin.unusable is not None]
     codes = sorted(twin.reason_code for twin in twins if twin.reason_code)
     kinds = sorted(twin.kind for twin in twins if twin.kind != "unknown")
@@ -287,18 +277,23 @@ def _how_long(unusable: Unusable) -> tuple[object, ...]:
 
 
 def _environment_credentials(auth: Mapping[str, Any], in_use: Sequence[str]) -> list[ObservedProfile]:
-    """Credentials of providers in use that come from the environment, by the variable's name alone."""
+    """The environment's credentials for providers in use, known by their variables' names only."""
     found: dict[tuple[str, str], ObservedProfile] = {}
     for entry in map(mapping, items(auth.get("providers"))):
         provider = text(entry.get("provider"))
         names = _LAST_IDENTIFIER.findall(text(mapping(entry.get("env")).get("source")) or "")
         if provider and provider in in_use and names:
-            kind = "token" if "OAUTH" in names[-1] or "TOKEN" in names[-1] else "api_key"
+            kind = kind_of_variable(names[-1])
             found[provider, names[-1]] = ObservedProfile(f"env:{names[-1]}", provider, kind, status="static")
     return list(found.values())
 
 
+def kind_of_variable(name: str) -> str:
+    """The kind of credential that an environment variable holds, by its name."""
+    return "token" if "OAUTH" in name or "TOKEN" in name else "api_key"
+
+
 def _word(value: Any) -> str | None:
-    """One of OpenClaw's words. Ids are kept whatever they are; a word that looks like none is made safe."""
+    """One of OpenClaw's words, made safe if it does not look like one."""
     word = text(value)
     return word if word is None or _WORD.fullmatch(word) else safe_text(word, 64) or None

@@ -1,1 +1,1 @@
-"""OpenClaw's auth stores, read directly and never written."""
+"""OpenClaw's auth stores as a source: read directly, never written."""

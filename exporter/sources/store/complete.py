@@ -1,4 +1,4 @@
-"""What the store adds to what another source saw. Pure; called by sources that look on this host."""
+"""Completes another source's observation with facts from the store. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from exporter.lib.redact import safe_text
 from exporter.model import Observation, ObservedProfile, Unusable
 from exporter.sources.store.facts import StoreFacts
 
-#: How far two dates of one credential may be apart, seconds: one is printed in milliseconds.
+#: How far apart two dates of one credential may be, seconds: they are rounded differently.
 _SAME_DATE = 1.0
-_NAMED = 3  # how many profiles a note names
+_MAX_NAMED = 3  # profiles in a note
 
 
 def complete(observation: Observation, facts: StoreFacts) -> Observation:
-    """``observation`` with what its source does not tell and the store does.
+    """``observation`` with the facts that its source lacks and the store has.
 
-    Only for profiles that are the same in both: id, provider, kind, and date where both have one (a
-    login's date may have moved on since). Nothing that was seen is changed, and no profile is added
-    or taken away. Cooldowns are filled in where the source is blind to them; it stops being called
-    blind where the store knows every profile.
+    Only profiles that are the same in both are completed: same id, provider and kind, and the same date if
+    both have one (a login's may have moved on). No seen fact changes; no profile is added or removed.
+    Cooldowns are filled in if the source cannot see them. If the store knows every profile, the source
+    no longer counts as blind to them.
     """
     known = {profile.id: profile for profile in facts.profiles}
     is_blind = "unusable" in observation.blind_to
@@ -36,8 +36,8 @@ def complete(observation: Observation, facts: StoreFacts) -> Observation:
         profiles.append(seen)
     notes = observation.notes
     if differing:
-        names = ", ".join(sorted(differing)[:_NAMED]) + (", …" if len(differing) > _NAMED else "")
-        notes = (*notes, f"the store has another date for {names}: nothing was taken from it for these")
+        names = ", ".join(sorted(differing)[:_MAX_NAMED]) + (", …" if len(differing) > _MAX_NAMED else "")
+        notes = (*notes, f"the store has another date for {names} and was ignored for these profiles")
     return replace(
         observation,
         profiles=tuple(profiles),
@@ -61,7 +61,7 @@ def _is_same_date(seen: ObservedProfile, stored: ObservedProfile) -> bool:
 def _completed(seen: ObservedProfile, stored: ObservedProfile, observed_at: float, is_blind: bool) -> ObservedProfile:
     date = seen.expires_at
     if date is None and seen.status == "expired" and stored.expires_at is not None:
-        # From 2026.4 on an expired profile is printed without its date.
+        # From 2026.4 on OpenClaw prints an expired profile without its date.
         date = stored.expires_at if stored.expires_at <= observed_at else None
     unusable = seen.unusable
     if unusable is None:

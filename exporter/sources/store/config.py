@@ -1,6 +1,6 @@
-"""What ``openclaw.json`` says of agents, models and orders. Pure; called by the store source.
+"""Reads agents, models and orders from ``openclaw.json`` as OpenClaw 2026.2 to 2026.9 do. Pure.
 
-Read as OpenClaw 2026.2 to 2026.9 read it, tolerant of anything.
+It tolerates anything.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from exporter.lib.redact import safe_name
 
 
 def provider_id(value: object) -> str:
-    """A provider as OpenClaw spells it; empty for what names none."""
+    """A provider as OpenClaw spells it; empty if ``value`` names none."""
     return safe_name(value.strip().lower()) if isinstance(value, str) else ""
 
 
@@ -31,16 +31,16 @@ def orders(raw: object) -> dict[str, tuple[str, ...]]:
 
 
 def section(config: object, *names: str) -> Mapping[str, Any]:
-    """The object at ``names`` in ``config``; an empty one where there is none."""
+    """The object at ``names`` in ``config``; an empty one if there is none."""
     for name in names:
         config = config.get(name) if isinstance(config, Mapping) else None
     return config if isinstance(config, Mapping) else {}
 
 
 def roster(config: object) -> dict[str, Mapping[str, Any]] | None:
-    """The configured agents by id, the default one first; None where the configuration lists none.
+    """The agents of ``agents.entries`` (from 2026.8) or ``agents.list``, by id, the default first.
 
-    ``agents.entries`` (from 2026.8) or ``agents.list``.
+    None if the configuration lists none.
     """
     agents = section(config, "agents")
     entries, default = agents.get("entries"), None
@@ -61,7 +61,7 @@ def _by_id(entries: object) -> list[tuple[object, object]]:
 
 
 def agent_id(name: object) -> str:
-    """An agent's id as OpenClaw spells it (and names its folder)."""
+    """An agent's id as OpenClaw spells it, which is also its folder's name."""
     return re.sub(r"[^a-z0-9_-]+", "-", name.strip().lower()).strip("-")[:64] if isinstance(name, str) else ""
 
 
@@ -70,8 +70,8 @@ def models_in_use(
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
     """Providers and models (``provider/model``) of the default model, fallbacks, image and utility model.
 
-    None and nothing where no model is configured: which one OpenClaw takes then depends on its release.
-    ``inherits_fallbacks``: an agent with a model of its own still has the defaults' fallbacks (seen on
+    None and nothing if no model is configured: OpenClaw's choice then depends on its release.
+    ``inherits_fallbacks``: an agent with its own model still has the defaults' fallbacks (seen on
     2026.2.9; on 2026.6.11 and 2026.9.6 it has only its own).
     """
     defaults = section(config, "agents", "defaults")
@@ -92,7 +92,7 @@ def models_in_use(
 
 
 def _model(value: object) -> tuple[str | None, list[str] | None]:
-    """A model setting, a name or an object: primary, and fallbacks where it has its own."""
+    """The primary model and the fallbacks of a model setting, which is a name or an object."""
     if isinstance(value, str):
         return value.strip() or None, None
     primary, fallbacks = section(value).get("primary"), section(value).get("fallbacks")
@@ -101,7 +101,7 @@ def _model(value: object) -> tuple[str | None, list[str] | None]:
 
 
 def aliases(config: object) -> dict[str, str]:
-    """The models by the aliases they have, those in lower case."""
+    """The models by their aliases in lower case."""
     return {
         alias.strip().lower(): name
         for name, entry in section(config, "agents", "defaults", "models").items()

@@ -1,8 +1,8 @@
-"""What the auth store says, in our words: parsed JSON to StoreFacts, and what of it a change is.
+"""Interprets the auth store: parsed JSON to StoreFacts, and which changes of it matter. Pure.
 
-Pure. Called by exporter.sources.store.source. The rules (which layer wins, what is eligible, what an order
-excludes, when a cooldown holds) are OpenClaw's own, read in its releases 2026.2 to 2026.9 and tried
-on them; what it would pass over is passed over here. Times in the store are Unix milliseconds.
+The rules (which layer wins, what is eligible, what an order excludes, when a cooldown holds) are those of
+OpenClaw 2026.2 to 2026.9, read in its source and tried on its releases. What OpenClaw ignores is ignored
+here. Times in the store are Unix milliseconds.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from exporter.lib.redact import safe_name
 from exporter.model import ObservedProfile, Unusable
 from exporter.sources.store.config import models_in_use, orders, provider_id, section
 
-_KINDS = ("oauth", "token", "api_key")  # in the order in which OpenClaw tries them
-_MAX_DATE = 8.64e15  # the last Date JavaScript knows, Unix milliseconds
-#: Reasons whose cooldown is for one model only, where the store names one.
+_KINDS = ("oauth", "token", "api_key")  # in OpenClaw's order
+_MAX_DATE = 8.64e15  # JavaScript's last date, Unix milliseconds
+#: Reasons whose cooldown is for one model only, if the store names one.
 _OF_ONE_MODEL = frozenset({"rate_limit", "timeout", "model_not_found"})
-#: Providers that do their own cooling down: from 2026.4 on OpenClaw ignores what is stored for them.
+#: Providers that rate-limit on their own: from 2026.4 on OpenClaw ignores stored cooldowns of theirs.
 _NEVER_COOL = frozenset({"openrouter", "kilocode"})
-#: OpenClaw's ranking where failures are counted and no reason is stored.
+#: OpenClaw's ranking of counted failures, used if no reason is stored.
 _REASONS = (
     *("auth_permanent", "auth", "session_expired", "billing", "format", "model_not_found", "overloaded", "timeout"),
     *("rate_limit", "empty_response", "no_error_details", "unclassified", "unknown"),
 )
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
-#: While an OAuth login is refreshed, and after that failed, OpenClaw stores this in place of its tokens.
+#: OpenClaw stores this in place of a login's tokens while it refreshes them, and after that failed.
 _FENCE = re.compile(r"openclaw-oauth-refresh-fence:v1:[a-f0-9]{32}:(failed:)?access:")
 
 
 @dataclass(frozen=True)
 class StoreFacts:
-    """What the store tells of one agent. Holds no secret. Times are Unix seconds."""
+    """The facts about one agent in the store. No secrets. Times are Unix seconds."""
 
     profiles: tuple[ObservedProfile, ...] = ()
-    #: Per provider the profiles that may serve, where something restricts them.
+    #: The profiles that may serve each provider, if something restricts them.
     order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     providers_in_use: tuple[str, ...] | None = None  # None: no configuration names a model
     models_in_use: tuple[str, ...] = ()  # provider/model
@@ -48,36 +48,36 @@ class StoreFacts:
 
 @dataclass(frozen=True)
 class Layer:
-    """One store: credentials as they are stored (secrets in them!), order and usage."""
+    """One store: its credentials as stored (with secrets!), order and usage."""
 
     profiles: Mapping[str, Mapping[str, Any]]
     order: Mapping[str, tuple[str, ...]]
     usage: Mapping[str, Mapping[str, Any]]
-    passed_over: int = 0
+    skipped: int = 0
 
 
 def layer(store: object, state: object) -> Layer | None:
-    """The store in ``store`` (credentials) and ``state`` (order, usage), either of which may hold both.
+    """The layer of ``store`` (credentials) and ``state`` (order, usage); either may hold both.
 
-    None where ``store`` is no auth store.
+    None if ``store`` is not an auth store.
     """
     if not isinstance(store, Mapping) or not isinstance(store.get("profiles"), Mapping):
         return None
-    profiles, passed_over = {}, 0
+    profiles, skipped = {}, 0
     for name, raw in store["profiles"].items():
         credential = _credential(raw)
         if credential is None:
-            passed_over += 1
+            skipped += 1
         else:
             profiles[safe_name(name)] = credential
     state = state if isinstance(state, Mapping) else {}
     order = {**orders(store.get("order")), **orders(state.get("order"))}
     usage = {**_usage(store.get("usageStats")), **_usage(state.get("usageStats"))}
-    return Layer(profiles, {key: ids for key, ids in order.items() if ids}, usage, passed_over)
+    return Layer(profiles, {key: ids for key, ids in order.items() if ids}, usage, skipped)
 
 
 def _credential(raw: object) -> Mapping[str, Any] | None:
-    """A stored credential with its kind and provider in their places; None for what OpenClaw drops."""
+    """A stored credential with its kind and provider normalised; None if OpenClaw ignores it."""
     if not isinstance(raw, Mapping):
         return None
     kind = raw.get("type", raw.get("mode"))
@@ -93,20 +93,20 @@ def _usage(raw: object) -> dict[str, Mapping[str, Any]]:
 
 
 def merge(base: Layer | None, over: Layer | None) -> Layer | None:
-    """An agent's own store over the one it inherits: whole profiles, orders and usage entries win."""
+    """An agent's own store ``over`` the one it inherits: whole profiles, orders and usage entries win."""
     if base is None or over is None:
         return over or base
     order = {**base.order, **over.order}
     for provider in {raw["provider"] for raw in over.profiles.values()}:
         if provider in base.order and provider not in over.order:
-            # What the agent has itself comes before what the inherited order names.
+            # The agent's own profiles come before those of the inherited order.
             own = [name for name, raw in over.profiles.items() if raw["provider"] == provider]
             order[provider] = tuple(dict.fromkeys((*own, *base.order[provider])))
     return Layer(
         {**base.profiles, **over.profiles},
         order,
         {**base.usage, **over.usage},
-        base.passed_over + over.passed_over,
+        base.skipped + over.skipped,
     )
 
 
@@ -120,7 +120,7 @@ def facts(
     now: float,
     notes: Iterable[str] = (),
 ) -> StoreFacts:
-    """StoreFacts of ``agent``. ``is_json``: a release to 2026.5 wrote it. ``now``: Unix seconds."""
+    """The facts about ``agent``. ``is_json``: a release to 2026.5 wrote the store."""
     stored = stored or Layer({}, {}, {})
     modes = {} if is_json else _configured(config)
     profiles = []
@@ -140,20 +140,20 @@ def facts(
             profile = replace(profile, reason_code=_mismatch(raw, *modes[name]))
         profiles.append(profile)
     providers, models = models_in_use(config, agent, inherits_fallbacks=is_json)
-    passed_over = (f"{stored.passed_over} entries of the store are no credentials",) if stored.passed_over else ()
+    skipped = (f"skipped {stored.skipped} entries of the store that are no credentials",) if stored.skipped else ()
     return StoreFacts(
         profiles=tuple(profiles),
         order=_effective_order(stored, config, now),
         providers_in_use=providers,
         models_in_use=models,
-        notes=(*notes, *passed_over),
+        notes=(*notes, *skipped),
     )
 
 
 def _with_credential(
     profile: ObservedProfile, raw: Mapping[str, Any], keyed_hash: Callable[[str], str]
 ) -> ObservedProfile:
-    """``profile`` with what its secret, its date and its refresh token tell."""
+    """``profile`` with the facts of its secret, date and refresh token."""
     code = None
     setup = raw.get("setup")
     if isinstance(setup, Mapping) and setup.get("replacement") is True:
@@ -189,7 +189,7 @@ def _is_secret(value: object) -> bool:
 
 
 def _static_secret(raw: Mapping[str, Any], name: str) -> str | None:
-    """The token or key itself, or the canonical text of a reference to it; None where there is neither."""
+    """The token or key itself, or the canonical text of a reference to it; None if there is neither."""
     for value in (raw.get(f"{name}Ref"), raw.get(name)):
         if isinstance(value, Mapping) and isinstance(value.get("source"), str):
             return json.dumps(value, sort_keys=True)
@@ -204,7 +204,7 @@ def _mismatch(raw: Mapping[str, Any], provider: str, mode: str) -> str | None:
 
 
 def _unusable(usage: Mapping[str, Any], now: float) -> Unusable | None:
-    """The cooldown or disable that holds at ``now``, told as ``models status`` tells it."""
+    """The cooldown or disable that holds at ``now``, as ``models status`` reports it."""
     disabled, cooldown, blocked = (_date(usage.get(f"{word}Until")) for word in ("disabled", "cooldown", "blocked"))
     until = max((date for date in (disabled, cooldown, blocked) if date is not None), default=0.0)
     if until <= now:
@@ -222,11 +222,11 @@ def _unusable(usage: Mapping[str, Any], now: float) -> Unusable | None:
 
 
 def _counted(counts: object) -> str | None:
-    """The reason most failures had: old releases store nothing else about a cooldown."""
+    """The most frequent reason: old releases store nothing else about a cooldown."""
     if not isinstance(counts, Mapping):
         return None
     known = {reason: _count(counts.get(reason)) or 0 for reason in _REASONS}
-    best = max(_REASONS, key=lambda reason: known[reason])  # the first of equals
+    best = max(_REASONS, key=lambda reason: known[reason])  # of equal counts the first
     return best if known[best] else None
 
 
@@ -244,7 +244,7 @@ def _count(value: object) -> int | None:
 
 
 def _configured(config: object) -> dict[str, tuple[str, str]]:
-    """auth.profiles: id to provider and mode."""
+    """The provider and mode of each profile in ``auth.profiles``."""
     return {
         safe_name(name): (
             provider_id(entry.get("provider")),
@@ -256,10 +256,10 @@ def _configured(config: object) -> dict[str, tuple[str, str]]:
 
 
 def _effective_order(stored: Layer, config: object, now: float) -> dict[str, tuple[str, ...]]:
-    """Per provider which profiles OpenClaw tries, and in which order, where something restricts it.
+    """The profiles that OpenClaw tries for each provider, in order, if something restricts them.
 
-    The store's order, else the configuration's; else the profiles that the configuration names. One
-    that names nothing that is there is repaired to all profiles: as if there were none.
+    That is the store's order, else the configuration's, else the profiles that the configuration names. An
+    order that names no existing profile is ignored: OpenClaw then tries all.
     """
     named: dict[str, list[str]] = {}
     for name, (provider, _) in _configured(config).items():
@@ -273,19 +273,19 @@ def _effective_order(stored: Layer, config: object, now: float) -> dict[str, tup
     for provider, names in named.items():
         there = [name for name in names if name in stored.profiles]
         if there and provider not in explicit:
-            order[provider] = tuple(sorted(there, key=lambda name: _turn(stored, name, now)))
+            order[provider] = tuple(sorted(there, key=lambda name: _rank(stored, name, now)))
     return order
 
 
-def _turn(stored: Layer, name: str, now: float) -> tuple[float, ...]:
-    """Without an explicit order: logins first, those with a valid access token, the least recently used."""
+def _rank(stored: Layer, name: str, now: float) -> tuple[float, ...]:
+    """A sort key without an explicit order: logins first, then valid access tokens, then least recent use."""
     raw = stored.profiles[name]
     date = _date(raw.get("expires"))
     is_past = raw["type"] == "oauth" and date is not None and date <= now
     return (_KINDS.index(raw["type"]), is_past, number(stored.usage.get(name, {}).get("lastUsed")) or 0)
 
 
-# --- what a change is ------------------------------------------------------------------------------
+# --- changes that matter ---------------------------------------------------------------------------
 
 _USAGE_THAT_MATTERS = tuple(
     f"{word}{what}" for word in ("cooldown", "disabled", "blocked") for what in ("Until", "Reason", "Model", "Scope")
@@ -294,7 +294,7 @@ _CONFIG_THAT_MATTERS = ("auth", "agents", "models", "env")
 
 
 def what_matters(payload: object) -> object:
-    """The part of a store or its state whose change is worth a look: not when and how often it was used."""
+    """The part of a store or its state whose change is worth a check: not when and how often it was used."""
     if not isinstance(payload, Mapping):
         return payload
     usage = {
@@ -303,7 +303,7 @@ def what_matters(payload: object) -> object:
         if (kept := _kept(entry, _USAGE_THAT_MATTERS))
     }
     found = {"usage": usage, "profiles": payload.get("profiles"), "order": payload.get("order")}
-    # A gateway's first use makes the state: one with nothing that matters is as none at all.
+    # A gateway creates the state at its first use: a state without anything that matters equals none.
     return {name: value for name, value in found.items() if value} or None
 
 

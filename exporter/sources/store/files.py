@@ -1,8 +1,8 @@
-"""The files of OpenClaw's auth store, read without leaving a trace. Called by exporter.sources.store.source.
+"""Finds and reads the files of OpenClaw's auth store without leaving a trace.
 
-Nothing here writes, locks a writer out, checkpoints, or makes a file beside a database; secrets are
-read into memory and go nowhere else. Every failure is a LookError with a sentence that names the
-file and never its contents. Where the files are was read in OpenClaw 2026.2 to 2026.9.
+Nothing here writes, locks a writer out, checkpoints, or creates a file beside a database. Secrets stay in
+memory. Every failure is a CheckError that names the file and never its contents. The places of the files
+are those of OpenClaw 2026.2 to 2026.9.
 """
 
 from __future__ import annotations
@@ -18,33 +18,30 @@ from typing import Any, NamedTuple
 from exporter.lib.loose_json import parse
 from exporter.model import CheckError, FailureReason
 
-#: A store of 10,000 profiles is 3 MB; whatever is larger than this is not a store. Bytes.
+#: The largest file that can be a store, bytes: 10,000 profiles are 3 MB.
 MAX_BYTES = 32 * 2**20
-#: json5 reads 60 kB in a second; a configuration larger than this must be plain JSON. Bytes.
+#: The largest configuration that is read as JSON5, bytes: json5 reads 60 kB in a second.
 _MAX_JSON5 = 128 * 2**10
 #: How long to wait for a database that is locked, seconds.
 PATIENCE = 0.25
 
-#: When a file was last written (ns), how long it is, which one it is. None: it is not there.
+#: A file's modification time (ns), size and inode. None: there is no file.
 Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
 class StorePaths:
-    """Where one agent's auth store is. ``config_path`` need not exist."""
+    """The places of one agent's auth store. Nothing there need exist."""
 
     agent_dir: Path
     state_dir: Path
     config_path: Path | None
-    #: The agent whose store the others inherit, where OpenClaw moved it (OPENCLAW_AGENT_DIR).
+    #: The folder of the agent whose store the others inherit, if OPENCLAW_AGENT_DIR moved it.
     main_dir: Path | None = None
 
     @classmethod
     def from_status(cls, payload: Mapping[str, Any]) -> StorePaths | None:
-        """From what ``models status --json`` prints; None where that says too little or makes no sense.
-
-        Only good for a command that ran on this host.
-        """
+        """The places that ``models status --json`` printed on this host; None if they make no sense."""
         auth = payload.get("auth")
         agent_dir, config = _absolute(payload.get("agentDir")), _absolute(payload.get("configPath"))
         store = _absolute(auth.get("storePath")) if isinstance(auth, Mapping) else None
@@ -57,9 +54,9 @@ class StorePaths:
     def from_environment(
         cls, environ: Mapping[str, str], state_dir: str | None, agent: str, agent_dir: str | None = None
     ) -> StorePaths:
-        """Where OpenClaw, run with ``environ``, would look; ``state_dir`` stands above OPENCLAW_STATE_DIR.
+        """The places that OpenClaw would use with ``environ``; ``state_dir`` overrides OPENCLAW_STATE_DIR.
 
-        OPENCLAW_AGENT_DIR moves the agent ``main`` alone; ``agent_dir`` is what openclaw.json says of this one.
+        OPENCLAW_AGENT_DIR moves only the agent ``main``; ``agent_dir`` is this agent's in openclaw.json.
         """
         home = Path(_given(environ, "OPENCLAW_HOME") or _given(environ, "HOME") or os.path.expanduser("~"))
         chosen = state_dir or _given(environ, "OPENCLAW_STATE_DIR")
@@ -73,7 +70,7 @@ class StorePaths:
 
     @property
     def shared_dir(self) -> Path:
-        """The agent folder whose store the other agents inherit while there is no shared database."""
+        """The folder whose store the other agents inherit while there is no shared database."""
         return self.main_dir or self.state_dir / "agents" / "main" / "agent"
 
     @property
@@ -87,7 +84,7 @@ def _absolute(value: object) -> Path | None:
 
 
 def _state_dir(agent_dir: Path, store: Path | None, config: Path | None) -> Path | None:
-    """OpenClaw does not print its state folder: the surest sign of it first."""
+    """The state folder, which OpenClaw does not print: by the surest sign of it."""
     if store and store.parts[-2:] == ("state", "openclaw.sqlite"):
         return store.parents[1]
     if config and config.parent in agent_dir.parents:
@@ -108,7 +105,7 @@ def _expanded(text: str, home: Path) -> Path:
 
 
 def stamp(path: Path) -> Stamp:
-    """What changes when a file does. A file that cannot even be looked at has a stamp of its own."""
+    """Changes when the file does. Each error of reading it has its own stamp."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -119,12 +116,12 @@ def stamp(path: Path) -> Stamp:
 
 
 def read_file(path: Path, limit: int = MAX_BYTES) -> bytes | None:
-    """The bytes of the regular file at ``path``; None where there is none.
+    """The bytes of the regular file at ``path``; None if there is none.
 
-    Raises LookError PERMISSION, or STORE_UNREADABLE where it is no regular file or over ``limit`` bytes.
+    Raises CheckError PERMISSION, or STORE_UNREADABLE if it is not a regular file or over ``limit`` bytes.
     """
     try:
-        # A pipe under that name must not hold us up.
+        # Opening a pipe under that name must not block.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -135,7 +132,7 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes | None:
         if not stat.S_ISREG(found.st_mode):
             raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} is not a regular file")
         if found.st_size > limit:
-            why = f"is larger than {limit // 2**20} MB: that is no auth store"
+            why = f"is larger than {limit // 2**20} MB: it cannot be an auth store"
             raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} {why}")
         with open(descriptor, "rb", closefd=False) as file:
             return file.read(limit)
@@ -153,13 +150,13 @@ def _denied(path: Path, error: OSError | ValueError) -> CheckError:
 
 
 def read_json(path: Path) -> Any:
-    """What is in the JSON file at ``path``; None where there is none. Raises LookError."""
+    """The value in the JSON file at ``path``; None if there is none. Raises CheckError."""
     content = read_file(path)
     return None if content is None else parse_json(content, path)
 
 
 def parse_json(content: bytes | str, path: Path) -> Any:
-    """Raises LookError STORE_UNREADABLE for what is no JSON, is cut off or nested too deeply."""
+    """The value in ``content``. Raises CheckError STORE_UNREADABLE if it is not JSON or nested too deeply."""
     try:
         return _json(content)
     except UnicodeDecodeError:
@@ -177,7 +174,7 @@ def _json(content: bytes | str) -> Any:
 
 
 def read_config(path: Path) -> Mapping[str, Any] | None:
-    """``openclaw.json``, JSON or JSON5; None where there is none. Raises LookError."""
+    """``openclaw.json``, JSON or JSON5; None if there is none. Raises CheckError."""
     content = read_file(path)
     if content is None:
         return None
@@ -191,7 +188,7 @@ def read_config(path: Path) -> Mapping[str, Any] | None:
 
 
 def _parse_json5(content: bytes, path: Path) -> Any:
-    import json5  # 20 ms, and OpenClaw itself writes plain JSON
+    import json5  # costs 20 ms of start-up, and OpenClaw itself writes plain JSON
 
     if len(content) > _MAX_JSON5:
         raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} is not JSON, and too large for JSON5")
@@ -202,7 +199,7 @@ def _parse_json5(content: bytes, path: Path) -> Any:
 
 
 class Cell(NamedTuple):
-    """One value in a database: SELECT value FROM table WHERE column = key."""
+    """The place of a value in a database: SELECT value FROM table WHERE column = key."""
 
     table: str
     column: str
@@ -219,16 +216,16 @@ SHARED_OWNER = Cell("config_machine_state", "state_key", "value_json", "auth.sha
 
 
 class Rows(NamedTuple):
-    """What a database holds: which of the tables asked for, and the values, parsed."""
+    """The requested tables that a database has, and the requested values, parsed."""
 
     tables: frozenset[str]
     values: Mapping[Cell, Any]
 
 
 def read_database(path: Path, cells: Iterable[Cell], patience: float = PATIENCE) -> Rows | None:
-    """The ``cells`` of the SQLite database at ``path``, in one snapshot; None where there is none.
+    """The ``cells`` of the SQLite database at ``path``, in one snapshot; None if there is none.
 
-    ``patience``: seconds to wait for a lock. Raises LookError PERMISSION or STORE_UNREADABLE.
+    Waits ``patience`` seconds for a lock. Raises CheckError PERMISSION or STORE_UNREADABLE.
     """
     cells = tuple(cells)
     try:
@@ -240,14 +237,14 @@ def read_database(path: Path, cells: Iterable[Cell], patience: float = PATIENCE)
         raise _denied(path, error) from None
     for _ in range(2):
         before = _database_stamps(path)
-        options, pragma = _way_in(before)
+        options, pragma = _open_options(before)
         try:
             rows = _select(path, cells, options, pragma, patience)
         except sqlite3.Error as error:
             if _database_stamps(path) == before:
                 raise _unreadable(path, error) from None
             continue
-        # Only with the shared memory does SQLite see by itself that somebody writes meanwhile.
+        # Without the shared memory, SQLite does not notice a concurrent writer.
         if "shm" in options or _database_stamps(path) == before:
             values = {cell: parse_json(text, path) for cell, text in rows.values.items()}
             return Rows(rows.tables, values)
@@ -259,12 +256,12 @@ def _database_stamps(path: Path) -> tuple[Stamp, Stamp, bool, bool]:
     return stamp(path), wal, shm is not None, bool(journal and journal[1])
 
 
-def _way_in(stamps: tuple[Stamp, Stamp, bool, bool]) -> tuple[str, str | None]:
-    """How to open a database so that nothing is written beside it: URI options, and a pragma.
+def _open_options(stamps: tuple[Stamp, Stamp, bool, bool]) -> tuple[str, str | None]:
+    """URI options and a pragma that open a database without creating files beside it.
 
-    Opened plainly, SQLite makes ``-wal`` and ``-shm`` even for mode=ro. Without frames in the WAL
-    the database file is all there is. With them, the shared memory is needed for reading; where
-    there is none (a crash, or one owner alone), SQLite can keep an index of its own.
+    Otherwise SQLite creates ``-wal`` and ``-shm`` even with mode=ro. Without frames in the WAL, the
+    database file is complete. With frames, reading needs the shared memory; if there is none (after a
+    crash, or with a single owner), SQLite can keep its own index.
     """
     _, wal, has_shm, has_journal = stamps
     if not wal or not wal[1]:
@@ -288,12 +285,12 @@ def _select(path: Path, cells: tuple[Cell, ...], options: str, pragma: str | Non
         if pragma:
             connection.execute(pragma)
         connection.execute("BEGIN")
-        # Of a view under one of these names nobody knows what it would run.
+        # Tables only: a view of such a name could run anything.
         names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         values = {}
         for cell in cells:
             if cell.table in names:
-                query = f"SELECT {cell.value} FROM {cell.table} WHERE {cell.column} = ?"  # constants, all of them
+                query = f"SELECT {cell.value} FROM {cell.table} WHERE {cell.column} = ?"  # constants only
                 row = connection.execute(query, (cell.key,)).fetchone()
                 if row is not None:
                     values[cell] = row[0] if isinstance(row[0], str) else ""

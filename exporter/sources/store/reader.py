@@ -1,6 +1,6 @@
-"""One agent's auth store, read: which files there are, which of them OpenClaw would read, what changed.
+"""Reads an agent's auth store as OpenClaw would, and notices when it changes.
 
-Called by the store source, and by the sources that look at an OpenClaw on this host.
+The store source uses it, and the sources that ask an OpenClaw on this host.
 """
 
 from __future__ import annotations
@@ -13,23 +13,21 @@ from typing import Any
 
 from exporter.lib import clock
 from exporter.model import CheckError, FailureReason
-from exporter.sources.store import files as files
+from exporter.sources.store import files
 from exporter.sources.store.config import section
 from exporter.sources.store.facts import Layer, StoreFacts, facts, layer, merge, what_matters, what_matters_in_config
 from exporter.sources.store.files import Stamp, StorePaths
 
 _LOCAL = (files.LOCAL_STORE, files.LOCAL_STATE)
 _SHARED = (files.SHARED_OWNER, files.SHARED_STORE, files.SHARED_STATE)
-#: A file written this shortly before we looked may be written again under the same stamp, ns.
+#: A file that changed less than this before its stamp was taken may change again under the same stamp, ns.
 _RACY = 100_000_000
-_AGAIN_AFTER = 0.05  # seconds until a store that changed while it was read is read again
-_STRANDED = (
-    "auth-profiles.json is there, but this OpenClaw no longer reads it: openclaw doctor --fix takes over what is in it"
-)
+_RETRY_AFTER = 0.05  # seconds until a store that changed while it was read is read again
+_STRANDED = "this OpenClaw no longer reads auth-profiles.json: openclaw doctor --fix imports what is in it"
 
 
 class StoreReader:
-    """Reads the stores of one OpenClaw. ``keyed_hash`` is all that leaves of a secret; ``now`` in Unix seconds."""
+    """Reads the stores of one OpenClaw. Of a secret, only its ``keyed_hash`` leaves the reader."""
 
     def __init__(self, keyed_hash: Callable[[str], str], now: Callable[[], float] = clock.now) -> None:
         self._keyed_hash = keyed_hash
@@ -37,25 +35,25 @@ class StoreReader:
         self._configs: dict[Path, tuple[Stamp, Mapping[str, Any] | None]] = {}
         self._digests: dict[Path, tuple[tuple[Stamp, ...], str]] = {}
         self._last: str | None = None
-        self._doubts = False
+        self._was_unreadable = False
 
     def read(self, paths: StorePaths, agent: str) -> StoreFacts:
-        """What the store at ``paths`` tells of ``agent``: its own layer over the one it inherits.
+        """The facts about ``agent`` in the store at ``paths``: its own layer over the one it inherits.
 
-        No store yet is no profiles. Raises LookError PERMISSION, or STORE_UNREADABLE: no state folder,
-        locked, cut off, not OpenClaw's. Blocks while it reads, a second at most on a healthy disk.
+        A store that does not exist yet has no profiles. Blocks for a second at most on a healthy disk.
+        Raises CheckError PERMISSION, or STORE_UNREADABLE (no state folder, locked, cut off, not OpenClaw's).
         """
-        look_into(paths.state_dir)
+        require_readable(paths.state_dir)
         try:
             return self._read(paths, agent)
         except CheckError as error:
             if error.reason is FailureReason.PERMISSION:
                 raise
-        time.sleep(_AGAIN_AFTER)  # old releases write their files in place
+        time.sleep(_RETRY_AFTER)  # old releases write their files in place
         return self._read(paths, agent)
 
     def config(self, paths: StorePaths) -> Mapping[str, Any] | None:
-        """``openclaw.json``; None where there is none. Raises LookError."""
+        """``openclaw.json``; None if there is none. Raises CheckError."""
         path = paths.config_path
         if path is None:
             return None
@@ -70,7 +68,7 @@ class StoreReader:
             config = self.config(paths)
         except CheckError as error:
             config = None
-            notes.append(f"which providers are in use cannot be seen: {error.message}")
+            notes.append(f"the providers in use cannot be seen: {error.message}")
         stored, is_json, is_stranded = _stored(paths)
         if is_stranded:
             notes.append(_STRANDED)
@@ -85,13 +83,13 @@ class StoreReader:
         )
 
     def fingerprint(self, paths: Sequence[StorePaths]) -> str | None:
-        """A keyed hash of what matters in the stores at ``paths``; None where there is nothing to compare.
+        """A keyed hash of what matters in the stores at ``paths``; None if there are no stores.
 
-        Not of when and how often a profile was used. Never raises; where nothing was touched it costs
-        a few stat calls. What cannot be read has a mark of its own, the second time in a row.
+        When and how often a profile was used does not matter. Unchanged files cost a few stat calls. A
+        store that cannot be read twice in a row counts as a change. Never raises.
         """
         parts, is_there, is_unreadable = [], False, False
-        for path, kind in sorted({item for one in paths for item in _watched(one)}):
+        for path, kind in sorted({item for store in paths for item in _relevant_files(store)}):
             stamps = (files.stamp(path), files.stamp(path.with_name(f"{path.name}-wal")))
             is_there = is_there or stamps[0] is not None
             known = self._digests.get(path)
@@ -104,11 +102,11 @@ class StoreReader:
                 self._digests[path] = known
             is_unreadable = is_unreadable or known[1] == "unreadable"
             parts.append([str(path), known[1]])
-        if is_unreadable and not self._doubts and self._last is not None:
-            # Old releases write in place: half a file is no news yet.
-            self._doubts = True
+        if is_unreadable and not self._was_unreadable and self._last is not None:
+            # Old releases write in place, so this may be half a file.
+            self._was_unreadable = True
             return self._last
-        self._doubts = is_unreadable
+        self._was_unreadable = is_unreadable
         self._last = self._keyed_hash(json.dumps(parts)) if is_there else None
         return self._last
 
@@ -117,14 +115,14 @@ def _is_racy(stamps: Sequence[Stamp]) -> bool:
     return any(found is not None and 0 <= time.time_ns() - found[0] < _RACY for found in stamps)
 
 
-def look_into(state_dir: Path) -> None:
-    """Raises LookError where there is no state folder, or this user may not look into it."""
+def require_readable(state_dir: Path) -> None:
+    """Raises CheckError if there is no state folder, or this user may not read it."""
     try:
         is_there = state_dir.is_dir()
         if is_there:
-            (state_dir / "openclaw.json").exists()  # refused where the folder may not be searched
+            (state_dir / "openclaw.json").exists()  # raises if the folder may not be searched
     except PermissionError:
-        raise CheckError(FailureReason.PERMISSION, f"{state_dir}: this user may not look into it") from None
+        raise CheckError(FailureReason.PERMISSION, f"{state_dir}: this user may not read it") from None
     except (OSError, ValueError):
         is_there = False
     if not is_there:
@@ -134,7 +132,7 @@ def look_into(state_dir: Path) -> None:
 def _stored(paths: StorePaths) -> tuple[Layer | None, bool, bool]:
     """The merged store, whether it is JSON of a release to 2026.5, and whether such JSON was left behind.
 
-    From 2026.6 on OpenClaw reads databases only; before, neither of them is there.
+    OpenClaw reads databases only from 2026.6 on, and has none before.
     """
     shared = files.read_database(paths.shared_database, _SHARED)
     is_main = paths.agent_dir == paths.shared_dir
@@ -151,12 +149,12 @@ def _stored(paths: StorePaths) -> tuple[Layer | None, bool, bool]:
         values = shared.values
         layers.append(_layer(values[files.SHARED_STORE], values.get(files.SHARED_STATE), paths.shared_database))
     for folder, rows in databases.items():
-        # Once the shared database owns what agents inherit, main's own store is main's alone.
+        # Once the shared database owns what agents inherit, they no longer inherit main's store.
         if folder == paths.agent_dir or owner != "state-db":
             layers.append(_local_layer(folder, rows))
     merged = None
-    for one in layers:
-        merged = merge(merged, one)
+    for above in layers:
+        merged = merge(merged, above)
     is_stranded = merged is None and any(files.stamp(folder / "auth-profiles.json") for folder in folders)
     return merged, False, is_stranded
 
@@ -185,12 +183,12 @@ def _local_layer(folder: Path, rows: files.Rows | None) -> Layer | None:
             FailureReason.STORE_UNREADABLE, f"{path} has no table {files.LOCAL_STORE.table}: not OpenClaw's"
         )
     if files.LOCAL_STORE not in rows.values:
-        return None  # OpenClaw then reads no state of its own either
+        return None  # OpenClaw then ignores the state there too
     return _layer(rows.values[files.LOCAL_STORE], rows.values.get(files.LOCAL_STATE), path)
 
 
-def _watched(paths: StorePaths) -> list[tuple[Path, str]]:
-    """The files whose contents matter, and what each of them is."""
+def _relevant_files(paths: StorePaths) -> list[tuple[Path, str]]:
+    """The files whose contents matter, and the kind of each."""
     watched = [(paths.shared_database, "shared"), (paths.state_dir / ".env", "bytes")]
     if paths.config_path:
         watched.append((paths.config_path, "config"))
@@ -201,7 +199,7 @@ def _watched(paths: StorePaths) -> list[tuple[Path, str]]:
 
 
 def _matter(path: Path, kind: str) -> object:
-    """What matters in one file. Raises LookError."""
+    """What matters in one file. Raises CheckError."""
     if kind in ("local", "shared"):
         rows = files.read_database(path, _LOCAL if kind == "local" else _SHARED, patience=0)
         if rows is None:
@@ -212,8 +210,8 @@ def _matter(path: Path, kind: str) -> object:
     if content is None or kind == "bytes":
         return content and content.hex()
     if kind == "json":
-        return [what_matters(files.parse_json(content, path))]  # an empty store is another thing than none
+        return [what_matters(files.parse_json(content, path))]  # an empty store differs from none
     try:
         return what_matters_in_config(files.parse_json(content, path))
     except CheckError:
-        return content.hex()  # written by hand, in JSON5: reading that every few seconds is too dear
+        return content.hex()  # JSON5, written by hand: parsing it every few seconds costs too much

@@ -1,6 +1,6 @@
-"""The auth store as a source of its own, for where no command can run. Called through ``sources.build``.
+"""The source ``store``: OpenClaw's auth stores, read directly, for hosts where no command can run.
 
-OpenClaw calls its store private: this reads it, only reads it, and has no word of OpenClaw's to go by.
+OpenClaw calls its store private, so this only reads it. There is no status or exit code of OpenClaw in it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from exporter.lib.env_file import parse_env_file, read_env_file
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
 from exporter.sources import Source, SourceContext
+from exporter.sources.openclaw.status import kind_of_variable
 from exporter.sources.store.config import agent_id, provider_id, roster, section
 from exporter.sources.store.facts import StoreFacts
 from exporter.sources.store.files import StorePaths, read_file
-from exporter.sources.store.reader import StoreReader, look_into
+from exporter.sources.store.reader import StoreReader, require_readable
 from exporter.verdict.remedies import Invocation, Programs
 
-#: Where each provider's credential may come from outside the store, in OpenClaw's order.
+#: The environment variables with each provider's credential, in OpenClaw's order.
 _VARIABLES = {
     "anthropic": ("ANTHROPIC_OAUTH_TOKEN", "ANTHROPIC_API_KEY"),
     "cerebras": ("CEREBRAS_API_KEY",),
@@ -40,7 +41,7 @@ _VARIABLES = {
     "xai": ("XAI_API_KEY",),
     "zai": ("ZAI_API_KEY", "Z_AI_API_KEY"),
 }
-#: Providers that need no credential, or keep it where no store has it.
+#: Providers that need no credential, or keep it outside the store.
 _ELSEWHERE = frozenset(
     {"amazon-bedrock", "claude-cli", "codex-cli", "google-vertex", "lmstudio", "ollama", "sglang", "vllm"}
 )
@@ -49,7 +50,7 @@ _Answer = TypeVar("_Answer")
 
 
 class StoreSource(Source):
-    """The store itself: no status, no exit code, only what is stored."""
+    """Reads the stores of one OpenClaw on this host."""
 
     kind = "store"
 
@@ -60,22 +61,22 @@ class StoreSource(Source):
         self._watched: dict[str, StorePaths] = {}
 
     async def agents(self) -> list[str]:
-        """The agents named for the target, else those openclaw.json lists, else the folders there are.
+        """The target's agents, else those in openclaw.json, else those with a folder.
 
-        Raises LookError: no state folder, or this user may not look into it.
+        Raises CheckError if there is no state folder, or this user may not read it.
         """
         return await self._in_time(self._agents)
 
     async def check(self, agent: str) -> Observation:
-        """What is stored for ``agent``. Raises LookError as StoreReader.read does, and UNKNOWN_AGENT."""
-        return await self._in_time(lambda: self._look(agent))
+        """What is stored for ``agent``. Raises CheckError like StoreReader.read, and UNKNOWN_AGENT."""
+        return await self._in_time(lambda: self._check(agent))
 
     def fingerprint(self) -> str | None:
-        """As StoreReader.fingerprint, over the agents looked at so far."""
+        """Of the stores of the agents checked so far."""
         try:
             watched = self._watched or {"main": self._paths(self._environ(), None, "main")}
         except CheckError:
-            return None  # the env_file, and with it the place of the store, cannot be read
+            return None  # the env_file may say where the store is, and cannot be read
         return self._reader.fingerprint(tuple(watched.values()))
 
     def configured_agents(self) -> Sequence[str] | None:
@@ -85,7 +86,7 @@ class StoreSource(Source):
         return Programs(Invocation(state_dir=self._target.state_dir), env_file=self._target.env_file)
 
     def renewal_obstacle(self, has_openclaw: bool) -> str | None:
-        return None if has_openclaw else "There is no `openclaw` on PATH here: run this where the store is used."
+        return None if has_openclaw else "There is no `openclaw` on PATH here. Run this where the store is used:"
 
     async def _in_time(self, work: Callable[[], _Answer]) -> _Answer:
         try:
@@ -95,7 +96,7 @@ class StoreSource(Source):
             raise CheckError(FailureReason.TIMEOUT, f"the store could not be read within {took}") from None
 
     def _environ(self) -> dict[str, str]:
-        """What the service sees: where its store is depends on it."""
+        """The service's environment, which may say where the store is."""
         file = self._target.env_file
         return {**self._context.environ, **(read_env_file(file) if file else {})}
 
@@ -109,12 +110,12 @@ class StoreSource(Source):
         try:
             return self._reader.config(paths)
         except CheckError:
-            return None  # a look says so in its notes
+            return None  # the check notes it
 
     def _agents(self) -> list[str]:
         environ = self._environ()
         paths = self._paths(environ, None, "main")
-        look_into(paths.state_dir)
+        require_readable(paths.state_dir)
         config = self._config(paths)
         if self._target.agents != "all":
             found = list(self._target.agents)
@@ -125,11 +126,11 @@ class StoreSource(Source):
         self._watched = {agent: self._paths(environ, config, agent) for agent in found}
         return found
 
-    def _look(self, agent: str) -> Observation:
+    def _check(self, agent: str) -> Observation:
         environ = self._environ()
         config = self._config(self._paths(environ, None, agent))
         paths = self._paths(environ, config, agent)
-        look_into(paths.state_dir)
+        require_readable(paths.state_dir)
         known = roster(config)
         if agent_id(agent) != agent or (
             agent not in known if known else agent != "main" and not paths.agent_dir.exists()
@@ -143,7 +144,7 @@ class StoreSource(Source):
         environment = tuple(self._environment(facts, paths, config))
         profiles = (*facts.profiles, *environment)
         in_use, elsewhere = _in_use(facts, config, {profile.provider for profile in profiles})
-        note = f"the credentials of {safe_text(', '.join(elsewhere))} are not in the store: they are not watched"
+        note = f"the credentials of {safe_text(', '.join(elsewhere))} are not in the store and are not checked"
         return Observation(
             target=self._target.name,
             agent=agent,
@@ -160,7 +161,7 @@ class StoreSource(Source):
     def _environment(
         self, facts: StoreFacts, paths: StorePaths, config: Mapping[str, Any] | None
     ) -> Iterator[ObservedProfile]:
-        """Credentials of providers in use that the service finds in its environment, by the variable's name."""
+        """The credentials for providers in use in the service's environment, named by their variables."""
         settings = section(config, "env")
         dotenv = read_file(paths.state_dir / ".env")
         variables = {
@@ -176,14 +177,13 @@ class StoreSource(Source):
             for name in _VARIABLES.get(provider, ()):
                 value = variables.get(name, "").strip()
                 if value:
-                    kind = "token" if "OAUTH" in name or "TOKEN" in name else "api_key"
-                    secret = self._context.keyed_hash(value)
+                    kind, secret = kind_of_variable(name), self._context.keyed_hash(value)
                     yield ObservedProfile(f"env:{name}", provider, kind, has_refresh_token=False, secret_hash=secret)
                     break
 
 
 def _folders(paths: StorePaths) -> list[str]:
-    """The agents that have a folder, where no configuration names them; ``main`` is always one."""
+    """``main``, and the agents that have a folder."""
     try:
         found = sorted(entry.name for entry in (paths.state_dir / "agents").iterdir() if (entry / "agent").is_dir())
     except OSError:
@@ -194,7 +194,7 @@ def _folders(paths: StorePaths) -> list[str]:
 def _in_use(
     facts: StoreFacts, config: Mapping[str, Any] | None, seen: set[str]
 ) -> tuple[tuple[str, ...] | None, list[str]]:
-    """The providers in use whose credentials we could see, and the others: those are never called missing."""
+    """The providers in use whose credentials a store would have, and the others, which are never missing."""
     if facts.providers_in_use is None:
         return None, []
     own = {provider_id(name): entry for name, entry in section(config, "models", "providers").items()}
