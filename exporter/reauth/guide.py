@@ -189,7 +189,7 @@ class Guide:
         return blocked.reason == "billing" or candidates.has_changed(candidate.before, after) is not False
 
     def _check_result(self, candidate: Candidate, plan: RenewalPlan, runner: StepRunner) -> ProfileReport | None:
-        """Check the target again, say what is so now, and return the profile."""
+        """Check the target again, say what has changed, and return the profile."""
         target = candidate.agent.target
         self.screen.say()
         self._check([target])

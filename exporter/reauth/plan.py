@@ -1,7 +1,7 @@
 """The steps that renew one credential from this terminal: pure.
 
-``exporter.verdict.remedies`` knows the commands. Here is decided how each one is run on this host, and
-what a person reads beside it.
+``exporter.verdict.remedies`` gives the commands. This module decides how each command runs on this host,
+and what a person reads beside it.
 """
 
 from __future__ import annotations

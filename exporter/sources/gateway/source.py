@@ -146,10 +146,10 @@ class GatewaySource(Source):
             known = self._recall("version", VERSION_FOR)
             if known is None:
                 try:
-                    told = (await self._rpc.call("status", {}, _SIDE_TIMEOUT)).get("runtimeVersion")
+                    version = (await self._rpc.call("status", {}, _SIDE_TIMEOUT)).get("runtimeVersion")
                 except CheckError:
-                    told = None
-                known = safe_text(told, 64) if isinstance(told, str) and told else _NO_VERSION
+                    version = None
+                known = safe_text(version, 64) if isinstance(version, str) and version else _NO_VERSION
                 self._note("version", known)
             return None if known == _NO_VERSION else known
 

@@ -330,4 +330,4 @@ def _version_in(finished: command.Finished) -> str:
     if finished.exit_code != 0:
         return ""
     lines = [line.strip() for line in finished.stdout[:4096].decode("utf-8", "replace").splitlines()]
-    return next((told[1] for line in lines if (told := _VERSION.fullmatch(line))), "")
+    return next((version[1] for line in lines if (version := _VERSION.fullmatch(line))), "")

@@ -130,7 +130,7 @@ class Connection:
         return [word for option in options for word in ("-o", option)]
 
     def _make_folder(self) -> Path | None:
-        """A new private folder; None (each check then connects anew) if no path is short enough."""
+        """A new private folder; None if no path is short enough."""
         for place in (self._runtime, tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it private
             if place.startswith("/") and "%" not in place and len(os.fsencode(place)) + 13 <= _ROOM_FOR_DIRECTORY:
                 try:
