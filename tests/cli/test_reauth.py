@@ -11,7 +11,7 @@ from command_line import run
 def test_nothing_is_offered_if_nothing_is_wrong(configure: Callable[..., Path]) -> None:
     code, printed = run(configure("healthy"), "reauth")
     assert code == 0
-    assert "Nothing" in printed
+    assert "No credential needs renewing." in printed
 
 
 def test_without_a_terminal_the_exit_code_is_that_of_check(configure: Callable[..., Path]) -> None:
