@@ -44,7 +44,6 @@ def test_few_entries_lie_at_the_top() -> None:
     assert len(entries) <= MAX_TOP_LEVEL_ENTRIES, sorted(entries)
 
 
-@pytest.mark.xfail(reason="not true of every module yet")
 def test_no_two_classes_share_a_name() -> None:
     places = defaultdict(list)
     for path in sorted(PACKAGE.rglob("*.py")):
