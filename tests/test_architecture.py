@@ -63,7 +63,6 @@ def test_every_module_says_its_role() -> None:
     assert silent == []
 
 
-@pytest.mark.xfail(reason="not true of every module yet")
 def test_the_contract_has_no_exceptions() -> None:
     assert "ignore_imports" not in CONTRACT
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,20 @@ from exporter.config import channels, models, targets, values
 
 ROOT = Path(__file__).parent.parent
 ROW = re.compile(r"^\| `(\w+)` \| ?(.*?) ?\|", re.MULTILINE)
+
+
+def source_models() -> dict[str, type[targets.TargetBase]]:
+    """The model of each source that a configuration may name."""
+    union = typing.get_args(targets.Target)[0]
+    models: list[type[targets.TargetBase]] = [typing.get_args(member)[0] for member in typing.get_args(union)]
+    return {typing.get_args(model.model_fields["source"].annotation)[0]: model for model in models}
+
+
 #: Heading of docs/configuration.md -> the model it documents, and the base whose keys are documented before.
 SECTIONS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
     "Top level": (models.Config, None),
     "Targets": (targets.TargetBase, None),
-    "source `openclaw`": (targets.OpenClawTarget, targets.TargetBase),
-    "source `store`": (targets.StoreTarget, targets.TargetBase),
-    "source `gateway`": (targets.GatewayTarget, targets.TargetBase),
-    "source `claude`": (targets.ClaudeTarget, targets.TargetBase),
-    "source `auto`": (targets.AutoTarget, targets.TargetBase),
-    "source `simulated`": (targets.SimulatedTarget, targets.TargetBase),
+    **{f"source `{name}`": (model, targets.TargetBase) for name, model in source_models().items()},
     "Policy": (models.Policy, None),
     "Profiles": (models.ProfilePolicy, None),
     "Alerts": (models.Alerts, None),
@@ -70,6 +75,8 @@ def _default(model: type[BaseModel], name: str, default: Any) -> str:
 
 
 def test_every_section_is_there() -> None:
+    missing = sorted(SECTIONS.keys() - sections().keys())
+    assert not missing, f"docs/configuration.md has no section {missing}: add one with a table of its keys"
     assert set(sections()) == set(SECTIONS)
 
 

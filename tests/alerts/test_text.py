@@ -179,6 +179,7 @@ ALERTS = {
 
 
 def alert(condition: ConditionName, reason: NotificationReason) -> Alert:
+    assert condition in ALERTS, f"condition {condition} has no example here: add one to ALERTS in {__file__}"
     base = replace(ALERTS[condition], reason=reason)
     if reason is NotificationReason.EASED:
         base = replace(base, severity=INFO if condition is ConditionName.EXPIRING else WARNING)
@@ -219,6 +220,7 @@ def check(name: str, content: str) -> None:
     if os.environ.get("UPDATE_GOLDEN") == "1":
         GOLDEN.mkdir(exist_ok=True)
         path.write_text(content)
+    assert path.exists(), f"{path.name} is missing: run scripts/regenerate"
     assert content == path.read_text()
 
 

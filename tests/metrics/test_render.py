@@ -120,7 +120,8 @@ def test_unseen_fact_has_no_series() -> None:
         checked_at=None,
     )
     names = {name for name, _ in series_of(one_shot(report(bare)).decode())}
-    assert names == {f"openclaw_auth_{name}" for name in ("profile_status", "profile_info", "exit_code")}
+    known = {f"openclaw_auth_{name}" for name in ("profile_status", "profile_info", "exit_code")}
+    assert names == known, "an unknown fact must have no series; add a metric here only if its fact is always known"
     assert values_of(report(bare), "profile_info") == {
         ("anthropic", "anthropic:default", "token", "none", "unknown"): 1
     }
