@@ -376,4 +376,4 @@ async def test_a_message_that_was_given_up_is_shown(monkeypatch: pytest.MonkeyPa
     }
     assert (manager["name"], manager["type"], manager["dead"]) == ("am", "alertmanager", [])
     assert [one["condition"] for one in shown["alerts"]] == ["no_usable_profile", "expired"]
-    assert [one["state"] for one in shown["alerts"][0]["told"]] == ["dead"]
+    assert [one["state"] for one in shown["alerts"][0]["notified"]] == ["dead"]

@@ -165,7 +165,7 @@ async def test_the_pages_buttons_acknowledge_and_silence(alarm: Alarm) -> None:
         status = (await http.get("/api/v1/status")).json()
     assert [one["name"] for one in status["notifications"]["channels"]] == ["hook", "phone"]
     assert status["notifications"]["firing"] == len(status["notifications"]["alerts"]) == 2
-    assert status["notifications"]["alerts"][0]["told"][0]["channel"] == "hook"
+    assert status["notifications"]["alerts"][0]["notified"][0]["channel"] == "hook"
 
 
 async def test_the_page_shows_the_worst_and_counts_the_rest(alarm: Alarm, monkeypatch: pytest.MonkeyPatch) -> None:

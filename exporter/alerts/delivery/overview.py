@@ -192,7 +192,7 @@ def _shown(one: AlertStatus) -> dict[str, Any]:
         "since": iso(state.since),
         "deadline": iso(state.deadline),
         "confirmed": state.confirmed,
-        "told": [
+        "notified": [
             {
                 "channel": name,
                 "reason": told.reason,
