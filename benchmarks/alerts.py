@@ -20,7 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.queues import Queue
 from pathlib import Path
 
-from exporter.alerts.delivery.notifier import Notifier
+from exporter.alerts.delivery.memory_fallback import open_outbox
+from exporter.alerts.delivery.notifier import Notifier, ReportSource
 from exporter.config import Config
 from exporter.model import (
     AgentReport,
@@ -120,7 +121,7 @@ async def once(profiles: int, hooks: int, url: str, arrived: Queue[tuple[float, 
         }
     )
     with tempfile.TemporaryDirectory() as directory:
-        notifier = Notifier(config, Path(directory), lambda: shown)
+        notifier = Notifier(config, open_outbox(Path(directory)), ReportSource(lambda: shown))
         notifier.start()
         await _until(lambda: notifier.holds_lock)
         await asyncio.sleep(0.5)

@@ -41,8 +41,8 @@ SECTIONS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
 }
 
 
-def sections() -> dict[str, str]:
-    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+def sections(document: str = "docs/configuration.md") -> dict[str, str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
     parts = re.split(r"^##+ (.+)$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -83,6 +83,12 @@ def test_every_section_is_there() -> None:
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_every_key_is_documented_with_its_default(heading: str) -> None:
     assert dict(ROW.findall(sections()[heading])) == keys_of(*SECTIONS[heading])
+
+
+@pytest.mark.parametrize("model", channels.channel_models(), ids=channels.channel_types())
+def test_every_key_of_a_channel_is_in_its_section_with_its_default(model: type[channels.ChannelBase]) -> None:
+    section = sections("docs/notifications.md")[model.__module__.rpartition(".")[2]]
+    assert dict(ROW.findall(section)) == keys_of(model, channels.ChannelBase)
 
 
 def anchors(text: str) -> set[str]:

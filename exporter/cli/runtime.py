@@ -50,11 +50,10 @@ def open_ledger(config: Config) -> CredentialDatabase:
 @contextlib.contextmanager
 def open_outbox(config: Config) -> Iterator[Outbox]:
     """The alert state in the state directory of ``config``, closed at the end. Raises StateError."""
-    from exporter.alerts.delivery.notifier import FILE
-    from exporter.alerts.delivery.outbox import Outbox
+    from exporter.alerts.delivery import memory_fallback
     from exporter.config import default_state_dir
 
-    with contextlib.closing(Outbox(default_state_dir(config) / FILE)) as outbox:
+    with contextlib.closing(memory_fallback.open_outbox(default_state_dir(config))) as outbox:
         yield outbox
 
 
@@ -84,25 +83,14 @@ def notify_once(config: Config, monitor: Monitor) -> bool | None:
 
     Returns whether every notification was handed over, or None if a daemon already notifies from this state.
     """
-    from exporter.alerts.delivery.notifier import Notifier
-    from exporter.config import default_state_dir
+    from exporter.alerts.delivery import one_shot
+    from exporter.alerts.delivery.notifier import ReportSource
     from exporter.lib.sqlite import StateError
 
-    async def notify() -> bool | None:
-        notifier = Notifier(
-            config,
-            default_state_dir(config),
-            monitor.scheduled,
-            as_of=monitor.target_as_of,
-            renew=monitor.renewal_commands,
-        )
-        try:
-            return await notifier.once()
-        finally:
-            await notifier.stop()
-
     try:
-        return run(notify())
+        reports = ReportSource(monitor.scheduled, monitor.target_as_of, monitor.renewal_commands)
+        with open_outbox(config) as outbox:
+            return run(one_shot.notify_once(config, outbox, reports))
     except StateError as error:
         click.echo(f"No notification was sent: {error}", err=True)
         return False

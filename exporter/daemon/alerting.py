@@ -1,10 +1,11 @@
-"""The alarm of a running daemon: who tells of alerts and who beats the heart, through one configuration after another.
+"""Alerting of a running daemon: its notifier and its heartbeat, through one configuration after another.
 
-Either may be absent: without a channel there is nobody to tell, without an address nobody to hear the heart.
+Either may be absent: without a channel there is no notifier, without a URL no heartbeat.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from exporter.alerts.delivery.notifier import Notifier
@@ -12,35 +13,35 @@ from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.config import Config
 from exporter.daemon.heartbeat import HeartbeatSender
 
-#: A notification that waits longer than this is told to the dead-man's switch, seconds.
-UNDELIVERED = 3600.0
+#: Seconds after which a message that waits for delivery fails the heartbeat.
+UNDELIVERED_AFTER = 3600.0
 
 
 class Alerting:
-    """Of the daemon that gives ``make``, a notifier for a configuration, and ``unwell``, its own trouble as a sentence.
-
-    Raises ConfigError for a channel that cannot be used.
-    """
+    """The notifier and the heartbeat of one daemon."""
 
     def __init__(
         self,
         config: Config,
-        make: Callable[[Config], Notifier],
-        unwell: Callable[[], str | None],
+        make_notifier: Callable[[Config], Notifier],
+        daemon_problem: Callable[[], str | None],
         now: Callable[[], float],
     ) -> None:
-        self._make = make
-        self._unwell = unwell
+        """``daemon_problem`` returns the daemon's own trouble as a sentence, or None.
+
+        Raises ConfigError for a channel that cannot be used.
+        """
+        self._make_notifier = make_notifier
+        self._daemon_problem = daemon_problem
         self._now = now
         self._config = config
-        self._heartbeat = self._heart_of(config)
-        self.notifier = make(config) if config.channels else None
+        self._heartbeat = self._make_heartbeat(config)
+        self.notifier = make_notifier(config) if config.channels else None
 
-    def _heart_of(self, config: Config) -> HeartbeatSender | None:
+    def _make_heartbeat(self, config: Config) -> HeartbeatSender | None:
         return HeartbeatSender(config.heartbeat, self.problem, self._now) if config.heartbeat else None
 
     def start(self) -> None:
-        """Begin to tell, and to beat."""
         if self.notifier is not None:
             self.notifier.start()
         if self._heartbeat is not None:
@@ -53,57 +54,57 @@ class Alerting:
             await self.notifier.stop()
 
     async def reconfigure(self, config: Config) -> None:
-        """Take over another configuration. Raises ConfigError, and then everything stays as it is."""
+        """Continue with another configuration. Raises ConfigError, and then everything stays as it is."""
         if self.notifier is not None:
             await self.notifier.reconfigure(config)
         elif config.channels:
-            self.notifier = self._make(config)
+            self.notifier = await asyncio.to_thread(self._make_notifier, config)  # it opens files
             self.notifier.start()
         if config.heartbeat != self._config.heartbeat:
             if self._heartbeat is not None:
                 await self._heartbeat.stop()
-            self._heartbeat = self._heart_of(config)
+            self._heartbeat = self._make_heartbeat(config)
             if self._heartbeat is not None:
                 self._heartbeat.start()
         self._config = config
 
-    async def raised(self) -> None:
-        """There is a new report: until what it comes to is decided and was tried on the channels, once."""
+    async def notify(self) -> None:
+        """Evaluate a new report; returns when its messages were tried once, or after a moment."""
         if self.notifier is not None:
             self.notifier.wake()
-            await self.notifier.settled()
+            await self.notifier.wait_until_idle()
 
-    def look_for_others(self) -> None:
-        """See what another process wrote, a silence from the command line."""
+    def poll_outbox(self) -> None:
+        """Notice what another process wrote to the outbox, as ``silence add`` does."""
         if self.notifier is not None:
-            self.notifier.look_for_others()
+            self.notifier.poll_outbox()
 
     def problem(self) -> str | None:
         """Why the daemon cannot do its work at present, as a sentence for the heartbeat; None while it can."""
-        if (why := self._unwell() or self.state_problem) is not None:
-            return why
+        if (problem := self._daemon_problem() or self.state_problem) is not None:
+            return problem
         late = [
             name
-            for name, said in self.statistics().items()
-            if said.oldest_pending is not None and self._now() - said.oldest_pending > UNDELIVERED
+            for name, statistics in self.statistics().items()
+            if statistics.oldest_pending is not None and self._now() - statistics.oldest_pending > UNDELIVERED_AFTER
         ]
-        return f"notifications wait undelivered: {', '.join(sorted(late))}" if late else None
+        return f"notifications are not delivered: {', '.join(sorted(late))}" if late else None
 
     @property
     def state_problem(self) -> str | None:
-        """What is wrong with the alert state, which must outlive a restart."""
+        """The problem with the alert state, which must survive a restart."""
         return self.notifier.problem if self.notifier is not None else None
 
     def statistics(self) -> Mapping[str, ChannelStatistics]:
-        """Per channel; empty where there is none."""
+        """By channel; empty without one."""
         return self.notifier.statistics() if self.notifier is not None else {}
 
     @property
     def silences(self) -> int | None:
-        """How many hold; None where nothing notifies, so nothing can be silenced."""
+        """How many silences are active; None without a channel, because then nothing can be silenced."""
         return self.notifier.silences if self.notifier is not None else None
 
     @property
     def heartbeat_success_at(self) -> float | None:
-        """When "all is well" last arrived, Unix seconds; 0: never, None: there is no heartbeat."""
+        """When "all is well" last arrived, Unix seconds; 0 if it never did, None without a heartbeat."""
         return (self._heartbeat.success_at or 0.0) if self._heartbeat is not None else None

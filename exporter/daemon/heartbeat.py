@@ -72,13 +72,9 @@ class HeartbeatSender:
                 await asyncio.sleep(PAUSE)
             try:
                 url = await asyncio.to_thread(self._config.secret, "url")
-                answer = await http.send(
-                    "POST",
-                    _with_path(url or "", path),
-                    timeout=TIMEOUT,
-                    content=body.encode(),
-                    transport=self._transport,
-                )
+                async with http.Client(self._transport) as client:
+                    content = body.encode()
+                    answer = await client.send("POST", _with_path(url or "", path), timeout=TIMEOUT, content=content)
             except (ConfigError, http.RequestError) as error:
                 why = str(error)
             else:

@@ -21,7 +21,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter import __version__
-from exporter.alerts.delivery.notifier import Notifier
+from exporter.alerts.delivery.memory_fallback import open_outbox
+from exporter.alerts.delivery.notifier import Notifier, ReportSource
 from exporter.checks.monitor import Monitor
 from exporter.checks.schedule import CheckTrigger, ScheduleInputs, baseline, next_check
 from exporter.checks.target_checker import TargetChecker
@@ -236,7 +237,7 @@ class Daemon:
             self._plan(checker)
             self._exposition.log_changes(report)
         if any(checker.target.schedule for checker, _ in reports):
-            await self._alerting.raised()  # before rendering, which would slow it down
+            await self._alerting.notify()  # before rendering, which would slow it down
         for checker, report in reports:
             await self._exposition.put(report, checker.counters, partial(self._is_latest, checker, report))
         await self._exposition.compose()
@@ -279,7 +280,7 @@ class Daemon:
             step = (new_wall - wall) - (new_steady - steady)
             wall, steady = new_wall, new_steady
             self._pulse_at = steady
-            self._alerting.look_for_others()
+            self._alerting.poll_outbox()
             if abs(step) > CLOCK_STEP:
                 log.warning("the clock stepped by %.0f s: all checks are scheduled again", step)
                 await self._after_step(new_wall)
@@ -312,16 +313,9 @@ class Daemon:
         return self._ledger.problem if self.healthy() else "the scheduler does not run"
 
     def _make_notifier(self, config: Config) -> Notifier:
-        return Notifier(
-            config,
-            self._directory,
-            self._monitor.scheduled,
-            self._now,
-            self.alert_actions.link,
-            self._monitor.target_as_of,
-            goes_on=True,
-            renew=self._monitor.renewal_commands,
-        )
+        monitor, outbox = self._monitor, open_outbox(self._directory, self._now, or_memory=True)
+        reports = ReportSource(monitor.scheduled, monitor.target_as_of, monitor.renewal_commands)
+        return Notifier(config, outbox, reports, self._now, self.alert_actions.link)
 
     def _exporter_state(self) -> ExporterState:
         return ExporterState(

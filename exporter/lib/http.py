@@ -20,6 +20,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -95,17 +96,13 @@ class Client:
     """
 
     def __init__(
-        self,
-        *,
-        ca_file: Path | None = None,
-        use_proxies: bool = False,
-        transport: httpx.AsyncBaseTransport | None = None,
+        self, transport: httpx.AsyncBaseTransport | None = None, ca_file: Path | None = None, use_proxies: bool = False
     ) -> None:
         self._ca_file = ca_file
         self._use_proxies = use_proxies
         self._transport = transport  # tests pass their own
         self._client: httpx.AsyncClient | None = None
-        self._trust: tuple[bool, int | None] | None = None  # whether over TLS, and which version of ca_file
+        self._verify: ssl.SSLContext | bool = False
 
     async def send(
         self,
@@ -124,9 +121,9 @@ class Client:
         complete with its head. ``login`` is the user name and password for basic authentication.
         """
         try:
-            secure = _check(url, headers or {})
+            is_secure = _check(url, headers or {})
             async with asyncio.timeout(timeout):
-                client = await self._open(secure)
+                client = await self._open(is_secure)
                 request = client.build_request(method, url, content=content, headers=dict(headers or {}))
                 response = await client.send(request, stream=True, auth=login or httpx.USE_CLIENT_DEFAULT)
                 try:
@@ -146,16 +143,25 @@ class Client:
         if client is not None:
             await client.aclose()
 
-    async def _open(self, secure: bool) -> httpx.AsyncClient:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    async def _open(self, is_secure: bool) -> httpx.AsyncClient:
         """The client for a request; a new one when the CA file has changed."""
-        version = await self._version_of_ca_file() if secure and self._ca_file else None
-        if self._client is None or self._trust != (secure, version):
-            trusted = await self._trusted(version) if secure else False
+        try:
+            verify = await asyncio.to_thread(_trusted, self._ca_file) if is_secure else False
+        except OSError as error:  # ssl.SSLError is one
+            why = "it contains no certificate" if isinstance(error, ssl.SSLError) else _system_text(error)
+            raise RequestError(Cause.CONNECTION, f"ca_file cannot be used: {why}") from None
+        if self._client is None or self._verify is not verify:
             await self.aclose()
-            self._trust = secure, version
+            self._verify = verify
             self._client = httpx.AsyncClient(
                 transport=self._transport,
-                verify=trusted,
+                verify=verify,
                 timeout=None,  # noqa: S113 - asyncio.timeout covers the whole request
                 follow_redirects=False,
                 trust_env=self._use_proxies,
@@ -163,39 +169,6 @@ class Client:
                 headers={"User-Agent": f"openclaw-auth-exporter/{__version__}", "Accept-Encoding": "identity"},
             )
         return self._client
-
-    async def _version_of_ca_file(self) -> int:
-        assert self._ca_file is not None
-        try:
-            return (await asyncio.to_thread(self._ca_file.stat)).st_mtime_ns
-        except OSError as error:
-            raise RequestError(Cause.CONNECTION, f"ca_file cannot be read: {_system_text(error)}") from None
-
-    async def _trusted(self, version: int | None) -> ssl.SSLContext:
-        try:
-            return await asyncio.to_thread(_tls_context, str(self._ca_file) if self._ca_file else None, version)
-        except ssl.SSLError:
-            raise RequestError(Cause.CONNECTION, "ca_file cannot be used: it contains no certificate") from None
-        except OSError as error:
-            raise RequestError(Cause.CONNECTION, f"ca_file cannot be read: {_system_text(error)}") from None
-
-
-async def send(
-    method: str,
-    url: str,
-    *,
-    timeout: float,
-    content: bytes = b"",
-    headers: Mapping[str, str] | None = None,
-    use_proxies: bool = False,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> Response:
-    """The head of the answer to one request on a connection of its own, see ``Client.send``."""
-    client = Client(use_proxies=use_proxies, transport=transport)
-    try:
-        return await client.send(method, url, timeout=timeout, content=content, headers=headers)
-    finally:
-        await client.aclose()
 
 
 def status_text(status: int) -> str:
@@ -244,8 +217,13 @@ async def _read(response: httpx.Response, limit: int) -> bytes:
     return bytes(body)
 
 
+def _trusted(ca_file: Path | None) -> ssl.SSLContext:
+    """The certificate authorities to trust: the same object until the file changes. Raises OSError."""
+    return _tls_context(ca_file, ca_file.stat().st_mtime_ns if ca_file else None)
+
+
 @functools.lru_cache(maxsize=16)
-def _tls_context(ca_file: str | None, version: int | None) -> ssl.SSLContext:
+def _tls_context(ca_file: Path | None, version: int | None) -> ssl.SSLContext:
     """Shared by all clients: a context with the system's authorities takes 20 ms and half a megabyte."""
     return ssl.create_default_context(cafile=ca_file)
 

@@ -69,3 +69,8 @@ def _is_space(char: str) -> bool:
 def _is_hidden(char: str) -> bool:
     """Format characters (which can reverse a line), lone surrogates, private and unassigned characters."""
     return unicodedata.category(char) in ("Cf", "Cs", "Co", "Cn")
+
+
+def internal_error(error: BaseException, doing: str) -> str:
+    """A sentence for a bug of our own. The text of the error is left out: it may quote a secret."""
+    return f"Internal error while {doing} ({type(error).__name__})"

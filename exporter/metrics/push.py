@@ -68,16 +68,14 @@ def push_to(url: str, job: str, instance: str, text: bytes, timeout: float = 30.
     where = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
     group = "".join(f"/{name}{_grouping(value)}" for name, value in (("job", job), ("instance", instance)))
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-    put = http.send(
-        "PUT",
-        f"{url.rstrip('/')}/metrics{group}",
-        timeout=timeout,
-        content=text,
-        headers=headers,
-        use_proxies=True,
-    )
+
+    async def put() -> http.Response:
+        async with http.Client(use_proxies=True) as client:
+            address = f"{url.rstrip('/')}/metrics{group}"
+            return await client.send("PUT", address, timeout=timeout, content=text, headers=headers)
+
     try:
-        answer = asyncio.run(put)
+        answer = asyncio.run(put())
     except http.RequestError as error:
         raise ExportError(f"the Pushgateway {where} cannot be reached: {error.message}") from None
     if not answer.is_success:

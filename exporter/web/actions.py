@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.alerts.delivery.notifier import Notifier
-from exporter.alerts.delivery.overview import overview, silencing
+from exporter.alerts.delivery.overview import overview, silence_matchers
 from exporter.alerts.lifecycle.policy import Silence
 from exporter.alerts.values import AlertState
 from exporter.lib.durations import in_words, iso
@@ -46,27 +46,29 @@ class AlertActions:
     async def silences(self) -> list[dict[str, Any]]:
         """The silences in effect."""
         notifier = self._notifier()
-        silences = await asyncio.to_thread(notifier.outbox.silences, self._now()) if notifier else ()
+        silences = await notifier.outbox.run(notifier.outbox.silences, self._now()) if notifier else ()
         return [_as_dict(silence) for silence in silences]
 
     async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
         """Mute alerts that match all ``matchers``."""
         notifier, now = self._configured(), self._now()
-        added = await asyncio.to_thread(notifier.outbox.add_silence, matchers, now + seconds, reason, now)
+        added = await notifier.outbox.run(notifier.outbox.add_silence, matchers, now + seconds, reason, now)
         notifier.wake()
         return _as_dict(added)
 
     async def remove_silence(self, id: str) -> bool:
         """End a silence early. False if no silence has this id."""
         notifier = self._configured()
-        known = await asyncio.to_thread(notifier.outbox.remove_silence, id)
+        known = await notifier.outbox.run(notifier.outbox.remove_silence, id)
         notifier.wake()
         return known
 
     async def overview(self, limit: int | None = None) -> dict[str, Any] | None:
         """The status of each channel and of at most ``limit`` alerts. None if no channel is configured."""
         notifier = self._notifier()
-        return await asyncio.to_thread(overview, notifier, self._now(), limit) if notifier is not None else None
+        if notifier is None:
+            return None
+        return await asyncio.to_thread(overview, await notifier.status(), self._now(), limit)
 
     async def acknowledge(self, fingerprint: str) -> bool:
         """A person has seen the alert. False if no alert has this fingerprint."""
@@ -82,7 +84,7 @@ class AlertActions:
 
         action = links.read(self._key, token, self._now(), is_used)
         notifier = self._notifier()
-        if notifier is not None and notifier.tested(action.fingerprint) is not None:
+        if notifier is not None and notifier.tested_channel(action.fingerprint) is not None:
             return action, None
         states = notifier.states().values() if notifier else ()
         state = next((state for state in states if state.fingerprint == action.fingerprint), None)
@@ -104,7 +106,7 @@ class AlertActions:
         action, state = self._read(token)
         self._ledger.put_cached(f"link:{action.nonce}", "used")
         if state is not None and action.name == "silence":
-            await self.add_silence(silencing(state), links.SILENCE, "button of a notification")
+            await self.add_silence(silence_matchers(state), links.SILENCE, "button of a notification")
             return f"Silenced for {in_words(links.SILENCE)}: {state.summary}"
         await self._configured().acknowledge(action.fingerprint, action.channel)
         if state is None:

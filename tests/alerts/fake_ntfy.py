@@ -84,8 +84,8 @@ class FakeNtfy:
         except Refused as refused:
             return refused.answer
 
-    def ring(self, now: float) -> None:
-        """Time passes: what was delayed until then is delivered."""
+    def deliver_delayed(self, now: float) -> None:
+        """Deliver the messages that were delayed until ``now`` or earlier."""
         for message in [one for one in self.delayed if float(one["delay"]) <= now]:
             self.delayed.remove(message)
             self._deliver(message)

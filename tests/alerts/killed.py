@@ -1,7 +1,7 @@
-"""A daemon in small, made to be killed: lifecycle, outbox and delivery of one webhook, over a truth in a file.
+"""A small daemon to be killed: lifecycle, outbox and delivery to one webhook. A file holds the world's present step.
 
 Run as a process that forks one such daemon per line on its standard input, so that 200 of them
-start in seconds. Each daemon says on standard output which step of the truth it has committed.
+start in seconds. Each daemon writes to standard output which step it has committed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from alerts.worlds import policy
 from exporter.alerts.channels import ChannelContext, build
 from exporter.alerts.delivery.outbox import Outbox
-from exporter.alerts.delivery.worker import DeliveryWorker
+from exporter.alerts.delivery.worker import ChannelWorker
 from exporter.alerts.lifecycle import advance
 from exporter.alerts.values import AlertState, Message, NotificationReason
 from exporter.config.channels.webhook import WebhookChannel
@@ -33,7 +33,7 @@ def phase(alert: int, step: int) -> int:
 
 
 def expected(alert: int, steps: int) -> list[NotificationReason]:
-    """What must be told of an alert, in order."""
+    """The reasons that must be notified for an alert, in order."""
     return [TOLD[count % len(PHASES)] for count in range(1, phase(alert, steps) + 1)]
 
 
@@ -56,7 +56,7 @@ def report(step: int, now: float) -> Report:
 
 
 class TakenApart(Outbox):
-    """States and messages in two transactions: what must not be."""
+    """Commits states and messages in two transactions, which is the mistake to detect."""
 
     def commit(
         self,
@@ -72,20 +72,20 @@ class TakenApart(Outbox):
 
 async def daemon(path: Path, truth: Path, url: str, taken_apart: bool) -> None:
     outbox = TakenApart(path) if taken_apart else Outbox(path)
-    while not outbox.acquire_lock(f"pid {os.getpid()}"):  # noqa: ASYNC110 - the one before is being killed
+    while not outbox.acquire_lock(f"pid {os.getpid()}"):  # noqa: ASYNC110 - the previous daemon is being killed
         await asyncio.sleep(0.005)
     channel = build(WebhookChannel.model_validate({"name": "hook", "type": "webhook", "url": url}), ChannelContext())
-    deliverer = DeliveryWorker(outbox, {"hook": channel}, spread=lambda: 0.002)
-    deliverer.start()
-    states, rules, said = outbox.states(), policy(), -1
+    worker = ChannelWorker(outbox, channel, spread=lambda: 0.002)
+    worker.start()
+    states, rules, written = outbox.states(), policy(), -1
     while True:
         step, now = int(truth.read_text()), time.time()  # noqa: ASYNC240 - a byte or two
         states, messages = advance(states, report(step, now), rules, now)
         outbox.commit(states, messages, now)
         if messages:
-            deliverer.wake()
-        if step != said:
-            said = step
+            worker.wake()
+        if step != written:
+            written = step
             os.write(1, f"{step}\n".encode())
         await asyncio.sleep(0.002)
 

@@ -46,7 +46,7 @@ def outgoing(*alerts: Alert, **changes: Any) -> QueuedMessage:
 
 
 def other(number: int, **changes: Any) -> Alert:
-    """One of many: another profile, another fingerprint."""
+    """An alert about another profile, with another fingerprint."""
     return alert(fingerprint=f"{number:032x}", profile=f"anthropic:{number}", **changes)
 
 

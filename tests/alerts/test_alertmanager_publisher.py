@@ -1,4 +1,4 @@
-"""What is counted and shown of the Alertmanagers: what was asked of them, nothing else."""
+"""Publishing to an Alertmanager: what is counted, and that one failure does not end it."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ class Clock:
         return self.now
 
 
-async def test_where_there_was_nothing_to_tell_nothing_was_told() -> None:
-    publisher = AlertmanagerPublisher({"am": channel(Instances(one=503), "one")}, Clock())
-    assert await publisher.once({}, {}, 240.0)
-    assert publisher.counted == {"am": ChannelStatistics()}
+async def test_nothing_to_publish_counts_nothing() -> None:
+    publisher = AlertmanagerPublisher(channel(Instances(one=503), "one"), Clock())
+    assert await publisher.publish_once({}, {}, 240.0)
+    assert publisher.statistics == ChannelStatistics()
 
 
-async def test_what_no_instance_takes_waits_and_is_shown() -> None:
+async def test_state_that_no_instance_accepts_is_pending() -> None:
     instances, clock = Instances(one=503, two=400), Clock()
-    publisher = AlertmanagerPublisher({"am": channel(instances, "one", "two")}, clock)
+    publisher = AlertmanagerPublisher(channel(instances, "one", "two"), clock)
     for _ in range(2):
-        assert not await publisher.once({}, FIRING.states, 240.0)
+        assert not await publisher.publish_once({}, FIRING.states, 240.0)
         clock.now += MINUTE
-    assert publisher.counted["am"] == ChannelStatistics(
+    assert publisher.statistics == ChannelStatistics(
         attempts=4, failures={"http_error": 4}, pending=1, oldest_pending=NOW
     )
-    assert publisher.problems["am"].startswith("2 of 2 instances: http_error: answered 503")
+    assert (publisher.problem or "").startswith("2 of 2 instances: http_error: answered 503")
 
-    instances.broken = {"two": 400}  # they tell each other
-    assert not await publisher.once({}, FIRING.states, 240.0)
-    assert (publisher.counted["am"].pending, publisher.counted["am"].oldest_pending) == (0, None)
-    assert publisher.counted["am"].last_success == clock.now
-    assert publisher.problems["am"].startswith("1 of 2 instances: http_error: answered 400")
+    instances.broken = {"two": 400}  # one instance is enough: they inform each other
+    assert not await publisher.publish_once({}, FIRING.states, 240.0)
+    assert (publisher.statistics.pending, publisher.statistics.oldest_pending) == (0, None)
+    assert publisher.statistics.last_success == clock.now
+    assert (publisher.problem or "").startswith("1 of 2 instances: http_error: answered 400")
 
     instances.broken = {}
-    assert await publisher.once({}, FIRING.states, 240.0)
-    assert publisher.problems == {}
+    assert await publisher.publish_once({}, FIRING.states, 240.0)
+    assert publisher.problem is None
 
 
-async def test_one_fault_of_ours_does_not_end_the_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_internal_error_does_not_end_the_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
     instances, faults = Instances(), [ValueError("it may quote a secret")]
 
     def firing(states: Mapping[str, AlertState], now: float) -> tuple[Alert, ...]:
@@ -62,11 +62,11 @@ async def test_one_fault_of_ours_does_not_end_the_publishing(monkeypatch: pytest
             raise faults.pop()
         return lifecycle.firing(states, now)
 
-    publisher = AlertmanagerPublisher({"am": channel(instances, "one")}, Clock())
+    publisher = AlertmanagerPublisher(channel(instances, "one"), Clock())
     monkeypatch.setattr(alertmanager_publisher, "firing", firing)
     monkeypatch.setattr(alertmanager_publisher, "PUBLISH_EVERY", 0.01)
-    publisher.show(FIRING.states)
-    publisher._workers = [asyncio.create_task(publisher._work("am"))]
+    publisher.update(FIRING.states)
+    publisher._task = asyncio.create_task(publisher._run())
     async with asyncio.timeout(30):
         while not instances.received:  # noqa: ASYNC110  # what is waited for has no event
             await asyncio.sleep(0.01)

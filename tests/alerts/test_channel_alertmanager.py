@@ -1,4 +1,4 @@
-"""Alertmanager: the state as JSON, what ends when, and that one instance's trouble is its own."""
+"""Alertmanager: the state as JSON, when alerts end, and that one failing instance affects no other."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from .messages import FINGERPRINT, NOW, alert, ended, other
 MINUTE = 60.0
 
 
-def test_a_firing_alert_as_alertmanager_takes_it() -> None:
+def test_firing_alert_is_postable() -> None:
     assert postable(alert(), None, NOW, "https://status.test/") == {
         "labels": {
             "alertname": "OpenClawAuthDeadline",
@@ -62,17 +62,17 @@ def test_a_firing_alert_as_alertmanager_takes_it() -> None:
     }
 
 
-def test_an_alert_that_has_ended() -> None:
-    said = postable(alert(), NOW - 30, NOW)
-    assert (said["startsAt"], said["endsAt"]) == (iso(NOW - 3600), iso(NOW - 30))
-    assert "generatorURL" not in said
+def test_ended_alert_has_its_end() -> None:
+    found = postable(alert(), NOW - 30, NOW)
+    assert (found["startsAt"], found["endsAt"]) == (iso(NOW - 3600), iso(NOW - 30))
+    assert "generatorURL" not in found
 
 
 @pytest.mark.parametrize(
     ("since", "ended_at", "starts"),
     [(None, None, NOW), (NOW + 99, None, NOW), (NOW, NOW - 30, NOW - 30), (-5, None, 0)],
 )
-def test_it_never_starts_after_it_ends(since: float | None, ended_at: float | None, starts: float) -> None:
+def test_alert_never_starts_after_its_end(since: float | None, ended_at: float | None, starts: float) -> None:
     assert postable(alert(since=since), ended_at, NOW)["startsAt"] == iso(starts)
 
 
@@ -86,7 +86,7 @@ def test_it_never_starts_after_it_ends(since: float | None, ended_at: float | No
         (alert(condition=ConditionName.REPORTED, reason=NotificationReason.TEST), "OpenClawAuthTest"),
     ],
 )
-def test_names(about: Alert, name: str) -> None:
+def test_alertnames(about: Alert, name: str) -> None:
     assert dict(labels(about))["alertname"] == name
 
 
@@ -97,9 +97,9 @@ def test_every_condition_has_a_section_in_the_runbook() -> None:
     assert {url.partition("#")[2] for url in urls} <= sections
 
 
-def test_labels_are_identity() -> None:
-    """What changes in an alert's life, but for its severity, leaves its labels as they are."""
-    told = alert()
+def test_only_the_severity_and_the_subject_change_the_labels() -> None:
+    """Every other change in an alert's life leaves its labels as they are."""
+    published = alert()
     for change in (
         {"condition": ConditionName.EXPIRING},
         {"reason": NotificationReason.REPEAT},
@@ -109,59 +109,59 @@ def test_labels_are_identity() -> None:
         {"summary": "other words", "remedy": ()},
         {"ended_at": NOW},
     ):
-        assert labels(replace(told, **change)) == labels(told)
-    assert labels(replace(told, severity=Severity.WARNING)) != labels(told)
-    assert labels(replace(told, target="other")) != labels(told)
+        assert labels(replace(published, **change)) == labels(published)
+    assert labels(replace(published, severity=Severity.WARNING)) != labels(published)
+    assert labels(replace(published, target="other")) != labels(published)
 
 
-def test_an_empty_label_is_left_out_and_half_a_character_replaced() -> None:
+def test_empty_label_is_left_out_and_surrogate_replaced() -> None:
     found = dict(labels(alert(provider=None, profile="half \ud800")))
     assert "provider" not in found
     assert found["profile"] == "half ?"
 
 
 def story(*chapters: tuple[float, list[Alert], list[Alert]]) -> list[dict[str, float | None]]:
-    """What each publication tells: severity and profile of each label set, and when it ended."""
-    last, said = Publication(), []
+    """For each publication the severity and profile of each label set, and when it ended."""
+    last, found = Publication(), []
     for at, firing, resolved in chapters:
         last = next_publication(last, firing, resolved, at)
-        told = last.alerts(at)
-        said.append({f"{one.severity} {one.profile}": when for one, when in told})
-        assert len(said[-1]) == len(told)
-    return said
+        published = last.alerts(at)
+        found.append({f"{one.severity} {one.profile}": when for one, when in published})
+        assert len(found[-1]) == len(published)
+    return found
 
 
-def test_the_whole_state_each_time() -> None:
+def test_every_publication_has_the_whole_state() -> None:
     both = [other(1), other(2)]
     fires = {"critical anthropic:1": None, "critical anthropic:2": None}
     assert story((NOW, both, []), (NOW + MINUTE, both, [])) == [fires, fires]
 
 
-def test_what_ended_is_repeated_for_a_while() -> None:
+def test_ended_alert_is_repeated_for_a_while() -> None:
     over = ended()
-    told = {"critical anthropic:default": NOW}
+    published = {"critical anthropic:default": NOW}
     assert story(
         (NOW - MINUTE, [alert()], []),
         (NOW + 5, [], [over]),
         (NOW + MINUTE, [], []),
         (NOW + 5 + REPEAT_ENDED_FOR - 1, [], []),
         (NOW + 5 + REPEAT_ENDED_FOR, [], []),
-    ) == [{"critical anthropic:default": None}, told, told, told, {}]
+    ) == [{"critical anthropic:default": None}, published, published, published, {}]
 
 
-def test_what_vanished_without_a_word_has_ended_now() -> None:
+def test_alert_that_no_longer_fires_has_ended_now() -> None:
     assert story((NOW - MINUTE, [alert()], []), (NOW, [], [])) == [
         {"critical anthropic:default": None},
         {"critical anthropic:default": NOW},
     ]
 
 
-def test_what_ended_while_we_were_down_is_told_all_the_same_but_not_for_ever() -> None:
+def test_alert_that_ended_during_downtime_is_published_for_a_while() -> None:
     assert story((NOW + MINUTE, [], [ended()])) == [{"critical anthropic:default": NOW}]
     assert story((NOW + REPEAT_ENDED_FOR, [], [ended()])) == [{}]
 
 
-def test_a_changed_severity_ends_the_old_label_set() -> None:
+def test_changed_severity_ends_the_old_label_set() -> None:
     soon = alert(condition=ConditionName.EXPIRING, severity=Severity.WARNING)
     assert story((NOW, [soon], []), (NOW + MINUTE, [alert()], []), (NOW + 2 * MINUTE, [soon], [])) == [
         {"warning anthropic:default": None},
@@ -170,7 +170,7 @@ def test_a_changed_severity_ends_the_old_label_set() -> None:
     ]
 
 
-def test_what_fires_again_has_not_ended() -> None:
+def test_alert_that_fires_again_has_not_ended() -> None:
     assert story((NOW, [alert()], []), (NOW + 1, [], []), (NOW + 2, [alert()], [ended()])) == [
         {"critical anthropic:default": None},
         {"critical anthropic:default": NOW + 1},
@@ -178,9 +178,9 @@ def test_what_fires_again_has_not_ended() -> None:
     ]
 
 
-def test_a_clock_that_was_set_back_lets_nothing_fire_on() -> None:
-    said = story((NOW, [alert()], []), (NOW + 1, [], []), (NOW - 3600, [], []))
-    assert said[-1] == {"critical anthropic:default": NOW - 3600}
+def test_clock_set_back_lets_no_ended_alert_fire() -> None:
+    found = story((NOW, [alert()], []), (NOW + 1, [], []), (NOW - 3600, [], []))
+    assert found[-1] == {"critical anthropic:default": NOW - 3600}
 
 
 @given(
@@ -191,21 +191,21 @@ def test_a_clock_that_was_set_back_lets_nothing_fire_on() -> None:
         max_size=12,
     )
 )
-def test_over_any_history(history: list[tuple[int, set[tuple[int, Severity]]]]) -> None:
-    """What fires is told to fire, once; what fired and does not is told to have ended, not ahead of now."""
+def test_every_history_fires_and_ends_each_label_set_once(history: list[tuple[int, set[tuple[int, Severity]]]]) -> None:
+    """Firing alerts are published once; those that no longer fire have an end that is not in the future."""
     last, now = Publication(), NOW
     before: set[Labels] = set()
     for seconds, firing in history:
         now += seconds
         alerts = [other(number, severity=severity) for number, severity in firing]
         last = next_publication(last, alerts, [], now)
-        told = last.alerts(now)
-        keys = [labels(one) for one, _ in told]
+        published = last.alerts(now)
+        keys = [labels(one) for one, _ in published]
         assert len(keys) == len(set(keys))
-        fires = {labels(one) for one, at in told if at is None}
+        fires = {labels(one) for one, at in published if at is None}
         assert fires == set(map(labels, alerts))
-        assert all(at is None or at <= now for _, at in told)
-        assert before - fires <= {labels(one) for one, at in told if at is not None}
+        assert all(at is None or at <= now for _, at in published)
+        assert before - fires <= {labels(one) for one, at in published if at is not None}
         before = fires
 
 
@@ -232,14 +232,14 @@ def channel(instances: Instances, *hosts: str, **keys: Any) -> AlertmanagerSende
     return build(config, ChannelContext(transport=httpx.MockTransport(instances), clock=lambda: NOW))
 
 
-async def test_every_instance_is_told_and_one_that_fails_stops_none() -> None:
+async def test_failing_instance_keeps_no_other_from_the_state() -> None:
     instances = Instances(two=503, three=400)
     result = await channel(instances, "one", "two", "three", "four").publish([alert()], [], NOW)
     assert [type(error) for error in result] == [type(None), TemporaryError, PermanentError, type(None)]
     assert instances.received == {host: [[postable(alert(), None, NOW)]] for host in ("one", "two", "three", "four")}
 
 
-async def test_an_instance_that_was_away_hears_of_the_end() -> None:
+async def test_instance_that_was_down_is_sent_the_end() -> None:
     instances = Instances(one=503)
     am = channel(instances, "one")
     await am.publish([alert()], [], NOW)
@@ -249,19 +249,19 @@ async def test_an_instance_that_was_away_hears_of_the_end() -> None:
     assert instances.received["one"][-1] == [postable(alert(), NOW, NOW + MINUTE)]
 
 
-async def test_nothing_to_tell_is_no_request() -> None:
+async def test_nothing_to_publish_is_no_request() -> None:
     instances = Instances()
     assert await channel(instances, "one").publish([], [], NOW) == []
     assert instances.received == {}
 
 
-async def test_a_timer_makes_what_fires_last_longer() -> None:
+async def test_timer_makes_alerts_last_longer() -> None:
     instances = Instances()
     await channel(instances, "one").publish([alert()], [], NOW, ends_after=3600)
     assert instances.received["one"][0][0]["endsAt"] == iso(NOW + 3600)
 
 
-async def test_ten_thousand_in_pieces() -> None:
+async def test_ten_thousand_alerts_are_sent_in_batches() -> None:
     instances = Instances()
     await channel(instances, "one").publish([other(number) for number in range(10_000)], [], NOW)
     sizes = [len(batch) for batch in instances.received["one"]]
@@ -269,7 +269,7 @@ async def test_ten_thousand_in_pieces() -> None:
     assert len({one["labels"]["profile"] for batch in instances.received["one"] for one in batch}) == 10_000
 
 
-async def test_a_test_leaves_what_fires_alone() -> None:
+async def test_test_alert_leaves_firing_alerts_alone() -> None:
     instances = Instances()
     am = channel(instances, "one")
     await am.publish([alert()], [], NOW)
@@ -279,13 +279,13 @@ async def test_a_test_leaves_what_fires_alone() -> None:
     assert names == [["OpenClawAuthDeadline"], ["OpenClawAuthTest"], ["OpenClawAuthDeadline"]]
 
 
-def test_an_address_that_is_none() -> None:
+def test_invalid_address_is_a_configuration_error() -> None:
     config = AlertmanagerChannel(name="am", type="alertmanager", urls=["http://one:9093", "two:9093"])
     with pytest.raises(ConfigError, match="number 2 is not an address"):
         build(config, ChannelContext())
 
 
-async def test_what_is_less_than_it_is_to_hear_ends_there() -> None:
+async def test_alert_that_falls_below_min_severity_ends() -> None:
     instances = Instances()
     am = channel(instances, "one", min_severity="warning")
     soon = alert(condition=ConditionName.EXPIRING, severity=Severity.WARNING)
@@ -294,12 +294,14 @@ async def test_what_is_less_than_it_is_to_hear_ends_there() -> None:
     assert await am.publish([alert(condition=ConditionName.EXPIRING, severity=Severity.INFO), note], [], NOW + 1) == [
         None
     ]
-    first, second = ([(one["labels"]["severity"], one["endsAt"]) for one in told] for told in instances.received["one"])
+    first, second = (
+        [(one["labels"]["severity"], one["endsAt"]) for one in published] for published in instances.received["one"]
+    )
     assert first == [("warning", iso(NOW + ENDS_AFTER))]
     assert second == [("warning", iso(NOW + 1))]
 
 
-async def test_what_a_process_before_us_told_is_ended() -> None:
+async def test_alert_of_an_earlier_process_is_ended() -> None:
     instances = Instances()
     am = channel(instances, "one")
     am.assume_sent([alert()])

@@ -1,4 +1,4 @@
-"""apprise: a real SMTP server gets the mail; what it says of a URL stays with us."""
+"""apprise: a real SMTP server receives the mail, and no URL is logged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from exporter.model import Severity
 
 from .messages import NOW, SECRET, alert, ended, other, outgoing
 
-# Some of its plugins import what Python 3.13 no longer has; in the daemon that is no error.
+# Some of its plugins import modules that Python 3.13 no longer has. That is not an error in the daemon.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 pytest.importorskip("apprise", reason="the extra apprise is not installed")
@@ -33,7 +33,7 @@ controller = pytest.importorskip("aiosmtpd.controller", reason="aiosmtpd, of the
 
 
 class Mailbox:
-    """What an SMTP server was given. ``answer`` is what it says to a whole message."""
+    """The mails that an SMTP server received. ``answer`` is its answer to a complete message."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
@@ -73,7 +73,7 @@ def channel(url: str, **changes: Any) -> AppriseSender:
     return AppriseSender(config, ChannelContext(clock=lambda: NOW), **changes)
 
 
-async def test_a_mail_arrives(mailbox: Mailbox, url: str) -> None:
+async def test_mail_arrives(mailbox: Mailbox, url: str) -> None:
     await channel(url).send(outgoing(alert(summary="größer <b>als</b> 1 & 2")))
     (mail,) = mailbox.mails
     assert mail["Subject"] == "anthropic:default has expired on home"
@@ -84,7 +84,7 @@ async def test_a_mail_arrives(mailbox: Mailbox, url: str) -> None:
     assert "claude setup-token" in text
 
 
-async def test_what_the_server_does_not_take_is_tried_again(mailbox: Mailbox, url: str) -> None:
+async def test_mail_that_the_server_refuses_is_retried(mailbox: Mailbox, url: str) -> None:
     mailbox.answer = f"451 {SECRET}"
     with pytest.raises(TemporaryError) as caught:
         await channel(url).send(outgoing())
@@ -96,7 +96,7 @@ async def test_what_the_server_does_not_take_is_tried_again(mailbox: Mailbox, ur
 
 
 class Stuck:
-    """What loads of any URL: a service that says nothing before ``release``."""
+    """Stands in for the loading of a URL: a service that does not answer before ``release``."""
 
     def __init__(self) -> None:
         self.release = threading.Event()
@@ -110,8 +110,8 @@ class Stuck:
         return self.release.wait(60)
 
 
-async def test_one_that_hangs_is_left_behind_and_waited_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time is up; its thread is still there, and no second one is started beside it."""
+async def test_hanging_service_times_out_and_is_not_started_twice(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread still runs after the timeout, and no second one is started."""
     made, stuck = channel(url, timeout=0.05), Stuck()
     monkeypatch.setattr(module, "_load", stuck)
     try:
@@ -126,12 +126,12 @@ async def test_one_that_hangs_is_left_behind_and_waited_for(url: str, monkeypatc
     (thread,) = [one for one in threading.enumerate() if one.name == "apprise-team"]
     assert thread.daemon
     thread.join(30)
-    monkeypatch.setattr(made, "_timeout", 60.0)
+    monkeypatch.setattr(made, "timeout", 60.0)
     await made.send(outgoing())
     assert stuck.calls == 2
 
 
-async def test_a_thread_that_told_how_it_went_is_free_though_it_has_not_ended(
+async def test_thread_that_has_reported_does_not_block_the_next_message(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = threading.Event()
@@ -153,7 +153,7 @@ async def test_a_thread_that_told_how_it_went_is_free_though_it_has_not_ended(
     assert service.calls == 2
 
 
-async def test_a_service_that_raises_is_tried_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_service_that_raises_is_retried(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(url: str) -> Any:
         raise ZeroDivisionError(url)
 
@@ -166,23 +166,23 @@ async def test_a_service_that_raises_is_tried_again(url: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("wrong", [f"nonsense://{SECRET}", SECRET, f"tgram://{SECRET}", "mailto://", " "])
-def test_a_url_that_nobody_knows(
+def test_unknown_url_is_a_configuration_error(
     wrong: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(1)
     with pytest.raises(ConfigError, match="apprise does not know this url") as caught:
         channel(wrong)
     out, err = capfd.readouterr()
-    told = "".join(traceback.format_exception(caught.value)) + caplog.text + out + err
-    assert SECRET not in told
+    shown = "".join(traceback.format_exception(caught.value)) + caplog.text + out + err
+    assert SECRET not in shown
 
 
-def test_no_url() -> None:
+def test_missing_url_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="url must be set"):
         build(AppriseChannel(name="team", type="apprise", url_file="/dev/null"), ChannelContext())
 
 
-async def test_a_url_that_was_changed_to_an_unknown_one(url: str, tmp_path: Path) -> None:
+async def test_url_that_was_changed_to_an_unknown_one_is_permanent(url: str, tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text(url)
     made = build(AppriseChannel(name="team", type="apprise", url_file=str(file)), ChannelContext(clock=lambda: NOW))
@@ -195,7 +195,7 @@ async def test_a_url_that_was_changed_to_an_unknown_one(url: str, tmp_path: Path
         await made.send(outgoing())
 
 
-async def test_its_log_tells_no_url(url: str, mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
+async def test_log_contains_no_url(url: str, mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(1)
     mailbox.answer = "550 no"
     with pytest.raises(TemporaryError):
@@ -205,13 +205,13 @@ async def test_its_log_tells_no_url(url: str, mailbox: Mailbox, caplog: pytest.L
     assert not [record for record in ours if record.name.startswith("apprise")]
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(ConfigError, match=r'pip install "openclaw-auth-exporter\[apprise\]"'):
         channel("mailto://127.0.0.1")
 
 
-def test_kinds() -> None:
+def test_notify_types() -> None:
     assert [
         notify_type(outgoing(alert()).message),
         notify_type(outgoing(alert(severity=Severity.WARNING)).message),

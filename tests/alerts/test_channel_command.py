@@ -1,4 +1,4 @@
-"""The command channel: the message on standard input and in the environment, exit codes that mean something."""
+"""The command channel: the message on standard input and in the environment, and its exit codes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def python(code: str) -> tuple[str, ...]:
     return (sys.executable, "-c", code)
 
 
-async def test_the_message_is_on_standard_input_and_in_the_environment(tmp_path: Path) -> None:
+async def test_message_is_on_standard_input_and_in_the_environment(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     code = (
         "import json, os, sys\n"
@@ -39,10 +39,10 @@ async def test_the_message_is_on_standard_input_and_in_the_environment(tmp_path:
     got: dict[str, Any] = json.loads(out.read_text())
     assert got["in"]["id"] == OUTGOING.id
     assert got["in"]["alerts"][0]["condition"] == "expired"
-    said = {key: value for key, value in got["env"].items() if key.startswith("OPENCLAW_AUTH_ALERT_")}
-    body = said.pop("OPENCLAW_AUTH_ALERT_BODY")
+    values = {key: value for key, value in got["env"].items() if key.startswith("OPENCLAW_AUTH_ALERT_")}
+    body = values.pop("OPENCLAW_AUTH_ALERT_BODY")
     assert "claude setup-token" in body
-    assert said == {
+    assert values == {
         "OPENCLAW_AUTH_ALERT_ID": OUTGOING.id,
         "OPENCLAW_AUTH_ALERT_CHANNEL": "hook",
         "OPENCLAW_AUTH_ALERT_TITLE": "anthropic:default has expired on home",
@@ -64,12 +64,12 @@ async def test_the_message_is_on_standard_input_and_in_the_environment(tmp_path:
         (78, PermanentError),
     ],
 )
-async def test_exit_codes(code: int, kind: type[Exception]) -> None:
+async def test_exit_code_decides_whether_it_is_retried(code: int, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=f"exit code {code}"):
         await channel("/bin/sh", "-c", f"exit {code}").send(OUTGOING)
 
 
-async def test_running_out_of_time_dying_and_not_being_there_are_tried_again() -> None:
+async def test_timeout_signal_and_missing_command_are_retried() -> None:
     for argv, reason in (
         (("/bin/sh", "-c", "sleep 600"), "timeout"),
         (("/bin/sh", "-c", "kill -9 $$"), "killed"),
@@ -80,7 +80,7 @@ async def test_running_out_of_time_dying_and_not_being_there_are_tried_again() -
         assert caught.value.reason == reason
 
 
-async def test_a_command_that_reads_nothing_and_a_message_of_ten_thousand_alerts() -> None:
+async def test_command_that_reads_nothing_can_be_sent_ten_thousand_alerts() -> None:
     await channel("/bin/sh", "-c", "exec <&-; exit 0").send(
         QueuedMessage("id", Message("script", NOW, (ALERT,) * 10_000))
     )

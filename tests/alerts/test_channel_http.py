@@ -1,4 +1,4 @@
-"""Every bad answer that a server can give, once, for every channel that speaks HTTP."""
+"""Every bad answer that a server can give, for every channel that uses HTTP."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from .messages import NOW, SECRET, alert, outgoing
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Deliver = Callable[..., Awaitable[None]]
 
-#: Seconds a request may take here: to what answers, however slow this machine is, and to what never does.
+#: Time limits in seconds: for servers that answer, on a slow machine too, and for those that never do.
 PATIENT, SHORT = 30.0, 0.5
 
 
 @dataclass
 class Server:
-    """Answers each connection with ``behave``, whatever is asked."""
+    """Answers every connection with ``behave``."""
 
     behave: Handler
     tls: ssl.SSLContext | None = None
-    waits: bool = True  # for the head of a request
+    waits: bool = True  # until the head of a request has arrived
     connections: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -75,13 +75,13 @@ class Server:
                 await writer.wait_closed()
 
 
-def saying(status: int, *headers: str, body: bytes = b"{}") -> Handler:
-    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def answering(status: int, *headers: str, body: bytes = b"{}") -> Handler:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = [f"HTTP/1.1 {status} Something", f"Content-Length: {len(body)}", "Connection: close", *headers]
         writer.write("\r\n".join([*head, "", ""]).encode() + body)
         await writer.drain()
 
-    return say
+    return answer
 
 
 def sending(data: bytes) -> Handler:
@@ -97,7 +97,7 @@ async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def byte_by_byte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Each byte well within the time a single read may take; together they never come to an end."""
+    """Each byte arrives soon after the one before, but the answer never ends."""
     writer.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
     while True:
         writer.write(b"x")
@@ -106,7 +106,7 @@ async def byte_by_byte(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 async def slow_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """It has accepted the message, and dawdles over telling what it thinks of it."""
+    """It accepts the message, but the body of its answer never ends."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
     await asyncio.Event().wait()
 
@@ -138,6 +138,8 @@ async def by_alertmanager(root: str, timeout: float = PATIENT) -> None:
         raise error
 
 
+SENDER = WebhookSender(WebhookChannel(name="hook", type="webhook", url="http://hook.test"), context())
+
 CHANNELS = [
     pytest.param(by_ntfy, id="ntfy"),
     pytest.param(by_webhook, id="webhook"),
@@ -147,14 +149,14 @@ CHANNELS = [
 
 @pytest.fixture(params=CHANNELS)
 def deliver(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Any:
-    """One delivery by each of the channels; nothing it logs may hold its secrets."""
+    """One delivery by each of the channels. The log must contain no secret."""
     caplog.set_level(logging.DEBUG, "exporter")
     yield request.param
     assert SECRET not in caplog.text
 
 
 async def failure(deliver: Deliver, behave: Handler) -> DeliveryError:
-    """The error that one delivery to such a server comes to, after one request and without a secret."""
+    """The error of one delivery to such a server, after one request. It contains no secret."""
     async with Server(behave) as server:
         with pytest.raises(DeliveryError) as caught:
             await deliver(f"http://127.0.0.1:{server.port}")
@@ -187,10 +189,10 @@ IN_THE_PAST = email.utils.formatdate(NOW - 40, usegmt=True)
         (599, [], "http_error", None),
     ],
 )
-async def test_what_is_tried_again(
+async def test_status_that_is_retried(
     deliver: Deliver, status: int, headers: list[str], reason: str, retry_after: float | None
 ) -> None:
-    error = await failure(deliver, saying(status, *headers, body=SECRET.encode()))
+    error = await failure(deliver, answering(status, *headers, body=SECRET.encode()))
     assert isinstance(error, TemporaryError)
     assert (error.reason, error.retry_after) == (reason, retry_after)
     assert error.message.startswith(f"answered {status}")
@@ -211,8 +213,8 @@ async def test_what_is_tried_again(
         (422, "http_error"),
     ],
 )
-async def test_what_is_not(deliver: Deliver, status: int, reason: str) -> None:
-    error = await failure(deliver, saying(status, "Location: http://127.0.0.1:1/", body=SECRET.encode()))
+async def test_status_that_is_permanent(deliver: Deliver, status: int, reason: str) -> None:
+    error = await failure(deliver, answering(status, "Location: http://127.0.0.1:1/", body=SECRET.encode()))
     assert isinstance(error, PermanentError)
     assert error.reason == reason
     assert error.message.startswith(f"answered {status}")
@@ -226,21 +228,21 @@ async def test_what_is_not(deliver: Deliver, status: int, reason: str) -> None:
         pytest.param(sending(b""), "connection", BROKE, id="nothing"),
     ],
 )
-async def test_what_is_no_answer(deliver: Deliver, behave: Handler, reason: str, message: str) -> None:
+async def test_answer_that_is_not_http_is_retried(deliver: Deliver, behave: Handler, reason: str, message: str) -> None:
     error = await failure(deliver, behave)
     assert isinstance(error, TemporaryError)
     assert (error.reason, error.retry_after, error.message) == (reason, None, message)
 
 
 @pytest.mark.parametrize("behave", [silence, byte_by_byte])
-async def test_what_never_comes_to_an_end(deliver: Deliver, behave: Handler) -> None:
+async def test_answer_that_never_ends_is_a_timeout(deliver: Deliver, behave: Handler) -> None:
     error = await failure(lambda root: deliver(root, SHORT), behave)
     assert isinstance(error, TemporaryError)
     assert (error.reason, error.retry_after) == ("timeout", None)
     assert error.message == "no answer within 0.5 s"
 
 
-async def test_nobody_listens(deliver: Deliver) -> None:
+async def test_refused_connection_is_retried(deliver: Deliver) -> None:
     async with Server(silence) as server:
         port = server.port
     with pytest.raises(TemporaryError) as caught:
@@ -250,19 +252,19 @@ async def test_nobody_listens(deliver: Deliver) -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 async def test_2xx_is_delivered(deliver: Deliver, status: int) -> None:
-    async with Server(saying(status, body=b"" if status == 204 else b"garbage")) as server:
+    async with Server(answering(status, body=b"" if status == 204 else b"garbage")) as server:
         await deliver(f"http://127.0.0.1:{server.port}")
     assert server.connections == 1
 
 
-async def test_2xx_is_delivered_although_the_rest_never_comes(deliver: Deliver) -> None:
+async def test_2xx_is_delivered_although_its_body_never_ends(deliver: Deliver) -> None:
     async with Server(slow_body) as server:
         await deliver(f"http://127.0.0.1:{server.port}")
 
 
 @pytest.fixture
 def unsigned(tmp_path: Path) -> ssl.SSLContext:
-    """A server's side of TLS with a certificate that nobody signed."""
+    """A server's TLS context with a self-signed certificate."""
     if shutil.which("openssl") is None:
         pytest.skip("the openssl command is not installed")
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
@@ -275,17 +277,17 @@ def unsigned(tmp_path: Path) -> ssl.SSLContext:
     return tls
 
 
-async def test_a_certificate_that_nobody_signed(deliver: Deliver, unsigned: ssl.SSLContext) -> None:
-    async with Server(saying(200), unsigned) as server:
+async def test_untrusted_certificate_is_retried(deliver: Deliver, unsigned: ssl.SSLContext) -> None:
+    async with Server(answering(200), unsigned) as server:
         with pytest.raises(TemporaryError) as caught:
             await deliver(f"https://127.0.0.1:{server.port}")
     assert caught.value.reason == "connection"
     assert caught.value.message == "certificate not trusted: self-signed certificate"
-    assert server.connections == 0  # nothing was said to it
+    assert server.connections == 0  # no request was sent
 
 
-async def test_no_tls_where_tls_is_configured(deliver: Deliver) -> None:
-    async with Server(saying(400), waits=False) as server:
+async def test_server_without_tls_is_retried(deliver: Deliver) -> None:
+    async with Server(answering(400), waits=False) as server:
         with pytest.raises(TemporaryError) as caught:
             await deliver(f"https://127.0.0.1:{server.port}")
     assert (caught.value.reason, caught.value.message) == ("connection", "no TLS connection: wrong version number")
@@ -294,22 +296,22 @@ async def test_no_tls_where_tls_is_configured(deliver: Deliver) -> None:
 @pytest.mark.parametrize(
     "url", ["", "ftp://127.0.0.1/", f"http://[{SECRET}", f"{SECRET}", "http://127.0.0.1:99999999/"]
 )
-async def test_an_address_that_is_none(url: str) -> None:
+async def test_invalid_url_is_permanent(url: str) -> None:
     with pytest.raises(DeliveryError) as caught:
-        await _http.send(context(), "POST", url)
+        await _http.send(SENDER, "POST", url)
     assert isinstance(caught.value, PermanentError)
     assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("token", [f"{SECRET}\nX-Other: 1", f"{SECRET}\0", f"{SECRET}é"])
-async def test_a_token_that_no_header_can_carry(token: str) -> None:
+async def test_token_that_no_header_can_carry_is_permanent(token: str) -> None:
     with pytest.raises(PermanentError) as caught:
-        await _http.send(context(), "POST", "http://127.0.0.1:1/", headers={"Authorization": token})
+        await _http.send(SENDER, "POST", "http://127.0.0.1:1/", headers={"Authorization": token})
     assert caught.value.message == "the configured url or a header value is not valid"
 
 
-def test_ntfys_pause_is_its_own() -> None:
-    """2.13 names none in a 429, and has patience for one message in 5 s."""
+def test_ntfy_pause_is_long_enough_for_its_rate_limit() -> None:
+    """A 429 of ntfy 2.13 has no Retry-After, and it allows one message every 5 s."""
     assert PAUSE >= 5
 
 

@@ -21,6 +21,7 @@ from exporter.alerts.channels import (
     build,
 )
 from exporter.alerts.channels.ntfy import MAX_DELAY, MAX_JSON, MAX_MESSAGE, NtfySender, cut, encoded
+from exporter.alerts.delivery.scheduled_messages import synchronize
 from exporter.alerts.values import Alert, NotificationReason, SuppressedAlert
 from exporter.config import ConfigError
 from exporter.config.channels.ntfy import NtfyChannel
@@ -44,13 +45,13 @@ def server() -> FakeNtfy:
     return FakeNtfy(now=NOW)
 
 
-async def test_one_alert_is_one_call_to_the_root(server: FakeNtfy) -> None:
+async def test_one_alert_is_one_request_to_the_root(server: FakeNtfy) -> None:
     await channel(server).send(outgoing())
 
     assert server.calls == [("POST", "/")]
-    (said,) = server.published
-    body = said.pop("message")
-    assert said == {
+    (sent,) = server.published
+    body = sent.pop("message")
+    assert sent == {
         "id": "m00000000000",
         "topic": TOPIC,
         "title": "anthropic:default has expired on home",
@@ -62,14 +63,14 @@ async def test_one_alert_is_one_call_to_the_root(server: FakeNtfy) -> None:
     assert "openclaw models auth paste-token --provider anthropic" in body
 
 
-async def test_an_alert_keeps_one_notification_through_its_life(server: FakeNtfy) -> None:
+async def test_alert_keeps_one_notification(server: FakeNtfy) -> None:
     phone = channel(server)
-    for told in (alert(reason=NotificationReason.FIRST), alert(reason=NotificationReason.REPEAT), ended()):
-        await phone.send(outgoing(told))
+    for alerts in (alert(reason=NotificationReason.FIRST), alert(reason=NotificationReason.REPEAT), ended()):
+        await phone.send(outgoing(alerts))
     assert [(name, shown["tags"][0]) for name, shown in server.phone.items()] == [(FINGERPRINT, "white_check_mark")]
 
 
-async def test_a_group_is_replaced_by_another_try_of_itself_alone(server: FakeNtfy) -> None:
+async def test_group_is_replaced_only_by_another_try_of_itself(server: FakeNtfy) -> None:
     phone = channel(server)
     await phone.send(outgoing(other(1), other(2)))
     await phone.send(outgoing(other(1), other(2)))
@@ -78,7 +79,7 @@ async def test_a_group_is_replaced_by_another_try_of_itself_alone(server: FakeNt
 
 
 @pytest.mark.parametrize(
-    ("told", "priority", "tags"),
+    ("alerts", "priority", "tags"),
     [
         ([alert()], 5, ["rotating_light", "critical", "first", "expired"]),
         ([alert(reason=NotificationReason.ESCALATED)], 5, ["rotating_light", "critical", "escalated", "expired"]),
@@ -103,12 +104,12 @@ async def test_a_group_is_replaced_by_another_try_of_itself_alone(server: FakeNt
         ),
     ],
 )
-async def test_priority_and_tags(server: FakeNtfy, told: list[Alert], priority: int, tags: list[str]) -> None:
-    await channel(server).send(outgoing(*told))
+async def test_priority_and_tags(server: FakeNtfy, alerts: list[Alert], priority: int, tags: list[str]) -> None:
+    await channel(server).send(outgoing(*alerts))
     assert (server.published[0]["priority"], server.published[0]["tags"]) == (priority, tags)
 
 
-async def test_what_came_and_went_is_said_quietly(server: FakeNtfy) -> None:
+async def test_summary_has_a_low_priority(server: FakeNtfy) -> None:
     gone = SuppressedAlert(
         FINGERPRINT,
         ConditionName.EXPIRED,
@@ -125,7 +126,7 @@ async def test_what_came_and_went_is_said_quietly(server: FakeNtfy) -> None:
     assert (server.published[0]["priority"], server.published[0]["tags"]) == (2, ["moon", "summary"])
 
 
-async def test_the_status_page_and_buttons_by_signed_links(server: FakeNtfy) -> None:
+async def test_message_opens_the_status_page_and_has_buttons(server: FakeNtfy) -> None:
     def links(action: str, about: Alert, channel: str) -> str:
         return f"https://status.test/a/{action}-{channel}-{about.fingerprint[:4]}"
 
@@ -140,35 +141,35 @@ async def test_the_status_page_and_buttons_by_signed_links(server: FakeNtfy) -> 
         {"action": "view", "label": "Acknowledge", "url": "https://status.test/a/acknowledge-phone-0123"},
         {"action": "view", "label": "Silence", "url": "https://status.test/a/silence-phone-0123"},
     ]
-    # What a test proves is acknowledged; there is nothing to silence.
+    # A test can be acknowledged; there is nothing to silence.
     assert [action["label"] for action in test["actions"]] == ["Acknowledge"]
     assert first["click"] == "https://status.test/"
     assert "https://status.test/" in first["message"]
-    # A link is for one action on one alert that is still there.
+    # A link is for one action on one firing alert.
     assert "actions" not in over
     assert "actions" not in group
 
 
-async def test_no_links_no_buttons(server: FakeNtfy) -> None:
+async def test_message_without_links_has_no_buttons(server: FakeNtfy) -> None:
     await channel(server).send(outgoing())
     assert not server.published[0].keys() & {"actions", "click"}
 
 
-async def test_a_large_message_stays_a_message(server: FakeNtfy) -> None:
+async def test_large_message_is_cut_and_does_not_become_an_attachment(server: FakeNtfy) -> None:
     remedy = tuple(f"openclaw models auth {'x' * 1500} # {number}" for number in range(9))
     await channel(server).send(outgoing(alert(remedy=remedy)))
-    (said,) = server.published
-    assert "attachment" not in said
-    assert said["message"].endswith("\n…")
-    assert 2000 < len(said["message"].encode()) <= MAX_MESSAGE
+    (sent,) = server.published
+    assert "attachment" not in sent
+    assert sent["message"].endswith("\n…")
+    assert 2000 < len(sent["message"].encode()) <= MAX_MESSAGE
 
 
 @given(st.text(alphabet=st.characters(), max_size=9000), st.integers(0, 5000))
-def test_a_cut_is_within_its_limit_and_a_head_of_the_text(text: str, limit: int) -> None:
-    said = cut(text, limit)
-    assert len(said.encode()) <= limit
+def test_cut_text_is_within_its_limit_and_begins_the_text(text: str, limit: int) -> None:
+    sent = cut(text, limit)
+    assert len(sent.encode()) <= limit
     whole = text.encode("utf-8", "replace").decode()
-    assert said == whole or whole.startswith(said.removesuffix("…").removesuffix("\n"))
+    assert sent == whole or whole.startswith(sent.removesuffix("…").removesuffix("\n"))
 
 
 @given(
@@ -178,15 +179,15 @@ def test_a_cut_is_within_its_limit_and_a_head_of_the_text(text: str, limit: int)
         st.integers(0, 9000).map(lambda size: "\x01" * size),
     )
 )
-def test_the_json_is_within_its_limit_too(body: str) -> None:
+def test_json_is_within_its_limit(body: str) -> None:
     whole = encoded({"topic": "t", "title": "T" * 250, "click": "u" * 300}, body)
     assert len(whole) <= MAX_JSON
-    said = json.loads(whole)["message"]
-    assert len(said.encode()) <= MAX_MESSAGE
-    assert not body or said
+    sent = json.loads(whole)["message"]
+    assert len(sent.encode()) <= MAX_MESSAGE
+    assert not body or sent
 
 
-async def test_the_token_goes_into_the_header_and_nowhere_else(server: FakeNtfy) -> None:
+async def test_token_is_only_in_the_header(server: FakeNtfy) -> None:
     server.token = SECRET
     await channel(server, config={"token": SECRET}).send(outgoing())
     assert SECRET not in json.dumps(server.published)
@@ -201,7 +202,7 @@ async def test_the_token_goes_into_the_header_and_nowhere_else(server: FakeNtfy)
         await channel(server).send(outgoing())
 
 
-async def test_a_rotated_token_and_topic_are_seen(server: FakeNtfy, tmp_path: Any) -> None:
+async def test_rotated_token_and_topic_are_used(server: FakeNtfy, tmp_path: Any) -> None:
     token, topic = tmp_path / "token", tmp_path / "topic"
     token.write_text("one\n")
     topic.write_text("first\n")
@@ -212,7 +213,7 @@ async def test_a_rotated_token_and_topic_are_seen(server: FakeNtfy, tmp_path: An
     token.write_text("two\n")
     topic.write_text("second\n")
     await phone.send(outgoing())
-    assert [said["topic"] for said in server.published] == ["first", "second"]
+    assert [sent["topic"] for sent in server.published] == ["first", "second"]
 
     topic.unlink()
     with pytest.raises(TemporaryError, match="the channel's topic cannot be read"):
@@ -223,7 +224,7 @@ async def test_a_rotated_token_and_topic_are_seen(server: FakeNtfy, tmp_path: An
     assert "PLANTED" not in str(wrong.value)
 
 
-async def test_too_many_requests_have_a_pause_of_our_own(server: FakeNtfy) -> None:
+async def test_too_many_requests_are_followed_by_a_pause(server: FakeNtfy) -> None:
     server.burst = 0
     with pytest.raises(TemporaryError) as limited:
         await channel(server).send(outgoing())
@@ -231,7 +232,7 @@ async def test_too_many_requests_have_a_pause_of_our_own(server: FakeNtfy) -> No
     assert limited.value.retry_after >= 5
 
 
-async def test_a_web_page_is_no_delivery() -> None:
+async def test_web_page_is_not_a_delivery() -> None:
     def portal(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, html="<h1>Welcome to the hotel</h1>")
 
@@ -252,13 +253,13 @@ async def test_a_web_page_is_no_delivery() -> None:
         ({"topic": "PLANTED-SECRET" * 10}, "topic can only contain letters"),
     ],
 )
-def test_what_cannot_be_used_is_said_without_it(changes: dict[str, Any], problem: str) -> None:
+def test_invalid_configuration_is_reported_without_its_value(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem) as error:
         channel(FakeNtfy(), config=changes)
     assert "PLANTED" not in str(error.value)
 
 
-def test_the_public_server_is_the_default() -> None:
+def test_public_server_is_the_default() -> None:
     seen: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -270,7 +271,7 @@ def test_the_public_server_is_the_default() -> None:
     assert seen == ["https://ntfy.sh/"]
 
 
-# --- deadlines planted ahead -------------------------------------------------------------------
+# --- scheduled messages -------------------------------------------------------------------
 
 
 GRACE = 900.0
@@ -281,67 +282,79 @@ def due(number: int, deadline: float, severity: Severity = Severity.CRITICAL) ->
     return ScheduledMessage(one, deadline + GRACE)
 
 
-async def test_a_planted_deadline_rings_when_we_are_dead(server: FakeNtfy) -> None:
-    planted: dict[str, float] = {}
+async def update(phone: NtfySender, wanted: list[ScheduledMessage], scheduled: dict[str, float], now: float) -> None:
+    """Bring the server in line with ``wanted``; ``scheduled`` is what is stored between two calls."""
+
+    async def record(name: str, deliver_at: float | None) -> None:
+        if deliver_at is None:
+            del scheduled[name]
+        else:
+            scheduled[name] = deliver_at
+
+    await synchronize(phone, wanted, dict(scheduled), record, now)
+
+
+async def test_scheduled_message_is_delivered_when_the_exporter_is_down(server: FakeNtfy) -> None:
+    scheduled: dict[str, float] = {}
     deadline = NOW + DAY
     phone = channel(server)
     assert isinstance(phone, SchedulesMessages)
     assert phone.max_delay == MAX_DELAY
-    await phone.schedule([due(1, deadline), due(2, deadline, Severity.WARNING)], NOW, planted)
+    await update(phone, [due(1, deadline), due(2, deadline, Severity.WARNING)], scheduled, NOW)
 
-    assert planted == {f"d-{1:032x}": deadline + GRACE, f"d-{2:032x}": deadline + GRACE}
+    assert scheduled == {f"d-{1:032x}": deadline + GRACE, f"d-{2:032x}": deadline + GRACE}
     assert server.phone == {}
-    server.ring(deadline + GRACE)
-    rung, other_one = server.phone.values()
-    assert rung["title"] == "anthropic:1 has expired on home"
-    assert (rung["priority"], other_one["priority"]) == (5, 3)
-    assert "(15 min ago)" in rung["message"]
-    assert "Scheduled in advance" in rung["message"]
-    assert "claude setup-token" in rung["message"]
+    server.deliver_delayed(deadline + GRACE)
+    delivered, other_one = server.phone.values()
+    assert delivered["title"] == "anthropic:1 has expired on home"
+    assert (delivered["priority"], other_one["priority"]) == (5, 3)
+    assert "(15 min ago)" in delivered["message"]
+    assert "Scheduled in advance" in delivered["message"]
+    assert "claude setup-token" in delivered["message"]
 
 
-async def test_a_planted_deadline_is_replaced_and_taken_back(server: FakeNtfy) -> None:
-    planted: dict[str, float] = {}
+async def test_scheduled_message_is_replaced_and_cancelled(server: FakeNtfy) -> None:
+    scheduled: dict[str, float] = {}
     phone = channel(server)
-    await phone.schedule([due(1, NOW + DAY), due(2, NOW + DAY)], NOW, planted)
+    await update(phone, [due(1, NOW + DAY), due(2, NOW + DAY)], scheduled, NOW)
     calls = len(server.calls)
-    await phone.schedule([due(1, NOW + DAY), due(2, NOW + DAY)], NOW + 60, planted)
+    await update(phone, [due(1, NOW + DAY), due(2, NOW + DAY)], scheduled, NOW + 60)
     assert len(server.calls) == calls  # nothing new
 
     # 1 got a later date, 2 is gone; the daemon was restarted in between.
     phone = channel(server)
-    await phone.schedule([due(1, NOW + 2 * DAY)], NOW + 120, planted)
-    assert planted == {f"d-{1:032x}": NOW + 2 * DAY + GRACE}
-    assert [(one["sequence_id"], float(one["delay"])) for one in server.delayed] == list(planted.items())
+    await update(phone, [due(1, NOW + 2 * DAY)], scheduled, NOW + 120)
+    assert scheduled == {f"d-{1:032x}": NOW + 2 * DAY + GRACE}
+    assert [(one["sequence_id"], float(one["delay"])) for one in server.delayed] == list(scheduled.items())
 
 
-async def test_what_is_no_longer_planned_is_taken_back_unless_it_has_rung(server: FakeNtfy) -> None:
-    planted: dict[str, float] = {}
+async def test_message_that_is_no_longer_planned_is_cancelled_unless_it_was_delivered(server: FakeNtfy) -> None:
+    scheduled: dict[str, float] = {}
     phone = channel(server)
-    await phone.schedule([due(1, NOW + 3600), due(2, NOW + DAY)], NOW, planted)
+    await update(phone, [due(1, NOW + 3600), due(2, NOW + DAY)], scheduled, NOW)
     calls = len(server.calls)
-    server.ring(NOW + 3600 + GRACE)
-    await phone.schedule([], NOW + 3600 + GRACE + 1, planted)
-    assert (planted, server.delayed, list(server.phone)) == ({}, [], [f"d-{1:032x}"])
+    server.deliver_delayed(NOW + 3600 + GRACE)
+    await update(phone, [], scheduled, NOW + 3600 + GRACE + 1)
+    assert (scheduled, server.delayed, list(server.phone)) == ({}, [], [f"d-{1:032x}"])
     assert server.calls[calls:] == [("DELETE", f"/{TOPIC}/d-{2:032x}")]
 
 
-async def test_nothing_is_planted_where_it_cannot_be_taken_back(server: FakeNtfy) -> None:
+async def test_server_that_cannot_cancel_is_sent_no_scheduled_message(server: FakeNtfy) -> None:
     server.replaces = False
-    planted: dict[str, float] = {}
-    await channel(server).schedule([due(1, NOW + DAY)], NOW, planted)
-    assert (planted, server.published) == ({}, [])
+    scheduled: dict[str, float] = {}
+    await update(channel(server), [due(1, NOW + DAY)], scheduled, NOW)
+    assert (scheduled, server.published) == ({}, [])
     assert server.calls == [("DELETE", f"/{TOPIC}/d-{1:032x}")]
 
 
-async def test_planting_that_broke_off_is_known(server: FakeNtfy) -> None:
-    planted: dict[str, float] = {}
+async def test_interrupted_scheduling_is_continued(server: FakeNtfy) -> None:
+    scheduled: dict[str, float] = {}
     server.burst = 3
     with pytest.raises(TemporaryError):
-        await channel(server).schedule([due(1, NOW + DAY), due(2, NOW + DAY), due(3, NOW + DAY)], NOW, planted)
-    assert planted == {f"d-{1:032x}": NOW + DAY + GRACE, f"d-{2:032x}": NOW + DAY + GRACE, f"d-{3:032x}": 0.0}
+        await update(channel(server), [due(1, NOW + DAY), due(2, NOW + DAY), due(3, NOW + DAY)], scheduled, NOW)
+    assert scheduled == {f"d-{1:032x}": NOW + DAY + GRACE, f"d-{2:032x}": NOW + DAY + GRACE, f"d-{3:032x}": 0.0}
 
     server.burst = 99
-    await channel(server).schedule([due(3, NOW + DAY)], NOW, planted)
-    assert planted == {f"d-{3:032x}": NOW + DAY + GRACE}
+    await update(channel(server), [due(3, NOW + DAY)], scheduled, NOW)
+    assert scheduled == {f"d-{3:032x}": NOW + DAY + GRACE}
     assert [one["sequence_id"] for one in server.delayed] == [f"d-{3:032x}"]

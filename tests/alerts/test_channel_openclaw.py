@@ -20,7 +20,7 @@ RECIPIENT = "-1001234567"
 
 
 class FakeOpenClaw:
-    """A command that writes down its arguments and ends as it is told to."""
+    """A command that records its arguments and exits as configured."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,7 +55,7 @@ def fake(tmp_path: Path) -> FakeOpenClaw:
     return FakeOpenClaw(tmp_path)
 
 
-async def test_openclaw_is_told_where_and_what(fake: FakeOpenClaw) -> None:
+async def test_arguments_name_the_chat_and_the_message(fake: FakeOpenClaw) -> None:
     await fake.channel().send(outgoing())
     argv, environment = fake.called
     assert argv[:-1] == ["message", "send", "--channel", "telegram", "--target", RECIPIENT, "--message"]
@@ -65,20 +65,20 @@ async def test_openclaw_is_told_where_and_what(fake: FakeOpenClaw) -> None:
     assert environment["HOME"] == "/nowhere"
 
 
-async def test_a_long_text_is_cut(fake: FakeOpenClaw) -> None:
+async def test_long_text_is_cut(fake: FakeOpenClaw) -> None:
     await fake.channel().send(outgoing(alert(remedy=("a" * 1900, "b" * 1900, "c" * 1900))))
     text = fake.called[0][-1]
     assert len(text) <= MAX_TEXT
     assert text.endswith("b…")
 
 
-async def test_a_nul_does_not_stop_it(fake: FakeOpenClaw) -> None:
+async def test_nul_is_removed(fake: FakeOpenClaw) -> None:
     await fake.channel().send(outgoing(alert(summary="one\0two", target="ho\0me")))
     assert "\0" not in "".join(fake.called[0])
 
 
 @pytest.mark.parametrize(
-    "said",
+    "output",
     [
         # 2026.9.6
         'Unknown channel "telegrem". Run `openclaw channels list --all` to see configured and installable channels.',
@@ -89,8 +89,8 @@ async def test_a_nul_does_not_stop_it(fake: FakeOpenClaw) -> None:
         f'Error: Unknown target "{RECIPIENT}" for telegram.',
     ],
 )
-async def test_what_no_waiting_heals(fake: FakeOpenClaw, said: str) -> None:
-    fake.answers(1, stderr=said)
+async def test_unknown_chat_or_option_is_permanent(fake: FakeOpenClaw, output: str) -> None:
+    fake.answers(1, stderr=output)
     with pytest.raises(PermanentError) as caught:
         await fake.channel().send(outgoing())
     assert caught.value.reason == "command_error"
@@ -98,7 +98,7 @@ async def test_what_no_waiting_heals(fake: FakeOpenClaw, said: str) -> None:
     assert RECIPIENT not in caught.value.message
 
 
-async def test_what_may_be_over_soon(fake: FakeOpenClaw) -> None:
+async def test_other_failure_is_retried(fake: FakeOpenClaw) -> None:
     fake.answers(1, stderr=f"gateway message.action: connection refused token={SECRET}\nFix: start it\n")
     with pytest.raises(TemporaryError) as caught:
         await fake.channel().send(outgoing())
@@ -108,14 +108,14 @@ async def test_what_may_be_over_soon(fake: FakeOpenClaw) -> None:
     )
 
 
-async def test_a_code_without_a_word(fake: FakeOpenClaw) -> None:
+async def test_exit_code_without_output_is_reported(fake: FakeOpenClaw) -> None:
     fake.answers(3)
     with pytest.raises(TemporaryError) as caught:
         await fake.channel().send(outgoing())
     assert caught.value.message == "`openclaw message send` exited with 3"
 
 
-async def test_a_command_that_is_not_there_may_be_back(fake: FakeOpenClaw) -> None:
+async def test_missing_command_is_retried(fake: FakeOpenClaw) -> None:
     made = fake.channel()
     fake.command.unlink()
     with pytest.raises(TemporaryError) as caught:
@@ -124,7 +124,7 @@ async def test_a_command_that_is_not_there_may_be_back(fake: FakeOpenClaw) -> No
     assert str(fake.folder) not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_a_command_that_hangs(fake: FakeOpenClaw) -> None:
+async def test_hanging_command_is_a_timeout(fake: FakeOpenClaw) -> None:
     program(fake.command, "#!/bin/sh\nexec sleep 600\n")
     with pytest.raises(TemporaryError) as caught:
         await fake.channel(timeout=0.2).send(outgoing())

@@ -47,7 +47,7 @@ def phone(tmp_path: Path) -> Phone:
     return Phone(tmp_path)
 
 
-async def test_termux_shows_it(phone: Phone) -> None:
+async def test_message_is_shown(phone: Phone) -> None:
     await phone.channel().send(outgoing())
     (shown,) = phone.shown
     body = shown.pop("-c")
@@ -60,10 +60,10 @@ async def test_termux_shows_it(phone: Phone) -> None:
     assert "claude setup-token" in body
 
 
-async def test_an_alert_keeps_its_notification_and_a_group_its_own(phone: Phone) -> None:
+async def test_alert_keeps_its_notification_and_a_group_has_its_own(phone: Phone) -> None:
     handset = phone.channel()
-    for told in (outgoing(), outgoing(ended(), id="01JD0000000000000000000001"), outgoing(other(1), other(2))):
-        await handset.send(told)
+    for message in (outgoing(), outgoing(ended(), id="01JD0000000000000000000001"), outgoing(other(1), other(2))):
+        await handset.send(message)
     assert [one["-i"] for one in phone.shown] == [
         f"openclaw-auth-{FINGERPRINT}",
         f"openclaw-auth-{FINGERPRINT}",
@@ -94,19 +94,19 @@ async def test_buttons_open_links(phone: Phone) -> None:
     first, over = phone.shown
     assert first["--action"] == "termux-open-url https://status.test/"
     assert (first["--button1"], first["--button2"]) == ("Acknowledge", "Silence")
-    # What a fresh `sh -c` makes of it is one word.
+    # A shell reads this as one word.
     assert first["--button1-action"] == """termux-open-url 'https://status.test/acknowledge?a='"'"'b'"'"'&c'"""
     assert not [name for name in over if name.startswith("--button")]
 
 
-async def test_a_long_body_is_cut_and_words_are_no_flags(phone: Phone) -> None:
+async def test_long_body_is_cut_and_texts_are_not_flags(phone: Phone) -> None:
     await phone.channel().send(outgoing(alert(summary="-c", profile="-ongoing", remedy=("x" * 1900,) * 3)))
     (shown,) = phone.shown
     assert shown["-t"].startswith("-ongoing")
     assert len(shown["-c"]) <= MAX_BODY
 
 
-async def test_without_termux_nothing_helps(phone: Phone) -> None:
+async def test_missing_termux_is_permanent(phone: Phone) -> None:
     phone.command.unlink()
     with pytest.raises(PermanentError) as caught:
         await phone.channel().send(outgoing())
@@ -114,14 +114,14 @@ async def test_without_termux_nothing_helps(phone: Phone) -> None:
     assert "pkg install termux-api" in caught.value.message
 
 
-async def test_without_the_app_it_hangs_and_is_tried_again(phone: Phone) -> None:
+async def test_missing_app_is_a_timeout(phone: Phone) -> None:
     program(phone.command, "#!/bin/sh\nexec /bin/sleep 600\n")
     with pytest.raises(TemporaryError) as caught:
         await phone.channel(timeout=0.2).send(outgoing())
     assert caught.value.reason == "timeout"
 
 
-async def test_one_that_fails_is_tried_again(phone: Phone) -> None:
+async def test_failing_command_is_retried(phone: Phone) -> None:
     program(phone.command, f"#!/bin/sh\necho 'no luck token={SECRET}' >&2\nexit 2\n")
     with pytest.raises(TemporaryError) as caught:
         await phone.channel().send(outgoing())

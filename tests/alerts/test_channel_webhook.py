@@ -1,4 +1,4 @@
-"""The webhook: its body is the contract; every answer means what the contract says."""
+"""The webhook: its body, its headers, and the meaning of every answer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def channel(answer: Callable[[httpx.Request], httpx.Response], **config: Any) ->
     return made
 
 
-async def test_the_body_is_the_contract() -> None:
+async def test_body_and_signature() -> None:
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -91,7 +91,7 @@ async def test_the_body_is_the_contract() -> None:
     assert SECRET.encode() not in request.content
 
 
-async def test_without_a_secret_there_is_no_signature_and_the_id_is_there_all_the_same(tmp_path: Path) -> None:
+async def test_message_without_a_secret_has_an_id_and_no_signature(tmp_path: Path) -> None:
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -107,7 +107,7 @@ async def test_without_a_secret_there_is_no_signature_and_the_id_is_there_all_th
     assert seen[1].headers["X-Signature-256"] == f"sha256={expected}"
 
 
-def test_an_end_that_is_no_good_news_says_why() -> None:
+def test_resolution_has_its_cause() -> None:
     over = replace(ALERT, reason=NotificationReason.RESOLVED, ended_at=NOW)
     bodies = [
         body_of(QueuedMessage("id", Message("hook", NOW, (replace(over, resolution_cause=why),))), NOW)
@@ -116,7 +116,7 @@ def test_an_end_that_is_no_good_news_says_why() -> None:
     assert [body["alerts"][0].get("why") for body in bodies] == [why.value or None for why in ResolutionCause]
 
 
-async def test_what_came_and_went_is_in_the_body_too() -> None:
+async def test_suppressed_alerts_are_in_the_body() -> None:
     bodies: list[dict[str, Any]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -147,14 +147,16 @@ async def test_what_came_and_went_is_in_the_body_too() -> None:
         (500, {}, TemporaryError, None),
     ],
 )
-async def test_what_answers_mean(status: int, headers: dict[str, str], kind: type[Exception], pause: float) -> None:
+async def test_status_decides_whether_it_is_retried(
+    status: int, headers: dict[str, str], kind: type[Exception], pause: float
+) -> None:
     with pytest.raises(kind) as caught:
         await channel(lambda _: httpx.Response(status, headers=headers)).send(OUTGOING)
     assert getattr(caught.value, "retry_after", None) == pause
     assert "PLANTED-SECRET" not in str(caught.value) + repr(caught.value)
 
 
-async def test_connections_that_fail_are_tried_again_and_tell_no_url() -> None:
+async def test_failed_connection_is_retried_and_reveals_no_url() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError(f"cannot reach {URL}")
 
@@ -164,7 +166,7 @@ async def test_connections_that_fail_are_tried_again_and_tell_no_url() -> None:
     assert "PLANTED-SECRET" not in str(caught.value)
 
 
-def test_a_webhook_without_an_address_is_a_configuration_error() -> None:
+def test_missing_url_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="url is missing"):
         build(WebhookChannel(name="hook", type="webhook", url_file="/dev/null"), ChannelContext())
 
@@ -173,7 +175,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def _against(serve: Serve, timeout: float) -> None:
-    """Send to a server that does as ``serve`` does."""
+    """Send to a server that answers with ``serve``."""
 
     async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -192,7 +194,7 @@ async def _against(serve: Serve, timeout: float) -> None:
         await WebhookSender(config, ChannelContext(), timeout).send(OUTGOING)
 
 
-async def test_a_server_that_answers_byte_by_byte_is_timed_out_as_a_whole() -> None:
+async def test_timeout_covers_the_whole_answer() -> None:
     async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for char in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000:
             writer.write(bytes([char]))
@@ -204,7 +206,7 @@ async def test_a_server_that_answers_byte_by_byte_is_timed_out_as_a_whole() -> N
     assert caught.value.reason == "timeout"
 
 
-async def test_garbage_is_tried_again() -> None:
+async def test_answer_that_is_not_http_is_retried() -> None:
     async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"\x00\xff no HTTP at all\r\n\r\n")
         await writer.drain()
@@ -213,7 +215,7 @@ async def test_garbage_is_tried_again() -> None:
         await _against(garbage, 10)
 
 
-async def test_an_endless_answer_is_not_read() -> None:
+async def test_body_of_an_answer_is_not_read() -> None:
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:

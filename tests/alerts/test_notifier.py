@@ -1,4 +1,4 @@
-"""The notifier: turns, its reload, the one-shot, and everybody who is told beside one another."""
+"""The notifier: its turns, a reload, the one-shot, and channels that do not delay one another."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ from alerts.fake_ntfy import FakeNtfy
 from alerts.test_worker import Fake
 from alerts.worlds import DAY, HOUR, NOW, P, World, world
 from exporter.alerts import lifecycle
-from exporter.alerts.channels import Channel, ChannelContext, Links, TemporaryError, no_links
+from exporter.alerts.channels import Channel, ChannelContext, Links, PermanentError, TemporaryError, no_links
 from exporter.alerts.channels.alertmanager import ENDS_AFTER, AlertmanagerSender
 from exporter.alerts.channels.ntfy import NtfySender
-from exporter.alerts.delivery import alertmanager_publisher, notifier
-from exporter.alerts.delivery.notifier import Notifier, send_test
+from exporter.alerts.delivery import alertmanager_publisher, channel_test, notifier, one_shot
+from exporter.alerts.delivery.channel_test import send_tests
+from exporter.alerts.delivery.memory_fallback import open_outbox
+from exporter.alerts.delivery.notifier import Notifier, ReportSource
+from exporter.alerts.delivery.one_shot import notify_once
+from exporter.alerts.delivery.overview import overview
 from exporter.alerts.delivery.scheduled_messages import GRACE
+from exporter.alerts.delivery.senders import Senders
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.values import fingerprint_of_test
 from exporter.config import Config
-from exporter.config.channels.alertmanager import AlertmanagerChannel as ConfiguredManager
+from exporter.config.channels.alertmanager import AlertmanagerChannel
 from exporter.config.channels.ntfy import NtfyChannel
 from exporter.model import Report
 
@@ -34,7 +39,7 @@ DOWN, FINE = world(P(ends=NOW - HOUR)), world(P(ends=NOW + 300 * DAY, secret="ne
 
 
 class Manager:
-    """An Alertmanager's instances by address: what each was told, in order."""
+    """The instances of an Alertmanager by address: what each was sent, in order."""
 
     def __init__(self) -> None:
         self.notified: dict[str, list[list[dict[str, Any]]]] = {}
@@ -48,7 +53,7 @@ class Manager:
 
 
 class House:
-    """A notifier over a world that a test changes, with channels that a test holds."""
+    """A notifier, the world that it reports, and channels that record what they are sent."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path | None = None, **rest: Any) -> None:
         self.now = NOW
@@ -57,9 +62,9 @@ class House:
         self.manager, self.ntfy = Manager(), FakeNtfy(now=NOW)
         self.rest = {"targets": [{"name": "home"}], **rest}
         self.directory = directory
-        self.links: list[Links] = []
-        monkeypatch.setattr(notifier, "channels_of", self.channels_of)
-        monkeypatch.setattr(notifier, "BREATHER", 0.0)
+        for module in (notifier, one_shot, channel_test):
+            monkeypatch.setattr(module, "build_senders", self.build_senders)
+        monkeypatch.setattr(notifier, "TURN_GAP", 0.0)
         self.notifier = self.another()
 
     def config(self, **rest: Any) -> Config:
@@ -67,7 +72,16 @@ class House:
         return Config.model_validate(made)
 
     def another(self, **rest: Any) -> Notifier:
-        return Notifier(self.config(**rest), self.directory, self.report, lambda: self.now, as_of=self.as_of)
+        outbox = open_outbox(self.directory, lambda: self.now)
+        return Notifier(self.config(**rest), outbox, ReportSource(self.report, self.as_of), lambda: self.now)
+
+    async def timer(self) -> bool | None:
+        """One run of ``check --notify``."""
+        outbox = open_outbox(self.directory, lambda: self.now)
+        try:
+            return await notify_once(self.config(), outbox, ReportSource(self.report, self.as_of), lambda: self.now)
+        finally:
+            outbox.close()
 
     def report(self) -> Report:
         return Report(self.now, (self.world.report(self.now),) if self.world else ())
@@ -75,23 +89,20 @@ class House:
     def as_of(self, target: str, at: float) -> Report:
         return Report(at, (self.world.report(at),) if self.world else ())
 
-    def channels_of(
-        self, config: Config, links: Links = no_links
-    ) -> tuple[dict[str, Channel], dict[str, AlertmanagerSender]]:
-        self.links.append(links)
+    def build_senders(self, config: Config, links: Links = no_links) -> Senders:
         context = ChannelContext(transport=httpx.MockTransport(self.manager), clock=lambda: self.now, links=links)
         phone = ChannelContext(transport=self.ntfy.transport, clock=lambda: self.now, links=links)
-        news: dict[str, Channel] = {}
+        channels: dict[str, Channel] = {}
         managers = {}
         for channel in config.channels:
             match channel:
-                case ConfiguredManager():
+                case AlertmanagerChannel():
                     managers[channel.name] = AlertmanagerSender(channel, context)
                 case NtfyChannel():
-                    news[channel.name] = NtfySender(channel, phone)
+                    channels[channel.name] = NtfySender(channel, phone)
                 case _:
-                    news[channel.name] = self.hook
-        return news, managers
+                    channels[channel.name] = self.hook
+        return Senders(channels, managers)
 
 
 HOOK = {"name": "hook", "type": "webhook", "url": "http://hook.test"}
@@ -99,10 +110,10 @@ PHONE = {"name": "phone", "type": "ntfy", "url": "http://ntfy.test", "topic": "t
 AM = {"name": "am", "type": "alertmanager", "urls": ["http://one", "http://two"]}
 
 
-def counted(running_one: Notifier) -> ChannelStatistics:
-    """As the daemon has it, whose pulse sees to it."""
-    running_one.look_for_others()
-    return running_one.statistics().get("hook", ChannelStatistics())
+def counted(notifying: Notifier) -> ChannelStatistics:
+    """The statistics of ``hook``, refreshed as the daemon does every second."""
+    notifying.poll_outbox()
+    return notifying.statistics().get("hook", ChannelStatistics())
 
 
 @asynccontextmanager
@@ -114,37 +125,39 @@ async def running(house: House) -> AsyncIterator[Notifier]:
         await house.notifier.stop()
 
 
-# --- proof -------------------------------------------------------------------------------------
+# --- test notifications -------------------------------------------------------------------------------------
 
 
-async def test_a_proof_is_told_acknowledged_and_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_test_notification_is_sent_acknowledged_and_stored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     house = House(monkeypatch, tmp_path, alerts={"prove_every": "7d", "group_wait": "0s"})
     house.world = None
-    proof = fingerprint_of_test("hook")
-    async with running(house) as running_one:
-        await until(lambda: running_one.holds_lock)
-        assert house.hook.got == []  # not before all that is scheduled was looked at
+    test = fingerprint_of_test("hook")
+    async with running(house) as notifying:
+        await until(lambda: notifying.holds_lock)
+        assert house.hook.got == []  # not before every scheduled target was checked
         house.world = FINE
-        running_one.wake()
-        await until(lambda: house.hook.got == [proof])
-        assert running_one.statistics()["hook"].last_acknowledged is None
-        assert await running_one.acknowledge(proof)
-        assert not await running_one.acknowledge(fingerprint_of_test("other"))
-        await until(lambda: running_one.statistics()["hook"].last_acknowledged == NOW)
+        notifying.wake()
+        await until(lambda: house.hook.got == [test])
+        assert notifying.statistics()["hook"].last_acknowledged is None
+        assert await notifying.acknowledge(test)
+        assert not await notifying.acknowledge(fingerprint_of_test("other"))
+        await until(lambda: notifying.statistics()["hook"].last_acknowledged == NOW)
 
     house.now += 6 * DAY
     house.notifier = house.another()
-    async with running(house) as running_one:
-        running_one.outbox.add_silence({"target": "other"}, house.now + HOUR, "", house.now)
-        running_one.wake()
-        await until(lambda: running_one.silences == 1)  # a turn later
+    async with running(house) as notifying:
+        notifying.outbox.add_silence({"target": "other"}, house.now + HOUR, "", house.now)
+        notifying.wake()
+        await until(lambda: notifying.silences == 1)  # after a turn
         assert len(house.hook.tried) == 1
-        house.now += 15 * DAY  # asleep over two of them
-        running_one.wake()
-        await until(lambda: house.hook.got == [proof, proof])
+        house.now += 15 * DAY  # two became due while it was down
+        notifying.wake()
+        await until(lambda: house.hook.got == [test, test])
 
 
-def test_every_channel_is_counted_before_anything_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_channel_has_statistics_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = House(monkeypatch, channels=[HOOK, AM]).notifier
     assert fresh.statistics() == {"hook": ChannelStatistics(), "am": ChannelStatistics()}
     fresh.outbox.close()
@@ -153,39 +166,41 @@ def test_every_channel_is_counted_before_anything_is_told(monkeypatch: pytest.Mo
 # --- Alertmanager ------------------------------------------------------------------------------
 
 
-async def test_a_reload_takes_other_instances_and_still_ends_what_fired(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reload_changes_the_instances_and_still_ends_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(monkeypatch, channels=[AM])
-    async with running(house) as running_one:
+    async with running(house) as notifying:
         await until(lambda: house.manager.notified.keys() == {"one", "two"})
-        told = len(house.manager.notified["one"])
-        await running_one.reconfigure(house.config(channels=[{**AM, "urls": ["http://two", "http://three"]}]))
+        sent = len(house.manager.notified["one"])
+        await notifying.reconfigure(house.config(channels=[{**AM, "urls": ["http://two", "http://three"]}]))
         await until(lambda: "three" in house.manager.notified)
         house.world = FINE
-        running_one.wake()
-        await until(lambda: {one["endsAt"] for one in house.manager.notified["three"][-1]} == {"2026-11-22T10:00:00Z"})
-        # Who is no longer named hears nothing more: what fires there ends by its endsAt.
-        assert len(house.manager.notified["one"]) == told
-        assert running_one.statistics()["am"].failures == {}
+        notifying.wake()
+        await until(
+            lambda: {item["endsAt"] for item in house.manager.notified["three"][-1]} == {"2026-11-22T10:00:00Z"}
+        )
+        # A removed instance is sent nothing more: its alerts end by their endsAt.
+        assert len(house.manager.notified["one"]) == sent
+        assert notifying.statistics()["am"].failures == {}
 
 
-async def test_a_hanging_alertmanager_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hanging_alertmanager_delays_no_channel(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(monkeypatch, channels=[AM, HOOK])
     house.manager.gate.clear()
-    async with running(house) as running_one:
+    async with running(house) as notifying:
         await until(lambda: len(house.hook.got) == 1)
         house.world = FINE
-        running_one.wake()
+        notifying.wake()
         await until(lambda: len(house.hook.got) == 2)
         assert house.manager.notified == {}
 
 
-async def test_alertmanagers_are_told_when_something_changed_and_each_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_alertmanager_is_sent_the_state_at_a_change_and_every_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(monkeypatch, channels=[AM, HOOK])
-    async with running(house) as running_one:
+    async with running(house) as notifying:
         await until(lambda: len(house.manager.notified.get("one", [])) == 1)
         for _ in range(3):
             turns = len(house.hook.tried)
-            running_one.wake()
+            notifying.wake()
             await asyncio.sleep(0.02)
         assert len(house.manager.notified["one"]) == 1
         assert turns == 1
@@ -195,89 +210,88 @@ async def test_alertmanagers_are_told_when_something_changed_and_each_minute(mon
         await until(lambda: len(house.manager.notified["one"]) > 3)
 
 
-async def test_a_timers_alerts_outlive_the_gap_and_are_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_alerts_of_a_timer_outlast_its_interval_and_are_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     house = House(monkeypatch, tmp_path, channels=[AM], interval="10m")
-    assert await house.notifier.once() is True
     await house.notifier.stop()
+    assert await house.timer() is True
     fired = house.manager.notified["one"][0]
-    assert {one["endsAt"] for one in fired} == {"2026-11-22T10:20:00Z"}  # two intervals, never less than the daemon's
+    assert {item["endsAt"] for item in fired} == {"2026-11-22T10:20:00Z"}  # two intervals, never less than the daemon's
     assert ENDS_AFTER < 20 * 60
 
     house.now, house.world = NOW + 600, FINE
-    house.notifier = house.another(channels=[AM])
-    assert await house.notifier.once() is True
-    await house.notifier.stop()
+    assert await house.timer() is True
     ended = house.manager.notified["one"][1]
-    assert [one["labels"] for one in ended] == [one["labels"] for one in fired]
-    assert {one["endsAt"] for one in ended} == {"2026-11-22T10:10:00Z"}
+    assert [item["labels"] for item in ended] == [item["labels"] for item in fired]
+    assert {item["endsAt"] for item in ended} == {"2026-11-22T10:10:00Z"}
 
 
-# --- planting ----------------------------------------------------------------------------------
+# --- scheduled messages ----------------------------------------------------------------------------------
 
 
-async def test_deadlines_are_planted_beside_the_news_and_taken_back(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_deadlines_are_scheduled_and_cancelled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     house = House(monkeypatch, tmp_path, channels=[PHONE])
     house.world = world(P(ends=NOW + 12 * HOUR))
     async with running(house):
         await until(lambda: len(house.ntfy.published) == 2)
     assert [float(one["delay"]) for one in house.ntfy.delayed] == [NOW + 12 * HOUR + GRACE]
-    assert [one["title"] for one in house.ntfy.phone.values()] == ["anthropic:default expires in 12 h on home"]
+    assert [item["title"] for item in house.ntfy.phone.values()] == ["anthropic:default expires in 12 h on home"]
 
-    # Restarted: what is planted stays so until all is looked at, and is not planted again.
+    # After a restart, scheduled messages stay until every target is checked, and are not scheduled again.
     house.now, seen = NOW + 60, house.world
     house.world, house.notifier = None, house.another()
-    async with running(house) as running_one:
-        await until(lambda: running_one.holds_lock)
+    async with running(house) as notifying:
+        await until(lambda: notifying.holds_lock)
         house.world = seen
-        running_one.wake()
-        await until(lambda: running_one._planted_at == house.now and not running_one._aside)
+        notifying.wake()
+        scheduled = notifying._delivery.scheduled
+        await until(lambda: scheduled._updated_at == house.now and not scheduled.is_busy)
         assert (len(house.ntfy.published), len(house.ntfy.delayed)) == (2, 1)
-        # Its topic changes: what is planted there is taken back, and planted at the new one.
-        await running_one.reconfigure(house.config(channels=[{**PHONE, "topic": "other"}]))
-        await until(lambda: [one["topic"] for one in house.ntfy.delayed] == ["other"])
-        house.world, running_one._planted_at = FINE, None
-        running_one.wake()
+        # The topic changes: the message is cancelled at the old one and scheduled at the new one.
+        await notifying.reconfigure(house.config(channels=[{**PHONE, "topic": "other"}]))
+        await until(lambda: [item["topic"] for item in house.ntfy.delayed] == ["other"])
+        house.world, notifying._delivery.scheduled._updated_at = FINE, None
+        notifying.wake()
         await until(lambda: not house.ntfy.delayed)
 
 
-async def test_a_timer_plants_too_and_gives_itself_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_timer_schedules_messages_for_after_its_next_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     house = House(monkeypatch, tmp_path, channels=[PHONE], interval="1h")
     house.world = world(P(ends=NOW + DAY))
-    assert await house.notifier.once() is True
     await house.notifier.stop()
+    assert await house.timer() is True
     assert [float(one["delay"]) for one in house.ntfy.delayed] == [NOW + DAY + 2 * HOUR]
 
 
-async def test_planting_that_fails_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failure_to_schedule_delays_no_channel(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(monkeypatch, channels=[PHONE, HOOK])
     house.world, house.ntfy.burst = world(P(ends=NOW + HOUR)), 0
-    async with running(house) as running_one:
+    async with running(house) as notifying:
         await until(lambda: len(house.hook.got) == 1)
-        await until(lambda: running_one.outbox.statistics()["phone"].failures)
+        await until(lambda: notifying.outbox.statistics()["phone"].failures)
 
 
 # --- turns -------------------------------------------------------------------------------------
 
 
-async def test_what_is_held_back_is_not_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_suppressed_alert_is_not_pending(monkeypatch: pytest.MonkeyPatch) -> None:
     night = {"from": "00:00", "to": "23:59", "timezone": "UTC"}
     house = House(monkeypatch, channels=[{**HOOK, "quiet_hours": night}, {**HOOK, "name": "silenced"}])
-    async with running(house) as running_one:
-        running_one.outbox.add_silence({"target": "home"}, NOW + HOUR, "", NOW)
+    async with running(house) as notifying:
+        notifying.outbox.add_silence({"target": "home"}, NOW + HOUR, "", NOW)
         house.world = world(P(ends=NOW - HOUR), P("anthropic:b", ends=NOW - HOUR, secret="b"))
-        await until(lambda: len(running_one.states()) == 3)
-        await running_one.settled()  # the turn is over only when it has counted, a moment after the states
-        said = running_one.statistics()
-        assert {name: (one.pending, one.oldest_pending) for name, one in said.items()} == {
+        await until(lambda: len(notifying.states()) == 3)
+        await notifying.wait_until_idle()  # a turn ends with its statistics, a moment after the states
+        statistics = notifying.statistics()
+        assert {name: (one.pending, one.oldest_pending) for name, one in statistics.items()} == {
             "hook": (0, None),
             "silenced": (0, None),
         }
         assert house.hook.tried == []
 
 
-async def test_a_fault_of_ours_does_not_end_the_alarm(
+async def test_internal_error_does_not_end_the_notifications(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     house = House(monkeypatch)
@@ -289,19 +303,19 @@ async def test_a_fault_of_ours_does_not_end_the_alarm(
         return good(*given)
 
     monkeypatch.setattr(lifecycle, "advance", advance)
-    async with running(house) as running_one:
-        await until(lambda: running_one.problem is not None)
-        assert running_one.problem == "an error of the exporter's own: ValueError"
-        running_one.wake()
+    async with running(house) as notifying:
+        await until(lambda: notifying.problem is not None)
+        assert notifying.problem == "Internal error while evaluating alerts (ValueError)"
+        notifying.wake()
         await until(lambda: len(house.hook.got) == 1)
-        await until(lambda: running_one.problem is None)
+        await until(lambda: notifying.problem is None)
     assert "PLANTED-SECRET" not in caplog.text
 
 
-async def test_after_a_long_turn_there_is_a_breather(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_turn_is_followed_by_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(monkeypatch)
-    monkeypatch.setattr(notifier, "BREATHER", 1000.0)
-    monkeypatch.setattr(notifier, "LONGEST_BREATHER", 0.4)
+    monkeypatch.setattr(notifier, "TURN_GAP", 1000.0)
+    monkeypatch.setattr(notifier, "MAX_TURN_GAP", 0.4)
     turns, good = [], lifecycle.advance
 
     def advance(*given: Any) -> Any:
@@ -309,52 +323,49 @@ async def test_after_a_long_turn_there_is_a_breather(monkeypatch: pytest.MonkeyP
         return good(*given)
 
     monkeypatch.setattr(lifecycle, "advance", advance)
-    async with running(house) as running_one:
+    async with running(house) as notifying:
         await until(lambda: turns)
         for _ in range(20):
-            running_one.wake()
+            notifying.wake()
             await asyncio.sleep(0.001)
         assert len(turns) == 1
-        await until(lambda: len(turns) == 2)  # and what came meanwhile is looked at after it
+        await until(lambda: len(turns) == 2)  # and evaluates what came meanwhile
 
 
-async def test_deliveries_between_turns_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tries_between_turns_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(monkeypatch)
     house.hook.does = [TemporaryError("timeout")]
-    async with running(house) as running_one:
+    async with running(house) as notifying:
         await until(lambda: len(house.hook.tried) == 1)
-        await until(lambda: counted(running_one).failures)
+        await until(lambda: counted(notifying).failures)
 
 
 # --- tests and what is shown -------------------------------------------------------------------
 
 
-async def test_a_test_goes_to_each_channel_with_its_links(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_notify_test_reaches_each_channel_with_its_links(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(monkeypatch, channels=[HOOK, PHONE, AM])
     house.hook.does = [TemporaryError("timeout", None, "no answer")]
 
     def links(action: str, about: Any, channel: str) -> str:
         return f"https://status.test/{action}-{channel}"
 
-    results = await send_test(house.config(), ["hook", "phone", "am"], NOW, links)
+    results = await send_tests(house.config(), ["hook", "phone", "am"], NOW, links)
     assert results == [("hook", "timeout: no answer"), ("phone", None), ("am", None)]
     (shown,) = house.ntfy.phone.values()
-    assert [one["url"] for one in shown["actions"]] == ["https://status.test/acknowledge-phone"]
+    assert [item["url"] for item in shown["actions"]] == ["https://status.test/acknowledge-phone"]
     assert [one["labels"]["alertname"] for one in house.manager.notified["two"][0]] == ["OpenClawAuthTest"]
 
 
-async def test_a_message_that_was_given_up_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    from exporter.alerts.channels import PermanentError
-    from exporter.alerts.delivery.overview import overview
-
+async def test_undeliverable_message_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(monkeypatch, channels=[HOOK, AM])
-    house.hook.does = [PermanentError("http_error", "it answered 404")]
-    async with running(house) as running_one:
-        await until(lambda: running_one.outbox.undeliverable())
-        await until(lambda: counted(running_one).undeliverable)
-        shown = await asyncio.to_thread(overview, running_one, NOW)
+    house.hook.does = [PermanentError("http_error", "answered 404")]
+    async with running(house) as notifying:
+        await until(lambda: notifying.outbox.undeliverable())
+        await until(lambda: counted(notifying).undeliverable)
+        shown = overview(await notifying.status(), NOW)
     hook, manager = shown["channels"]
-    (id,) = [one["id"] for one in hook["dead"]]
+    (id,) = [item["id"] for item in hook["dead"]]
     assert hook == {
         "name": "hook",
         "type": "webhook",
@@ -362,7 +373,7 @@ async def test_a_message_that_was_given_up_is_shown(monkeypatch: pytest.MonkeyPa
         "oldest": None,
         "last_success": None,
         "last_proven": None,
-        "problem": "http_error: it answered 404",
+        "problem": "http_error: answered 404",
         "given_up": 1,
         "dead": [
             {
@@ -375,5 +386,5 @@ async def test_a_message_that_was_given_up_is_shown(monkeypatch: pytest.MonkeyPa
         ],
     }
     assert (manager["name"], manager["type"], manager["dead"]) == ("am", "alertmanager", [])
-    assert [one["condition"] for one in shown["alerts"]] == ["no_usable_profile", "expired"]
-    assert [one["state"] for one in shown["alerts"][0]["notified"]] == ["dead"]
+    assert [item["condition"] for item in shown["alerts"]] == ["no_usable_profile", "expired"]
+    assert [item["state"] for item in shown["alerts"][0]["notified"]] == ["dead"]

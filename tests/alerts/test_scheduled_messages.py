@@ -1,23 +1,33 @@
-"""Planting: what a server is to ring for should we be dead, and that it is kept so, whatever fails."""
+"""Scheduled messages: which deadlines a server delivers on its own, and that it is kept so, whatever fails."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+from waiting import until
+
 from alerts.worlds import DAY, HOUR, NOW, Life, P, World, policy, world
 from exporter.alerts.channels import Channel, PermanentError, ScheduledMessage, TemporaryError
 from exporter.alerts.delivery.outbox import Outbox
-from exporter.alerts.delivery.scheduled_messages import GRACE, MOST, PAUSE, AsOf, ScheduledMessages, passed, plan
+from exporter.alerts.delivery.scheduled_messages import (
+    GRACE,
+    MAX_SCHEDULED,
+    PAUSE,
+    AsOf,
+    ScheduledMessages,
+    passed_deadlines,
+    plan,
+)
 from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
 from exporter.alerts.values import QueuedMessage
 from exporter.model import ConditionName, Report, Severity
 
-REACH = 3 * DAY
+MAX_DELAY = 3 * DAY
 PHONE = ChannelPolicy("phone")
 RULES = policy(PHONE)
 SPARE = P("anthropic:spare", ends=NOW + 300 * DAY, secret="spare")
@@ -36,14 +46,14 @@ def planned(
     *worlds: World, channel: ChannelPolicy = PHONE, grace: float = GRACE, **changes: Any
 ) -> list[ScheduledMessage]:
     rules = replace(RULES, **changes)
-    ended = passed({}, report(*worlds), as_of(*worlds), rules, NOW, REACH)
-    return plan(ended, rules, channel, NOW, REACH, grace)
+    passed = passed_deadlines({}, report(*worlds), as_of(*worlds), rules, NOW, MAX_DELAY)
+    return plan(passed, rules, channel, NOW, MAX_DELAY, grace)
 
 
-def test_every_deadline_within_reach_is_planted_as_it_will_be_told() -> None:
+def test_deadline_within_max_delay_is_scheduled_as_it_will_be_notified() -> None:
     far, gone = P("anthropic:far", ends=NOW + 4 * DAY, secret="f"), P("openai:gone", ends=NOW - HOUR, secret="g")
     home = world(P(ends=NOW + 2 * DAY), far, gone)
-    # No reminder step has passed, so no alert is there yet.
+    # No reminder step was reached, so there is no alert yet.
     (one,) = planned(home, remind_before=())
     assert one.deliver_at == NOW + 2 * DAY + GRACE
     assert (one.alert.condition, one.alert.severity, one.alert.profile) == (
@@ -51,23 +61,23 @@ def test_every_deadline_within_reach_is_planted_as_it_will_be_told() -> None:
         Severity.WARNING,  # the other one still serves
         "anthropic:default",
     )
-    # It is the alert that will be told, should we live.
+    # A running exporter notifies of the same alert.
     life = Life(RULES)
     life.at(NOW, home)
-    (told,) = {s.fingerprint for s in life.states.values() if s.subject.profile == "anthropic:default"}
-    assert one.alert.fingerprint == told
+    (notified,) = {s.fingerprint for s in life.states.values() if s.subject.profile == "anthropic:default"}
+    assert one.alert.fingerprint == notified
 
 
-def test_what_the_channel_would_not_be_told_is_not_planted() -> None:
+def test_alert_that_the_channel_would_not_be_sent_is_not_scheduled() -> None:
     home = world(P(ends=NOW + HOUR), SPARE)
     assert [one.alert.severity for one in planned(home)] == [Severity.WARNING]
     assert planned(home, channel=ChannelPolicy("pager", Severity.CRITICAL)) == []
     assert planned(home, silences=(Silence("1", {"profile": "anthropic:default"}, NOW + DAY),)) == []
-    # One that ends before it would ring holds nothing back.
+    # A silence that ends before the delivery suppresses nothing.
     assert len(planned(home, silences=(Silence("1", {"profile": "anthropic:default"}, NOW + HOUR),))) == 1
 
 
-def test_it_does_not_ring_at_night_nor_before_it_has_climbed() -> None:
+def test_delivery_waits_for_the_end_of_quiet_hours_and_for_escalation() -> None:
     night = QuietPeriod(22 * 60, 7 * 60, ZoneInfo("UTC"), Severity.CRITICAL)
     phone, midnight = replace(PHONE, quiet=night), NOW + 14 * HOUR
     (late,) = planned(world(P(ends=midnight), SPARE), channel=phone)
@@ -78,87 +88,105 @@ def test_it_does_not_ring_at_night_nor_before_it_has_climbed() -> None:
     assert second.deliver_at == midnight + GRACE + HOUR
 
 
-def test_the_soonest_are_planted_and_a_timers_come_later() -> None:
-    many = world(*(P(f"anthropic:{n}", ends=NOW + HOUR + n, secret=str(n)) for n in range(MOST + 5)))
-    assert [one.alert.profile for one in planned(many)] == [f"anthropic:{n}" for n in range(MOST)]
+def test_soonest_deadlines_are_scheduled_and_those_of_a_timer_later() -> None:
+    many = world(*(P(f"anthropic:{n}", ends=NOW + HOUR + n, secret=str(n)) for n in range(MAX_SCHEDULED + 5)))
+    assert [one.alert.profile for one in planned(many)] == [f"anthropic:{n}" for n in range(MAX_SCHEDULED)]
     (one,) = planned(world(P(ends=NOW + HOUR)), grace=2 * HOUR)
     assert one.deliver_at == NOW + 3 * HOUR
 
 
-# --- keeping it so -----------------------------------------------------------------------------
+# --- keeping the servers as planned -----------------------------------------------------------------------------
 
 
 class Server:
-    """A channel that can plant, and does what it is told first."""
+    """A channel that schedules messages, and raises the given errors first. ``messages``: name to delivery time."""
 
-    max_delay = REACH
+    max_delay = MAX_DELAY
 
     def __init__(self, *does: Exception) -> None:
         self.name = "phone"
         self.does = list(does)
-        self.given: list[list[float]] = []
+        self.messages: dict[str, float] = {}
+        self.tries = 0
 
     async def send(self, outgoing: QueuedMessage) -> None:
         raise AssertionError
 
-    async def schedule(
-        self, planned: Iterable[ScheduledMessage], now: float, planted: MutableMapping[str, float]
-    ) -> None:
-        wanted = {one.alert.fingerprint: one.deliver_at for one in planned}
-        self.given.append(sorted(wanted.values()))
-        for name in planted.keys() - wanted.keys():
-            del planted[name]
-        for name, at in wanted.items():
-            planted[name] = 0.0
-            if self.does:
-                raise self.does.pop(0)
-            planted[name] = at
+    async def can_cancel(self, name: str) -> bool:
+        return True
+
+    async def schedule(self, name: str, message: ScheduledMessage) -> None:
+        self.tries += 1
+        if self.does:
+            raise self.does.pop(0)
+        self.messages[name] = message.deliver_at
+
+    async def cancel(self, name: str) -> None:
+        self.messages.pop(name, None)
 
 
-class Keeping:
-    def __init__(self, path: Path, *does: Exception) -> None:
+class Scheduling:
+    """Scheduled messages over an outbox and a server."""
+
+    def __init__(self, path: Path, *does: Exception, server: Server | None = None) -> None:
         self.now = NOW
         self.outbox = Outbox(path / "alerts.sqlite", lambda: self.now)
-        self.server = Server(*does)
+        self.server = server or Server(*does)
         channels: dict[str, Channel] = {"phone": self.server}
-        self.planter = ScheduledMessages(self.outbox, channels, lambda: self.now)
+        self.messages = ScheduledMessages(self.outbox, channels, lambda: self.now)
 
-    async def keep(self, *worlds: World) -> None:
-        await self.planter.keep({}, report(*worlds), as_of(*worlds), RULES)
+    async def update(self, *worlds: World) -> None:
+        await self.messages.update({}, report(*worlds), as_of(*worlds), RULES)
 
 
-async def test_what_is_planted_is_written_down_before_and_after(tmp_path: Path) -> None:
-    keeping = Keeping(tmp_path, TemporaryError("timeout", 5.0, "no answer"))
+async def test_schedule_is_stored_before_and_after_each_request(tmp_path: Path) -> None:
+    scheduling = Scheduling(tmp_path, TemporaryError("timeout", 5.0, "no answer"))
     home = world(P(ends=NOW + HOUR))
-    await keeping.keep(home)
-    (name,) = keeping.outbox.scheduled("phone")
-    assert keeping.outbox.scheduled("phone") == {name: 0.0}  # it may ring
-    assert keeping.outbox.statistics()["phone"].failures == {"timeout": 1}
+    await scheduling.update(home)
+    (name,) = scheduling.outbox.scheduled("phone")
+    assert scheduling.outbox.scheduled("phone") == {name: 0.0}  # it may be delivered
+    assert scheduling.outbox.statistics()["phone"].failures == {"timeout": 1}
 
-    await keeping.keep(home)
-    assert len(keeping.server.given) == 1  # left alone for a while
-    keeping.now += PAUSE / 10
-    await keeping.keep(home)
-    assert keeping.outbox.scheduled("phone") == {name: NOW + HOUR + GRACE}
+    await scheduling.update(home)
+    assert scheduling.server.tries == 1  # left alone for a while
+    scheduling.now += PAUSE / 10
+    await scheduling.update(home)
+    assert scheduling.outbox.scheduled("phone") == scheduling.server.messages == {name: NOW + HOUR + GRACE}
 
-    keeping.outbox.close()
-    keeping = Keeping(tmp_path)
-    await keeping.keep(world(P(ends=NOW + 300 * DAY)))
-    assert (keeping.server.given, keeping.outbox.scheduled("phone")) == ([[]], {})
+    scheduling.outbox.close()
+    scheduling = Scheduling(tmp_path, server=scheduling.server)
+    await scheduling.update(world(P(ends=NOW + 300 * DAY)))
+    assert (scheduling.server.messages, scheduling.outbox.scheduled("phone")) == ({}, {})
 
 
-async def test_what_goes_wrong_is_counted_and_nothing_more(tmp_path: Path) -> None:
-    keeping = Keeping(tmp_path, PermanentError("unauthorized", "no"), RuntimeError("PLANTED-SECRET"))
+async def test_failures_are_counted_and_reveal_no_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scheduling = Scheduling(tmp_path, PermanentError("unauthorized", "no"), RuntimeError("PLANTED-SECRET"))
     home = world(P(ends=NOW + HOUR))
-    await keeping.keep(home)
-    keeping.now += PAUSE
-    await keeping.keep(home)
-    assert keeping.outbox.statistics()["phone"].failures == {"other": 1, "unauthorized": 1}
-    assert keeping.outbox.statistics()["phone"].attempts == 2
+    await scheduling.update(home)
+    scheduling.now += PAUSE
+    await scheduling.update(home)
+    assert scheduling.outbox.statistics()["phone"].failures == {"other": 1, "unauthorized": 1}
+    assert scheduling.outbox.statistics()["phone"].attempts == 2
+    assert "PLANTED-SECRET" not in caplog.text
 
 
-async def test_a_channel_that_is_gone_is_cleared(tmp_path: Path) -> None:
-    keeping = Keeping(tmp_path)
-    await keeping.keep(world(P(ends=NOW + HOUR)))
-    await asyncio.gather(keeping.planter.withdraw(["phone", "other"]))
-    assert (keeping.server.given[-1], keeping.outbox.scheduled("phone")) == ([], {})
+async def test_messages_of_a_removed_channel_are_cancelled_before_the_next_update(tmp_path: Path) -> None:
+    scheduling, home = Scheduling(tmp_path), world(P(ends=NOW + HOUR))
+    await scheduling.update(home)
+    after = ScheduledMessages(scheduling.outbox, {"phone": scheduling.server}, lambda: NOW)
+    done = asyncio.Event()
+    after.take_over(scheduling.messages, ["phone", "other"], done.set)
+    after.update_in_background({}, report(home), as_of(home), RULES)  # waits for the cancelling
+    await done.wait()
+    assert (scheduling.server.messages, scheduling.outbox.scheduled("phone")) == ({}, {})
+    after.update_in_background({}, report(home), as_of(home), RULES)
+    await until(lambda: scheduling.server.messages != {})
+    await until(lambda: not after.is_busy)
+
+
+async def test_incomplete_report_cancels_nothing(tmp_path: Path) -> None:
+    scheduling = Scheduling(tmp_path)
+    await scheduling.update(world(P(ends=NOW + HOUR)))
+    rules = replace(RULES, targets=frozenset({"home", "vps"}))
+    await scheduling.messages.update({}, Report(NOW), as_of(), rules)
+    assert len(scheduling.server.messages) == 1

@@ -30,11 +30,12 @@ def test_the_status_of_each_alert_is_shown(configure: Callable[..., Path], tmp_p
     lines = run(config, "explain")[1].splitlines()
     expired, down = (line for line in lines if line.startswith("    alert "))
     assert re.fullmatch(
-        r"    alert expired \(critical\): not told; told within no_usable_profile; silenced until 20\S+Z", expired
+        r"    alert expired \(critical\): not notified; notified as part of no_usable_profile; silenced until 20\S+Z",
+        expired,
     )
     assert re.fullmatch(
-        r"    alert no_usable_profile \(critical\): told on script \d+ s ago \(first, 20\S+Z\); silenced until 20\S+Z; "
-        r"again at 20\S+Z",
+        r"    alert no_usable_profile \(critical\): notified on script \d+ s ago \(first, 20\S+Z\); "
+        r"silenced until 20\S+Z; next at 20\S+Z",
         down,
     )
     assert lines.index(expired) < lines.index("  other conditions") < lines.index(down)

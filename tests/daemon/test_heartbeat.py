@@ -1,4 +1,4 @@
-"""The heartbeat to a dead-man's switch."""
+"""The heartbeat: which URL is called when, and what is logged when it does not arrive."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def beating(switch: Switch, problem: str | None) -> HeartbeatSender:
     return HeartbeatSender(config, lambda: problem, lambda: 1000.0, httpx.MockTransport(switch))
 
 
-async def test_well_and_not_well() -> None:
+async def test_problem_is_sent_to_the_fail_url() -> None:
     switch = Switch()
     well = beating(switch, None)
     assert await well.send()
@@ -49,7 +49,7 @@ async def test_well_and_not_well() -> None:
         ("https://kuma.example/api/push/x?status=up&ping=", "https://kuma.example/api/push/x/fail?status=up&ping="),
     ],
 )
-async def test_the_url_is_called_as_it_is_and_trouble_is_told_below_it(url: str, fail: str) -> None:
+async def test_fail_is_added_to_the_path_of_the_url(url: str, fail: str) -> None:
     heard: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -62,14 +62,14 @@ async def test_the_url_is_called_as_it_is_and_trouble_is_told_below_it(url: str,
     assert heard == [url, fail]
 
 
-async def test_a_lost_packet_is_no_death(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lost_packet_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "PAUSE", 0.0)
     switch = Switch(0, 503, 200)
     assert await beating(switch, None).send()
     assert len(switch.heard) == 3
 
 
-async def test_what_does_not_arrive_is_logged_without_the_url(
+async def test_failed_heartbeat_is_logged_without_the_url(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(heartbeat, "PAUSE", 0.0)
@@ -80,11 +80,11 @@ async def test_what_does_not_arrive_is_logged_without_the_url(
     assert "PLANTED-SECRET" not in caplog.text
 
 
-async def test_the_start_is_told() -> None:
+async def test_start_is_sent() -> None:
     switch = Switch()
     beats = beating(switch, None)
     beats.start()
-    while len(switch.heard) < 2:  # what is waited for has no event
+    while len(switch.heard) < 2:  # there is no event to wait for
         import asyncio
 
         await asyncio.sleep(0.01)

@@ -170,7 +170,7 @@ async def test_hanging_channel_is_waited_for_once_however_many_targets_change(
 
     async with running(*names, channels=[hook]) as setting:
         await until(lambda: setting.metrics().count("openclaw_auth_check_success{") == len(names))
-        monkeypatch.setattr(Notifier, "settled", settles)
+        monkeypatch.setattr(Notifier, "wait_until_idle", settles)
         assert await setting.daemon.reload() is None
         assert settled == 1
         await setting.daemon._after_step(setting.daemon._now())
@@ -397,7 +397,7 @@ async def test_probe_does_not_wait_for_alerting(monkeypatch: pytest.MonkeyPatch,
         waits.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Notifier, "settled", hangs)
+    monkeypatch.setattr(Notifier, "wait_until_idle", hangs)
     targets = [{"name": "home", "schedule": schedule}]
     setting = Setting(Config.model_validate({"targets": targets, "channels": [{"name": "t", "type": "termux"}]}))
     await setting.daemon.start()
@@ -437,7 +437,7 @@ async def test_target_without_schedule_is_exported_and_raises_no_alert() -> None
         await setting.daemon.probe("rack7", None, 5.0)
         assert [target.target for target in setting.daemon.report().targets] == ["home", "rack7"]
         assert setting.daemon._alerting.notifier is not None
-        told = setting.daemon._alerting.notifier._report()
+        told = setting.daemon._alerting.notifier._reports.latest()
         assert [target.target for target in told.targets] == ["home"]
     finally:
         await setting.daemon.stop()

@@ -29,10 +29,12 @@ async def test_a_pause_does_not_outlast_the_clock_it_was_counted_by(tmp_path: Pa
         soon = P("anthropic:soon", ends=NOW + 2 * HOUR, secret="1")
         setting = Setting(tmp_path, config(webhook(server.url + "/hook")), world(soon, OTHER))
         notifier = setting.notifier()
-        assert not await notifier.once()
+        notifier.start()
+        await until(lambda: notifier.outbox.attempts_recorded == 1)
         server.recover()
         setting.clock.now += jump
-        assert await notifier.once()
+        notifier._delivery.wake()
+        await until(lambda: notifier.outbox.attempts_recorded == 2)
         assert [body["id"] for body in server.received("hook")] == [server.received("hook")[0]["id"]] * 2
         assert server.reasons("hook") == ["first", "first"]
         await notifier.stop()

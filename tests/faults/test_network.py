@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, P, world
 
-from exporter.alerts.delivery.worker import LONGEST_PAUSE
+from exporter.alerts.delivery.worker import MAX_PAUSE
 
 from .servers import BadServer, nobody, saying
 from .worlds import Setting, config, webhook
@@ -61,7 +61,7 @@ async def test_two_days_without_a_network(tmp_path: Path) -> None:
             assert (statistics.undeliverable, statistics.last_success) == (0, None)
             assert statistics.failures == {"connection": statistics.attempts}
         with BadServer(port=port) as back:
-            setting.clock.now += LONGEST_PAUSE
+            setting.clock.now += MAX_PAUSE
             assert await setting.timer()
     late = story(back, "late")
     assert [told[1:] for told in late if told[0] == SOON.id] == [

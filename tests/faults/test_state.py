@@ -20,8 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import until
 
-from exporter.alerts.delivery import notifier as notifier_module
-from exporter.alerts.delivery.notifier import FILE, Notifier
+from exporter.alerts.delivery import memory_fallback
+from exporter.alerts.delivery.memory_fallback import FILE
+from exporter.alerts.delivery.notifier import Notifier
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.values import NotificationReason
 from exporter.checks.monitor import Monitor
@@ -63,22 +64,22 @@ def settle(path: Path) -> None:
 
 
 async def test_what_a_full_disk_holds_back_is_told_once_when_there_is_room(setting: Any) -> None:
-    notifier: Notifier = setting.notifier()
-    database = notifier.outbox.connection
-    assert await notifier.once()
+    process = setting.timer_process()
+    database = process.outbox.connection
+    assert await process.once()
     (pages,) = database.execute("PRAGMA page_count").fetchone()
     database.execute(f"PRAGMA max_page_count = {pages}")
     setting.world = world(*(P(f"anthropic:{n}", ends=NOW + HOUR, secret=f"{n}") for n in range(400)), SOON, OTHER)
     for _ in range(3):
         with pytest.raises(StateError, match="the alert state cannot be written: database or disk is full"):
-            await notifier.once()
+            await process.once()
     assert setting.server.reasons("hook") == ["first"]
     database.execute("PRAGMA max_page_count = 1000000")
-    assert await notifier.once()
-    assert await notifier.once()
+    assert await process.once()
+    assert await process.once()
     assert setting.server.reasons("hook") == ["first", "first"]
     assert [len(body["alerts"]) for body in setting.server.received("hook")] == [1, 400]
-    await notifier.stop()
+    await process.stop()
 
 
 def no_room(database: sqlite3.Connection) -> None:
@@ -100,7 +101,7 @@ async def test_a_disk_that_takes_nothing_any_more_keeps_no_daemon_from_telling(
     setting: Any, spoil: Callable[[sqlite3.Connection], None], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes on in memory; when there is room again all of it is in the file, and nothing is told twice."""
-    monkeypatch.setattr(notifier_module, "RETURN_EVERY", 3600.0)
+    monkeypatch.setattr(memory_fallback, "RESTORE_EVERY", 3600.0)
     notifier: Notifier = setting.notifier()
     notifier.start()
     await until(lambda: setting.server.reasons("hook") == ["first"])
@@ -116,7 +117,7 @@ async def test_a_disk_that_takes_nothing_any_more_keeps_no_daemon_from_telling(
     silence = other.add_silence({"profile": "anthropic:soon"}, NOW + DAY, "moving", NOW)
     other.close()
     takes_all_again(file)
-    monkeypatch.setattr(notifier_module, "RETURN_EVERY", 0.0)
+    monkeypatch.setattr(memory_fallback, "RESTORE_EVERY", 0.0)
     notifier.wake()
     await until(lambda: notifier.problem is None)
     assert notifier.outbox.connection is file
@@ -127,13 +128,13 @@ async def test_a_disk_that_takes_nothing_any_more_keeps_no_daemon_from_telling(
 
 
 async def test_who_is_killed_while_the_disk_takes_nothing_tells_again_rather_than_never(setting: Any) -> None:
-    notifier: Notifier = setting.notifier()
-    assert await notifier.once()
-    no_room(notifier.outbox.connection)
-    notifier.outbox.fall_back_to_memory("full")
+    process = setting.timer_process()
+    assert await process.once()
+    no_room(process.outbox.connection)
+    process.outbox.fall_back_to_memory("full")
     setting.clock.now += 2 * HOUR
-    assert await notifier.once()
-    notifier.outbox.release_lock()  # and nothing is written back
+    assert await process.once()
+    process.outbox.release_lock()  # and nothing is written back
     assert setting.server.reasons("hook") == ["first", "escalated"]
     assert await setting.timer()
     assert setting.server.reasons("hook") == ["first", "escalated", "escalated"]
@@ -275,11 +276,11 @@ async def test_after_a_damaged_state_what_holds_is_told_once_more_and_what_is_to
     for tail in ("", "-wal", "-shm"):
         (setting.directory / f"{FILE}{tail}").unlink(missing_ok=True)
     (setting.directory / FILE).write_bytes(b"this is no database" * 500)
-    notifier = setting.notifier()
-    assert "set aside as alerts.sqlite.corrupt-" in (notifier.problem or "")
+    process = setting.timer_process()
+    assert "set aside as alerts.sqlite.corrupt-" in (process.outbox.problem or "")
     assert "alerts that still fire are sent again" in caplog.text
-    assert await notifier.once()
-    await notifier.stop()
+    assert await process.once()
+    await process.stop()
     assert await setting.timer()
     setting.clock.now += 2 * HOUR
     assert await setting.timer()
@@ -296,10 +297,10 @@ async def test_a_state_that_can_still_be_read_is_taken_over_and_nothing_is_told_
     with path.open("r+b") as file:  # an index that does not fit its table
         file.seek((root - 1) * 4096 + 3)
         file.write(b"\0\0")
-    notifier = setting.notifier()
-    assert "everything in it was taken over" in (notifier.problem or "")
-    assert await notifier.once()
-    await notifier.stop()
+    process = setting.timer_process()
+    assert "everything in it was taken over" in (process.outbox.problem or "")
+    assert await process.once()
+    await process.stop()
     setting.clock.now += 2 * HOUR
     assert await setting.timer()
     assert setting.server.reasons("hook") == ["first", "escalated"]
@@ -311,10 +312,10 @@ async def test_a_state_of_no_version_is_a_damaged_one(setting: Any, version: int
     database = sqlite3.connect(setting.directory / FILE)
     database.execute(f"PRAGMA user_version = {version}")
     database.close()
-    notifier = setting.notifier()
-    assert "(it is damaged): it was set aside" in (notifier.problem or "")
-    assert await notifier.once()
-    await notifier.stop()
+    process = setting.timer_process()
+    assert "(it is damaged): it was set aside" in (process.outbox.problem or "")
+    assert await process.once()
+    await process.stop()
 
 
 async def test_a_damaged_state_with_a_text_that_is_none_is_not_taken_over(setting: Any) -> None:
@@ -330,10 +331,10 @@ async def test_a_damaged_state_with_a_text_that_is_none_is_not_taken_over(settin
     with path.open("r+b") as file:
         file.seek((root - 1) * 4096 + 3)
         file.write(b"\0\0")
-    notifier = setting.notifier()
-    assert "alerts that still fire are sent again" in (notifier.problem or "")
-    assert await notifier.once()
-    await notifier.stop()
+    process = setting.timer_process()
+    assert "alerts that still fire are sent again" in (process.outbox.problem or "")
+    assert await process.once()
+    await process.stop()
     assert setting.server.reasons("hook") == ["first", "first"]
 
 
@@ -347,10 +348,10 @@ async def test_a_schema_that_is_no_text(setting: Any) -> None:
     )
     database.execute(nonsense)
     database.close()
-    notifier = setting.notifier()
-    assert "alerts that still fire are sent again" in (notifier.problem or "")
-    assert await notifier.once()
-    await notifier.stop()
+    process = setting.timer_process()
+    assert "alerts that still fire are sent again" in (process.outbox.problem or "")
+    assert await process.once()
+    await process.stop()
 
 
 def test_a_message_that_the_queues_index_does_not_know_is_found(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ async def test_of_two_daemons_and_a_timer_one_tells_and_another_goes_on(
         assert await setting.timer() is None, "it only looks"
         await asyncio.sleep(0.3)  # some turns of the second, for what should not come
         assert not two.holds_lock
-        assert "tells of alerts: this one only looks" in caplog.text
+        assert "sends the notifications; this one waits" in caplog.text
         assert server.reasons("hook") == ["first"]
 
         await one.stop()
@@ -52,10 +52,10 @@ async def test_of_two_daemons_and_a_timer_one_tells_and_another_goes_on(
 async def test_timers_that_meet_tell_once(tmp_path: Path) -> None:
     with BadServer() as server:
         setting = Setting(tmp_path, config(webhook(server.url + "/hook")), world(SOON, OTHER))
-        notifiers = [setting.notifier() for _ in range(5)]
-        results = await asyncio.gather(*(notifier.once() for notifier in notifiers))
-        for notifier in notifiers:
-            await notifier.stop()
+        processes = [setting.timer_process() for _ in range(5)]
+        results = await asyncio.gather(*(process.once() for process in processes))
+        for process in processes:
+            await process.stop()
         assert sorted(results, key=str) == [None, None, None, None, True]
         assert server.reasons("hook") == ["first"]
 
@@ -69,7 +69,7 @@ async def test_a_silence_by_another_process_is_heard(tmp_path: Path) -> None:
         await until_told(server, 1)
         person.outbox.add_silence({"profile": SOON.id}, NOW + HOUR / 2, "I know", NOW)
         setting.world = world(SOON, known, OTHER)
-        daemon.look_for_others()
+        daemon.poll_outbox()
         await until(lambda: len(daemon.states()) >= 2)
         await asyncio.sleep(0.2)  # for what should not come
         assert len(server.received("hook")) == 1

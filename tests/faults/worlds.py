@@ -7,7 +7,9 @@ from typing import Any
 
 from alerts.worlds import NOW, World
 
-from exporter.alerts.delivery.notifier import Notifier
+from exporter.alerts.delivery.memory_fallback import open_outbox
+from exporter.alerts.delivery.notifier import Notifier, ReportSource
+from exporter.alerts.delivery.one_shot import notify_once
 from exporter.config import Config
 from exporter.model import Report
 
@@ -29,8 +31,25 @@ def webhook(url: str, name: str = "hook", **rest: Any) -> dict[str, Any]:
     return {"name": name, "type": "webhook", "url": url, **rest}
 
 
+class Timer:
+    """A process that a timer starts: ``check --notify`` on one open outbox."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self.outbox = open_outbox(setting.directory, setting.clock)
+
+    async def once(self) -> bool | None:
+        """One run: whether everything was delivered, None where another process notifies."""
+        return await notify_once(
+            self._setting.config, self.outbox, ReportSource(self._setting.report), self._setting.clock
+        )
+
+    async def stop(self) -> None:
+        self.outbox.close()
+
+
 class Setting:
-    """What is the case, the clock, and notifiers over it; each ``notifier`` is as a new process."""
+    """A world, its clock, and notifiers for it; each ``notifier`` and ``timer_process`` is like a new process."""
 
     def __init__(self, directory: Path | None, made: Config, world: World, clock: Clock | None = None) -> None:
         self.directory = directory
@@ -42,12 +61,16 @@ class Setting:
         return Report(self.clock.now, (self.world.report(self.clock.now),))
 
     def notifier(self) -> Notifier:
-        return Notifier(self.config, self.directory, self.report, self.clock)
+        outbox = open_outbox(self.directory, self.clock)
+        return Notifier(self.config, outbox, ReportSource(self.report), self.clock)
+
+    def timer_process(self) -> Timer:
+        return Timer(self)
 
     async def timer(self) -> bool | None:
-        """What ``check --notify`` does at a look: whether all was handed over, None where another process tells."""
-        notifier = self.notifier()
+        """One run of ``check --notify``: whether everything was delivered, None where another process notifies."""
+        process = self.timer_process()
         try:
-            return await notifier.once()
+            return await process.once()
         finally:
-            await notifier.stop()
+            await process.stop()

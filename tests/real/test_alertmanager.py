@@ -219,7 +219,7 @@ def test_one_alertmanager(alone: Instance, receiver: Receiver) -> None:
 
 def test_an_alert_that_is_not_published_again_resolves(alone: Instance, receiver: Receiver) -> None:
     """If the exporter is gone for good, nothing fires forever."""
-    publish(channel(alone), [alert("anthropic:one")], ahead=3)
+    publish(channel(alone), [alert("anthropic:one")], ends_after=3)
     receiver.wait_for(("firing", "critical", "anthropic:one"), ("resolved", "critical", "anthropic:one"))
     assert alone.alerts() == []
 

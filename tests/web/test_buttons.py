@@ -12,10 +12,11 @@ from alerts.worlds import HOUR, P, World, world
 from fake_daemon import TOKEN, FakeDaemon, client, web
 from waiting import until
 
-from exporter.alerts.channels import Channel, Links
-from exporter.alerts.channels.alertmanager import AlertmanagerSender
+from exporter.alerts.channels import Links
 from exporter.alerts.delivery import notifier as module
-from exporter.alerts.delivery.notifier import Notifier
+from exporter.alerts.delivery.memory_fallback import open_outbox
+from exporter.alerts.delivery.notifier import Notifier, ReportSource
+from exporter.alerts.delivery.senders import Senders
 from exporter.alerts.lifecycle import test_message as make_test_message
 from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.values import NotificationReason, fingerprint_of_test
@@ -39,7 +40,7 @@ class Alarm:
         config = Config.model_validate(
             {"targets": [{"name": "home"}], "channels": channels, "alerts": {"group_wait": "0s"}}
         )
-        self.notifier = Notifier(config, None, self.report)
+        self.notifier = Notifier(config, open_outbox(None), ReportSource(self.report))
         self.actions = AlertActions(CredentialDatabase(None), lambda: self.notifier, lambda: URL, time.time)
 
     def report(self) -> Report:
@@ -54,14 +55,14 @@ class Alarm:
         return made.removeprefix(URL)
 
 
-def channels_of(config: Config, links: Links) -> tuple[dict[str, Channel], dict[str, AlertmanagerSender]]:
-    return {channel.name: Fake(name=channel.name) for channel in config.channels}, {}
+def build_senders(config: Config, links: Links) -> Senders:
+    return Senders({channel.name: Fake(name=channel.name) for channel in config.channels}, {})
 
 
 @pytest.fixture
 async def alarm(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Alarm]:
-    monkeypatch.setattr(module, "channels_of", channels_of)
-    monkeypatch.setattr(module, "BREATHER", 0.0)
+    monkeypatch.setattr(module, "build_senders", build_senders)
+    monkeypatch.setattr(module, "TURN_GAP", 0.0)
     made = Alarm()
     made.notifier.start()
     await until(made.notifier.states)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from exporter.alerts.message import text
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import httpx
 
     from exporter.alerts.channels.alertmanager import AlertmanagerSender
+
+Configured = TypeVar("Configured", bound=ChannelBase)
 
 #: Makes the signed single-use link for one action (``acknowledge``, ``silence``) on one alert, in a message to the
 #: channel with that name; None where there is no link.
@@ -82,15 +84,14 @@ class SchedulesMessages(Protocol):
     @property
     def max_delay(self) -> float: ...
 
-    async def schedule(
-        self, wanted: Iterable[ScheduledMessage], now: float, scheduled: MutableMapping[str, float]
-    ) -> None:
-        """Make ``wanted`` all that the server has scheduled.
+    async def can_cancel(self, name: str) -> bool:
+        """Whether the server can cancel messages; ``name`` may be used to find out, and is then cancelled."""
 
-        ``scheduled`` is what the server has already: name to delivery time, 0 where that is not known. The
-        caller keeps it across restarts; it is updated before and after each request. Raises TemporaryError or
-        PermanentError; another call continues where this one stopped.
-        """
+    async def schedule(self, name: str, message: ScheduledMessage) -> None:
+        """Schedule a message, instead of an earlier one with that name. Raises TemporaryError or PermanentError."""
+
+    async def cancel(self, name: str) -> None:
+        """Cancel the message with that name, if it exists. Raises TemporaryError or PermanentError."""
 
 
 def no_links(action: str, alert: Alert, channel: str) -> str | None:
@@ -129,12 +130,23 @@ class ChannelContext:
         return [(label, link) for label, link in links if link]
 
 
-def secret(config: ChannelBase, name: str) -> str | None:
-    """The present value of a secret. Raises TemporaryError where it cannot be read: a rotated file may be back soon."""
-    try:
-        return config.secret(name)
-    except ConfigError as error:
-        raise TemporaryError(FailureReason.OTHER, None, f"the channel's {name} cannot be read: {error}") from None
+class Sender(Generic[Configured]):
+    """What the channels share: the configuration, the context, and the time limit of one request or command."""
+
+    TIMEOUT: ClassVar[float]  # seconds
+
+    def __init__(self, config: Configured, context: ChannelContext, timeout: float | None = None) -> None:
+        self.name = config.name
+        self.config = config
+        self.context = context
+        self.timeout = self.TIMEOUT if timeout is None else timeout
+
+    def secret(self, name: str) -> str | None:
+        """The present value of a secret. Raises TemporaryError where it cannot be read: it may be back soon."""
+        try:
+            return self.config.secret(name)
+        except ConfigError as error:
+            raise TemporaryError(FailureReason.OTHER, None, f"the channel's {name} cannot be read: {error}") from None
 
 
 def build(config: ChannelBase, context: ChannelContext) -> Channel:
@@ -166,9 +178,9 @@ __all__ = [
     "PermanentError",
     "ScheduledMessage",
     "SchedulesMessages",
+    "Sender",
     "TemporaryError",
     "build",
     "build_publisher",
     "no_links",
-    "secret",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from exporter.alerts.channels import ChannelContext, TemporaryError
+from exporter.alerts.channels import Sender, TemporaryError
 from exporter.lib import command
 from exporter.model import CheckError
 
@@ -13,25 +14,20 @@ MAX_OUTPUT = 16 * 1024  # bytes of each stream that are kept
 
 
 async def run(
-    context: ChannelContext,
-    words: Sequence[str],
-    *,
-    timeout: float,
-    env: Mapping[str, str] | None = None,
-    stdin: bytes | None = None,
+    sender: Sender[Any], words: Sequence[str], env: Mapping[str, str] | None = None, stdin: bytes | None = None
 ) -> tuple[int, str]:
     """The exit code of a command, and what it printed: on standard error, else on standard output.
 
     ``env`` is added to the exporter's environment. Raises TemporaryError where the command cannot be run or
-    does not end within ``timeout`` seconds. A missing command counts as temporary: an upgrade removes it for
+    does not end within the sender's time limit. A missing command counts as temporary: an upgrade removes it for
     a minute, and its disk may not be mounted yet.
     """
-    inherited = os.environ if context.environment is None else context.environment
+    inherited = os.environ if sender.context.environment is None else sender.context.environment
     try:
         finished = await command.run(
             [word.replace("\0", "") for word in words],
             env={**inherited, **(env or {})},
-            timeout=timeout,
+            timeout=sender.timeout,
             stdin=stdin,
             max_stdout=MAX_OUTPUT,
             max_stderr=MAX_OUTPUT,

@@ -6,8 +6,9 @@ Not a channel itself, hence the underscore. No sentence contains the URL or a he
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError
+from exporter.alerts.channels import PermanentError, Sender, TemporaryError
 from exporter.lib import http
 from exporter.model import FailureReason
 
@@ -24,16 +25,15 @@ _REASONS = {
 
 
 async def send(
-    context: ChannelContext,
+    sender: Sender[Any],
     method: str,
     url: str,
     *,
     content: bytes = b"",
     headers: Mapping[str, str] | None = None,
-    timeout: float = TIMEOUT,
     pause: float | None = None,
 ) -> http.Response:
-    """The head of a 2xx answer to a request with a JSON body, within ``timeout`` seconds.
+    """The head of a 2xx answer to a request with a JSON body, within the sender's time limit.
 
     ``pause`` is the ``retry_after`` in seconds of a 429 that names none. Raises TemporaryError (408, 425,
     429, 5xx, timeouts, connections, certificates) and PermanentError (every other status, and a URL or
@@ -41,9 +41,8 @@ async def send(
     """
     headers = {"Content-Type": "application/json", **(headers or {})}
     try:
-        answer = await http.send(
-            method, url, timeout=timeout, content=content, headers=headers, transport=context.transport
-        )
+        async with http.Client(sender.context.transport) as client:
+            answer = await client.send(method, url, timeout=sender.timeout, content=content, headers=headers)
     except http.RequestError as error:
         if error.cause is http.Cause.BAD_REQUEST:
             raise PermanentError(FailureReason.OTHER, error.message) from None
@@ -54,6 +53,6 @@ async def send(
     reason = FailureReason.UNAUTHORIZED if status in (401, 403) else FailureReason.HTTP_ERROR
     message = http.status_text(status)
     if status in _RETRIED or status >= 500:
-        asked = http.retry_after(answer.headers.get("Retry-After"), context.clock(), MAX_RETRY_AFTER)
+        asked = http.retry_after(answer.headers.get("Retry-After"), sender.context.clock(), MAX_RETRY_AFTER)
         raise TemporaryError(reason, pause if asked is None and status == 429 else asked, message)
     raise PermanentError(reason, message)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from exporter.alerts.channels import ChannelContext, DeliveryError, _http
+from exporter.alerts.channels import ChannelContext, DeliveryError, Sender, _http
 from exporter.alerts.values import Alert, NotificationReason
 from exporter.config import ConfigError
 from exporter.config.channels.alertmanager import AlertmanagerChannel
@@ -155,15 +155,15 @@ def build(config: AlertmanagerChannel, context: ChannelContext) -> AlertmanagerS
     return AlertmanagerSender(config, context)
 
 
-class AlertmanagerSender:
+class AlertmanagerSender(Sender[AlertmanagerChannel]):
     """All instances of one Alertmanager cluster. Each is sent everything; they share what they have notified."""
 
-    def __init__(self, config: AlertmanagerChannel, context: ChannelContext, timeout: float = _http.TIMEOUT) -> None:
-        self.name = config.name
+    TIMEOUT = _http.TIMEOUT
+
+    def __init__(self, config: AlertmanagerChannel, context: ChannelContext, timeout: float | None = None) -> None:
+        super().__init__(config, context, timeout)
         self._min_severity = Severity(config.min_severity)
         self._urls = [f"{url.rstrip('/')}/api/v2/alerts" for url in config.urls]
-        self._context = context
-        self._timeout = timeout
         #: What was sent last. A reload passes it on.
         self.last = Publication()
 
@@ -197,7 +197,7 @@ class AlertmanagerSender:
         batches = []
         for start in range(0, len(alerts), BATCH_SIZE):
             batch = [
-                postable(alert, ended_at, now, self._context.external_url, ends_after)
+                postable(alert, ended_at, now, self.context.external_url, ends_after)
                 for alert, ended_at in alerts[start : start + BATCH_SIZE]
             ]
             batches.append(json.dumps(batch, ensure_ascii=False).encode("utf-8"))
@@ -209,7 +209,7 @@ class AlertmanagerSender:
     async def _send_to(self, url: str, batches: Sequence[bytes]) -> DeliveryError | None:
         try:
             for batch in batches:
-                await _http.send(self._context, "POST", url, content=batch, timeout=self._timeout)
+                await _http.send(self, "POST", url, content=batch)
         except DeliveryError as error:
             return error
         return None

@@ -13,13 +13,12 @@ import logging
 import threading
 from typing import Any
 
-from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError, secret
+from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, Sender, TemporaryError
 from exporter.alerts.values import Message, QueuedMessage
 from exporter.config import ConfigError
 from exporter.config.channels.apprise import AppriseChannel
 from exporter.model import Severity
 
-TIMEOUT = 60.0  # seconds; one URL may name several recipients
 MAX_BODY = 8000  # characters
 
 _LOGGERS = ("apprise", "urllib3", "requests")
@@ -40,22 +39,19 @@ def build(config: AppriseChannel, context: ChannelContext) -> AppriseSender:
     return AppriseSender(config, context)
 
 
-class AppriseSender:
+class AppriseSender(Sender[AppriseChannel]):
     """The services of one apprise URL."""
 
-    def __init__(self, config: AppriseChannel, context: ChannelContext, timeout: float = TIMEOUT) -> None:
-        self.name = config.name
-        self._config = config
-        self._context = context
-        self._timeout = timeout
-        self._thread: threading.Thread | None = None  # still at work on an earlier message
+    TIMEOUT = 60.0  # seconds; one URL may name several recipients
+
+    _thread: threading.Thread | None = None  # still at work on an earlier message
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Hand a message to apprise. Raises TemporaryError or PermanentError."""
         if self._thread is not None and self._thread.is_alive():
             raise TemporaryError(FailureReason.TIMEOUT, None, "apprise is still busy with the previous message")
-        url = secret(self._config, "url") or ""
-        text = self._context.render(self._config, outgoing.message, with_links=True)
+        url = self.secret("url") or ""
+        text = self.context.render(self.config, outgoing.message, with_links=True)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[bool] = loop.create_future()
 
@@ -88,10 +84,10 @@ class AppriseSender:
         self._thread = threading.Thread(target=work, name=f"apprise-{self.name}", daemon=True)
         self._thread.start()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 delivered = await done
         except TimeoutError:
-            why = f"apprise did not finish within {self._timeout:g} s"
+            why = f"apprise did not finish within {self.timeout:g} s"
             raise TemporaryError(FailureReason.TIMEOUT, None, why) from None
         finally:
             if done.done() and not done.cancelled():

@@ -10,40 +10,25 @@ from __future__ import annotations
 import json
 import os
 
-from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError, _command
+from exporter.alerts.channels import FailureReason, PermanentError, Sender, TemporaryError, _command
 from exporter.alerts.channels.webhook import body_of
 from exporter.alerts.values import QueuedMessage
 from exporter.config.channels.command import CommandChannel
-
-TIMEOUT = 30.0  # seconds
 
 _PERMANENT = frozenset({os.EX_USAGE, os.EX_DATAERR, os.EX_NOPERM, os.EX_CONFIG})
 _PREFIX = "OPENCLAW_AUTH_ALERT_"
 
 
-def build(config: CommandChannel, context: ChannelContext) -> CommandSender:
-    """The channel. A missing command shows when it is run, because it may appear until then."""
-    return CommandSender(config, context)
-
-
-class CommandSender:
+class CommandSender(Sender[CommandChannel]):
     """One command, run once per message."""
 
-    def __init__(self, config: CommandChannel, context: ChannelContext, timeout: float = TIMEOUT) -> None:
-        self.name = config.name
-        self._config = config
-        self._context = context
-        self._timeout = timeout
+    TIMEOUT = 30.0  # seconds
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Run the command; its output is ignored. Raises TemporaryError or PermanentError."""
-        message = json.dumps(body_of(outgoing, self._context.clock()), ensure_ascii=False)
+        message = json.dumps(body_of(outgoing, self.context.clock()), ensure_ascii=False)
         code, _ = await _command.run(
-            self._context,
-            self._config.command,
-            timeout=self._timeout,
-            env=self._environment(outgoing),
-            stdin=message.encode("utf-8", "replace") + b"\n",
+            self, self.config.command, env=self._environment(outgoing), stdin=message.encode("utf-8", "replace") + b"\n"
         )
         if code in _PERMANENT:
             raise PermanentError(FailureReason.COMMAND_ERROR, f"exit code {code}, which is not retried")
@@ -52,7 +37,7 @@ class CommandSender:
 
     def _environment(self, outgoing: QueuedMessage) -> dict[str, str]:
         message = outgoing.message
-        text = self._context.render(self._config, message)
+        text = self.context.render(self.config, message)
         values = {
             "ID": outgoing.id,
             "CHANNEL": message.channel,
@@ -68,3 +53,6 @@ class CommandSender:
 def _valid(value: str) -> str:
     """``value`` without NUL and surrogates, which an environment cannot carry."""
     return value.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+build = CommandSender

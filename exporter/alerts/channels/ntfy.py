@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,9 +21,9 @@ from exporter.alerts.channels import (
     FailureReason,
     PermanentError,
     ScheduledMessage,
+    Sender,
     TemporaryError,
     _http,
-    secret,
 )
 from exporter.alerts.values import Message, NotificationReason, QueuedMessage
 from exporter.config import ConfigError
@@ -38,11 +38,7 @@ PAUSE = 10.0  # seconds after a 429: the server allows two more messages by then
 MAX_DELAY = 3 * 86400.0 - 60.0  # seconds; slightly less than the server allows
 
 _ID = re.compile(r"[-_A-Za-z0-9]{1,64}")
-_ICONS = {
-    Severity.CRITICAL: "rotating_light",
-    Severity.WARNING: "warning",
-    Severity.INFO: "information_source",
-}
+_ICONS = {Severity.CRITICAL: "rotating_light", Severity.WARNING: "warning", Severity.INFO: "information_source"}
 _CUT = "\n…"
 _SCHEDULED = "Scheduled in advance. The exporter has not cancelled it, so it may be down."
 
@@ -57,21 +53,18 @@ def build(config: NtfyChannel, context: ChannelContext) -> NtfySender:
     return NtfySender(config, context)
 
 
-class NtfySender:
+class NtfySender(Sender[NtfyChannel]):
     """One topic of one ntfy server. Its secrets are read again for each message."""
+
+    TIMEOUT = _http.TIMEOUT
 
     max_delay = MAX_DELAY
 
-    def __init__(self, config: NtfyChannel, context: ChannelContext, timeout: float = _http.TIMEOUT) -> None:
-        self.name = config.name
-        self._config = config
-        self._context = context
-        self._timeout = timeout
-        self._can_cancel: bool | None = None  # None until the server was asked
+    _can_cancel: bool | None = None  # None until the server was asked
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Publish a message. Raises TemporaryError or PermanentError."""
-        message, text = outgoing.message, self._context.render(self._config, outgoing.message)
+        message, text = outgoing.message, self.context.render(self.config, outgoing.message)
         await self._publish(
             {
                 "title": text.title[:MAX_TITLE],
@@ -79,55 +72,33 @@ class NtfySender:
                 "tags": tags(message),
                 "sequence_id": sequence_id(outgoing),
                 "actions": [
-                    {"action": "view", "label": label, "url": link}
-                    for label, link in self._context.buttons(message)[:3]
+                    {"action": "view", "label": label, "url": link} for label, link in self.context.buttons(message)[:3]
                 ],
             },
             text.body,
         )
 
-    async def schedule(
-        self, wanted: Iterable[ScheduledMessage], now: float, scheduled: MutableMapping[str, float]
-    ) -> None:
-        """Make ``wanted`` all that the server has scheduled: replace messages that moved, cancel the others.
-
-        A server that cannot cancel (before 2.16) gets none. Raises TemporaryError or PermanentError.
-        """
-        by_name = {f"d-{message.alert.fingerprint}": message for message in wanted}
-        for name, at in list(scheduled.items()):
-            if name not in by_name:
-                if at == 0.0 or at > now:
-                    await self._cancel(name)
-                del scheduled[name]
-        for name, message in by_name.items():
-            if scheduled.get(name) == message.deliver_at:
-                continue
-            if self._can_cancel is None:
-                await self._cancel(name)
-            if not self._can_cancel:
-                return
-            scheduled[name] = 0.0
-            await self._publish_later(name, message)
-            scheduled[name] = message.deliver_at
-
-    async def _publish_later(self, name: str, scheduled: ScheduledMessage) -> None:
-        message = Message(self.name, scheduled.deliver_at, (scheduled.alert,))
-        text = replace(self._context, clock=lambda: scheduled.deliver_at).render(self._config, message)
+    async def schedule(self, name: str, message: ScheduledMessage) -> None:
+        """Publish a delayed message. Raises TemporaryError or PermanentError."""
+        content = Message(self.name, message.deliver_at, (message.alert,))
+        text = replace(self.context, clock=lambda: message.deliver_at).render(self.config, content)
         fields = {
             "title": text.title[:MAX_TITLE],
-            "delay": str(int(scheduled.deliver_at)),
+            "delay": str(int(message.deliver_at)),
             "sequence_id": name,
-            "priority": priority(message),
-            "tags": [_ICONS[scheduled.alert.severity], "scheduled"],
+            "priority": priority(content),
+            "tags": [_ICONS[message.alert.severity], "scheduled"],
         }
         await self._publish(fields, f"{text.body}\n{_SCHEDULED}")
 
-    async def _publish(self, fields: Mapping[str, Any], body: str) -> None:
-        every: dict[str, Any] = {"topic": self._topic(), "click": self._context.external_url, **fields}
-        await self._request("POST", "", encoded({key: value for key, value in every.items() if value}, body))
+    async def can_cancel(self, name: str) -> bool:
+        """Whether the server can cancel delayed messages (since 2.16)."""
+        if self._can_cancel is None:
+            await self.cancel(name)
+        return bool(self._can_cancel)
 
-    async def _cancel(self, name: str) -> None:
-        """Cancel a delayed message if it exists, and find out whether the server can cancel."""
+    async def cancel(self, name: str) -> None:
+        """Cancel a delayed message if it exists. Raises TemporaryError or PermanentError."""
         if self._can_cancel is False:
             return
         try:
@@ -139,18 +110,21 @@ class NtfySender:
         else:
             self._can_cancel = True
 
+    async def _publish(self, fields: Mapping[str, Any], body: str) -> None:
+        every: dict[str, Any] = {"topic": self._topic(), "click": self.context.external_url, **fields}
+        await self._request("POST", "", encoded({key: value for key, value in every.items() if value}, body))
+
     async def _request(self, method: str, path: str, content: bytes = b"") -> None:
-        url = secret(self._config, "url") or DEFAULT_URL
+        url = self.secret("url") or DEFAULT_URL
         if problem := _url_problem(url):
             raise PermanentError(FailureReason.OTHER, problem)
-        token = secret(self._config, "token")
+        token = self.secret("token")
         answer = await _http.send(
-            self._context,
+            self,
             method,
             f"{url.rstrip('/')}/{path}",
             content=content,
             headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=self._timeout,
             pause=PAUSE,
         )
         if answer.is_web_page:
@@ -158,7 +132,7 @@ class NtfySender:
             raise TemporaryError(FailureReason.HTTP_ERROR, None, why)
 
     def _topic(self) -> str:
-        topic = secret(self._config, "topic") or ""
+        topic = self.secret("topic") or ""
         if problem := _topic_problem(topic):
             raise PermanentError(FailureReason.OTHER, problem)
         return topic

@@ -6,12 +6,11 @@ The arguments are those of 2026.2 to 2026.9 (``openclaw message send --help``): 
 
 from __future__ import annotations
 
-from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError, _command
+from exporter.alerts.channels import FailureReason, PermanentError, Sender, TemporaryError, _command
 from exporter.alerts.values import QueuedMessage
 from exporter.config.channels.openclaw import OpenClawChannel
 from exporter.lib.redact import safe_text
 
-TIMEOUT = 90.0  # seconds; a cold start takes 5 to 11
 MAX_TEXT = 3500  # characters; the chat with the smallest limit accepts about 4,000
 
 #: What the command prints when another try would fail too (seen on 2026.2.9, 2026.6.11 and 2026.9.6).
@@ -26,34 +25,24 @@ _PERMANENT = (
 )
 
 
-def build(config: OpenClawChannel, context: ChannelContext) -> OpenClawSender:
-    return OpenClawSender(config, context)
-
-
-class OpenClawSender:
+class OpenClawSender(Sender[OpenClawChannel]):
     """One recipient in one of OpenClaw's chats."""
 
-    def __init__(self, config: OpenClawChannel, context: ChannelContext, timeout: float = TIMEOUT) -> None:
-        self.name = config.name
-        self._config = config
-        self._context = context
-        self._timeout = timeout
+    TIMEOUT = 90.0  # seconds; a cold start takes 5 to 11
 
     def arguments(self, outgoing: QueuedMessage) -> list[str]:
         """The command that sends a message. None of its words is a secret."""
-        text = self._context.render(self._config, outgoing.message)
+        text = self.context.render(self.config, outgoing.message)
         message = _command.shortened(f"{text.title}\n\n{text.body}".replace("\0", ""), MAX_TEXT)
-        recipient = ["--channel", self._config.channel, "--target", self._config.recipient]
-        return [*self._config.command, "message", "send", *recipient, "--message", message]
+        recipient = ["--channel", self.config.channel, "--target", self.config.recipient]
+        return [*self.config.command, "message", "send", *recipient, "--message", message]
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Run the command. Raises TemporaryError or PermanentError."""
-        code, output = await _command.run(
-            self._context, self.arguments(outgoing), timeout=self._timeout, env={"NO_COLOR": "1"}
-        )
+        code, output = await _command.run(self, self.arguments(outgoing), env={"NO_COLOR": "1"})
         if code == 0:
             return
-        output = output.replace(self._config.recipient, "…")
+        output = output.replace(self.config.recipient, "…")
         lines = [line for line in map(str.strip, output.splitlines()) if line]
         why = safe_text(next((line for line in lines if _is_permanent(line)), lines[0] if lines else ""))
         message = f"`openclaw message send` exited with {code}" + (f": {why}" if why else "")
@@ -64,3 +53,6 @@ class OpenClawSender:
 
 def _is_permanent(line: str) -> bool:
     return any(words in line.lower() for words in _PERMANENT)
+
+
+build = OpenClawSender

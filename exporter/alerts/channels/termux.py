@@ -8,32 +8,23 @@ from __future__ import annotations
 
 import shlex
 
-from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, TemporaryError, _command
+from exporter.alerts.channels import FailureReason, PermanentError, Sender, TemporaryError, _command
 from exporter.alerts.values import Message, NotificationReason, QueuedMessage
 from exporter.config.channels.termux import TermuxChannel
 from exporter.lib.redact import safe_text
 from exporter.model import Severity
 
 COMMAND = "termux-notification"
-TIMEOUT = 20.0  # seconds; without the app the command waits for ever
 MAX_BODY = 4000  # characters
 
 _PRIORITIES = {Severity.CRITICAL: "max", Severity.WARNING: "high", Severity.INFO: "default"}
 _MISSING = f"`{COMMAND}` was not found: on the phone, run `pkg install termux-api` and install the app Termux:API"
 
 
-def build(config: TermuxChannel, context: ChannelContext) -> TermuxSender:
-    return TermuxSender(config, context)
-
-
-class TermuxSender:
+class TermuxSender(Sender[TermuxChannel]):
     """The phone that the exporter runs on."""
 
-    def __init__(self, config: TermuxChannel, context: ChannelContext, timeout: float = TIMEOUT) -> None:
-        self.name = config.name
-        self._config = config
-        self._context = context
-        self._timeout = timeout
+    TIMEOUT = 20.0  # seconds; without the app the command waits for ever
 
     def arguments(self, outgoing: QueuedMessage) -> list[str]:
         """The command that shows a message.
@@ -41,21 +32,21 @@ class TermuxSender:
         The links of its buttons are among the arguments, because the phone's API accepts them no other way.
         Each is for one action, once, and on Android no other user sees our processes.
         """
-        message, text = outgoing.message, self._context.render(self._config, outgoing.message)
+        message, text = outgoing.message, self.context.render(self.config, outgoing.message)
         # Without -c the command would wait for standard input.
         body = _command.shortened(text.body, MAX_BODY) or text.title
         shown = ["-i", notification_id(outgoing), "-t", text.title, "-c", body]
         buttons = []
-        for number, (label, link) in enumerate(self._context.buttons(message)[:3], 1):
+        for number, (label, link) in enumerate(self.context.buttons(message)[:3], 1):
             buttons += [f"--button{number}", label, f"--button{number}-action", _open(link)]
-        click = ["--action", _open(self._context.external_url)] if self._context.external_url else []
+        click = ["--action", _open(self.context.external_url)] if self.context.external_url else []
         group = ["--priority", priority(message), "--group", "openclaw-auth-exporter"]
         return [word.replace("\0", "") for word in (COMMAND, *shown, *group, *click, *buttons)]
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Show a message. Raises TemporaryError or PermanentError."""
         try:
-            code, output = await _command.run(self._context, self.arguments(outgoing), timeout=self._timeout)
+            code, output = await _command.run(self, self.arguments(outgoing))
         except TemporaryError as error:
             if error.reason == FailureReason.COMMAND_NOT_FOUND:
                 raise PermanentError(error.reason, _MISSING) from None
@@ -84,3 +75,6 @@ def priority(message: Message) -> str:
 
 def _open(url: str) -> str:
     return f"termux-open-url {shlex.quote(url)}"
+
+
+build = TermuxSender

@@ -7,7 +7,7 @@ import hmac
 import json
 from typing import Any
 
-from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, _http, secret
+from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, Sender, _http
 from exporter.alerts.values import Alert, QueuedMessage, SuppressedAlert
 from exporter.config import ConfigError
 from exporter.config.channels.webhook import WebhookChannel
@@ -24,25 +24,21 @@ def build(config: WebhookChannel, context: ChannelContext) -> WebhookSender:
     return WebhookSender(config, context)
 
 
-class WebhookSender:
+class WebhookSender(Sender[WebhookChannel]):
     """One address. Its secrets are read again for each message."""
 
-    def __init__(self, config: WebhookChannel, context: ChannelContext, timeout: float = _http.TIMEOUT) -> None:
-        self.name = config.name
-        self._config = config
-        self._context = context
-        self._timeout = timeout
+    TIMEOUT = _http.TIMEOUT
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """POST a message. Raises TemporaryError or PermanentError."""
-        url, key = secret(self._config, "url"), secret(self._config, "secret")
+        url, key = self.secret("url"), self.secret("secret")
         if not url:
             raise PermanentError(FailureReason.OTHER, "the webhook has no url")
-        content = json.dumps(body_of(outgoing, self._context.clock()), ensure_ascii=False).encode("utf-8", "replace")
+        content = json.dumps(body_of(outgoing, self.context.clock()), ensure_ascii=False).encode("utf-8", "replace")
         headers = {"Idempotency-Key": outgoing.id}
         if key:
             headers["X-Signature-256"] = signature(content, key)
-        await _http.send(self._context, "POST", url, content=content, headers=headers, timeout=self._timeout)
+        await _http.send(self, "POST", url, content=content, headers=headers)
 
 
 def signature(content: bytes, key: str) -> str:

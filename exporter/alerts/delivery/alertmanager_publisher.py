@@ -1,6 +1,6 @@
-"""Publishing: the Alertmanagers are told the state, each minute and when it changed, each on its own.
+"""Publishing to one Alertmanager: the whole state, every minute and whenever it changes.
 
-What one of them does delays neither the others nor the lifecycle.
+Each Alertmanager has a publisher, so that none delays another or the lifecycle.
 """
 
 from __future__ import annotations
@@ -17,118 +17,113 @@ from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.lifecycle import firing
 from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.values import AlertState
+from exporter.lib.redact import internal_error
 
 log = logging.getLogger(__name__)
 
+States = Mapping[str, AlertState]
+
 
 class AlertmanagerPublisher:
-    """Tells every configured Alertmanager what fires and what has ended."""
+    """Sends one Alertmanager every firing alert, and the ones that have ended."""
 
-    def __init__(self, managers: Mapping[str, AlertmanagerSender], now: Callable[[], float]) -> None:
-        self._managers = dict(managers)
+    def __init__(self, sender: AlertmanagerSender, now: Callable[[], float]) -> None:
+        self._sender = sender
         self._now = now
-        self._states: Mapping[str, AlertState] = {}
-        self._shown: frozenset[object] = frozenset()
-        self._wake = {name: asyncio.Event() for name in self._managers}
-        self._workers: list[asyncio.Task[None]] = []
-        #: What was counted of each since we started: nothing of it is written down. While no instance takes the
-        #: state, that waits.
-        self.counted = {name: ChannelStatistics() for name in self._managers}
-        #: The trouble of each that had any the last time, as a sentence, for the status page.
-        self.problems: dict[str, str] = {}
+        self._states: States = {}
+        self._published: frozenset[object] = frozenset()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        #: Counted since the process started; not stored. One publication waits while no instance accepts the state.
+        self.statistics = ChannelStatistics()
+        #: The last failure as a sentence, for the status page; None once every instance accepts the state.
+        self.problem: str | None = None
 
-    def take_over(self, before: AlertmanagerPublisher) -> None:
-        """Go on where the one before a reload stopped: what an Alertmanager was told must be ended there.
+    def take_over(self, previous: AlertmanagerPublisher) -> None:
+        """Continue after a reload: what ``previous`` published must be ended.
 
-        An instance that is no longer configured is told nothing more: what fires there ends by its ``endsAt``.
+        An instance that is no longer configured is sent nothing more: its alerts end by their ``endsAt``.
         """
-        self._states, self._shown = before._states, before._shown
-        for name, manager in self._managers.items():
-            if name in before._managers:
-                manager.last = before._managers[name].last
-                self.counted[name] = before.counted[name]
-                if name in before.problems:
-                    self.problems[name] = before.problems[name]
+        self._states, self._published = previous._states, previous._published
+        self._sender.last = previous._sender.last
+        self.statistics, self.problem = previous.statistics, previous.problem
 
-    def start(self, states: Mapping[str, AlertState]) -> None:
-        """Begin. What fired when the process before us ended was told, as far as anybody knows."""
-        self._prime(states)
-        self._workers = [asyncio.create_task(self._work(name), name=f"publish to {name}") for name in self._managers]
-
-    def _prime(self, states: Mapping[str, AlertState]) -> None:
-        self.show(states)
-        told = firing(states, self._now()) if self._managers else ()
-        for manager in self._managers.values():
-            if not manager.last.firing:
-                manager.assume_sent(told)
-
-    def show(self, states: Mapping[str, AlertState]) -> None:
-        """The state as it is now."""
-        self._states = states
-        shown = frozenset(
-            (state.key, state.severity, state.condition, state.resolution)
-            for state in (states.values() if self._managers else ())
-            if (state.firing and state.confirmed) or state.resolution is not None
-        )
-        if shown != self._shown:
-            self._shown = shown
-            for event in self._wake.values():
-                event.set()
+    def start(self, states: States) -> None:
+        """Begin to publish. Alerts that fired when an earlier process ended are taken as published by it."""
+        self._assume_published(states)
+        self._task = asyncio.create_task(self._run(), name=f"publish to {self._sender.name}")
 
     async def stop(self) -> None:
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
-        self._workers = []
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
 
-    async def once(self, before: Mapping[str, AlertState], after: Mapping[str, AlertState], ahead: float) -> bool:
-        """One publication of a one-shot, of which nobody knows when the next comes: whether all instances took it."""
-        self._prime(before)
-        self.show(after)
-        return all(await asyncio.gather(*(self._publish(name, ahead) for name in self._managers)))
+    def update(self, states: States) -> None:
+        """Take over the present states, and publish at once if something changed that an Alertmanager shows."""
+        self._states = states
+        published = frozenset(
+            (state.key, state.severity, state.condition, state.resolution)
+            for state in states.values()
+            if (state.firing and state.confirmed) or state.resolution is not None
+        )
+        if published != self._published:
+            self._published = published
+            self._wake.set()
 
-    async def _work(self, name: str) -> None:
+    async def publish_once(self, before: States, after: States, ends_after: float) -> bool:
+        """One publication by a process that ends afterwards; returns whether every instance accepted it.
+
+        A firing alert lasts ``ends_after`` seconds, because the next publication is some time away.
+        """
+        self._assume_published(before)
+        self.update(after)
+        return await self._publish(ends_after)
+
+    def _assume_published(self, states: States) -> None:
+        self.update(states)
+        if not self._sender.last.firing:
+            self._sender.assume_sent(firing(states, self._now()))
+
+    async def _run(self) -> None:
         while True:
-            self._wake[name].clear()
-            await self._publish(name, ENDS_AFTER)
+            self._wake.clear()
+            await self._publish(ENDS_AFTER)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PUBLISH_EVERY):
-                    await self._wake[name].wait()
+                    await self._wake.wait()
 
-    async def _publish(self, name: str, ahead: float) -> bool:
+    async def _publish(self, ends_after: float) -> bool:
         states, now = self._states, self._now()
         try:
             fires = await asyncio.to_thread(firing, states, now)
-            over = [
+            resolved = [
                 alert_of(state, state.resolution.reason, now)
                 for state in states.values()
                 if state.resolution is not None
             ]
-            results = await self._managers[name].publish(fires, over, now, ahead)
-        except Exception as error:  # its text may hold a URL that is a secret
-            log.error("channel %s: an error of the exporter's own: %s", name, type(error).__name__)
+            results = await self._sender.publish(fires, resolved, now, ends_after)
+        except Exception as error:  # one bug must not end the publishing
+            log.error("channel %s: %s", self._sender.name, internal_error(error, "publishing alerts"))
             return False
-        self._count(name, results, now)
+        self._count(results, now)
         return not any(results)
 
-    def _count(self, name: str, results: Sequence[DeliveryError | None], now: float) -> None:
-        """``results`` of all instances; none where there was nothing to tell."""
-        before, errors = self.counted[name], [error for error in results if error is not None]
+    def _count(self, results: Sequence[DeliveryError | None], now: float) -> None:
+        """Count the results of all instances; there are none when nothing had to be published."""
+        before, errors = self.statistics, [error for error in results if error is not None]
         failures = dict(before.failures)
         for error in errors:
             failures[error.reason] = failures.get(error.reason, 0) + 1
-            log.warning("channel %s: an instance was not told (%s)", name, error.reason)
-        if errors:
-            of = f"{len(errors)} of {len(results)} instances: " if len(results) > 1 else ""
-            self.problems[name] = f"{of}{errors[0]}"
-        else:
-            self.problems.pop(name, None)
-        nobody = bool(errors) and len(errors) == len(results)
-        self.counted[name] = replace(
+            log.warning("channel %s: an instance did not accept the alerts (%s)", self._sender.name, error.reason)
+        share = f"{len(errors)} of {len(results)} instances: " if len(results) > 1 else ""
+        self.problem = f"{share}{errors[0]}" if errors else None
+        none_accepted = bool(errors) and len(errors) == len(results)
+        self.statistics = replace(
             before,
             attempts=before.attempts + len(results),
             failures=failures,
-            pending=int(nobody),
-            oldest_pending=(before.oldest_pending or now) if nobody else None,
+            pending=int(none_accepted),
+            oldest_pending=(before.oldest_pending or now) if none_accepted else None,
             last_success=now if len(errors) < len(results) else before.last_success,
         )

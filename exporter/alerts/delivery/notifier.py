@@ -1,433 +1,258 @@
-"""The notifier: reports in, messages out. It runs the lifecycle, commits, and wakes those who tell.
+"""The daemon's notifications: a loop that evaluates each new report, and sends what that decides.
 
-The daemon pokes it after each look; by time alone it wakes itself. ``check --notify`` runs it once.
-One process at a time holds the lease; whoever does not only looks.
+The daemon wakes the loop after each check; by time alone it wakes itself. Only one process at a time may hold the
+outbox's lock and notify; the others wait for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from exporter.alerts import lifecycle
-from exporter.alerts.channels import Channel, ChannelContext, DeliveryError, Links, build, build_publisher, no_links
-from exporter.alerts.channels import alertmanager as am
-from exporter.alerts.delivery import scheduled_messages
-from exporter.alerts.delivery.alertmanager_publisher import AlertmanagerPublisher
+from exporter.alerts.channels import Links, no_links
+from exporter.alerts.delivery.delivery import Delivery
+from exporter.alerts.delivery.evaluation import Evaluator
+from exporter.alerts.delivery.memory_fallback import RESTORE_EVERY, MemoryFallback
 from exporter.alerts.delivery.outbox import Outbox
+from exporter.alerts.delivery.overview import NotifierStatus
+from exporter.alerts.delivery.scheduled_messages import AsOf
+from exporter.alerts.delivery.senders import build_senders
 from exporter.alerts.delivery.statistics import ChannelStatistics
-from exporter.alerts.delivery.worker import DeliveryWorker
-from exporter.alerts.lifecycle.policy import AlertPolicy, Renew, no_commands
-from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at
-from exporter.alerts.message import text
-from exporter.alerts.values import AlertState, Message, QueuedMessage, fingerprint_of_test
-from exporter.config import Config, ConfigError
+from exporter.alerts.delivery.undeliverable import UndeliverableMessages
+from exporter.alerts.lifecycle.policy import Renew, no_commands
+from exporter.alerts.values import AlertState, fingerprint_of_test
+from exporter.config import Config
+from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError, UnwritableError
 from exporter.model import Report
 
 log = logging.getLogger(__name__)
 
-FILE = "alerts.sqlite"
-#: The clock may be set in the meantime, so nothing sleeps longer than this, in seconds.
-NAP = 30.0
-#: How long others let a turn, and then the handing over of what it decided, go first, in seconds.
-LONGEST_TURN, LONGEST_HANDOVER = 5.0, 2.0
-#: How often it is tried whether a disk that took nothing takes something again, in seconds.
-RETURN_EVERY = 10.0
-#: How often a second process looks whether the lease is free now, in seconds.
+#: The longest sleep of the loop in seconds, because the clock may be set meanwhile.
+MAX_SLEEP = 30.0
+#: How long a caller waits for a running turn, and then for its messages to be tried, in seconds.
+MAX_WAIT_FOR_TURN, MAX_WAIT_FOR_DELIVERY = 5.0, 2.0
+#: Seconds between two attempts to get the lock that another process holds.
 LOCK_EVERY = 30.0
-#: After a turn, this many times as long as it took, and at most so many seconds, is left to others: a thousand
-#: targets that finish one by one are not a thousand turns over all of them.
-BREATHER, LONGEST_BREATHER = 2.0, 10.0
-#: How many titles of messages are kept at hand.
-TITLES = 1000
+#: The pause after a turn is this many times the turn's duration, and at most so many seconds: a thousand targets
+#: whose checks end one after another must not cause a thousand turns over all of them.
+TURN_GAP, MAX_TURN_GAP = 2.0, 10.0
 
 
-def channels_of(config: Config, links: Links = no_links) -> tuple[dict[str, Channel], dict[str, am.AlertmanagerSender]]:
-    """The configured channels by name: those that are told news, and Alertmanagers, that want the state.
+@dataclass(frozen=True)
+class ReportSource:
+    """Where notifications get their facts. Without ``as_of`` no messages are scheduled in advance."""
 
-    Raises ConfigError where one cannot be used.
-    """
-    context = ChannelContext(external_url=config.web.external_url, links=links)
-    news: dict[str, Channel] = {}
-    state: dict[str, am.AlertmanagerSender] = {}
-    for channel in config.channels:
-        try:
-            if channel.NOTIFIED:
-                news[channel.name] = build(channel, context)
-            else:
-                state[channel.name] = build_publisher(channel, context)
-        except ConfigError as error:
-            raise ConfigError(f"channel {channel.name}", error.problems) from None
-    return news, state
+    latest: Callable[[], Report]
+    as_of: AsOf | None = None  # the report of one target as of a later moment
+    renew: Renew = no_commands  # the commands in reminders that renew a profile
 
 
 class Notifier:
-    """Alerts of one configuration. ``report`` gives the latest report whenever the lifecycle runs."""
+    """Notifies the channels of one configuration after another, until it is stopped."""
 
     def __init__(
         self,
         config: Config,
-        directory: Path | None,
-        report: Callable[[], Report],
+        outbox: Outbox,
+        reports: ReportSource,
         now: Callable[[], float] = time.time,
         links: Links = no_links,
-        as_of: scheduled_messages.AsOf | None = None,
-        goes_on: bool = False,
-        renew: Renew = no_commands,
     ) -> None:
-        """``renew`` gives the commands that renew a profile, for reminders.
-
-        ``as_of`` judges a target as of a later moment; without it nothing is planted ahead.
-
-        With ``goes_on`` it tells whatever its state is like: where that cannot be used it is kept in
-        memory, and ``problem`` says so. Raises ConfigError for a channel that cannot be used, StateError
-        for a state that cannot.
-        """
-        self._report = report
+        """Takes over ``outbox`` and closes it. Raises ConfigError for a channel that cannot be used."""
+        self.outbox = outbox
+        self._config = config
+        self._reports = reports
         self._now = now
         self._links = links
-        self._as_of = as_of
-        self._renew = renew
-        self._config = config
-        self._news, managers = channels_of(config, links)
-        self.outbox = Outbox(directory / FILE if directory is not None else None, now, or_memory=goes_on)
-        self._deliverer = DeliveryWorker(self.outbox, self._news, now)
-        self._publisher = AlertmanagerPublisher(managers, now)
-        self._planter = scheduled_messages.ScheduledMessages(self.outbox, self._news, now)
-        self._planted_at: float | None = None
-        self._states: dict[str, AlertState] = {}
-        self._proofs: dict[str, float] = {}
+        self._delivery = Delivery(build_senders(config, links), outbox, now)
+        self._evaluator = Evaluator(config, outbox, reports.renew)
+        self._fallback = MemoryFallback(outbox)
+        self._undeliverable = UndeliverableMessages(outbox)
         self._task: asyncio.Task[None] | None = None
-        self._aside: set[asyncio.Task[None]] = set()
-        self._poke = asyncio.Event()
-        self._turning = asyncio.Lock()
-        self._outbox_version = self._tries = 0
+        self._polling: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._turn_lock = asyncio.Lock()
+        self._seen_changes = self._seen_attempts = 0
         self._statistics: dict[str, ChannelStatistics] = {}
         with contextlib.suppress(StateError):  # another process may hold the file for a moment
-            self._statistics = self.outbox.statistics(self._news)  # each series is there from the start
-        self._silences = 0
-        self._titles: dict[str, str | None] = {}  # of messages that were asked for: one may be megabytes
+            self._statistics = outbox.statistics(self._delivery.channels)  # every series exists from the start
+        #: Whether this process notifies; False while another one does.
         self.holds_lock = False
-        self._in_memory_since: float | None = None  # monotonic; in memory, since or last tried
-        #: Why nothing is told at present, as a sentence; None while all is well.
-        self.problem: str | None = self.outbox.problem
+        #: Why no notifications are sent at present, as a sentence; None while all is well.
+        self.problem: str | None = outbox.problem
 
-    # --- the daemon's way ------------------------------------------------------------------
+    # --- running ---------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to run the lifecycle and to deliver."""
         self._task = asyncio.create_task(self._run(), name="notifier")
 
     def wake(self) -> None:
-        """There is a new report, or a person said something."""
-        self._poke.set()
+        """Evaluate soon: there is a new report, a silence or an acknowledgement."""
+        self._wake.set()
+
+    async def wait_until_idle(self) -> None:
+        """Return when the turn that ``wake`` caused is over and its messages were tried.
+
+        A channel that hangs is only waited for a moment.
+        """
+        await asyncio.sleep(0)  # let the turn begin
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MAX_WAIT_FOR_TURN), self._turn_lock:
+                pass
+            async with asyncio.timeout(MAX_WAIT_FOR_DELIVERY):
+                await self._delivery.wait_until_idle()
 
     async def stop(self) -> None:
-        tasks = [*([self._task] if self._task else []), *self._aside]
+        tasks = [task for task in (self._task, self._polling) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(self._deliverer.stop(), self._publisher.stop())
-        self.outbox.close()
+        await asyncio.gather(self._delivery.stop(), self._delivery.scheduled.stop())
+        await self.outbox.run(self.outbox.close)
 
     async def reconfigure(self, config: Config) -> None:
-        """Take over another configuration. Raises ConfigError, and then everything stays as it is."""
-        news, managers = channels_of(config, self._links)
-        async with self._turning:  # a turn on its way would tell channels that are gone
-            await asyncio.gather(self._deliverer.stop(), self._publisher.stop())
-            before, self._config, self._news = self._config, config, news
-            publisher = AlertmanagerPublisher(managers, self._now)
-            publisher.take_over(self._publisher)
-            self._publisher = publisher
-            self._deliverer = DeliveryWorker(self.outbox, news, self._now)
+        """Continue with another configuration. Raises ConfigError, and then everything stays as it is."""
+        delivery = Delivery(build_senders(config, self._links), self.outbox, self._now)
+        async with self._turn_lock:  # a running turn would use channels that are gone
+            previous, before = self._delivery, self._config
+            await previous.stop()
+            delivery.take_over(previous)
+            self._delivery, self._config, self._evaluator.config = delivery, config, config
             if self.holds_lock:
-                self._deliverer.start()
-                self._publisher.start(self._states)
-                self._uproot(before)
+                delivery.start(self._evaluator.states)
+                kept = {channel.name: channel for channel in config.channels}
+                changed = [channel.name for channel in before.channels if kept.get(channel.name) != channel]
+                delivery.scheduled.take_over(previous.scheduled, changed, done=self.wake)
                 try:
-                    await asyncio.to_thread(self.outbox.retire, news, self._now())
-                except StateError as error:  # they wait until the next start
+                    await self.outbox.run(self.outbox.retire, delivery.channels, self._now())
+                except StateError as error:  # their messages wait until the next start
                     log.error("%s", error)
-            self._planter = scheduled_messages.ScheduledMessages(self.outbox, news, self._now)
-            self._planted_at = None
         self.wake()
 
-    def _uproot(self, before: Config) -> None:
-        """Take back, as far as that can be done, what was planted through channels that changed or are gone."""
-        known = {channel.name: channel for channel in self._config.channels}
-        changed = [channel.name for channel in before.channels if known.get(channel.name) != channel]
-        if changed and self._planter.max_delay:
-            self._spawn(self._planter.withdraw(changed))
+    def poll_outbox(self) -> None:
+        """Wake if another process wrote to the outbox, as ``silence add`` does; refresh the statistics after tries."""
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll(), name="poll the outbox")
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._aside.add(task)
-        task.add_done_callback(self._aside.discard)
-
-    async def settled(self) -> None:
-        """Until the turn that a poke set off is over and its messages were tried; at once where there is neither.
-
-        A channel that hangs is not waited for long.
-        """
-        await asyncio.sleep(0)  # it begins
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_TURN), self._turning:
-                pass
-            async with asyncio.timeout(LONGEST_HANDOVER):
-                await self._deliverer.rested()
+    async def _poll(self) -> None:
+        with contextlib.suppress(StateError):
+            if await self.outbox.run(self.outbox.changes) != self._seen_changes:
+                self.wake()
+            if self.outbox.attempts_recorded != self._seen_attempts:
+                await self._refresh_statistics()
 
     async def _run(self) -> None:
         while True:
-            began, pause = time.monotonic(), NAP
+            began, pause = time.monotonic(), MAX_SLEEP
             try:
-                async with self._turning:
+                async with self._turn_lock:
                     pause = await self._turn()
                 self.problem = self.outbox.problem
             except UnwritableError as error:
-                await self._fall_back_to_memory(str(error))
-                pause = 0.05 if self._in_memory_since is not None else NAP
+                self.problem = str(error)
+                if await self._fallback.begin(str(error)):
+                    pause = 0.05
             except StateError as error:
                 self.problem = str(error)
                 log.error("%s", error)
-            except Exception as error:  # the alarm must not end with one fault; its text may quote anything
-                self.problem = f"an error of the exporter's own: {type(error).__name__}"
-                log.error("alerts: %s", self.problem)
-            await asyncio.sleep(min(BREATHER * (time.monotonic() - began), LONGEST_BREATHER))
+            except Exception as error:  # one bug must not end the notifications
+                self.problem = internal_error(error, "evaluating alerts")
+                log.error("%s. Notifications are delayed; please report this.", self.problem)
+            await asyncio.sleep(min(TURN_GAP * (time.monotonic() - began), MAX_TURN_GAP))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
-                    await self._poke.wait()
-            self._poke.clear()
-
-    async def _fall_back_to_memory(self, why: str) -> None:
-        """An alarm must not wait for room on a disk."""
-        self.problem = why
-        try:
-            await asyncio.to_thread(self.outbox.fall_back_to_memory, why)
-            self._in_memory_since = time.monotonic()
-        except StateError as error:
-            log.error("%s", error)
-
-    async def _restore_to_disk(self) -> None:
-        try:
-            await asyncio.to_thread(self.outbox.restore_to_disk)
-            self._in_memory_since = None
-        except StateError:  # it still takes nothing
-            self._in_memory_since = time.monotonic()
+                    await self._wake.wait()
+            self._wake.clear()
 
     async def _turn(self) -> float:
-        """What is to be done now; seconds until it is to be done again."""
+        """One evaluation, if this process holds the lock; returns the seconds until the next turn."""
         pause = LOCK_EVERY
-        if self._in_memory_since is not None and time.monotonic() - self._in_memory_since >= RETURN_EVERY:
-            await self._restore_to_disk()
-        # Read first: what another process writes meanwhile is seen as new.
-        version = self.outbox.changes()
+        await self._fallback.try_restore()
+        # Read first, so that a change that another process makes meanwhile counts as new.
+        changes = await self.outbox.run(self.outbox.changes)
         if await self._acquire_lock():
-            policy = self.policy()
-            ahead = await self._advance(policy)
-            self._publisher.show(self._states)
-            self._plant_aside(policy)
-            pause = max(0.05, min(NAP, ahead - self._now())) if ahead is not None else NAP
-        await self._count()
-        self._outbox_version = version
-        return pause if self._in_memory_since is None else min(pause, RETURN_EVERY)
+            pause = await self._evaluate()
+        await self._refresh_statistics()
+        self._seen_changes = changes
+        return min(pause, RESTORE_EVERY) if self._fallback.is_active else pause
 
     async def _acquire_lock(self) -> bool:
-        if not self.holds_lock:
-            owner = f"process {os.getpid()}"
-            if not await asyncio.to_thread(self.outbox.acquire_lock, owner):
-                log.warning("another process (%s) tells of alerts: this one only looks", self.outbox.lock_holder)
-                return False
-            await asyncio.to_thread(self._recall)
-            self.holds_lock = True
-            self._deliverer.start()
-            self._publisher.start(self._states)
+        if self.holds_lock:
+            return True
+        if not await self.outbox.run(self.outbox.acquire_lock, f"process {os.getpid()}"):
+            holder = await self.outbox.run(lambda: self.outbox.lock_holder)
+            log.warning("another process (%s) sends the notifications; this one waits", holder)
+            return False
+        await self._evaluator.load(self._delivery.channels, self._now())
+        self.holds_lock = True
+        self._delivery.start(self._evaluator.states)
         return True
 
-    def _recall(self) -> None:
-        """What the process before us left."""
-        self._states, self._proofs = self.outbox.states(), self.outbox.tests_sent()
-        self.outbox.retire(self._news, self._now())
+    async def _evaluate(self) -> float:
+        report, now = self._reports.latest(), self._now()
+        policy = await self._evaluator.policy(now)
+        has_messages, next_at = await self._evaluator.evaluate(report, policy, now)
+        if has_messages:
+            self._delivery.wake()
+        self._delivery.update(self._evaluator.states)
+        if self._reports.as_of is not None:
+            self._delivery.scheduled.update_in_background(self._evaluator.states, report, self._reports.as_of, policy)
+        return max(0.05, min(MAX_SLEEP, next_at - self._now())) if next_at is not None else MAX_SLEEP
 
-    def policy(self) -> AlertPolicy:
-        """What the lifecycle goes by now. Raises StateError."""
-        now = self._now()
-        silences = self.outbox.silences(now)
-        self._silences = len(silences)
-        return AlertPolicy.of(self._config, silences, self.outbox.acknowledged(now), self._renew)
+    async def _refresh_statistics(self) -> None:
+        self._seen_attempts = self.outbox.attempts_recorded
+        self._statistics = await self.outbox.run(self.outbox.statistics, self._delivery.channels)
 
-    async def _advance(self, policy: AlertPolicy) -> float | None:
-        """One turn of the lifecycle, committed; when time alone makes the next."""
-        now, report = self._now(), self._report()
+    # --- acknowledging ---------------------------------------------------------------------
 
-        def turn() -> tuple[dict[str, AlertState], dict[str, float], list[str], float | None]:
-            with _uncollected():
-                states, messages = lifecycle.advance(self._states, report, policy, now)
-                proofs, proven = due_tests(self._proofs, states, report, policy, now)
-                ids = self.outbox.commit(states, (*messages, *proven), now, proofs if proofs != self._proofs else None)
-                times = lifecycle.next_event(states, report, policy, now), next_test_at(proofs, report, policy, now)
-                return states, proofs, ids, min((at for at in times if at is not None), default=None)
+    async def acknowledge(self, fingerprint: str, channel: str | None = None) -> bool:
+        """Record that a person has seen an alert, or a channel's test; ``channel`` is where, if that is known.
 
-        self._states, self._proofs, ids, ahead = await asyncio.to_thread(turn)
-        if ids:
-            self._deliverer.wake()
-        return ahead
-
-    def _plant_aside(self, policy: AlertPolicy) -> None:
-        """Plant now and then, beside everything else."""
-        now = self._now()
-        if self._aside or (self._planted_at is not None and 0 <= now - self._planted_at < scheduled_messages.EVERY):
-            return
-        if (work := self._planting(policy)) is not None:
-            self._planted_at = now
-            self._spawn(work)
-
-    def _planting(
-        self, policy: AlertPolicy, grace: float = scheduled_messages.GRACE
-    ) -> Coroutine[Any, Any, None] | None:
-        """What keeps the channels' servers as planned; None where none can, or not all is known yet."""
-        report = self._report()
-        if self._as_of is None or not self._planter.max_delay or not policy.is_complete(report):
-            return None
-        return self._planter.keep(self._states, report, self._as_of, policy, grace)
-
-    async def _count(self) -> None:
-        self._tries = self.outbox.attempts_recorded
-        self._statistics = await asyncio.to_thread(self.outbox.statistics, self._news)
-
-    def look_for_others(self) -> None:
-        """Poke where another process wrote to the outbox: a silence from the command line. Count what was tried."""
-        with contextlib.suppress(StateError):
-            if self.outbox.changes() != self._outbox_version:
-                self.wake()
-        if self.outbox.attempts_recorded != self._tries:
-            self._spawn(self._count())
-
-    async def acknowledge(self, fingerprint: str, through: str | None = None) -> bool:
-        """A person has seen an alert, or a channel's test; ``through`` a channel where that is known.
-
-        False for an unknown one. Raises StateError.
+        Returns False for an unknown fingerprint. Raises StateError.
         """
-        tested, now = self.tested(fingerprint), self._now()
+        tested, now = self.tested_channel(fingerprint), self._now()
         if tested is not None:
-            await asyncio.to_thread(self.outbox.acknowledge_test, tested, now)
+            await self.outbox.run(self.outbox.acknowledge_test, tested, now)
         else:
-            known = await asyncio.to_thread(self.outbox.acknowledge, fingerprint, now, through)
+            known = await self.outbox.run(self.outbox.acknowledge, fingerprint, now, channel)
         self.wake()
         return tested is not None or known
 
-    def tested(self, fingerprint: str) -> str | None:
-        """The configured channel whose test has this fingerprint; None where none has."""
+    def tested_channel(self, fingerprint: str) -> str | None:
+        """The configured channel whose test notification has this fingerprint, if any."""
         return next((c.name for c in self._config.channels if fingerprint_of_test(c.name) == fingerprint), None)
 
     # --- what is shown ---------------------------------------------------------------------
 
-    def statistics(self) -> dict[str, ChannelStatistics]:
-        """Per channel, as of the last turn: what the metrics show."""
-        acknowledged = {name: counts.last_acknowledged for name, counts in self._statistics.items()}
-        counted = {
-            name: replace(counts, last_acknowledged=acknowledged.get(name))
-            for name, counts in self._publisher.counted.items()
-        }
-        return {**self._statistics, **counted}
+    def states(self) -> dict[str, AlertState]:
+        """The state of each alert, by key."""
+        return dict(self._evaluator.states)
 
     @property
     def silences(self) -> int:
-        return self._silences
+        """How many silences are active."""
+        return self._evaluator.silences
 
-    def problems(self) -> dict[str, str]:
-        """The last trouble of each channel that has not delivered since, as a sentence."""
-        return {**self._deliverer.problems, **self._publisher.problems}
+    def statistics(self) -> dict[str, ChannelStatistics]:
+        """The statistics of each channel, as of the last turn."""
+        return self._delivery.statistics(self._statistics)
 
-    def channel_types(self) -> dict[str, str]:
-        """The configured channels: name to type."""
-        return {channel.name: channel.type for channel in self._config.channels}
-
-    def what(self, id: str) -> str | None:
-        """What a message in the outbox says, in its title; None where it cannot be read. Raises StateError."""
-        if id not in self._titles:
-            if len(self._titles) > TITLES:
-                self._titles.clear()
-            message = self.outbox.message(id)
-            self._titles[id] = text.render(message, message.at).title if message is not None else None
-        return self._titles[id]
-
-    def states(self) -> dict[str, AlertState]:
-        """Where each alert is in its life, for ``explain`` and the status page."""
-        return dict(self._states)
-
-    # --- the one-shot's way ----------------------------------------------------------------
-
-    async def once(self) -> bool | None:
-        """One turn for a timer's ``check --notify``: whether everything was handed over.
-
-        None where a daemon holds the lease: then this process only looks. Raises StateError.
-        """
-        if not self.outbox.acquire_lock(f"process {os.getpid()}"):
-            return None
-        self._recall()
-        before = self._states
-        # Nothing of a one-shot can be waited for to happen together: it is told at once.
-        policy = replace(self.policy(), group_wait=0.0)
-        await self._advance(policy)
-        # What fires at an Alertmanager, and what is planted, must outlive the time to the next run.
-        gap = 2 * max(self._config.interval_of(target) for target in self._config.targets)
-        delivered, published = await asyncio.gather(
-            self._deliverer.flush(), self._publisher.once(before, self._states, max(am.ENDS_AFTER, gap))
+    async def status(self) -> NotifierStatus:
+        """What the status page and the API show. Raises StateError."""
+        policy = await self._evaluator.policy(self._now())
+        return NotifierStatus(
+            states=self.states(),
+            policy=policy,
+            channel_types={channel.name: channel.type for channel in self._config.channels},
+            statistics=self.statistics(),
+            problem=self.problem,
+            channel_problems=self._delivery.problems(),
+            undelivered=await self.outbox.run(self.outbox.undelivered),
+            undeliverable=await self.outbox.run(self._undeliverable.latest),
         )
-        if (work := self._planting(policy, max(scheduled_messages.GRACE, gap))) is not None:
-            await work
-        return delivered and published
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without Python's collector: a turn over ten thousand alerts makes no cycles, and would be searched for some
-    again and again, which takes as long as the turn itself."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-async def send_test(
-    config: Config, names: Iterable[str], now: float, links: Links = no_links
-) -> list[tuple[str, str | None]]:
-    """One real test notification to each named channel: its name, and why it failed or None.
-
-    Raises ConfigError for a channel that cannot be used.
-    """
-    from exporter.alerts.delivery.ulid import next_ulid
-
-    news, managers = channels_of(config, links)
-
-    async def one(name: str) -> tuple[str, str | None]:
-        message: Message = lifecycle.test_message(name, now)
-        try:
-            if name in managers:
-                for error in await managers[name].test(message.alerts[0], now):
-                    if error is not None:
-                        raise error
-            else:
-                async with asyncio.timeout(120):
-                    await news[name].send(QueuedMessage(next_ulid(now, None), message))
-        except DeliveryError as error:
-            return name, str(error)
-        except TimeoutError:
-            return name, "timeout: it took longer than 120 s"
-        except Exception as error:
-            return name, f"an error of the exporter's own: {type(error).__name__}"
-        return name, None
-
-    return list(await asyncio.gather(*map(one, names)))

@@ -1,15 +1,15 @@
-"""Planting: deadlines that a channel's server tells by itself should we be dead when they pass.
+"""Scheduled messages: a channel's server delivers a deadline's alert on its own, in case the exporter is down then.
 
-``passed`` and ``plan`` decide (pure), ``ScheduledMessages`` keeps the servers as planned. What goes wrong here
-is counted and logged, and never in the way of a message.
+``passed_deadlines`` and ``plan`` decide (pure), ``ScheduledMessages`` keeps the servers as planned. A failure here
+is counted and logged, and never delays a message.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any
 
 from exporter.alerts.channels import Channel, DeliveryError, ScheduledMessage, SchedulesMessages, TemporaryError
 from exporter.alerts.delivery.outbox import Outbox
@@ -17,52 +17,57 @@ from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.lifecycle.policy import EPSILON, AlertPolicy, ChannelPolicy
 from exporter.alerts.lifecycle.states import begin_states
 from exporter.alerts.values import AlertState, NotificationReason
+from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError
-from exporter.model import ConditionName, Report, Severity
-from exporter.model import FailureReason as Why
+from exporter.model import ConditionName, FailureReason, Report, Severity
 
 log = logging.getLogger(__name__)
 
-#: The report of one target as it would be at a later moment, judged from today's facts.
+#: The report of one target as of a later moment, evaluated from today's facts.
 AsOf = Callable[[str, float], Report]
 
-#: How many deadlines are planted on one channel, the soonest: a server has only so much patience, and
-#: whoever comes for the first finds the others.
-MOST = 20
-#: How long after a deadline a planted message rings: we tell it ourselves at once, if we live. Seconds.
+#: How many deadlines are scheduled on one channel, the soonest ones. A server accepts only so many, and a person
+#: who comes for the first sees the others.
+MAX_SCHEDULED = 20
+#: Seconds after a deadline at which its message is delivered. A running exporter notifies at once, and cancels it.
 GRACE = 900.0
-#: How often the plan is made anew, seconds: less than ``GRACE``, so that what is renewed does not ring.
-EVERY = 300.0
-#: How long a server that refused is left alone, and how long it may take at all, seconds.
+#: Seconds between two updates of the schedule: less than ``GRACE``, so that a renewed credential is cancelled in time.
+UPDATE_EVERY = 300.0
+#: Seconds until a server that failed is tried again, and the longest time that one update may take.
 PAUSE, TIMEOUT = 600.0, 120.0
 
 
-def passed(
-    states: Mapping[str, AlertState], report: Report, as_of: AsOf, policy: AlertPolicy, now: float, reach: float
+def passed_deadlines(
+    states: Mapping[str, AlertState], report: Report, as_of: AsOf, policy: AlertPolicy, now: float, max_delay: float
 ) -> list[AlertState]:
-    """What the lifecycle will have of the soonest deadlines within ``reach`` seconds when they have passed."""
-    ends = {
+    """The alert states of the soonest deadlines within ``max_delay`` seconds, as of when these have passed."""
+    deadlines = {
         (profile.expires_at, target.target)
         for target in report.targets
         for agent in target.agents
         for profile in agent.profiles
-        if not profile.ignored and profile.expires_at is not None and now < profile.expires_at <= now + reach
+        if not profile.ignored and profile.expires_at is not None and now < profile.expires_at <= now + max_delay
     }
     found: list[AlertState] = []
-    for deadline, target in sorted(ends)[:MOST]:
+    for deadline, target in sorted(deadlines)[:MAX_SCHEDULED]:
         at = deadline + EPSILON
-        theirs = {key: state for key, state in states.items() if state.subject.target == target}
-        ended = begin_states(theirs, as_of(target, at), policy, at)
-        found += (state for state in ended if state.condition is ConditionName.EXPIRED and state.deadline == deadline)
-    return found[:MOST]
+        of_target = {key: state for key, state in states.items() if state.subject.target == target}
+        passed = begin_states(of_target, as_of(target, at), policy, at)
+        found += (state for state in passed if state.condition is ConditionName.EXPIRED and state.deadline == deadline)
+    return found[:MAX_SCHEDULED]
 
 
 def plan(
-    ended: Iterable[AlertState], policy: AlertPolicy, channel: ChannelPolicy, now: float, reach: float, grace: float
+    passed: Iterable[AlertState],
+    policy: AlertPolicy,
+    channel: ChannelPolicy,
+    now: float,
+    max_delay: float,
+    grace: float,
 ) -> list[ScheduledMessage]:
-    """What of ``ended`` a channel would be told of, and when its server is to ring."""
+    """The messages of ``passed`` that a channel would be sent, and when its server must deliver them."""
     planned = []
-    for state in ended:
+    for state in passed:
         assert state.deadline is not None
         deliver_at = state.deadline + grace
         if policy.escalate_after is not None and state.severity is Severity.CRITICAL:
@@ -70,96 +75,138 @@ def plan(
         if state.severity.rank < channel.min_severity.rank or policy.is_silenced(state, deliver_at):
             continue
         deliver_at = channel.next_allowed(state.severity, deliver_at)
-        if deliver_at <= now + reach:
+        if deliver_at <= now + max_delay:
             planned.append(ScheduledMessage(alert_of(state, NotificationReason.FIRST, deliver_at), deliver_at))
     return planned
 
 
-@dataclass
-class _WrittenDown(MutableMapping[str, float]):
-    """What is planted on one channel, each change written down before the next call: we may be killed between."""
+async def synchronize(
+    channel: SchedulesMessages,
+    planned: Iterable[ScheduledMessage],
+    scheduled: Mapping[str, float],
+    record: Callable[[str, float | None], Awaitable[None]],
+    now: float,
+) -> None:
+    """Make ``planned`` all that the channel's server has scheduled: replace what moved, cancel the rest.
 
-    outbox: Outbox
-    channel: str
-    known: dict[str, float] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.known = self.outbox.scheduled(self.channel)
-
-    def __getitem__(self, name: str) -> float:
-        return self.known[name]
-
-    def __setitem__(self, name: str, deliver_at: float) -> None:
-        self.outbox.schedule(self.channel, name, deliver_at)
-        self.known[name] = deliver_at
-
-    def __delitem__(self, name: str) -> None:
-        self.outbox.schedule(self.channel, name, None)
-        del self.known[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.known)
-
-    def __len__(self) -> int:
-        return len(self.known)
+    ``scheduled`` is what the server has: name to delivery time, 0 where that is not known. ``record`` stores a
+    change (None: cancelled) before and after each request, because the process may be killed in between. A server
+    that cannot cancel is sent nothing. Raises DeliveryError; another call continues where this one stopped.
+    """
+    by_name = {f"d-{message.alert.fingerprint}": message for message in planned}
+    for name, at in scheduled.items():
+        if name not in by_name:
+            if at == 0.0 or at > now:
+                await channel.cancel(name)
+            await record(name, None)
+    for name, message in by_name.items():
+        if scheduled.get(name) == message.deliver_at:
+            continue
+        if not await channel.can_cancel(name):
+            return
+        await record(name, 0.0)
+        await channel.schedule(name, message)
+        await record(name, message.deliver_at)
 
 
 class ScheduledMessages:
-    """Keeps what is planted as planned, on the channels that can."""
+    """Keeps the messages that the channels' servers have scheduled as planned."""
 
     def __init__(self, outbox: Outbox, channels: Mapping[str, Channel], now: Callable[[], float]) -> None:
         self._outbox = outbox
         self._channels = {name: channel for name, channel in channels.items() if isinstance(channel, SchedulesMessages)}
         self._now = now
-        self._again: dict[str, float] = {}  # channel -> when it may be tried again
+        self._retry_at: dict[str, float] = {}  # by channel
+        self._task: asyncio.Task[None] | None = None
+        self._updated_at: float | None = None
 
     @property
     def max_delay(self) -> float:
-        """Seconds ahead that can be planted anywhere; 0 where nowhere."""
+        """The longest time ahead that any channel accepts, in seconds; 0 if none schedules messages."""
         return max((channel.max_delay for channel in self._channels.values()), default=0.0)
 
-    async def keep(
-        self,
-        states: Mapping[str, AlertState],
-        report: Report,
-        as_of: AsOf,
-        policy: AlertPolicy,
-        grace: float = GRACE,
+    def update_in_background(
+        self, states: Mapping[str, AlertState], report: Report, as_of: AsOf, policy: AlertPolicy
     ) -> None:
-        """Plant what is new, replace what moved, take back what is over."""
+        """Start an update, unless one is running or the last one is less than ``UPDATE_EVERY`` seconds ago."""
         now = self._now()
-        ended = await asyncio.to_thread(passed, states, report, as_of, policy, now, self.max_delay)
+        is_recent = self._updated_at is not None and 0 <= now - self._updated_at < UPDATE_EVERY
+        if self.is_busy or is_recent or not self._can_update(report, policy):
+            return
+        self._updated_at = now
+        self._start(self.update(states, report, as_of, policy))
+
+    def take_over(self, previous: ScheduledMessages, changed: Iterable[str], done: Callable[[], None]) -> None:
+        """Start to cancel what ``previous`` scheduled on channels that have ``changed``, and call ``done`` afterwards.
+
+        No update starts meanwhile.
+        """
+        channels = [previous._channels[name] for name in changed if name in previous._channels]
+        if channels or previous.is_busy:
+            self._start(previous._finish(channels)).add_done_callback(lambda _: done())
+
+    @property
+    def is_busy(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def update(
+        self, states: Mapping[str, AlertState], report: Report, as_of: AsOf, policy: AlertPolicy, grace: float = GRACE
+    ) -> None:
+        """Bring every channel's server in line with the deadlines of ``report``.
+
+        Does nothing while the report is incomplete: a deadline that is not known yet would be cancelled.
+        """
+        if not self._can_update(report, policy):
+            return
+        now = self._now()
+        passed = await asyncio.to_thread(passed_deadlines, states, report, as_of, policy, now, self.max_delay)
         due = [
-            (self._channels[one.name], plan(ended, policy, one, now, self._channels[one.name].max_delay, grace))
-            for one in policy.channels
-            if one.name in self._channels and not now < self._again.get(one.name, 0.0) <= now + PAUSE
+            (self._channels[rules.name], plan(passed, policy, rules, now, self._channels[rules.name].max_delay, grace))
+            for rules in policy.channels
+            if rules.name in self._channels and not now < self._retry_at.get(rules.name, 0.0) <= now + PAUSE
         ]
-        await asyncio.gather(*(self._plant(channel, planned, now) for channel, planned in due))
+        await asyncio.gather(*(self._synchronize(channel, planned, now) for channel, planned in due))
 
-    async def withdraw(self, names: Iterable[str]) -> None:
-        """Take back all that is planted on channels that are no longer configured as they were."""
-        there = [self._channels[name] for name in names if name in self._channels]
-        await asyncio.gather(*(self._plant(channel, [], self._now()) for channel in there))
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        self._task = asyncio.create_task(work, name="scheduled messages")
+        return self._task
 
-    async def _plant(self, channel: SchedulesMessages, planned: list[ScheduledMessage], now: float) -> None:
-        reason = Why.OTHER.value
+    def _can_update(self, report: Report, policy: AlertPolicy) -> bool:
+        return self.max_delay > 0 and policy.is_complete(report)
+
+    async def _finish(self, cancelled: Iterable[SchedulesMessages]) -> None:
+        """End a running update, then cancel everything on the channels that are gone."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.gather(*(self._synchronize(channel, [], self._now()) for channel in cancelled))
+
+    async def _synchronize(self, channel: SchedulesMessages, planned: list[ScheduledMessage], now: float) -> None:
+        async def record(name: str, deliver_at: float | None) -> None:
+            await self._outbox.run(self._outbox.schedule, channel.name, name, deliver_at)
+
+        reason = FailureReason.OTHER.value
         try:
             async with asyncio.timeout(TIMEOUT):
-                await channel.schedule(planned, now, _WrittenDown(self._outbox, channel.name))
+                scheduled = await self._outbox.run(self._outbox.scheduled, channel.name)
+                await synchronize(channel, planned, scheduled, record, now)
             return
         except DeliveryError as error:
             reason, why = error.reason, str(error)
             asked = error.retry_after if isinstance(error, TemporaryError) else None
-            self._again[channel.name] = now + min(max(asked or 0.0, PAUSE / 10), PAUSE)
+            self._retry_at[channel.name] = now + min(max(asked or 0.0, PAUSE / 10), PAUSE)
         except TimeoutError:
-            reason = Why.TIMEOUT.value
-            why = f"it took longer than {TIMEOUT:g} s"
+            reason, why = FailureReason.TIMEOUT.value, f"it took longer than {TIMEOUT:g} s"
         except StateError as error:
             why = str(error)
-        except Exception as error:  # its text may hold a URL that is a secret
-            why = f"an error of the exporter's own: {type(error).__name__}"
-        log.warning("channel %s: a deadline could not be planted or taken back (%s)", channel.name, why)
+        except Exception as error:
+            why = internal_error(error, "scheduling messages")
+        log.warning("channel %s: a message could not be scheduled or cancelled (%s)", channel.name, why)
         try:
-            await asyncio.to_thread(self._outbox.count_failure, channel.name, reason)
+            await self._outbox.run(self._outbox.count_failure, channel.name, reason)
         except StateError as error:
             log.error("%s", error)

@@ -1,7 +1,7 @@
-"""Delivery: one worker per channel takes messages out of the outbox, sends them, and marks them.
+"""Delivery to one channel: a worker takes messages out of the outbox, sends them and marks them.
 
-At least once: a message is marked after it was handed over, so one that was sent by a process that
-died before marking is sent again, under the same id. What one channel does never delays another.
+At least once: a message is marked after it was sent, so that a message that was sent by a process which died
+before marking it is sent again, with the same id. Each channel has a worker, so that none delays another.
 """
 
 from __future__ import annotations
@@ -11,180 +11,167 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from exporter.alerts.channels import Channel, DeliveryError, TemporaryError
+from exporter.alerts.channels import Channel, DeliveryError, PermanentError, TemporaryError
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.values import QueuedMessage
+from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError
 from exporter.model import FailureReason
 
 log = logging.getLogger(__name__)
 
 #: Pauses between tries in seconds: the first, and the longest.
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 600.0
-#: Longer than this no server is left alone, whatever its ``Retry-After``.
-LONGEST_ASKED = 86400.0
-#: Around whatever a channel does; its own bounds are tighter.
+FIRST_PAUSE, MAX_PAUSE = 2.0, 600.0
+#: The longest pause that a server can ask for, in seconds.
+MAX_ASKED_PAUSE = 86400.0
+#: The longest time that sending one message may take, in seconds. Channels have tighter limits of their own.
 SEND_TIMEOUT = 120.0
-#: How long a worker sleeps at the most: the clock may have been set in the meantime.
+#: The longest sleep of a worker in seconds, because the clock may be set meanwhile.
 MAX_SLEEP = 30.0
 
 
 def pause_after(attempts: int, asked: float | None, spread: float = 1.0) -> float:
-    """Seconds until the next try after ``attempts`` that failed: doubling, never less than was ``asked`` for."""
-    grown = min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 30), LONGEST_PAUSE) * spread
-    return max(grown, min(asked, LONGEST_ASKED)) if asked is not None else grown
+    """Seconds until the next try after ``attempts`` failures: doubling, and at least what the server ``asked`` for."""
+    grown = min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 30), MAX_PAUSE) * spread
+    return max(grown, min(asked, MAX_ASKED_PAUSE)) if asked is not None else grown
 
 
-class DeliveryWorker:
-    """Delivers what is in an outbox to the channels it knows."""
+class ChannelWorker:
+    """Delivers the messages that an outbox holds for one channel."""
 
     def __init__(
         self,
         outbox: Outbox,
-        channels: Mapping[str, Channel],
+        channel: Channel,
         now: Callable[[], float] = time.time,
         spread: Callable[[], float] = lambda: random.uniform(0.8, 1.2),
     ) -> None:
         self._outbox = outbox
-        self._channels = dict(channels)
+        self._channel = channel
         self._now = now
         self._spread = spread
-        self._wake: dict[str, asyncio.Event] = {name: asyncio.Event() for name in self._channels}
-        self._rested: dict[str, asyncio.Event] = {name: asyncio.Event() for name in self._channels}
-        for rested in self._rested.values():
-            rested.set()
-        self._workers: dict[str, asyncio.Task[None]] = {}
-        self._asked: dict[str, tuple[float, float]] = {}  # channel -> it asked for a pause of everything: from, until
-        self._unmarked: set[str] = set()  # handed over, but the outbox could not be written
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task: asyncio.Task[None] | None = None
         self._stopping = False
-        #: The last trouble of each channel as a sentence, for the status page; gone when it delivers.
-        self.problems: dict[str, str] = {}
+        self._pause = 0.0, 0.0  # that the channel asked for: from, until
+        self._unmarked: set[str] = set()  # sent, but the outbox could not be written
+        #: The last failure as a sentence, for the status page; None once a message is delivered.
+        self.problem: str | None = None
 
     def start(self) -> None:
-        """Begin to deliver, what an earlier run left first."""
+        """Begin to deliver, first what an earlier process left."""
         self._stopping = False
-        for name in self._channels:
-            self._workers[name] = asyncio.create_task(self._work(name), name=f"deliver to {name}")
+        self._task = asyncio.create_task(self._run(), name=f"deliver to {self._channel.name}")
 
     def wake(self) -> None:
-        """There is something new in the outbox."""
-        for name, event in self._wake.items():
-            event.set()
-            self._rested[name].clear()
+        """Look for new messages in the outbox now."""
+        self._wake.set()
+        self._idle.clear()
 
-    async def rested(self) -> None:
-        """Until every channel has tried what there was when it was last woken."""
-        for rested in self._rested.values():
-            await rested.wait()
+    async def wait_until_idle(self) -> None:
+        """Return when every message that was in the outbox at the last ``wake`` has been tried."""
+        await self._idle.wait()
 
     async def stop(self, grace: float = 5.0) -> None:
-        """End the workers; what is on its way has ``grace`` seconds to arrive, then it is sent again next time."""
+        """End the worker. A message that is being sent has ``grace`` seconds; after that it is sent again next time."""
         self._stopping = True
-        workers = list(self._workers.values())
-        self._workers.clear()
         self.wake()
-        if workers:
-            _, late = await asyncio.wait(workers, timeout=grace)
-            for worker in late:
-                worker.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        task, self._task = self._task, None
+        if task is not None:
+            await asyncio.wait([task], timeout=grace)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def flush(self) -> bool:
-        """Try what is due, all channels side by side; whether nothing failed and nothing waits any more.
+        """Try the messages that are due; returns whether none failed and none is left. Raises StateError."""
+        all_sent = await self._send_due()
+        return all_sent and await self._outbox.run(self._outbox.next_due, self._channel.name) is None
 
-        For a one-shot ``check --notify``. Raises StateError.
-        """
-        results = await asyncio.gather(*(self._round(name) for name in self._channels))
-        waiting = [await asyncio.to_thread(self._outbox.next_due, name) for name in self._channels]
-        return all(results) and all(at is None for at in waiting)
-
-    async def _work(self, name: str) -> None:
-        event = self._wake[name]
+    async def _run(self) -> None:
         while not self._stopping:
-            event.clear()
+            self._wake.clear()
+            pause = MAX_SLEEP
             try:
-                await self._round(name)
-                nap = await self._nap(name)
+                await self._send_due()
+                pause = await self._time_to_next()
             except StateError as error:
-                log.error("channel %s: %s", name, error)
-                nap = MAX_SLEEP
-            except Exception as error:  # one fault must not end what is told here; its text may quote anything
-                log.error("channel %s: an error of the exporter's own: %s", name, type(error).__name__)
-                nap = MAX_SLEEP
-            if not event.is_set():
-                self._rested[name].set()
+                log.error("channel %s: %s", self._channel.name, error)
+            except Exception as error:  # one bug must not end the delivery
+                log.error("channel %s: %s", self._channel.name, internal_error(error, "delivering messages"))
+            if not self._wake.is_set():
+                self._idle.set()
             if not self._stopping:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(nap):
-                        await event.wait()
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
 
-    async def _nap(self, name: str) -> float:
-        at = await asyncio.to_thread(self._outbox.next_due, name)
+    async def _time_to_next(self) -> float:
+        at = await self._outbox.run(self._outbox.next_due, self._channel.name)
         if at is None:
             return MAX_SLEEP
-        return min(max(max(at, self._held_until(name)) - self._now(), 0.05), MAX_SLEEP)
+        return min(max(max(at, self._paused_until()) - self._now(), 0.05), MAX_SLEEP)
 
-    def _held_until(self, name: str) -> float:
-        """When a channel may be tried again; one that asked for a pause before the clock was set back, at once."""
-        since, until = self._asked.get(name, (0.0, 0.0))
+    def _paused_until(self) -> float:
+        """When the channel may be tried again. A pause that begins in the future is from before a clock change."""
+        since, until = self._pause
         return until if since <= self._now() else 0.0
 
-    async def _round(self, name: str) -> bool:
-        """Send what is due, until nothing is; False when something could not be handed over."""
+    async def _send_due(self) -> bool:
+        """Send until nothing is due; returns False when a message could not be sent."""
         all_sent = True
-        while self._held_until(name) <= self._now():
-            batch = await asyncio.to_thread(self._outbox.due, name, self._now())
+        while self._paused_until() <= self._now():
+            batch = await self._outbox.run(self._outbox.due, self._channel.name, self._now())
             for outgoing in batch:
-                all_sent = await self._send(self._channels[name], outgoing) and all_sent
-                if self._stopping or self._held_until(name) > self._now():
+                all_sent = await self._send(outgoing) and all_sent
+                if self._stopping or self._paused_until() > self._now():
                     return all_sent
             if not batch:
                 return all_sent
         return False
 
-    async def _send(self, channel: Channel, outgoing: QueuedMessage) -> bool:
-        """One try of one message, marked as it went."""
-        asked: float | None = None
-        if outgoing.id in self._unmarked:
-            await self._mark(channel, outgoing)
-            return True
+    async def _send(self, outgoing: QueuedMessage) -> bool:
+        """One try of one message, and its mark in the outbox."""
+        if outgoing.id not in self._unmarked:
+            error = await self._try(outgoing)
+            if error is not None:
+                await self._mark_failed(outgoing, error)
+                return False
+            self._unmarked.add(outgoing.id)
+        await self._mark_sent(outgoing)
+        return True
+
+    async def _try(self, outgoing: QueuedMessage) -> DeliveryError | None:
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
-                await channel.send(outgoing)
+                await self._channel.send(outgoing)
         except DeliveryError as error:
-            reason, message = error.reason, error.message
-            permanent = not isinstance(error, TemporaryError)
-            asked = error.retry_after if isinstance(error, TemporaryError) else None
+            return error
         except TimeoutError:
-            reason, message, permanent = FailureReason.TIMEOUT, f"it took longer than {SEND_TIMEOUT:g} s", False
+            return TemporaryError(FailureReason.TIMEOUT, None, f"it took longer than {SEND_TIMEOUT:g} s")
         except Exception as error:
-            # Only the kind of the error: its text may hold a URL that is a secret.
-            reason, message, permanent = (
-                FailureReason.OTHER,
-                f"an error of the exporter's own: {type(error).__name__}",
-                False,
-            )
-        else:
-            self._unmarked.add(outgoing.id)
-            await self._mark(channel, outgoing)
-            return True
-        now = self._now()
-        if asked:
-            self._asked[channel.name] = now, now + min(asked, LONGEST_ASKED)
-        pause = pause_after(outgoing.attempts + 1, asked, self._spread())
-        goes_on = await asyncio.to_thread(
-            lambda: self._outbox.failed(outgoing.id, now, str(reason), now + pause, permanent=permanent)
-        )
-        self.problems[channel.name] = f"{reason}: {message}" if message else str(reason)
-        level = logging.WARNING if goes_on else logging.ERROR
-        what = f"tried again in {pause:.0f} s" if goes_on else "given up"
-        log.log(level, "channel %s: message %s not delivered (%s), %s", channel.name, outgoing.id, reason, what)
-        return False
+            return TemporaryError(FailureReason.OTHER, None, internal_error(error, "sending a message"))
+        return None
 
-    async def _mark(self, channel: Channel, outgoing: QueuedMessage) -> None:
-        """Raises StateError on a full disk; then it is marked, not sent, when its turn comes again."""
-        await asyncio.to_thread(self._outbox.sent, outgoing.id, self._now())
+    async def _mark_sent(self, outgoing: QueuedMessage) -> None:
+        """Raises StateError on a full disk. The message is then marked, not sent, when it is due again."""
+        await self._outbox.run(self._outbox.sent, outgoing.id, self._now())
         self._unmarked.discard(outgoing.id)
-        self.problems.pop(channel.name, None)
+        self.problem = None
+
+    async def _mark_failed(self, outgoing: QueuedMessage, error: DeliveryError) -> None:
+        now, asked = self._now(), error.retry_after if isinstance(error, TemporaryError) else None
+        if asked:
+            self._pause = now, now + min(asked, MAX_ASKED_PAUSE)
+        pause = pause_after(outgoing.attempts + 1, asked, self._spread())
+        is_permanent = isinstance(error, PermanentError)
+        is_retried = await self._outbox.run(
+            lambda: self._outbox.failed(outgoing.id, now, error.reason, now + pause, permanent=is_permanent)
+        )
+        self.problem = str(error)
+        level = logging.WARNING if is_retried else logging.ERROR
+        what = f"next try in {pause:.0f} s" if is_retried else "undeliverable"
+        log.log(level, "channel %s: message %s not sent (%s), %s", self._channel.name, outgoing.id, error.reason, what)

@@ -35,8 +35,8 @@ def explain(profile: str | None, config_file: Path | None) -> int:
 
 def _alert_lines(config: Config) -> dict[tuple[str, str, str, str], list[str]]:
     """The status of each alert as lines. Empty if no alert state exists or it cannot be read."""
-    from exporter.alerts.delivery.notifier import FILE
-    from exporter.alerts.delivery.overview import explained
+    from exporter.alerts.delivery.memory_fallback import FILE
+    from exporter.alerts.delivery.overview import lines_by_profile
     from exporter.alerts.lifecycle.policy import AlertPolicy
     from exporter.config import default_state_dir
     from exporter.lib.sqlite import StateError
@@ -47,7 +47,7 @@ def _alert_lines(config: Config) -> dict[tuple[str, str, str, str], list[str]]:
     try:
         with runtime.open_outbox(config) as outbox:
             policy = AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged())
-            return explained(outbox.states(), policy, now, outbox.undelivered())
+            return lines_by_profile(outbox.states(), policy, now, outbox.undelivered())
     except StateError as error:
         click.echo(f"The status of alerts is unknown: {error}", err=True)
         return {}

@@ -27,7 +27,7 @@ def notify() -> None:
 @options.config_option
 def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
     """Send one real test notification per channel and report each. Exits 75 if one failed."""
-    from exporter.alerts.delivery.notifier import send_test
+    from exporter.alerts.delivery.channel_test import send_tests
 
     config = runtime.read_config(config_file)
     known = [channel.name for channel in config.channels]
@@ -36,7 +36,7 @@ def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
     for name in names:
         if name not in known:
             raise click.UsageError(f"there is no channel named {name!r}{suggestion(name, known)}")
-    results = runtime.run(send_test(config, dict.fromkeys(names or known), time.time(), button_links(config)))
+    results = runtime.run(send_tests(config, dict.fromkeys(names or known), time.time(), button_links(config)))
     for name, problem in results:
         click.echo(f"{name}: delivered" if problem is None else f"{name}: FAILED: {problem}")
     return runtime.EX_TEMPFAIL if any(problem for _, problem in results) else 0

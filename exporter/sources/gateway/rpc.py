@@ -38,8 +38,7 @@ class AdminRpc:
 
     def __init__(self, target: GatewayTarget, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._target = target
-        ca_file = expand(target.ca_file) if target.ca_file else None
-        self._client = http.Client(ca_file=ca_file, transport=transport)
+        self._client = http.Client(transport, expand(target.ca_file) if target.ca_file else None)
 
     async def call(self, method: str, params: Mapping[str, Any], seconds: float | None = None) -> dict[str, Any]:
         """The payload of ``method``. At most ``seconds`` (default: the target's timeout) from end to end.

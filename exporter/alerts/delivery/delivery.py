@@ -1,0 +1,90 @@
+"""Everything that sends notifications for one configuration; a reload replaces it as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from exporter.alerts.delivery.alertmanager_publisher import AlertmanagerPublisher
+from exporter.alerts.delivery.outbox import Outbox
+from exporter.alerts.delivery.scheduled_messages import ScheduledMessages
+from exporter.alerts.delivery.senders import Senders
+from exporter.alerts.delivery.statistics import ChannelStatistics
+from exporter.alerts.delivery.worker import ChannelWorker
+from exporter.alerts.values import AlertState
+
+
+class Delivery:
+    """A worker per channel, a publisher per Alertmanager, and the scheduled messages."""
+
+    def __init__(self, senders: Senders, outbox: Outbox, now: Callable[[], float]) -> None:
+        self._workers = {name: ChannelWorker(outbox, channel, now) for name, channel in senders.channels.items()}
+        self._publishers = {name: AlertmanagerPublisher(sender, now) for name, sender in senders.alertmanagers.items()}
+        self.scheduled = ScheduledMessages(outbox, senders.channels, now)
+
+    @property
+    def channels(self) -> list[str]:
+        """The names of the channels that are notified of changes."""
+        return list(self._workers)
+
+    def take_over(self, previous: Delivery) -> None:
+        """Continue what the Alertmanagers of ``previous`` were sent."""
+        for name, publisher in self._publishers.items():
+            if name in previous._publishers:
+                publisher.take_over(previous._publishers[name])
+
+    def start(self, states: Mapping[str, AlertState]) -> None:
+        for worker in self._workers.values():
+            worker.start()
+        for publisher in self._publishers.values():
+            publisher.start(states)
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """End workers and publishers. A message that is being sent has ``grace`` seconds to arrive."""
+        await asyncio.gather(
+            *(worker.stop(grace) for worker in self._workers.values()),
+            *(publisher.stop() for publisher in self._publishers.values()),
+        )
+
+    def wake(self) -> None:
+        """Send the new messages in the outbox."""
+        for worker in self._workers.values():
+            worker.wake()
+
+    def update(self, states: Mapping[str, AlertState]) -> None:
+        """Publish the present states to the Alertmanagers."""
+        for publisher in self._publishers.values():
+            publisher.update(states)
+
+    async def wait_until_idle(self) -> None:
+        """Return when every message that was in the outbox at the last ``wake`` has been tried."""
+        for worker in self._workers.values():
+            await worker.wait_until_idle()
+
+    async def flush(self, before: Mapping[str, AlertState], after: Mapping[str, AlertState], ends_after: float) -> bool:
+        """Send and publish once, without ``start``; returns whether nothing failed and nothing is left.
+
+        Raises StateError.
+        """
+        delivered = await asyncio.gather(
+            *(worker.flush() for worker in self._workers.values()),
+            *(publisher.publish_once(before, after, ends_after) for publisher in self._publishers.values()),
+        )
+        return all(delivered)
+
+    def statistics(self, stored: Mapping[str, ChannelStatistics]) -> dict[str, ChannelStatistics]:
+        """The statistics of every channel: those ``stored`` in the outbox, and those of the Alertmanagers."""
+        published = {
+            name: replace(publisher.statistics, last_acknowledged=stored[name].last_acknowledged)
+            if name in stored
+            else publisher.statistics
+            for name, publisher in self._publishers.items()
+        }
+        return {**stored, **published}
+
+    def problems(self) -> dict[str, str]:
+        """The last failure of each channel that has not delivered since, as a sentence."""
+        workers = {name: worker.problem for name, worker in self._workers.items()}
+        publishers = {name: publisher.problem for name, publisher in self._publishers.items()}
+        return {name: problem for name, problem in (workers | publishers).items() if problem is not None}

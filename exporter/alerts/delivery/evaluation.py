@@ -1,0 +1,80 @@
+"""Evaluating alerts: the lifecycle runs on the states of an outbox, and what it decides is committed there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import Iterable, Iterator
+
+from exporter.alerts import lifecycle
+from exporter.alerts.delivery.outbox import Outbox
+from exporter.alerts.lifecycle.policy import AlertPolicy, Renew, no_commands
+from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at
+from exporter.alerts.values import AlertState, Message
+from exporter.config import Config
+from exporter.model import Report
+
+
+class Evaluator:
+    """Holds the alert states of one outbox and evaluates reports against them.
+
+    The process must hold the outbox's lock. Every method raises StateError.
+    """
+
+    def __init__(self, config: Config, outbox: Outbox, renew: Renew = no_commands) -> None:
+        self.config = config
+        self._renew = renew
+        self._outbox = outbox
+        self._tests_sent: dict[str, float] = {}
+        self.states: dict[str, AlertState] = {}
+        #: How many silences were active at the last evaluation.
+        self.silences = 0
+
+    async def load(self, channels: Iterable[str], now: float) -> None:
+        """Take over the states that an earlier process left. Messages to other channels become undeliverable."""
+
+        def load() -> None:
+            self.states, self._tests_sent = self._outbox.states(), self._outbox.tests_sent()
+            self._outbox.retire(channels, now)
+
+        await self._outbox.run(load)
+
+    async def policy(self, now: float) -> AlertPolicy:
+        """The alert policy as of ``now``, with the silences and acknowledgements of the outbox."""
+
+        def policy() -> AlertPolicy:
+            silences = self._outbox.silences(now)
+            self.silences = len(silences)
+            return AlertPolicy.of(self.config, silences, self._outbox.acknowledged(now), self._renew)
+
+        return await self._outbox.run(policy)
+
+    async def evaluate(self, report: Report, policy: AlertPolicy, now: float) -> tuple[bool, float | None]:
+        """One evaluation, committed. Returns whether there are new messages, and when time alone makes the next."""
+
+        def advance() -> tuple[dict[str, AlertState], dict[str, float], list[Message], float | None]:
+            states, messages = lifecycle.advance(self.states, report, policy, now)
+            sent, tests = due_tests(self._tests_sent, states, report, policy, now)
+            times = lifecycle.next_event(states, report, policy, now), next_test_at(sent, report, policy, now)
+            return states, sent, [*messages, *tests], min((at for at in times if at is not None), default=None)
+
+        with _without_garbage_collection():
+            states, sent, messages, next_at = await asyncio.to_thread(advance)
+            await self._outbox.run(
+                self._outbox.commit, states, messages, now, sent if sent != self._tests_sent else None
+            )
+        self.states, self._tests_sent = states, sent
+        return bool(messages), next_at
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """An evaluation of ten thousand alerts makes no cycles, and searching it for some takes as long as itself."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,154 @@
+"""Outbound HTTP: the reason when there is no answer, limits, trust, proxies and Retry-After.
+
+``tests/alerts/test_channel_http.py`` and ``tests/sources/test_gateway.py`` send requests to real bad servers.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import socket
+import ssl
+from pathlib import Path
+
+import certifi
+import httpx
+import pytest
+
+from exporter.lib import http
+from exporter.lib.http import Cause
+
+SECRET = "PLANTED-SECRET"
+URL = f"https://user:{SECRET}@host.test/{SECRET}"
+
+
+def caused_by(error: httpx.HTTPError, *causes: BaseException) -> httpx.HTTPError:
+    error.__cause__ = ExceptionGroup("addresses", [cause for cause in causes if isinstance(cause, Exception)])
+    return error
+
+
+def untrusted() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, f"certificate verify failed for {SECRET}")
+    error.verify_message = f"Hostname mismatch, certificate is not valid for '{SECRET}'."
+    return error
+
+
+NO_HOST = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, f"Connect call failed ({SECRET!r}, 443)")
+NO_TLS = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1000)")
+NO_TLS.reason = "WRONG_VERSION_NUMBER"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "message"),
+    [
+        (
+            caused_by(httpx.ConnectError(URL), NO_HOST),
+            Cause.CONNECTION,
+            "host name not found: name or service not known",
+        ),
+        (caused_by(httpx.ConnectError(URL), REFUSED, REFUSED), Cause.CONNECTION, "cannot connect: connection refused"),
+        (
+            caused_by(httpx.ConnectError(URL), untrusted()),
+            Cause.CONNECTION,
+            "certificate not trusted: Hostname mismatch",
+        ),
+        (caused_by(httpx.ConnectError(URL), NO_TLS), Cause.CONNECTION, "no TLS connection: wrong version number"),
+        (httpx.ConnectError(URL), Cause.CONNECTION, "cannot connect"),
+        (httpx.ReadError(URL), Cause.CONNECTION, "the connection broke before the answer was complete"),
+        (
+            httpx.RemoteProtocolError("Server disconnected without sending a response."),
+            Cause.CONNECTION,
+            "the connection broke before the answer was complete",
+        ),
+        (httpx.RemoteProtocolError("illegal status line"), Cause.BAD_ANSWER, "the answer is not HTTP"),
+        (httpx.ProxyError(URL), Cause.CONNECTION, "the proxy refused the connection"),
+        (httpx.ConnectTimeout(URL), Cause.TIMEOUT, "no answer within 30 s"),
+        (httpx.LocalProtocolError(URL), Cause.BAD_REQUEST, "the configured url or a header value is not valid"),
+    ],
+)
+async def test_reason_is_plain_and_reveals_nothing(error: httpx.HTTPError, cause: Cause, message: str) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error
+
+    async with http.Client(httpx.MockTransport(fail)) as client:
+        with pytest.raises(http.RequestError) as caught:
+            await client.send("GET", URL, timeout=30)
+    assert (caught.value.cause, str(caught.value)) == (cause, message)
+
+
+async def test_body_is_only_read_as_far_as_it_is_wanted() -> None:
+    async with http.Client(httpx.MockTransport(lambda request: httpx.Response(200, content=b"x" * 100))) as client:
+        assert (await client.send("GET", URL, timeout=30)).body == b""
+        assert (await client.send("GET", URL, timeout=30, max_body=100)).body == b"x" * 100
+        with pytest.raises(http.RequestError, match="the answer is larger than") as caught:
+            await client.send("GET", URL, timeout=30, max_body=99)
+    assert caught.value.cause is Cause.BAD_ANSWER
+
+
+async def test_redirect_is_not_followed() -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url)
+        return httpx.Response(302, headers={"Location": "https://elsewhere.test/"})
+
+    async with http.Client(httpx.MockTransport(answer)) as client:
+        assert (await client.send("GET", URL, timeout=30)).status == 302
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "is_page"),
+    [("text/html; charset=utf-8", b"", True), ("", b" <!doctype html>", True), ("application/json", b"{}", False)],
+)
+def test_web_page_is_recognised(content_type: str, body: bytes, is_page: bool) -> None:
+    assert http.Response(200, {"content-type": content_type}, body).is_web_page is is_page
+
+
+# --- trust and proxies -------------------------------------------------------------------------
+
+
+async def opened(client: http.Client, url: str) -> httpx.AsyncClient:
+    """The httpx client that serves a request for ``url``."""
+    await client.send("GET", url, timeout=30)
+    assert client._client is not None
+    return client._client
+
+
+def ok(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200)
+
+
+async def test_connection_without_tls_is_not_reused_for_tls() -> None:
+    """It was made without certificate authorities."""
+    async with http.Client(httpx.MockTransport(ok)) as client:
+        plain = await opened(client, "http://host.test/")
+        assert await opened(client, "http://host.test/") is plain
+        assert await opened(client, "https://host.test/") is not plain
+
+
+async def test_changed_ca_file_is_used(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    shutil.copy(certifi.where(), file)
+    async with http.Client(httpx.MockTransport(ok), ca_file=file) as client:
+        before = await opened(client, "https://host.test/")
+        assert await opened(client, "https://host.test/") is before
+        file.touch()
+        assert await opened(client, "https://host.test/") is not before
+        file.write_text("nothing of the kind")
+        with pytest.raises(http.RequestError, match="ca_file cannot be used: it contains no certificate"):
+            await client.send("GET", "https://host.test/", timeout=30)
+        file.unlink()
+        with pytest.raises(http.RequestError, match="ca_file cannot be used: no such file"):
+            await client.send("GET", "https://host.test/", timeout=30)
+
+
+@pytest.mark.parametrize("use_proxies", [True, False])
+async def test_proxies_are_used_only_on_request(use_proxies: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    async with http.Client(use_proxies=use_proxies) as client:
+        with pytest.raises(http.RequestError):
+            await client.send("GET", "http://127.0.0.1:1/", timeout=30)
+        assert client._client is not None
+        assert client._client.trust_env is use_proxies
