@@ -19,6 +19,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -34,21 +35,12 @@ for _name in ("httpx", "httpcore"):
 #: Node closes an idle connection after 5 s. Ours closes earlier, or a request would meet a closing one. Seconds.
 KEEP_ALIVE = 3.0
 
-_MEANING = {
-    400: "the request is not accepted",
+#: What to do about a status; the others have the words of the standard.
+_ADVICE = {
     401: "the credentials are not accepted; check the token",
     403: "the credentials do not allow this; check the token and its permissions",
     404: "there is nothing at this address; check the url",
     405: "this address does not accept such a request; check the url",
-    408: "the server stopped waiting for the request",
-    410: "this address no longer exists",
-    413: "the request is too large",
-    425: "the request came too early",
-    429: "too many requests",
-    500: "the server failed",
-    502: "the proxy cannot reach the server",
-    503: "the server is not available",
-    504: "the proxy got no answer from the server",
 }
 
 
@@ -157,8 +149,7 @@ class Client:
             why = "it contains no certificate" if isinstance(error, ssl.SSLError) else _system_text(error)
             raise RequestError(Cause.CONNECTION, f"ca_file cannot be used: {why}") from None
         if self._client is None or self._verify is not verify:
-            await self.aclose()
-            self._verify = verify
+            previous, self._verify = self._client, verify
             self._client = httpx.AsyncClient(
                 transport=self._transport,
                 verify=verify,
@@ -168,15 +159,18 @@ class Client:
                 limits=httpx.Limits(max_keepalive_connections=2, keepalive_expiry=KEEP_ALIVE),
                 headers={"User-Agent": f"openclaw-auth-exporter/{__version__}", "Accept-Encoding": "identity"},
             )
+            if previous is not None:
+                await previous.aclose()
         return self._client
 
 
 def status_text(status: int) -> str:
     """An HTTP status in words that fit after a colon or a name."""
-    meaning = _MEANING.get(status, "")
     if 300 <= status < 400:
-        meaning = "the server redirects; configure the address that it redirects to"
-    return f"answered {status}: {meaning}" if meaning else f"answered {status}"
+        return f"answered {status}: the server redirects; configure the address that it redirects to"
+    known = status in HTTPStatus.__members__.values()
+    words = _ADVICE.get(status) or (HTTPStatus(status).phrase.lower() if known else "")
+    return f"answered {status}: {words}" if words else f"answered {status}"
 
 
 def retry_after(header: str | None, now: float, longest: float) -> float | None:

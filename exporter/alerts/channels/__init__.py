@@ -167,20 +167,3 @@ def build_publisher(config: ChannelBase, context: ChannelContext) -> Alertmanage
 
 def _module(config: ChannelBase) -> Any:
     return importlib.import_module(f"{__name__}.{config.type}")
-
-
-__all__ = [
-    "Channel",
-    "ChannelContext",
-    "DeliveryError",
-    "FailureReason",
-    "Links",
-    "PermanentError",
-    "ScheduledMessage",
-    "SchedulesMessages",
-    "Sender",
-    "TemporaryError",
-    "build",
-    "build_publisher",
-    "no_links",
-]

@@ -11,13 +11,14 @@ import asyncio
 import contextlib
 import logging
 import threading
+from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
-from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, Sender, TemporaryError
+from exporter.alerts.channels import ChannelContext, PermanentError, Sender, TemporaryError
 from exporter.alerts.values import Message, QueuedMessage
 from exporter.config import ConfigError
 from exporter.config.channels.apprise import AppriseChannel
-from exporter.model import Severity
+from exporter.model import FailureReason, Severity
 
 MAX_BODY = 8000  # characters
 
@@ -52,40 +53,29 @@ class AppriseSender(Sender[AppriseChannel]):
             raise TemporaryError(FailureReason.TIMEOUT, None, "apprise is still busy with the previous message")
         url = self.secret("url") or ""
         text = self.context.render(self.config, outgoing.message, with_links=True)
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[bool] = loop.create_future()
-
-        def report(result: bool | Exception) -> None:
-            if done.done():  # nobody waits any more
-                return
-            if isinstance(result, Exception):
-                done.set_exception(result)
-            else:
-                done.set_result(result)
+        done: Future[bool] = Future()
 
         def work() -> None:
-            result: bool | Exception
-            try:
-                result = bool(
-                    _load(url).notify(
+            with contextlib.suppress(InvalidStateError):  # nobody waits any more
+                try:
+                    notified = _load(url).notify(
                         body=text.body[:MAX_BODY] or text.title,
                         title=text.title,
                         notify_type=notify_type(outgoing.message),
                         body_format="text",
                     )
-                )
-            except PermanentError as error:
-                result = error
-            except Exception as error:  # a hundred plugins may raise anything
-                result = TemporaryError(FailureReason.OTHER, None, f"apprise failed with {type(error).__name__}")
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(report, result)
+                    done.set_result(bool(notified))
+                except PermanentError as error:
+                    done.set_exception(error)
+                except Exception as error:  # a hundred plugins may raise anything
+                    why = f"apprise failed with {type(error).__name__}"
+                    done.set_exception(TemporaryError(FailureReason.OTHER, None, why))
 
         self._thread = threading.Thread(target=work, name=f"apprise-{self.name}", daemon=True)
         self._thread.start()
         try:
             async with asyncio.timeout(self.timeout):
-                delivered = await done
+                delivered = await asyncio.wrap_future(done)
         except TimeoutError:
             why = f"apprise did not finish within {self.timeout:g} s"
             raise TemporaryError(FailureReason.TIMEOUT, None, why) from None

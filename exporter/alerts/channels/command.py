@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import os
 
-from exporter.alerts.channels import FailureReason, PermanentError, Sender, TemporaryError, _command
+from exporter.alerts.channels import PermanentError, Sender, TemporaryError, _command
 from exporter.alerts.channels.webhook import body_of
 from exporter.alerts.values import QueuedMessage
 from exporter.config.channels.command import CommandChannel
+from exporter.model import FailureReason
 
 _PERMANENT = frozenset({os.EX_USAGE, os.EX_DATAERR, os.EX_NOPERM, os.EX_CONFIG})
 _PREFIX = "OPENCLAW_AUTH_ALERT_"

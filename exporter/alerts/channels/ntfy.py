@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from exporter.alerts.channels import (
     ChannelContext,
-    FailureReason,
     PermanentError,
     ScheduledMessage,
     Sender,
@@ -28,7 +27,7 @@ from exporter.alerts.channels import (
 from exporter.alerts.values import Message, NotificationReason, QueuedMessage
 from exporter.config import ConfigError
 from exporter.config.channels.ntfy import NtfyChannel
-from exporter.model import Severity
+from exporter.model import FailureReason, Severity
 
 DEFAULT_URL = "https://ntfy.sh"
 MAX_MESSAGE = 4096  # bytes

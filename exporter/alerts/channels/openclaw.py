@@ -6,10 +6,11 @@ The arguments are those of 2026.2 to 2026.9 (``openclaw message send --help``): 
 
 from __future__ import annotations
 
-from exporter.alerts.channels import FailureReason, PermanentError, Sender, TemporaryError, _command
+from exporter.alerts.channels import PermanentError, Sender, TemporaryError, _command
 from exporter.alerts.values import QueuedMessage
 from exporter.config.channels.openclaw import OpenClawChannel
 from exporter.lib.redact import safe_text
+from exporter.model import FailureReason
 
 MAX_TEXT = 3500  # characters; the chat with the smallest limit accepts about 4,000
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import shlex
 
-from exporter.alerts.channels import FailureReason, PermanentError, Sender, TemporaryError, _command
+from exporter.alerts.channels import PermanentError, Sender, TemporaryError, _command
 from exporter.alerts.values import Message, NotificationReason, QueuedMessage
 from exporter.config.channels.termux import TermuxChannel
 from exporter.lib.redact import safe_text
-from exporter.model import Severity
+from exporter.model import FailureReason, Severity
 
 COMMAND = "termux-notification"
 MAX_BODY = 4000  # characters

@@ -7,11 +7,12 @@ import hmac
 import json
 from typing import Any
 
-from exporter.alerts.channels import ChannelContext, FailureReason, PermanentError, Sender, _http
+from exporter.alerts.channels import ChannelContext, PermanentError, Sender, _http
 from exporter.alerts.values import Alert, QueuedMessage, SuppressedAlert
 from exporter.config import ConfigError
 from exporter.config.channels.webhook import WebhookChannel
 from exporter.lib.durations import iso
+from exporter.model import FailureReason
 
 SCHEMA_VERSION = 1
 
