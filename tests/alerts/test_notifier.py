@@ -251,6 +251,7 @@ async def test_deadlines_are_scheduled_and_cancelled(monkeypatch: pytest.MonkeyP
         # The topic changes: the message is cancelled at the old one and scheduled at the new one.
         await notifying.reconfigure(house.config(channels=[{**PHONE, "topic": "other"}]))
         await until(lambda: [item["topic"] for item in house.ntfy.delayed] == ["other"])
+        await until(lambda: not notifying._delivery.scheduled.is_busy)
         house.world, notifying._delivery.scheduled._updated_at = FINE, None
         notifying.wake()
         await until(lambda: not house.ntfy.delayed)

@@ -149,8 +149,10 @@ class ScheduledMessages:
     def is_busy(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    async def stop(self) -> None:
+    async def stop(self, grace: float = 5.0) -> None:
+        """End a running update, which has ``grace`` seconds to complete, so that what it did is recorded."""
         if self._task is not None:
+            await asyncio.wait([self._task], timeout=grace)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
