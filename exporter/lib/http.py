@@ -164,6 +164,18 @@ class Client:
         return self._client
 
 
+def send_and_wait(
+    method: str, url: str, *, timeout: float, content: bytes, headers: Mapping[str, str], use_proxies: bool = False
+) -> Response:
+    """The head of the answer to one request, for callers without an event loop. Raises RequestError."""
+
+    async def send() -> Response:
+        async with Client(use_proxies=use_proxies) as client:
+            return await client.send(method, url, timeout=timeout, content=content, headers=headers)
+
+    return asyncio.run(send())
+
+
 def status_text(status: int) -> str:
     """An HTTP status in words that fit after a colon or a name."""
     if 300 <= status < 400:

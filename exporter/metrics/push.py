@@ -58,8 +58,6 @@ def push_to(url: str, job: str, instance: str, text: bytes, timeout: float = 30.
 
     The environment's proxies are used. Raises ExportError.
     """
-    import asyncio
-
     from exporter.lib import http  # imports httpx, which `textfile` does not need
 
     if not is_gateway(url):
@@ -68,14 +66,9 @@ def push_to(url: str, job: str, instance: str, text: bytes, timeout: float = 30.
     where = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
     group = "".join(f"/{name}{_grouping(value)}" for name, value in (("job", job), ("instance", instance)))
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-
-    async def put() -> http.Response:
-        async with http.Client(use_proxies=True) as client:
-            address = f"{url.rstrip('/')}/metrics{group}"
-            return await client.send("PUT", address, timeout=timeout, content=text, headers=headers)
-
+    address = f"{url.rstrip('/')}/metrics{group}"
     try:
-        answer = asyncio.run(put())
+        answer = http.send_and_wait("PUT", address, timeout=timeout, content=text, headers=headers, use_proxies=True)
     except http.RequestError as error:
         raise ExportError(f"the Pushgateway {where} cannot be reached: {error.message}") from None
     if not answer.is_success:

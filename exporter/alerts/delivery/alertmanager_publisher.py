@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from exporter.alerts.channels import DeliveryError
@@ -16,12 +16,10 @@ from exporter.alerts.channels.alertmanager import ENDS_AFTER, PUBLISH_EVERY, Ale
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.lifecycle import firing
 from exporter.alerts.lifecycle.compose import alert_of
-from exporter.alerts.values import AlertState
+from exporter.alerts.values import States
 from exporter.lib.redact import internal_error
 
 log = logging.getLogger(__name__)
-
-States = Mapping[str, AlertState]
 
 
 class AlertmanagerPublisher:

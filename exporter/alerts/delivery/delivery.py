@@ -12,7 +12,7 @@ from exporter.alerts.delivery.scheduled_messages import ScheduledMessages
 from exporter.alerts.delivery.senders import Senders
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.delivery.worker import ChannelWorker
-from exporter.alerts.values import AlertState
+from exporter.alerts.values import States
 
 
 class Delivery:
@@ -34,7 +34,7 @@ class Delivery:
             if name in previous._publishers:
                 publisher.take_over(previous._publishers[name])
 
-    def start(self, states: Mapping[str, AlertState]) -> None:
+    def start(self, states: States) -> None:
         for worker in self._workers.values():
             worker.start()
         for publisher in self._publishers.values():
@@ -52,7 +52,7 @@ class Delivery:
         for worker in self._workers.values():
             worker.wake()
 
-    def update(self, states: Mapping[str, AlertState]) -> None:
+    def update(self, states: States) -> None:
         """Publish the present states to the Alertmanagers."""
         for publisher in self._publishers.values():
             publisher.update(states)
@@ -62,7 +62,7 @@ class Delivery:
         for worker in self._workers.values():
             await worker.wait_until_idle()
 
-    async def flush(self, before: Mapping[str, AlertState], after: Mapping[str, AlertState], ends_after: float) -> bool:
+    async def flush(self, before: States, after: States, ends_after: float) -> bool:
         """Send and publish once, without ``start``; returns whether nothing failed and nothing is left.
 
         Raises StateError.

@@ -15,7 +15,7 @@ from exporter.alerts.lifecycle.decisions import reason_to_notify
 from exporter.alerts.lifecycle.next_events import EventKind, next_events
 from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.message import text
-from exporter.alerts.values import AlertState, LastNotification, NotificationReason
+from exporter.alerts.values import AlertState, LastNotification, NotificationReason, States
 from exporter.lib.durations import in_words, iso
 
 #: "pending" or "dead" by (channel, fingerprint): alerts whose latest message was not delivered to the channel.
@@ -28,7 +28,7 @@ _UNDELIVERED_WORDS = {"pending": "waiting", "dead": "undeliverable"}
 class NotifierStatus:
     """What a notifier knows at one moment."""
 
-    states: Mapping[str, AlertState]
+    states: States
     policy: AlertPolicy
     channel_types: Mapping[str, str]  # of the configured channels
     statistics: Mapping[str, ChannelStatistics]
@@ -73,11 +73,7 @@ def alert_status(
 
 
 def alert_statuses(
-    states: Mapping[str, AlertState],
-    policy: AlertPolicy,
-    now: float,
-    undelivered: Undelivered = _UNKNOWN,
-    limit: int | None = None,
+    states: States, policy: AlertPolicy, now: float, undelivered: Undelivered = _UNKNOWN, limit: int | None = None
 ) -> list[AlertStatus]:
     """All firing alerts, at most ``limit``: the worst first, then the nearest deadline."""
     firing = (state for state in states.values() if state.firing)
@@ -134,7 +130,7 @@ def _ago(moment: float, now: float) -> str:
 
 
 def lines_by_profile(
-    states: Mapping[str, AlertState], policy: AlertPolicy, now: float, undelivered: Undelivered = _UNKNOWN
+    states: States, policy: AlertPolicy, now: float, undelivered: Undelivered = _UNKNOWN
 ) -> dict[tuple[str, str, str, str], list[str]]:
     """``status_lines`` of all firing alerts by (target, agent, provider, profile), for ``present.explain``."""
     found: dict[tuple[str, str, str, str], list[str]] = {}

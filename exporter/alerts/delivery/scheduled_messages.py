@@ -16,7 +16,7 @@ from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.lifecycle.policy import EPSILON, AlertPolicy, ChannelPolicy
 from exporter.alerts.lifecycle.states import begin_states
-from exporter.alerts.values import AlertState, NotificationReason
+from exporter.alerts.values import AlertState, NotificationReason, States
 from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, FailureReason, Report, Severity
@@ -38,7 +38,7 @@ PAUSE, TIMEOUT = 600.0, 120.0
 
 
 def passed_deadlines(
-    states: Mapping[str, AlertState], report: Report, as_of: AsOf, policy: AlertPolicy, now: float, max_delay: float
+    states: States, report: Report, as_of: AsOf, policy: AlertPolicy, now: float, max_delay: float
 ) -> list[AlertState]:
     """The alert states of the soonest deadlines within ``max_delay`` seconds, as of when these have passed."""
     deadlines = {
@@ -72,7 +72,7 @@ def plan(
         deliver_at = state.deadline + grace
         if policy.escalate_after is not None and state.severity is Severity.CRITICAL:
             deliver_at += channel.step * policy.escalate_after
-        if state.severity.rank < channel.min_severity.rank or policy.is_silenced(state, deliver_at):
+        if not channel.accepts(state.severity) or policy.is_silenced(state, deliver_at):
             continue
         deliver_at = channel.next_allowed(state.severity, deliver_at)
         if deliver_at <= now + max_delay:
@@ -125,9 +125,7 @@ class ScheduledMessages:
         """The longest time ahead that any channel accepts, in seconds; 0 if none schedules messages."""
         return max((channel.max_delay for channel in self._channels.values()), default=0.0)
 
-    def update_in_background(
-        self, states: Mapping[str, AlertState], report: Report, as_of: AsOf, policy: AlertPolicy
-    ) -> None:
+    def update_in_background(self, states: States, report: Report, as_of: AsOf, policy: AlertPolicy) -> None:
         """Start an update, unless one is running or the last one is less than ``UPDATE_EVERY`` seconds ago."""
         now = self._now()
         is_recent = self._updated_at is not None and 0 <= now - self._updated_at < UPDATE_EVERY
@@ -157,7 +155,7 @@ class ScheduledMessages:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def update(
-        self, states: Mapping[str, AlertState], report: Report, as_of: AsOf, policy: AlertPolicy, grace: float = GRACE
+        self, states: States, report: Report, as_of: AsOf, policy: AlertPolicy, grace: float = GRACE
     ) -> None:
         """Bring every channel's server in line with the deadlines of ``report``.
 
