@@ -26,7 +26,7 @@ from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.delivery.undeliverable import UndeliverableMessages
 from exporter.alerts.lifecycle.policy import Renew, no_commands
 from exporter.alerts.values import AlertState, fingerprint_of_test
-from exporter.config import Config
+from exporter.config import Config, ConfigError
 from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError, UnwritableError
 from exporter.model import Report
@@ -64,13 +64,18 @@ class Notifier:
         now: Callable[[], float] = time.time,
         links: Links = no_links,
     ) -> None:
-        """Takes over ``outbox`` and closes it. Raises ConfigError for a channel that cannot be used."""
+        """Takes over ``outbox`` and closes it in the end. Raises ConfigError for a channel that cannot be used."""
+        try:
+            senders = build_senders(config, links)
+        except ConfigError:
+            outbox.close()
+            raise
         self.outbox = outbox
         self._config = config
         self._reports = reports
         self._now = now
         self._links = links
-        self._delivery = Delivery(build_senders(config, links), outbox, now)
+        self._delivery = Delivery(senders, outbox, now)
         self._evaluator = Evaluator(config, outbox, reports.renew)
         self._fallback = MemoryFallback(outbox)
         self._undeliverable = UndeliverableMessages(outbox)
