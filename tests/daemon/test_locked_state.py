@@ -69,7 +69,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "BUSY", 60.0)
 
 
-@pytest.mark.parametrize("file", ["ledger.sqlite"])
+@pytest.mark.parametrize("file", ["ledger.sqlite", "alerts.sqlite"])
 async def test_held_file_does_not_stall_the_loop(tmp_path: Path, file: str) -> None:
     made = config("home", channels=[HOOK])
     ledger, fakes = CredentialDatabase(tmp_path), Fakes()
