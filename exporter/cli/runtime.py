@@ -116,8 +116,7 @@ def run_daemon(config: Config, state_dir: Path | None, reread: Callable[[], Conf
     from exporter.daemon.serve import serve
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
-    for noisy in ("apscheduler", "httpx", "httpcore"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
     asyncio.run(serve(config, state_dir, reread))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from exporter.config import Config, ConfigError
@@ -39,13 +40,16 @@ def _daemon_checked(config: Config, targets: list[str]) -> bool:
         return False
     if token is None or web.tls.cert_file:
         return False  # a certificate is for a public name, which we cannot know
-    import httpx  # costs start-up time
+    from exporter.lib import http  # costs start-up time
 
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(web.host, web.host)  # noqa: S104 - read, not bound
     url = f"http://{f'[{host}]' if ':' in host else host}:{web.port}/api/v1/check"
-    headers = {"Authorization": f"Bearer {token}"}
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    requests = (json.dumps({"target": name}).encode() for name in targets)
     try:
-        with httpx.Client(timeout=_TIMEOUT, trust_env=False, headers=headers) as client:
-            return all(client.post(url, json={"target": name}).is_success for name in targets)
-    except (httpx.HTTPError, ValueError):
+        return all(
+            http.send_and_wait("POST", url, timeout=_TIMEOUT, content=request, headers=headers).is_success
+            for request in requests
+        )
+    except http.RequestError:
         return False

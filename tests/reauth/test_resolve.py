@@ -54,5 +54,5 @@ def test_daemon_with_a_known_token_checks_at_once() -> None:
         wrong = resolve.resolve_alerts(config(web={**web, "token": "wrong"}), ["vps"], lambda targets: True)
         server.shutdown()
     assert (told, wrong) == ("The daemon has checked it too: its alerts end.", None)
-    assert heard[0] == ("/api/v1/check", "Bearer right", b'{"target":"vps"}')
+    assert heard[0] == ("/api/v1/check", "Bearer right", b'{"target": "vps"}')
     assert resolve.resolve_alerts(config(web=web), ["vps"], lambda targets: True) is None  # nobody is there any more
