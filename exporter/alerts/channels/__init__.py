@@ -11,7 +11,7 @@ import importlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from exporter.alerts.message import text
@@ -21,8 +21,6 @@ from exporter.model import FailureReason
 
 if TYPE_CHECKING:
     import httpx
-
-    from exporter.alerts.channels.alertmanager import AlertmanagerSender
 
 Configured = TypeVar("Configured", bound=ChannelBase)
 
@@ -155,15 +153,5 @@ def build(config: ChannelBase, context: ChannelContext) -> Channel:
     Imports the module of its type, and no other. Raises ConfigError where the channel cannot be used: a secret
     that cannot be read, or an apprise URL that no service knows.
     """
-    channel: Channel = _module(config).build(config, context)
+    channel: Channel = importlib.import_module(f"{__name__}.{config.type}").build(config, context)
     return channel
-
-
-def build_publisher(config: ChannelBase, context: ChannelContext) -> AlertmanagerSender:
-    """Like ``build``, for a channel that wants the state and not the changes."""
-    publisher: AlertmanagerSender = _module(config).build(config, context)
-    return publisher
-
-
-def _module(config: ChannelBase) -> Any:
-    return importlib.import_module(f"{__name__}.{config.type}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exporter.alerts.channels import Channel, ChannelContext, Links, build, build_publisher, no_links
+from exporter.alerts.channels import Channel, ChannelContext, Links, alertmanager, build, no_links
 from exporter.alerts.channels.alertmanager import AlertmanagerSender
 from exporter.config import Config, ConfigError
+from exporter.config.channels.alertmanager import AlertmanagerChannel
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ def build_senders(config: Config, links: Links = no_links) -> Senders:
     alertmanagers: dict[str, AlertmanagerSender] = {}
     for channel in config.channels:
         try:
-            if channel.NOTIFIED:
-                channels[channel.name] = build(channel, context)
+            if isinstance(channel, AlertmanagerChannel):
+                alertmanagers[channel.name] = alertmanager.build(channel, context)
             else:
-                alertmanagers[channel.name] = build_publisher(channel, context)
+                channels[channel.name] = build(channel, context)
         except ConfigError as error:
             raise ConfigError(f"channel {channel.name}", error.problems) from None
     return Senders(channels, alertmanagers)
