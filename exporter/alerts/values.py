@@ -1,7 +1,7 @@
 """The values of alerting: alert states, notifications and messages. All are frozen.
 
-Every value can be written as JSON and read back (``dump``, ``load_state``, ``load_message``). No value
-holds a secret. States hold keyed hashes of secrets; messages do not hold even these.
+Every value can be written as JSON and read back (``lib.typed_json``). No value holds a secret. States hold keyed
+hashes of secrets; messages do not hold even these.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import enum
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from exporter.model import ConditionName, Family, Severity
@@ -238,32 +238,6 @@ class QueuedMessage:
     id: str
     message: Message
     attempts: int = 0  # before this one
-
-
-@cache
-def _adapters() -> tuple[Any, Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(AlertState), TypeAdapter(Message)
-
-
-def dump(value: AlertState | Message) -> str:
-    """A value as JSON."""
-    adapter = _adapters()[0 if isinstance(value, AlertState) else 1]
-    text: str = adapter.dump_json(value, exclude_defaults=True).decode()
-    return text
-
-
-def load_state(text: str) -> AlertState:
-    """The state in ``text``. Raises ValueError if there is none."""
-    state: AlertState = _adapters()[0].validate_json(text)
-    return state
-
-
-def load_message(text: str) -> Message:
-    """The message in ``text``. Raises ValueError if there is none."""
-    message: Message = _adapters()[1].validate_json(text)
-    return message
 
 
 def alert_of_test(channel: str, now: float, summary: str) -> Alert:

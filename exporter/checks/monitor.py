@@ -7,7 +7,7 @@ another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from exporter.checks.limiter import ConcurrencyLimiter
 from exporter.checks.target_checker import TargetChecker
@@ -91,17 +91,14 @@ class Monitor:
         context = remedies.CommandContext.of(agent, checker.source.programs(), lifetime)
         return remedies.renewal_commands(profile.id, profile.provider, profile.kind, context)
 
-    def as_of(self, now: float) -> Report:
-        """The report as it would be at ``now`` if no fact changed. Records nothing."""
-        checked = [checker for checker in self.checkers.values() if checker.report is not None]
+    def as_of(self, now: float, names: Container[str] | None = None) -> Report:
+        """The report as it would be at ``now`` if no fact changed, of all targets or of some. Records nothing."""
+        checked = [c for c in self.checkers.values() if c.report is not None and (names is None or c.name in names)]
         return Report(now, tuple(checker.as_of(self.config.policy, now) for checker in checked))
 
     def target_as_of(self, name: str, now: float) -> Report:
         """``as_of`` for one target; empty if the target is unknown or has not been checked."""
-        checker = self.checkers.get(name)
-        if checker is None or checker.report is None:
-            return Report(now, ())
-        return Report(now, (checker.as_of(self.config.policy, now),))
+        return self.as_of(now, (name,))
 
     async def aclose(self) -> None:
         """Cancel the checks that are under way and close all sources."""

@@ -92,16 +92,10 @@ async def run(
     stdout, stderr = _Reader(process.stdout.fileno(), max_stdout), _Reader(process.stderr.fileno(), max_stderr)
     feeding = asyncio.ensure_future(_feed(process, stdin or b"", hold_stdin))
     try:
-        try:
-            async with asyncio.timeout(timeout):
-                await _wait_for_exit(process)
-        except TimeoutError:
+        if not await _exits_within(timeout, process):
             tree.signal(signal.SIGTERM)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GRACE):
-                    await _wait_for_exit(process)
-            message = f"{_name(argv)} did not answer within {timeout:g} s and was ended"
-            raise CheckError(FailureReason.TIMEOUT, message) from None
+            await _exits_within(_GRACE, process)
+            raise CheckError(FailureReason.TIMEOUT, f"{_name(argv)} did not answer within {timeout:g} s and was ended")
     finally:
         # After an answer, after the grace, and when the caller is cancelled, then without a grace.
         # The command is not reaped yet, so this is still its group.
@@ -109,7 +103,8 @@ async def run(
         feeding.cancel()
         try:
             await asyncio.wait({feeding})
-            await _reap(process)
+            await _exits_within(_UNKILLABLE, process)
+            process.poll()  # reaps it
         finally:
             guard.dismiss()
             stdout.finish()
@@ -162,10 +157,8 @@ def _start(argv: Sequence[str], env: Mapping[str, str], *, wants_stdin: bool) ->
     except PermissionError:
         raise CheckError(FailureReason.PERMISSION, f"{name} exists, but this user may not execute it") from None
     except (OSError, ValueError) as error:
-        # Popen raises ValueError for a NUL character.
-        cause = (
-            (error.strerror or "").lower() if isinstance(error, OSError) else "a NUL in its arguments or environment"
-        )
+        nul = "a NUL in its arguments or environment"  # for which Popen raises ValueError
+        cause = (error.strerror or "").lower() if isinstance(error, OSError) else nul
         raise CheckError(FailureReason.OTHER, f"{name} could not be started: {cause}") from None
 
 
@@ -257,6 +250,15 @@ async def _feed(process: subprocess.Popen[bytes], data: bytes, hold: bool) -> No
             pipe.close()
 
 
+async def _exits_within(seconds: float, process: subprocess.Popen[bytes]) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await _wait_for_exit(process)
+    except TimeoutError:
+        return False
+    return True
+
+
 async def _wait_for_exit(process: subprocess.Popen[bytes]) -> None:
     """Wait until the command has exited. On Linux this does not reap it."""
     try:
@@ -278,13 +280,6 @@ async def _wait_for_exit(process: subprocess.Popen[bytes]) -> None:
 def _set_done(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-async def _reap(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_UNKILLABLE):
-            await _wait_for_exit(process)
-    process.poll()
 
 
 class _ProcessTree:

@@ -14,13 +14,14 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from exporter.lib import clock
 from exporter.lib.sqlite import Database, Schema, StateError, renamed, rewrite_json
+from exporter.lib.typed_json import dump, load
 from exporter.model import Observation
 from exporter.state.history import CredentialHistory, SuppliedDate, about_present, dates_for
 
@@ -153,7 +154,12 @@ class CredentialDatabase(Database):
             self._unsaved, self._unsaved_cache = {}, {}
         if not agents and not texts:
             return
-        rows = [(*key, *_as_json(*record)) for key, record in agents.items() if record is not None]
+        rows = [
+            # Supplied dates have a table of their own.
+            (*key, dump(replace(record[0], supplied={})), dump(record[1]) if record[1] is not None else None)
+            for key, record in agents.items()
+            if record is not None
+        ]
         try:
             with self.transaction() as db:
                 db.executemany("DELETE FROM agent WHERE target = ? AND agent = ?", agents)
@@ -218,35 +224,15 @@ class CredentialDatabase(Database):
             self._cache[key] = self._unsaved_cache[key] = self._now(), text
 
 
-@cache
-def _adapters() -> tuple[Any, Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(CredentialHistory), TypeAdapter(Observation)
-
-
-def _as_json(history: CredentialHistory, observation: Observation | None) -> tuple[str, str | None]:
-    for_history, for_observation = _adapters()
-    return (
-        for_history.dump_json(replace(history, supplied={})).decode(),  # supplied dates have their own table
-        for_observation.dump_json(observation).decode() if observation is not None else None,
-    )
-
-
 def _history(text: str) -> CredentialHistory:
     try:
-        history: CredentialHistory = _adapters()[0].validate_json(text)
+        return load(CredentialHistory, text)
     except ValueError:
         log.warning("a history in the ledger cannot be read: it starts again")
         return CredentialHistory()
-    return history
 
 
 def _observation(text: str | None) -> Observation | None:
-    if text is None:
-        return None
-    try:
-        observation: Observation = _adapters()[1].validate_json(text)
-    except ValueError:
-        return None
-    return observation
+    with suppress(ValueError):
+        return load(Observation, text) if text is not None else None
+    return None

@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, STEPS, P, World, policy
 from exporter.alerts.lifecycle import advance, next_event
 from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
-from exporter.alerts.values import Alert, AlertState, Message, NotificationReason, dump, load_state
+from exporter.alerts.values import Alert, AlertState, Message, NotificationReason
 from exporter.config import QuietHours as Configured
+from exporter.lib.typed_json import dump, load
 from exporter.model import Condition, ConditionName, Report, Severity
 
 NIGHT = Configured.model_validate(
@@ -110,7 +111,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.states = {key: load_state(dump(state)) for key, state in self.states.items()}
+        self.states = {key: load(AlertState, dump(state)) for key, state in self.states.items()}
 
     @rule(id=st.sampled_from(IDS), length=st.sampled_from([5 * MINUTE, 3 * HOUR]))
     def is_silenced(self, id: str, length: float) -> None:

@@ -10,9 +10,10 @@ import pytest
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, World, policy, world
 from exporter.alerts.lifecycle import firing, forecast, next_event
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod, Silence
-from exporter.alerts.values import NotificationReason, ResolutionCause, dump, load_state
+from exporter.alerts.values import AlertState, NotificationReason, ResolutionCause
 from exporter.config import Config, Policy, ProfilePolicy
 from exporter.config import QuietHours as Configured
+from exporter.lib.typed_json import dump, load
 from exporter.model import Condition, ConditionName, Failure, FailureReason, Report, Severity, TargetReport
 
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
@@ -591,7 +592,7 @@ def test_states_survive_json() -> None:
     life.at(NIGHT + 60, world(P(ends=NIGHT + 5 * DAY, secret="new", down="format")))
     assert life.states
     for key, state in life.states.items():
-        assert load_state(dump(state)) == state
+        assert load(AlertState, dump(state)) == state
         assert state.key == key
 
 

@@ -13,14 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from exporter.alerts.delivery.statistics import (
-    ChannelStatistics,
-    UndeliverableMessage,
-    count,
-    read_statistics,
-    read_undeliverable,
-    read_undelivered,
-)
+from exporter.alerts.delivery.statistics import OutboxStatistics, count
 from exporter.alerts.delivery.ulid import next_ulid
 from exporter.alerts.lifecycle.policy import Silence
 from exporter.alerts.values import (
@@ -29,12 +22,10 @@ from exporter.alerts.values import (
     NotificationReason,
     QueuedMessage,
     differ_only_in_wording,
-    dump,
-    load_message,
-    load_state,
 )
 from exporter.lib import clock
-from exporter.lib.sqlite import Database, StateError
+from exporter.lib.sqlite import StateError
+from exporter.lib.typed_json import dump, load
 from exporter.state.alerts_db import SCHEMA
 from exporter.state.lock import FileLock
 
@@ -49,7 +40,7 @@ FRESH = 16
 SUPERSEDED = frozenset({NotificationReason.REMINDER, NotificationReason.REPEAT, NotificationReason.TEST})
 
 
-class Outbox(Database):
+class Outbox(OutboxStatistics):
     """An open outbox. Every method is one short transaction; call them from an event loop through ``run``.
 
     Opening and every method raise StateError if the file cannot be read or written.
@@ -146,7 +137,7 @@ class Outbox(Database):
                 query = "SELECT id, body, attempts FROM message WHERE sequence = ?"
                 ((id, body, attempts),) = db.execute(query, (message.sequence,)).fetchall()
                 try:
-                    content = self._fresh.pop(id) if id in self._fresh else load_message(body)
+                    content = self._fresh.pop(id) if id in self._fresh else load(Message, body)
                     result.append(QueuedMessage(id, content, attempts))
                 except ValueError:
                     _finish(db, id, "dead", now, "unreadable")
@@ -198,26 +189,11 @@ class Outbox(Database):
 
     # --- metrics and pages -----------------------------------------------------------------
 
-    def statistics(self, channels: Iterable[str] = ()) -> dict[str, ChannelStatistics]:
-        """By channel: those named, with zeros from the start, and all that were ever used."""
-        with self.transaction() as db:
-            return read_statistics(db, channels)
-
-    def undeliverable(self, limit: int = 100) -> list[UndeliverableMessage]:
-        """Messages that became undeliverable in the last 30 days, the latest first."""
-        with self.transaction() as db:
-            return read_undeliverable(db, limit)
-
-    def undelivered(self) -> dict[tuple[str, str], str]:
-        """See ``read_undelivered``."""
-        with self.transaction() as db:
-            return read_undelivered(db)
-
     def message(self, id: str) -> Message | None:
         """The message with this id; None if there is none, or it is damaged."""
         rows = self.read("SELECT body FROM message WHERE id = ?", id)
         try:
-            return load_message(rows[0][0]) if rows else None
+            return load(Message, rows[0][0]) if rows else None
         except ValueError:
             return None
 
@@ -319,7 +295,7 @@ def _read_states(db: sqlite3.Connection) -> dict[str, AlertState]:
     states = {}
     for key, body in db.execute("SELECT key, body FROM state ORDER BY key"):
         try:
-            states[key] = load_state(body)
+            states[key] = load(AlertState, body)
         except ValueError:
             continue
     return states

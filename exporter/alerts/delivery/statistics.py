@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from exporter.lib.sqlite import Database
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelStatistics:
@@ -32,38 +34,42 @@ class UndeliverableMessage:
     alerts: int
 
 
-def read_statistics(db: sqlite3.Connection, channels: Iterable[str]) -> dict[str, ChannelStatistics]:
-    """By channel: those named, with zeros from the start, and all that were ever used."""
-    failures: dict[str, dict[str, int]] = {}
-    for name, reason, number in db.execute("SELECT channel, reason, count FROM failure ORDER BY reason"):
-        failures.setdefault(name, {})[reason] = number
-    rows = db.execute(
-        """SELECT name, channel.attempts, undeliverable, count(sequence), min(made_at), last_success, last_acknowledged
-           FROM channel LEFT JOIN message ON message.channel = name AND message.state = 'pending' GROUP BY name"""
-    )
-    used = {name: ChannelStatistics(attempts, failures.get(name, {}), *rest) for name, attempts, *rest in rows}
-    return {name: used.get(name, ChannelStatistics()) for name in dict.fromkeys((*channels, *used))}
+class OutboxStatistics(Database):
+    """The queries of an outbox for metrics and pages."""
 
+    def statistics(self, channels: Iterable[str] = ()) -> dict[str, ChannelStatistics]:
+        """By channel: those named, with zeros from the start, and all that were ever used."""
+        failures: dict[str, dict[str, int]] = {}
+        with self.transaction() as db:
+            for name, reason, number in db.execute("SELECT channel, reason, count FROM failure ORDER BY reason"):
+                failures.setdefault(name, {})[reason] = number
+            rows = db.execute(
+                """SELECT name, channel.attempts, undeliverable,
+                          count(sequence), min(made_at), last_success, last_acknowledged
+                   FROM channel LEFT JOIN message ON message.channel = name AND message.state = 'pending'
+                   GROUP BY name"""
+            )
+            used = {name: ChannelStatistics(attempts, failures.get(name, {}), *rest) for name, attempts, *rest in rows}
+        return {name: used.get(name, ChannelStatistics()) for name in dict.fromkeys((*channels, *used))}
 
-def read_undeliverable(db: sqlite3.Connection, limit: int) -> list[UndeliverableMessage]:
-    """The undeliverable messages, the latest first."""
-    rows = db.execute(
-        """SELECT id, channel, made_at, done_at, coalesce(reason, 'unknown'),
-                  (SELECT count(*) FROM about WHERE about.sequence = message.sequence)
-           FROM message WHERE state = 'dead' ORDER BY done_at DESC, sequence DESC LIMIT ?""",
-        (limit,),
-    )
-    return [UndeliverableMessage(*row) for row in rows]
+    def undeliverable(self, limit: int = 100) -> list[UndeliverableMessage]:
+        """Messages that became undeliverable in the last 30 days, the latest first."""
+        rows = self.read(
+            """SELECT id, channel, made_at, done_at, coalesce(reason, 'unknown'),
+                      (SELECT count(*) FROM about WHERE about.sequence = message.sequence)
+               FROM message WHERE state = 'dead' ORDER BY done_at DESC, sequence DESC LIMIT ?""",
+            limit,
+        )
+        return [UndeliverableMessage(*row) for row in rows]
 
-
-def read_undelivered(db: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    """(channel, fingerprint) to ``pending`` or ``dead``, if the channel's latest message about it did not arrive."""
-    rows = db.execute(
-        """SELECT message.channel, fingerprint, message.state, max(message.sequence)
-           FROM about JOIN message USING (sequence) WHERE message.state != 'superseded'
-           GROUP BY message.channel, fingerprint"""
-    )
-    return {(channel, fingerprint): state for channel, fingerprint, state, _ in rows if state != "delivered"}
+    def undelivered(self) -> dict[tuple[str, str], str]:
+        """``pending`` or ``dead`` by channel and fingerprint, if the latest message about the alert did not arrive."""
+        rows = self.read(
+            """SELECT message.channel, fingerprint, message.state, max(message.sequence)
+               FROM about JOIN message USING (sequence) WHERE message.state != 'superseded'
+               GROUP BY message.channel, fingerprint"""
+        )
+        return {(channel, fingerprint): state for channel, fingerprint, state, _ in rows if state != "delivered"}
 
 
 def count(
