@@ -14,7 +14,7 @@ import pytest
 
 from exporter.model import CheckError, ObservedProfile
 from exporter.sources.store.facts import StoreFacts
-from exporter.sources.store.files import StorePaths
+from exporter.sources.store.paths import StorePaths
 from exporter.sources.store.reader import StoreReader
 
 NOW = 1_795_000_000.0  # Unix seconds

@@ -20,7 +20,10 @@ def parse(text: str | bytes) -> Any:
     return json.loads(text, parse_int=integer)
 
 
-def mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object, *names: str) -> Mapping[str, Any]:
+    """The object at ``names`` in ``value``; an empty one if there is none."""
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
     return value if isinstance(value, Mapping) else {}
 
 

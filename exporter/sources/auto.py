@@ -16,6 +16,7 @@ from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarge
 from exporter.lib.env_file import read_env_file
 from exporter.model import CheckError, FailureReason, Observation
 from exporter.sources import Source, SourceContext, build
+from exporter.sources.store.paths import StorePaths
 from exporter.verdict.remedies import Programs
 
 #: How long a note reports that the choice has changed, and how long the last choice is kept, seconds.
@@ -114,7 +115,7 @@ def choose(target: AutoTarget, environ: Mapping[str, str]) -> Choice:
         return Choice("store", f"openclaw is not on PATH, and {store} is there")
     if command := shutil.which("claude", path=path):
         return Choice("claude", f"there is no OpenClaw, and {command} is on PATH")
-    from exporter.sources.claude import credentials_file  # costs start-up time, like the store below
+    from exporter.sources.claude import credentials_file  # costs start-up time
 
     credentials = credentials_file(environ)
     if _is_there(credentials):
@@ -129,8 +130,6 @@ def choose(target: AutoTarget, environ: Mapping[str, str]) -> Choice:
 
 def _store(target: AutoTarget, environ: Mapping[str, str]) -> tuple[Path, Path | None]:
     """OpenClaw's state folder, and a file or folder in it that is a store, if there is one."""
-    from exporter.sources.store.files import StorePaths
-
     paths = StorePaths.from_environment(environ, target.state_dir, "main")
     folders = [paths.agent_dir, paths.shared_dir]
     try:

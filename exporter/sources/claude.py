@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import re
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,23 +25,19 @@ from exporter.model import CheckError, Dialect, FailureReason, Observation, Obse
 from exporter.sources import Source, SourceContext
 from exporter.sources.openclaw.source import ELSEWHERE, failure_of
 from exporter.sources.openclaw.status import json_values
+from exporter.sources.store.paths import read_file
 from exporter.verdict.remedies import Invocation, Programs
 
 AGENT = ClaudeTarget.AGENT
 PROVIDER = "anthropic"
 LOGIN = "claude-code:login"
 
-#: By authMethod: the variables that may hold the credential (the first that is set wins), and its kind.
+#: The variables that may hold the credential, in Claude Code's order of precedence, and the authMethod of each.
 _VARIABLES = {
-    "oauth_token": (("ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"), "token"),
-    "api_key": (("ANTHROPIC_API_KEY",), "api_key"),
+    "ANTHROPIC_AUTH_TOKEN": "oauth_token",
+    "ANTHROPIC_API_KEY": "api_key",
+    "CLAUDE_CODE_OAUTH_TOKEN": "oauth_token",
 }
-#: The same variables in Claude Code's order of precedence.
-_BY_RANK = (
-    ("ANTHROPIC_AUTH_TOKEN", "oauth_token"),
-    ("ANTHROPIC_API_KEY", "api_key"),
-    ("CLAUDE_CODE_OAUTH_TOKEN", "oauth_token"),
-)
 _WORD = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
 _MAX_FILE = 1024 * 1024  # bytes; the real one is half a kilobyte
@@ -117,7 +112,7 @@ class ClaudeSource(Source):
             return None
         if stored is None:
             return None
-        values = [environ.get(name, "") for names, _ in _VARIABLES.values() for name in names]
+        values = [environ.get(name, "") for name in _VARIABLES]
         return self._context.keyed_hash(json.dumps([stored.ends_at, stored.has_refresh_token, values]))
 
     def configured_agents(self) -> Sequence[str] | None:
@@ -153,7 +148,7 @@ class ClaudeSource(Source):
         """The status that the command would print, from what it reads; None if that is nothing."""
         if not self._on_this_host:
             return None
-        for name, method in _BY_RANK:
+        for name, method in _VARIABLES.items():
             if environ.get(name):
                 return {"loggedIn": True, "authMethod": method}
         return {"loggedIn": True, "authMethod": "claude.ai"} if stored else None
@@ -178,14 +173,14 @@ class ClaudeSource(Source):
                 login_ends_at=ends_at,
                 has_refresh_token=stored.has_refresh_token,
             )
-        elif method in _VARIABLES:
-            yield self._from_environment(status, *_VARIABLES[method], environ)
+        elif method in _VARIABLES.values():
+            yield self._from_environment(status, method, environ)
         else:
             yield ObservedProfile(f"claude-code:{method}", PROVIDER, "api_key" if "key" in method else "unknown")
 
-    def _from_environment(
-        self, status: Mapping[str, Any], names: tuple[str, ...], kind: str, environ: Mapping[str, str]
-    ) -> ObservedProfile:
+    def _from_environment(self, status: Mapping[str, Any], method: str, environ: Mapping[str, str]) -> ObservedProfile:
+        names = [name for name in _VARIABLES if _VARIABLES[name] == method]
+        kind = "api_key" if method == "api_key" else "token"
         visible = environ if self._on_this_host else {}
         name = next((name for name in names if visible.get(name)), None)
         value = visible[name].strip() if name else None
@@ -202,12 +197,15 @@ class ClaudeSource(Source):
             return None
         path = credentials_file(environ)
         try:
-            content = _read(path)
+            content = read_file(path, _MAX_FILE)
             return None if content is None else stored_login(content)
-        except PermissionError:
-            notes.append(f"{path}: this user may not read it")
-        except (OSError, ValueError, RecursionError):
-            notes.append(f"{path} was ignored: Claude Code did not write it")
+        except CheckError as error:
+            if error.reason is FailureReason.PERMISSION:
+                notes.append(error.message)
+                return None
+        except (ValueError, RecursionError):
+            pass
+        notes.append(f"{path} was ignored: Claude Code did not write it")
         return None
 
 
@@ -233,20 +231,6 @@ def stored_login(content: bytes) -> StoredLogin | None:
         access_expires_at=seconds(login.get("expiresAt")),
         has_refresh_token=isinstance(token, str) and bool(token.strip()),
     )
-
-
-def _read(path: Path) -> bytes | None:
-    """The bytes of the regular file; None if there is none. Raises OSError, ValueError."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would block
-            raise ValueError("no regular file")
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if len(content) > _MAX_FILE:
-        raise ValueError("too large")
-    return content
 
 
 def _date(value: object) -> float | None:

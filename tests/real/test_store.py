@@ -11,7 +11,7 @@ import pytest
 from exporter.model import Unusable
 from exporter.sources.openclaw.status import extract_json, observe
 from exporter.sources.store.complete import complete
-from exporter.sources.store.files import StorePaths
+from exporter.sources.store.paths import StorePaths
 from exporter.sources.store.reader import StoreReader
 
 from .conftest import MakeHome

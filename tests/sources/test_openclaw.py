@@ -22,9 +22,9 @@ from exporter.lib.command import Finished
 from exporter.model import CheckError, FailureReason
 from exporter.sources import InMemorySourceCache, SourceContext, build
 from exporter.sources.openclaw.source import ELSEWHERE, OpenClawSource, failure_of
-from exporter.sources.store import local
+from exporter.sources.store import reader
 from exporter.sources.store.facts import StoreFacts
-from exporter.sources.store.files import StorePaths
+from exporter.sources.store.paths import StorePaths
 
 SECRET = "PLANTED-SECRET-0123456789abcdef"
 CAPTURE = json.loads((Path(__file__).parent.parent / "captures/openclaw-2026.9.6/token_expiring_12h.json").read_text())
@@ -427,7 +427,7 @@ class FakeReader:
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> type[FakeReader]:
     FakeReader.asked, FakeReader.trouble = [], None
-    monkeypatch.setattr(local, "StoreReader", FakeReader)
+    monkeypatch.setattr(reader, "StoreReader", FakeReader)
     monkeypatch.setattr(StorePaths, "from_status", lambda payload: payload["auth"]["storePath"])
     return FakeReader
 

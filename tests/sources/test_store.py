@@ -14,7 +14,7 @@ from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, store_of, token
 from exporter.config import StoreTarget
 from exporter.model import CheckError, Dialect, FailureReason, Observation
 from exporter.sources import SourceContext
-from exporter.sources.store.files import StorePaths
+from exporter.sources.store.paths import StorePaths
 from exporter.sources.store.source import StoreSource
 
 

@@ -51,7 +51,7 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
             missing.add(provider)
         if isinstance(entry.get("profileOrder"), list):
             order[provider] = tuple(dict.fromkeys(filter(None, map(text, entry["profileOrder"]))))
-        windows += _windows(provider, mapping(entry.get("usage")))
+        windows += _windows(provider, mapping(entry, "usage"))
     notes = (f"skipped {skipped} entries of the gateway's lists that name nothing",) if skipped else ()
     return Observation(
         target=target,
@@ -83,13 +83,13 @@ def _profile(item: Mapping[str, Any], provider: str) -> ObservedProfile | None:
         kind=text(item.get("type")) or "unknown",
         status=text(item.get("status")),
         reason_code=text(item.get("reasonCode")),
-        expires_at=seconds(mapping(item.get("expiry")).get("at")),
+        expires_at=seconds(mapping(item, "expiry").get("at")),
     )
 
 
 def _environment_key(entry: Mapping[str, Any], provider: str) -> Iterator[ObservedProfile]:
     """The credential for a provider in the gateway's environment, known by its variable's name only."""
-    key = mapping(entry.get("apiKey"))
+    key = mapping(entry, "apiKey")
     variable = text(key.get("envVar"))
     if key.get("source") == "env" and variable and variable.isidentifier() and len(variable) <= 128:
         owner = text(entry.get("authProvider")) or provider

@@ -12,12 +12,13 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from exporter.config import GatewayTarget
+from exporter.lib.loose_json import mapping
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, FailureReason, Observation, UsageWindow
 from exporter.sources import Source, SourceContext
@@ -31,11 +32,10 @@ from exporter.sources.gateway.answers import (
     usage_of,
 )
 from exporter.sources.gateway.rpc import AdminRpc
+from exporter.sources.store.config import aliases, models_in_use
+from exporter.sources.store.local import LocalStore
+from exporter.sources.store.paths import StorePaths
 from exporter.verdict.remedies import Invocation, Programs
-
-if TYPE_CHECKING:
-    from exporter.sources.store.files import StorePaths
-    from exporter.sources.store.local import LocalStore
 
 #: How long the agents and their models are cached, and how long they are used if asking again fails,
 #: seconds. A gateway that goes away ends both.
@@ -59,7 +59,7 @@ class GatewaySource(Source):
         self._context = context
         self._rpc = AdminRpc(target, transport)
         self._asking: dict[str, asyncio.Lock] = {name: asyncio.Lock() for name in ("roster", "usage", "version")}
-        self._local_store: LocalStore | None = None
+        self._store = LocalStore(context)
 
     async def agents(self) -> list[str]:
         """The configured agents, or those of ``agents.list``, cached. Raises CheckError."""
@@ -133,12 +133,10 @@ class GatewaySource(Source):
             models = (await self._roster()).get(agent, ())
         except CheckError:
             return ()
-        if self._target.state_dir is None or all(map(is_named, models)):
+        paths = self._store_paths(agent)
+        if paths is None or all(map(is_named, models)):
             return models
-        from exporter.sources.store.config import aliases
-
-        store, paths = self._store(agent, self._target.state_dir)
-        known = aliases(await store.config(paths))
+        known = aliases(await self._store.config(paths))
         return tuple(known.get(model.strip().lower(), model) for model in models)
 
     async def _version(self) -> str | None:
@@ -189,28 +187,23 @@ class GatewaySource(Source):
 
     async def _completed(self, observation: Observation) -> Observation:
         """``observation`` with what the gateway's store adds, if it is on this host."""
-        if self._target.state_dir is None:
+        paths = self._store_paths(observation.agent)
+        if paths is None:
             return observation
-        store, paths = self._store(observation.agent, self._target.state_dir)
-        config = await store.config(paths)
-        images = () if config is None else _image_models(config, observation.agent)
+        images = _image_models(await self._store.config(paths), observation.agent)
         if observation.providers_in_use is not None:
             # agents.list does not name image models; the configuration does.
             models = _once(observation.models_in_use, images)
             in_use = _once(observation.providers_in_use, tuple(ref.partition("/")[0].lower() for ref in images))
             observation = replace(observation, models_in_use=models, providers_in_use=in_use)
-        return await store.complete(observation, paths)
+        return await self._store.complete(observation, paths)
 
-    def _store(self, agent: str, state_dir: str) -> tuple[LocalStore, StorePaths]:
-        # Imported when there is a store to read: SQLite costs start-up time.
-        from exporter.sources.store.files import StorePaths
-        from exporter.sources.store.local import LocalStore
-
-        environ = self._context.environ or os.environ
-        home = {name: environ[name] for name in ("HOME",) if name in environ}  # the rest is ours, not the gateway's
-        if self._local_store is None:
-            self._local_store = LocalStore(self._context)
-        return self._local_store, StorePaths.from_environment(home, state_dir, agent)
+    def _store_paths(self, agent: str) -> StorePaths | None:
+        """The places of the gateway's store; None if it is not on this host."""
+        if self._target.state_dir is None:
+            return None
+        home = (self._context.environ or os.environ).get("HOME", "")  # the other variables are not the gateway's
+        return StorePaths.from_environment({"HOME": home}, self._target.state_dir, agent)
 
 
 def _is_loopback(url: str) -> bool:
@@ -242,10 +235,8 @@ def _cached_usage(text: str) -> tuple[tuple[UsageWindow, ...], str | None]:
         return (), None
 
 
-def _image_models(config: Mapping[str, Any], agent: str) -> tuple[str, ...]:
-    from exporter.sources.store.config import models_in_use, section
-
-    defaults = section(config, "agents", "defaults")
+def _image_models(config: Mapping[str, Any] | None, agent: str) -> tuple[str, ...]:
+    defaults = mapping(config, "agents", "defaults")
     kept = {name: defaults[name] for name in ("imageModel", "models") if name in defaults}
     return models_in_use({"agents": {"defaults": kept}}, agent, inherits_fallbacks=False)[1]
 

@@ -7,6 +7,7 @@ what the command does not print, if it is on this host.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from exporter.config import OpenClawTarget
 from exporter.lib import command
@@ -26,10 +27,9 @@ from exporter.model import CheckError, FailureReason, Observation
 from exporter.sources import Source, SourceContext
 from exporter.sources.openclaw import ssh
 from exporter.sources.openclaw.status import extract_json, json_values, observe
+from exporter.sources.store.local import LocalStore
+from exporter.sources.store.paths import StorePaths, read_file, stamp
 from exporter.verdict.remedies import Invocation, Programs
-
-if TYPE_CHECKING:
-    from exporter.sources.store.local import LocalStore
 
 DAY = 86400.0
 _AGENTS_FOR = DAY
@@ -60,7 +60,7 @@ class OpenClawSource(Source):
         self._on_this_host = target.ssh is None and os.path.basename(target.command[0]) not in ELSEWHERE
         self._checking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asking = asyncio.Lock()  # held while the agents or the version are asked for
-        self._store: LocalStore | None = None
+        self._store = LocalStore(context)
 
     async def agents(self) -> list[str]:
         """The configured agents, or those of ``openclaw agents list``, cached for a day.
@@ -85,42 +85,33 @@ class OpenClawSource(Source):
             arguments = ["models", "status", "--json", "--check", "--agent", agent]
             finished = await self._run(arguments, self._target.timeout)
             payload = self._status(finished)
-            observation = observe(
-                payload,
-                target=self._target.name,
-                agent=agent,
-                observed_at=self._context.now(),
-                exit_code=finished.exit_code,
-            )
+            name, now = self._target.name, self._context.now()
+            observation = observe(payload, target=name, agent=agent, observed_at=now, exit_code=finished.exit_code)
             observation = replace(observation, openclaw_version=await self._version())
-            return await self._completed(observation, payload)
+            # The paths that an OpenClaw elsewhere prints are not paths of this host.
+            paths = StorePaths.from_status(payload) if self._on_this_host else None
+            return await self._store.complete(observation, paths) if paths else observation
 
     def fingerprint(self) -> str | None:
         """Of the stores that the checks so far have named; None before the first, or if they are elsewhere."""
-        return self._store.fingerprint() if self._store else None
+        return self._store.fingerprint()
 
     async def aclose(self) -> None:
         """Close the shared ssh connection."""
         if self._connection is None:
             return
-        closing = self._connection.close_argv()
-        try:
-            if closing:
+        if closing := self._connection.close_argv():
+            with contextlib.suppress(CheckError):  # it closes on its own within a minute
                 await command.run(closing, env=self._own_environment(), timeout=5.0)
-        except CheckError:
-            pass  # it closes on its own within a minute
-        finally:
-            self._connection.forget()
+        self._connection.forget()
 
     def configured_agents(self) -> Sequence[str] | None:
         return None if self._target.agents == "all" else self._target.agents
 
     def programs(self) -> Programs:
         target = self._target
-        claude = Invocation(("claude",), target.ssh)
-        return Programs(
-            Invocation(tuple(target.command), target.ssh, target.state_dir), claude, env_file=target.env_file
-        )
+        openclaw = Invocation(tuple(target.command), target.ssh, target.state_dir)
+        return Programs(openclaw, Invocation(("claude",), target.ssh), env_file=target.env_file)
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -187,22 +178,15 @@ class OpenClawSource(Source):
         """Changes with OpenClaw's configuration file; None if there is none on this host."""
         if not self._on_this_host:
             return None
-        environment = self._environment()
-        state = environment.get("OPENCLAW_STATE_DIR") or "~/.openclaw"
-        home = environment.get("HOME") or os.path.expanduser("~")
-        path = environment.get("OPENCLAW_CONFIG_PATH") or f"{state}/openclaw.json"
-        try:
-            stat = os.stat(re.sub(r"^~(?=/)", lambda _: home, path))
-        except (OSError, ValueError):
-            return None
-        return f"{stat.st_mtime_ns}:{stat.st_size}"
+        found = stamp(StorePaths.from_environment(self._environment(), None, "main").config_path)
+        return str(found) if found else None
 
     async def _version(self) -> str | None:
         """OpenClaw's version, from its package on this host, else from ``--version``. Never raises."""
         executable = self._executable()
         if executable and (version := _package_version(executable.parent / "package.json")):
             return version
-        identity = _identity(executable) if executable else None
+        identity = f"{executable}:{stamp(executable)}" if executable else None
         async with self._asking:
             key, cache = self._key("version", identity), self._context.cache
             known = cache.get_cached(key, DAY)
@@ -223,23 +207,6 @@ class OpenClawSource(Source):
         found = shutil.which(self._command[0], path=self._environment().get("PATH", os.defpath))
         return Path(os.path.realpath(found)) if found else None
 
-    # --- the store -------------------------------------------------------------------------------
-
-    async def _completed(self, observation: Observation, payload: Mapping[str, Any]) -> Observation:
-        """``observation`` with what the store adds."""
-        if not self._on_this_host:
-            return observation
-        # Imported when there is a store to read: SQLite costs start-up time.
-        from exporter.sources.store.files import StorePaths
-        from exporter.sources.store.local import LocalStore
-
-        paths = StorePaths.from_status(payload)
-        if paths is None:
-            return observation
-        if self._store is None:
-            self._store = LocalStore(self._context)
-        return await self._store.complete(observation, paths)
-
 
 # --- failures --------------------------------------------------------------------------------------
 
@@ -248,8 +215,8 @@ def refusal_of(payload: Mapping[str, Any], finished: command.Finished) -> CheckE
     """The failure in OpenClaw's answer ``{"ok": false, "error": …}``: it could not check."""
     error = payload.get("error")
     message = error.get("message") if isinstance(error, Mapping) else error
-    text = message if isinstance(message, str) and message.strip() else _reason_line(finished.stderr)
-    return _command_error(text, finished)
+    reason = message if isinstance(message, str) and message.strip() else _reason_line(finished.stderr)
+    return _command_error(reason, finished)
 
 
 def failure_of(finished: command.Finished, unread: CheckError, destination: str | None = None) -> CheckError:
@@ -271,14 +238,14 @@ def failure_of(finished: command.Finished, unread: CheckError, destination: str 
     return unread
 
 
-def _command_error(text: str, finished: command.Finished) -> CheckError:
-    stderr = finished.stderr.decode("utf-8", "replace")
-    if re.search(r"unknown agent", f"{text}\n{stderr}", re.IGNORECASE):
-        sentence = text if "unknown agent" in text.lower() else _reason_line(finished.stderr)
-        return CheckError(FailureReason.UNKNOWN_AGENT, safe_text(sentence))
-    if not text:
-        text = f"the command ended with exit code {finished.exit_code} and printed no reason"
-    return CheckError(FailureReason.COMMAND_ERROR, safe_text(text))
+def _command_error(reason: str, finished: command.Finished) -> CheckError:
+    unknown = "unknown agent"
+    if unknown in reason.lower():
+        return CheckError(FailureReason.UNKNOWN_AGENT, safe_text(reason))
+    if unknown in finished.stderr.decode("utf-8", "replace").lower():
+        return CheckError(FailureReason.UNKNOWN_AGENT, safe_text(_reason_line(finished.stderr)))
+    reason = reason or f"the command ended with exit code {finished.exit_code} and printed no reason"
+    return CheckError(FailureReason.COMMAND_ERROR, safe_text(reason))
 
 
 def _with(sentence: str, reason: str) -> str:
@@ -309,20 +276,11 @@ def _cached_agents(text: str | None, marker: str | None) -> list[str]:
 def _package_version(path: Path) -> str | None:
     """The version in a package.json of OpenClaw."""
     try:
-        with path.open("rb") as file:
-            package = mapping(json.loads(file.read(2 * 1024 * 1024)))
-    except (OSError, ValueError, RecursionError):
+        package = mapping(json.loads(read_file(path) or b"{}"))
+    except (CheckError, ValueError, RecursionError):
         return None
     version = _VERSION.fullmatch(text(package.get("version")) or "") if package.get("name") == "openclaw" else None
     return version[1] if version else None
-
-
-def _identity(executable: Path) -> str:
-    try:
-        stat = executable.stat()
-    except OSError:
-        return str(executable)
-    return f"{executable}:{stat.st_mtime_ns}:{stat.st_size}:{stat.st_ino}"
 
 
 def _version_in(finished: command.Finished) -> str:

@@ -96,7 +96,7 @@ def observe(
     Raises CheckError INVALID_OUTPUT if there is no list of profiles: that is not an empty list.
     """
     auth = payload.get("auth")
-    oauth = mapping(mapping(auth).get("oauth"))
+    oauth = mapping(auth, "oauth")
     providers = oauth.get("providers")
     if not isinstance(oauth.get("profiles"), list) and not isinstance(providers, list):
         raise CheckError(FailureReason.INVALID_OUTPUT, "the JSON has no list of profiles where OpenClaw puts it")
@@ -146,13 +146,13 @@ def _models_in_use(payload: Mapping[str, Any]) -> tuple[str, ...]:
 
     All but the default are printed as the configuration has them, for example by an alias.
     """
-    aliases = {alias.strip().lower(): model for alias, model in mapping(payload.get("aliases")).items() if text(model)}
+    aliases = {alias.strip().lower(): model for alias, model in mapping(payload, "aliases").items() if text(model)}
     refs = [
         *texts([payload.get("resolvedDefault"), payload.get("defaultModel")])[:1],
         *texts(payload.get("fallbacks")),
         *texts([payload.get("imageModel")]),
         *texts(payload.get("imageFallbacks")),
-        *texts([mapping(payload.get("utilityModel")).get("ref")]),
+        *texts([mapping(payload, "utilityModel").get("ref")]),
     ]
     named = [(text(aliases.get(ref.strip().lower())) or ref).strip().partition("/") for ref in refs]
     return tuple(
@@ -281,7 +281,7 @@ def _environment_credentials(auth: Mapping[str, Any], in_use: Sequence[str]) -> 
     found: dict[tuple[str, str], ObservedProfile] = {}
     for entry in map(mapping, items(auth.get("providers"))):
         provider = text(entry.get("provider"))
-        names = _LAST_IDENTIFIER.findall(text(mapping(entry.get("env")).get("source")) or "")
+        names = _LAST_IDENTIFIER.findall(text(mapping(entry, "env").get("source")) or "")
         if provider and provider in in_use and names:
             kind = kind_of_variable(names[-1])
             found[provider, names[-1]] = ObservedProfile(f"env:{names[-1]}", provider, kind, status="static")

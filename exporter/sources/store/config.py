@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
+from exporter.lib.loose_json import items, mapping
 from exporter.lib.redact import safe_name
 
 
@@ -17,24 +18,18 @@ def provider_id(value: object) -> str:
     return safe_name(value.strip().lower()) if isinstance(value, str) else ""
 
 
+def is_filled(value: object) -> TypeGuard[str]:
+    """Whether ``value`` is a text that is not blank."""
+    return isinstance(value, str) and bool(value.strip())
+
+
 def orders(raw: object) -> dict[str, tuple[str, ...]]:
     """Lists of profile ids by provider, from a store or from ``auth.order``."""
-    if not isinstance(raw, Mapping):
-        return {}
     return {
-        provider_id(provider): tuple(
-            dict.fromkeys(safe_name(i.strip()) for i in ids if isinstance(i, str) and i.strip())
-        )
-        for provider, ids in raw.items()
+        provider_id(provider): tuple(dict.fromkeys(safe_name(name.strip()) for name in ids if is_filled(name)))
+        for provider, ids in mapping(raw).items()
         if isinstance(ids, list) and provider_id(provider)
     }
-
-
-def section(config: object, *names: str) -> Mapping[str, Any]:
-    """The object at ``names`` in ``config``; an empty one if there is none."""
-    for name in names:
-        config = config.get(name) if isinstance(config, Mapping) else None
-    return config if isinstance(config, Mapping) else {}
 
 
 def roster(config: object) -> dict[str, Mapping[str, Any]] | None:
@@ -42,22 +37,18 @@ def roster(config: object) -> dict[str, Mapping[str, Any]] | None:
 
     None if the configuration lists none.
     """
-    agents = section(config, "agents")
+    agents = mapping(config, "agents")
     entries, default = agents.get("entries"), None
     found: dict[str, Mapping[str, Any]] = {}
-    listed = entries.items() if isinstance(entries, Mapping) else _by_id(agents.get("list"))
-    for name, entry in listed:
+    listed = (mapping(entry) for entry in items(agents.get("list")))
+    named = entries.items() if isinstance(entries, Mapping) else [(entry.get("id"), entry) for entry in listed]
+    for name, entry in named:
         name = agent_id(name)
         if name and isinstance(entry, Mapping):
             found.setdefault(name, entry)
             default = name if entry.get("default") is True and default is None else default
     first = default or ("main" if "main" in found and isinstance(entries, Mapping) else None)
     return {name: found[name] for name in dict.fromkeys((*([first] if first else []), *found))} or None
-
-
-def _by_id(entries: object) -> list[tuple[object, object]]:
-    entries = entries if isinstance(entries, list) else []
-    return [(entry.get("id"), entry) for entry in entries if isinstance(entry, Mapping)]
 
 
 def agent_id(name: object) -> str:
@@ -74,16 +65,15 @@ def models_in_use(
     ``inherits_fallbacks``: an agent with its own model still has the defaults' fallbacks (seen on
     2026.2.9; on 2026.6.11 and 2026.9.6 it has only its own).
     """
-    defaults = section(config, "agents", "defaults")
-    mine = (roster(config) or {}).get(agent, {})
+    defaults = mapping(config, "agents", "defaults")
+    mine = mapping(roster(config), agent)
     primary, fallbacks = _model(mine.get("model"))
     default_primary, default_fallbacks = _model(defaults.get("model"))
     image, image_fallbacks = _model(defaults.get("imageModel"))
     utility, _ = _model(mine.get("utilityModel", defaults.get("utilityModel")))
     if fallbacks is None and (primary is None or inherits_fallbacks):
         fallbacks = default_fallbacks
-    wanted = [primary or default_primary, *(fallbacks or ())]
-    wanted += [image, *(image_fallbacks or ()), utility]
+    wanted = [primary or default_primary, *(fallbacks or ()), image, *(image_fallbacks or ()), utility]
     known = aliases(config)
     refs = [known.get(name.lower(), name).partition("@")[0] for name in wanted if name]
     models = tuple(dict.fromkeys(safe_name(ref) for ref in refs if "/" in ref))
@@ -95,7 +85,7 @@ def _model(value: object) -> tuple[str | None, list[str] | None]:
     """The primary model and the fallbacks of a model setting, which is a name or an object."""
     if isinstance(value, str):
         return value.strip() or None, None
-    primary, fallbacks = section(value).get("primary"), section(value).get("fallbacks")
+    primary, fallbacks = mapping(value).get("primary"), mapping(value).get("fallbacks")
     names = [name.strip() for name in fallbacks if isinstance(name, str)] if isinstance(fallbacks, list) else None
     return (primary.strip() or None if isinstance(primary, str) else None), names
 
@@ -104,6 +94,6 @@ def aliases(config: object) -> dict[str, str]:
     """The models by their aliases in lower case."""
     return {
         alias.strip().lower(): name
-        for name, entry in section(config, "agents", "defaults", "models").items()
-        if isinstance(alias := section(entry).get("alias"), str)
+        for name, entry in mapping(config, "agents", "defaults", "models").items()
+        if isinstance(alias := mapping(entry).get("alias"), str)
     }

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from exporter.lib.loose_json import number, seconds
+from exporter.lib.loose_json import mapping, number, seconds
 from exporter.lib.redact import safe_name
 from exporter.model import ObservedProfile, Unusable
-from exporter.sources.store.config import models_in_use, orders, provider_id, section
+from exporter.sources.store.config import is_filled, models_in_use, orders, provider_id
 
 _KINDS = ("oauth", "token", "api_key")  # in OpenClaw's order
 _MAX_DATE = 8.64e15  # JavaScript's last date, Unix milliseconds
@@ -63,16 +64,11 @@ def layer(store: object, state: object) -> Layer | None:
     """
     if not isinstance(store, Mapping) or not isinstance(store.get("profiles"), Mapping):
         return None
-    profiles, skipped = {}, 0
-    for name, raw in store["profiles"].items():
-        credential = _credential(raw)
-        if credential is None:
-            skipped += 1
-        else:
-            profiles[safe_name(name)] = credential
-    state = state if isinstance(state, Mapping) else {}
-    order = {**orders(store.get("order")), **orders(state.get("order"))}
-    usage = {**_usage(store.get("usageStats")), **_usage(state.get("usageStats"))}
+    found = {name: _credential(raw) for name, raw in store["profiles"].items()}
+    profiles = {safe_name(name): credential for name, credential in found.items() if credential is not None}
+    skipped = sum(credential is None for credential in found.values())
+    order = {**orders(store.get("order")), **orders(mapping(state).get("order"))}
+    usage = {**_usage(store), **_usage(state)}
     return Layer(profiles, {key: ids for key, ids in order.items() if ids}, usage, skipped)
 
 
@@ -86,10 +82,9 @@ def _credential(raw: object) -> Mapping[str, Any] | None:
     return {**raw, "type": kind, "provider": provider} if kind in _KINDS and provider else None
 
 
-def _usage(raw: object) -> dict[str, Mapping[str, Any]]:
-    if not isinstance(raw, Mapping):
-        return {}
-    return {safe_name(name.strip()): entry for name, entry in raw.items() if isinstance(entry, Mapping)}
+def _usage(state: object) -> dict[str, Mapping[str, Any]]:
+    usage = mapping(state, "usageStats")
+    return {safe_name(name.strip()): entry for name, entry in usage.items() if isinstance(entry, Mapping)}
 
 
 def merge(base: Layer | None, over: Layer | None) -> Layer | None:
@@ -102,12 +97,8 @@ def merge(base: Layer | None, over: Layer | None) -> Layer | None:
             # The agent's own profiles come before those of the inherited order.
             own = [name for name, raw in over.profiles.items() if raw["provider"] == provider]
             order[provider] = tuple(dict.fromkeys((*own, *base.order[provider])))
-    return Layer(
-        {**base.profiles, **over.profiles},
-        order,
-        {**base.usage, **over.usage},
-        base.skipped + over.skipped,
-    )
+    profiles, usage = {**base.profiles, **over.profiles}, {**base.usage, **over.usage}
+    return Layer(profiles, order, usage, base.skipped + over.skipped)
 
 
 def facts(
@@ -154,16 +145,13 @@ def _with_credential(
     profile: ObservedProfile, raw: Mapping[str, Any], keyed_hash: Callable[[str], str]
 ) -> ObservedProfile:
     """``profile`` with the facts of its secret, date and refresh token."""
-    code = None
-    setup = raw.get("setup")
-    if isinstance(setup, Mapping) and setup.get("replacement") is True:
-        code = "setup_inactive"
+    code = "setup_inactive" if mapping(raw, "setup").get("replacement") is True else None
     if profile.kind == "oauth":
         fence = _FENCE.match(raw["access"]) if isinstance(raw.get("access"), str) else None
-        refreshes = _is_secret(raw.get("refresh")) and not (fence and fence[1])
+        refreshes = is_filled(raw.get("refresh")) and not (fence and fence[1])
         if code is None and fence and fence[1]:
             code = "expired"
-        if code is None and not _is_secret(raw.get("access")) and not _is_secret(raw.get("refresh")):
+        if code is None and not is_filled(raw.get("access")) and not is_filled(raw.get("refresh")):
             code = "unresolved_ref" if isinstance(raw.get("oauthRef"), Mapping) else "missing_credential"
         date = None if fence else _date(raw.get("expires"))
         return replace(profile, reason_code=code, expires_at=date, has_refresh_token=refreshes)
@@ -175,17 +163,8 @@ def _with_credential(
             code = "invalid_expires"
     if secret is None and code != "setup_inactive":
         code = "missing_credential"
-    return replace(
-        profile,
-        reason_code=code,
-        expires_at=date,
-        has_refresh_token=False,
-        secret_hash=keyed_hash(secret) if secret else None,
-    )
-
-
-def _is_secret(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    hashed = keyed_hash(secret) if secret else None
+    return replace(profile, reason_code=code, expires_at=date, has_refresh_token=False, secret_hash=hashed)
 
 
 def _static_secret(raw: Mapping[str, Any], name: str) -> str | None:
@@ -194,7 +173,7 @@ def _static_secret(raw: Mapping[str, Any], name: str) -> str | None:
         if isinstance(value, Mapping) and isinstance(value.get("source"), str):
             return json.dumps(value, sort_keys=True)
     value = raw.get(name, raw.get("apiKey") if name == "key" else None)
-    return value.strip() if isinstance(value, str) and value.strip() else None
+    return value.strip() if is_filled(value) else None
 
 
 def _mismatch(raw: Mapping[str, Any], provider: str, mode: str) -> str | None:
@@ -245,12 +224,13 @@ def _count(value: object) -> int | None:
 
 def _configured(config: object) -> dict[str, tuple[str, str]]:
     """The provider and mode of each profile in ``auth.profiles``."""
+    profiles = mapping(config, "auth", "profiles")
     return {
         safe_name(name): (
             provider_id(entry.get("provider")),
             mode if isinstance(mode := entry.get("mode"), str) else "",
         )
-        for name, entry in section(config, "auth", "profiles").items()
+        for name, entry in profiles.items()
         if isinstance(entry, Mapping)
     }
 
@@ -261,15 +241,15 @@ def _effective_order(stored: Layer, config: object, now: float) -> dict[str, tup
     That is the store's order, else the configuration's, else the profiles that the configuration names. An
     order that names no existing profile is ignored: OpenClaw then tries all.
     """
-    named: dict[str, list[str]] = {}
+    named = defaultdict[str, list[str]](list)
     for name, (provider, _) in _configured(config).items():
-        named.setdefault(provider, []).append(name)
-    explicit = {**orders(section(config, "auth").get("order")), **stored.order}
-    order = {}
-    for provider, ids in explicit.items():
-        is_repaired = provider in stored.order or provider in named
-        if not ids or not is_repaired or any(name in stored.profiles for name in ids):
-            order[provider] = ids
+        named[provider].append(name)
+    explicit = {**orders(mapping(config, "auth").get("order")), **stored.order}
+    order = {
+        provider: ids
+        for provider, ids in explicit.items()
+        if not ids or not stored.profiles.keys().isdisjoint(ids) or provider not in {*stored.order, *named}
+    }
     for provider, names in named.items():
         there = [name for name in names if name in stored.profiles]
         if there and provider not in explicit:
@@ -297,11 +277,8 @@ def what_matters(payload: object) -> object:
     """The part of a store or its state whose change is worth a check: not when and how often it was used."""
     if not isinstance(payload, Mapping):
         return payload
-    usage = {
-        name: kept
-        for name, entry in section(payload, "usageStats").items()
-        if (kept := _kept(entry, _USAGE_THAT_MATTERS))
-    }
+    entries = mapping(payload, "usageStats").items()
+    usage = {name: kept for name, entry in entries if (kept := _kept(entry, _USAGE_THAT_MATTERS))}
     found = {"usage": usage, "profiles": payload.get("profiles"), "order": payload.get("order")}
     # A gateway creates the state at its first use: a state without anything that matters equals none.
     return {name: value for name, value in found.items() if value} or None

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from exporter.lib import clock
+from exporter.lib.loose_json import mapping
 from exporter.model import CheckError, FailureReason
 from exporter.sources.store import files
-from exporter.sources.store.config import section
 from exporter.sources.store.facts import Layer, StoreFacts, facts, layer, merge, what_matters, what_matters_in_config
-from exporter.sources.store.files import Stamp, StorePaths
+from exporter.sources.store.paths import Stamp, StorePaths, read_file, stamp, unreadable
 
 _LOCAL = (files.LOCAL_STORE, files.LOCAL_STATE)
 _SHARED = (files.SHARED_OWNER, files.SHARED_STORE, files.SHARED_STATE)
@@ -55,9 +56,7 @@ class StoreReader:
     def config(self, paths: StorePaths) -> Mapping[str, Any] | None:
         """``openclaw.json``; None if there is none. Raises CheckError."""
         path = paths.config_path
-        if path is None:
-            return None
-        current = files.stamp(path)
+        current = stamp(path)
         if path not in self._configs or self._configs[path][0] != current or _is_racy((current,)):
             self._configs[path] = (current, files.read_config(path))
         return self._configs[path][1]
@@ -73,13 +72,7 @@ class StoreReader:
         if is_stranded:
             notes.append(_STRANDED)
         return facts(
-            stored,
-            config,
-            agent=agent,
-            is_json=is_json,
-            keyed_hash=self._keyed_hash,
-            now=self._now(),
-            notes=notes,
+            stored, config, agent=agent, is_json=is_json, keyed_hash=self._keyed_hash, now=self._now(), notes=notes
         )
 
     def fingerprint(self, paths: Sequence[StorePaths]) -> str | None:
@@ -90,7 +83,7 @@ class StoreReader:
         """
         parts, is_there, is_unreadable = [], False, False
         for path, kind in sorted({item for store in paths for item in _relevant_files(store)}):
-            stamps = (files.stamp(path), files.stamp(path.with_name(f"{path.name}-wal")))
+            stamps = (stamp(path), stamp(path.with_name(f"{path.name}-wal")))
             is_there = is_there or stamps[0] is not None
             known = self._digests.get(path)
             if known is None or known[0] != stamps or _is_racy(stamps):
@@ -135,41 +128,35 @@ def _stored(paths: StorePaths) -> tuple[Layer | None, bool, bool]:
     OpenClaw reads databases only from 2026.6 on, and has none before.
     """
     shared = files.read_database(paths.shared_database, _SHARED)
-    is_main = paths.agent_dir == paths.shared_dir
-    folders = [paths.agent_dir] if is_main else [paths.shared_dir, paths.agent_dir]
+    folders = list(dict.fromkeys((paths.shared_dir, paths.agent_dir)))
     databases = {folder: files.read_database(folder / "openclaw-agent.sqlite", _LOCAL) for folder in folders}
     if shared is None and not any(databases.values()):
-        merged = None
-        for folder in folders:
-            merged = merge(merged, _json_layer(folder))
-        return merged, True, False
-    owner = section(shared.values.get(files.SHARED_OWNER)).get("location") if shared else None
-    layers: list[Layer | None] = []
-    if shared and owner != "legacy-main" and files.SHARED_STORE in shared.values:
-        values = shared.values
+        return reduce(merge, map(_json_layer, folders)), True, False
+    values = shared.values if shared else {}
+    owner = mapping(values.get(files.SHARED_OWNER)).get("location")
+    layers: list[Layer | None] = [None]
+    if owner != "legacy-main" and files.SHARED_STORE in values:
         layers.append(_layer(values[files.SHARED_STORE], values.get(files.SHARED_STATE), paths.shared_database))
     for folder, rows in databases.items():
         # Once the shared database owns what agents inherit, they no longer inherit main's store.
         if folder == paths.agent_dir or owner != "state-db":
             layers.append(_local_layer(folder, rows))
-    merged = None
-    for above in layers:
-        merged = merge(merged, above)
-    is_stranded = merged is None and any(files.stamp(folder / "auth-profiles.json") for folder in folders)
+    merged = reduce(merge, layers)
+    is_stranded = merged is None and any(stamp(folder / "auth-profiles.json") for folder in folders)
     return merged, False, is_stranded
 
 
 def _layer(store: object, state: object, path: Path) -> Layer:
     found = layer(store, state)
     if found is None:
-        raise CheckError(FailureReason.STORE_UNREADABLE, f"{path} holds no auth store where OpenClaw puts it")
+        raise unreadable(path, "holds no auth store where OpenClaw puts it")
     return found
 
 
 def _json_layer(folder: Path) -> Layer | None:
     path = folder / "auth-profiles.json"
     store = files.read_json(path)
-    if store is None and files.stamp(path) is None:
+    if store is None and stamp(path) is None:
         return None
     return _layer(store, files.read_json(folder / "auth-state.json"), path)
 
@@ -179,9 +166,7 @@ def _local_layer(folder: Path, rows: files.Rows | None) -> Layer | None:
         return None
     path = folder / "openclaw-agent.sqlite"
     if files.LOCAL_STORE.table not in rows.tables:
-        raise CheckError(
-            FailureReason.STORE_UNREADABLE, f"{path} has no table {files.LOCAL_STORE.table}: not OpenClaw's"
-        )
+        raise unreadable(path, f"has no table {files.LOCAL_STORE.table}: not OpenClaw's")
     if files.LOCAL_STORE not in rows.values:
         return None  # OpenClaw then ignores the state there too
     return _layer(rows.values[files.LOCAL_STORE], rows.values.get(files.LOCAL_STATE), path)
@@ -189,9 +174,7 @@ def _local_layer(folder: Path, rows: files.Rows | None) -> Layer | None:
 
 def _relevant_files(paths: StorePaths) -> list[tuple[Path, str]]:
     """The files whose contents matter, and the kind of each."""
-    watched = [(paths.shared_database, "shared"), (paths.state_dir / ".env", "bytes")]
-    if paths.config_path:
-        watched.append((paths.config_path, "config"))
+    watched = [(paths.shared_database, "shared"), (paths.state_dir / ".env", "bytes"), (paths.config_path, "config")]
     for folder in {paths.agent_dir, paths.shared_dir}:
         watched.append((folder / "openclaw-agent.sqlite", "local"))
         watched += [(folder / name, "json") for name in ("auth-profiles.json", "auth-state.json")]
@@ -201,12 +184,13 @@ def _relevant_files(paths: StorePaths) -> list[tuple[Path, str]]:
 def _matter(path: Path, kind: str) -> object:
     """What matters in one file. Raises CheckError."""
     if kind in ("local", "shared"):
-        rows = files.read_database(path, _LOCAL if kind == "local" else _SHARED, patience=0)
+        cells = _LOCAL if kind == "local" else _SHARED
+        rows = files.read_database(path, cells, patience=0)
         if rows is None:
             return None
         owner = rows.values.get(files.SHARED_OWNER)
-        return [owner, *(what_matters(rows.values.get(cell)) for cell in (_LOCAL if kind == "local" else _SHARED[1:]))]
-    content = files.read_file(path)
+        return [owner, *(what_matters(rows.values.get(cell)) for cell in cells if cell != files.SHARED_OWNER)]
+    content = read_file(path)
     if content is None or kind == "bytes":
         return content and content.hex()
     if kind == "json":

@@ -12,33 +12,26 @@ from typing import Any, TypeVar
 from exporter.config import StoreTarget
 from exporter.lib.durations import format_duration
 from exporter.lib.env_file import parse_env_file, read_env_file
+from exporter.lib.loose_json import mapping
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
 from exporter.sources import Source, SourceContext
 from exporter.sources.openclaw.status import kind_of_variable
-from exporter.sources.store.config import agent_id, provider_id, roster, section
+from exporter.sources.store.config import agent_id, is_filled, provider_id, roster
 from exporter.sources.store.facts import StoreFacts
-from exporter.sources.store.files import StorePaths, read_file
+from exporter.sources.store.paths import StorePaths, read_file
 from exporter.sources.store.reader import StoreReader, require_readable
 from exporter.verdict.remedies import Invocation, Programs
 
 #: The environment variables with each provider's credential, in OpenClaw's order.
+_KEYED = ["cerebras", "deepseek", "groq", "minimax", "mistral", "moonshot", "nvidia", "openrouter", "together", "xai"]
 _VARIABLES = {
+    **{provider: (f"{provider.upper()}_API_KEY",) for provider in _KEYED},
     "anthropic": ("ANTHROPIC_OAUTH_TOKEN", "ANTHROPIC_API_KEY"),
-    "cerebras": ("CEREBRAS_API_KEY",),
-    "deepseek": ("DEEPSEEK_API_KEY",),
     "github-copilot": ("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"),
     "google": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    "groq": ("GROQ_API_KEY",),
-    "minimax": ("MINIMAX_API_KEY",),
-    "mistral": ("MISTRAL_API_KEY",),
-    "moonshot": ("MOONSHOT_API_KEY",),
-    "nvidia": ("NVIDIA_API_KEY",),
     "openai": ("CODEX_API_KEY", "OPENAI_API_KEY"),
     "opencode": ("OPENCODE_API_KEY", "OPENCODE_ZEN_API_KEY"),
-    "openrouter": ("OPENROUTER_API_KEY",),
-    "together": ("TOGETHER_API_KEY",),
-    "xai": ("XAI_API_KEY",),
     "zai": ("ZAI_API_KEY", "Z_AI_API_KEY"),
 }
 #: Providers that need no credential, or keep it outside the store.
@@ -101,10 +94,9 @@ class StoreSource(Source):
         return {**self._context.environ, **(read_env_file(file) if file else {})}
 
     def _paths(self, environ: Mapping[str, str], config: Mapping[str, Any] | None, agent: str) -> StorePaths:
-        own = (roster(config) or {}).get(agent, {}).get("agentDir")
-        return StorePaths.from_environment(
-            environ, self._target.state_dir, agent, own if isinstance(own, str) and own.strip() else None
-        )
+        folder = mapping(roster(config), agent).get("agentDir")
+        own = folder if is_filled(folder) else None
+        return StorePaths.from_environment(environ, self._target.state_dir, agent, own)
 
     def _config(self, paths: StorePaths) -> Mapping[str, Any] | None:
         try:
@@ -119,10 +111,8 @@ class StoreSource(Source):
         config = self._config(paths)
         if self._target.agents != "all":
             found = list(self._target.agents)
-        elif config is not None:
-            found = list(roster(config) or ("main",))
         else:
-            found = _folders(paths)
+            found = _folders(paths) if config is None else list(roster(config) or ("main",))
         self._watched = {agent: self._paths(environ, config, agent) for agent in found}
         return found
 
@@ -132,12 +122,10 @@ class StoreSource(Source):
         paths = self._paths(environ, config, agent)
         require_readable(paths.state_dir)
         known = roster(config)
-        if agent_id(agent) != agent or (
-            agent not in known if known else agent != "main" and not paths.agent_dir.exists()
-        ):
-            raise CheckError(
-                FailureReason.UNKNOWN_AGENT, f"there is no agent {safe_text(agent, 80)!r} in {paths.state_dir}"
-            )
+        is_known = agent in known if known else agent == "main" or paths.agent_dir.exists()
+        if agent_id(agent) != agent or not is_known:
+            sentence = f"there is no agent {safe_text(agent, 80)!r} in {paths.state_dir}"
+            raise CheckError(FailureReason.UNKNOWN_AGENT, sentence)
         observed_at = self._context.now()
         facts = self._reader.read(paths, agent)
         self._watched[agent] = paths
@@ -162,22 +150,19 @@ class StoreSource(Source):
         self, facts: StoreFacts, paths: StorePaths, config: Mapping[str, Any] | None
     ) -> Iterator[ObservedProfile]:
         """The credentials for providers in use in the service's environment, named by their variables."""
-        settings = section(config, "env")
+        settings = mapping(config, "env")
         dotenv = read_file(paths.state_dir / ".env")
         variables = {
-            **{
-                name: value
-                for name, value in {**settings, **section(settings, "vars")}.items()
-                if isinstance(value, str)
-            },
+            **settings,
+            **mapping(settings, "vars"),
             **(parse_env_file(dotenv.decode("utf-8", "replace")) if dotenv else {}),
             **(read_env_file(self._target.env_file) if self._target.env_file else {}),
         }
         for provider in facts.providers_in_use or ():
             for name in _VARIABLES.get(provider, ()):
-                value = variables.get(name, "").strip()
-                if value:
-                    kind, secret = kind_of_variable(name), self._context.keyed_hash(value)
+                value = variables.get(name)
+                if is_filled(value):
+                    kind, secret = kind_of_variable(name), self._context.keyed_hash(value.strip())
                     yield ObservedProfile(f"env:{name}", provider, kind, has_refresh_token=False, secret_hash=secret)
                     break
 
@@ -197,11 +182,11 @@ def _in_use(
     """The providers in use whose credentials a store would have, and the others, which are never missing."""
     if facts.providers_in_use is None:
         return None, []
-    own = {provider_id(name): entry for name, entry in section(config, "models", "providers").items()}
+    own = {provider_id(name): entry for name, entry in mapping(config, "models", "providers").items()}
     elsewhere = [
         provider
         for provider in facts.providers_in_use
         if provider not in seen
-        and (provider in _ELSEWHERE or any(section(own, provider).get(key) for key in ("apiKey", "auth", "headers")))
+        and (provider in _ELSEWHERE or any(mapping(own, provider).get(key) for key in ("apiKey", "auth", "headers")))
     ]
     return tuple(provider for provider in facts.providers_in_use if provider not in elsewhere), elsewhere

@@ -1,0 +1,154 @@
+"""The places of OpenClaw's auth store on this host, and how a file there is read.
+
+The places are those of OpenClaw 2026.2 to 2026.9. Importing this module is cheap: it does not need SQLite.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exporter.model import CheckError, FailureReason
+
+#: The largest file that can be a store, bytes: 10,000 profiles are 3 MB.
+MAX_BYTES = 32 * 2**20
+
+#: A file's modification time (ns), size and inode. None: there is no file.
+Stamp = tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class StorePaths:
+    """The places of one agent's auth store. Nothing there need exist."""
+
+    agent_dir: Path
+    state_dir: Path
+    config_path: Path
+    #: The folder of the agent whose store the others inherit, if OPENCLAW_AGENT_DIR moved it.
+    main_dir: Path | None = None
+
+    @classmethod
+    def from_status(cls, payload: Mapping[str, Any]) -> StorePaths | None:
+        """The places that ``models status --json`` printed on this host; None if they make no sense."""
+        auth = payload.get("auth")
+        agent_dir, config = _absolute(payload.get("agentDir")), _absolute(payload.get("configPath"))
+        store = _absolute(auth.get("storePath")) if isinstance(auth, Mapping) else None
+        if agent_dir is None:
+            return None
+        state_dir = _state_dir(agent_dir, store, config)
+        return None if state_dir is None else cls(agent_dir, state_dir, config or state_dir / "openclaw.json")
+
+    @classmethod
+    def from_environment(
+        cls, environ: Mapping[str, str], state_dir: str | None, agent: str, agent_dir: str | None = None
+    ) -> StorePaths:
+        """The places that OpenClaw would use with ``environ``; ``state_dir`` overrides OPENCLAW_STATE_DIR.
+
+        OPENCLAW_AGENT_DIR moves only the agent ``main``; ``agent_dir`` is this agent's in openclaw.json.
+        """
+        home = Path(_given(environ, "OPENCLAW_HOME") or _given(environ, "HOME") or os.path.expanduser("~"))
+        chosen = state_dir or _given(environ, "OPENCLAW_STATE_DIR")
+        state = _expanded(chosen, home) if chosen else home / ".openclaw"
+        config, moved = _given(environ, "OPENCLAW_CONFIG_PATH"), _given(environ, "OPENCLAW_AGENT_DIR")
+        main_dir = _expanded(moved, home) if moved else None
+        folder = _expanded(agent_dir, home) if agent_dir else state / "agents" / agent / "agent"
+        if main_dir and agent == "main":
+            folder = main_dir
+        return cls(folder, state, _expanded(config, home) if config else state / "openclaw.json", main_dir)
+
+    @property
+    def shared_dir(self) -> Path:
+        """The folder whose store the other agents inherit while there is no shared database."""
+        return self.main_dir or self.state_dir / "agents" / "main" / "agent"
+
+    @property
+    def shared_database(self) -> Path:
+        return self.state_dir / "state" / "openclaw.sqlite"
+
+
+def _absolute(value: object) -> Path | None:
+    is_path = isinstance(value, str) and value.startswith("/") and "\0" not in value and len(value) < 4096
+    return Path(os.path.normpath(value)) if is_path and isinstance(value, str) else None
+
+
+def _state_dir(agent_dir: Path, store: Path | None, config: Path | None) -> Path | None:
+    """The state folder, which OpenClaw does not print: by the surest sign of it."""
+    if store and store.parts[-2:] == ("state", "openclaw.sqlite"):
+        return store.parents[1]
+    if config and config.parent in agent_dir.parents:
+        return config.parent
+    for folder in (agent_dir, store.parent if store else None):
+        if folder and folder.name == "agent" and folder.parts[-3:-2] == ("agents",):
+            return folder.parents[2]
+    return config.parent if config else None
+
+
+def _given(environ: Mapping[str, str], name: str) -> str | None:
+    value = environ.get(name, "").strip()
+    return value if value not in ("", "undefined", "null") else None  # as OpenClaw reads them
+
+
+def _expanded(text: str, home: Path) -> Path:
+    return home / text[2:] if text == "~" or text.startswith("~/") else Path(text).absolute()
+
+
+def stamp(path: Path) -> Stamp:
+    """Changes when the file does. Each error of reading it has its own stamp."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        return (-1, -1, getattr(error, "errno", None) or -1)
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def unreadable(path: Path, why: str) -> CheckError:
+    return CheckError(FailureReason.STORE_UNREADABLE, f"{path} {why}")
+
+
+def regular_size(path: Path) -> int | None:
+    """The size of the regular file at ``path``, bytes; None if there is none.
+
+    Raises CheckError PERMISSION, or STORE_UNREADABLE if it is not a regular file.
+    """
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise _denied(path, error) from None
+    if not stat.S_ISREG(found.st_mode):
+        raise unreadable(path, "is not a regular file")
+    return found.st_size
+
+
+def read_file(path: Path, limit: int = MAX_BYTES) -> bytes | None:
+    """The bytes of the regular file at ``path``; None if there is none.
+
+    Raises CheckError like ``regular_size``, and STORE_UNREADABLE if it is over ``limit`` bytes.
+    """
+    size = regular_size(path)
+    if size is None:
+        return None
+    if size > limit:
+        raise unreadable(path, f"is larger than {limit // 2**20} MB: it cannot be an auth store")
+    try:
+        # Opening a pipe that appears under that name must not block.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            return file.read(limit)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _denied(path, error) from None
+
+
+def _denied(path: Path, error: OSError | ValueError) -> CheckError:
+    if isinstance(error, PermissionError):
+        return CheckError(FailureReason.PERMISSION, f"{path}: this user may not read it")
+    why = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "is no path"
+    return CheckError(FailureReason.STORE_UNREADABLE, f"{path}: {why}")
