@@ -1,7 +1,8 @@
 """The definition of every metric: its name, labels, HELP text, type, and where its values come from.
 
-To add a metric, add its definition to CHECK_METRICS or EXPORTER_METRICS and run ``scripts/regenerate``,
-which writes docs/metrics.md. prometheus_client writes HELP lines, escapes and numbers.
+A metric is a function under a decorator. The function's name with PREFIX is the metric's name, and what
+it returns is the value. To add a metric, add its function and run ``scripts/regenerate``, which writes
+docs/metrics.md. prometheus_client writes HELP lines, escapes and numbers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
@@ -26,8 +27,10 @@ PREFIX = "openclaw_auth_"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-Row = tuple[tuple[str, ...], float | None]
+Value = float | None
+Row = tuple[tuple[str, ...], Value]
 T = TypeVar("T")
+F = TypeVar("F")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,11 @@ class MetricDefinition(Generic[T]):
     labels: tuple[str, ...]
     help: str
     rows: Callable[[T], Iterable[Row]]
-    type: Literal["gauge", "counter"] = "gauge"
+
+    @property
+    def type(self) -> str:
+        """A counter's name ends in ``_total``, as OpenMetrics demands. All others are gauges."""
+        return "counter" if self.name.endswith("_total") else "gauge"
 
     @functools.cached_property
     def order(self) -> tuple[int, ...]:
@@ -91,6 +98,21 @@ class StaticRegistry:
         return self._families
 
 
+#: Makes the metric of the function that it decorates.
+Define = Callable[[F], MetricDefinition[T]]
+
+
+def _add(
+    metrics: list[MetricDefinition[T]],
+    name: str,
+    labels: tuple[str, ...],
+    help: str,
+    rows: Callable[[T], Iterable[Row]],
+) -> MetricDefinition[T]:
+    metrics.append(MetricDefinition(PREFIX + name, labels, help, rows))
+    return metrics[-1]
+
+
 # --- the metrics of a check ------------------------------------------------------------------------
 
 
@@ -102,286 +124,272 @@ class CheckedAgent(NamedTuple):
     counters: AgentCounters
 
 
+_checks: list[MetricDefinition[CheckedAgent]] = []
 _AGENT = ("target", "agent")
-_PROVIDER = (*_AGENT, "provider")
-_PROFILE = (*_PROVIDER, "profile")
+_PROFILE = (*_AGENT, "provider", "profile")
 
 
-def _agent(name: str, help: str, value: Callable[[AgentReport], float | None]) -> MetricDefinition[CheckedAgent]:
-    """A metric with one series per agent."""
-    return MetricDefinition(PREFIX + name, _AGENT, help, lambda checked: [((), value(checked.agent))])
+def _check(help: str, *labels: str) -> Define[Callable[[CheckedAgent], Iterable[Row]], CheckedAgent]:
+    """Defines a metric with ``labels`` besides target and agent."""
+    return lambda rows: _add(_checks, rows.__name__, (*_AGENT, *labels), help, rows)
 
 
-def _profile(name: str, help: str, value: Callable[[ProfileReport], float | None]) -> MetricDefinition[CheckedAgent]:
-    """A metric with one series per profile."""
-    return MetricDefinition(
-        PREFIX + name,
-        _PROFILE,
-        help,
-        lambda checked: [(labels, value(profile)) for labels, profile in checked.profiles],
-    )
+def _agent(help: str) -> Define[Callable[[AgentReport], Value], CheckedAgent]:
+    """Defines a metric with one series per agent."""
+    return lambda value: _add(_checks, value.__name__, _AGENT, help, lambda checked: [((), value(checked.agent))])
 
 
-def _status(checked: CheckedAgent) -> Iterator[Row]:
+def _profile(help: str) -> Define[Callable[[ProfileReport], Value], CheckedAgent]:
+    """Defines a metric with one series per profile."""
+
+    def define(value: Callable[[ProfileReport], Value]) -> MetricDefinition[CheckedAgent]:
+        def rows(checked: CheckedAgent) -> Iterable[Row]:
+            return [(labels, value(profile)) for labels, profile in checked.profiles]
+
+        return _add(_checks, value.__name__, _PROFILE, help, rows)
+
+    return define
+
+
+@_profile("Unix time by which someone must renew this profile. Absent if it never needs anyone.")
+def profile_expiry_timestamp_seconds(profile: ProfileReport) -> Value:
+    return None if profile.ignored else profile.expires_at
+
+
+@_check("1 for the current status of this profile, 0 for every other status.", "provider", "profile", "status")
+def profile_status(checked: CheckedAgent) -> Iterator[Row]:
     for labels, profile in checked.profiles:
         for status in () if profile.ignored else Status:
             yield (*labels, status.value), profile.status is status
 
 
-def _unusable(profile: ProfileReport) -> float | None:
+@_profile("1 if this profile is in cooldown or disabled, else 0. Absent if the source does not report it.")
+def profile_unusable(profile: ProfileReport) -> Value:
     is_seen = profile.unusable_seen or profile.unusable is not None
     return profile.unusable is not None if is_seen and not profile.ignored else None
 
 
-def _unusable_until(checked: CheckedAgent) -> Iterator[Row]:
+@_check(
+    "Unix time at which the cooldown or disable of this profile ends. Absent while the profile is usable.",
+    *("provider", "profile", "kind", "reason"),
+)
+def profile_unusable_until_timestamp_seconds(checked: CheckedAgent) -> Iterator[Row]:
     for labels, profile in checked.profiles:
         if profile.unusable is not None and not profile.ignored:
             yield (*labels, profile.unusable.kind, profile.unusable.reason or "unknown"), profile.unusable.until
 
 
-def _info(checked: CheckedAgent) -> Iterator[Row]:
+@_check(
+    "Always 1. Labels: the kind of credential, the basis of its deadline, whether it refreshes itself.",
+    *("provider", "profile", "kind", "basis", "refreshable"),
+)
+def profile_info(checked: CheckedAgent) -> Iterator[Row]:
     refreshable = {True: "true", False: "false", None: "unknown"}
     for labels, profile in checked.profiles:
         basis = profile.basis.value if profile.basis else "none"
         yield (*labels, profile.kind, basis, refreshable[profile.refreshable]), 1.0
 
 
-def _conditions(checked: CheckedAgent) -> Iterator[Row]:
+@_profile("1 if this profile serves its provider now, else 0. Absent if the source does not report it.")
+def profile_selected(profile: ProfileReport) -> Value:
+    return profile.selected
+
+
+@_profile("Unix time at which OpenClaw last used this profile, from OpenClaw's store.")
+def profile_last_used_timestamp_seconds(profile: ProfileReport) -> Value:
+    return profile.last_used_at
+
+
+@_profile("Consecutive errors that OpenClaw has counted for this profile, from OpenClaw's store.")
+def profile_errors(profile: ProfileReport) -> Value:
+    return profile.error_count
+
+
+@_check(
+    "Number of profiles of this provider in cooldown or disabled. Absent if the source does not report it.", "provider"
+)
+def unusable_profiles(checked: CheckedAgent) -> Iterable[Row]:
+    return [((provider,), number) for provider, number in (checked.agent.unusable_counts or {}).items()]
+
+
+@_check("1 if this provider, which a model in use needs, has a usable credential, else 0.", "provider")
+def provider_usable(checked: CheckedAgent) -> Iterable[Row]:
+    return [((provider,), usable) for provider, usable in checked.agent.providers_usable.items()]
+
+
+@_check("Used part of this usage window of the provider, from 0 to 1.", "provider", "window")
+def usage_used_ratio(checked: CheckedAgent) -> Iterable[Row]:
+    return [((usage.provider, usage.window), usage.used_ratio) for usage in checked.agent.usage]
+
+
+@_check("Unix time at which this usage window of the provider resets.", "provider", "window")
+def usage_resets_timestamp_seconds(checked: CheckedAgent) -> Iterable[Row]:
+    return [((usage.provider, usage.window), usage.resets_at) for usage in checked.agent.usage]
+
+
+@_agent("Verdict about this agent. 0: nothing to do. 1: act now, or it could not be determined. 2: act soon.")
+def exit_code(agent: AgentReport) -> Value:
+    return agent.exit_code
+
+
+@_agent("Exit code of OpenClaw's own check. Absent if the source has none.")
+def openclaw_exit_code(agent: AgentReport) -> Value:
+    return agent.openclaw_exit_code
+
+
+@_check("Number of active conditions. An inactive condition has no series.", "condition", "severity")
+def conditions(checked: CheckedAgent) -> Iterable[Row]:
     counted = Counter((condition.name.value, condition.severity.value) for condition in checked.agent.conditions)
-    yield from sorted(counted.items())
+    return sorted(counted.items())
 
 
-def _check_success(agent: AgentReport) -> float | None:
+@_check("Always 1. Label: the OpenClaw release that answered.", "version")
+def openclaw_info(checked: CheckedAgent) -> Iterable[Row]:
+    return [((version,), 1.0)] if (version := checked.agent.openclaw_version) else []
+
+
+@_agent("1 if the last check of this agent succeeded, else 0.")
+def check_success(agent: AgentReport) -> Value:
     return None if agent.failure is None and agent.checked_at is None else agent.failure is None
 
 
-#: The metrics of each check, in the order of the exposition. Counters come last (see Exposition).
-CHECK_METRICS: tuple[MetricDefinition[CheckedAgent], ...] = (
-    _profile(
-        "profile_expiry_timestamp_seconds",
-        "Unix time by which someone must renew this profile. Absent if it never needs anyone.",
-        lambda profile: None if profile.ignored else profile.expires_at,
-    ),
-    MetricDefinition(
-        PREFIX + "profile_status",
-        (*_PROFILE, "status"),
-        "1 for the current status of this profile, 0 for every other status.",
-        _status,
-    ),
-    _profile(
-        "profile_unusable",
-        "1 if this profile is in cooldown or disabled, else 0. Absent if the source does not report it.",
-        _unusable,
-    ),
-    MetricDefinition(
-        PREFIX + "profile_unusable_until_timestamp_seconds",
-        (*_PROFILE, "kind", "reason"),
-        "Unix time at which the cooldown or disable of this profile ends. Absent while the profile is usable.",
-        _unusable_until,
-    ),
-    MetricDefinition(
-        PREFIX + "profile_info",
-        (*_PROFILE, "kind", "basis", "refreshable"),
-        "Always 1. Labels: the kind of credential, the basis of its deadline, whether it refreshes itself.",
-        _info,
-    ),
-    _profile(
-        "profile_selected",
-        "1 if this profile serves its provider now, else 0. Absent if the source does not report it.",
-        lambda profile: profile.selected,
-    ),
-    _profile(
-        "profile_last_used_timestamp_seconds",
-        "Unix time at which OpenClaw last used this profile, from OpenClaw's store.",
-        lambda profile: profile.last_used_at,
-    ),
-    _profile(
-        "profile_errors",
-        "Consecutive errors that OpenClaw has counted for this profile, from OpenClaw's store.",
-        lambda profile: profile.error_count,
-    ),
-    MetricDefinition(
-        PREFIX + "unusable_profiles",
-        _PROVIDER,
-        "Number of profiles of this provider in cooldown or disabled. Absent if the source does not report it.",
-        lambda checked: [((provider,), n) for provider, n in (checked.agent.unusable_counts or {}).items()],
-    ),
-    MetricDefinition(
-        PREFIX + "provider_usable",
-        _PROVIDER,
-        "1 if this provider, which a model in use needs, has a usable credential, else 0.",
-        lambda checked: [((provider,), usable) for provider, usable in checked.agent.providers_usable.items()],
-    ),
-    MetricDefinition(
-        PREFIX + "usage_used_ratio",
-        (*_PROVIDER, "window"),
-        "Used part of this usage window of the provider, from 0 to 1.",
-        lambda checked: [((usage.provider, usage.window), usage.used_ratio) for usage in checked.agent.usage],
-    ),
-    MetricDefinition(
-        PREFIX + "usage_resets_timestamp_seconds",
-        (*_PROVIDER, "window"),
-        "Unix time at which this usage window of the provider resets.",
-        lambda checked: [((usage.provider, usage.window), usage.resets_at) for usage in checked.agent.usage],
-    ),
-    _agent(
-        "exit_code",
-        "Verdict about this agent. 0: nothing to do. 1: act now, or it could not be determined. 2: act soon.",
-        lambda agent: agent.exit_code,
-    ),
-    _agent(
-        "openclaw_exit_code",
-        "Exit code of OpenClaw's own check. Absent if the source has none.",
-        lambda agent: agent.openclaw_exit_code,
-    ),
-    MetricDefinition(
-        PREFIX + "conditions",
-        (*_AGENT, "condition", "severity"),
-        "Number of active conditions. An inactive condition has no series.",
-        _conditions,
-    ),
-    MetricDefinition(
-        PREFIX + "openclaw_info",
-        (*_AGENT, "version"),
-        "Always 1. Label: the OpenClaw release that answered.",
-        lambda checked: [((version,), 1.0)] if (version := checked.agent.openclaw_version) else [],
-    ),
-    _agent("check_success", "1 if the last check of this agent succeeded, else 0.", _check_success),
-    _agent(
-        "check_last_success_timestamp_seconds",
-        "Unix time of the last successful check of this agent.",
-        lambda agent: agent.checked_at,
-    ),
-    _agent("check_duration_seconds", "Duration of the last check, in seconds.", lambda agent: agent.duration),
-    MetricDefinition(
-        PREFIX + "provider_unusable_seconds_total",
-        _PROVIDER,
-        "Seconds that this provider, which a model in use needs, has had no usable credential since the exporter "
-        "started.",
-        lambda checked: [((p,), checked.counters.unusable_seconds.get(p, 0.0)) for p in checked.agent.providers_usable],
-        "counter",
-    ),
-    MetricDefinition(
-        PREFIX + "checks_total",
-        _AGENT,
-        "Number of checks since the exporter started.",
-        lambda checked: [((), checked.counters.checks)],
-        "counter",
-    ),
-    MetricDefinition(
-        PREFIX + "check_failures_total",
-        (*_AGENT, "reason"),
-        "Number of failed checks by reason since the exporter started. Every reason starts at 0.",
-        lambda checked: [((reason.value,), checked.counters.failures.get(reason, 0)) for reason in FailureReason],
-        "counter",
-    ),
+@_agent("Unix time of the last successful check of this agent.")
+def check_last_success_timestamp_seconds(agent: AgentReport) -> Value:
+    return agent.checked_at
+
+
+@_agent("Duration of the last check, in seconds.")
+def check_duration_seconds(agent: AgentReport) -> Value:
+    return agent.duration
+
+
+@_check(
+    "Seconds that this provider, which a model in use needs, has had no usable credential since the exporter started.",
+    "provider",
 )
+def provider_unusable_seconds_total(checked: CheckedAgent) -> Iterable[Row]:
+    seconds = checked.counters.unusable_seconds
+    return [((provider,), seconds.get(provider, 0.0)) for provider in checked.agent.providers_usable]
+
+
+@_check("Number of checks since the exporter started.")
+def checks_total(checked: CheckedAgent) -> Iterable[Row]:
+    return [((), checked.counters.checks)]
+
+
+@_check("Number of failed checks by reason since the exporter started. Every reason starts at 0.", "reason")
+def check_failures_total(checked: CheckedAgent) -> Iterable[Row]:
+    return [((reason.value,), checked.counters.failures.get(reason, 0)) for reason in FailureReason]
+
+
+#: The metrics of each check, in the order of the exposition. Counters come last (see Exposition).
+CHECK_METRICS = tuple(_checks)
 
 
 # --- the metrics about the exporter itself ---------------------------------------------------------
 
-
-def _exporter(name: str, help: str, value: Callable[[ExporterState], float | None]) -> MetricDefinition[ExporterState]:
-    """A metric with one series and no labels."""
-    return MetricDefinition(PREFIX + name, (), help, lambda state: [((), value(state))])
+_about_exporter: list[MetricDefinition[ExporterState]] = []
 
 
-def _channel(
-    name: str,
-    help: str,
-    value: Callable[[ChannelStatistics], float | None],
-    type: Literal["gauge", "counter"] = "gauge",
-) -> MetricDefinition[ExporterState]:
-    """A metric with one series per notification channel."""
-    return MetricDefinition(
-        PREFIX + name,
-        ("channel",),
-        help,
-        lambda state: [((channel,), value(statistics)) for channel, statistics in state.channels.items()],
-        type,
-    )
+def _exporter(help: str) -> Define[Callable[[ExporterState], Value], ExporterState]:
+    """Defines a metric with one series and no labels."""
+    return lambda value: _add(_about_exporter, value.__name__, (), help, lambda state: [((), value(state))])
 
 
-def _failed_notifications(state: ExporterState) -> Iterator[Row]:
+def _channel(help: str) -> Define[Callable[[ChannelStatistics], Value], ExporterState]:
+    """Defines a metric with one series per notification channel."""
+
+    def define(value: Callable[[ChannelStatistics], Value]) -> MetricDefinition[ExporterState]:
+        def rows(state: ExporterState) -> Iterable[Row]:
+            return [((channel,), value(statistics)) for channel, statistics in state.channels.items()]
+
+        return _add(_about_exporter, value.__name__, ("channel",), help, rows)
+
+    return define
+
+
+def _labelled(help: str, *labels: str) -> Define[Callable[[ExporterState], Iterable[Row]], ExporterState]:
+    """Defines a metric with ``labels``."""
+    return lambda rows: _add(_about_exporter, rows.__name__, labels, help, rows)
+
+
+@_labelled("Always 1. Labels: the version of the exporter and of Python.", "version", "pythonversion")
+def exporter_build_info(state: ExporterState) -> Iterable[Row]:
+    return [((state.version, platform.python_version()), 1.0)]
+
+
+@_exporter("1 if the last attempt to load the configuration succeeded, else 0.")
+def exporter_config_last_reload_successful(state: ExporterState) -> Value:
+    return state.config_reload_successful
+
+
+@_exporter("Unix time at which the configuration was last loaded successfully.")
+def exporter_config_last_reload_success_timestamp_seconds(state: ExporterState) -> Value:
+    return state.config_reload_success_at
+
+
+@_exporter("Delay with which the event loop last ran a task that was due, in seconds.")
+def exporter_event_loop_lag_seconds(state: ExporterState) -> Value:
+    return state.event_loop_lag
+
+
+@_exporter("1 if the state files can be read and written, else 0 (a full or read-only disk, a damaged file).")
+def exporter_state_ok(state: ExporterState) -> Value:
+    return state.state_ok
+
+
+@_channel("Number of attempts to deliver a notification, over the life of the state file.")
+def notifications_total(channel: ChannelStatistics) -> Value:
+    return channel.attempts
+
+
+@_labelled(
+    "Number of failed attempts to deliver a notification, by reason. The reasons of failed checks start at 0.",
+    *("channel", "reason"),
+)
+def notifications_failed_total(state: ExporterState) -> Iterator[Row]:
     for channel, statistics in state.channels.items():
         for reason in dict.fromkeys((*(reason.value for reason in FailureReason), *statistics.failures)):
             yield (channel, reason), statistics.failures.get(reason, 0)
 
 
+@_channel("Number of undeliverable notifications: permanently refused, or not delivered within three days.")
+def notifications_dead_total(channel: ChannelStatistics) -> Value:
+    return channel.undeliverable
+
+
+@_channel("Number of notifications that wait to be delivered.")
+def notifications_pending(channel: ChannelStatistics) -> Value:
+    return channel.pending
+
+
+@_channel("Unix time at which the oldest waiting notification was created. Absent if none waits.")
+def notification_oldest_timestamp_seconds(channel: ChannelStatistics) -> Value:
+    return channel.oldest_pending
+
+
+@_channel("Unix time at which a notification was last delivered.")
+def notification_last_success_timestamp_seconds(channel: ChannelStatistics) -> Value:
+    return channel.last_success
+
+
+@_channel("Unix time at which someone last acknowledged a notification from this channel.")
+def channel_last_proven_timestamp_seconds(channel: ChannelStatistics) -> Value:
+    return channel.last_acknowledged
+
+
+@_exporter("Unix time of the last heartbeat that reported success. 0 if there was none since the exporter started.")
+def heartbeat_last_success_timestamp_seconds(state: ExporterState) -> Value:
+    return state.heartbeat_success_at
+
+
+@_exporter("Number of active silences.")
+def silences(state: ExporterState) -> Value:
+    return state.silences
+
+
 #: The metrics about the exporter itself: few series that change all the time, rendered at the scrape.
-EXPORTER_METRICS: tuple[MetricDefinition[ExporterState], ...] = (
-    MetricDefinition(
-        PREFIX + "exporter_build_info",
-        ("version", "pythonversion"),
-        "Always 1. Labels: the version of the exporter and of Python.",
-        lambda state: [((state.version, platform.python_version()), 1.0)],
-    ),
-    _exporter(
-        "exporter_config_last_reload_successful",
-        "1 if the last attempt to load the configuration succeeded, else 0.",
-        lambda state: state.config_reload_successful,
-    ),
-    _exporter(
-        "exporter_config_last_reload_success_timestamp_seconds",
-        "Unix time at which the configuration was last loaded successfully.",
-        lambda state: state.config_reload_success_at,
-    ),
-    _exporter(
-        "exporter_event_loop_lag_seconds",
-        "Delay with which the event loop last ran a task that was due, in seconds.",
-        lambda state: state.event_loop_lag,
-    ),
-    _exporter(
-        "exporter_state_ok",
-        "1 if the state files can be read and written, else 0 (a full or read-only disk, a damaged file).",
-        lambda state: state.state_ok,
-    ),
-    _channel(
-        "notifications_total",
-        "Number of attempts to deliver a notification, over the life of the state file.",
-        lambda statistics: statistics.attempts,
-        "counter",
-    ),
-    MetricDefinition(
-        PREFIX + "notifications_failed_total",
-        ("channel", "reason"),
-        "Number of failed attempts to deliver a notification, by reason. The reasons of failed checks start at 0.",
-        _failed_notifications,
-        "counter",
-    ),
-    _channel(
-        "notifications_dead_total",
-        "Number of undeliverable notifications: permanently refused, or not delivered within three days.",
-        lambda statistics: statistics.undeliverable,
-        "counter",
-    ),
-    _channel(
-        "notifications_pending",
-        "Number of notifications that wait to be delivered.",
-        lambda statistics: statistics.pending,
-    ),
-    _channel(
-        "notification_oldest_timestamp_seconds",
-        "Unix time at which the oldest waiting notification was created. Absent if none waits.",
-        lambda statistics: statistics.oldest_pending,
-    ),
-    _channel(
-        "notification_last_success_timestamp_seconds",
-        "Unix time at which a notification was last delivered.",
-        lambda statistics: statistics.last_success,
-    ),
-    _channel(
-        "channel_last_proven_timestamp_seconds",
-        "Unix time at which someone last acknowledged a notification from this channel.",
-        lambda statistics: statistics.last_acknowledged,
-    ),
-    _exporter(
-        "heartbeat_last_success_timestamp_seconds",
-        "Unix time of the last heartbeat that reported success. 0 if there was none since the exporter started.",
-        lambda state: state.heartbeat_success_at,
-    ),
-    _exporter("silences", "Number of active silences.", lambda state: state.silences),
-)
+EXPORTER_METRICS = tuple(_about_exporter)
 
 #: Every metric. docs/metrics.md lists each.
 METRICS: tuple[MetricDefinition[Any], ...] = CHECK_METRICS + EXPORTER_METRICS
