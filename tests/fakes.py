@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from exporter.config import Config, TargetBase
+from exporter.config import Config
+from exporter.config.targets import TargetBase
 from exporter.model import CheckError, Dialect, Observation, ObservedProfile
 from exporter.sources import Source, SourceContext
 

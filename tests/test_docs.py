@@ -21,7 +21,7 @@ ROW = re.compile(r"^\| `(\w+)` \| ?(.*?) ?\|", re.MULTILINE)
 def source_models() -> dict[str, type[targets.TargetBase]]:
     """The model of each source that a configuration may name."""
     union = typing.get_args(targets.Target)[0]
-    models: list[type[targets.TargetBase]] = [typing.get_args(member)[0] for member in typing.get_args(union)]
+    models: list[type[targets.TargetBase]] = [*typing.get_args(union)]
     return {typing.get_args(model.model_fields["source"].annotation)[0]: model for model in models}
 
 

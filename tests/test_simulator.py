@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins.gateway import gateway_json
 
-from exporter.config import SimulatedTarget
+from exporter.config.targets import SimulatedTarget
 from exporter.model import Dialect, FailureReason
 from exporter.simulator import Configured, Fault, Profile, Usage, World, status_json
 from exporter.simulator.demo import demo_config

@@ -41,19 +41,17 @@ def read_config(config_file: Path | None) -> Config:
 
 def open_ledger(config: Config) -> CredentialDatabase:
     """The credential database in the state directory of ``config``."""
-    from exporter.config import default_state_dir
     from exporter.state.credentials_db import CredentialDatabase
 
-    return CredentialDatabase(default_state_dir(config))
+    return CredentialDatabase(config.state_directory())
 
 
 @contextlib.contextmanager
 def open_outbox(config: Config) -> Iterator[Outbox]:
     """The alert state in the state directory of ``config``, closed at the end. Raises StateError."""
     from exporter.alerts.delivery import memory_fallback
-    from exporter.config import default_state_dir
 
-    with contextlib.closing(memory_fallback.open_outbox(default_state_dir(config))) as outbox:
+    with contextlib.closing(memory_fallback.open_outbox(config.state_directory())) as outbox:
         yield outbox
 
 

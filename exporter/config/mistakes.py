@@ -24,6 +24,7 @@ _SENTENCES = {
     "int_type": "must be a whole number",
     "list_type": "must be a list: [ … ]",
     "missing": "is missing",
+    "model_attributes_type": "must be an object: { … }",
     "model_type": "must be an object: { … }",
     "string_too_short": "must not be empty",
     "string_type": 'must be text, in quotes: "…"',
@@ -54,7 +55,7 @@ def sentence(problem: Any) -> str:
     if kind == "extra_forbidden":
         message = "unknown key" + _nearest(key, set(_field_names(model)) if model else set(), others)
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
-        tag = context["discriminator"].strip("'").replace("_source_of()", "source")
+        tag = context["discriminator"].strip("'")
         tags = set(re.findall(r"'(\w+)'", context.get("expected_tags", ""))) - {"simulated"}
         message = f"unknown {tag}; known: {', '.join(sorted(tags))}" if tags else f"{tag} is missing"
         place = f"{place}.{tag}" if tags else place

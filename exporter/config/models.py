@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from exporter.config.channels import Channel
 from exporter.config.targets import AutoTarget, OpenClawTarget, Target, TargetBase
-from exporter.config.values import Count, Date, Duration, FilePath, Flag, Model, WithSecrets
+from exporter.config.values import Count, Date, Duration, FilePath, Flag, Model, WithSecrets, WithUrl, expand
 from exporter.lib.names import suggestion
 
 
@@ -54,12 +58,7 @@ class Alerts(Model):
     )
 
 
-class Heartbeat(WithSecrets):
-    NEEDS = ("url",)
-
-    url: SecretStr | None = None
-    url_file: FilePath | None = None
-    url_env: str | None = None
+class Heartbeat(WithUrl):
     every: Duration = Field(300.0, ge=1)
 
 
@@ -121,17 +120,24 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _names(self) -> Config:
-        for what, names in (("targets", self.targets), ("channels", self.channels)):
-            seen: set[str] = set()
-            for item in names:
-                if item.name in seen:
-                    raise ValueError(f"{what}: two are named {item.name!r}: give each its own name")
-                seen.add(item.name)
-        known = {channel.name for channel in self.channels}
+        channels = [channel.name for channel in self.channels]
+        for key, names in (("targets", [target.name for target in self.targets]), ("channels", channels)):
+            for name, count in Counter(names).items():
+                if count > 1:
+                    raise ValueError(f"{key}: two are named {name!r}: give each its own name")
         for name in self.alerts.order:
-            if name not in known:
-                raise ValueError(f"alerts.order: there is no channel named {name!r}{suggestion(name, known)}")
+            if name not in channels:
+                raise ValueError(f"alerts.order: there is no channel named {name!r}{suggestion(name, channels)}")
         return self
+
+    def state_directory(self, environ: Mapping[str, str] = os.environ) -> Path:
+        """The directory of the state files: the configured one, systemd's, or one below ``~/.local/state``."""
+        if self.state_dir:
+            return expand(self.state_dir)
+        if environ.get("STATE_DIRECTORY"):
+            return Path(environ["STATE_DIRECTORY"].split(":")[0])
+        home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+        return Path(home) / "openclaw-auth-exporter"
 
     def interval_of(self, target: TargetBase) -> float:
         """Seconds between two checks of a target whose store is not on this host."""

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from exporter.config.models import Config
-from exporter.config.values import WRITTEN, ConfigError, Model, expand
+from exporter.config.values import WRITTEN, ConfigError, Model, WithSecrets, expand
 
 
 def default_config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -43,35 +43,25 @@ def _exists(path: Path) -> bool | None:
     return True
 
 
-def default_state_dir(config: Config, environ: Mapping[str, str] = os.environ) -> Path:
-    """The directory of the state files: the configured one, systemd's, or one below ``~/.local/state``."""
-    if config.state_dir:
-        return expand(config.state_dir)
-    if environ.get("STATE_DIRECTORY"):
-        return Path(environ["STATE_DIRECTORY"].split(":")[0])
-    home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Path(home) / "openclaw-auth-exporter"
-
-
-MAX_CONFIG_BYTES = 16 * 1024 * 1024
-
-
 def load(path: Path | None) -> Config:
     """The configuration in ``path``, or the defaults without a path. Raises ConfigError."""
     if path is None:
         return Config()
+    return parse(read_text(path, 16, "a configuration"), str(path))
+
+
+def read_text(path: Path, limit: int, role: str) -> str:
+    """The text of a file of at most ``limit`` MiB that a person wrote as ``role``. Raises ConfigError."""
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_CONFIG_BYTES + 1)
+            raw = file.read(limit * 1024**2 + 1)
+        if len(raw) > limit * 1024**2:
+            raise ConfigError(str(path), [f"is larger than {limit} MiB: it cannot be {role}"])
+        return raw.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from None
-    if len(raw) > MAX_CONFIG_BYTES:
-        raise ConfigError(str(path), ["is larger than 16 MiB: it cannot be a configuration"])
-    try:
-        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), [f"is not UTF-8 text (byte {error.start})"]) from None
-    return parse(text, str(path))
 
 
 def parse(text: str, where: str = "configuration") -> Config:
@@ -156,9 +146,11 @@ def unreadable_secrets(config: Config) -> list[str]:
             return
         for name in type(value).model_fields:
             yield from problems(getattr(value, name), f"{place}.{name}" if place else name)
+        if not isinstance(value, WithSecrets):
+            return
         for name in value.secrets():
             try:
-                value.secret(name)
+                value.read_secret(name)
             except ConfigError as error:
                 yield f"{place}.{error}"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Discriminator, Field, SecretStr, Tag
+from pydantic import BeforeValidator, Field
 
-from exporter.config.values import Agents, Command, Count, Duration, FilePath, Flag, TargetName, WithSecrets
+from exporter.config.values import Agents, Command, Count, Duration, FilePath, Flag, TargetName, WithSecrets, WithToken
 
 
 class TargetBase(WithSecrets):
@@ -16,34 +16,33 @@ class TargetBase(WithSecrets):
     schedule: Flag = Field(True, description="false: checked only through /probe and check")
 
 
-class OpenClawTarget(TargetBase):
+class HostTarget(TargetBase):
+    """The OpenClaw of one host, with its folder and its environment."""
+
+    agents: Agents = "all"
+    env_file: FilePath | None = None
+    state_dir: FilePath | None = Field(None, description="OPENCLAW_STATE_DIR for the command and the store")
+
+
+class OpenClawTarget(HostTarget):
     """The openclaw command: on this host, in a container, or over ssh."""
 
     source: Literal["openclaw"]
     command: Command = ["openclaw"]
-    agents: Agents = "all"
-    env_file: FilePath | None = None
-    state_dir: FilePath | None = Field(None, description="OPENCLAW_STATE_DIR for the command and the store")
     ssh: Annotated[str, Field(min_length=1, pattern=r"^[^-\s][^\s]*$")] | None = None
 
 
-class StoreTarget(TargetBase):
+class StoreTarget(HostTarget):
     """The auth stores, read directly."""
 
     source: Literal["store"]
-    agents: Agents = "all"
-    env_file: FilePath | None = None
-    state_dir: FilePath | None = None
 
 
-class GatewayTarget(TargetBase):
+class GatewayTarget(WithToken, TargetBase):
     """A running gateway's admin RPC."""
 
     source: Literal["gateway"]
     url: Annotated[str, Field(pattern=r"^https?://")] = "http://127.0.0.1:18789"
-    token: SecretStr | None = None
-    token_file: FilePath | None = None
-    token_env: str | None = None
     agents: Agents = "all"
     state_dir: FilePath | None = Field(None, description="the gateway's store, if it is on this host")
     ca_file: FilePath | None = None
@@ -61,13 +60,10 @@ class ClaudeTarget(TargetBase):
     env_file: FilePath | None = None
 
 
-class AutoTarget(TargetBase):
+class AutoTarget(HostTarget):
     """The command if it can be found, else the store, else Claude Code."""
 
     source: Literal["auto"] = "auto"
-    agents: Agents = "all"
-    env_file: FilePath | None = None
-    state_dir: FilePath | None = None
 
 
 class SimulatedTarget(TargetBase):
@@ -78,17 +74,12 @@ class SimulatedTarget(TargetBase):
     profiles: Count = Field(1, ge=0, le=1_000_000, description="how many profiles the scenario is spread over")
 
 
-def _source_of(value: object) -> str:
-    source = value.get("source", "auto") if isinstance(value, dict) else getattr(value, "source", "auto")
-    return source if isinstance(source, str) else "?"
+def _with_source(value: object) -> object:
+    return {"source": "auto", **value} if isinstance(value, dict) else value
 
 
 Target = Annotated[
-    Annotated[OpenClawTarget, Tag("openclaw")]
-    | Annotated[StoreTarget, Tag("store")]
-    | Annotated[GatewayTarget, Tag("gateway")]
-    | Annotated[ClaudeTarget, Tag("claude")]
-    | Annotated[AutoTarget, Tag("auto")]
-    | Annotated[SimulatedTarget, Tag("simulated")],
-    Discriminator(_source_of),
+    OpenClawTarget | StoreTarget | GatewayTarget | ClaudeTarget | AutoTarget | SimulatedTarget,
+    Field(discriminator="source"),
+    BeforeValidator(_with_source),
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -12,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SecretStr,
     Strict,
     ValidationInfo,
     WithJsonSchema,
@@ -35,20 +37,15 @@ class ConfigError(ExpectedError):
 WRITTEN = {"written": True}
 
 
-def _duration(value: object, info: ValidationInfo) -> object:
-    if isinstance(value, str):
-        return parse_duration(value)
-    if isinstance(value, float) and info.context != WRITTEN:
-        return value  # parsed before
-    raise ValueError('write a duration with its unit, like "90s", "5m", "24h" or "14d"')
+def _parsed(parse: Callable[[str], float], advice: str) -> BeforeValidator:
+    def validate(value: object, info: ValidationInfo) -> float:
+        if isinstance(value, str):
+            return parse(value)
+        if isinstance(value, float) and info.context != WRITTEN:
+            return value  # parsed before
+        raise ValueError(advice)
 
-
-def _date(value: object, info: ValidationInfo) -> object:
-    if isinstance(value, str):
-        return parse_date(value)
-    if isinstance(value, float) and info.context != WRITTEN:
-        return value  # parsed before
-    raise ValueError('write a date like "2026-03-01" or "2026-03-01T12:00:00Z"')
+    return BeforeValidator(validate)
 
 
 def _agents(value: object) -> object:
@@ -61,13 +58,13 @@ def _agents(value: object) -> object:
 Agents = Annotated[Literal["all"] | list[str], BeforeValidator(_agents)]
 Duration = Annotated[
     float,
-    BeforeValidator(_duration),
+    _parsed(parse_duration, 'write a duration with its unit, like "90s", "5m", "24h" or "14d"'),
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w|y))+$", "examples": ["5m"]}),
 ]
 Date = Annotated[
     float,
-    BeforeValidator(_date),
+    _parsed(parse_date, 'write a date like "2026-03-01" or "2026-03-01T12:00:00Z"'),
     PlainSerializer(iso, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["2026-03-01", "2026-03-01T12:00:00Z"]}),
 ]
@@ -82,21 +79,38 @@ TargetName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00
 class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    def secret(self, name: str) -> str | None:
+
+class WithSecrets(Model):
+    """A part of the configuration with secrets: each has at most one of ``NAME``, ``NAME_file`` and ``NAME_env``."""
+
+    #: The secrets that must be configured.
+    NEEDS: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def secrets(cls) -> list[str]:
+        """The names of the secrets."""
+        return [name.removesuffix("_env") for name in cls.model_fields if name.endswith("_env")]
+
+    @model_validator(mode="after")
+    def _one_of_each_secret(self) -> Self:
+        for name in self.secrets():
+            keys = [key for key in (name, f"{name}_file", f"{name}_env") if getattr(self, key)]
+            if len(keys) > 1:
+                raise ValueError(f"{' and '.join(keys)} are both set: keep one")
+            if not keys and name in self.NEEDS:
+                raise ValueError(f"{name} is missing: write {name}, {name}_file or {name}_env")
+        return self
+
+    def read_secret(self, name: str) -> str | None:
         """The value of the secret ``name``: from the key itself, or from its ``_file`` or ``_env``.
 
         Every call reads it again, so that a rotated file takes effect. Raises ConfigError if the file cannot be read or
         the variable is not set.
         """
-        # A field named `secret` is called `secret_`, because this method has its name.
-        plain = self.__dict__.get(name, self.__dict__.get(f"{name}_"))
-        if plain:
-            return str(plain.get_secret_value())
-        file, variable = getattr(self, f"{name}_file", None), getattr(self, f"{name}_env", None)
+        plain, file, variable = (getattr(self, name + end) for end in ("", "_file", "_env"))
         if file:
-            path = find_credential(file)
             try:
-                return path.read_text(encoding="utf-8").strip()
+                return find_credential(file).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
                 why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
                 raise ConfigError(f"{name}_file", [f"{file}: {why}"]) from None
@@ -104,42 +118,25 @@ class Model(BaseModel):
             if variable not in os.environ:
                 raise ConfigError(f"{name}_env", [f"the environment variable {variable} is not set"])
             return os.environ[variable].strip()
-        return None if plain is None else ""
-
-    @classmethod
-    def secrets(cls) -> list[str]:
-        """The names of the secrets: keys that a file or an environment variable can supply."""
-        return [name.removesuffix("_env") for name in cls.model_fields if name.endswith("_env")]
-
-    def has_secret(self, name: str) -> bool:
-        """Whether the secret ``name`` is configured in one of its ways."""
-        return any(self.__dict__.get(f"{name}{tail}") for tail in ("", "_", "_file", "_env"))
+        return None if plain is None else str(plain.get_secret_value())
 
 
-def _one_of_each_secret(model: Model) -> Model:
-    for name in model.secrets():
-        values = model.__dict__  # where a field named `secret` is called `secret_`
-        keys = [key for key in (name, f"{name}_file", f"{name}_env") if values.get(key) or values.get(f"{key}_")]
-        if len(keys) > 1:
-            raise ValueError(f"{' and '.join(keys)} are both set: keep one")
-    return model
+class WithUrl(WithSecrets):
+    """A URL that may contain a secret. Required unless the subclass has other ``NEEDS``."""
+
+    NEEDS = ("url",)
+
+    url: SecretStr | None = None
+    url_file: FilePath | None = None
+    url_env: str | None = None
 
 
-def _required_secrets(model: WithSecrets) -> WithSecrets:
-    for name in model.NEEDS:
-        if not model.has_secret(name):
-            raise ValueError(f"{name} is missing: write {name}, {name}_file or {name}_env")
-    return model
+class WithToken(WithSecrets):
+    """An optional token."""
 
-
-class WithSecrets(Model):
-    """A part of the configuration with secrets. Each secret has at most one source."""
-
-    #: The secrets that must be configured.
-    NEEDS: ClassVar[tuple[str, ...]] = ()
-
-    _once = model_validator(mode="after")(_one_of_each_secret)
-    _all = model_validator(mode="after")(_required_secrets)
+    token: SecretStr | None = None
+    token_file: FilePath | None = None
+    token_env: str | None = None
 
 
 def expand(path: str) -> Path:

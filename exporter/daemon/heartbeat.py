@@ -71,7 +71,7 @@ class HeartbeatSender:
             if attempt:
                 await asyncio.sleep(PAUSE)
             try:
-                url = await asyncio.to_thread(self._config.secret, "url")
+                url = await asyncio.to_thread(self._config.read_secret, "url")
                 async with http.Client(self._transport) as client:
                     content = body.encode()
                     answer = await client.send("POST", _with_path(url or "", path), timeout=TIMEOUT, content=content)

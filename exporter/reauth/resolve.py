@@ -35,7 +35,7 @@ def _daemon_checked(config: Config, targets: list[str]) -> bool:
     """Ask the daemon of this configuration for a check, if its token is known. Never raises."""
     web = config.web
     try:
-        token = web.secret("token")
+        token = web.read_secret("token")
     except ConfigError:
         return False
     if token is None or web.tls.cert_file:

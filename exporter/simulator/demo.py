@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.config import Config, SimulatedTarget
+from exporter.config import Config
+from exporter.config.targets import SimulatedTarget
 
 _TARGETS = {
     "home": "healthy",

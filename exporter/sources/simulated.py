@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from exporter.config import SimulatedTarget
+from exporter.config.targets import SimulatedTarget
 from exporter.model import CheckError, FailureReason, Observation
 from exporter.simulator.scenarios import SCENARIOS, cycle_start, scenario_world
 from exporter.simulator.status import status_json

@@ -42,7 +42,7 @@ def create_app(daemon: DaemonApi, web: Web, guard: Guard | None = None) -> ASGIA
     ``web.users_file`` cannot be used.
     """
     if guard is None:
-        guard = Guard(lambda: web.secret("token"), web.external_url)
+        guard = Guard(lambda: web.read_secret("token"), web.external_url)
     app: ASGIApp = BodyLimit(_Site(daemon, guard).starlette())
     if web.users_file:
         users = Users(web.users_file)

@@ -190,7 +190,7 @@ def test_a_user_at_a_terminal_is_asked_one_question(home: Home, answer: bytes, w
     if wants:
         topic = topic_file.read_text().strip()
         assert re.fullmatch(r"openclaw-[-_A-Za-z0-9]{24}", topic)
-        assert made.channels[0].secret("topic") == topic
+        assert made.channels[0].read_secret("topic") == topic
         assert f"subscribe to the topic {topic}\n" in done.stdout
         assert topic_file.stat().st_mode & 0o777 == 0o600
     home.undo(done.stdout)

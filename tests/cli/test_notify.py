@@ -10,7 +10,7 @@ from command_line import run, writing
 
 from exporter.alerts.lifecycle import test_message as make_test_message
 from exporter.cli.commands.notify import button_links
-from exporter.config import default_state_dir, load
+from exporter.config import load
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.web import links
 
@@ -43,7 +43,7 @@ def test_the_links_of_a_test_are_valid_at_the_daemon(configure: Callable[..., Pa
     alert = make_test_message("phone", 0.0).alerts[0]
     made = button_links(config)("acknowledge", alert, "phone")
     assert made is not None
-    ledger = CredentialDatabase(default_state_dir(config))
+    ledger = CredentialDatabase(config.state_directory())
     key = ledger.keyed_hash(links.KEY).encode()
     ledger.close()
     action = links.read(key, made.removeprefix("https://status.test/act/"), 0.0, lambda nonce: False)

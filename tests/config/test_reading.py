@@ -14,7 +14,6 @@ from exporter.config import (
     ConfigError,
     OpenClawTarget,
     default_config_file,
-    default_state_dir,
     load,
     parse,
     redacted,
@@ -175,7 +174,7 @@ def test_secrets_from_file_environment_and_credentials(tmp_path: Path, monkeypat
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
 
     def token(rest: str) -> str | None:
-        return parse(f'{{targets: [{{source: "gateway", {rest}}}]}}').targets[0].secret("token")
+        return parse(f'{{targets: [{{source: "gateway", {rest}}}]}}').targets[0].read_secret("token")
 
     assert token('token: "plain"') == "plain"
     assert token(f'token_file: "{tmp_path}/token"') == "from-file"
@@ -236,9 +235,9 @@ def test_a_forbidden_directory_is_the_last_resort(tmp_path: Path, monkeypatch: p
 
 
 def test_the_search_order_of_the_state_directory() -> None:
-    assert default_state_dir(Config(), {"STATE_DIRECTORY": "/var/lib/a:/b"}) == Path("/var/lib/a")
-    assert default_state_dir(Config(), {"XDG_STATE_HOME": "/s"}) == Path("/s/openclaw-auth-exporter")
-    assert default_state_dir(parse('{state_dir: "/mine"}'), {"STATE_DIRECTORY": "/var/lib/a"}) == Path("/mine")
+    assert Config().state_directory({"STATE_DIRECTORY": "/var/lib/a:/b"}) == Path("/var/lib/a")
+    assert Config().state_directory({"XDG_STATE_HOME": "/s"}) == Path("/s/openclaw-auth-exporter")
+    assert parse('{state_dir: "/mine"}').state_directory({"STATE_DIRECTORY": "/var/lib/a"}) == Path("/mine")
 
 
 def test_a_file_that_cannot_be_read_gets_a_sentence(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarget, TargetBase
+from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarget
+from exporter.config.targets import TargetBase
 from exporter.model import CheckError, Dialect, FailureReason, Observation
 from exporter.sources import InMemorySourceCache, Source, SourceContext, auto
 from exporter.sources.auto import AutoSource, choose

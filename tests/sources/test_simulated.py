@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.config import SimulatedTarget
+from exporter.config.targets import SimulatedTarget
 from exporter.model import CheckError, Dialect, FailureReason, Observation
 from exporter.simulator.scenarios import SCENARIOS
 from exporter.sources import SourceContext

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from exporter.config import Config, Target, TargetBase
+from exporter.config import Config, Target
+from exporter.config.targets import TargetBase
 from exporter.sources import Source, SourceContext, build, source_class, source_names
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def configured_names() -> set[str]:
     """The values of ``source`` that the configuration accepts."""
     union = typing.get_args(Target)[0]
-    models: list[type[TargetBase]] = [typing.get_args(member)[0] for member in typing.get_args(union)]
+    models: list[type[TargetBase]] = [*typing.get_args(union)]
     return {name for model in models for name in typing.get_args(model.model_fields["source"].annotation)}
 
 

@@ -142,7 +142,7 @@ class Sender(Generic[Configured]):
     def secret(self, name: str) -> str | None:
         """The present value of a secret. Raises TemporaryError where it cannot be read: it may be back soon."""
         try:
-            return self.config.secret(name)
+            return self.config.read_secret(name)
         except ConfigError as error:
             raise TemporaryError(FailureReason.OTHER, None, f"the channel's {name} cannot be read: {error}") from None
 

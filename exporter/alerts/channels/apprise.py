@@ -30,7 +30,7 @@ _TYPES = {Severity.CRITICAL: "failure", Severity.WARNING: "warning", Severity.IN
 
 def build(config: AppriseChannel, context: ChannelContext) -> AppriseSender:
     """The channel. Raises ConfigError where apprise is not installed or does not know the URL."""
-    url = config.secret("url")
+    url = config.read_secret("url")
     try:
         if not url:
             raise PermanentError(FailureReason.OTHER, "url must be set")

@@ -44,11 +44,11 @@ _SCHEDULED = "Scheduled in advance. The exporter has not cancelled it, so it may
 
 def build(config: NtfyChannel, context: ChannelContext) -> NtfySender:
     """The channel. Raises ConfigError where its address or topic is not valid."""
-    url, topic = config.secret("url") or DEFAULT_URL, config.secret("topic") or ""
+    url, topic = config.read_secret("url") or DEFAULT_URL, config.read_secret("topic") or ""
     problems = [problem for problem in (_url_problem(url), _topic_problem(topic)) if problem]
     if problems:
         raise ConfigError(f"channel {config.name}", problems)
-    config.secret("token")
+    config.read_secret("token")
     return NtfySender(config, context)
 
 

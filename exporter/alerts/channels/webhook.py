@@ -19,9 +19,9 @@ SCHEMA_VERSION = 1
 
 def build(config: WebhookChannel, context: ChannelContext) -> WebhookSender:
     """The channel. Raises ConfigError where there is no address, or the secret cannot be read."""
-    if not config.secret("url"):
+    if not config.read_secret("url"):
         raise ConfigError(f"channel {config.name}", ["url is missing: a webhook needs an address"])
-    config.secret("secret")
+    config.read_secret("secret")
     return WebhookSender(config, context)
 
 

@@ -38,10 +38,9 @@ def _alert_lines(config: Config) -> dict[tuple[str, str, str, str], list[str]]:
     from exporter.alerts.delivery.memory_fallback import FILE
     from exporter.alerts.delivery.overview import lines_by_profile
     from exporter.alerts.lifecycle.policy import AlertPolicy
-    from exporter.config import default_state_dir
     from exporter.lib.sqlite import StateError
 
-    if not config.channels or not (default_state_dir(config) / FILE).exists():
+    if not config.channels or not (config.state_directory() / FILE).exists():
         return {}
     now = time.time()
     try:

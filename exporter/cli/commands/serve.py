@@ -13,7 +13,6 @@ from exporter.cli import options, runtime
 @options.config_option
 def serve(config_file: Path | None) -> None:
     """Run the daemon: check on a schedule, send notifications, serve /metrics, the status page and the API."""
-    from exporter.config import default_state_dir
 
     config = runtime.read_config(config_file)
-    runtime.run_daemon(config, default_state_dir(config), lambda: runtime.read_config(config_file))
+    runtime.run_daemon(config, config.state_directory(), lambda: runtime.read_config(config_file))

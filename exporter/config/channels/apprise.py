@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import SecretStr
-
 from exporter.config.channels import ChannelBase
-from exporter.config.values import FilePath
+from exporter.config.values import WithUrl
 
 
-class AppriseChannel(ChannelBase):
-    NEEDS = ("url",)
-
+class AppriseChannel(WithUrl, ChannelBase):
     type: Literal["apprise"]
-    url: SecretStr | None = None
-    url_file: FilePath | None = None
-    url_env: str | None = None

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from exporter.config.channels import ChannelBase
-from exporter.config.values import FilePath
+from exporter.config.values import FilePath, WithUrl
 
 
-class WebhookChannel(ChannelBase):
-    NEEDS = ("url",)
-
+class WebhookChannel(WithUrl, ChannelBase):
     type: Literal["webhook"]
-    url: SecretStr | None = None
-    url_file: FilePath | None = None
-    url_env: str | None = None
-    secret_: Annotated[SecretStr | None, Field(alias="secret")] = None
+    secret: SecretStr | None = None
     secret_file: FilePath | None = None
     secret_env: str | None = None

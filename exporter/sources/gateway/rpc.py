@@ -72,7 +72,7 @@ class AdminRpc:
 
     def _token(self) -> str | None:
         try:
-            token = self._target.secret("token")
+            token = self._target.read_secret("token")
         except ConfigError as error:
             denied = any("denied" in problem.lower() for problem in error.problems)
             reason = FailureReason.PERMISSION if denied else FailureReason.UNAUTHORIZED
