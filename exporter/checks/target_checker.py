@@ -11,15 +11,7 @@ from types import TracebackType
 
 from exporter.checks.limiter import ConcurrencyLimiter
 from exporter.config import Policy, Target
-from exporter.model import (
-    AgentCounters,
-    AgentReport,
-    CheckError,
-    Failure,
-    FailureReason,
-    Observation,
-    TargetReport,
-)
+from exporter.model import AgentCounters, AgentReport, CheckError, Failure, FailureReason, Observation, TargetReport
 from exporter.sources import Source
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.state.history import (

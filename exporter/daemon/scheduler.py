@@ -18,6 +18,7 @@ from typing import Any
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter import __version__
@@ -150,13 +151,12 @@ class Daemon:
         if not checker.target.schedule:
             return
         seconds = baseline(self._schedule_inputs(checker))
+        trigger = IntervalTrigger(seconds=seconds, jitter=min(seconds / 10, 30.0))
+        self._set_job("check", checker.name, self._check, trigger, self._now())
+
+    def _set_job(self, kind: str, name: str, work: Callable[[str], Any], trigger: object, at: float) -> None:
         self._scheduler.add_job(
-            self._check,
-            IntervalTrigger(seconds=seconds, jitter=min(seconds / 10, 30.0)),
-            args=[checker.name],
-            id=f"check:{checker.name}",
-            replace_existing=True,
-            next_run_time=_moment(self._now()),
+            work, trigger, args=[name], id=f"{kind}:{name}", replace_existing=True, next_run_time=_moment(at)
         )
 
     def _unschedule(self, name: str) -> None:
@@ -179,19 +179,13 @@ class Daemon:
         """Move a target's next check to when it is due, and evaluate again when time alone changes the verdict."""
         job = self._scheduler.get_job(f"check:{checker.name}")
         if job is not None:
-            due, trigger = next_check(self._schedule_inputs(checker))
-            if trigger is CheckTrigger.SCHEDULE:  # spread, so that many targets are not checked at once
+            due, why = next_check(self._schedule_inputs(checker))
+            if why is CheckTrigger.SCHEDULE:  # spread, so that many targets are not checked at once
                 due -= max(_spread(checker.name) * min(due - self._now(), 300.0) / 10, 0.0)
             job.modify(next_run_time=_moment(max(due, self._now())))
         if checker.changes_at is not None:
-            self._scheduler.add_job(
-                self._evaluate,
-                "date",
-                run_date=_moment(checker.changes_at),
-                args=[checker.name],
-                id=f"evaluate:{checker.name}",
-                replace_existing=True,
-            )
+            trigger = DateTrigger(_moment(checker.changes_at))
+            self._set_job("evaluate", checker.name, self._evaluate, trigger, checker.changes_at)
 
     def _job_ended(self, event: JobExecutionEvent) -> None:
         if event.exception is not None and not isinstance(event.exception, asyncio.CancelledError):
@@ -250,23 +244,19 @@ class Daemon:
         return self._is_current(checker) and checker.report is report
 
     async def _compare_stores(self) -> None:
+        """Plan a check where a store on this host is no longer what the last check read."""
         for checker in list(self._monitor.checkers.values()):
+            before = self._fingerprints.get(name := checker.name)
+            if before is None or name in self._changed_at or checker.is_checking:
+                continue
             try:
-                await self._compare_store(checker)
+                if await asyncio.to_thread(checker.source.fingerprint) != before:
+                    await asyncio.sleep(SETTLE)
+                    self._changed_at[name] = self._now()
+                    log.debug("%s: %s", name, CheckTrigger.STORE_CHANGED)
+                    self._plan(checker)
             except Exception as error:  # one store must not affect the others; the message may quote a secret
-                log.error("%s: the store cannot be compared (%s)", checker.name, type(error).__name__)
-
-    async def _compare_store(self, checker: TargetChecker) -> None:
-        """Plan a check if a store on this host is no longer what the last check read."""
-        name = checker.name
-        before = self._fingerprints.get(name)
-        if before is None or name in self._changed_at or checker.is_checking:
-            return
-        if await asyncio.to_thread(checker.source.fingerprint) != before:
-            await asyncio.sleep(SETTLE)
-            self._changed_at[name] = self._now()
-            log.debug("%s: %s", name, CheckTrigger.STORE_CHANGED)
-            self._plan(checker)
+                log.error("%s: the store cannot be compared (%s)", name, type(error).__name__)
 
     # --- clock and state -------------------------------------------------------------------
 

@@ -143,7 +143,6 @@ def _start(argv: Sequence[str], env: Mapping[str, str], *, wants_stdin: bool) ->
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            close_fds=True,
             start_new_session=True,
         )
     except (FileNotFoundError, NotADirectoryError):

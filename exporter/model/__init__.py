@@ -8,7 +8,7 @@ means "not seen" or "there is none"; 0 never does.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter.model.conditions import ConditionName as ConditionName
@@ -297,6 +297,11 @@ class Report:
     @property
     def exit_code(self) -> int:
         return worst_exit_code(target.exit_code for target in self.targets)
+
+    @property
+    def profiles(self) -> Iterator[tuple[AgentReport, ProfileReport]]:
+        """Every profile with its agent: one that agents share comes once for each."""
+        return ((agent, profile) for target in self.targets for agent in target.agents for profile in agent.profiles)
 
 
 def worst_exit_code(codes: Iterable[int]) -> int:

@@ -35,38 +35,36 @@ def calendar(report: Report, alarms: Sequence[float], now: float, renew: Renew =
 
 def _events(report: Report, alarms: Sequence[float], now: float, renew: Renew) -> Iterator[str]:
     seen: set[str] = set()
-    for target in report.targets:
-        for agent in target.agents:
-            for profile in agent.profiles:
-                deadline = profile.expires_at
-                if profile.ignored or deadline is None or not 0 <= deadline <= END_OF_DATES:
-                    continue
-                # A credential that agents share is one event. Its id stays, so that a renewal moves the event.
-                identity = f"{target.target}|{profile.provider}|{profile.id}|{profile.secret_hash or agent.agent}"
-                uid = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-                if uid in seen:
-                    continue
-                seen.add(uid)
-                summary = f"{profile.label} expires on {target.target}"
-                description = [f"{profile.provider} for agent {agent.agent}", *renew(agent, profile)]
-                yield from (
-                    "BEGIN:VEVENT",
-                    f"UID:{uid}@openclaw-auth-exporter",
-                    f"DTSTAMP:{_utc(now)}",
-                    f"DTSTART:{_utc(deadline)}",
-                    f"DTEND:{_utc(deadline + 900)}",
-                    f"SUMMARY:{_text(summary)}",
-                    "DESCRIPTION:" + "\\n".join(map(_text, description)),
-                )
-                for before in alarms:
-                    yield from (
-                        "BEGIN:VALARM",
-                        "ACTION:DISPLAY",
-                        f"TRIGGER:-PT{int(before)}S",
-                        f"DESCRIPTION:{_text(summary)}",
-                        "END:VALARM",
-                    )
-                yield "END:VEVENT"
+    for agent, profile in report.profiles:
+        deadline = profile.expires_at
+        if profile.ignored or deadline is None or not 0 <= deadline <= END_OF_DATES:
+            continue
+        # A credential that agents share is one event. Its id stays, so that a renewal moves the event.
+        identity = f"{agent.target}|{profile.provider}|{profile.id}|{profile.secret_hash or agent.agent}"
+        uid = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        if uid in seen:
+            continue
+        seen.add(uid)
+        summary = f"{profile.label} expires on {agent.target}"
+        description = [f"{profile.provider} for agent {agent.agent}", *renew(agent, profile)]
+        yield from (
+            "BEGIN:VEVENT",
+            f"UID:{uid}@openclaw-auth-exporter",
+            f"DTSTAMP:{_utc(now)}",
+            f"DTSTART:{_utc(deadline)}",
+            f"DTEND:{_utc(deadline + 900)}",
+            f"SUMMARY:{_text(summary)}",
+            "DESCRIPTION:" + "\\n".join(map(_text, description)),
+        )
+        for before in alarms:
+            yield from (
+                "BEGIN:VALARM",
+                "ACTION:DISPLAY",
+                f"TRIGGER:-PT{int(before)}S",
+                f"DESCRIPTION:{_text(summary)}",
+                "END:VALARM",
+            )
+        yield "END:VEVENT"
 
 
 def _utc(seconds: float) -> str:

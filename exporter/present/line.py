@@ -49,10 +49,8 @@ def to_nagios(report: Report, now: float | None = None, *, expiring_within: floa
 
 def _perfdata(report: Report, now: float, expiring_within: float) -> list[str]:
     deadlines = [
-        (profile.expires_at - now, f"{target.target}/{agent.agent}/{profile.label}")
-        for target in report.targets
-        for agent in target.entries
-        for profile in agent.profiles
+        (profile.expires_at - now, f"{agent.target}/{agent.agent}/{profile.label}")
+        for agent, profile in report.profiles
         if profile.expires_at is not None and math.isfinite(profile.expires_at)
     ]
     result = []

@@ -10,6 +10,7 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -192,10 +193,9 @@ class Outbox(OutboxStatistics):
     def message(self, id: str) -> Message | None:
         """The message with this id; None if there is none, or it is damaged."""
         rows = self.read("SELECT body FROM message WHERE id = ?", id)
-        try:
+        with suppress(ValueError):
             return load(Message, rows[0][0]) if rows else None
-        except ValueError:
-            return None
+        return None
 
     def count_failure(self, channel: str, reason: str) -> None:
         """Count a failed use of a channel that was no attempt to deliver a message."""
@@ -294,10 +294,8 @@ def _unblocked(db: sqlite3.Connection, channel: str) -> Iterator[_Waiting]:
 def _read_states(db: sqlite3.Connection) -> dict[str, AlertState]:
     states = {}
     for key, body in db.execute("SELECT key, body FROM state ORDER BY key"):
-        try:
+        with suppress(ValueError):
             states[key] = load(AlertState, body)
-        except ValueError:
-            continue
     return states
 
 

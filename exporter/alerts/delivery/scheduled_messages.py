@@ -42,10 +42,8 @@ def passed_deadlines(
 ) -> list[AlertState]:
     """The alert states of the soonest deadlines within ``max_delay`` seconds, as of when these have passed."""
     deadlines = {
-        (profile.expires_at, target.target)
-        for target in report.targets
-        for agent in target.agents
-        for profile in agent.profiles
+        (profile.expires_at, agent.target)
+        for agent, profile in report.profiles
         if not profile.ignored and profile.expires_at is not None and now < profile.expires_at <= now + max_delay
     }
     found: list[AlertState] = []

@@ -44,11 +44,9 @@ def next_event(states: States, report: Report, policy: AlertPolicy, now: float) 
 def _first_reminders(report: Report, policy: AlertPolicy) -> Iterator[float]:
     """When the first reminder of each deadline is due."""
     if policy.remind_before:
-        for target in report.targets:
-            for agent in target.agents:
-                for profile in agent.profiles:
-                    if profile.expires_at is not None:
-                        yield profile.expires_at - policy.remind_before[0] + EPSILON
+        for _, profile in report.profiles:
+            if profile.expires_at is not None:
+                yield profile.expires_at - policy.remind_before[0] + EPSILON
 
 
 def firing(states: States, now: float) -> tuple[Alert, ...]:

@@ -26,7 +26,12 @@ def reason_to_notify(
     if not state.firing or not state.confirmed or state.inhibited:
         return None
     if last is None:
-        return NotificationReason.FIRST if _is_due_first(state, channel, policy, now) else None
+        is_due = (
+            channel.accepts(state.severity)
+            and not _is_acknowledged_by_renewal(state, policy, now)
+            and has_escalated_to(channel, state, policy, now)
+        )
+        return NotificationReason.FIRST if is_due else None
     if state.severity.rank > last.severity.rank:
         return NotificationReason.ESCALATED if channel.accepts(state.severity) else None
     if state.severity.rank < last.severity.rank:
@@ -34,14 +39,6 @@ def reason_to_notify(
     if not channel.accepts(state.severity):
         return None
     return _condition_change(state, last) or _reminder_or_repeat(state, last, policy, now)
-
-
-def _is_due_first(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> bool:
-    return (
-        channel.accepts(state.severity)
-        and not _is_acknowledged_by_renewal(state, policy, now)
-        and has_escalated_to(channel, state, policy, now)
-    )
 
 
 def _condition_change(state: AlertState, last: LastNotification) -> NotificationReason | None:

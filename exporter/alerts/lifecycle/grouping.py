@@ -36,16 +36,9 @@ def group_is_due(candidates: Iterable[Candidate], channel: ChannelPolicy, policy
 
 def drop_stale_pending(states: States, candidates: Collection[Candidate], channel: ChannelPolicy) -> States:
     """Stops waiting for alerts that the channel need not be notified of any more, or must not be now."""
-    pending = [key for key, state in states.items() if channel.name in state.pending]
-    wanted = {state.key for state, _ in candidates} if pending else set()
-    return with_changes(
-        states,
-        {
-            key: changed(states[key], pending=without(states[key].pending, channel.name))
-            for key in pending
-            if key not in wanted
-        },
-    )
+    wanted = {state.key for state, _ in candidates}
+    stale = {k: s for k, s in states.items() if channel.name in s.pending and k not in wanted}
+    return with_changes(states, {k: changed(s, pending=without(s.pending, channel.name)) for k, s in stale.items()})
 
 
 def mark_pending(states: States, candidates: Iterable[Candidate], channel: ChannelPolicy, now: float) -> States:

@@ -71,43 +71,27 @@ def find_candidates(states: States, channel: ChannelPolicy, policy: AlertPolicy,
 def mark_notified(
     states: States, candidates: Iterable[Candidate], channel: ChannelPolicy, policy: AlertPolicy, now: float
 ) -> States:
-    """Records that the channel was notified of the candidates."""
-    return with_changes(
-        states,
-        {
-            state.key: _resolved_on(states[state.key], channel)
-            if reason.ends
-            else _notified_on(states[state.key], reason, channel, policy, now)
-            for state, reason in candidates
-        },
-    )
+    """Records that the channel was notified of the candidates. A resolution removes the channel from the alert."""
+    changes, name = {}, channel.name
+    for candidate, reason in candidates:
+        state = states[candidate.key]
+        notified, resolution = without(state.notified, name), state.resolution
+        if not reason.ends:
+            notified[name] = _notification(state, reason, state.notified.get(name), policy, now)
+        elif state.firing and not notified:
+            resolution = None  # every channel has it, and the alert fires again
+        pending = without(state.pending, name)
+        changes[state.key] = changed(state, notified=notified, pending=pending, resolution=resolution)
+    return with_changes(states, changes)
 
 
-def _notified_on(
-    state: AlertState, reason: NotificationReason, channel: ChannelPolicy, policy: AlertPolicy, now: float
-) -> AlertState:
+def _notification(
+    state: AlertState, reason: NotificationReason, last: LastNotification | None, policy: AlertPolicy, now: float
+) -> LastNotification:
     step = policy.step_at(state.deadline, now) if state.deadline is not None else None
-    last = state.notified.get(channel.name)
     if last is not None and last.step is not None:
         step = last.step if step is None else min(step, last.step)  # setting the clock back repeats no reminder
-    latest = LastNotification(state.severity, state.condition, reason, now, step)
-    return changed(
-        state,
-        notified={**state.notified, channel.name: latest},
-        pending=without(state.pending, channel.name),
-    )
-
-
-def _resolved_on(state: AlertState, channel: ChannelPolicy) -> AlertState:
-    """Forgets the channel. An alert that fires again drops its earlier resolution once every channel has it."""
-    notified = without(state.notified, channel.name)
-    is_pending_elsewhere = bool(notified) or not state.firing
-    return changed(
-        state,
-        notified=notified,
-        pending=without(state.pending, channel.name),
-        resolution=state.resolution if is_pending_elsewhere else None,
-    )
+    return LastNotification(state.severity, state.condition, reason, now, step)
 
 
 def drop_finished(states: States, policy: AlertPolicy) -> dict[str, AlertState]:

@@ -5,7 +5,7 @@ Here alerts begin, change, are confirmed, inhibited and resolved. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,10 +22,17 @@ from exporter.alerts.values import (
     States,
     changed,
 )
-from exporter.model import ConditionName, Family, ProfileReport, Report, Severity, Status
+from exporter.model import Condition, ConditionName, Family, ProfileReport, Report, Severity, Status
 
 #: The acknowledged step of a renewal before the first reminder step (JSON has no infinity).
 _BEFORE_FIRST_STEP = 1e12
+
+#: Whether a state and a fact about the same subject are about the same credential, the surest sign first.
+_MATCHES: tuple[Callable[[AlertState, Fact], bool], ...] = (
+    lambda state, fact: state.secret is not None and state.secret == fact.secret,
+    lambda state, fact: not set(state.agents).isdisjoint(fact.agents),
+    lambda state, fact: state.secret is None or fact.secret is None,
+)
 
 #: An alert's profiles as they are now, each with its agent.
 _Profiles = list[tuple[str, ProfileReport]]
@@ -91,7 +98,7 @@ def _match(states: States, facts: Iterable[Fact]) -> list[tuple[Fact, str]]:
     for subject, group in groups.items():
         free = sorted(by_subject.get(subject, ()), key=lambda state: state.key)
         keys: dict[int, str] = {}
-        for is_same in (_same_secret, _shared_agent, _unknown_secret):
+        for is_same in _MATCHES:
             for position, fact in enumerate(group):
                 found = None if position in keys else next((state for state in free if is_same(state, fact)), None)
                 if found is not None:
@@ -104,18 +111,6 @@ def _match(states: States, facts: Iterable[Fact]) -> list[tuple[Fact, str]]:
                 taken.add(keys[position])
             result.append((fact, keys[position]))
     return result
-
-
-def _same_secret(state: AlertState, fact: Fact) -> bool:
-    return state.secret is not None and state.secret == fact.secret
-
-
-def _shared_agent(state: AlertState, fact: Fact) -> bool:
-    return bool(set(state.agents) & set(fact.agents))
-
-
-def _unknown_secret(state: AlertState, fact: Fact) -> bool:
-    return state.secret is None or fact.secret is None
 
 
 def _new_key(fact: Fact, taken: set[str]) -> str:
@@ -194,7 +189,7 @@ def _is_past_acknowledged_step(state: AlertState, fact: Fact, policy: AlertPolic
     """Whether the deadline has come closer than the step that a renewal acknowledged, or the verdict now warns."""
     if fact.worst.severity is not Severity.INFO:
         return True
-    return state.acknowledged_step is not None and _stage_of_fact(fact, policy, now) > (1, -state.acknowledged_step)
+    return state.acknowledged_step is not None and _stage(fact.worst, policy, now) > (1, -state.acknowledged_step)
 
 
 def _with_steps_of_later_date(
@@ -224,14 +219,11 @@ def _has_spread(state: AlertState, fact: Fact) -> bool:
     return state.firing and bool(known) and not set(fact.agents) <= set(state.agents) and not new <= known
 
 
-def _stage_of_fact(fact: Fact, policy: AlertPolicy, now: float) -> tuple[int, float]:
-    return _stage(fact.worst.name, fact.worst.deadline, policy, now)
-
-
-def _stage(name: ConditionName, deadline: float | None, policy: AlertPolicy, now: float) -> tuple[int, float]:
+def _stage(of: AlertState | Condition, policy: AlertPolicy, now: float) -> tuple[int, float]:
     """How near a deadline is, as a sort key: undated, then step by step, then expired."""
+    name = of.condition if isinstance(of, AlertState) else of.name
     if name is ConditionName.EXPIRING:
-        step = policy.step_at(deadline, now) if deadline is not None else None
+        step = policy.step_at(of.deadline, now) if of.deadline is not None else None
         return (1, -step if step is not None else float("-inf"))
     return (0, 0.0) if name is ConditionName.UNDATED else (2, 0.0)
 
@@ -249,7 +241,7 @@ def _is_renewed_to_near_date(state: AlertState, fact: Fact, policy: AlertPolicy,
         # The assumed date of an undated token may come near without a renewal.
         if not (abs(moved) > SAME_DATE if was_undated else moved > SAME_DATE):
             return False
-    return was_undated or _stage_of_fact(fact, policy, now) < _stage(state.condition, state.deadline, policy, now)
+    return was_undated or _stage(worst, policy, now) < _stage(state, policy, now)
 
 
 def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:

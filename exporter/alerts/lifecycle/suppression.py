@@ -40,13 +40,7 @@ class Suppression:
 
 def allowed(candidates: Iterable[Candidate], channel: ChannelPolicy, suppression: Suppression) -> list[Candidate]:
     """The candidates that may be sent now."""
-    if not suppression.silenced and suppression.quiet is None:
-        return list(candidates)
-    return [
-        candidate
-        for candidate in candidates
-        if not suppression.holds_back(candidate[0].key, _severity(candidate, channel))
-    ]
+    return [c for c in candidates if not suppression.holds_back(c[0].key, _severity(c, channel))]
 
 
 def _severity(candidate: Candidate, channel: ChannelPolicy) -> Severity:
@@ -71,28 +65,24 @@ def note_suppressed(
         {
             key: _with_line(state, channel.name, now)
             for key, state in states.items()
-            if state.resolution is not None
-            and state.resolution.at == now
-            and _would_have_been_notified(state, channel, policy, now)
-            and suppression.holds_back(key, state.severity)
-            and not _is_noted(state, channel, now)
+            if suppression.holds_back(key, state.severity) and _ends_unnotified(state, channel, policy, now)
         },
     )
 
 
-def _would_have_been_notified(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> bool:
+def _ends_unnotified(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> bool:
+    """Whether the alert ends at ``now``, and ``channel`` would have been notified of it. False if that is noted."""
+    line = state.suppressed.get(channel.name)
     return (
         not state.firing
+        and state.resolution is not None
+        and state.resolution.at == now
         and channel.name not in state.notified
+        and (line is None or line.ended_at != now)
         and state.acknowledged_step is None
         and channel.accepts(state.severity)
         and has_escalated_to(channel, state, policy, now)
     )
-
-
-def _is_noted(state: AlertState, channel: ChannelPolicy, now: float) -> bool:
-    line = state.suppressed.get(channel.name)
-    return line is not None and line.ended_at == now
 
 
 def _with_line(state: AlertState, channel: str, now: float) -> AlertState:
@@ -115,17 +105,11 @@ def _with_line(state: AlertState, channel: str, now: float) -> AlertState:
 
 def summary_lines(states: States, channel: ChannelPolicy, suppression: Suppression) -> dict[str, SuppressedAlert]:
     """The summary lines that the channel may be sent now, by the alert's key."""
-    name = channel.name
-    return {
-        key: state.suppressed[name]
-        for key, state in states.items()
-        if name in state.suppressed and not suppression.holds_back(key, state.suppressed[name].severity)
-    }
+    lines = {key: state.suppressed.get(channel.name) for key, state in states.items()}
+    return {key: line for key, line in lines.items() if line and not suppression.holds_back(key, line.severity)}
 
 
 def drop_lines(states: States, keys: Iterable[str], channel: ChannelPolicy) -> States:
     """Removes the lines that were sent."""
-    return with_changes(
-        states,
-        {key: changed(states[key], suppressed=without(states[key].suppressed, channel.name)) for key in keys},
-    )
+    of = {key: states[key] for key in keys}
+    return with_changes(states, {k: changed(s, suppressed=without(s.suppressed, channel.name)) for k, s in of.items()})

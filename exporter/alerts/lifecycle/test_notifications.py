@@ -31,13 +31,11 @@ def due_tests(
         return dict(last_tests), ()
     # After the clock was set back, no test may wait until the recorded time comes again.
     after = {name: min(at, now) for name, at in last_tests.items()}
-    due = [channel for channel in policy.channels if _due_at(after, channel, policy.prove_every, now) <= now]
+    due = [channel.name for channel in policy.channels if _due_at(after, channel, policy.prove_every, now) <= now]
     if not due or not policy.is_complete(report):
         return after, ()
-    messages = tuple(
-        Message(channel.name, now, (status_alert(channel.name, states, report, policy, now),)) for channel in due
-    )
-    return after | {channel.name: now for channel in due}, messages
+    messages = (Message(name, now, (status_alert(name, states, report, policy, now),)) for name in due)
+    return after | dict.fromkeys(due, now), tuple(messages)
 
 
 def next_test_at(last_tests: Mapping[str, float], report: Report, policy: AlertPolicy, now: float) -> float | None:
@@ -79,18 +77,12 @@ def _status(states: States, report: Report, policy: AlertPolicy, now: float) -> 
 
 def _monitored(report: Report) -> str:
     profiles = {
-        (target.target, profile.provider, profile.id)
-        for target in report.targets
-        for agent in target.agents
-        for profile in agent.profiles
-        if not profile.ignored
+        (agent.target, profile.provider, profile.id) for agent, profile in report.profiles if not profile.ignored
     }
     return f"{count(len(profiles), 'profile')} on {count(len(report.targets), 'target')}"
 
 
 def _deadlines(report: Report, now: float) -> Iterator[tuple[float, str, str]]:
-    for target in report.targets:
-        for agent in target.agents:
-            for profile in agent.profiles:
-                if not profile.ignored and profile.expires_at is not None and profile.expires_at > now:
-                    yield profile.expires_at, profile.id, target.target
+    for agent, profile in report.profiles:
+        if not profile.ignored and profile.expires_at is not None and profile.expires_at > now:
+            yield profile.expires_at, profile.id, agent.target

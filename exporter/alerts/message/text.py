@@ -50,11 +50,7 @@ class Text:
 
 
 def render(
-    message: Message,
-    now: float,
-    zone: ZoneInfo | None = None,
-    link: str = "",
-    links: Iterable[tuple[str, str]] = (),
+    message: Message, now: float, zone: ZoneInfo | None = None, link: str = "", links: Iterable[tuple[str, str]] = ()
 ) -> Text:
     """Renders ``message`` as of ``now`` with times in ``zone`` (default UTC).
 
@@ -83,14 +79,18 @@ def render(
 
 def sentence(alert: Alert, now: float) -> str:
     """The summary of an alert that the verdict has no summary for: a reminder or a resolution."""
-    subject, target = visible(alert.profile or alert.provider or "", 128), visible(alert.target, 64)
-    where = f"{subject} on {target}" if subject else target
+    where = _subject(alert)
     if alert.reason.ends:
         return f"{where} {how_it_ended(alert)}; it {_lasted(alert)}"
     when = f" in {in_words(alert.deadline - now)} ({iso(alert.deadline)})" if alert.deadline else ""
     words = "expires" if alert.condition is ConditionName.EXPIRING else str(alert.condition).replace("_", " ")
     seen = f"{_AS_SEEN}{iso(alert.seen_at)}" if alert.seen_at is not None else ""
     return f"{where} {words}{when}{_at_the_latest(alert, ' ')}{seen}"
+
+
+def _subject(alert: Alert | SuppressedAlert) -> str:
+    subject, target = visible(alert.profile or alert.provider or "", 128), visible(alert.target, 64)
+    return f"{subject} on {target}" if subject else target
 
 
 def _lasted(alert: Alert) -> str:
@@ -236,11 +236,11 @@ def _summary(suppressed: tuple[SuppressedAlert, ...], zone: ZoneInfo) -> str:
     """One line for each alert that fired and was resolved while it was suppressed."""
     lines = ["Fired and resolved while suppressed:"]
     for alert in suppressed[:WORST]:
-        subject, target = visible(alert.profile or alert.provider or "", 128), visible(alert.target, 64)
-        where = f"{subject} on {target}" if subject else target
         times = f", {alert.times} times" if alert.times > 1 else ""
         condition = str(alert.condition).replace("_", " ")
-        lines.append(f"  {where}: {condition}, {_at(alert.began_at, zone)} to {_at(alert.ended_at, zone)}{times}")
+        lines.append(
+            f"  {_subject(alert)}: {condition}, {_at(alert.began_at, zone)} to {_at(alert.ended_at, zone)}{times}"
+        )
     if len(suppressed) > WORST:
         lines.append(f"  … and {len(suppressed) - WORST:,} more")
     return "\n".join(lines)
