@@ -27,10 +27,10 @@ from exporter.present import to_line
 from exporter.present.as_json import encodable, to_json
 from exporter.web.actions import NoChannelError
 from exporter.web.daemon_api import DaemonApi
-from exporter.web.forms import csrf_of, probe_timeout, read_form
-from exporter.web.hosts import HostCheck, HostRule
-from exporter.web.limits import BodyLimit, HeaderLimit
-from exporter.web.responses import SecurityHeaders, sentence
+from exporter.web.forms import probe_timeout, read_form
+from exporter.web.hosts import HostRule
+from exporter.web.limits import BodyLimit, check_header_size
+from exporter.web.responses import Gate, sentence
 from exporter.web.sessions import Guard
 from exporter.web.users import BasicAuth, Users
 
@@ -43,20 +43,12 @@ def create_app(daemon: DaemonApi, web: Web, guard: Guard | None = None) -> ASGIA
     """
     if guard is None:
         guard = Guard(lambda: web.read_secret("token"), web.external_url)
-    app: ASGIApp = BodyLimit(_Site(daemon, guard).starlette())
+    checks = [check_header_size, HostRule.of(web.host, web.external_url).check]
     if web.users_file:
         users = Users(web.users_file)
         users.load()
-        app = BasicAuth(app, users, guard)
-    return SecurityHeaders(HeaderLimit(HostCheck(app, HostRule.of(web.host, web.external_url))))
-
-
-class RefusedError(Exception):
-    """A request may not change anything. ``response`` is the answer to it."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__(response.status_code)
-        self.response = response
+        checks.append(BasicAuth(users, guard).check)
+    return Gate(BodyLimit(_Site(daemon, guard).starlette()), checks)
 
 
 class _Site:
@@ -225,12 +217,13 @@ class _Site:
         if request.method != "POST":
             return page.answer(page.login_page())
         done: Response = RedirectResponse("./", 303)
-        refused = self._guard.log_in(request, (await read_form(request)).get("token", ""), done)
-        if refused is None:
-            return done
-        problem = bytes(refused.body).decode().strip()
-        headers = {name: value for name, value in refused.headers.items() if name == "retry-after"}
-        return page.answer(page.login_page(problem), refused.status_code, headers)
+        given = (await read_form(request)).get("token", "")
+        try:
+            self._guard.log_in(request, given, done)
+        except HTTPException as error:
+            headers = {name: value for name, value in (error.headers or {}).items() if name == "Retry-After"}
+            return page.answer(page.login_page(error.detail), error.status_code, headers)
+        return done
 
     async def logout(self, request: Request) -> Response:
         await self._changing(request)
@@ -241,10 +234,9 @@ class _Site:
     # -----------------------------------------------------------------------------------------
 
     async def _changing(self, request: Request) -> dict[str, str]:
-        """The form of a request that may change something. Raises RefusedError if it may not."""
+        """The form of a request that may change something. Raises HTTPException if it may not."""
         form = await read_form(request)
-        if refused := self._guard.refuse(request, csrf_of(request, form)):
-            raise RefusedError(refused)
+        self._guard.require(request, form.get("csrf", request.headers.get("x-csrf-token")))
         return form
 
     async def _overview(self, limit: int | None = None) -> dict[str, Any] | None:
@@ -296,11 +288,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return sentence(error.status_code, _SENTENCES.get(error.status_code, error.detail), error.headers)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)
-    return error.response
-
-
 async def _no_channel(request: Request, error: Exception) -> Response:
     return sentence(409, "No channel is configured: add one to `channels` first.")
 
@@ -315,7 +302,6 @@ async def _internal_error(request: Request, error: Exception) -> Response:
 
 _HANDLERS = {
     HTTPException: _http_error,
-    RefusedError: _refused,
     NoChannelError: _no_channel,
     StateError: _not_written,
     Exception: _internal_error,

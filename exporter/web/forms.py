@@ -1,4 +1,4 @@
-"""What a request carries: the fields of its body, its CSRF token, and the time that a probe may take."""
+"""What a request carries: the fields of its body, and the time that a probe may take."""
 
 from __future__ import annotations
 
@@ -40,11 +40,6 @@ async def read_form(request: Request) -> dict[str, str]:
     except ValueError:
         raise HTTPException(400, "The form cannot be read.") from None
     return {name: values[0] for name, values in parsed.items()}
-
-
-def csrf_of(request: Request, form: dict[str, str]) -> str | None:
-    """The CSRF token that the request carries, in its form or in a header."""
-    return form.get("csrf", request.headers.get("x-csrf-token"))
 
 
 def probe_timeout(header: str | None) -> float:

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from exporter.web.responses import sentence
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(?::\d{1,5})?")
 
@@ -82,21 +81,12 @@ class HostRule:
         private = "." not in host or host.endswith(_PRIVATE_SUFFIXES) or host in self.own_names
         return path in SCRAPE_PATHS or address is not None or private
 
-
-class HostCheck:
-    """ASGI middleware: answers 400 to a malformed Host header and 421 to one that the rule does not allow."""
-
-    def __init__(self, app: ASGIApp, rule: HostRule) -> None:
-        self._app = app
-        self._rule = rule
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def check(self, scope: Scope) -> None:
+        """Refuse a request with a malformed Host header (400) or with one that is not accepted (421)."""
         headers = Headers(scope=scope).getlist("host")
         host = host_of(headers[0]) if len(headers) == 1 else None
         if headers and host is None:
-            await sentence(400, "The Host header is malformed.")(scope, receive, send)
-        elif host is not None and not self._rule.allows(host, scope["path"]):
-            text = f"This server is not known as {host}: set web.external_url to the address that people use."
-            await sentence(421, text)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            raise HTTPException(400, "The Host header is malformed.")
+        if host is not None and not self.allows(host, scope["path"]):
+            advice = "set web.external_url to the address that people use"
+            raise HTTPException(421, f"This server is not known as {host}: {advice}.")

@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.web.hosts import address_of
@@ -24,22 +24,15 @@ MAX_ADDRESSES = 1024  # clients with failed sign-ins
 _CLOSE = {"Connection": "close"}
 
 
-class HeaderLimit:
-    """ASGI middleware: answers 431 if the request line and headers exceed ``MAX_HEADERS`` bytes.
+async def check_header_size(scope: Scope) -> None:
+    """Refuse with 431 a request whose line and headers exceed ``MAX_HEADERS`` bytes.
 
     h11 only limits incomplete headers; headers that arrive in one piece can be some hundred kilobytes.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        size = len(scope["raw_path"]) + len(scope["query_string"])
-        size += sum(len(name) + len(value) for name, value in scope["headers"])
-        if size <= MAX_HEADERS:
-            return await self._app(scope, receive, send)
-        text = f"The request's headers are larger than {MAX_HEADERS} bytes."
-        return await sentence(431, text, _CLOSE)(scope, receive, send)
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    size += sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > MAX_HEADERS:
+        raise HTTPException(431, f"The request's headers are larger than {MAX_HEADERS} bytes.", _CLOSE)
 
 
 class BodyLimit:
@@ -95,8 +88,8 @@ class AttemptLimiter:
         self._window = window
         self._failed: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def admit(self, scope: Scope) -> Response | None:
-        """Count an attempt. Returns a 429 answer if there were too many."""
+    def admit(self, scope: Scope) -> None:
+        """Count an attempt. Raises HTTPException (429) if there were too many."""
         address = _client(scope)
         failed = self._failed.setdefault(address, deque())
         self._failed.move_to_end(address)
@@ -107,9 +100,8 @@ class AttemptLimiter:
             failed.popleft()
         if len(failed) >= self._tries:
             wait = int(failed[0] + self._window - now) + 1
-            return sentence(429, f"Too many failed attempts: wait {wait} s.", {"Retry-After": str(wait)})
+            raise HTTPException(429, f"Too many failed attempts: wait {wait} s.", {"Retry-After": str(wait)})
         failed.append(now)
-        return None
 
     def forgive(self, scope: Scope) -> None:
         """The last attempt succeeded: it does not count."""

@@ -1,10 +1,11 @@
-"""Answers in one line of plain text, and the security headers that every answer carries."""
+"""Answers in one line of plain text, and the gate that every request and answer passes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,11 +26,15 @@ def sentence(status: int, text: str, headers: Mapping[str, str] | None = None) -
     return PlainTextResponse(text + "\n", status, dict(headers or {}))
 
 
-class SecurityHeaders:
-    """ASGI middleware: adds the security headers that an answer does not set itself."""
+class Gate:
+    """ASGI middleware: passes on a request that no check refuses, and adds security headers to every answer.
 
-    def __init__(self, app: ASGIApp) -> None:
+    A check refuses a request by an HTTPException. Headers that an answer sets itself stay as they are.
+    """
+
+    def __init__(self, app: ASGIApp, checks: Sequence[Callable[[Scope], Awaitable[None]]]) -> None:
         self._app = app
+        self._checks = checks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
@@ -39,4 +44,10 @@ class SecurityHeaders:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        try:
+            for check in self._checks:
+                await check(scope)
+        except HTTPException as error:
+            refusal = sentence(error.status_code, error.detail, error.headers)
+            return await refusal(scope, receive, send_with_headers)
+        return await self._app(scope, receive, send_with_headers)

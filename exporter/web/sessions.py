@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
@@ -25,7 +26,6 @@ from starlette.types import Scope
 from exporter.config import ConfigError
 from exporter.web.hosts import host_of
 from exporter.web.limits import AttemptLimiter
-from exporter.web.responses import sentence
 
 log = logging.getLogger(__name__)
 
@@ -113,64 +113,55 @@ class Guard:
         token = self.token()
         return scheme.lower() == "bearer" and token is not None and _same(given.strip(), token)
 
-    def refuse(self, request: Request, csrf: str | None) -> Response | None:
-        """The answer to a request that may not change anything. None if it may.
+    def require(self, request: Request, csrf: str | None) -> None:
+        """Refuse a request that may not change anything. Raises HTTPException (401, 403 or 429).
 
         ``csrf`` is the CSRF token that the request carries. Only sessions need it: no other site can make a browser
         send a bearer token.
         """
         token = self.token()
         if token is None:
-            return sentence(403, "Nothing can be changed over HTTP: set web.token_file to allow it.")
+            raise HTTPException(403, "Nothing can be changed over HTTP: set web.token_file to allow it.")
         if request.headers.get("authorization", "").lower().startswith("bearer "):
-            if refused := self.limiter.admit(request.scope):
-                return refused
+            self.limiter.admit(request.scope)
             if not self.is_bearer(request.scope):
-                return _unauthorized("This is not the token.", 'Bearer error="invalid_token"')
+                raise _unauthorized("This is not the token.", 'Bearer error="invalid_token"')
             self.limiter.forgive(request.scope)
-            return None
+            return
         session = self.session(request)
         if session is None:
-            return _unauthorized(
-                "This request needs the token: send Authorization: Bearer …, or sign in at /login.", "Bearer"
-            )
-        if refused := self._refuse_other_site(request):
-            return refused
+            raise _unauthorized("This request needs the token: send Authorization: Bearer …, or sign in at /login.")
+        self._refuse_other_site(request)
         if csrf is None or not _same(csrf, session.csrf):
-            return sentence(403, "The form's CSRF token is missing or wrong: reload the page.")
-        return None
+            raise HTTPException(403, "The form's CSRF token is missing or wrong: reload the page.")
 
-    def _refuse_other_site(self, request: Request) -> Response | None:
-        """403 if the browser reports that another site sent the request."""
+    def _refuse_other_site(self, request: Request) -> None:
+        """Raises HTTPException (403) if the browser reports that another site sent the request."""
         origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
-        if site in ("none", "same-origin") and (origin is None or origin in self._origins(request)):
-            return None
-        return sentence(403, "Another site sent this request: use the form on this server's own page.")
-
-    def _origins(self, request: Request) -> set[str]:
+        own = f"{request.scope['scheme']}://{request.headers.get('host', '')}".lower()
         external = f"{self._external.scheme}://{self._external.netloc}".lower()
-        return {f"{request.scope['scheme']}://{request.headers.get('host', '')}".lower(), external}
+        if site not in ("none", "same-origin") or origin not in (None, own, external):
+            raise HTTPException(403, "Another site sent this request: use the form on this server's own page.")
 
     def session(self, request: Request) -> Session | None:
         """The valid session that the request's cookie names."""
         token, identity = self.token(), request.cookies.get(self._cookie(request))
         return self._sessions.find(identity, token) if token and identity else None
 
-    def log_in(self, request: Request, given: str, response: Response) -> Response | None:
-        """Start a session on ``response`` if ``given`` is the token. Otherwise, return the answer that refuses it.
+    def log_in(self, request: Request, given: str, response: Response) -> None:
+        """Start a session on ``response`` if ``given`` is the token. Otherwise, raises HTTPException.
 
         The session always has a new id, and the browser's previous session ends.
         """
-        if refused := self._refuse_other_site(request) or self.limiter.admit(request.scope):
-            return refused
+        self._refuse_other_site(request)
+        self.limiter.admit(request.scope)
         token = self.token()
         if token is None or not _same(given, token):
-            return _unauthorized("This is not the token.", "Bearer")
+            raise _unauthorized("This is not the token.")
         self.limiter.forgive(request.scope)
         self._end(request)
         identity = self._sessions.create(token)
         response.set_cookie(max_age=int(SESSION_LIFE), value=identity, **self._cookie_attributes(request))
-        return None
 
     def log_out(self, request: Request, response: Response) -> None:
         """End the session here and in the browser."""
@@ -199,5 +190,5 @@ def _same(given: str, token: str) -> bool:
     return hmac.compare_digest(given.encode(errors="surrogatepass"), token.encode(errors="surrogatepass"))
 
 
-def _unauthorized(text: str, challenge: str) -> Response:
-    return sentence(401, text, {"WWW-Authenticate": challenge})
+def _unauthorized(text: str, challenge: str = "Bearer") -> HTTPException:
+    return HTTPException(401, text, {"WWW-Authenticate": challenge})

@@ -19,16 +19,16 @@ import secrets
 from collections import OrderedDict
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from exporter.config import ConfigError, find_credential
-from exporter.config.reading import parse_json5
-from exporter.web.responses import sentence
+from exporter.config.reading import parse_json5, read_text
 from exporter.web.sessions import Guard
 
 log = logging.getLogger(__name__)
 
-MAX_FILE = 1024 * 1024  # bytes
+MAX_FILE = 1  # MiB
 MAX_COST = 16  # 2**16 rounds take seconds
 MAX_CACHED = 256  # correct passwords, by keyed hash
 
@@ -95,23 +95,16 @@ class Users:
             raise ConfigError(
                 "web.users_file", ["needs bcrypt: install it with pip install 'openclaw-auth-exporter[users]'"]
             )
+        signature: tuple[int, ...] | None
         try:
             stat = os.stat(self._path)
             signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if signature == self._signature:
-                return self._users
-            self._signature = None
-            with self._path.open("rb") as file:
-                raw = file.read(MAX_FILE + 1)
-        except OSError as error:
-            self._signature = None
-            raise ConfigError(where, [f"cannot be read: {error.strerror}"]) from None
-        if len(raw) > MAX_FILE:
-            raise ConfigError(where, ["is larger than 1 MiB: it cannot be a users file"])
-        try:
-            self._users = parse_users(raw.decode("utf-8-sig"), where)
-        except UnicodeDecodeError:
-            raise ConfigError(where, ["is not UTF-8 text"]) from None
+        except OSError:
+            signature = None  # reading the file reports why
+        if signature is not None and signature == self._signature:
+            return self._users
+        self._signature = None
+        self._users = parse_users(read_text(self._path, MAX_FILE, "a users file"), where)
         cost = max(hashed[4:6] for hashed in self._users.values())
         self._dummy = f"$2b${cost}${'.' * 21}O{'.' * 31}"
         self._signature = signature
@@ -166,37 +159,32 @@ def _bcrypt(password: str, hashed: str) -> bool:
 
 
 class BasicAuth:
-    """ASGI middleware: every path needs a user, also /-/healthy, as in exporter-toolkit.
+    """Every path needs a user, also /-/healthy, as in exporter-toolkit.
 
     The bearer of the token needs no user: a request carries only one Authorization header.
     """
 
-    def __init__(self, app: ASGIApp, users: Users, guard: Guard) -> None:
-        self._app = app
+    def __init__(self, users: Users, guard: Guard) -> None:
         self._users = users
         self._guard = guard
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def check(self, scope: Scope) -> None:
+        """Refuse a request without a user or token (401), after too many attempts (429), or without users (503)."""
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        user, password = _credentials(given) if scheme.lower() == "basic" else (None, "")
         try:
-            if scheme.lower() == "bearer":
-                refused = self._guard.limiter.admit(scope)
-                allowed = refused is None and self._guard.is_bearer(scope)
-            else:
-                user, password = _credentials(given) if scheme.lower() == "basic" else (None, "")
-                known = user is None or self._users.is_known(user, password)
-                refused = None if known else self._guard.limiter.admit(scope)
-                allowed = refused is None and user is not None and await self._users.check(user, password)
-                if allowed and known:
-                    return await self._app(scope, receive, send)
+            if user is not None and self._users.is_known(user, password):
+                if await self._users.check(user, password):
+                    return None
+            elif user is not None or scheme.lower() == "bearer":
+                self._guard.limiter.admit(scope)
+                is_right = self._guard.is_bearer(scope) if user is None else await self._users.check(user, password)
+                if is_right:
+                    return self._guard.limiter.forgive(scope)
         except ConfigError as error:
             log.error("web: every request is refused: %s", error)
-            return await sentence(503, "The users file cannot be used. The log has the reason.")(scope, receive, send)
-        if allowed:
-            self._guard.limiter.forgive(scope)
-            return await self._app(scope, receive, send)
-        answer = refused or sentence(401, "Unauthorized.", {"WWW-Authenticate": 'Basic realm="openclaw-auth-exporter"'})
-        return await answer(scope, receive, send)
+            raise HTTPException(503, "The users file cannot be used. The log has the reason.") from None
+        raise HTTPException(401, "Unauthorized.", {"WWW-Authenticate": 'Basic realm="openclaw-auth-exporter"'})
 
 
 def _credentials(given: str) -> tuple[str | None, str]:
