@@ -91,11 +91,12 @@ def _all_candidates(report: Report, selection: Selection) -> Iterator[Candidate]
             if selection.profile is not None or (conditions and conditions[0].severity is not Severity.INFO):
                 yield Candidate(agent, profile.id, profile.provider, profile.kind, profile, conditions)
         for condition in agent.conditions:
-            if condition.name is ConditionName.MISSING and condition.profile is None and condition.provider is not None:
-                provider = condition.provider
-                name, kind = f"{provider}:default", remedies.first_credential_kind(provider)
-                if selection.profile in (None, name):
-                    yield Candidate(agent, name, provider, kind, None, (condition,))
+            provider = condition.provider
+            name = f"{provider}:default"
+            is_missing = condition.name is ConditionName.MISSING and condition.profile is None
+            if is_missing and provider is not None and selection.profile in (None, name):
+                kind = remedies.first_credential_kind(provider)
+                yield Candidate(agent, name, provider, kind, conditions=(condition,))
 
 
 def _urgency(conditions: tuple[Condition, ...]) -> tuple[int, int]:
@@ -142,25 +143,23 @@ def other_problems(report: Report, selection: Selection) -> list[Condition]:
 def unknown_name(report: Report, selection: Selection) -> str | None:
     """A sentence about a selected agent or profile that does not exist; None if there is no such mistake."""
     everything = Selection(selection.target)
-    agents = {agent.agent for agent in everything.agents(report) if agent.agent != "*"}
-    profiles = {profile.id for agent in everything.agents(report) for profile in agent.profiles}
-    labels = {profile.label for agent in everything.agents(report) for profile in agent.profiles}
+    entries = everything.agents(report)
+    agents = {agent.agent for agent in entries if agent.agent != "*"}
+    profiles = {profile.id for agent in entries for profile in agent.profiles}
     profiles |= {candidate.profile for candidate in find_candidates(report, everything)}
-    for noun, name, known, also in (
-        ("agent", selection.agent, agents, set[str]()),
-        ("profile", selection.profile, profiles, labels),
-    ):
-        if name is not None and known and name not in known | also:
+    is_alias = selection.profile in {profile.label for agent in entries for profile in agent.profiles}
+    profile = None if is_alias else selection.profile
+    for noun, name, known in (("agent", selection.agent, agents), ("profile", profile, profiles)):
+        if name is not None and known and name not in known:
             return f"there is no {noun} named {name!r}; there are {', '.join(sorted(known)[:20])}"
     return None
 
 
 def latest(report: Report, candidate: Candidate) -> tuple[AgentReport | None, ProfileReport | None]:
     """The candidate's agent and profile in a later report."""
-    for agent in Selection(candidate.agent.target, candidate.agent.agent).agents(report):
-        same = (p for p in agent.profiles if (p.provider, p.id) == (candidate.provider, candidate.profile))
-        return agent, next(same, None)
-    return None, None
+    agent = next(iter(Selection(candidate.agent.target, candidate.agent.agent).agents(report)), None)
+    profiles = agent.profiles if agent else ()
+    return agent, next((p for p in profiles if (p.provider, p.id) == (candidate.provider, candidate.profile)), None)
 
 
 def still_needed(report: Report, candidate: Candidate) -> bool:
@@ -173,9 +172,8 @@ def has_new_secret(before: ProfileReport | None, after: ProfileReport | None) ->
     """Whether the secret is another one than before; None if the source cannot see that."""
     if before is None or after is None:
         return after is not None
-    if before.secret_hash and after.secret_hash:
-        return before.secret_hash != after.secret_hash
-    return None
+    is_visible = before.secret_hash and after.secret_hash
+    return before.secret_hash != after.secret_hash if is_visible else None
 
 
 def has_changed(before: ProfileReport | None, after: ProfileReport | None) -> bool | None:

@@ -41,7 +41,7 @@ class Guide:
     which: Callable[[str], str | None] = shutil.which
     _reports: dict[str, TargetReport] = field(default_factory=dict)
     _renewals: list[tuple[Candidate, StepRunner]] = field(default_factory=list)
-    _changed_targets: list[str] = field(default_factory=list)
+    _changed_targets: dict[str, None] = field(default_factory=dict)  # in the order of their renewals
 
     def run(self) -> int:
         """Lead through all of it; returns the exit code of ``check`` for what was selected.
@@ -51,17 +51,15 @@ class Guide:
         """
         try:
             self._check([self.selection.target] if self.selection.target is not None else None)
-            mistake = candidates.unknown_name(self._report, self.selection)
-            if mistake is not None:
+            if mistake := candidates.unknown_name(self._report, self.selection):
                 raise click.UsageError(visible(mistake, 2000))
             found = candidates.find_candidates(self._report, self.selection)
+            self._list(found)
             if not found:
                 self._say_all_is_well()
             elif not self.screen.is_interactive:
-                self._list(found)
                 self._print_commands(found)
             else:
-                self._list(found)
                 for candidate in self._choose(found):
                     self._renew(candidate)
                 self._finish()
@@ -97,11 +95,9 @@ class Guide:
 
     def _say_all_is_well(self) -> None:
         self.screen.say("No credential needs renewing.")
-        problems = self._say_other_problems()
-        next_expiry = texts.next_expiry(self._report, self.selection)
-        if problems:
+        if self._say_other_problems():
             self.screen.say("See `openclaw-auth-exporter explain`.")
-        elif next_expiry is not None:
+        elif next_expiry := texts.next_expiry(self._report, self.selection):
             self.screen.say(next_expiry)
             self.screen.say("To renew a credential anyway, name it: --profile ID.")
 
@@ -112,8 +108,7 @@ class Guide:
         return bool(problems)
 
     def _list(self, found: Sequence[Candidate]) -> None:
-        heading = texts.attention(found)
-        if heading:
+        if heading := texts.attention(found):
             self.screen.say(heading)
         for number, candidate in enumerate(found, 1):
             mark = f"{number}. " if len(found) > 1 else ""
@@ -127,9 +122,8 @@ class Guide:
             self.screen.say(f"For {texts.name_of(candidate)}:")
             self._show(self._plan(candidate).renew())
         self.screen.say()
-        self.screen.say(
-            "Nothing was run, because this is not a terminal. Run these commands, or `reauth` in a terminal (`ssh -t`)."
-        )
+        why = "Nothing was run, because this is not a terminal."
+        self.screen.say(f"{why} Run these commands, or `reauth` in a terminal (`ssh -t`).")
 
     def _choose(self, found: Sequence[Candidate]) -> list[Candidate]:
         if len(found) == 1:
@@ -153,8 +147,7 @@ class Guide:
         self.screen.say()
         self.screen.say(f"== {texts.name_of(candidate)}")
         source, plan = self.source_of(candidate.agent.target), self._plan(candidate)
-        obstacle = source.renewal_obstacle(self.which("openclaw") is not None)
-        if obstacle is not None:
+        if obstacle := source.renewal_obstacle(self.which("openclaw") is not None):
             self.screen.say(obstacle)
             self._show(plan.renew())
             return
@@ -183,18 +176,16 @@ class Guide:
 
     def _is_blocked_for_nothing(self, candidate: Candidate, after: ProfileReport | None) -> bool:
         """Whether OpenClaw still refuses the credential for a reason that is gone."""
-        blocked = after.unusable if after else None
-        if blocked is None or blocked.reason not in NEEDS_PERSON:
-            return False
-        return blocked.reason == "billing" or candidates.has_changed(candidate.before, after) is not False
+        reason = after.unusable.reason if after and after.unusable else None
+        changed = candidates.has_changed(candidate.before, after) is not False
+        return reason in NEEDS_PERSON and (reason == "billing" or changed)
 
     def _check_result(self, candidate: Candidate, plan: RenewalPlan, runner: StepRunner) -> ProfileReport | None:
         """Check the target again, say what has changed, and return the profile."""
         target = candidate.agent.target
         self.screen.say()
         self._check([target])
-        if target not in self._changed_targets:
-            self._changed_targets.append(target)
+        self._changed_targets[target] = None
         agent, after = candidates.latest(self._report, candidate)
         if runner.may_be_cut:
             return after  # the warning at the end says more
@@ -213,14 +204,12 @@ class Guide:
 
     def _finish(self) -> None:
         self.screen.say()
-        resolved = self.resolve(self._changed_targets) if self._changed_targets else None
-        if resolved is not None:
+        if self._changed_targets and (resolved := self.resolve(list(self._changed_targets))):
             self.screen.say(resolved)
         self._warn_of_cut_tokens()
-        left = candidates.find_candidates(self._report, self.selection)
-        left = [candidate for candidate in left if candidate.severity is not Severity.INFO]
-        heading = texts.attention(left, "still ")
-        if heading:
+        found = candidates.find_candidates(self._report, self.selection)
+        left = [candidate for candidate in found if candidate.severity is not Severity.INFO]
+        if heading := texts.attention(left, "still "):
             self.screen.say(heading)
             for candidate in left[: texts.LISTED]:
                 self.screen.say(texts.describe(candidate, self._report.checked_at), " ")

@@ -56,12 +56,8 @@ def attention(found: Sequence[Candidate], still: str = "") -> str | None:
 
 def next_expiry(report: Report, selection: Selection) -> str | None:
     """Which of the selected credentials expires first."""
-    dated = [
-        (profile.expires_at, agent, profile)
-        for agent in selection.agents(report)
-        for profile in agent.profiles
-        if profile.expires_at is not None
-    ]
+    profiles = ((agent, profile) for agent in selection.agents(report) for profile in agent.profiles)
+    dated = [(profile.expires_at, agent, profile) for agent, profile in profiles if profile.expires_at is not None]
     if not dated:
         return None
     ends, agent, profile = min(dated, key=lambda entry: entry[0])
@@ -102,15 +98,13 @@ def outcome(
 
 def command_failure(code: int) -> str:
     """What the exit code of a step's command means; a negative one is a signal."""
-    if code == NOTHING_PASTED:
-        return "Nothing was stored."
-    if code < 0 or code == 130:
-        return "Interrupted."
-    if code == NOT_FOUND:
-        return "The program was not found."
-    if code == NO_CONNECTION:
-        return "ssh could not connect or was interrupted."
-    return f"The command failed (exit code {code})."
+    meanings = {
+        NOTHING_PASTED: "Nothing was stored.",
+        NOT_FOUND: "The program was not found.",
+        NO_CONNECTION: "ssh could not connect or was interrupted.",
+        130: "Interrupted.",
+    }
+    return meanings.get(code if code >= 0 else 130, f"The command failed (exit code {code}).")
 
 
 def resume_command(candidate: Candidate) -> str:

@@ -16,7 +16,7 @@ from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarge
 from exporter.lib.env_file import read_env_file
 from exporter.model import CheckError, FailureReason, Observation
 from exporter.sources import Source, SourceContext, build
-from exporter.sources.store.paths import StorePaths
+from exporter.sources.store.paths import StorePaths, stamp
 from exporter.verdict.remedies import Programs
 
 #: How long a note reports that the choice has changed, and how long the last choice is kept, seconds.
@@ -74,11 +74,8 @@ class AutoSource(Source):
 
     async def _choose(self) -> Source:
         async with self._choosing:
-            try:
-                choice = choose(self._target, self._environment())
-            except CheckError:
-                self.chosen = None
-                raise
+            self.chosen = None
+            choice = choose(self._target, self._environment())
             if self._source is None or self.kind != choice.kind:
                 await self.aclose()
                 self._source = build(_target_of(choice.kind, self._target), self._context)
@@ -113,13 +110,12 @@ def choose(target: AutoTarget, environ: Mapping[str, str]) -> Choice:
     state_dir, store = _store(target, environ)
     if store is not None:
         return Choice("store", f"openclaw is not on PATH, and {store} is there")
-    if command := shutil.which("claude", path=path):
-        return Choice("claude", f"there is no OpenClaw, and {command} is on PATH")
     from exporter.sources.claude import credentials_file  # costs start-up time
 
-    credentials = credentials_file(environ)
-    if _is_there(credentials):
-        return Choice("claude", f"there is no OpenClaw, and {credentials} is there")
+    command, credentials = shutil.which("claude", path=path), credentials_file(environ)
+    if command or stamp(credentials):
+        where = f"{command} is on PATH" if command else f"{credentials} is there"
+        return Choice("claude", f"there is no OpenClaw, and {where}")
     raise CheckError(
         FailureReason.COMMAND_NOT_FOUND,
         f"nothing to check: no `openclaw` on PATH, no auth store in {state_dir}, no `claude` on PATH, "
@@ -140,18 +136,7 @@ def _store(target: AutoTarget, environ: Mapping[str, str]) -> tuple[Path, Path |
         pass
     names = ("openclaw-agent.sqlite", "auth-profiles.json")
     candidates = [paths.shared_database, *(folder / name for folder in folders for name in names)]
-    return paths.state_dir, next(filter(_is_there, candidates), None)
-
-
-def _is_there(path: Path) -> bool:
-    """Whether ``path`` exists; also if this user may not read it, which the check then reports."""
-    try:
-        path.stat()
-    except PermissionError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return True
+    return paths.state_dir, next(filter(stamp, candidates), None)
 
 
 def _target_of(kind: str, target: AutoTarget) -> Target:

@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from exporter.model import CheckError, Dialect, FailureReason, Observation, Obse
 from exporter.sources import Source, SourceContext
 from exporter.sources.openclaw.source import ELSEWHERE, failure_of
 from exporter.sources.openclaw.status import json_values
+from exporter.sources.store.config import is_filled
 from exporter.sources.store.paths import read_file
 from exporter.verdict.remedies import Invocation, Programs
 
@@ -80,10 +81,9 @@ class ClaudeSource(Source):
             try:
                 status = await self._status(environ)
             except CheckError as error:
-                substitute = self._without_command(environ, stored)
-                if error.reason is not FailureReason.COMMAND_NOT_FOUND or substitute is None:
+                status = self._without_command(environ, stored)
+                if error.reason is not FailureReason.COMMAND_NOT_FOUND or not status:
                     raise
-                status = substitute
                 notes.append(f"{error.message}; the credentials file and the environment were read instead")
             observed_at = self._context.now()
             profiles = tuple(self._profiles(status, stored or StoredLogin(), environ))
@@ -144,14 +144,11 @@ class ClaudeSource(Source):
             unread = error
         raise failure_of(finished, unread)
 
-    def _without_command(self, environ: Mapping[str, str], stored: StoredLogin | None) -> Mapping[str, Any] | None:
-        """The status that the command would print, from what it reads; None if that is nothing."""
-        if not self._on_this_host:
-            return None
-        for name, method in _VARIABLES.items():
-            if environ.get(name):
-                return {"loggedIn": True, "authMethod": method}
-        return {"loggedIn": True, "authMethod": "claude.ai"} if stored else None
+    def _without_command(self, environ: Mapping[str, str], stored: StoredLogin | None) -> Mapping[str, Any]:
+        """The status that the command would print, from what it reads; empty if that is nothing."""
+        methods = [method for name, method in _VARIABLES.items() if self._on_this_host and environ.get(name)]
+        methods += ["claude.ai"] if stored else []
+        return {"loggedIn": True, "authMethod": methods[0]} if methods else {}
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -159,20 +156,14 @@ class ClaudeSource(Source):
         self, status: Mapping[str, Any], stored: StoredLogin, environ: Mapping[str, str]
     ) -> Iterator[ObservedProfile]:
         """The credential that serves Claude Code; none if it is not logged in."""
-        method = status.get("authMethod")
-        method = method if isinstance(method, str) and _WORD.fullmatch(method) else "unknown"
+        word = status.get("authMethod")
+        method = word if isinstance(word, str) and _WORD.fullmatch(word) else "unknown"
         if status["loggedIn"] is not True or method == "third_party":
             return
         ends_at = _date(status.get("loginExpiresAt")) or stored.ends_at
         if method == "claude.ai" or status.get("loginExpiresAt"):
-            yield ObservedProfile(
-                LOGIN,
-                PROVIDER,
-                "oauth",
-                expires_at=stored.access_expires_at,
-                login_ends_at=ends_at,
-                has_refresh_token=stored.has_refresh_token,
-            )
+            login = ObservedProfile(LOGIN, PROVIDER, "oauth", expires_at=stored.access_expires_at)
+            yield replace(login, login_ends_at=ends_at, has_refresh_token=stored.has_refresh_token)
         elif method in _VARIABLES.values():
             yield self._from_environment(status, method, environ)
         else:
@@ -225,12 +216,8 @@ def stored_login(content: bytes) -> StoredLogin | None:
         return None
     if not isinstance(login, dict):
         raise ValueError("no login")
-    token = login.get("refreshToken")
-    return StoredLogin(
-        ends_at=seconds(login.get("refreshTokenExpiresAt")),
-        access_expires_at=seconds(login.get("expiresAt")),
-        has_refresh_token=isinstance(token, str) and bool(token.strip()),
-    )
+    ends_at, access_expires_at = seconds(login.get("refreshTokenExpiresAt")), seconds(login.get("expiresAt"))
+    return StoredLogin(ends_at, access_expires_at, has_refresh_token=is_filled(login.get("refreshToken")))
 
 
 def _date(value: object) -> float | None:

@@ -33,15 +33,8 @@ class SimulatedSource(Source):
         if world.broken is not None:
             raise CheckError(world.broken, "the scenario simulates a failing check")
         payload, exit_code = status_json(world, now)
-        seen = observe(
-            payload,
-            target=self._target.name,
-            agent=agent,
-            observed_at=now,
-            exit_code=exit_code,
-            version=_VERSION,
-        )
-        return dataclasses.replace(seen, source=self.kind)
+        seen = observe(payload, target=self._target.name, agent=agent, observed_at=now, exit_code=exit_code)
+        return dataclasses.replace(seen, source=self.kind, openclaw_version=_VERSION)
 
     def renewal_obstacle(self, has_openclaw: bool) -> str | None:
         return "This target is simulated, so there is nothing to renew. On a real one:"

@@ -14,7 +14,7 @@ from typing import Any
 from exporter.lib.loose_json import items, mapping, number, seconds, text
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, UsageWindow
-from exporter.sources.openclaw.status import kind_of_variable, merged
+from exporter.sources.openclaw.status import kind_of_variable, merged, profile_of
 
 _MAX_WINDOWS = 200
 
@@ -40,7 +40,8 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
     missing: set[str] = set()
     for entry in sorted(named, key=_is_alias):  # a provider's own entry before those that borrow its credentials
         provider = text(entry.get("provider")) or ""
-        listed = [_profile(mapping(item), provider) for item in items(entry.get("profiles"))]
+        own = map(mapping, items(entry.get("profiles")))
+        listed = [profile_of(item, mapping(item, "expiry").get("at"), provider) for item in own]
         found = [*(profile for profile in listed if profile), *_environment_key(entry, provider)]
         skipped += listed.count(None)
         known = set(seen) if _is_alias(entry) else ()
@@ -71,20 +72,6 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
 def _is_alias(entry: Mapping[str, Any]) -> bool:
     lends = text(entry.get("authProvider"))
     return lends is not None and lends != entry.get("provider")
-
-
-def _profile(item: Mapping[str, Any], provider: str) -> ObservedProfile | None:
-    profile_id = text(item.get("profileId"))
-    if profile_id is None:
-        return None
-    return ObservedProfile(
-        id=profile_id,
-        provider=provider,
-        kind=text(item.get("type")) or "unknown",
-        status=text(item.get("status")),
-        reason_code=text(item.get("reasonCode")),
-        expires_at=seconds(mapping(item, "expiry").get("at")),
-    )
 
 
 def _environment_key(entry: Mapping[str, Any], provider: str) -> Iterator[ObservedProfile]:

@@ -17,7 +17,7 @@ import httpx
 
 from exporter.config import ConfigError, GatewayTarget, expand
 from exporter.lib import http
-from exporter.lib.loose_json import parse
+from exporter.lib.loose_json import mapping, number, parse
 from exporter.lib.redact import REDACTED, safe_text
 from exporter.model import CheckError, FailureReason
 
@@ -77,29 +77,24 @@ class AdminRpc:
             denied = any("denied" in problem.lower() for problem in error.problems)
             reason = FailureReason.PERMISSION if denied else FailureReason.UNAUTHORIZED
             raise CheckError(reason, f"the gateway's token cannot be read: {error}") from None
-        if token is None:
-            return None
-        if not token:
-            raise CheckError(
-                FailureReason.UNAUTHORIZED, "the gateway's token is empty: write it into its file or variable"
-            )
-        if not token.isascii() or not token.isprintable() or " " in token:
-            raise CheckError(
-                FailureReason.UNAUTHORIZED, "the gateway's token contains characters that an HTTP header cannot carry"
-            )
-        return token
+        if token is None or (token.isascii() and token.isprintable() and token and " " not in token):
+            return token
+        problem = "is empty: write it into its file or variable"
+        if token:
+            problem = "contains characters that an HTTP header cannot carry"
+        raise CheckError(FailureReason.UNAUTHORIZED, f"the gateway's token {problem}")
 
 
 def _address(configured: str) -> tuple[str, str, tuple[str, str] | None]:
     """The URL to POST to, the gateway's name in sentences, and the login in the URL's user part."""
     try:
         parts = urlsplit(configured)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise ValueError
+        is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
-        raise CheckError(
-            FailureReason.CONNECTION, 'the target\'s url is not valid: write it like "http://127.0.0.1:18789"'
-        ) from None
+        is_valid = False
+    if not is_valid:
+        sentence = 'the target\'s url is not valid: write it like "http://127.0.0.1:18789"'
+        raise CheckError(FailureReason.CONNECTION, sentence)
     user, has_user, host = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")
     login = (unquote(name), unquote(password)) if has_user else None
@@ -112,41 +107,36 @@ def _address(configured: str) -> tuple[str, str, tuple[str, str] | None]:
 
 def _payload(response: http.Response, where: str) -> dict[str, Any]:
     """The payload in an answer. Raises CheckError, with the reason of what is wrong."""
-    status = response.status
-    answer = _json(response.body)
-    error = answer.get("error") if isinstance(answer, dict) else None
-    error = error if isinstance(error, dict) else {}
-    pause = _pause(error, response.headers)
-    said = _quoted(error)
+
+    def failure(reason: FailureReason, sentence: str, retry_after: float | None = None) -> CheckError:
+        return CheckError(reason, f"{where} {sentence}", retry_after)
+
+    status, answer = response.status, _json(response.body)
+    error = mapping(answer, "error")
+    pause, words = _pause(error, response.headers), _quoted(error)
     if status in (401, 403):
-        raise CheckError(
-            FailureReason.UNAUTHORIZED,
-            f"{where} does not accept the token ({status}): set token_file to the gateway's own",
-        )
+        sentence = f"does not accept the token ({status}): set token_file to the gateway's own"
+        raise failure(FailureReason.UNAUTHORIZED, sentence)
     if status == 404 and not error:
-        raise CheckError(
-            FailureReason.NOT_ENABLED,
-            f"{where} has no admin RPC (404): openclaw plugins enable admin-http-rpc, then restart the gateway",
-        )
+        sentence = "has no admin RPC (404): openclaw plugins enable admin-http-rpc, then restart the gateway"
+        raise failure(FailureReason.NOT_ENABLED, sentence)
     if status == 503 or (status != 429 and "retryAfterMs" in error):
-        raise CheckError(FailureReason.NOT_READY, f"{where} is not ready{said or f' ({status})'}", pause)
+        raise failure(FailureReason.NOT_READY, f"is not ready{words or f' ({status})'}", pause)
     if _is_unknown_agent(error):
-        raise CheckError(FailureReason.UNKNOWN_AGENT, f"{where}{said}")
+        raise CheckError(FailureReason.UNKNOWN_AGENT, f"{where}{words}")
     if 300 <= status < 400:
-        raise CheckError(FailureReason.HTTP_ERROR, f"{where} redirects ({status}): configure the gateway's own url")
+        raise failure(FailureReason.HTTP_ERROR, f"redirects ({status}): configure the gateway's own url")
     if status != 200:
-        raise CheckError(FailureReason.HTTP_ERROR, f"{where} answered {status}{said}", pause)
+        raise failure(FailureReason.HTTP_ERROR, f"answered {status}{words}", pause)
     if response.is_web_page:
-        raise CheckError(
-            FailureReason.HTTP_ERROR, f"{where} answered with a web page: that is not a gateway's admin RPC"
-        )
+        raise failure(FailureReason.HTTP_ERROR, "answered with a web page: that is not a gateway's admin RPC")
     if not isinstance(answer, dict):
-        raise CheckError(FailureReason.INVALID_OUTPUT, f"{where} did not answer with a JSON object")
+        raise failure(FailureReason.INVALID_OUTPUT, "did not answer with a JSON object")
     if answer.get("ok") is not True and error:
-        raise CheckError(FailureReason.HTTP_ERROR, f"{where} refused{said}", pause)
+        raise failure(FailureReason.HTTP_ERROR, f"refused{words}", pause)
     payload = answer.get("payload")
     if answer.get("ok") is not True or not isinstance(payload, dict):
-        raise CheckError(FailureReason.INVALID_OUTPUT, f"{where} answered without a payload")
+        raise failure(FailureReason.INVALID_OUTPUT, "answered without a payload")
     return payload
 
 
@@ -159,11 +149,8 @@ def _json(body: bytes) -> Any:
 
 
 def _is_unknown_agent(error: Mapping[str, Any]) -> bool:
-    details = error.get("details")
-    if isinstance(details, dict) and details.get("code") == "UNKNOWN_AGENT_ID":
-        return True
-    message = error.get("message")
-    return isinstance(message, str) and "unknown agent" in message.lower()
+    is_code = mapping(error, "details").get("code") == "UNKNOWN_AGENT_ID"
+    return is_code or "unknown agent" in str(error.get("message")).lower()
 
 
 def _quoted(error: Mapping[str, Any]) -> str:
@@ -174,7 +161,7 @@ def _quoted(error: Mapping[str, Any]) -> str:
 
 def _pause(error: Mapping[str, Any], headers: Mapping[str, str]) -> float | None:
     """The seconds that the gateway asks us to wait, in its envelope or in the HTTP header."""
-    asked = error.get("retryAfterMs")
-    if isinstance(asked, int | float) and not isinstance(asked, bool):
+    asked = number(error.get("retryAfterMs"))
+    if asked is not None:
         return min(asked / 1000, MAX_RETRY_AFTER) if asked > 0 else None
     return http.retry_after(headers.get("retry-after"), time.time(), MAX_RETRY_AFTER) or None

@@ -147,13 +147,10 @@ def failure(destination: str, stderr: str) -> CheckError:
     where = safe_text(destination, 80)
     if re.search(r"permission denied|too many authentication failures", stderr, re.IGNORECASE):
         return CheckError(FailureReason.UNAUTHORIZED, f"ssh to {where} was refused: {safe_text(reason)}")
+    sentence = f"ssh could not reach {where}" + (f": {safe_text(reason)}" if reason else "")
     if "host key verification failed" in stderr.lower():
-        return CheckError(
-            FailureReason.CONNECTION, f"ssh does not know or trust the host key of {where}: connect once by hand"
-        )
-    return CheckError(
-        FailureReason.CONNECTION, f"ssh could not reach {where}" + (f": {safe_text(reason)}" if reason else "")
-    )
+        sentence = f"ssh does not know or trust the host key of {where}: connect once by hand"
+    return CheckError(FailureReason.CONNECTION, sentence)
 
 
 _REASON = re.compile(r"denied|refused|failed|failure|timed out|unreachable|resolve|closed|reset|error|no route", re.I)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from exporter.lib.loose_json import integer, items, mapping, seconds, text, texts
@@ -109,8 +109,8 @@ def observe(
     missing = texts(auth.get("missingProvidersInUse"))
     models = _models_in_use(payload)
     serving = texts([route.get("authProvider") for route in routes])  # may differ from the model's provider
-    in_use = _in_use(models, [*missing, *texts([issue.get("provider") for issue in issues]), *serving])
-    order = _order(providers)
+    reported = [*missing, *_providers(issues), *serving]  # only OpenClaw knows every route
+    in_use = tuple(dict.fromkeys((*(model.partition("/")[0] for model in models), *reported))) if models else ()
     profiles, skipped = _profiles(oauth, auth)
     return Observation(
         target=target,
@@ -121,13 +121,11 @@ def observe(
         profiles=(*profiles, *_environment_credentials(auth, in_use)),
         providers_in_use=in_use or None,
         models_in_use=models,
-        order=order,
+        order=_order(providers),
         missing_providers=frozenset(missing),
-        indeterminate_providers=frozenset(texts([issue.get("provider") for issue in indeterminate])),
-        refreshing_providers=frozenset(
-            texts([issue.get("provider") for issue in indeterminate if issue.get("evidence") == "profile"])
-        ),
-        faulty_providers=frozenset(texts([issue.get("provider") for issue in faulty])),
+        indeterminate_providers=frozenset(_providers(indeterminate)),
+        refreshing_providers=frozenset(_providers(i for i in indeterminate if i.get("evidence") == "profile")),
+        faulty_providers=frozenset(_providers(faulty)),
         openclaw_exit_code=exit_code,
         openclaw_version=version,
         blind_to=frozenset() if isinstance(auth.get("unusableProfiles"), list) else frozenset({"unusable"}),
@@ -160,9 +158,8 @@ def _models_in_use(payload: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _in_use(models: Sequence[str], reported: Sequence[str]) -> tuple[str, ...]:
-    """The providers of ``models``, and those that OpenClaw reports: only it knows every route."""
-    return tuple(dict.fromkeys((*(model.partition("/")[0] for model in models), *reported))) if models else ()
+def _providers(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    return texts([entry.get("provider") for entry in entries])
 
 
 def _order(providers: Any) -> dict[str, tuple[str, ...]]:
@@ -177,17 +174,16 @@ def _order(providers: Any) -> dict[str, tuple[str, ...]]:
 
 def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[ObservedProfile], int]:
     """Every profile that any list names, and the number of entries that name none."""
-    entries = list(items(oauth.get("profiles")))
-    listed = {mapping(entry).get("profileId") for entry in entries if text(mapping(entry).get("profileId"))}
+    entries = [*map(mapping, items(oauth.get("profiles")))]
+    listed = {text(entry.get("profileId")) for entry in entries} | {None}
     for rollup in map(mapping, items(oauth.get("providers"))):
         # These repeat the list above; they matter only if it lacks one.
-        for entry in (*items(rollup.get("profiles")), *items(rollup.get("effectiveProfiles"))):
-            if isinstance(entry, Mapping) and text(entry.get("profileId")) and entry["profileId"] not in listed:
-                entries.append(entry)
+        more = map(mapping, (*items(rollup.get("profiles")), *items(rollup.get("effectiveProfiles"))))
+        entries += [entry for entry in more if text(entry.get("profileId")) not in listed]
     seen: dict[str, list[ObservedProfile]] = {}
     skipped = 0
-    for entry in map(mapping, entries):
-        profile = _profile(entry)
+    for entry in entries:
+        profile = profile_of(entry, entry.get("expiresAt"))
         if profile is None:
             skipped += 1
         else:
@@ -197,38 +193,30 @@ def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[O
         if not profile_id:
             skipped += 1
             continue
-        twins = seen.get(profile_id) or [
-            ObservedProfile(id=profile_id, provider=_provider_of(entry, profile_id), kind="unknown")
-        ]
-        unusable = Unusable(
-            kind=_word(entry.get("kind")) or "unknown",
-            reason=_word(entry.get("reason")),
-            until=seconds(entry.get("until")),
-        )
-        seen[profile_id] = [*twins, _with_unusable(twins[0], unusable)]
+        twins = seen.get(profile_id) or [ObservedProfile(profile_id, _provider_of(entry, profile_id), "unknown")]
+        kind, reason = _word(entry.get("kind")) or "unknown", _word(entry.get("reason"))
+        unusable = Unusable(kind, reason, seconds(entry.get("until")))
+        seen[profile_id] = [*twins, ObservedProfile(profile_id, twins[0].provider, twins[0].kind, unusable=unusable)]
     return [merged(twins) for twins in seen.values()], skipped
 
 
-def _profile(entry: Mapping[str, Any]) -> ObservedProfile | None:
+def profile_of(entry: Mapping[str, Any], expires_at: object, provider: str = "") -> ObservedProfile | None:
+    """The profile in an entry of a list, its date in Unix milliseconds; None if it names none."""
     profile_id = text(entry.get("profileId"))
     if not profile_id:
         return None
     return ObservedProfile(
         id=profile_id,
-        provider=_provider_of(entry, profile_id),
+        provider=provider or _provider_of(entry, profile_id),
         kind=_word(entry.get("type")) or "unknown",
         status=_word(entry.get("status")),
         reason_code=_word(entry.get("reasonCode")),
-        expires_at=seconds(entry.get("expiresAt")),
+        expires_at=seconds(expires_at),
     )
 
 
 def _provider_of(entry: Mapping[str, Any], profile_id: str) -> str:
     return text(entry.get("provider")) or profile_id.split(":", 1)[0].strip() or "unknown"
-
-
-def _with_unusable(profile: ObservedProfile, unusable: Unusable) -> ObservedProfile:
-    return ObservedProfile(id=profile.id, provider=profile.provider, kind=profile.kind, unusable=unusable)
 
 
 def merged(twins: Sequence[ObservedProfile]) -> ObservedProfile:

@@ -38,12 +38,11 @@ def complete(observation: Observation, facts: StoreFacts) -> Observation:
     if differing:
         names = ", ".join(sorted(differing)[:_MAX_NAMED]) + (", …" if len(differing) > _MAX_NAMED else "")
         notes = (*notes, f"the store has another date for {names} and was ignored for these profiles")
+    in_use = observation.providers_in_use
     return replace(
         observation,
         profiles=tuple(profiles),
-        providers_in_use=facts.providers_in_use
-        if observation.providers_in_use is None
-        else observation.providers_in_use,
+        providers_in_use=facts.providers_in_use if in_use is None else in_use,
         models_in_use=observation.models_in_use or facts.models_in_use,
         order={**facts.order, **observation.order},
         blind_to=observation.blind_to - {"unusable"} if not unknown else observation.blind_to,
