@@ -50,14 +50,17 @@ def evaluate(
     known facts stay known after a failed check. ``history`` must already include the observation.
     ``duration`` (seconds) of the check is passed on to the report.
     """
-    inputs = VerdictInputs(subject, observation, failure, history, policy, now)
+    seen = observation or Observation(
+        subject.target, subject.agent, subject.source, Dialect.ROUTES, now, blind_to=frozenset({"unusable"})
+    )
+    inputs = VerdictInputs(subject, seen, observation is not None, failure, history, policy, now)
     providers = ProviderProfiles(inputs, _evaluate_profiles(inputs))
     conditions = [_with_age(inputs, condition) for condition in evaluate_conditions(inputs, providers)]
     conditions.sort(key=_worst_first)
     return AgentReport(
         target=subject.target,
         agent=subject.agent,
-        source=observation.source if observation else subject.source,
+        source=seen.source,
         evaluated_at=now,
         checked_at=observation.observed_at if observation else None,
         exit_code=exit_code_of(condition.severity for condition in conditions),
@@ -66,21 +69,21 @@ def evaluate(
         providers_usable=_providers_usable(inputs, providers),
         unusable_counts=_unusable_counts(inputs, providers),
         serving=_serving(inputs, providers),
-        usage=observation.usage if observation else (),
-        openclaw_exit_code=observation.openclaw_exit_code if observation else None,
-        openclaw_version=observation.openclaw_version if observation else None,
+        usage=seen.usage,
+        openclaw_exit_code=seen.openclaw_exit_code,
+        openclaw_version=seen.openclaw_version,
         failure=failure,
         duration=duration,
         changes_at=_changes_at(inputs, providers, conditions),
         check_at=_check_at(inputs, providers),
-        notes=observation.notes if observation else (),
-        dialect=inputs.dialect,
+        notes=seen.notes,
+        dialect=seen.dialect,
     )
 
 
 def _evaluate_profiles(inputs: VerdictInputs) -> list[ProfileVerdict]:
     """The verdict on every profile, sorted by provider and id."""
-    observed = sorted(inputs.observation.profiles, key=lambda p: (p.provider, p.id)) if inputs.observation else []
+    observed = sorted(inputs.observation.profiles, key=lambda p: (p.provider, p.id))
     profiles = [evaluate_profile(inputs, profile) for profile in observed]
     return [as_not_eligible(profile) if _is_not_eligible(inputs, profile) else profile for profile in profiles]
 
@@ -105,7 +108,7 @@ def _with_age(inputs: VerdictInputs, condition: Condition) -> Condition:
     if condition.since is None:
         key = condition_key(condition.name, condition.provider, condition.profile)
         condition = replace(condition, since=min(inputs.history.since.get(key, inputs.now), inputs.now))
-    is_current = inputs.failure is None or inputs.observation is None
+    is_current = inputs.failure is None or not inputs.was_observed
     if is_current or condition.family not in (Family.DEADLINE, Family.AVAILABILITY):
         return condition
     # Somebody may have fixed it since.
@@ -190,11 +193,7 @@ def _changes_at(inputs: VerdictInputs, providers: ProviderProfiles, conditions: 
     times: list[float] = []
     for profile in providers:
         if profile.deadline is not None:
-            times += [
-                profile.deadline - inputs.policy.expiring_within,
-                profile.deadline,
-                profile.deadline + REMEMBER_GONE,
-            ]
+            times += [profile.deadline + offset for offset in (-inputs.policy.expiring_within, 0.0, REMEMBER_GONE)]
         date = profile.observed.expires_at
         if profile.observed.kind == "oauth" and profile.refreshable is None and date is not None:
             times += [date, date + inputs.policy.oauth_idle_after]

@@ -172,30 +172,21 @@ def check_failed(inputs: VerdictInputs) -> Iterator[Condition]:
     failure, subject = inputs.failure, inputs.subject
     if failure is None:
         return
-    last = f"; the last good check was at {iso(inputs.observed_at)}" if inputs.observation else ""
+    last = f"; the last good check was at {iso(inputs.observed_at)}" if inputs.was_observed else ""
     remedy = subject.programs.diagnosis
     if not remedy:
         agent = f" --agent {subject.agent}" if failure.reason != "unknown_agent" else ""
         remedy = (f"{subject.openclaw} models status --check{agent}",)
-    yield Condition(
-        ConditionName.CHECK_FAILED,
-        Severity.CRITICAL,
-        summary=f"The check of {subject} failed: {failure.message}{last}",
-        remedy=remedy,
-        reason=failure.reason,
-        rule=f"the check failed ({failure.reason})",
-    )
+    summary, rule = f"The check of {subject} failed: {failure.message}{last}", f"the check failed ({failure.reason})"
+    name, reason = ConditionName.CHECK_FAILED, failure.reason
+    yield Condition(name, Severity.CRITICAL, summary=summary, remedy=remedy, reason=reason, rule=rule)
 
 
 def clock(inputs: VerdictInputs) -> Iterator[Condition]:
     if inputs.clock_is_wrong:
         known = max(EARLIEST, inputs.history.latest)
-        yield Condition(
-            ConditionName.CLOCK,
-            Severity.WARNING,
-            summary=f"The clock shows {iso(inputs.now)}, but the time is at least {iso(known)}: deadlines are ignored",
-            remedy=("timedatectl status",),
-        )
+        summary = f"The clock shows {iso(inputs.now)}, but the time is at least {iso(known)}: deadlines are ignored"
+        yield Condition(ConditionName.CLOCK, Severity.WARNING, summary=summary, remedy=("timedatectl status",))
 
 
 def vanished(inputs: VerdictInputs) -> Iterator[Condition]:
@@ -209,51 +200,33 @@ def vanished(inputs: VerdictInputs) -> Iterator[Condition]:
         replaced = any(new.provider == old.provider and new.first_seen_at >= old.gone_at for new in present)
         if renamed or replaced or inputs.profile_policy(old.profile).ignore:
             continue
-        yield Condition(
-            ConditionName.VANISHED,
-            Severity.INFO,
-            provider=old.provider,
-            profile=old.profile,
-            summary=f"{old.profile} is gone from {inputs.subject}; it was last seen at {iso(old.last_seen_at)}",
-            remedy=inputs.remedy(remedies.renewal_commands, old.profile, old.provider, old.kind),
-            since=old.gone_at,
-        )
+        summary = f"{old.profile} is gone from {inputs.subject}; it was last seen at {iso(old.last_seen_at)}"
+        remedy = inputs.remedy(remedies.renewal_commands, old.profile, old.provider, old.kind)
+        about = (ConditionName.VANISHED, Severity.INFO, old.provider, old.profile)
+        yield Condition(*about, summary, remedy, since=old.gone_at)
 
 
 def credential_changed(inputs: VerdictInputs) -> Iterator[Condition]:
     for provider, change in sorted(inputs.history.changed.items()):
         if inputs.is_in_use(provider) and inputs.now - change.at < REMEMBER_GONE:
-            yield Condition(
-                ConditionName.CREDENTIAL_CHANGED,
-                Severity.INFO,
-                provider=provider,
-                summary=f"{provider} on {inputs.subject} is now served by {change.now}, before by {change.before}",
-                remedy=(f"{inputs.subject.openclaw} models status",),
-                since=change.at,
-            )
+            summary = f"{provider} on {inputs.subject} is now served by {change.now}, before by {change.before}"
+            name, remedy = ConditionName.CREDENTIAL_CHANGED, (f"{inputs.subject.openclaw} models status",)
+            yield Condition(name, Severity.INFO, provider, summary=summary, remedy=remedy, since=change.at)
 
 
 def partial_view(inputs: VerdictInputs) -> Iterator[Condition]:
-    if inputs.observation is not None and not inputs.sees_unusable:
-        yield Condition(
-            ConditionName.PARTIAL_VIEW,
-            Severity.INFO,
-            summary=f"{inputs.subject}: a {inputs.observation.source} does not report cooldowns and disables",
-        )
+    if inputs.was_observed and not inputs.sees_unusable:
+        summary = f"{inputs.subject}: a {inputs.observation.source} does not report cooldowns and disables"
+        yield Condition(ConditionName.PARTIAL_VIEW, Severity.INFO, summary=summary)
 
 
 def quota(inputs: VerdictInputs) -> Iterator[Condition]:
-    for usage in inputs.observation.usage if inputs.observation else ():
+    for usage in inputs.observation.usage:
         if usage.used_ratio > QUOTA_RATIO:
+            used = f"has used {usage.used_ratio:.0%} of its {usage.window} window"
             resets = f"; it resets at {iso(usage.resets_at)}" if usage.resets_at else ""
-            yield Condition(
-                ConditionName.QUOTA,
-                Severity.INFO,
-                provider=usage.provider,
-                summary=f"{usage.provider} on {inputs.subject} has used {usage.used_ratio:.0%} "
-                f"of its {usage.window} window{resets}",
-                reason=usage.window,
-            )
+            summary = f"{usage.provider} on {inputs.subject} {used}{resets}"
+            yield Condition(ConditionName.QUOTA, Severity.INFO, usage.provider, summary=summary, reason=usage.window)
 
 
 AGENT_RULES: tuple[AgentRule, ...] = (check_failed, clock, vanished, credential_changed, partial_view, quota)
@@ -264,15 +237,13 @@ AGENT_RULES: tuple[AgentRule, ...] = (check_failed, clock, vanished, credential_
 
 def reported(inputs: VerdictInputs, providers: ProviderProfiles, found: list[Condition]) -> Condition | None:
     """OpenClaw's own exit code, if none of the conditions ``found`` explains it."""
-    code = inputs.observation.openclaw_exit_code if inputs.observation else None
+    code = inputs.observation.openclaw_exit_code
     if code not in (1, 2) or _is_explained(inputs, providers, found, code):
         return None
-    return Condition(
-        ConditionName.REPORTED,
-        Severity.CRITICAL if code == 1 else Severity.WARNING,
-        summary=f"OpenClaw's own check of {inputs.subject} exits {code}, and nothing in its output explains why",
-        remedy=(f"{inputs.subject.openclaw} models status --check",),
-    )
+    severity = Severity.CRITICAL if code == 1 else Severity.WARNING
+    summary = f"OpenClaw's own check of {inputs.subject} exits {code}, and nothing in its output explains why"
+    remedy = (f"{inputs.subject.openclaw} models status --check",)
+    return Condition(ConditionName.REPORTED, severity, summary=summary, remedy=remedy)
 
 
 def _is_explained(inputs: VerdictInputs, providers: ProviderProfiles, found: list[Condition], code: int) -> bool:
@@ -281,7 +252,6 @@ def _is_explained(inputs: VerdictInputs, providers: ProviderProfiles, found: lis
     Up to 2026.4 the code covers every token and login, from 2026.6 on the routes in use. Cooldowns alone
     never change it: if no profile is left to serve, a condition reports that.
     """
-    assert inputs.observation is not None
     severities = {c.severity for c in found if c.family in (Family.DEADLINE, Family.AVAILABILITY)}
     if Severity.CRITICAL in severities or (code == 2 and Severity.WARNING in severities):
         return True
@@ -293,7 +263,6 @@ def _is_explained(inputs: VerdictInputs, providers: ProviderProfiles, found: lis
 def _explains(inputs: VerdictInputs, profile: ProfileVerdict, code: int) -> bool:
     """Whether ``profile`` is why OpenClaw's check exits ``code``."""
     observed, observation = profile.observed, inputs.observation
-    assert observation is not None
     is_login = observed.kind == "oauth"
     # A login may serve a route under another provider's name. From 2026.8 OpenClaw names such routes.
     may_serve_elsewhere = is_login and (

@@ -41,10 +41,12 @@ class VerdictInputs:
     """Everything a verdict depends on. Times are Unix seconds.
 
     ``observation`` is the last one that could be read, ``failure`` the failed check after it, if any.
+    Before the first observation (``was_observed`` is false), one without facts takes its place.
     """
 
     subject: Subject
-    observation: Observation | None
+    observation: Observation
+    was_observed: bool
     failure: Failure | None
     history: CredentialHistory
     policy: Policy
@@ -52,12 +54,12 @@ class VerdictInputs:
 
     @property
     def dialect(self) -> Dialect:
-        return self.observation.dialect if self.observation else Dialect.ROUTES
+        return self.observation.dialect
 
     @property
     def observed_at(self) -> float:
         """When the observation was made; now if there is none."""
-        return self.observation.observed_at if self.observation else self.now
+        return self.observation.observed_at
 
     @property
     def clock_is_wrong(self) -> bool:
@@ -65,12 +67,12 @@ class VerdictInputs:
 
     @property
     def providers_in_use(self) -> tuple[str, ...]:
-        return (self.observation.providers_in_use or ()) if self.observation else ()
+        return self.observation.providers_in_use or ()
 
     @property
     def sees_unusable(self) -> bool:
         """Whether the source reports cooldowns and disables."""
-        return self.observation is not None and "unusable" not in self.observation.blind_to
+        return "unusable" not in self.observation.blind_to
 
     def profile_policy(self, profile: str) -> ProfilePolicy:
         return self.policy.of(self.subject.target, self.subject.agent, profile)
@@ -81,9 +83,8 @@ class VerdictInputs:
 
     def is_in_use(self, provider: str) -> bool | None:
         """Whether a model in use needs the provider; None if the source does not report it."""
-        if self.observation is None or self.observation.providers_in_use is None:
-            return None
-        return provider in self.observation.providers_in_use
+        in_use = self.observation.providers_in_use
+        return None if in_use is None else provider in in_use
 
     def is_unused(self, provider: str) -> bool:
         """Whether the source reports that no route uses the provider."""
@@ -91,24 +92,17 @@ class VerdictInputs:
 
     def is_listed_missing(self, provider: str) -> bool:
         """Whether OpenClaw lists the provider as in use without a usable credential."""
-        return self.observation is not None and provider in self.observation.missing_providers
+        return provider in self.observation.missing_providers
 
     @cached_property
     def unready_providers(self) -> frozenset[str]:
         """Providers whose route OpenClaw cannot call ready, for a reason other than a login that refreshes."""
-        if self.observation is None:
-            return frozenset()
         return self.observation.indeterminate_providers - self.observation.refreshing_providers
 
     def has_route(self, provider: str) -> bool:
         """Whether OpenClaw, taking cooldowns into account (from 2026.8), still finds a route for the provider."""
-        return (
-            self.observation is not None
-            and self.dialect is Dialect.ROUTES
-            and bool(self.is_in_use(provider))
-            and provider
-            not in self.observation.missing_providers | self.observation.faulty_providers | self.unready_providers
-        )
+        blocked = self.observation.missing_providers | self.observation.faulty_providers | self.unready_providers
+        return self.dialect is Dialect.ROUTES and bool(self.is_in_use(provider)) and provider not in blocked
 
     def is_in_order(self, profile: ObservedProfile) -> bool:
         """Whether the profile may serve: an explicit order excludes every profile it does not name.
@@ -120,13 +114,12 @@ class VerdictInputs:
 
     @cached_property
     def _orders(self) -> dict[str, frozenset[str]]:
-        orders = self.observation.order if self.observation else {}
-        return {provider: frozenset(order) for provider, order in orders.items()}
+        return {provider: frozenset(order) for provider, order in self.observation.order.items()}
 
     @cached_property
     def expired_logins(self) -> Counter[str]:
         """How many OAuth profiles OpenClaw reports as expired, by provider."""
-        profiles = self.observation.profiles if self.observation else ()
+        profiles = self.observation.profiles
         return Counter(p.provider for p in profiles if p.kind == "oauth" and p.status == "expired")
 
     def remedy(self, make: Callable[..., tuple[str, ...]], *about: object) -> tuple[str, ...]:
@@ -136,5 +129,5 @@ class VerdictInputs:
     @cached_property
     def _command_context(self) -> CommandContext:
         lifetime = format_duration(self.policy.setup_token_lifetime)
-        dialect = command_dialect(self.dialect, self.observation.openclaw_version if self.observation else None)
+        dialect = command_dialect(self.dialect, self.observation.openclaw_version)
         return CommandContext(self.subject.agent, dialect, self.subject.programs, lifetime)

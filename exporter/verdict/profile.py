@@ -112,7 +112,6 @@ def _refreshable(inputs: VerdictInputs, p: ObservedProfile) -> bool | None:
     if p.kind != "oauth":
         return False
     if inputs.dialect is Dialect.ROUTES and p.status == "expired":
-        assert inputs.observation is not None
         # From 2026.8, a provider is listed as missing only if it cannot refresh, or is unusable.
         if inputs.is_listed_missing(p.provider) and p.unusable is None:
             return False
@@ -221,7 +220,7 @@ def _unusable(inputs: VerdictInputs, p: ObservedProfile) -> Unusable | None:
 
 def _blocks(inputs: VerdictInputs, unusable: Unusable) -> bool:
     """Whether the profile cannot serve: a cooldown for one model blocks only if that model is in use."""
-    in_use = inputs.observation.models_in_use if inputs.observation else ()
+    in_use = inputs.observation.models_in_use
     if unusable.kind != "cooldown" or unusable.model is None or not in_use:
         return True
     return unusable.model in in_use or unusable.model in {model.partition("/")[2] for model in in_use}

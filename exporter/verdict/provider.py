@@ -86,16 +86,15 @@ class ProviderProfiles:
             return serving[0] if serving else None
         if len(stored) == 1:
             return next(iter(stored.values()))
-        observation = self._inputs.observation
-        order = observation.order.get(provider, ()) if observation and self.usable(provider) else ()
+        order = self._inputs.observation.order.get(provider, ()) if self.usable(provider) else ()
         return next((stored[id] for id in order if id in stored), None)
 
     def is_missing(self, provider: str) -> bool:
         """Whether a provider in use has no credential at all, as OpenClaw reports it if it does."""
-        observation = self._inputs.observation
-        if self.of(provider) or observation is None:
+        if self.of(provider):
             return False
+        missing = self._inputs.observation.missing_providers
         if self._inputs.dialect in (Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES):
-            return provider in observation.missing_providers | self._inputs.unready_providers
+            return provider in missing | self._inputs.unready_providers
         # A gateway lists only providers whose configuration expects a login.
-        return provider in NEEDS_CREDENTIAL | observation.missing_providers
+        return provider in NEEDS_CREDENTIAL | missing
