@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from exporter.model.conditions import ConditionName as ConditionName
 from exporter.model.conditions import Family as Family
 from exporter.model.conditions import LineWord as LineWord
+from exporter.model.conditions import Wording as Wording
 
 
 class FailureReason(enum.StrEnum):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 
 class Family(enum.StrEnum):
@@ -34,24 +34,32 @@ class LineWord(enum.StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConditionDefinition:
-    """One row of the catalogue.
+class Wording(NamedTuple):
+    """The words of notifications about a condition.
 
     ``title`` may contain ``{subject}`` (the profile, else the provider, else the target),
     ``{cause}`` (the reason in parentheses), ``{window}`` (a quota's window) and ``{expires}``
     (when it expires). ``ended`` and ``duration`` follow the same subject; a length of time follows
-    ``duration``. The ``provider_`` variants replace them if no profile is involved.
+    ``duration``.
+    """
+
+    title: str  # of its notification: "{subject} has expired"
+    ended: str  # of its resolution: "works again"
+    duration: str  # "was expired for"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConditionDefinition:
+    """One row of the catalogue.
+
+    ``provider_wording`` replaces ``wording`` if no profile is involved.
     ``when``, ``severity``, ``action`` and ``runbook_note`` are Markdown; ``explain`` also prints ``when``.
     """
 
     word: str  # its name in JSON, labels and configuration
     family: Family
-    title: str  # of its notification: "{subject} has expired"
-    ended: str  # of its resolution: "works again"
-    duration: str  # "was expired for"
-    provider_title: str = ""
-    provider_duration: str = ""
+    wording: Wording
+    provider_wording: Wording | None = None
     line: LineWord = LineWord.UNKNOWN
     causes_outage: bool = False  # ``no_usable_profile`` lists it and inhibits its alert
     confirmed_by_checks: bool = False  # alerts only after ``alerts.confirm_checks`` checks in a row
@@ -59,7 +67,7 @@ class ConditionDefinition:
     runbook: str  # heading of its section in docs/runbook.md
     runbook_note: str = ""  # other sections that apply
     when: str
-    severity: str
+    severity: str = "info"
     action: str
 
 
@@ -84,21 +92,16 @@ class ConditionName(enum.StrEnum):
     UNDATED = ConditionDefinition(
         word="undated",
         family=Family.DEADLINE,
-        title="{subject} has no expiry date",
-        ended="is no longer undated",
-        duration="had no expiry date for",
+        wording=Wording("{subject} has no expiry date", "is no longer undated", "had no expiry date for"),
         renewal_rank=5,
         runbook="OpenClawAuthUndated",
         when="An Anthropic token has no expiry date.",
-        severity="info",
         action="Paste it again with `--expires-in`, or record its date with `deadline set`.",
     )
     EXPIRING = ConditionDefinition(
         word="expiring",
         family=Family.DEADLINE,
-        title="{subject} {expires}",
-        ended="is no longer expiring",
-        duration="was expiring for",
+        wording=Wording("{subject} {expires}", "is no longer expiring", "was expiring for"),
         line=LineWord.EXPIRING,
         renewal_rank=4,
         runbook="OpenClawAuthExpiringVerySoon",
@@ -110,9 +113,7 @@ class ConditionName(enum.StrEnum):
     EXPIRED = ConditionDefinition(
         word="expired",
         family=Family.DEADLINE,
-        title="{subject} has expired",
-        ended="works again",
-        duration="was expired for",
+        wording=Wording("{subject} has expired", "works again", "was expired for"),
         line=LineWord.EXPIRED,
         causes_outage=True,
         renewal_rank=1,
@@ -124,9 +125,7 @@ class ConditionName(enum.StrEnum):
     UNUSABLE = ConditionDefinition(
         word="unusable",
         family=Family.AVAILABILITY,
-        title="{subject} is unusable{cause}",
-        ended="works again",
-        duration="was unusable for",
+        wording=Wording("{subject} is unusable{cause}", "works again", "was unusable for"),
         line=LineWord.UNUSABLE,
         causes_outage=True,
         renewal_rank=3,
@@ -139,11 +138,8 @@ class ConditionName(enum.StrEnum):
     MISSING = ConditionDefinition(
         word="missing",
         family=Family.AVAILABILITY,
-        title="{subject} is not eligible",
-        ended="works again",
-        duration="was not eligible for",
-        provider_title="{subject} has no credential",
-        provider_duration="had no credential for",
+        wording=Wording("{subject} is not eligible", "works again", "was not eligible for"),
+        provider_wording=Wording("{subject} has no credential", "works again", "had no credential for"),
         line=LineWord.MISSING,
         causes_outage=True,
         renewal_rank=2,
@@ -155,9 +151,7 @@ class ConditionName(enum.StrEnum):
     NO_USABLE_PROFILE = ConditionDefinition(
         word="no_usable_profile",
         family=Family.AVAILABILITY,
-        title="No {subject} credential works",
-        ended="works again",
-        duration="had no working credential for",
+        wording=Wording("No {subject} credential works", "works again", "had no working credential for"),
         line=LineWord.MISSING,
         runbook="OpenClawAuthNoUsableCredential",
         when="Every credential of a provider in use is expired, missing or unusable.",
@@ -167,9 +161,7 @@ class ConditionName(enum.StrEnum):
     CHECK_FAILED = ConditionDefinition(
         word="check_failed",
         family=Family.WATCH,
-        title="{subject} cannot be checked{cause}",
-        ended="answers again",
-        duration="could not be checked for",
+        wording=Wording("{subject} cannot be checked{cause}", "answers again", "could not be checked for"),
         confirmed_by_checks=True,
         runbook="OpenClawAuthCheckFailing",
         when="The check returned no answer that can be read.",
@@ -179,9 +171,9 @@ class ConditionName(enum.StrEnum):
     REPORTED = ConditionDefinition(
         word="reported",
         family=Family.NOTICE,
-        title="OpenClaw reports an unexplained problem",
-        ended="no longer reports a problem",
-        duration="reported a problem for",
+        wording=Wording(
+            "OpenClaw reports an unexplained problem", "no longer reports a problem", "reported a problem for"
+        ),
         confirmed_by_checks=True,
         runbook="OpenClawAuthReported",
         when="OpenClaw's own check exits 1 or 2, and nothing in its output explains why.",
@@ -191,76 +183,68 @@ class ConditionName(enum.StrEnum):
     STATUS_DISAGREES = ConditionDefinition(
         word="status_disagrees",
         family=Family.NOTICE,
-        title="{subject} has conflicting status and date",
-        ended="has a status that matches its date",
-        duration="contradicted its date for",
+        wording=Wording(
+            "{subject} has conflicting status and date",
+            "has a status that matches its date",
+            "contradicted its date for",
+        ),
         runbook="status_disagrees",
         when="OpenClaw's status of a profile contradicts the profile's date.",
-        severity="info",
         action="Send a message that uses the profile.",
     )
     IDLE = ConditionDefinition(
         word="idle",
         family=Family.NOTICE,
-        title="{subject} has an expired access token",
-        ended="is no longer idle",
-        duration="was idle for",
+        wording=Wording("{subject} has an expired access token", "is no longer idle", "was idle for"),
         runbook="idle",
         when="An OAuth access token expired more than `policy.oauth_idle_after` ago, "
         "and OpenClaw does not report whether it can refresh.",
-        severity="info",
         action="Use the profile once.",
     )
     VANISHED = ConditionDefinition(
         word="vanished",
         family=Family.NOTICE,
-        title="{subject} is gone",
-        ended="is no longer reported as gone",
-        duration="was gone for",
+        wording=Wording("{subject} is gone", "is no longer reported as gone", "was gone for"),
         runbook="vanished",
         when="A profile has disappeared and nothing replaced it. Ends after 7 days.",
-        severity="info",
         action="Check whether an upgrade removed it.",
     )
     CREDENTIAL_CHANGED = ConditionDefinition(
         word="credential_changed",
         family=Family.NOTICE,
-        title="{subject} is served by another credential",
-        ended="keeps its new credential",
-        duration="was reported as changed for",
+        wording=Wording(
+            "{subject} is served by another credential", "keeps its new credential", "was reported as changed for"
+        ),
         runbook="credential_changed",
         when="Another kind of credential serves a provider. Ends after 7 days.",
-        severity="info",
         action="Check what the new credential costs.",
     )
     PARTIAL_VIEW = ConditionDefinition(
         word="partial_view",
         family=Family.NOTICE,
-        title="Cooldowns cannot be seen",
-        ended="shows cooldowns again",
-        duration="did not show cooldowns for",
+        wording=Wording("Cooldowns cannot be seen", "shows cooldowns again", "did not show cooldowns for"),
         runbook="partial_view",
         when="The source cannot see cooldowns, and no store on this host supplies them.",
-        severity="info",
         action="Set the target's `state_dir`.",
     )
     QUOTA = ConditionDefinition(
         word="quota",
         family=Family.NOTICE,
-        title="{subject} has used over 90 % of its{window} quota",
-        ended="is below 90 % of its quota again",
-        duration="was above 90 % of its quota for",
+        wording=Wording(
+            "{subject} has used over 90 % of its{window} quota",
+            "is below 90 % of its quota again",
+            "was above 90 % of its quota for",
+        ),
         runbook="OpenClawAuthQuota",
         when="More than 90 % of a usage window is used.",
-        severity="info",
         action="Use less until the window resets.",
     )
     CLOCK = ConditionDefinition(
         word="clock",
         family=Family.NOTICE,
-        title="The clock is wrong; deadlines are ignored",
-        ended="has the right time again",
-        duration="had the wrong time for",
+        wording=Wording(
+            "The clock is wrong; deadlines are ignored", "has the right time again", "had the wrong time for"
+        ),
         runbook="OpenClawAuthClock",
         when="The clock is earlier than a stored time, or than 2026. Deadlines are not evaluated.",
         severity="warning",

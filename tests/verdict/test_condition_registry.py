@@ -114,10 +114,12 @@ def test_condition_has_a_runbook_section(name: ConditionName) -> None:
 @pytest.mark.parametrize("name", ConditionName)
 def test_row_of_the_catalogue_is_complete(name: ConditionName) -> None:
     definition = name.definition
-    optional = {"provider_title", "provider_duration", "runbook_note", "renewal_rank"}
+    optional = {"provider_wording", "runbook_note", "renewal_rank"}
     for field in fields(definition):
         assert field.name in optional or getattr(definition, field.name) not in ("", None), f"{name}: {field.name}"
-    for title in (definition.title, definition.provider_title):
+    for wording in filter(None, (definition.wording, definition.provider_wording)):
+        assert all(wording), f"{name}: {wording}"
+        title = wording.title
         used = {field for _, field, _, _ in string.Formatter().parse(title) if field}
         assert used <= {"subject", "cause", "window", "expires"}, f"{name}: {title}"
     assert definition.word == name.name.lower()

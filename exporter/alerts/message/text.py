@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from exporter.alerts.message.titles import TITLE, group_title, how_it_ended, summary_title, title
+from exporter.alerts.message.titles import TITLE, group_title, how_it_ended, summary_title, title, wording
 from exporter.alerts.values import Alert, Message, NotificationReason, SuppressedAlert
 from exporter.lib.durations import END_OF_DATES, in_words, iso
 from exporter.model import ConditionName, Severity
@@ -97,9 +97,7 @@ def _lasted(alert: Alert) -> str:
     """How long an alert lasted: "was expired for 3 h"."""
     ended = alert.ended_at if alert.ended_at is not None else 0.0
     lasted = in_words(ended - alert.since) if alert.since is not None else "an unknown time"
-    definition = alert.condition.definition
-    duration = definition.duration if alert.profile else definition.provider_duration or definition.duration
-    return f"{duration} {lasted}"
+    return f"{wording(alert).duration} {lasted}"
 
 
 def _at_the_latest(alert: Alert, before: str = ", ") -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause
 from exporter.lib.durations import in_words, iso
-from exporter.model import Family, Severity
+from exporter.model import Family, Severity, Wording
 from exporter.present.words import visible
 
 #: The characters of a title that a lock screen shows.
@@ -53,9 +53,7 @@ def _phrase(alert: Alert, now: float) -> _Phrase:
 
 def _problem(alert: Alert, now: float) -> _Phrase:
     """The title of the condition in the catalogue, with its fields filled in."""
-    definition = alert.condition.definition
-    title = definition.title if alert.profile else definition.provider_title or definition.title
-    before, has_subject, after = title.partition("{subject}")
+    before, has_subject, after = wording(alert).title.partition("{subject}")
     fields = {
         "cause": f" ({visible(alert.cause, 24)})" if alert.cause else "",
         "window": f" {visible(alert.cause, 12)}" if alert.cause else "",
@@ -91,7 +89,13 @@ def how_it_ended(alert: Alert) -> str:
     if alert.reason is NotificationReason.RENEWED:
         date = iso(alert.deadline)
         return f"was renewed and works until {date}" if date else "was renewed and has no expiry date"
-    return alert.condition.definition.ended
+    return wording(alert).ended
+
+
+def wording(alert: Alert) -> Wording:
+    """The words of the alert's condition, for a profile or for a provider as a whole."""
+    definition = alert.condition.definition
+    return definition.wording if alert.profile else definition.provider_wording or definition.wording
 
 
 def group_title(message: Message, now: float) -> str:
