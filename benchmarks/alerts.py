@@ -20,8 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.queues import Queue
 from pathlib import Path
 
-from exporter.alerts.delivery.memory_fallback import open_outbox
 from exporter.alerts.delivery.notifier import Notifier, ReportSource
+from exporter.alerts.delivery.outbox import open_outbox
 from exporter.config import Config
 from exporter.model import (
     AgentReport,

@@ -49,9 +49,9 @@ def open_ledger(config: Config) -> CredentialDatabase:
 @contextlib.contextmanager
 def open_outbox(config: Config) -> Iterator[Outbox]:
     """The alert state in the state directory of ``config``, closed at the end. Raises StateError."""
-    from exporter.alerts.delivery import memory_fallback
+    from exporter.alerts.delivery import outbox as alert_state
 
-    with contextlib.closing(memory_fallback.open_outbox(config.state_directory())) as outbox:
+    with contextlib.closing(alert_state.open_outbox(config.state_directory())) as outbox:
         yield outbox
 
 

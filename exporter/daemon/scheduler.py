@@ -22,8 +22,8 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from exporter import __version__
-from exporter.alerts.delivery.memory_fallback import open_outbox
 from exporter.alerts.delivery.notifier import Notifier, ReportSource
+from exporter.alerts.delivery.outbox import open_outbox
 from exporter.checks.monitor import Monitor
 from exporter.checks.schedule import CheckTrigger, ScheduleInputs, baseline, next_check
 from exporter.checks.target_checker import TargetChecker

@@ -20,14 +20,13 @@ from exporter.alerts import lifecycle
 from exporter.alerts.channels import Channel, ChannelContext, Links, PermanentError, TemporaryError, no_links
 from exporter.alerts.channels.alertmanager import ENDS_AFTER, AlertmanagerSender
 from exporter.alerts.channels.ntfy import NtfySender
-from exporter.alerts.delivery import alertmanager_publisher, channel_test, notifier, one_shot
-from exporter.alerts.delivery.channel_test import send_tests
-from exporter.alerts.delivery.memory_fallback import open_outbox
+from exporter.alerts.delivery import alertmanager_publisher, notifier, one_shot
+from exporter.alerts.delivery.delivery import Senders
 from exporter.alerts.delivery.notifier import Notifier, ReportSource
-from exporter.alerts.delivery.one_shot import notify_once
+from exporter.alerts.delivery.one_shot import notify_once, send_tests
+from exporter.alerts.delivery.outbox import open_outbox
 from exporter.alerts.delivery.overview import overview
 from exporter.alerts.delivery.scheduled_messages import GRACE
-from exporter.alerts.delivery.senders import Senders
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.values import fingerprint_of_test
 from exporter.config import Config
@@ -62,7 +61,7 @@ class House:
         self.manager, self.ntfy = Manager(), FakeNtfy(now=NOW)
         self.rest = {"targets": [{"name": "home"}], **rest}
         self.directory = directory
-        for module in (notifier, one_shot, channel_test):
+        for module in (notifier, one_shot):
             monkeypatch.setattr(module, "build_senders", self.build_senders)
         monkeypatch.setattr(notifier, "TURN_GAP", 0.0)
         self.notifier = self.another()
@@ -346,7 +345,7 @@ async def test_tries_between_turns_are_counted(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_notify_test_reaches_each_channel_with_its_links(monkeypatch: pytest.MonkeyPatch) -> None:
     house = House(monkeypatch, channels=[HOOK, PHONE, AM])
-    house.hook.does = [TemporaryError("timeout", None, "no answer")]
+    house.hook.does = [TemporaryError("timeout", "no answer")]
 
     def links(action: str, about: Any, channel: str) -> str:
         return f"https://status.test/{action}-{channel}"

@@ -140,7 +140,7 @@ class Scheduling:
 
 
 async def test_schedule_is_stored_before_and_after_each_request(tmp_path: Path) -> None:
-    scheduling = Scheduling(tmp_path, TemporaryError("timeout", 5.0, "no answer"))
+    scheduling = Scheduling(tmp_path, TemporaryError("timeout", "no answer", 5.0))
     home = world(P(ends=NOW + HOUR))
     await scheduling.update(home)
     (name,) = scheduling.outbox.scheduled("phone")

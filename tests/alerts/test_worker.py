@@ -12,9 +12,8 @@ import pytest
 from alerts.test_outbox import message
 from alerts.worlds import DAY, HOUR, NOW
 from exporter.alerts.channels import PermanentError, TemporaryError
-from exporter.alerts.delivery.delivery import Delivery
+from exporter.alerts.delivery.delivery import Delivery, Senders
 from exporter.alerts.delivery.outbox import Outbox
-from exporter.alerts.delivery.senders import Senders
 from exporter.alerts.delivery.worker import FIRST_PAUSE, MAX_PAUSE, ChannelWorker, pause_after
 from exporter.alerts.values import NotificationReason, QueuedMessage
 from exporter.lib.sqlite import StateError
@@ -122,7 +121,7 @@ async def test_failed_message_delays_only_its_own_alert_and_keeps_its_id(outbox:
 
 
 async def test_pause_that_a_server_asks_for_holds_for_the_whole_channel(outbox: Outbox, clock: Clock) -> None:
-    channel = Fake(TemporaryError("http_error", 120.0))
+    channel = Fake(TemporaryError("http_error", retry_after=120.0))
     enqueue(outbox, "a", "b")
     worker = worker_for(outbox, clock, channel)
     assert not await worker.flush()

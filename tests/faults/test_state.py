@@ -20,10 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import until
 
-from exporter.alerts.delivery import memory_fallback
-from exporter.alerts.delivery.memory_fallback import FILE
+from exporter.alerts.delivery import notifier as module
 from exporter.alerts.delivery.notifier import Notifier
-from exporter.alerts.delivery.outbox import Outbox
+from exporter.alerts.delivery.outbox import FILE, Outbox
 from exporter.alerts.values import NotificationReason
 from exporter.checks.monitor import Monitor
 from exporter.daemon.scheduler import Daemon
@@ -101,7 +100,7 @@ async def test_a_disk_that_takes_nothing_any_more_keeps_no_daemon_from_telling(
     setting: Any, spoil: Callable[[sqlite3.Connection], None], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes on in memory; when there is room again all of it is in the file, and nothing is told twice."""
-    monkeypatch.setattr(memory_fallback, "RESTORE_EVERY", 3600.0)
+    monkeypatch.setattr(module, "RESTORE_EVERY", 3600.0)
     notifier: Notifier = setting.notifier()
     notifier.start()
     await until(lambda: setting.server.reasons("hook") == ["first"])
@@ -117,7 +116,7 @@ async def test_a_disk_that_takes_nothing_any_more_keeps_no_daemon_from_telling(
     silence = other.add_silence({"profile": "anthropic:soon"}, NOW + DAY, "moving", NOW)
     other.close()
     takes_all_again(file)
-    monkeypatch.setattr(memory_fallback, "RESTORE_EVERY", 0.0)
+    monkeypatch.setattr(module, "RESTORE_EVERY", 0.0)
     notifier.wake()
     await until(lambda: notifier.problem is None)
     assert notifier.outbox.connection is file

@@ -7,9 +7,9 @@ from typing import Any
 
 from alerts.worlds import NOW, World
 
-from exporter.alerts.delivery.memory_fallback import open_outbox
 from exporter.alerts.delivery.notifier import Notifier, ReportSource
 from exporter.alerts.delivery.one_shot import notify_once
+from exporter.alerts.delivery.outbox import open_outbox
 from exporter.config import Config
 from exporter.model import Report
 

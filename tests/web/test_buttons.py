@@ -14,9 +14,9 @@ from waiting import until
 
 from exporter.alerts.channels import Links
 from exporter.alerts.delivery import notifier as module
-from exporter.alerts.delivery.memory_fallback import open_outbox
+from exporter.alerts.delivery.delivery import Senders
 from exporter.alerts.delivery.notifier import Notifier, ReportSource
-from exporter.alerts.delivery.senders import Senders
+from exporter.alerts.delivery.outbox import open_outbox
 from exporter.alerts.lifecycle import test_message as make_test_message
 from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.values import NotificationReason, fingerprint_of_test

@@ -8,10 +8,11 @@ found by its name. Modules that start with an underscore are shared by channels.
 from __future__ import annotations
 
 import importlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from exporter.alerts.message import text
@@ -33,21 +34,21 @@ _ACTIONS = {"acknowledge": "Acknowledge", "silence": "Silence"}
 
 
 class DeliveryError(Exception):
-    """A message that was not delivered. ``reason`` is a value of the metric's label; ``message`` is one
-    sentence for people and contains no secret and no URL."""
+    """A message that was not delivered.
 
-    def __init__(self, reason: str, message: str = "") -> None:
+    ``reason`` is a value of the metric's label. ``message`` is one sentence for people and contains no secret and no
+    URL. ``retry_after`` is the pause in seconds that the service asked for, if any.
+    """
+
+    def __init__(self, reason: str, message: str = "", retry_after: float | None = None) -> None:
         super().__init__(f"{reason}: {message}" if message else str(reason))
         self.reason = str(reason)
         self.message = message
+        self.retry_after = retry_after
 
 
 class TemporaryError(DeliveryError):
-    """Another try may succeed. ``retry_after`` is the pause in seconds that the service asked for, if any."""
-
-    def __init__(self, reason: str, retry_after: float | None = None, message: str = "") -> None:
-        super().__init__(reason, message)
-        self.retry_after = retry_after
+    """Another try may succeed."""
 
 
 class PermanentError(DeliveryError):
@@ -122,8 +123,7 @@ class ChannelContext:
         if len(message.alerts) != 1 or message.alerts[0].reason.ends:
             return []
         alert = message.alerts[0]
-        is_test = alert.reason is NotificationReason.TEST
-        actions = [action for action in _ACTIONS if action == "acknowledge" or not is_test]
+        actions = ["acknowledge"] if alert.reason is NotificationReason.TEST else _ACTIONS
         links = [(_ACTIONS[action], self.links(action, alert, message.channel)) for action in actions]
         return [(label, link) for label, link in links if link]
 
@@ -131,20 +131,25 @@ class ChannelContext:
 class Sender(Generic[Configured]):
     """What the channels share: the configuration, the context, and the time limit of one request or command."""
 
-    TIMEOUT: ClassVar[float]  # seconds
+    timeout = 15.0  # seconds
 
     def __init__(self, config: Configured, context: ChannelContext, timeout: float | None = None) -> None:
         self.name = config.name
         self.config = config
         self.context = context
-        self.timeout = self.TIMEOUT if timeout is None else timeout
+        self.timeout = timeout or self.timeout
 
     def secret(self, name: str) -> str | None:
         """The present value of a secret. Raises TemporaryError where it cannot be read: it may be back soon."""
         try:
             return self.config.read_secret(name)
         except ConfigError as error:
-            raise TemporaryError(FailureReason.OTHER, None, f"the channel's {name} cannot be read: {error}") from None
+            raise TemporaryError(FailureReason.OTHER, f"the channel's {name} cannot be read: {error}") from None
+
+
+def as_json(value: object) -> bytes:
+    """``value`` as JSON in UTF-8, which cannot carry surrogates."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def build(config: ChannelBase, context: ChannelContext) -> Channel:

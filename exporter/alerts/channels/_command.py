@@ -18,22 +18,23 @@ async def run(
 ) -> tuple[int, str]:
     """The exit code of a command, and what it printed: on standard error, else on standard output.
 
-    ``env`` is added to the exporter's environment. Raises TemporaryError where the command cannot be run or
-    does not end within the sender's time limit. A missing command counts as temporary: an upgrade removes it for
-    a minute, and its disk may not be mounted yet.
+    ``env`` is added to the exporter's environment, without NUL and surrogates, which it cannot carry. Raises
+    TemporaryError where the command cannot be run or does not end within the sender's time limit. A missing command
+    counts as temporary: an upgrade removes it for a minute, and its disk may not be mounted yet.
     """
     inherited = os.environ if sender.context.environment is None else sender.context.environment
+    added = {name: value.replace("\0", "").encode("utf-8", "replace").decode() for name, value in (env or {}).items()}
     try:
         finished = await command.run(
             [word.replace("\0", "") for word in words],
-            env={**inherited, **(env or {})},
+            env={**inherited, **added},
             timeout=sender.timeout,
             stdin=stdin,
             max_stdout=MAX_OUTPUT,
             max_stderr=MAX_OUTPUT,
         )
     except CheckError as error:
-        raise TemporaryError(error.reason, None, error.message) from None
+        raise TemporaryError(error.reason, error.message) from None
     return finished.exit_code, (finished.stderr or finished.stdout).decode("utf-8", "replace")
 
 

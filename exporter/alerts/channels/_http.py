@@ -12,7 +12,6 @@ from exporter.alerts.channels import PermanentError, Sender, TemporaryError
 from exporter.lib import http
 from exporter.model import FailureReason
 
-TIMEOUT = 15.0  # seconds for a whole request
 MAX_RETRY_AFTER = 86400.0  # seconds; a server that asks for a longer pause is asked again anyway
 
 #: Worth another try although they are 4xx: timeout, too early, too many.
@@ -46,7 +45,7 @@ async def send(
     except http.RequestError as error:
         if error.cause is http.Cause.BAD_REQUEST:
             raise PermanentError(FailureReason.OTHER, error.message) from None
-        raise TemporaryError(_REASONS[error.cause], None, error.message) from None
+        raise TemporaryError(_REASONS[error.cause], error.message) from None
     status = answer.status
     if answer.is_success:
         return answer
@@ -54,5 +53,5 @@ async def send(
     message = http.status_text(status)
     if status in _RETRIED or status >= 500:
         asked = http.retry_after(answer.headers.get("Retry-After"), sender.context.clock(), MAX_RETRY_AFTER)
-        raise TemporaryError(reason, pause if asked is None and status == 429 else asked, message)
+        raise TemporaryError(reason, message, pause if asked is None and status == 429 else asked)
     raise PermanentError(reason, message)

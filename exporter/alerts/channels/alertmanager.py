@@ -12,12 +12,11 @@ the same labels are the same alert, the earliest ``startsAt`` wins, a later ``en
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from exporter.alerts.channels import ChannelContext, DeliveryError, Sender, _http
+from exporter.alerts.channels import ChannelContext, DeliveryError, Sender, _http, as_json
 from exporter.alerts.values import Alert, NotificationReason
 from exporter.config import ConfigError
 from exporter.config.channels.alertmanager import AlertmanagerChannel
@@ -158,8 +157,6 @@ def build(config: AlertmanagerChannel, context: ChannelContext) -> AlertmanagerS
 class AlertmanagerSender(Sender[AlertmanagerChannel]):
     """All instances of one Alertmanager cluster. Each is sent everything; they share what they have notified."""
 
-    TIMEOUT = _http.TIMEOUT
-
     def __init__(self, config: AlertmanagerChannel, context: ChannelContext, timeout: float | None = None) -> None:
         super().__init__(config, context, timeout)
         self._min_severity = Severity(config.min_severity)
@@ -200,7 +197,7 @@ class AlertmanagerSender(Sender[AlertmanagerChannel]):
                 postable(alert, ended_at, now, self.context.external_url, ends_after)
                 for alert, ended_at in alerts[start : start + BATCH_SIZE]
             ]
-            batches.append(json.dumps(batch, ensure_ascii=False).encode("utf-8"))
+            batches.append(as_json(batch))
             await asyncio.sleep(0)  # ten thousand alerts are megabytes: let others use the loop
         if not batches:
             return []

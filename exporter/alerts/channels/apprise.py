@@ -43,14 +43,14 @@ def build(config: AppriseChannel, context: ChannelContext) -> AppriseSender:
 class AppriseSender(Sender[AppriseChannel]):
     """The services of one apprise URL."""
 
-    TIMEOUT = 60.0  # seconds; one URL may name several recipients
+    timeout = 60.0  # seconds; one URL may name several recipients
 
     _thread: threading.Thread | None = None  # still at work on an earlier message
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Hand a message to apprise. Raises TemporaryError or PermanentError."""
         if self._thread is not None and self._thread.is_alive():
-            raise TemporaryError(FailureReason.TIMEOUT, None, "apprise is still busy with the previous message")
+            raise TemporaryError(FailureReason.TIMEOUT, "apprise is still busy with the previous message")
         url = self.secret("url") or ""
         text = self.context.render(self.config, outgoing.message, with_links=True)
         done: Future[bool] = Future()
@@ -69,7 +69,7 @@ class AppriseSender(Sender[AppriseChannel]):
                     done.set_exception(error)
                 except Exception as error:  # a hundred plugins may raise anything
                     why = f"apprise failed with {type(error).__name__}"
-                    done.set_exception(TemporaryError(FailureReason.OTHER, None, why))
+                    done.set_exception(TemporaryError(FailureReason.OTHER, why))
 
         self._thread = threading.Thread(target=work, name=f"apprise-{self.name}", daemon=True)
         self._thread.start()
@@ -78,13 +78,13 @@ class AppriseSender(Sender[AppriseChannel]):
                 delivered = await asyncio.wrap_future(done)
         except TimeoutError:
             why = f"apprise did not finish within {self.timeout:g} s"
-            raise TemporaryError(FailureReason.TIMEOUT, None, why) from None
+            raise TemporaryError(FailureReason.TIMEOUT, why) from None
         finally:
             if done.done() and not done.cancelled():
                 self._thread = None  # it has reported, although it may need a moment more to end
         if not delivered:
             why = "the service did not accept the message: `apprise -vv -b test URL` shows why"
-            raise TemporaryError(FailureReason.OTHER, None, why)
+            raise TemporaryError(FailureReason.OTHER, why)
 
 
 def notify_type(message: Message) -> str:

@@ -7,10 +7,9 @@ script whose curl finds no network exits with curl's code, and its alert must no
 
 from __future__ import annotations
 
-import json
 import os
 
-from exporter.alerts.channels import PermanentError, Sender, TemporaryError, _command
+from exporter.alerts.channels import PermanentError, Sender, TemporaryError, _command, as_json
 from exporter.alerts.channels.webhook import body_of
 from exporter.alerts.values import QueuedMessage
 from exporter.config.channels.command import CommandChannel
@@ -23,18 +22,16 @@ _PREFIX = "OPENCLAW_AUTH_ALERT_"
 class CommandSender(Sender[CommandChannel]):
     """One command, run once per message."""
 
-    TIMEOUT = 30.0  # seconds
+    timeout = 30.0  # seconds
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Run the command; its output is ignored. Raises TemporaryError or PermanentError."""
-        message = json.dumps(body_of(outgoing, self.context.clock()), ensure_ascii=False)
-        code, _ = await _command.run(
-            self, self.config.command, env=self._environment(outgoing), stdin=message.encode("utf-8", "replace") + b"\n"
-        )
+        message = as_json(body_of(outgoing, self.context.clock())) + b"\n"
+        code, _ = await _command.run(self, self.config.command, env=self._environment(outgoing), stdin=message)
         if code in _PERMANENT:
             raise PermanentError(FailureReason.COMMAND_ERROR, f"exit code {code}, which is not retried")
         if code != 0:
-            raise TemporaryError(FailureReason.COMMAND_ERROR, None, f"exit code {code}")
+            raise TemporaryError(FailureReason.COMMAND_ERROR, f"exit code {code}")
 
     def _environment(self, outgoing: QueuedMessage) -> dict[str, str]:
         message = outgoing.message
@@ -48,12 +45,7 @@ class CommandSender(Sender[CommandChannel]):
             "REASON": message.alerts[0].reason if message.alerts else "",
             "COUNT": str(len(message.alerts)),
         }
-        return {f"{_PREFIX}{name}": _valid(value) for name, value in values.items()}
-
-
-def _valid(value: str) -> str:
-    """``value`` without NUL and surrogates, which an environment cannot carry."""
-    return value.replace("\0", "").encode("utf-8", "replace").decode()
+        return {f"{_PREFIX}{name}": value for name, value in values.items()}
 
 
 build = CommandSender

@@ -16,14 +16,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from exporter.alerts.channels import (
-    ChannelContext,
-    PermanentError,
-    ScheduledMessage,
-    Sender,
-    TemporaryError,
-    _http,
-)
+from exporter.alerts.channels import ChannelContext, PermanentError, ScheduledMessage, Sender, TemporaryError, _http
 from exporter.alerts.values import Message, NotificationReason, QueuedMessage
 from exporter.config import ConfigError
 from exporter.config.channels.ntfy import NtfyChannel
@@ -55,8 +48,6 @@ def build(config: NtfyChannel, context: ChannelContext) -> NtfySender:
 class NtfySender(Sender[NtfyChannel]):
     """One topic of one ntfy server. Its secrets are read again for each message."""
 
-    TIMEOUT = _http.TIMEOUT
-
     max_delay = MAX_DELAY
 
     _can_cancel: bool | None = None  # None until the server was asked
@@ -64,15 +55,14 @@ class NtfySender(Sender[NtfyChannel]):
     async def send(self, outgoing: QueuedMessage) -> None:
         """Publish a message. Raises TemporaryError or PermanentError."""
         message, text = outgoing.message, self.context.render(self.config, outgoing.message)
+        buttons = self.context.buttons(message)[:3]
         await self._publish(
             {
                 "title": text.title[:MAX_TITLE],
                 "priority": priority(message),
                 "tags": tags(message),
                 "sequence_id": sequence_id(outgoing),
-                "actions": [
-                    {"action": "view", "label": label, "url": link} for label, link in self.context.buttons(message)[:3]
-                ],
+                "actions": [{"action": "view", "label": label, "url": link} for label, link in buttons],
             },
             text.body,
         )
@@ -117,18 +107,12 @@ class NtfySender(Sender[NtfyChannel]):
         url = self.secret("url") or DEFAULT_URL
         if problem := _url_problem(url):
             raise PermanentError(FailureReason.OTHER, problem)
-        token = self.secret("token")
-        answer = await _http.send(
-            self,
-            method,
-            f"{url.rstrip('/')}/{path}",
-            content=content,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            pause=PAUSE,
-        )
+        token, address = self.secret("token"), f"{url.rstrip('/')}/{path}"
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        answer = await _http.send(self, method, address, content=content, headers=headers, pause=PAUSE)
         if answer.is_web_page:
             why = "a web page answered, not ntfy: check the url, and whether a captive portal is in the way"
-            raise TemporaryError(FailureReason.HTTP_ERROR, None, why)
+            raise TemporaryError(FailureReason.HTTP_ERROR, why)
 
     def _topic(self) -> str:
         topic = self.secret("topic") or ""

@@ -6,6 +6,8 @@ The arguments are those of 2026.2 to 2026.9 (``openclaw message send --help``): 
 
 from __future__ import annotations
 
+import re
+
 from exporter.alerts.channels import PermanentError, Sender, TemporaryError, _command
 from exporter.alerts.values import QueuedMessage
 from exporter.config.channels.openclaw import OpenClawChannel
@@ -15,26 +17,18 @@ from exporter.model import FailureReason
 MAX_TEXT = 3500  # characters; the chat with the smallest limit accepts about 4,000
 
 #: What the command prints when another try would fail too (seen on 2026.2.9, 2026.6.11 and 2026.9.6).
-_PERMANENT = (
-    "unknown channel",
-    "unknown target",
-    "unknown option",
-    "does not recognize option",
-    "missing required option",
-    "required option",
-    "unknown command",
-)
+_PERMANENT = re.compile("unknown (channel|target|option|command)|does not recognize option|required option", re.I)
 
 
 class OpenClawSender(Sender[OpenClawChannel]):
     """One recipient in one of OpenClaw's chats."""
 
-    TIMEOUT = 90.0  # seconds; a cold start takes 5 to 11
+    timeout = 90.0  # seconds; a cold start takes 5 to 11
 
     def arguments(self, outgoing: QueuedMessage) -> list[str]:
         """The command that sends a message. None of its words is a secret."""
         text = self.context.render(self.config, outgoing.message)
-        message = _command.shortened(f"{text.title}\n\n{text.body}".replace("\0", ""), MAX_TEXT)
+        message = _command.shortened(f"{text.title}\n\n{text.body}", MAX_TEXT)
         recipient = ["--channel", self.config.channel, "--target", self.config.recipient]
         return [*self.config.command, "message", "send", *recipient, "--message", message]
 
@@ -45,15 +39,10 @@ class OpenClawSender(Sender[OpenClawChannel]):
             return
         output = output.replace(self.config.recipient, "…")
         lines = [line for line in map(str.strip, output.splitlines()) if line]
-        why = safe_text(next((line for line in lines if _is_permanent(line)), lines[0] if lines else ""))
+        why = safe_text(next(filter(_PERMANENT.search, lines), lines[0] if lines else ""))
         message = f"`openclaw message send` exited with {code}" + (f": {why}" if why else "")
-        if _is_permanent(why):
-            raise PermanentError(FailureReason.COMMAND_ERROR, message)
-        raise TemporaryError(FailureReason.COMMAND_ERROR, None, message)
-
-
-def _is_permanent(line: str) -> bool:
-    return any(words in line.lower() for words in _PERMANENT)
+        error = PermanentError if _PERMANENT.search(why) else TemporaryError
+        raise error(FailureReason.COMMAND_ERROR, message)
 
 
 build = OpenClawSender

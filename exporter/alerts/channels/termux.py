@@ -24,7 +24,7 @@ _MISSING = f"`{COMMAND}` was not found: on the phone, run `pkg install termux-ap
 class TermuxSender(Sender[TermuxChannel]):
     """The phone that the exporter runs on."""
 
-    TIMEOUT = 20.0  # seconds; without the app the command waits for ever
+    timeout = 20.0  # seconds; without the app the command waits for ever
 
     def arguments(self, outgoing: QueuedMessage) -> list[str]:
         """The command that shows a message.
@@ -41,7 +41,7 @@ class TermuxSender(Sender[TermuxChannel]):
             buttons += [f"--button{number}", label, f"--button{number}-action", _open(link)]
         click = ["--action", _open(self.context.external_url)] if self.context.external_url else []
         group = ["--priority", priority(message), "--group", "openclaw-auth-exporter"]
-        return [word.replace("\0", "") for word in (COMMAND, *shown, *group, *click, *buttons)]
+        return [COMMAND, *shown, *group, *click, *buttons]
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Show a message. Raises TemporaryError or PermanentError."""
@@ -54,7 +54,7 @@ class TermuxSender(Sender[TermuxChannel]):
         if code != 0:
             why = safe_text(output)
             message = f"`{COMMAND}` exited with {code}" + (f": {why}" if why else "")
-            raise TemporaryError(FailureReason.COMMAND_ERROR, None, message)
+            raise TemporaryError(FailureReason.COMMAND_ERROR, message)
 
 
 def notification_id(outgoing: QueuedMessage) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from typing import Any
 
-from exporter.alerts.channels import ChannelContext, PermanentError, Sender, _http
+from exporter.alerts.channels import ChannelContext, PermanentError, Sender, _http, as_json
 from exporter.alerts.values import Alert, QueuedMessage, SuppressedAlert
 from exporter.config import ConfigError
 from exporter.config.channels.webhook import WebhookChannel
@@ -28,14 +27,12 @@ def build(config: WebhookChannel, context: ChannelContext) -> WebhookSender:
 class WebhookSender(Sender[WebhookChannel]):
     """One address. Its secrets are read again for each message."""
 
-    TIMEOUT = _http.TIMEOUT
-
     async def send(self, outgoing: QueuedMessage) -> None:
         """POST a message. Raises TemporaryError or PermanentError."""
         url, key = self.secret("url"), self.secret("secret")
         if not url:
             raise PermanentError(FailureReason.OTHER, "the webhook has no url")
-        content = json.dumps(body_of(outgoing, self.context.clock()), ensure_ascii=False).encode("utf-8", "replace")
+        content = as_json(body_of(outgoing, self.context.clock()))
         headers = {"Idempotency-Key": outgoing.id}
         if key:
             headers["X-Signature-256"] = signature(content, key)
@@ -63,31 +60,25 @@ def body_of(outgoing: QueuedMessage, now: float) -> dict[str, Any]:
 
 
 def _alert(alert: Alert) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "fingerprint": alert.fingerprint,
+    optional = {"cause": alert.cause, "ended_at": iso(alert.ended_at), "why": alert.resolution_cause or None}
+    return {
         "reason": alert.reason,
         "family": alert.family,
-        "condition": alert.condition,
-        "severity": alert.severity,
-        "target": alert.target,
-        "agents": list(alert.agents),
-        "provider": alert.provider,
-        "profile": alert.profile,
+        **_subject(alert),
         "since": iso(alert.since),
         "deadline": iso(alert.deadline),
         "summary": alert.summary,
         "remedy": list(alert.remedy),
+        **{name: value for name, value in optional.items() if value is not None},
     }
-    if alert.cause is not None:
-        found["cause"] = alert.cause
-    if alert.ended_at is not None:
-        found["ended_at"] = iso(alert.ended_at)
-    if alert.resolution_cause:
-        found["why"] = alert.resolution_cause
-    return found
 
 
 def _suppressed(alert: SuppressedAlert) -> dict[str, Any]:
+    times = {"began_at": iso(alert.began_at), "ended_at": iso(alert.ended_at), "times": alert.times}
+    return _subject(alert) | times
+
+
+def _subject(alert: Alert | SuppressedAlert) -> dict[str, Any]:
     return {
         "fingerprint": alert.fingerprint,
         "condition": alert.condition,
@@ -96,7 +87,4 @@ def _suppressed(alert: SuppressedAlert) -> dict[str, Any]:
         "agents": list(alert.agents),
         "provider": alert.provider,
         "profile": alert.profile,
-        "began_at": iso(alert.began_at),
-        "ended_at": iso(alert.ended_at),
-        "times": alert.times,
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -95,11 +96,8 @@ class AlertmanagerPublisher:
         states, now = self._states, self._now()
         try:
             fires = await asyncio.to_thread(firing, states, now)
-            resolved = [
-                alert_of(state, state.resolution.reason, now)
-                for state in states.values()
-                if state.resolution is not None
-            ]
+            ended = [(state, state.resolution) for state in states.values() if state.resolution is not None]
+            resolved = [alert_of(state, resolution.reason, now) for state, resolution in ended]
             results = await self._sender.publish(fires, resolved, now, ends_after)
         except Exception as error:  # one bug must not end the publishing
             log.error("channel %s: %s", self._sender.name, internal_error(error, "publishing alerts"))
@@ -110,9 +108,9 @@ class AlertmanagerPublisher:
     def _count(self, results: Sequence[DeliveryError | None], now: float) -> None:
         """Count the results of all instances; there are none when nothing had to be published."""
         before, errors = self.statistics, [error for error in results if error is not None]
-        failures = dict(before.failures)
+        failures = Counter(before.failures)
         for error in errors:
-            failures[error.reason] = failures.get(error.reason, 0) + 1
+            failures[error.reason] += 1
             log.warning("channel %s: an instance did not accept the alerts (%s)", self._sender.name, error.reason)
         share = f"{len(errors)} of {len(results)} instances: " if len(results) > 1 else ""
         self.problem = f"{share}{errors[0]}" if errors else None

@@ -1,18 +1,47 @@
-"""Everything that sends notifications for one configuration; a reload replaces it as a whole."""
+"""Everything that sends notifications for one configuration; a reload replaces it as a whole.
+
+``build_senders`` makes its channels, ``Delivery`` runs them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from exporter.alerts.channels import Channel, ChannelContext, Links, alertmanager, build, no_links
 from exporter.alerts.delivery.alertmanager_publisher import AlertmanagerPublisher
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.scheduled_messages import ScheduledMessages
-from exporter.alerts.delivery.senders import Senders
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.delivery.worker import ChannelWorker
 from exporter.alerts.values import States
+from exporter.config import Config, ConfigError
+from exporter.config.channels.alertmanager import AlertmanagerChannel
+
+
+@dataclass(frozen=True)
+class Senders:
+    """Channels by name: those that are notified of changes, and the Alertmanagers, which are sent the state."""
+
+    channels: Mapping[str, Channel]
+    alertmanagers: Mapping[str, alertmanager.AlertmanagerSender]
+
+
+def build_senders(config: Config, links: Links = no_links) -> Senders:
+    """The channels of ``config``. Raises ConfigError where one cannot be used."""
+    context = ChannelContext(external_url=config.web.external_url, links=links)
+    channels: dict[str, Channel] = {}
+    alertmanagers: dict[str, alertmanager.AlertmanagerSender] = {}
+    for channel in config.channels:
+        try:
+            if isinstance(channel, AlertmanagerChannel):
+                alertmanagers[channel.name] = alertmanager.build(channel, context)
+            else:
+                channels[channel.name] = build(channel, context)
+        except ConfigError as error:
+            raise ConfigError(f"channel {channel.name}", error.problems) from None
+    return Senders(channels, alertmanagers)
 
 
 class Delivery:

@@ -15,15 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exporter.alerts.channels import Links, no_links
-from exporter.alerts.delivery.delivery import Delivery
+from exporter.alerts.delivery.delivery import Delivery, build_senders
 from exporter.alerts.delivery.evaluation import Evaluator
-from exporter.alerts.delivery.memory_fallback import RESTORE_EVERY, MemoryFallback
 from exporter.alerts.delivery.outbox import Outbox
-from exporter.alerts.delivery.overview import NotifierStatus
+from exporter.alerts.delivery.overview import NotifierStatus, UndeliverableMessages
 from exporter.alerts.delivery.scheduled_messages import AsOf
-from exporter.alerts.delivery.senders import build_senders
 from exporter.alerts.delivery.statistics import ChannelStatistics
-from exporter.alerts.delivery.undeliverable import UndeliverableMessages
 from exporter.alerts.lifecycle.policy import Renew, no_commands
 from exporter.alerts.values import AlertState, fingerprint_of_test
 from exporter.config import Config, ConfigError
@@ -39,6 +36,8 @@ MAX_SLEEP = 30.0
 MAX_WAIT_FOR_TURN, MAX_WAIT_FOR_DELIVERY = 5.0, 2.0
 #: Seconds between two attempts to get the lock that another process holds.
 LOCK_EVERY = 30.0
+#: Seconds between two attempts to write to the disk again.
+RESTORE_EVERY = 10.0
 #: The pause after a turn is this many times the turn's duration, and at most so many seconds: a thousand targets
 #: whose checks end one after another must not cause a thousand turns over all of them.
 TURN_GAP, MAX_TURN_GAP = 2.0, 10.0
@@ -261,3 +260,38 @@ class Notifier:
             undelivered=await self.outbox.run(self.outbox.undelivered),
             undeliverable=await self.outbox.run(self._undeliverable.latest),
         )
+
+
+class MemoryFallback:
+    """Moves an open outbox to memory when its file cannot be written, and back when it can.
+
+    So no alert waits for disk space.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._tried_at: float | None = None  # by the monotonic clock; None: on disk
+
+    @property
+    def is_active(self) -> bool:
+        return self._tried_at is not None
+
+    async def begin(self, why: str) -> bool:
+        """Continue in memory; returns whether that worked."""
+        try:
+            await self._outbox.run(self._outbox.fall_back_to_memory, why)
+        except StateError as error:
+            log.error("%s", error)
+        else:
+            self._tried_at = time.monotonic()
+        return self.is_active
+
+    async def try_restore(self) -> None:
+        """Return to the disk if it can be written again; tried at most every ``RESTORE_EVERY`` seconds."""
+        if self._tried_at is None or time.monotonic() - self._tried_at < RESTORE_EVERY:
+            return
+        try:
+            await self._outbox.run(self._outbox.restore_to_disk)
+            self._tried_at = None
+        except StateError:  # it still cannot be written
+            self._tried_at = time.monotonic()

@@ -1,20 +1,28 @@
-"""``check --notify``: one evaluation and one delivery, for a timer instead of a daemon."""
+"""Notifications of a command that ends: ``check --notify``, for a timer instead of a daemon, and ``notify test``."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from exporter.alerts.channels import DeliveryError, Links, no_links
 from exporter.alerts.channels.alertmanager import ENDS_AFTER
-from exporter.alerts.delivery.delivery import Delivery
+from exporter.alerts.delivery.delivery import Delivery, Senders, build_senders
 from exporter.alerts.delivery.evaluation import Evaluator
 from exporter.alerts.delivery.notifier import ReportSource
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.scheduled_messages import GRACE
-from exporter.alerts.delivery.senders import build_senders
+from exporter.alerts.delivery.ulid import next_ulid
+from exporter.alerts.lifecycle import test_message
+from exporter.alerts.values import QueuedMessage
 from exporter.config import Config
+from exporter.lib.redact import internal_error
+
+#: For the test of one channel, seconds.
+TEST_TIMEOUT = 120.0
 
 
 async def notify_once(
@@ -41,3 +49,32 @@ async def notify_once(
     if reports.as_of is not None:
         await delivery.scheduled.update(evaluator.states, report, reports.as_of, policy, max(GRACE, gap))
     return delivered
+
+
+async def send_tests(
+    config: Config, names: Iterable[str], now: float, links: Links = no_links
+) -> list[tuple[str, str | None]]:
+    """Send a test notification to each named channel: its name, and None or why it failed.
+
+    Raises ConfigError for a channel that cannot be used.
+    """
+    senders = build_senders(config, links)
+    return list(await asyncio.gather(*(_test(senders, name, now) for name in names)))
+
+
+async def _test(senders: Senders, name: str, now: float) -> tuple[str, str | None]:
+    message = test_message(name, now)
+    try:
+        async with asyncio.timeout(TEST_TIMEOUT):
+            if name in senders.channels:
+                await senders.channels[name].send(QueuedMessage(next_ulid(now, None), message))
+            else:
+                results = await senders.alertmanagers[name].test(message.alerts[0], now)
+                return name, next((str(error) for error in results if error is not None), None)
+    except DeliveryError as error:
+        return name, str(error)
+    except TimeoutError:
+        return name, f"timeout: it took longer than {TEST_TIMEOUT:g} s"
+    except Exception as error:
+        return name, internal_error(error, "sending the test")
+    return name, None

@@ -30,6 +30,7 @@ from exporter.lib.typed_json import dump, load
 from exporter.state.alerts_db import SCHEMA
 from exporter.state.lock import FileLock
 
+FILE = "alerts.sqlite"  # in a state directory
 DAY = 86400.0
 #: How long delivery of a message is attempted, in seconds.
 UNDELIVERABLE_AFTER = 3 * DAY
@@ -268,6 +269,15 @@ class Outbox(OutboxStatistics):
             if now is not None:
                 db.execute("UPDATE acknowledgement SET at = ? WHERE at > ?", (now, now))
             return dict(db.execute("SELECT fingerprint, at FROM acknowledgement ORDER BY fingerprint").fetchall())
+
+
+def open_outbox(directory: Path | None, now: Callable[[], float] = clock.now, *, or_memory: bool = False) -> Outbox:
+    """The outbox in a state directory, or in memory without a directory.
+
+    Raises StateError where the file cannot be used; with ``or_memory`` the outbox is in memory then, and its
+    ``problem`` says so.
+    """
+    return Outbox(directory / FILE if directory is not None else None, now, or_memory=or_memory)
 
 
 class _Waiting(NamedTuple):

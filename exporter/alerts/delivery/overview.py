@@ -5,10 +5,12 @@ For ``explain``, the status API and the status page. Nothing is decided here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.lifecycle.decisions import reason_to_notify
@@ -20,6 +22,10 @@ from exporter.lib.durations import in_words, iso
 
 #: "pending" or "dead" by (channel, fingerprint): alerts whose latest message was not delivered to the channel.
 Undelivered = Mapping[tuple[str, str], str]
+#: How many undeliverable messages of one channel are shown, the latest ones.
+MAX_SHOWN = 20
+#: How many of their titles are kept: reading a message again may mean megabytes.
+MAX_TITLES = 1000
 _UNKNOWN: Undelivered = {}
 _UNDELIVERED_WORDS = {"pending": "waiting", "dead": "undeliverable"}
 
@@ -199,3 +205,26 @@ def _alert(status: AlertStatus) -> dict[str, Any]:
         "next_at": iso(status.next_at),
         "matchers": silence_matchers(state),
     }
+
+
+class UndeliverableMessages:
+    """The latest undeliverable messages of an outbox, with their titles."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._title = functools.lru_cache(MAX_TITLES)(self._read_title)
+
+    def latest(self) -> dict[str, list[dict[str, Any]]]:
+        """By channel, ready for JSON. Raises StateError."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for message in self._outbox.undeliverable():
+            shown = found.setdefault(message.channel, [])
+            if len(shown) < MAX_SHOWN:
+                times = {"made_at": iso(message.made_at), "given_up_at": iso(message.given_up_at)}
+                shown.append({"id": message.id, "reason": message.reason, **times, "what": self._title(message.id)})
+        return found
+
+    def _read_title(self, id: str) -> str | None:
+        """The title of a message; None where it cannot be read."""
+        message = self._outbox.message(id)
+        return text.render(message, message.at).title if message is not None else None

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
-from exporter.alerts.channels import Channel, DeliveryError, ScheduledMessage, SchedulesMessages, TemporaryError
+from exporter.alerts.channels import Channel, DeliveryError, ScheduledMessage, SchedulesMessages
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.lifecycle.policy import EPSILON, AlertPolicy, ChannelPolicy
@@ -195,8 +195,7 @@ class ScheduledMessages:
             return
         except DeliveryError as error:
             reason, why = error.reason, str(error)
-            asked = error.retry_after if isinstance(error, TemporaryError) else None
-            self._retry_at[channel.name] = now + min(max(asked or 0.0, PAUSE / 10), PAUSE)
+            self._retry_at[channel.name] = now + min(max(error.retry_after or 0.0, PAUSE / 10), PAUSE)
         except TimeoutError:
             reason, why = FailureReason.TIMEOUT.value, f"it took longer than {TIMEOUT:g} s"
         except StateError as error:

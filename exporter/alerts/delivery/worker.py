@@ -151,9 +151,9 @@ class ChannelWorker:
         except DeliveryError as error:
             return error
         except TimeoutError:
-            return TemporaryError(FailureReason.TIMEOUT, None, f"it took longer than {SEND_TIMEOUT:g} s")
+            return TemporaryError(FailureReason.TIMEOUT, f"it took longer than {SEND_TIMEOUT:g} s")
         except Exception as error:
-            return TemporaryError(FailureReason.OTHER, None, internal_error(error, "sending a message"))
+            return TemporaryError(FailureReason.OTHER, internal_error(error, "sending a message"))
         return None
 
     async def _mark_sent(self, outgoing: QueuedMessage) -> None:
@@ -163,7 +163,7 @@ class ChannelWorker:
         self.problem = None
 
     async def _mark_failed(self, outgoing: QueuedMessage, error: DeliveryError) -> None:
-        now, asked = self._now(), error.retry_after if isinstance(error, TemporaryError) else None
+        now, asked = self._now(), error.retry_after
         if asked:
             self._pause = now, now + min(asked, MAX_ASKED_PAUSE)
         pause = pause_after(outgoing.attempts + 1, asked, self._spread())

@@ -35,7 +35,7 @@ def explain(profile: str | None, config_file: Path | None) -> int:
 
 def _alert_lines(config: Config) -> dict[tuple[str, str, str, str], list[str]]:
     """The status of each alert as lines. Empty if no alert state exists or it cannot be read."""
-    from exporter.alerts.delivery.memory_fallback import FILE
+    from exporter.alerts.delivery.outbox import FILE
     from exporter.alerts.delivery.overview import lines_by_profile
     from exporter.alerts.lifecycle.policy import AlertPolicy
     from exporter.lib.sqlite import StateError

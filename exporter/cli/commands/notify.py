@@ -27,7 +27,7 @@ def notify() -> None:
 @options.config_option
 def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
     """Send one real test notification per channel and report each. Exits 75 if one failed."""
-    from exporter.alerts.delivery.channel_test import send_tests
+    from exporter.alerts.delivery.one_shot import send_tests
 
     config = runtime.read_config(config_file)
     known = [channel.name for channel in config.channels]
