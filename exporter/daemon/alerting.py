@@ -83,11 +83,8 @@ class Alerting:
         """Why the daemon cannot do its work at present, as a sentence for the heartbeat; None while it can."""
         if (problem := self._daemon_problem() or self.state_problem) is not None:
             return problem
-        late = [
-            name
-            for name, statistics in self.statistics().items()
-            if statistics.oldest_pending is not None and self._now() - statistics.oldest_pending > UNDELIVERED_AFTER
-        ]
+        limit = self._now() - UNDELIVERED_AFTER
+        late = [name for name, known in self.statistics().items() if (known.oldest_pending or limit) < limit]
         return f"notifications are not delivered: {', '.join(sorted(late))}" if late else None
 
     @property

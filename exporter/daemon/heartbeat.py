@@ -15,7 +15,7 @@ import httpx
 
 from exporter.config import ConfigError
 from exporter.config.models import Heartbeat
-from exporter.lib import http
+from exporter.lib import http, tasks
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,7 @@ class HeartbeatSender:
         self._task = asyncio.create_task(self._run(), name="heartbeat")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await tasks.end(self._task)
 
     async def _run(self) -> None:
         await self._send("/start", "")

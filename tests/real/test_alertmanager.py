@@ -230,7 +230,7 @@ def test_alertmanager_accepts_odd_names_and_a_test_notification(alone: Instance,
     assert publish(am, [odd]) == [None]
     receiver.wait_for(("firing", "critical", 'anthropic:"odd"\\\n{}é?'))
     test = replace(alert("test"), reason=NotificationReason.TEST, severity=Severity.INFO)
-    assert asyncio.run(am.test(test, time.time())) == [None]
+    asyncio.run(am.test(test, time.time()))
     receiver.wait_for(("firing", "critical", 'anthropic:"odd"\\\n{}é?'), ("firing", "info", "test"))
 
 

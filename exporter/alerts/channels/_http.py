@@ -16,11 +16,6 @@ MAX_RETRY_AFTER = 86400.0  # seconds; a server that asks for a longer pause is a
 
 #: Worth another try although they are 4xx: timeout, too early, too many.
 _RETRIED = frozenset({408, 425, 429})
-_REASONS = {
-    http.Cause.TIMEOUT: FailureReason.TIMEOUT,
-    http.Cause.CONNECTION: FailureReason.CONNECTION,
-    http.Cause.BAD_ANSWER: FailureReason.HTTP_ERROR,
-}
 
 
 async def send(
@@ -45,7 +40,9 @@ async def send(
     except http.RequestError as error:
         if error.cause is http.Cause.BAD_REQUEST:
             raise PermanentError(FailureReason.OTHER, error.message) from None
-        raise TemporaryError(_REASONS[error.cause], error.message) from None
+        # The other causes, timeout and connection, are reasons under the same names.
+        reason = FailureReason.HTTP_ERROR if error.cause is http.Cause.BAD_ANSWER else FailureReason(error.cause)
+        raise TemporaryError(reason, error.message) from None
     status = answer.status
     if answer.is_success:
         return answer

@@ -157,12 +157,8 @@ def build(config: AlertmanagerChannel, context: ChannelContext) -> AlertmanagerS
 class AlertmanagerSender(Sender[AlertmanagerChannel]):
     """All instances of one Alertmanager cluster. Each is sent everything; they share what they have notified."""
 
-    def __init__(self, config: AlertmanagerChannel, context: ChannelContext, timeout: float | None = None) -> None:
-        super().__init__(config, context, timeout)
-        self._min_severity = Severity(config.min_severity)
-        self._urls = [f"{url.rstrip('/')}/api/v2/alerts" for url in config.urls]
-        #: What was sent last. A reload passes it on.
-        self.last = Publication()
+    #: What was sent last. A reload passes it on.
+    last = Publication()
 
     def assume_sent(self, alerts: Iterable[Alert]) -> None:
         """Take ``alerts`` as sent by an earlier process: those that no longer fire will be ended."""
@@ -182,11 +178,13 @@ class AlertmanagerSender(Sender[AlertmanagerChannel]):
         return await self._send(self.last.alerts(now), now, ends_after)
 
     def _accepted(self, alerts: Iterable[Alert]) -> list[Alert]:
-        return [alert for alert in alerts if alert.severity.rank >= self._min_severity.rank]
+        least = Severity(self.config.min_severity).rank
+        return [alert for alert in alerts if alert.severity.rank >= least]
 
-    async def test(self, alert: Alert, now: float) -> list[DeliveryError | None]:
-        """Send every instance a test alert that ends on its own. What fires stays as it is."""
-        return await self._send([(alert, None)], now, ENDS_AFTER)
+    async def test(self, alert: Alert, now: float) -> None:
+        """Send every instance a test alert that ends on its own. What fires stays as it is. Raises DeliveryError."""
+        for error in filter(None, await self._send([(alert, None)], now, ENDS_AFTER)):
+            raise error
 
     async def _send(
         self, alerts: Sequence[tuple[Alert, float | None]], now: float, ends_after: float
@@ -201,12 +199,12 @@ class AlertmanagerSender(Sender[AlertmanagerChannel]):
             await asyncio.sleep(0)  # ten thousand alerts are megabytes: let others use the loop
         if not batches:
             return []
-        return list(await asyncio.gather(*(self._send_to(url, batches) for url in self._urls)))
+        return list(await asyncio.gather(*(self._send_to(url, batches) for url in self.config.urls)))
 
     async def _send_to(self, url: str, batches: Sequence[bytes]) -> DeliveryError | None:
         try:
             for batch in batches:
-                await _http.send(self, "POST", url, content=batch)
+                await _http.send(self, "POST", f"{url.rstrip('/')}/api/v2/alerts", content=batch)
         except DeliveryError as error:
             return error
         return None

@@ -77,8 +77,7 @@ class AppriseSender(Sender[AppriseChannel]):
             async with asyncio.timeout(self.timeout):
                 delivered = await asyncio.wrap_future(done)
         except TimeoutError:
-            why = f"apprise did not finish within {self.timeout:g} s"
-            raise TemporaryError(FailureReason.TIMEOUT, why) from None
+            raise TemporaryError(FailureReason.TIMEOUT, f"apprise did not finish within {self.timeout:g} s") from None
         finally:
             if done.done() and not done.cancelled():
                 self._thread = None  # it has reported, although it may need a moment more to end

@@ -6,7 +6,6 @@ Each Alertmanager has a publisher, so that none delays another or the lifecycle.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.lifecycle import firing
 from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.values import States
+from exporter.lib import tasks
 from exporter.lib.redact import internal_error
 
 log = logging.getLogger(__name__)
@@ -53,10 +53,7 @@ class AlertmanagerPublisher:
         self._task = asyncio.create_task(self._run(), name=f"publish to {self._sender.name}")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await tasks.end(self._task)
 
     def update(self, states: States) -> None:
         """Take over the present states, and publish at once if something changed that an Alertmanager shows."""
@@ -88,9 +85,7 @@ class AlertmanagerPublisher:
         while True:
             self._wake.clear()
             await self._publish(ENDS_AFTER)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PUBLISH_EVERY):
-                    await self._wake.wait()
+            await tasks.wait_at_most(self._wake, PUBLISH_EVERY)
 
     async def _publish(self, ends_after: float) -> bool:
         states, now = self._states, self._now()

@@ -104,13 +104,11 @@ class Delivery:
 
     def statistics(self, stored: Mapping[str, ChannelStatistics]) -> dict[str, ChannelStatistics]:
         """The statistics of every channel: those ``stored`` in the outbox, and those of the Alertmanagers."""
-        published = {
-            name: replace(publisher.statistics, last_acknowledged=stored[name].last_acknowledged)
-            if name in stored
-            else publisher.statistics
-            for name, publisher in self._publishers.items()
-        }
-        return {**stored, **published}
+        found = dict(stored)
+        for name, publisher in self._publishers.items():
+            acknowledged = stored[name].last_acknowledged if name in stored else None
+            found[name] = replace(publisher.statistics, last_acknowledged=acknowledged)
+        return found
 
     def problems(self) -> dict[str, str]:
         """The last failure of each channel that has not delivered since, as a sentence."""

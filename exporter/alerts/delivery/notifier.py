@@ -24,6 +24,7 @@ from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.lifecycle.policy import Renew, no_commands
 from exporter.alerts.values import AlertState, fingerprint_of_test
 from exporter.config import Config, ConfigError
+from exporter.lib import tasks
 from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError, UnwritableError
 from exporter.model import Report
@@ -63,7 +64,10 @@ class Notifier:
         now: Callable[[], float] = time.time,
         links: Links = no_links,
     ) -> None:
-        """Takes over ``outbox`` and closes it in the end. Raises ConfigError for a channel that cannot be used."""
+        """Takes over ``outbox`` and closes it in the end. Raises ConfigError for a channel that cannot be used.
+
+        Reads the outbox and secrets, so call it outside of the event loop.
+        """
         try:
             senders = build_senders(config, links)
         except ConfigError:
@@ -113,10 +117,7 @@ class Notifier:
                 await self._delivery.wait_until_idle()
 
     async def stop(self) -> None:
-        tasks = [task for task in (self._task, self._polling) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.end(self._task, self._polling)
         await asyncio.gather(self._delivery.stop(), self._delivery.scheduled.stop())
         await self.outbox.run(self.outbox.close)
 
@@ -169,9 +170,7 @@ class Notifier:
                 self.problem = internal_error(error, "evaluating alerts")
                 log.error("%s. Notifications are delayed; please report this.", self.problem)
             await asyncio.sleep(min(TURN_GAP * (time.monotonic() - began), MAX_TURN_GAP))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+            await tasks.wait_at_most(self._wake, pause)
             self._wake.clear()
 
     async def _turn(self) -> float:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from exporter.alerts.channels import DeliveryError, Links, no_links
+from exporter.alerts.channels import Links, no_links
 from exporter.alerts.channels.alertmanager import ENDS_AFTER
 from exporter.alerts.delivery.delivery import Delivery, Senders, build_senders
 from exporter.alerts.delivery.evaluation import Evaluator
@@ -16,13 +16,10 @@ from exporter.alerts.delivery.notifier import ReportSource
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.scheduled_messages import GRACE
 from exporter.alerts.delivery.ulid import next_ulid
+from exporter.alerts.delivery.worker import attempt
 from exporter.alerts.lifecycle import test_message
 from exporter.alerts.values import QueuedMessage
 from exporter.config import Config
-from exporter.lib.redact import internal_error
-
-#: For the test of one channel, seconds.
-TEST_TIMEOUT = 120.0
 
 
 async def notify_once(
@@ -64,17 +61,8 @@ async def send_tests(
 
 async def _test(senders: Senders, name: str, now: float) -> tuple[str, str | None]:
     message = test_message(name, now)
-    try:
-        async with asyncio.timeout(TEST_TIMEOUT):
-            if name in senders.channels:
-                await senders.channels[name].send(QueuedMessage(next_ulid(now, None), message))
-            else:
-                results = await senders.alertmanagers[name].test(message.alerts[0], now)
-                return name, next((str(error) for error in results if error is not None), None)
-    except DeliveryError as error:
-        return name, str(error)
-    except TimeoutError:
-        return name, f"timeout: it took longer than {TEST_TIMEOUT:g} s"
-    except Exception as error:
-        return name, internal_error(error, "sending the test")
-    return name, None
+    if name in senders.channels:
+        error = await attempt(senders.channels[name].send(QueuedMessage(next_ulid(now, None), message)))
+    else:
+        error = await attempt(senders.alertmanagers[name].test(message.alerts[0], now))
+    return name, None if error is None else str(error)

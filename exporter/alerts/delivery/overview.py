@@ -109,8 +109,7 @@ def silence_matchers(state: AlertState) -> dict[str, str]:
     """The matchers of a silence for this alert: its profile or provider, else its condition."""
     subject = state.subject
     matchers = {"target": subject.target, "provider": subject.provider, "profile": subject.profile}
-    if not subject.provider:
-        matchers["condition"] = str(state.condition)
+    matchers["condition"] = "" if subject.provider else str(state.condition)
     return {name: value for name, value in matchers.items() if value}
 
 

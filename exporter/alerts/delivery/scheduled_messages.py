@@ -17,6 +17,7 @@ from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.lifecycle.policy import EPSILON, AlertPolicy, ChannelPolicy
 from exporter.alerts.lifecycle.states import begin_states
 from exporter.alerts.values import AlertState, NotificationReason, States
+from exporter.lib import tasks
 from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, FailureReason, Report, Severity
@@ -147,10 +148,7 @@ class ScheduledMessages:
 
     async def stop(self, grace: float = 5.0) -> None:
         """End a running update, which has ``grace`` seconds to complete, so that what it did is recorded."""
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=grace)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await tasks.end(self._task, grace=grace)
 
     async def update(
         self, states: States, report: Report, as_of: AsOf, policy: AlertPolicy, grace: float = GRACE

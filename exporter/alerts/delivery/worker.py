@@ -7,15 +7,15 @@ before marking it is sent again, with the same id. Each channel has a worker, so
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from exporter.alerts.channels import Channel, DeliveryError, PermanentError, TemporaryError
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.values import QueuedMessage
+from exporter.lib import tasks
 from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError
 from exporter.model import FailureReason
@@ -36,6 +36,20 @@ def pause_after(attempts: int, asked: float | None, spread: float = 1.0) -> floa
     """Seconds until the next try after ``attempts`` failures: doubling, and at least what the server ``asked`` for."""
     grown = min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 30), MAX_PAUSE) * spread
     return max(grown, min(asked, MAX_ASKED_PAUSE)) if asked is not None else grown
+
+
+async def attempt(sending: Awaitable[None]) -> DeliveryError | None:
+    """Await one attempt to send a message; returns the error, None if it was delivered."""
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await sending
+    except DeliveryError as error:
+        return error
+    except TimeoutError:
+        return TemporaryError(FailureReason.TIMEOUT, f"it took longer than {SEND_TIMEOUT:g} s")
+    except Exception as error:
+        return TemporaryError(FailureReason.OTHER, internal_error(error, "sending a message"))
+    return None
 
 
 class ChannelWorker:
@@ -80,11 +94,7 @@ class ChannelWorker:
         """End the worker. A message that is being sent has ``grace`` seconds; after that it is sent again next time."""
         self._stopping = True
         self.wake()
-        task, self._task = self._task, None
-        if task is not None:
-            await asyncio.wait([task], timeout=grace)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await tasks.end(self._task, grace=grace)
 
     async def flush(self) -> bool:
         """Try the messages that are due; returns whether none failed and none is left. Raises StateError."""
@@ -105,9 +115,7 @@ class ChannelWorker:
             if not self._wake.is_set():
                 self._idle.set()
             if not self._stopping:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._wake.wait()
+                await tasks.wait_at_most(self._wake, pause)
 
     async def _time_to_next(self) -> float:
         at = await self._outbox.run(self._outbox.next_due, self._channel.name)
@@ -136,31 +144,16 @@ class ChannelWorker:
     async def _send(self, outgoing: QueuedMessage) -> bool:
         """One try of one message, and its mark in the outbox."""
         if outgoing.id not in self._unmarked:
-            error = await self._try(outgoing)
+            error = await attempt(self._channel.send(outgoing))
             if error is not None:
                 await self._mark_failed(outgoing, error)
                 return False
             self._unmarked.add(outgoing.id)
-        await self._mark_sent(outgoing)
-        return True
-
-    async def _try(self, outgoing: QueuedMessage) -> DeliveryError | None:
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT):
-                await self._channel.send(outgoing)
-        except DeliveryError as error:
-            return error
-        except TimeoutError:
-            return TemporaryError(FailureReason.TIMEOUT, f"it took longer than {SEND_TIMEOUT:g} s")
-        except Exception as error:
-            return TemporaryError(FailureReason.OTHER, internal_error(error, "sending a message"))
-        return None
-
-    async def _mark_sent(self, outgoing: QueuedMessage) -> None:
-        """Raises StateError on a full disk. The message is then marked, not sent, when it is due again."""
+        # On a full disk this raises StateError. The message is then marked, not sent, when it is due again.
         await self._outbox.run(self._outbox.sent, outgoing.id, self._now())
         self._unmarked.discard(outgoing.id)
         self.problem = None
+        return True
 
     async def _mark_failed(self, outgoing: QueuedMessage, error: DeliveryError) -> None:
         now, asked = self._now(), error.retry_after
