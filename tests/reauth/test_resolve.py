@@ -50,9 +50,9 @@ def test_daemon_with_a_known_token_checks_at_once() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Daemon) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         web = {"listen": f"0.0.0.0:{server.server_port}", "token": "right"}
-        told = resolve.resolve_alerts(config(web=web), ["vps"], lambda targets: True)
+        resolved = resolve.resolve_alerts(config(web=web), ["vps"], lambda targets: True)
         wrong = resolve.resolve_alerts(config(web={**web, "token": "wrong"}), ["vps"], lambda targets: True)
         server.shutdown()
-    assert (told, wrong) == ("The daemon has checked it too: its alerts end.", None)
+    assert (resolved, wrong) == ("The daemon has checked it too: its alerts end.", None)
     assert heard[0] == ("/api/v1/check", "Bearer right", b'{"target": "vps"}')
     assert resolve.resolve_alerts(config(web=web), ["vps"], lambda targets: True) is None  # nobody is there any more

@@ -1,4 +1,4 @@
-"""What auto chooses on a host, what it says about it, and how a change is told."""
+"""The choice that auto makes on a host, its reason, and how a change of it is reported."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def chosen(host: Host, **config: Any) -> tuple[str, str]:
     return choice.kind, choice.reason
 
 
-def test_the_command_goes_before_everything(host: Host) -> None:
+def test_openclaw_command_is_chosen_first(host: Host) -> None:
     host.store()
     host.command("claude")
     host.command("openclaw")
     assert chosen(host) == ("openclaw", f"{host.bin}/openclaw is on PATH")
 
 
-def test_what_cannot_be_executed_is_no_command(host: Host) -> None:
+def test_file_that_cannot_be_executed_is_not_a_command(host: Host) -> None:
     (host.bin / "openclaw").write_text("")
     host.command("claude")
     assert chosen(host) == ("claude", f"there is no OpenClaw, and {host.bin}/claude is on PATH")
@@ -74,20 +74,20 @@ def test_what_cannot_be_executed_is_no_command(host: Host) -> None:
         "state/openclaw.sqlite",
     ],
 )
-def test_the_store_goes_before_claude_code(host: Host, layout: str) -> None:
+def test_store_is_chosen_before_claude_code(host: Host, layout: str) -> None:
     host.command("claude")
     path = host.store(layout)
     assert chosen(host) == ("store", f"openclaw is not on PATH, and {path} is there")
 
 
-def test_a_state_folder_without_a_store_is_none(host: Host) -> None:
+def test_state_folder_without_a_store_is_not_chosen(host: Host) -> None:
     (host.home / ".openclaw/agents/main/agent").mkdir(parents=True)
     (host.home / ".openclaw/openclaw.json").write_text("{}")
     host.credentials()
     assert chosen(host)[0] == "claude"
 
 
-def test_a_state_folder_elsewhere(host: Host) -> None:
+def test_configured_state_folder_is_searched(host: Host) -> None:
     host.command("claude")
     path = host.store(folder="elsewhere")
     assert chosen(host)[0] == "claude"
@@ -99,13 +99,13 @@ def test_a_state_folder_elsewhere(host: Host) -> None:
     assert chosen(host)[0] == "store"
 
 
-def test_a_credentials_file_is_enough(host: Host) -> None:
+def test_credentials_file_alone_chooses_claude(host: Host) -> None:
     path = host.credentials("conf")
     host.environ["CLAUDE_CONFIG_DIR"] = str(path.parent)
     assert chosen(host) == ("claude", f"there is no OpenClaw, and {path} is there")
 
 
-def test_where_there_is_nothing_it_says_where_it_looked_and_what_to_do(host: Host) -> None:
+def test_failure_names_the_searched_places_and_the_remedy(host: Host) -> None:
     with pytest.raises(CheckError) as caught:
         chosen(host)
     assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
@@ -113,7 +113,7 @@ def test_where_there_is_nothing_it_says_where_it_looked_and_what_to_do(host: Hos
         assert word in caught.value.message
 
 
-def test_a_state_folder_that_may_not_be_read_is_chosen_to_say_so(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_state_folder_is_chosen_and_reported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(path: Path) -> Any:
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -176,75 +176,75 @@ def make(host: Host, cache: InMemorySourceCache | None = None, **config: Any) ->
     return AutoSource(AutoTarget(**config), context)
 
 
-async def test_it_says_what_it_chose_and_why(host: Host, stand: Stand) -> None:
+async def test_choice_is_reported_with_its_reason(host: Host, stand: Stand) -> None:
     host.command("openclaw")
-    looking = make(host)
-    assert (looking.kind, looking.chosen, looking.fingerprint()) == ("auto", None, None)
-    assert await looking.agents() == ["main"]
-    assert looking.kind == "openclaw"
-    assert looking.chosen == f"openclaw: {host.bin}/openclaw is on PATH"
-    assert looking.fingerprint() == "of openclaw"
-    assert (await looking.check("main")).notes == ("its own",)
-    await looking.aclose()
+    subject = make(host)
+    assert (subject.kind, subject.chosen, subject.fingerprint()) == ("auto", None, None)
+    assert await subject.agents() == ["main"]
+    assert subject.kind == "openclaw"
+    assert subject.chosen == f"openclaw: {host.bin}/openclaw is on PATH"
+    assert subject.fingerprint() == "of openclaw"
+    assert (await subject.check("main")).notes == ("its own",)
+    await subject.aclose()
     assert stand.closed == 1
 
 
-async def test_a_change_is_told_for_a_day_and_across_restarts(host: Host, stand: Stand) -> None:
+async def test_changed_choice_is_noted_for_a_day_and_across_restarts(host: Host, stand: Stand) -> None:
     clock = Clock()
-    notebook = InMemorySourceCache(clock)
+    cache = InMemorySourceCache(clock)
     host.command("openclaw")
-    looking = make(host, notebook)
-    await looking.agents()
+    subject = make(host, cache)
+    await subject.agents()
     (host.bin / "openclaw").unlink()
     host.store()
-    await looking.agents()
-    told = ("its own", "the source changed from openclaw to store")
-    assert looking.kind == "store"
-    assert looking.chosen
-    assert looking.chosen.startswith("store: openclaw is not on PATH")
-    assert (await looking.check("main")).notes == told
+    await subject.agents()
+    notes = ("its own", "the source changed from openclaw to store")
+    assert subject.kind == "store"
+    assert subject.chosen
+    assert subject.chosen.startswith("store: openclaw is not on PATH")
+    assert (await subject.check("main")).notes == notes
     assert stand.closed == 1
-    again = make(host, notebook)
+    again = make(host, cache)
     await again.agents()
-    assert (await again.check("main")).notes == told
+    assert (await again.check("main")).notes == notes
     clock.now += 86401
     await again.agents()
     assert (await again.check("main")).notes == ("its own",)
 
 
-async def test_another_run_notices_what_changed_in_between(host: Host, stand: Stand) -> None:
-    notebook = InMemorySourceCache()
+async def test_next_run_notices_a_choice_that_changed_in_between(host: Host, stand: Stand) -> None:
+    cache = InMemorySourceCache()
     host.credentials()
-    await make(host, notebook).agents()
+    await make(host, cache).agents()
     host.command("openclaw")
-    looking = make(host, notebook)
-    await looking.agents()
-    assert "the source changed from claude to openclaw" in (await looking.check("main")).notes
+    subject = make(host, cache)
+    await subject.agents()
+    assert "the source changed from claude to openclaw" in (await subject.check("main")).notes
 
 
-async def test_the_same_choice_keeps_its_source(host: Host, stand: Stand) -> None:
+async def test_same_choice_keeps_its_source(host: Host, stand: Stand) -> None:
     host.command("openclaw")
-    looking = make(host)
+    subject = make(host)
     for _ in range(3):
-        await looking.agents()
+        await subject.agents()
     assert len(stand.built) == 1
 
 
-async def test_when_nothing_is_left_it_fails_and_recovers(host: Host, stand: Stand) -> None:
+async def test_choice_fails_when_nothing_is_left_and_recovers(host: Host, stand: Stand) -> None:
     host.command("openclaw")
-    looking = make(host)
-    await looking.agents()
+    subject = make(host)
+    await subject.agents()
     (host.bin / "openclaw").unlink()
     with pytest.raises(CheckError) as caught:
-        await looking.agents()
+        await subject.agents()
     assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
-    assert looking.chosen is None
+    assert subject.chosen is None
     host.command("openclaw")
-    assert await looking.agents() == ["main"]
-    assert (await looking.check("main")).notes == ("its own",)
+    assert await subject.agents() == ["main"]
+    assert (await subject.check("main")).notes == ("its own",)
 
 
-async def test_what_is_chosen_gets_the_targets_settings(host: Host, stand: Stand) -> None:
+async def test_chosen_source_gets_the_settings_of_the_target(host: Host, stand: Stand) -> None:
     env_file, state_dir = host.home / "env", str(host.home / ".openclaw")
     env_file.write_text(f"PATH={host.bin}/more\n")
     common: dict[str, Any] = {
@@ -271,11 +271,11 @@ async def test_what_is_chosen_gets_the_targets_settings(host: Host, stand: Stand
     ]
 
 
-async def test_the_real_sources_are_built(host: Host) -> None:
+async def test_choice_builds_the_real_source(host: Host) -> None:
     host.credentials()
-    looking = make(host)
-    assert await looking.agents() == ["claude-code"]
+    subject = make(host)
+    assert await subject.agents() == ["claude-code"]
     host.store()
-    assert await looking.agents() == ["main"]
-    assert (await looking.check("main")).source == "store"
-    await looking.aclose()
+    assert await subject.agents() == ["main"]
+    assert (await subject.check("main")).source == "store"
+    await subject.aclose()

@@ -27,7 +27,7 @@ SECRETS = {
 
 
 class World:
-    """A home with a credentials file and a ``claude`` that prints what it is told to."""
+    """A home with a credentials file and a ``claude`` that prints what a test sets."""
 
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
@@ -135,7 +135,7 @@ EXPECTED: dict[str, tuple[tuple[ObservedProfile, ...], int, set[tuple[str, str]]
 
 
 @pytest.mark.parametrize("scenario", scenarios(RELEASE))
-async def test_every_capture(world: World, scenario: str) -> None:
+async def test_capture_gives_the_expected_observation(world: World, scenario: str) -> None:
     profiles, exit_code, conditions = EXPECTED[scenario]
     world.replay(scenario)
     seen = await world.check()
@@ -150,14 +150,14 @@ async def test_every_capture(world: World, scenario: str) -> None:
     assert {(c.name, c.severity) for c in report.conditions if c.severity != "info"} == conditions
 
 
-async def test_a_malformed_file_is_a_note(world: World) -> None:
+async def test_malformed_credentials_file_is_a_note(world: World) -> None:
     world.replay("malformed_file")
     assert any(
         ".credentials.json was ignored: Claude Code did not write it" in note for note in (await world.check()).notes
     )
 
 
-async def test_the_agent_is_claude_code(world: World) -> None:
+async def test_only_agent_is_claude_code(world: World) -> None:
     assert await world.source().agents() == ["claude-code"]
     with pytest.raises(CheckError) as caught:
         await world.source().check("main")
@@ -167,21 +167,21 @@ async def test_the_agent_is_claude_code(world: World) -> None:
 # --- where the command says less ---------------------------------------------------------------------
 
 
-async def test_the_file_tells_the_date_that_the_command_does_not(world: World) -> None:
+async def test_file_has_the_date_that_the_command_omits(world: World) -> None:
     world.replay("login_ok_20d")
-    told = json.loads(capture(RELEASE, "login_ok_20d")["stdout"])
-    del told["loginExpiresAt"]
-    world.claude(json.dumps(told))
+    printed = json.loads(capture(RELEASE, "login_ok_20d")["stdout"])
+    del printed["loginExpiresAt"]
+    world.claude(json.dumps(printed))
     assert (await world.check()).profiles == EXPECTED["login_ok_20d"][0]
 
 
-async def test_the_commands_date_stands_above_the_files(world: World) -> None:
+async def test_date_from_the_command_overrides_the_file(world: World) -> None:
     world.replay("login_ok_20d")
     world.credentials({"claudeAiOauth": {"refreshTokenExpiresAt": 1, "expiresAt": 1795365842225}})
     assert (await world.check()).profiles == (login(1797072242.225, 1795365842.225, has_refresh_token=False),)
 
 
-async def test_a_login_in_the_keychain_has_only_the_commands_date(world: World) -> None:
+async def test_login_in_the_keychain_has_only_the_date_from_the_command(world: World) -> None:
     world.replay("login_ok_20d")
     (world.config / ".credentials.json").unlink()
     assert (await world.check()).profiles == (
@@ -189,7 +189,7 @@ async def test_a_login_in_the_keychain_has_only_the_commands_date(world: World) 
     )
 
 
-async def test_claude_config_dir_is_honoured(world: World, tmp_path: Path) -> None:
+async def test_claude_config_dir_moves_the_credentials_file(world: World, tmp_path: Path) -> None:
     world.replay("no_login_deadline")
     (tmp_path / "other").mkdir()
     (world.config / ".credentials.json").rename(tmp_path / "other/.credentials.json")
@@ -197,7 +197,7 @@ async def test_claude_config_dir_is_honoured(world: World, tmp_path: Path) -> No
     assert (await world.check()).profiles == EXPECTED["no_login_deadline"][0]
 
 
-async def test_without_a_command_the_file_is_read(world: World) -> None:
+async def test_credentials_file_replaces_a_missing_command(world: World) -> None:
     world.replay("login_ends_in_2d")
     (world.bin / "claude").unlink()
     seen = await world.check()
@@ -205,18 +205,18 @@ async def test_without_a_command_the_file_is_read(world: World) -> None:
     assert any("was not found" in note and "credentials file" in note for note in seen.notes)
 
 
-async def test_without_a_command_the_environment_is_read(world: World) -> None:
+async def test_environment_replaces_a_missing_command(world: World) -> None:
     world.environ.update(SECRETS)
     for name in ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"):  # as Claude Code ranks them
         assert [p.id for p in (await world.check()).profiles] == [f"env:{name}"]
         del world.environ[name]
 
 
-async def test_without_anything_the_command_is_what_is_missing(world: World) -> None:
+async def test_missing_command_is_the_failure_if_nothing_replaces_it(world: World) -> None:
     assert (await world.refused()).reason is FailureReason.COMMAND_NOT_FOUND
 
 
-async def test_in_a_container_nothing_of_this_host_is_read(world: World) -> None:
+async def test_command_in_a_container_reads_nothing_of_this_host(world: World) -> None:
     world.replay("login_ends_in_2d")
     world.environ.update(SECRETS)
     error = await world.refused(command=["docker", "exec", "box", "claude"])
@@ -227,7 +227,7 @@ async def test_in_a_container_nothing_of_this_host_is_read(world: World) -> None
 # --- other ways to be served ----------------------------------------------------------------------------
 
 
-async def test_the_environment_goes_before_the_login(world: World) -> None:
+async def test_credential_in_the_environment_precedes_the_login(world: World) -> None:
     world.replay("login_ended")
     world.replay("setup_token_in_env")
     world.environ["ANTHROPIC_AUTH_TOKEN"] = SECRETS["ANTHROPIC_AUTH_TOKEN"]
@@ -236,7 +236,7 @@ async def test_the_environment_goes_before_the_login(world: World) -> None:
     assert any("there is a stored login too" in note for note in seen.notes)
 
 
-async def test_the_env_file_is_what_the_service_sees(world: World, tmp_path: Path) -> None:
+async def test_env_file_is_part_of_the_environment(world: World, tmp_path: Path) -> None:
     world.replay("api_key_in_env")
     del world.environ["ANTHROPIC_API_KEY"]
     (tmp_path / "env").write_text("export ANTHROPIC_API_KEY='PLANTED-SECRET-x'\n")
@@ -245,7 +245,7 @@ async def test_the_env_file_is_what_the_service_sees(world: World, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("told", "profile"),
+    ("printed", "profile"),
     [
         ({"authMethod": "api_key", "apiKeySource": "/login managed key"}, ("claude-code:api_key", "api_key")),
         ({"authMethod": "api_key_helper"}, ("claude-code:api_key_helper", "api_key")),
@@ -256,12 +256,12 @@ async def test_the_env_file_is_what_the_service_sees(world: World, tmp_path: Pat
         ({}, ("claude-code:unknown", "unknown")),
     ],
 )
-async def test_whoever_is_logged_in_has_a_profile(world: World, told: dict[str, Any], profile: tuple[str, str]) -> None:
-    world.claude(json.dumps({"loggedIn": True, **told}))
+async def test_each_login_method_has_a_profile(world: World, printed: dict[str, Any], profile: tuple[str, str]) -> None:
+    world.claude(json.dumps({"loggedIn": True, **printed}))
     assert [(p.id, p.kind) for p in (await world.check()).profiles] == [profile]
 
 
-async def test_another_clouds_credentials_are_not_called_missing(world: World) -> None:
+async def test_credentials_of_another_cloud_are_not_missing(world: World) -> None:
     world.claude(json.dumps({"loggedIn": True, "authMethod": "third_party", "apiProvider": "bedrock"}))
     seen = await world.check()
     assert (seen.profiles, seen.providers_in_use) == ((), ())
@@ -284,14 +284,14 @@ async def test_another_clouds_credentials_are_not_called_missing(world: World) -
         ("", 137, "", FailureReason.KILLED),
     ],
 )
-async def test_what_cannot_be_read(
+async def test_unreadable_output_has_its_reason(
     world: World, stdout: str, exit_code: int, stderr: str, reason: FailureReason
 ) -> None:
     world.claude(stdout, exit_code, stderr)
     assert (await world.refused()).reason is reason
 
 
-async def test_lines_around_the_json(world: World) -> None:
+async def test_lines_around_the_json_are_ignored(world: World) -> None:
     world.replay("login_ok_20d")
     printed = capture(RELEASE, "login_ok_20d")["stdout"]
     world.claude(f'\x1b[33mupdate available {{"x": 1}}\x1b[0m\n{printed}\nbye')
@@ -311,7 +311,7 @@ async def test_lines_around_the_json(world: World) -> None:
         " " * (1024 * 1024 + 1),
     ],
 )
-async def test_a_file_that_is_none_of_claude_codes(world: World, content: str) -> None:
+async def test_foreign_credentials_file_is_ignored_with_a_note(world: World, content: str) -> None:
     world.replay("login_ok_20d")
     world.credentials(content)
     seen = await world.check()
@@ -319,7 +319,7 @@ async def test_a_file_that_is_none_of_claude_codes(world: World, content: str) -
     assert len(seen.notes) == 1
 
 
-async def test_a_pipe_or_a_folder_in_its_place_holds_nobody_up(world: World) -> None:
+async def test_pipe_or_folder_in_place_of_the_file_does_not_block(world: World) -> None:
     world.replay("login_ok_20d")
     path = world.config / ".credentials.json"
     path.unlink()
@@ -336,7 +336,7 @@ async def test_a_pipe_or_a_folder_in_its_place_holds_nobody_up(world: World) -> 
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.none()),
     )
 )
-def test_no_login_breaks_the_reading(oauth: dict[str, Any]) -> None:
+def test_arbitrary_login_never_breaks_the_reading(oauth: dict[str, Any]) -> None:
     found = stored_login(json.dumps({"claudeAiOauth": oauth}).encode())
     assert found is not None
     assert found.ends_at is None or found.ends_at > 0
@@ -344,23 +344,23 @@ def test_no_login_breaks_the_reading(oauth: dict[str, Any]) -> None:
     assert found.has_refresh_token is bool(isinstance(t := oauth.get("refreshToken"), str) and t.strip())
 
 
-def test_a_file_without_a_login_holds_none() -> None:
+def test_file_without_a_login_has_none() -> None:
     assert stored_login(b'{"mcpOAuth": {}}') is None
     assert stored_login(b'{"claudeAiOauth": {}}') == StoredLogin(has_refresh_token=False)
 
 
-# --- the cheap look -----------------------------------------------------------------------------------------
+# --- the fingerprint -----------------------------------------------------------------------------------------
 
 
-def test_the_fingerprint_is_of_what_matters(world: World) -> None:
+def test_fingerprint_changes_with_the_login_but_not_with_its_access_token(world: World) -> None:
     target = ClaudeTarget(source="claude")
-    looking = ClaudeSource(target, SourceContext(keyed_hash=lambda text: text, environ=world.environ))
-    assert looking.fingerprint() is None
+    subject = ClaudeSource(target, SourceContext(keyed_hash=lambda text: text, environ=world.environ))
+    assert subject.fingerprint() is None
     oauth = {"accessToken": "a", "refreshToken": "r", "expiresAt": 1, "refreshTokenExpiresAt": 1_800_000_000_000}
     world.credentials({"claudeAiOauth": oauth})
-    first = looking.fingerprint()
+    first = subject.fingerprint()
     assert first
     world.credentials({"claudeAiOauth": oauth | {"accessToken": "b", "refreshToken": "s", "expiresAt": 2}})
-    assert looking.fingerprint() == first
+    assert subject.fingerprint() == first
     world.credentials({"claudeAiOauth": oauth | {"refreshTokenExpiresAt": 1_800_000_000_001}})
-    assert looking.fingerprint() != first
+    assert subject.fingerprint() != first

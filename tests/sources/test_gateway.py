@@ -85,10 +85,10 @@ def source(
 
 
 async def refused(handler: Handler, **config: Any) -> CheckError:
-    looking = source(handler, **config)
+    subject = source(handler, **config)
     with pytest.raises(CheckError) as caught:
-        await looking.check("main")
-    await looking.aclose()
+        await subject.check("main")
+    await subject.aclose()
     assert TOKEN not in str(caught.value)
     assert "user-part" not in str(caught.value)
     assert caught.value.message
@@ -98,31 +98,31 @@ async def refused(handler: Handler, **config: Any) -> CheckError:
 # --- what a good answer becomes --------------------------------------------------------------------
 
 
-async def test_an_alias_among_the_fallbacks_may_be_anybodys_model(tmp_path: Path) -> None:
+async def test_alias_among_the_fallbacks_counts_for_every_provider(tmp_path: Path) -> None:
     model = {"primary": "anthropic/claude-opus-5", "fallbacks": ["GPT"]}
     agents = _payload({"defaultId": "main", "agents": [{"id": "main", "model": model}]})
-    looking = source(Gateway(agents_list=agents))
-    seen = await looking.check("main")
+    subject = source(Gateway(agents_list=agents))
+    seen = await subject.check("main")
     assert seen.providers_in_use == ("anthropic", "google", "openai", "openrouter")
     assert seen.models_in_use == ("anthropic/claude-opus-5",)
     assert [note for note in seen.notes if "GPT" in note]
-    await looking.aclose()
-    # Where its configuration is on this host, that tells.
+    await subject.aclose()
+    # The configuration resolves the alias if it is on this host.
     aliases = {"agents": {"defaults": {"models": {"openai/gpt-5": {"alias": "gpt"}}}}}
     (tmp_path / "openclaw.json").write_text(json.dumps(aliases))
-    looking = source(Gateway(agents_list=agents), state_dir=str(tmp_path))
-    seen = await looking.check("main")
+    subject = source(Gateway(agents_list=agents), state_dir=str(tmp_path))
+    seen = await subject.check("main")
     assert seen.providers_in_use == ("anthropic", "openai")
     assert seen.models_in_use == ("anthropic/claude-opus-5", "openai/gpt-5")
     assert not [note for note in seen.notes if "GPT" in note]
-    await looking.aclose()
+    await subject.aclose()
 
 
-async def test_a_look_is_what_the_gateway_said() -> None:
+async def test_check_gives_the_observation_in_the_answer() -> None:
     gateway = Gateway()
-    looking = source(gateway)
-    assert await looking.agents() == ["main"]
-    seen = await looking.check("main")
+    subject = source(gateway)
+    assert await subject.agents() == ["main"]
+    seen = await subject.check("main")
     assert (seen.target, seen.agent, seen.source, seen.dialect) == ("rack7", "main", "gateway", Dialect.GATEWAY)
     assert seen.observed_at == NOW
     assert [(p.id, p.provider, p.kind, p.status, p.expires_at) for p in seen.profiles] == [
@@ -136,7 +136,7 @@ async def test_a_look_is_what_the_gateway_said() -> None:
     assert seen.openclaw_version == "2026.9.6"
     assert seen.blind_to == {"unusable"}
     assert seen.openclaw_exit_code is None
-    assert looking.fingerprint() is None
+    assert subject.fingerprint() is None
     request = gateway.requests[0]
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
     assert str(request.url) == "http://127.0.0.1:18789/api/v1/admin/rpc"
@@ -155,7 +155,7 @@ async def test_a_look_is_what_the_gateway_said() -> None:
         ),
     ],
 )
-def test_every_capture_is_judged(scenario: str, exit_code: int, conditions: set[tuple[str, str]]) -> None:
+def test_capture_gives_the_expected_conditions(scenario: str, exit_code: int, conditions: set[tuple[str, str]]) -> None:
     data = capture(RELEASE, scenario)
     payload = data["body"]["payload"]
     seen = observe(payload, target="t", agent="main", observed_at=data["now_ms"] / 1000)
@@ -168,11 +168,11 @@ def test_every_capture_is_judged(scenario: str, exit_code: int, conditions: set[
     assert all(p.unusable_seen is False for p in report.profiles)
 
 
-def test_there_is_an_expectation_for_every_capture() -> None:
+def test_every_capture_has_an_expectation() -> None:
     assert scenarios(RELEASE) == ["all_unusable", "mixed_providers", "token_expired"]
 
 
-def test_no_account_leaves() -> None:
+def test_account_names_are_never_copied() -> None:
     payload = capture(RELEASE, "mixed_providers")["body"]["payload"]
     for entry in payload["providers"]:
         for profile in entry["profiles"]:
@@ -181,7 +181,7 @@ def test_no_account_leaves() -> None:
     assert "PLANTED-SECRET" not in repr(observe(payload, target="t", agent="main", observed_at=NOW))
 
 
-def test_an_explicit_order_is_the_order() -> None:
+def test_explicit_order_is_kept() -> None:
     payload = {
         "providers": [
             {"provider": "anthropic", "profiles": [], "profileOrder": ["a:2", "a:1", "a:2"]},
@@ -191,7 +191,7 @@ def test_an_explicit_order_is_the_order() -> None:
     assert observe(payload, target="t", agent="main", observed_at=NOW).order == {"anthropic": ("a:2", "a:1")}
 
 
-def test_keys_in_the_environment_are_profiles_where_their_provider_is_in_use() -> None:
+def test_environment_key_is_a_profile_if_its_provider_is_in_use() -> None:
     # As 2026.9.6 answers with XAI_API_KEY in the gateway's environment: the alias is listed first.
     key = {"source": "env", "envVar": "XAI_API_KEY"}
     payload = {
@@ -214,7 +214,7 @@ def test_keys_in_the_environment_are_profiles_where_their_provider_is_in_use() -
     assert kept.providers_in_use == ("xai", "openrouter")
 
 
-def test_a_key_in_openclaws_configuration_is_not_called_missing() -> None:
+def test_key_in_the_openclaw_configuration_is_not_missing() -> None:
     payload = {"providers": [{"provider": "openai", "profiles": [], "apiKey": {"source": "config"}}]}
     seen = replace(observe(payload, target="t", agent="main", observed_at=NOW), providers_in_use=("openai", "xai"))
     kept = only_in_use(seen, payload)
@@ -222,7 +222,7 @@ def test_a_key_in_openclaws_configuration_is_not_called_missing() -> None:
     assert any("openai" in note for note in kept.notes)
 
 
-def test_one_profile_listed_twice_is_one() -> None:
+def test_profile_listed_twice_is_one_profile() -> None:
     def profile(status: str) -> dict[str, str]:
         return {"profileId": "a:1", "type": "token", "status": status}
 
@@ -236,14 +236,14 @@ def test_one_profile_listed_twice_is_one() -> None:
 
 
 @pytest.mark.parametrize("at", [0, -5, "1800000000000", True, None, float("nan"), float("inf"), [], {}])
-def test_what_is_no_date_is_none(at: object) -> None:
+def test_invalid_date_counts_as_absent(at: object) -> None:
     profile = {"profileId": "a:1", "type": "token", "status": "ok", "expiry": {"at": at}}
     seen = observe({"providers": [{"provider": "a", "profiles": [profile]}]}, target="t", agent="main", observed_at=NOW)
     assert seen.profiles[0].expires_at is None
     assert seen.profiles[0].status == "ok"
 
 
-def test_entries_that_name_nothing_are_counted() -> None:
+def test_entries_without_a_name_are_counted() -> None:
     payload = {"providers": [None, {"provider": ""}, {"provider": "a", "profiles": [7, {}, {"profileId": "a:1"}]}]}
     seen = observe(payload, target="t", agent="main", observed_at=NOW)
     assert [(p.id, p.kind, p.status) for p in seen.profiles] == [("a:1", "unknown", None)]
@@ -263,7 +263,7 @@ JSON = st.recursive(
 
 
 @given(providers=st.lists(JSON, max_size=5), agents=JSON, extra=JSON)
-def test_no_payload_breaks_the_reading(providers: list[Any], agents: Any, extra: Any) -> None:
+def test_arbitrary_payload_never_breaks_the_reading(providers: list[Any], agents: Any, extra: Any) -> None:
     payload = {"providers": providers, "extra": extra}
     seen = observe(payload, target="t", agent="main", observed_at=NOW)
     assert len({p.id for p in seen.profiles}) == len(seen.profiles)
@@ -282,41 +282,41 @@ def _agents(*entries: dict[str, Any], default: str = "main") -> httpx.Response:
     return _payload({"defaultId": default, "agents": list(entries)})
 
 
-async def test_the_default_agent_comes_first_and_each_has_its_own_models() -> None:
+async def test_default_agent_is_first_and_each_agent_has_its_own_models() -> None:
     gateway = Gateway(
         agents_list=_agents(
             {"id": "work", "model": {"primary": "google/gemini-3"}, "utilityModel": "openrouter/foo/bar"},
             {"id": "main", "model": {"primary": "anthropic/claude-opus-5", "fallbacks": ["xai/grok-5"]}},
         )
     )
-    looking = source(gateway)
-    assert await looking.agents() == ["main", "work"]
-    assert (await looking.check("main")).providers_in_use == ("anthropic", "xai")
-    assert (await looking.check("work")).providers_in_use == ("google", "openrouter")
+    subject = source(gateway)
+    assert await subject.agents() == ["main", "work"]
+    assert (await subject.check("main")).providers_in_use == ("anthropic", "xai")
+    assert (await subject.check("work")).providers_in_use == ("google", "openrouter")
     assert gateway.calls.count("agents.list") == 1
 
 
-async def test_agents_and_version_are_remembered_for_a_while() -> None:
+async def test_agents_and_version_are_cached() -> None:
     gateway, clock = Gateway(), Clock()
-    notebook = InMemorySourceCache(clock)
+    cache = InMemorySourceCache(clock)
     for _ in range(2):
-        looking = source(gateway, clock, notebook)  # as after a restart of ours
-        await looking.agents()
-        await looking.check("main")
+        subject = source(gateway, clock, cache)  # as after a restart of ours
+        await subject.agents()
+        await subject.check("main")
     assert gateway.calls == ["agents.list", "models.authStatus", "status", "models.authStatus"]
     clock.now += 901
-    await looking.agents()
+    await subject.agents()
     assert gateway.calls[4:] == ["agents.list"]
 
 
 async def test_configured_agents_are_not_asked_for() -> None:
     gateway = Gateway()
-    looking = source(gateway, agents=["work", "main"])
-    assert await looking.agents() == ["work", "main"]
+    subject = source(gateway, agents=["work", "main"])
+    assert await subject.agents() == ["work", "main"]
     assert gateway.calls == []
 
 
-async def test_without_agents_list_the_providers_in_use_are_not_seen() -> None:
+async def test_providers_in_use_are_unknown_without_agents_list() -> None:
     gateway = Gateway(agents_list=httpx.Response(500))
     seen = await source(gateway, agents=["main"]).check("main")
     assert seen.providers_in_use is None
@@ -324,63 +324,63 @@ async def test_without_agents_list_the_providers_in_use_are_not_seen() -> None:
     assert len(seen.profiles) == 4
 
 
-async def test_known_agents_stay_known_when_they_can_no_longer_be_listed() -> None:
+async def test_cached_agents_are_used_if_listing_fails() -> None:
     gateway, clock = Gateway(), Clock()
-    looking = source(gateway, clock)
-    assert await looking.agents() == ["main"]
+    subject = source(gateway, clock)
+    assert await subject.agents() == ["main"]
     clock.now += 1000
     gateway.answers = dict.fromkeys(gateway.answers, httpx.ConnectError("nobody"))
-    assert await looking.agents() == ["main"]
+    assert await subject.agents() == ["main"]
     with pytest.raises(CheckError) as caught:
-        await looking.check("main")
+        await subject.check("main")
     assert caught.value.reason is FailureReason.CONNECTION
     clock.now += 2 * 86400
     with pytest.raises(CheckError) as caught:
-        await looking.agents()
+        await subject.agents()
     assert caught.value.reason is FailureReason.CONNECTION
 
 
-async def test_a_gateway_that_was_away_is_asked_anew() -> None:
+async def test_agents_and_version_are_asked_again_after_an_outage() -> None:
     gateway = Gateway()
-    looking = source(gateway)
-    await looking.agents()
-    await looking.check("main")
+    subject = source(gateway)
+    await subject.agents()
+    await subject.check("main")
     good = dict(gateway.answers)
     gateway.answers["models.authStatus"] = _answer(capture(RELEASE, "_not_ready"))
     with pytest.raises(CheckError):
-        await looking.check("main")
+        await subject.check("main")
     gateway.answers = good | {
         "status": _payload({"runtimeVersion": "2026.10.1"}),
         "agents.list": _agents({"id": "main", "model": {"primary": "openai/gpt-6"}}),
     }
-    seen = await looking.check("main")
+    seen = await subject.check("main")
     assert (seen.openclaw_version, seen.providers_in_use) == ("2026.10.1", ("openai",))
 
 
-async def test_usage_is_asked_hourly_and_only_when_told() -> None:
+async def test_usage_is_asked_hourly_and_only_if_configured() -> None:
     gateway, clock = Gateway(), Clock()
     await source(gateway, clock).check("main")
     assert "usage.status" not in gateway.calls
-    looking = source(gateway, clock, usage=True)
+    subject = source(gateway, clock, usage=True)
     for _ in range(3):
-        seen = await looking.check("main")
+        seen = await subject.check("main")
         clock.now += 1000
     assert gateway.calls.count("usage.status") == 1
     assert seen.usage_error == "anthropic: Unsupported provider; openai: fetch failed; openrouter: Unsupported provider"
     clock.now += 601
-    await looking.check("main")
+    await subject.check("main")
     assert gateway.calls.count("usage.status") == 2
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(500), httpx.ReadTimeout("slow"), httpx.ConnectError("gone")])
-async def test_a_failing_usage_never_fails_the_look(answer: Any) -> None:
+async def test_failing_usage_does_not_fail_the_check(answer: Any) -> None:
     seen = await source(Gateway(usage_status=answer), usage=True).check("main")
     assert len(seen.profiles) == 4
     assert seen.usage == ()
     assert seen.usage_error
 
 
-async def test_usage_windows_of_both_answers() -> None:
+async def test_usage_windows_of_both_answers_are_combined() -> None:
     five = {"label": "5h", "usedPercent": 91.5, "resetAt": 1_800_000_600_000}
     status = {"providers": [{"provider": "anthropic", "profiles": [], "usage": {"windows": [five]}}]}
     usage = {
@@ -390,25 +390,25 @@ async def test_usage_windows_of_both_answers() -> None:
         ]
     }
     gateway = Gateway(models_authStatus=_payload(status), usage_status=_payload(usage))
-    looking = source(gateway, usage=True)
+    subject = source(gateway, usage=True)
     expected = (
         UsageWindow("anthropic", "5h", 0.915, 1_800_000_600.0),
         UsageWindow("anthropic", "Week", 0.4, None),
     )
-    assert (await looking.check("main")).usage == expected
-    assert (await looking.check("main")).usage == expected  # out of the notebook
+    assert (await subject.check("main")).usage == expected
+    assert (await subject.check("main")).usage == expected  # out of the cache
 
 
 # --- each failure has its own reason -----------------------------------------------------------------
 
 
-async def test_not_ready_is_not_no_profiles() -> None:
+async def test_gateway_that_is_not_ready_fails_the_check() -> None:
     error = await refused(Gateway(models_authStatus=_answer(capture(RELEASE, "_not_ready"))))
     assert error.reason is FailureReason.NOT_READY
     assert "Model authentication status is unavailable" in error.message
 
 
-async def test_no_profiles_is_no_failure() -> None:
+async def test_gateway_without_profiles_is_no_failure() -> None:
     seen = await source(Gateway(models_authStatus=_payload({"providers": []}))).check("main")
     assert seen.profiles == ()
     report = verdict(seen)
@@ -455,12 +455,12 @@ HTML = httpx.Response(200, html="<!doctype html><title>router</title>")
         (httpx.ReadTimeout("slow"), FailureReason.TIMEOUT),
     ],
 )
-async def test_each_failure_has_its_reason(answer: Any, reason: FailureReason) -> None:
+async def test_gateway_failure_has_its_reason(answer: Any, reason: FailureReason) -> None:
     error = await refused(Gateway(models_authStatus=answer))
     assert error.reason is reason
 
 
-async def test_the_remedy_of_a_missing_plugin_is_told() -> None:
+async def test_missing_plugin_is_reported_with_its_remedy() -> None:
     error = await refused(Gateway(models_authStatus=httpx.Response(404)))
     assert "openclaw plugins enable admin-http-rpc" in error.message
 
@@ -477,12 +477,12 @@ async def test_the_remedy_of_a_missing_plugin_is_told() -> None:
         (httpx.Response(503, json={"error": {"retryAfterMs": 1e300}}), 3600.0),
     ],
 )
-async def test_a_gateway_may_ask_for_a_pause(answer: httpx.Response, seconds: float | None) -> None:
+async def test_pause_requested_by_the_gateway_is_passed_on(answer: httpx.Response, seconds: float | None) -> None:
     error = await refused(Gateway(models_authStatus=answer))
     assert (error.reason, error.retry_after) == (FailureReason.NOT_READY, seconds)
 
 
-async def test_a_certificate_that_is_not_trusted_is_told() -> None:
+async def test_untrusted_certificate_is_named_as_the_cause() -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         failed = ssl.SSLCertVerificationError("verify failed")
         failed.verify_message = "self-signed certificate"
@@ -493,7 +493,7 @@ async def test_a_certificate_that_is_not_trusted_is_told() -> None:
     assert "self-signed certificate" in error.message
 
 
-async def test_ca_file_must_hold_certificates(tmp_path: Path) -> None:
+async def test_ca_file_without_certificates_fails_the_check(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("")
     for name in ("empty.pem", "missing.pem"):
         error = await refused(Gateway(), url="https://gw.example", ca_file=str(tmp_path / name))
@@ -502,36 +502,36 @@ async def test_ca_file_must_hold_certificates(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[::1", "http://a:b:c", "https:///x"])
-async def test_a_url_that_is_none(url: str) -> None:
+async def test_invalid_url_is_reported_with_an_example(url: str) -> None:
     assert (await refused(Gateway(), url=url)).reason is FailureReason.CONNECTION
 
 
 # --- the token ------------------------------------------------------------------------------------------
 
 
-async def test_a_rotated_token_file_is_seen(tmp_path: Path) -> None:
+async def test_rotated_token_file_is_used_at_the_next_call(tmp_path: Path) -> None:
     file, gateway = tmp_path / "token", Gateway()
-    looking = source(gateway, token=None, token_file=str(file), agents=["main"])
+    subject = source(gateway, token=None, token_file=str(file), agents=["main"])
     for token in ("first-token", "second-token"):
         file.write_text(token + "\n")
-        await looking.check("main")
+        await subject.check("main")
         assert gateway.requests[-1].headers["authorization"] == f"Bearer {token}"
 
 
 @pytest.mark.parametrize("token", ["", "two words", "PLANTED-SECRET\x07", "PLANTED-SECRETß"])
-async def test_a_token_that_no_header_can_carry(token: str, tmp_path: Path) -> None:
+async def test_token_that_no_header_can_carry_is_refused(token: str, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(token)
     error = await refused(Gateway(), token=None, token_file=str(tmp_path / "token"))
     assert error.reason is FailureReason.UNAUTHORIZED
     assert "PLANTED" not in str(error)
 
 
-async def test_a_token_file_that_is_not_there(tmp_path: Path) -> None:
+async def test_missing_token_file_is_unauthorized(tmp_path: Path) -> None:
     error = await refused(Gateway(), token=None, token_file=str(tmp_path / "none"))
     assert error.reason is FailureReason.UNAUTHORIZED
 
 
-async def test_no_secret_comes_back_out_of_an_answer() -> None:
+async def test_echoed_token_is_redacted() -> None:
     def echo(request: httpx.Request) -> httpx.Response:
         message = f"no: {request.headers['authorization']}, that is {token}, at http://user-part:{TOKEN}@host/"
         return httpx.Response(500, json={"ok": False, "error": {"message": message}})
@@ -542,7 +542,7 @@ async def test_no_secret_comes_back_out_of_an_answer() -> None:
         assert token not in str(error)
 
 
-async def test_an_answer_without_an_end_is_not_kept() -> None:
+async def test_endless_answer_is_refused() -> None:
     sent = 0
 
     class Endless(httpx.AsyncByteStream):
@@ -558,7 +558,7 @@ async def test_an_answer_without_an_end_is_not_kept() -> None:
     assert sent == MAX_BODY + 65536
 
 
-async def test_the_users_part_of_the_url_is_used_only_without_a_token() -> None:
+async def test_login_in_the_url_is_used_only_without_a_token() -> None:
     gateway = Gateway()
     await source(gateway, url="http://me:word@gw.example/base/", agents=["main"]).check("main")
     assert gateway.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
@@ -597,15 +597,15 @@ async def serving(
 
 async def _check_agent(url: str, timeout: str = "5s") -> CheckError:
     target = GatewayTarget(source="gateway", url=url, token=TOKEN, timeout=timeout)
-    looking = GatewaySource(target, SourceContext(keyed_hash=lambda text: "hash"))
+    subject = GatewaySource(target, SourceContext(keyed_hash=lambda text: "hash"))
     with pytest.raises(CheckError) as caught:
-        await looking.check("main")
-    await looking.aclose()
+        await subject.check("main")
+    await subject.aclose()
     assert TOKEN not in str(caught.value)
     return caught.value
 
 
-async def test_nobody_listens() -> None:
+async def test_closed_port_is_a_connection_failure() -> None:
     async def nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None: ...
 
     async with serving(nothing) as url:
@@ -615,7 +615,7 @@ async def test_nobody_listens() -> None:
     assert "connection refused" in error.message
 
 
-async def test_who_answers_a_byte_at_a_time_is_not_waited_for() -> None:
+async def test_slow_answer_times_out() -> None:
     done = asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -641,7 +641,7 @@ async def test_who_answers_a_byte_at_a_time_is_not_waited_for() -> None:
         (b"220 mail.example ESMTP\r\n\r\n", FailureReason.INVALID_OUTPUT),
     ],
 )
-async def test_who_hangs_up_or_speaks_something_else(said: bytes, reason: FailureReason) -> None:
+async def test_broken_or_foreign_answer_has_its_reason(said: bytes, reason: FailureReason) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"}}")  # the whole request: what is left unread would reset the connection
         writer.write(said)
@@ -650,7 +650,7 @@ async def test_who_hangs_up_or_speaks_something_else(said: bytes, reason: Failur
         assert (await _check_agent(url)).reason is reason
 
 
-async def test_plain_http_where_tls_was_expected() -> None:
+async def test_plain_http_in_place_of_tls_is_a_connection_failure() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -693,7 +693,7 @@ STATUS = {
 }
 
 
-async def test_the_store_fills_in_what_the_gateway_does_not_see(tmp_path: Path) -> None:
+async def test_store_adds_what_the_gateway_omits(tmp_path: Path) -> None:
     until = int((NOW + 600) * 1000)
     _store(tmp_path, **{"anthropic:default": {"disabledUntil": until, "disabledReason": "billing"}})
     seen = await source(Gateway(models_authStatus=_payload(STATUS)), state_dir=str(tmp_path)).check("main")
@@ -706,7 +706,7 @@ async def test_the_store_fills_in_what_the_gateway_does_not_see(tmp_path: Path) 
     assert "PLANTED-SECRET" not in repr(seen)
 
 
-async def test_a_store_that_cannot_be_read_is_a_note(tmp_path: Path) -> None:
+async def test_unreadable_store_beside_a_gateway_is_a_note(tmp_path: Path) -> None:
     seen = await source(Gateway(models_authStatus=_payload(STATUS)), state_dir=str(tmp_path / "none")).check("main")
     assert seen.blind_to == {"unusable"}
     assert len(seen.profiles) == 1

@@ -105,10 +105,10 @@ def stand_in(tmp_path: Path) -> StandIn:
     return openclaw
 
 
-# --- a look ----------------------------------------------------------------------------------------
+# --- a check ---------------------------------------------------------------------------------------
 
 
-async def test_one_process_gives_the_json_and_the_exit_code(stand_in: StandIn) -> None:
+async def test_one_process_answers_a_check(stand_in: StandIn) -> None:
     observation = await stand_in.source().check("main")
     assert stand_in.calls == [["models", "status", "--json", "--check", "--agent", "main"], ["--version"]]
     assert (observation.target, observation.agent, observation.source) == ("t", "main", "openclaw")
@@ -118,7 +118,7 @@ async def test_one_process_gives_the_json_and_the_exit_code(stand_in: StandIn) -
     assert [profile.id for profile in observation.profiles] == ["anthropic:default"]
 
 
-async def test_the_environment_is_the_services(stand_in: StandIn, tmp_path: Path, caplog: Any) -> None:
+async def test_command_gets_the_environment_of_the_service(stand_in: StandIn, tmp_path: Path, caplog: Any) -> None:
     caplog.set_level(logging.DEBUG)
     file = tmp_path / "env"
     file.write_text(
@@ -135,7 +135,7 @@ async def test_the_environment_is_the_services(stand_in: StandIn, tmp_path: Path
     assert SECRET not in caplog.text
 
 
-async def test_an_env_file_that_cannot_be_read(stand_in: StandIn, tmp_path: Path, monkeypatch: Any) -> None:
+async def test_unreadable_env_file_fails_the_check(stand_in: StandIn, tmp_path: Path, monkeypatch: Any) -> None:
     with pytest.raises(CheckError, match="no such file") as caught:
         await stand_in.source(env_file=str(tmp_path / "none")).check("main")
     assert caught.value.reason is FailureReason.OTHER
@@ -152,7 +152,7 @@ async def test_an_env_file_that_cannot_be_read(stand_in: StandIn, tmp_path: Path
     assert stand_in.calls == []
 
 
-async def test_never_two_looks_at_one_agent_at_once_and_no_more_processes_than_slots(
+async def test_checks_of_one_agent_never_overlap_and_slots_bound_the_processes(
     stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running: list[str] = []
@@ -217,7 +217,7 @@ NOTICES = "[openclaw] The CLI command failed.\n[openclaw] Reason: {}\n[openclaw]
     ],
     ids=range(20),
 )
-async def test_each_failure_has_its_reason(
+async def test_command_failure_has_its_reason(
     stand_in: StandIn, stdout: str | bytes, stderr: str, code: int, reason: FailureReason, message: str | None
 ) -> None:
     stand_in.says("status", stdout, stderr, code)
@@ -227,10 +227,10 @@ async def test_each_failure_has_its_reason(
     assert caught.value.message == message if message else caught.value.message
     assert SECRET not in str(caught.value)
     assert len(caught.value.message) <= 300
-    assert len(stand_in.calls) == 1  # a failed look does not ask for the version too
+    assert len(stand_in.calls) == 1  # a failed check does not ask for the version too
 
 
-async def test_ten_thousand_profiles_are_an_answer(stand_in: StandIn) -> None:
+async def test_ten_thousand_profiles_are_read(stand_in: StandIn) -> None:
     answer = json.loads(CAPTURE["stdout"])
     (profile,) = answer["auth"]["oauth"]["profiles"]
     many = [{**profile, "profileId": f"anthropic:{number}"} for number in range(10_000)]
@@ -240,7 +240,7 @@ async def test_ten_thousand_profiles_are_an_answer(stand_in: StandIn) -> None:
     assert len((await stand_in.source().check("main")).profiles) == 10_000
 
 
-async def test_log_lines_and_colours_around_the_answer_are_no_failure(stand_in: StandIn) -> None:
+async def test_log_lines_and_colours_around_the_answer_are_ignored(stand_in: StandIn) -> None:
     clean = await stand_in.source().check("main")
     noise = b"\xef\xbb\xbf[plugins] {loaded\n\x1b[2m12:00\x1b[0m \xff\n"
     stand_in.says("status", noise + CAPTURE["stdout"].encode() + b"\n\x1b[32mbye {\x1b[0m\n", "Error: a notice\n", 2)
@@ -251,21 +251,21 @@ async def test_log_lines_and_colours_around_the_answer_are_no_failure(stand_in: 
     ("body", "reason"),
     [("kill -KILL $$", FailureReason.KILLED), ("trap '' TERM; : >$0.up; sleep 600 & sleep 600", FailureReason.TIMEOUT)],
 )
-async def test_a_command_that_dies_or_hangs(
+async def test_dying_or_hanging_command_has_its_reason(
     stand_in: StandIn, body: str, reason: FailureReason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "_GRACE", 0.1)  # it makes nothing of it
     clock = LoopClock(monkeypatch)
     stand_in.is_now(f"#!/bin/sh\n{body}\n")
-    looking = asyncio.create_task(stand_in.source(timeout="600s").check("main"))
-    await until(lambda: Path(stand_in.path + ".up").exists() or looking.done())
+    subject = asyncio.create_task(stand_in.source(timeout="600s").check("main"))
+    await until(lambda: Path(stand_in.path + ".up").exists() or subject.done())
     clock.advance(600)
     with pytest.raises(CheckError) as caught:
-        await looking
+        await subject
     assert caught.value.reason is reason
 
 
-async def test_a_command_that_is_not_there_or_may_not_be_run(stand_in: StandIn) -> None:
+async def test_missing_or_forbidden_command_has_its_reason(stand_in: StandIn) -> None:
     with pytest.raises(CheckError) as caught:
         await stand_in.source(command=["no-such-openclaw"]).check("main")
     assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
@@ -275,7 +275,7 @@ async def test_a_command_that_is_not_there_or_may_not_be_run(stand_in: StandIn) 
     assert caught.value.reason is FailureReason.PERMISSION
 
 
-def test_a_truncated_answer_that_is_whole_is_not_lost() -> None:
+def test_complete_json_in_a_truncated_answer_is_used() -> None:
     unread = CheckError(FailureReason.INVALID_OUTPUT, "x")
     assert failure_of(Finished(0, b"x", b"", True, 0.0), unread).message == "the command printed more than 32 MiB"
 
@@ -283,12 +283,12 @@ def test_a_truncated_answer_that_is_whole_is_not_lost() -> None:
 # --- agents ----------------------------------------------------------------------------------------
 
 
-async def test_named_agents_cost_nothing(stand_in: StandIn) -> None:
+async def test_configured_agents_start_no_process(stand_in: StandIn) -> None:
     assert await stand_in.source(agents=["b", "a"]).agents() == ["b", "a"]
     assert stand_in.calls == []
 
 
-async def test_all_agents_are_listed_once_a_day_and_across_runs_the_default_first(stand_in: StandIn) -> None:
+async def test_agents_are_listed_once_a_day_with_the_default_first(stand_in: StandIn) -> None:
     for _ in range(2):
         source = stand_in.source()
         assert [*await asyncio.gather(source.agents(), source.agents())] == [["main", "work"]] * 2
@@ -298,7 +298,9 @@ async def test_all_agents_are_listed_once_a_day_and_across_runs_the_default_firs
     assert await stand_in.source().agents() == ["new"]
 
 
-async def test_another_target_command_or_configuration_asks_anew(stand_in: StandIn, tmp_path: Path) -> None:
+async def test_changed_target_command_or_configuration_lists_the_agents_again(
+    stand_in: StandIn, tmp_path: Path
+) -> None:
     await stand_in.source().agents()
     await stand_in.source(name="other").agents()
     await stand_in.source(state_dir=str(tmp_path / "state")).agents()
@@ -325,7 +327,7 @@ async def test_another_target_command_or_configuration_asks_anew(stand_in: Stand
     ],
     ids=range(7),
 )
-async def test_agents_that_cannot_be_listed(
+async def test_unlistable_agents_have_their_reason(
     stand_in: StandIn, stdout: str, stderr: str, code: int, reason: FailureReason
 ) -> None:
     stand_in.says("agents", stdout, stderr, code)
@@ -336,7 +338,7 @@ async def test_agents_that_cannot_be_listed(
     assert await stand_in.source().agents() == ["main"]  # a failure is not remembered
 
 
-async def test_a_spoiled_note_is_as_good_as_none(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_spoiled_cache_entry_is_ignored(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     for note in ("", "{", "[]", '{"agents": 5, "config": null}', '{"agents": [5], "config": null}'):
         monkeypatch.setattr(stand_in.cache, "get_cached", lambda *_, note=note: note)
         assert await stand_in.source().agents() == ["main", "work"]
@@ -345,7 +347,7 @@ async def test_a_spoiled_note_is_as_good_as_none(stand_in: StandIn, monkeypatch:
 # --- version ---------------------------------------------------------------------------------------
 
 
-async def test_the_version_comes_from_the_package_without_a_process(stand_in: StandIn, tmp_path: Path) -> None:
+async def test_version_comes_from_the_package_without_a_process(stand_in: StandIn, tmp_path: Path) -> None:
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     (bin_folder / "openclaw").symlink_to(stand_in.path)
@@ -358,12 +360,12 @@ async def test_the_version_comes_from_the_package_without_a_process(stand_in: St
 @pytest.mark.parametrize(
     "package", ['{"name": "else", "version": "1.2.3"}', "{", "[]", '{"name": "openclaw"}', "[" * 9999]
 )
-async def test_another_package_beside_it_says_nothing(stand_in: StandIn, tmp_path: Path, package: str) -> None:
+async def test_foreign_package_gives_no_version(stand_in: StandIn, tmp_path: Path, package: str) -> None:
     (tmp_path / "package.json").write_text(package)
     assert (await stand_in.source().check("main")).openclaw_version == "2026.9.6"
 
 
-async def test_the_version_is_asked_once_for_one_file(stand_in: StandIn) -> None:
+async def test_version_is_asked_once_for_an_unchanged_executable(stand_in: StandIn) -> None:
     for _ in range(2):
         await stand_in.source().check("main")
     stand_in.clock[0] += 20 * DAY
@@ -378,9 +380,7 @@ async def test_the_version_is_asked_once_for_one_file(stand_in: StandIn) -> None
     ("stdout", "code"),
     [(CAPTURE["stdout"], 0), ("", 0), ("2026.9.6", 1), ("v 1", 0), (b"\xff" * 9999, 0), ("1.2.3 " + SECRET, 0)],
 )
-async def test_a_version_that_cannot_be_read_is_none_and_asked_again_a_day_later(
-    stand_in: StandIn, stdout: str | bytes, code: int
-) -> None:
+async def test_unreadable_version_is_asked_again_after_a_day(stand_in: StandIn, stdout: str | bytes, code: int) -> None:
     stand_in.says("version", stdout, code=code)
     for _ in range(2):
         assert (await stand_in.source().check("main")).openclaw_version is None
@@ -390,7 +390,7 @@ async def test_a_version_that_cannot_be_read_is_none_and_asked_again_a_day_later
     assert (await stand_in.source().check("main")).openclaw_version == "2026.2.9"
 
 
-async def test_elsewhere_the_version_is_asked_daily(stand_in: StandIn, tmp_path: Path) -> None:
+async def test_version_on_another_host_is_asked_daily(stand_in: StandIn, tmp_path: Path) -> None:
     docker = tmp_path / "docker"
     docker.write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
     docker.chmod(0o755)
@@ -432,7 +432,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> type[FakeReader]:
     return FakeReader
 
 
-async def test_a_look_on_this_host_is_completed_from_the_store(stand_in: StandIn, store: type[FakeReader]) -> None:
+async def test_check_on_this_host_is_completed_from_the_store(stand_in: StandIn, store: type[FakeReader]) -> None:
     source = stand_in.source()
     assert source.fingerprint() is None
     assert (await source.check("main")).notes == ("facts of main",)
@@ -442,9 +442,7 @@ async def test_a_look_on_this_host_is_completed_from_the_store(stand_in: StandIn
     assert store.asked == [(json.loads(CAPTURE["stdout"])["auth"]["storePath"], agent) for agent in ("main", "work")]
 
 
-async def test_a_store_that_cannot_be_read_costs_a_note_not_the_look(
-    stand_in: StandIn, store: type[FakeReader]
-) -> None:
+async def test_unreadable_store_costs_a_note_but_not_the_check(stand_in: StandIn, store: type[FakeReader]) -> None:
     store.trouble = CheckError(FailureReason.STORE_UNREADABLE, "it is cut off")
     observation = await stand_in.source().check("main")
     assert observation.notes == ("the store could not be read: it is cut off",)
@@ -452,7 +450,7 @@ async def test_a_store_that_cannot_be_read_costs_a_note_not_the_look(
 
 
 @pytest.mark.parametrize("runner", sorted(ELSEWHERE))
-async def test_what_runs_elsewhere_has_no_store_here(
+async def test_command_elsewhere_is_not_completed_from_a_store_here(
     stand_in: StandIn, store: type[FakeReader], tmp_path: Path, runner: str
 ) -> None:
     path = tmp_path / runner

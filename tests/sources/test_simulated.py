@@ -51,7 +51,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("scenario", STATES)
-async def test_a_scenario_shows_its_state(scenario: str) -> None:
+async def test_scenario_gives_its_state(scenario: str) -> None:
     seen = await check(scenario, Clock())
     first = seen.profiles[0]
     assert (first.id, first.provider, seen.source, seen.dialect) == (DEFAULT, "anthropic", "simulated", Dialect.ROUTES)
@@ -61,7 +61,7 @@ async def test_a_scenario_shows_its_state(scenario: str) -> None:
     assert len(seen.profiles) == (2 if scenario == "spare" else 1)
 
 
-async def test_scenarios_without_a_profile_to_show() -> None:
+async def test_scenario_without_profiles_gives_its_failure_or_none() -> None:
     seen = await check("missing", Clock())
     assert (seen.profiles, seen.openclaw_exit_code) == ((), 1)
     with pytest.raises(CheckError) as failed:
@@ -73,7 +73,7 @@ async def test_scenarios_without_a_profile_to_show() -> None:
 
 
 @pytest.mark.parametrize("scenario", sorted(set(STATES) - {"aging"}))
-async def test_dates_stay_from_check_to_check(scenario: str) -> None:
+async def test_dates_stay_the_same_between_checks(scenario: str) -> None:
     clock, dates = Clock(), set()
     simulated = source(scenario, clock)
     for _ in range(5):
@@ -93,7 +93,7 @@ async def test_a_short_cycle_renews_no_date(scenario: str) -> None:
     assert before.profiles[-1].expires_at == clock.now - 4 * DAY + 60 * DAY
 
 
-async def test_aging_runs_through_its_life_and_is_pasted_again() -> None:
+async def test_aging_token_runs_out_and_is_renewed() -> None:
     clock = Clock()
     start, simulated = clock.now, source("aging", clock)
     found = []
@@ -106,7 +106,7 @@ async def test_aging_runs_through_its_life_and_is_pasted_again() -> None:
     assert found == [first, first, first, gone, gone, second_life, second_life, gone]
 
 
-async def test_flapping_comes_and_goes() -> None:
+async def test_flapping_scenario_alternates() -> None:
     clock = Clock()
     simulated, found = source("flapping", clock), []
     for _ in range(4):
@@ -115,7 +115,7 @@ async def test_flapping_comes_and_goes() -> None:
     assert found == [True, False, True, False]
 
 
-async def test_a_scenario_spreads_over_many_profiles() -> None:
+async def test_scenario_spreads_over_many_profiles() -> None:
     seen = await check("healthy", Clock(), profiles=300)
     assert len({profile.id for profile in seen.profiles}) == 300
     assert len({profile.expires_at for profile in seen.profiles}) == 300

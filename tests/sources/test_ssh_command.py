@@ -51,12 +51,12 @@ def run_remotely(shell: str, argv: list[str], env: dict[str, str] | None = None,
         HOSTILE | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, max_size=4
     )
 )
-def test_whatever_the_words_hold_they_arrive_as_they_are(shell: str, words: list[str]) -> None:
+def test_words_arrive_unchanged_whatever_they_contain(shell: str, words: list[str]) -> None:
     assert run_remotely(shell, [*PRINT_ARGUMENTS, *words]) == [word.encode() for word in words]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_known_ways_to_break_out(shell: str, tmp_path: Path) -> None:
+def test_known_injections_stay_data(shell: str, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     tries = [
         f"'; touch {mark}; '",
@@ -83,13 +83,13 @@ def test_plain_words_stay_readable_and_others_are_quoted(word: str) -> None:
     assert ssh.quote("models") == "models"
 
 
-def test_a_nul_is_refused() -> None:
+def test_nul_is_refused() -> None:
     with pytest.raises(CheckError, match="NUL"):
         ssh.remote_command(["openclaw", "a\0b"], timeout=1)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_environment_over_there(shell: str, tmp_path: Path) -> None:
+def test_remote_command_gets_its_environment(shell: str, tmp_path: Path) -> None:
     (tmp_path / "env").write_text(
         "# comment\nPLAIN=a b # comment\n  export EXPORTED=1\nSINGLE='x # y' # z\nDOUBLE=\"it's\"\nEMPTY=\nHASH=a#b\r\n"
         "oae_limit=0\nBAD-NAME=1\n1BAD=2\n$(touch mark)=3\nDANGER=$(touch mark)`touch mark`\nLAST=no newline"
@@ -126,12 +126,12 @@ def test_the_environment_over_there(shell: str, tmp_path: Path) -> None:
     assert not Path("mark").exists()
 
 
-def test_values_of_the_env_file_are_no_part_of_the_command_line() -> None:
+def test_values_of_the_env_file_are_never_on_the_command_line() -> None:
     remote = ssh.remote_command(["openclaw"], timeout=1, env_file="/secret/env")
     assert "/secret/env" in remote  # the path is; what it holds is never read here
 
 
-def test_the_options() -> None:
+def test_ssh_gets_its_options() -> None:
     connection = ssh.Connection("me@vps", {})
     argv = connection.argv("remote")
     folder = next(word for word in argv if word.startswith("ControlPath=")).removeprefix("ControlPath=")
@@ -149,7 +149,7 @@ def test_the_options() -> None:
     assert not private.exists()
 
 
-def test_a_runtime_folder_is_used_where_a_socket_fits(tmp_path: Path) -> None:
+def test_runtime_folder_is_used_if_a_socket_path_fits(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 100)
     long.mkdir()
     for runtime, fits in ((tmp_path, len(str(tmp_path)) <= 32), (long, False), (tmp_path / "none", False)):
@@ -206,7 +206,7 @@ async def source(folder: Path) -> AsyncIterator[Make]:
         await over.aclose()
 
 
-async def test_a_look_over_ssh(folder: Path, source: Make) -> None:
+async def test_check_over_ssh_gives_an_observation(folder: Path, source: Make) -> None:
     over = source()
     observation = await over.check("ma'in $(x)")
     assert [profile.id for profile in observation.profiles] == ["anthropic:default"]
@@ -218,7 +218,7 @@ async def test_a_look_over_ssh(folder: Path, source: Make) -> None:
     assert over.fingerprint() is None
 
 
-async def test_a_missing_remote_command_or_env_file(source: Make) -> None:
+async def test_missing_remote_command_or_env_file_has_its_reason(source: Make) -> None:
     with pytest.raises(CheckError) as caught:
         await source(command=["no-such-openclaw"]).check("main")
     assert caught.value.reason is FailureReason.COMMAND_NOT_FOUND
@@ -254,7 +254,9 @@ async def test_a_missing_remote_command_or_env_file(source: Make) -> None:
     ],
     ids=range(5),
 )
-async def test_sshs_own_failures(folder: Path, source: Make, stderr: str, reason: FailureReason, message: str) -> None:
+async def test_failure_of_ssh_has_its_reason(
+    folder: Path, source: Make, stderr: str, reason: FailureReason, message: str
+) -> None:
     (folder / "bin" / "ssh").write_text(f"#!/bin/sh\ncat <<'E' >&2\n{stderr}\nE\nexit 255\n")
     with pytest.raises(CheckError) as caught:
         await source().check("main")
@@ -297,17 +299,17 @@ async def until_started(folder: Path) -> None:
     await until(lambda: len(pids_in(folder)) == 2)
 
 
-async def test_after_our_timeout_nothing_runs_on_the_remote_host(
+async def test_nothing_runs_on_the_remote_host_after_a_timeout(
     folder: Path, source: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "pids").mkdir()
     (folder / "bin" / "openclaw").write_text(STUBBORN.format(folder=folder))
     clock = LoopClock(monkeypatch)
-    looking = asyncio.create_task(source(timeout="600s").check("main"))
+    subject = asyncio.create_task(source(timeout="600s").check("main"))
     await until_started(folder)
     clock.advance(600)
     with pytest.raises(CheckError) as caught:
-        await looking
+        await subject
     assert caught.value.reason is FailureReason.TIMEOUT
     await until_gone(pids_in(folder))
 
@@ -322,8 +324,8 @@ ENDINGS = [
 
 
 @pytest.mark.parametrize(("shell", "cut", "tools"), ENDINGS)
-def test_the_remote_side_ends_by_itself(folder: Path, shell: str, cut: str, tools: str) -> None:
-    """When the connection goes, and when the time has passed though it stays (nobody told the remote host)."""
+def test_remote_side_ends_without_us(folder: Path, shell: str, cut: str, tools: str) -> None:
+    """It ends when the connection breaks, and when the time has passed although the connection stays."""
     (folder / "pids").mkdir()
     (folder / "bin" / "openclaw").write_text(STUBBORN.format(folder=folder))
     path = f"{folder}/bin:{os.environ['PATH']}"

@@ -70,20 +70,20 @@ STATUS = b'{"defaultModel": "a/b", "auth": {"oauth": {"profiles": []}}}'
         b'{"level":30}\n' * 10_000 + STATUS,
     ],
 )
-def test_the_object_is_found_among_other_lines(stdout: bytes) -> None:
+def test_status_object_is_found_among_other_lines(stdout: bytes) -> None:
     assert extract_json(stdout) == json.loads(STATUS)
 
 
-def test_a_refusal_is_found_too() -> None:
+def test_refusal_is_found() -> None:
     refusal = b'{\n "ok": false,\n "error": {"type": "cli_error", "message": "no"}\n}\n'
     assert extract_json(b"log {\n" + refusal) == json.loads(refusal)
 
 
-def test_bytes_that_are_no_utf8_inside_a_text_are_replaced() -> None:
+def test_invalid_utf8_inside_a_text_is_replaced() -> None:
     assert extract_json(b'{"auth": {"oauth": {"x": "\xff"}}}') == {"auth": {"oauth": {"x": "\ufffd"}}}
 
 
-def test_a_number_of_thousands_of_digits_does_not_cost_the_answer() -> None:
+def test_number_of_thousands_of_digits_does_not_cost_the_answer() -> None:
     payload = extract_json(b'{"auth": {"oauth": {"profiles": [{"profileId": "a", "expiresAt": %s}]}}}' % (b"9" * 9000))
     assert seen(payload).profiles[0].expires_at is None
 
@@ -115,14 +115,14 @@ def test_a_number_of_thousands_of_digits_does_not_cost_the_answer() -> None:
     ],
     ids=range(20),
 )
-def test_what_holds_no_status_is_said_to_be_invalid(stdout: bytes) -> None:
+def test_output_without_a_status_is_invalid(stdout: bytes) -> None:
     with pytest.raises(CheckError) as caught:
         extract_json(stdout)
     assert caught.value.reason is FailureReason.INVALID_OUTPUT
 
 
 @given(st.binary(max_size=2000))
-def test_any_bytes_give_an_object_or_the_right_reason(stdout: bytes) -> None:
+def test_arbitrary_bytes_give_an_object_or_the_right_reason(stdout: bytes) -> None:
     outcome = answer_or_reason(extract_json, stdout)
     assert isinstance(outcome, dict) or outcome is FailureReason.INVALID_OUTPUT
 
@@ -131,7 +131,7 @@ def test_any_bytes_give_an_object_or_the_right_reason(stdout: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: f"{path.parent.name[9:]}-{path.stem}")
-def test_every_capture_is_seen_whole_and_without_a_secret(path: Path) -> None:
+def test_capture_is_read_completely_and_without_a_secret(path: Path) -> None:
     recorded = json.loads(path.read_text())
     payload = extract_json(recorded["stdout"].encode())
     observation = seen(payload, recorded["exit_code"])
@@ -156,7 +156,7 @@ def test_every_capture_is_seen_whole_and_without_a_secret(path: Path) -> None:
     assert "..." not in repr(observation)
 
 
-def test_the_order_and_what_is_down() -> None:
+def test_order_and_unusable_profiles_are_read() -> None:
     observation = seen(payload_of("all_unusable"))
     assert observation.order == {"anthropic": ("anthropic:default", "anthropic:work", "anthropic:api")}
     by_id = {profile.id: profile.unusable for profile in observation.profiles}
@@ -168,7 +168,7 @@ def test_the_order_and_what_is_down() -> None:
     assert seen(payload_of("all_unusable", "2026.2.9")).order == {}
 
 
-def test_a_route_of_unknown_readiness() -> None:
+def test_route_of_unknown_readiness_is_indeterminate() -> None:
     observation = seen(payload_of("oauth_expired_refreshable"))
     assert observation.indeterminate_providers == {"anthropic"}
     assert observation.refreshing_providers == {"anthropic"}
@@ -182,13 +182,13 @@ def test_a_route_of_unknown_readiness() -> None:
 # --- fields ----------------------------------------------------------------------------------------
 
 
-def test_dialects_are_known_by_their_fields() -> None:
+def test_dialect_is_recognised_by_its_fields() -> None:
     assert seen(status_of()).dialect is Dialect.STATUS
     assert seen(status_of(runtimeAuthRoutes=[])).dialect is Dialect.LISTING
     assert seen(status_of(runtimeAuthRoutes=[], modelRouteIssues=[])).dialect is Dialect.ROUTES
 
 
-def test_models_and_providers_in_use() -> None:
+def test_models_and_providers_in_use_are_read() -> None:
     payload = status_of() | {
         "resolvedDefault": "anthropic/claude",
         "defaultModel": "ignored/where-resolved",
@@ -212,7 +212,7 @@ def test_models_and_providers_in_use() -> None:
     assert seen(nothing_said).providers_in_use is None
 
 
-def test_a_model_in_use_may_be_written_by_its_alias_and_in_any_case() -> None:
+def test_alias_of_a_model_is_resolved_in_any_case() -> None:
     payload = status_of() | {"fallbacks": ["GPT", "Google/g-3"], "imageModel": "gpt", "aliases": {"gpt": "openai/g-5"}}
     observation = seen(payload)
     assert observation.providers_in_use == ("anthropic", "openai", "google")
@@ -222,8 +222,8 @@ def test_a_model_in_use_may_be_written_by_its_alias_and_in_any_case() -> None:
         assert seen(payload | {"aliases": aliases}).providers_in_use == ("anthropic", "google")
 
 
-def test_what_openclaw_itself_calls_in_use_is_in_use() -> None:
-    told: dict[str, Any] = {
+def test_provider_that_openclaw_reports_is_in_use() -> None:
+    fields: dict[str, Any] = {
         "missingProvidersInUse": ["claude-cli"],
         "modelRouteIssues": [
             {"kind": "incompatible", "provider": "xai", "model": "x"},
@@ -231,7 +231,7 @@ def test_what_openclaw_itself_calls_in_use_is_in_use() -> None:
         ],
         "runtimeAuthRoutes": [{"provider": "codex", "authProvider": "openai", "status": "unavailable"}],
     }
-    observation = seen(status_of(**told))
+    observation = seen(status_of(**fields))
     assert observation.providers_in_use == ("anthropic", "claude-cli", "xai", "groq", "openai")
     assert observation.faulty_providers == {"xai", "codex"}
 
@@ -255,12 +255,12 @@ def test_what_openclaw_itself_calls_in_use_is_in_use() -> None:
         ("9" * 5000, None),
     ],
 )
-def test_a_date_is_a_positive_finite_number(written: str, read: float | None) -> None:
+def test_date_is_a_positive_finite_number(written: str, read: float | None) -> None:
     text = '{"auth": {"oauth": {"profiles": [{"profileId": "a:b", "expiresAt": WRITTEN}]}}}'.replace("WRITTEN", written)
     assert seen(extract_json(text.encode())).profiles == (ObservedProfile("a:b", "a", "unknown", expires_at=read),)
 
 
-def test_a_profile_that_is_only_down_still_appears() -> None:
+def test_profile_that_is_only_listed_as_unusable_appears() -> None:
     observation = seen(
         status_of(
             unusableProfiles=[
@@ -278,7 +278,7 @@ def test_a_profile_that_is_only_down_still_appears() -> None:
     assert observation.notes == ("skipped 2 entries of OpenClaw's lists that name no profile",)
 
 
-def test_cooldowns_that_are_not_told_are_not_seen() -> None:
+def test_missing_list_of_cooldowns_makes_the_observation_blind_to_them() -> None:
     payload = status_of()
     del payload["auth"]["unusableProfiles"]
     assert seen(payload).blind_to == {"unusable"}
@@ -286,7 +286,7 @@ def test_cooldowns_that_are_not_told_are_not_seen() -> None:
     assert seen(status_of()).blind_to == frozenset()
 
 
-def test_a_list_that_is_lost_is_made_up_for_by_the_one_per_provider() -> None:
+def test_lists_per_provider_replace_a_missing_list_of_profiles() -> None:
     payload = payload_of("all_unusable")
     whole = seen(payload)
     del payload["auth"]["oauth"]["profiles"]
@@ -294,13 +294,13 @@ def test_a_list_that_is_lost_is_made_up_for_by_the_one_per_provider() -> None:
 
 
 @pytest.mark.parametrize("auth", [None, [], "x", {}, {"oauth": None}, {"oauth": {}}, {"oauth": {"profiles": {}}}, 7])
-def test_without_any_list_of_profiles_nothing_was_seen(auth: Any) -> None:
+def test_output_without_any_list_of_profiles_is_invalid(auth: Any) -> None:
     with pytest.raises(CheckError) as caught:
         seen({"auth": auth})
     assert caught.value.reason is FailureReason.INVALID_OUTPUT
 
 
-def test_strange_ids_are_kept_as_they_are_and_can_be_encoded() -> None:
+def test_strange_ids_are_kept_and_can_be_encoded() -> None:
     ids = ["x" * 100_000, "a\x00\x1b[31m\n:b", "ü:\u202e", "half:\ud800", "half:\ud801", " ", ":"]
     profiles = seen(status_of(*({"profileId": one} for one in ids))).profiles
     assert len({profile.id for profile in profiles}) == len(ids)
@@ -313,7 +313,7 @@ def test_strange_ids_are_kept_as_they_are_and_can_be_encoded() -> None:
 # --- the same id twice -----------------------------------------------------------------------------
 
 
-def test_of_two_entries_with_one_id_the_trouble_wins() -> None:
+def test_worse_of_two_entries_with_one_id_wins() -> None:
     entries = [
         {"profileId": "a:b", "provider": "a", "type": "token", "status": "ok", "expiresAt": 9000},
         {"profileId": "a:b", "provider": "a", "type": "token", "status": "expiring", "expiresAt": 5000},
@@ -332,7 +332,7 @@ def test_of_two_entries_with_one_id_the_trouble_wins() -> None:
             assert seen(status_of(*some, unusableProfiles=list(others))).profiles == (expected,)
 
 
-def test_an_undated_expiry_is_not_softened_by_another_entrys_date() -> None:
+def test_date_of_another_entry_does_not_soften_an_undated_expiry() -> None:
     entries = [{"profileId": "a", "status": "ok", "expiresAt": 9e15}, {"profileId": "a", "status": "expired"}]
     [profile] = seen(status_of(*entries)).profiles
     assert (profile.status, profile.expires_at) == ("expired", None)
@@ -357,7 +357,7 @@ PROFILES = st.builds(
 
 
 @given(st.lists(PROFILES, min_size=1, max_size=4), st.randoms())
-def test_merging_does_not_depend_on_the_order_nor_on_repetition(twins: list[ObservedProfile], random: Any) -> None:
+def test_merging_is_independent_of_order_and_repetition(twins: list[ObservedProfile], random: Any) -> None:
     shuffled = [*twins, random.choice(twins)]
     random.shuffle(shuffled)
     assert merged(shuffled) == merged(twins)
@@ -380,7 +380,9 @@ def test_merging_does_not_depend_on_the_order_nor_on_repetition(twins: list[Obse
         (None, None),
     ],
 )
-def test_environment_credentials_of_providers_in_use(source: Any, expected: tuple[str, str] | None) -> None:
+def test_environment_credential_is_a_profile_if_its_provider_is_in_use(
+    source: Any, expected: tuple[str, str] | None
+) -> None:
     env = {"value": "PLANTED-SECRET-VALUE", "source": source}
     entries = [{"provider": "anthropic", "env": env}, {"provider": "not-in-use", "env": env}, {"env": env}, 5]
     found = seen(status_of(providers=entries)).profiles
@@ -414,7 +416,7 @@ def with_junk(payload: dict[str, Any], place: tuple[Any, ...], junk: Any) -> Any
 
 
 @given(st.sampled_from(["all_unusable", "mixed_providers", "oauth_expired_refreshable"]), st.data(), JUNK)
-def test_junk_anywhere_is_survived(name: str, data: st.DataObject, junk: Any) -> None:
+def test_junk_anywhere_never_breaks_the_reading(name: str, data: st.DataObject, junk: Any) -> None:
     payload = payload_of(name)
     spoiled = with_junk(payload, data.draw(st.sampled_from(places(payload))), junk)
     outcome = answer_or_reason(seen, spoiled if isinstance(spoiled, dict) else {})
@@ -422,7 +424,7 @@ def test_junk_anywhere_is_survived(name: str, data: st.DataObject, junk: Any) ->
     repr(outcome).encode()
 
 
-def test_a_secret_in_any_field_of_any_entry_comes_out_nowhere() -> None:
+def test_secret_in_any_field_never_gets_into_an_observation() -> None:
     """Ids, providers and models are names and copied as they are; nothing else may carry a secret."""
     names = {"profileId", "provider", "ref", "resolvedDefault", "defaultModel", "missingProvidersInUse"}
     for name in ("all_unusable", "oauth_expired_refreshable", "empty"):
@@ -433,6 +435,6 @@ def test_a_secret_in_any_field_of_any_entry_comes_out_nowhere() -> None:
                 assert "PLANTED" not in repr(outcome), place
 
 
-def test_unknown_words_are_kept_and_strange_ones_made_safe() -> None:
+def test_unknown_words_are_kept_and_strange_words_are_made_safe() -> None:
     entry = {"profileId": "a", "type": "passkey", "status": "half-alive", "reasonCode": "x" * 49 + "\x1b[0m"}
     assert seen(status_of(entry)).profiles == (ObservedProfile("a", "a", "passkey", "half-alive", "<redacted>"),)

@@ -59,19 +59,19 @@ STATE = Path("/home/u/.openclaw")
         ({}, None),
     ],
 )
-def test_paths_from_what_the_command_prints(payload: dict[str, Any], expected: StorePaths | None) -> None:
+def test_paths_are_read_from_the_output_of_the_command(payload: dict[str, Any], expected: StorePaths | None) -> None:
     assert StorePaths.from_status(payload) == expected
 
 
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["agentDir", "configPath", "auth"]), st.text() | st.integers() | st.none()))
-def test_paths_from_nonsense(payload: dict[str, Any]) -> None:
+def test_nonsense_gives_no_paths(payload: dict[str, Any]) -> None:
     found = StorePaths.from_status(payload)
 
     assert found is None or found.agent_dir.is_absolute()
 
 
-def test_paths_from_the_environment() -> None:
+def test_environment_decides_the_paths() -> None:
     main = StorePaths.from_environment({"HOME": "/home/u"}, None, "main")
     assert main == StorePaths(STATE / "agents/main/agent", STATE, STATE / "openclaw.json")
     moved = {
@@ -98,7 +98,7 @@ def source(home: Home, **more: Any) -> StoreSource:
     return StoreSource(target, SourceContext(keyed_hash=keyed_hash, now=lambda: NOW, environ={"HOME": "/nowhere"}))
 
 
-async def test_a_look(home: Home) -> None:
+async def test_check_reads_the_stored_profiles(home: Home) -> None:
     home.write_shared(store_of(anthropic_default=token(expires=MS + DAY)))
     home.write_config({"agents": {"defaults": {"model": "anthropic/opus"}}})
 
@@ -127,14 +127,14 @@ async def test_a_look(home: Home) -> None:
         ({}, ["main"]),
     ],
 )
-async def test_the_agents_are_those_that_are_configured(home: Home, agents: object, expected: list[str]) -> None:
+async def test_agents_are_those_in_openclaw_json(home: Home, agents: object, expected: list[str]) -> None:
     home.write_json({}, "leftover")
     home.write_config({"agents": agents})
 
     assert await source(home).agents() == expected
 
 
-async def test_without_a_configuration_the_folders_are_the_agents(home: Home) -> None:
+async def test_folders_are_the_agents_without_a_configuration(home: Home) -> None:
     home.write_json({}, "work")
     home.write_json({}, "another")
     (home.state_dir / "agents" / "empty").mkdir()
@@ -144,7 +144,7 @@ async def test_without_a_configuration_the_folders_are_the_agents(home: Home) ->
     assert await source(home, agents=["work"]).agents() == ["work"]
 
 
-async def test_there_is_no_such_agent(home: Home) -> None:
+async def test_unknown_agent_fails_the_check(home: Home) -> None:
     home.write_json({}, "leftover")
     home.write_config({"agents": {"list": [{"id": "main"}]}})
 
@@ -156,7 +156,7 @@ async def test_there_is_no_such_agent(home: Home) -> None:
         assert len(str(caught.value)) < 1000
 
 
-async def test_without_a_list_of_agents_a_folder_makes_one(home: Home) -> None:
+async def test_folder_makes_an_agent_if_none_is_listed(home: Home) -> None:
     home.write_json({"a:b": token()}, "work")
 
     assert len((await source(home).check("work")).profiles) == 1
@@ -166,7 +166,7 @@ async def test_without_a_list_of_agents_a_folder_makes_one(home: Home) -> None:
     assert caught.value.reason is FailureReason.UNKNOWN_AGENT
 
 
-async def test_an_agents_folder_may_be_elsewhere(home: Home, tmp_path: Path) -> None:
+async def test_configured_agent_folder_is_used(home: Home, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     home.write_json({"a:b": token()}, "tmp").parent.rename(elsewhere)
     home.write_config({"agents": {"entries": {"work": {"agentDir": str(elsewhere)}}}})
@@ -174,7 +174,7 @@ async def test_an_agents_folder_may_be_elsewhere(home: Home, tmp_path: Path) -> 
     assert [profile.id for profile in (await source(home).check("work")).profiles] == ["a:b"]
 
 
-async def test_no_folder_fails_the_list_and_the_look(tmp_path: Path) -> None:
+async def test_missing_state_folder_fails_agents_and_check(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.state_dir.rmdir()
 
@@ -185,7 +185,7 @@ async def test_no_folder_fails_the_list_and_the_look(tmp_path: Path) -> None:
     assert source(home).fingerprint() is None
 
 
-async def test_environment_credentials_of_providers_in_use(home: Home, tmp_path: Path) -> None:
+async def test_store_source_finds_environment_credentials_of_providers_in_use(home: Home, tmp_path: Path) -> None:
     fallbacks = ["openai/x", "google/x", "xai/x"]
     model = {"model": {"primary": "anthropic/x", "fallbacks": fallbacks}}
     home.write_config(
@@ -211,7 +211,7 @@ async def test_environment_credentials_of_providers_in_use(home: Home, tmp_path:
     assert SECRET not in repr(seen)
 
 
-async def test_a_provider_whose_credential_is_elsewhere_is_not_called_missing(home: Home) -> None:
+async def test_provider_with_its_credential_elsewhere_is_not_missing(home: Home) -> None:
     home.write_config(
         {
             "agents": {
@@ -227,7 +227,7 @@ async def test_a_provider_whose_credential_is_elsewhere_is_not_called_missing(ho
     assert seen.notes == ("the credentials of ollama, mine are not in the store and are not checked",)
 
 
-async def test_a_store_that_hangs_ends_in_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hanging_store_times_out(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang(*_: object) -> None:
         await asyncio.Event().wait()
 
@@ -239,7 +239,7 @@ async def test_a_store_that_hangs_ends_in_time(home: Home, monkeypatch: pytest.M
     assert caught.value.reason is FailureReason.TIMEOUT
 
 
-async def test_the_source_watches_the_agents_it_knows(home: Home) -> None:
+async def test_fingerprint_covers_the_checked_agents(home: Home) -> None:
     home.write_local(store_of(a_b=token()))
     home.write_local(store_of(), None, "work")
     home.write_config({"agents": {"list": [{"id": "main"}, {"id": "work"}]}})

@@ -33,7 +33,7 @@ STORED = ObservedProfile(
 )
 
 
-def test_the_store_fills_in_what_was_not_printed() -> None:
+def test_store_adds_what_was_not_printed() -> None:
     seen = ObservedProfile("a:b", "anthropic", "token", "expired", unusable=Unusable("cooldown", None, NOW + 60))
     facts = StoreFacts((STORED,), {"anthropic": ("a:b",)}, ("anthropic",), ("anthropic/opus",), ("a note",))
 
@@ -44,7 +44,7 @@ def test_the_store_fills_in_what_was_not_printed() -> None:
     assert (done.models_in_use, done.notes) == (("anthropic/opus",), ("a note",))
 
 
-def test_what_was_printed_stands() -> None:
+def test_printed_facts_are_kept() -> None:
     seen = replace(
         STORED,
         status="ok",
@@ -71,7 +71,7 @@ def test_what_was_printed_stands() -> None:
         ObservedProfile("a:b", "anthropic", "token", expires_at=NOW + 60),
     ],
 )
-def test_another_credential_takes_nothing(seen: ObservedProfile) -> None:
+def test_different_credential_adds_nothing(seen: ObservedProfile) -> None:
     before = observation(seen, blind_to=frozenset({"unusable"}))
 
     done = complete(before, StoreFacts((STORED,)))
@@ -81,7 +81,7 @@ def test_another_credential_takes_nothing(seen: ObservedProfile) -> None:
     assert bool(done.notes) == (seen.expires_at is not None)
 
 
-def test_a_login_that_was_refreshed_meanwhile_is_the_same_login() -> None:
+def test_refreshed_login_is_the_same_login() -> None:
     seen = ObservedProfile("o", "openai", "oauth", "ok", expires_at=NOW - 60)
     stored = replace(seen, status=None, expires_at=NOW + 3600, has_refresh_token=True)
 
@@ -92,7 +92,7 @@ def test_a_login_that_was_refreshed_meanwhile_is_the_same_login() -> None:
     assert earlier == seen
 
 
-def test_a_gateway_is_not_blind_beside_a_store_that_knows_all() -> None:
+def test_store_with_all_profiles_ends_the_blindness_of_a_gateway() -> None:
     seen = (ObservedProfile("a:b", "anthropic", "token", "ok"), ObservedProfile("env:KEY", "openai", "api_key"))
     done = complete(observation(*seen, blind_to=frozenset({"unusable"})), StoreFacts((STORED,)))
 
@@ -101,7 +101,7 @@ def test_a_gateway_is_not_blind_beside_a_store_that_knows_all() -> None:
     assert done.profiles[0].expires_at is None  # it does not call it expired
 
 
-def test_a_source_that_sees_cooldowns_is_believed_that_there_is_none() -> None:
+def test_source_that_sees_cooldowns_gets_none_from_the_store() -> None:
     done = complete(observation(ObservedProfile("a:b", "anthropic", "token", "ok")), StoreFacts((STORED,)))
 
     assert done.profiles[0].unusable is None
@@ -137,7 +137,7 @@ BLIND = st.sampled_from([frozenset(), frozenset({"unusable"})])
 
 @settings(deadline=None)
 @given(PROFILES, PROFILES, BLIND)
-def test_completing_changes_nothing_that_was_seen(
+def test_completing_changes_no_seen_fact(
     seen: tuple[ObservedProfile, ...], stored: tuple[ObservedProfile, ...], blind: frozenset[str]
 ) -> None:
     before = observation(*seen, blind_to=blind)
@@ -159,7 +159,7 @@ def test_completing_changes_nothing_that_was_seen(
 
 @settings(deadline=None)
 @given(PROFILES, PROFILES, BLIND)
-def test_the_order_of_profiles_never_matters(
+def test_order_of_profiles_never_matters_to_completing(
     seen: tuple[ObservedProfile, ...], stored: tuple[ObservedProfile, ...], blind: frozenset[str]
 ) -> None:
     one_way = complete(observation(*seen, blind_to=blind), StoreFacts(stored))

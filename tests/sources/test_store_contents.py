@@ -25,7 +25,7 @@ def home(tmp_path: Path) -> Home:
 # --- what is stored, in our words ---
 
 
-def test_a_token_in_a_json_store(home: Home) -> None:
+def test_token_in_a_json_store_is_read(home: Home) -> None:
     home.write_json(
         {"anthropic:default": token(expires=MS + DAY)},
         order={"Anthropic": ["anthropic:default"]},
@@ -49,7 +49,7 @@ def test_a_token_in_a_json_store(home: Home) -> None:
     assert SECRET not in repr(facts)
 
 
-def test_order_and_usage_beside_a_json_store_win_over_those_in_it(home: Home) -> None:
+def test_state_file_overrides_order_and_usage_in_a_json_store(home: Home) -> None:
     path = home.write_json({"a:1": token(), "a:2": token()}, order={"anthropic": ["a:1"]})
     state = {**usage_of("a:2", disabledUntil=MS + 5000, disabledReason="billing"), "order": {"anthropic": ["a:2"]}}
     path.with_name("auth-state.json").write_text(json.dumps(state))
@@ -61,7 +61,7 @@ def test_order_and_usage_beside_a_json_store_win_over_those_in_it(home: Home) ->
     assert by_id(facts)["a:1"].unusable is None
 
 
-def test_both_sqlite_layouts_say_what_json_says(tmp_path: Path) -> None:
+def test_sqlite_layouts_give_the_same_facts_as_json(tmp_path: Path) -> None:
     store = store_of(anthropic_default=token(expires=MS + DAY), openai_me=oauth(expires=MS - DAY))
     state = usage_of("anthropic:default", cooldownUntil=MS + 1000, cooldownReason="rate_limit", cooldownModel="opus")
     homes = [Home(tmp_path / name) for name in ("json", "local", "shared")]
@@ -102,7 +102,9 @@ INVALID: list[object] = [0, -5, 8.65e15, "soon", None, True, [], {}]
         ({"type": "oauth", "provider": "x", "oauthRef": {"source": "s"}}, "unresolved_ref", None),
     ],
 )
-def test_dates_and_secrets(home: Home, raw: dict[str, Any], reason_code: str | None, expires_at: float | None) -> None:
+def test_dates_and_secrets_decide_eligibility(
+    home: Home, raw: dict[str, Any], reason_code: str | None, expires_at: float | None
+) -> None:
     home.write_local({"profiles": {"p": raw}})
 
     profile = one(home.read())
@@ -110,7 +112,7 @@ def test_dates_and_secrets(home: Home, raw: dict[str, Any], reason_code: str | N
     assert (profile.reason_code, profile.expires_at, profile.status) == (reason_code, expires_at, None)
 
 
-def test_a_reference_is_no_secret_and_its_hash_does_not_depend_on_its_keys_order(home: Home) -> None:
+def test_hash_of_a_reference_is_independent_of_key_order(home: Home) -> None:
     reference = {"source": "env", "provider": "default", "id": "KEY"}
     turned = dict(reversed(reference.items()))
     home.write_local({"profiles": {"a": token(token=None, tokenRef=reference), "b": token(token=turned)}})
@@ -122,7 +124,7 @@ def test_a_reference_is_no_secret_and_its_hash_does_not_depend_on_its_keys_order
 
 
 @pytest.mark.parametrize(("state", "refreshes", "code"), [("", True, None), ("failed:", False, "expired")])
-def test_a_login_that_is_being_refreshed(home: Home, state: str, refreshes: bool, code: str | None) -> None:
+def test_login_during_a_refresh_has_no_date(home: Home, state: str, refreshes: bool, code: str | None) -> None:
     marks = {
         what: f"openclaw-oauth-refresh-fence:v1:{'a' * 32}:{state}{what}:{'b' * 64}" for what in ("access", "refresh")
     }
@@ -159,7 +161,7 @@ def test_a_login_that_is_being_refreshed(home: Home, state: str, refreshes: bool
         ({"blockedUntil": MS + 1000, "cooldownModel": "m"}, ("cooldown", "rate_limit", 1, None)),
     ],
 )
-def test_cooldowns_and_disables(home: Home, stats: dict[str, Any], expected: tuple[Any, ...] | None) -> None:
+def test_cooldown_or_disable_is_read(home: Home, stats: dict[str, Any], expected: tuple[Any, ...] | None) -> None:
     home.write_local(store_of(a_b=token()), usage_of("a:b", **stats))
 
     unusable = one(home.read()).unusable
@@ -169,7 +171,7 @@ def test_cooldowns_and_disables(home: Home, stats: dict[str, Any], expected: tup
     assert SECRET not in repr(unusable)
 
 
-def test_from_2026_6_on_openrouter_never_cools_down(tmp_path: Path) -> None:
+def test_openrouter_never_cools_down_from_2026_6_on(tmp_path: Path) -> None:
     raw, stats = {"type": "api_key", "provider": "openrouter", "key": "k"}, {"a": {"cooldownUntil": MS + 1000}}
     old, new = Home(tmp_path / "old"), Home(tmp_path / "new")
     old.write_json({"a": raw}, usageStats=stats)
@@ -179,7 +181,7 @@ def test_from_2026_6_on_openrouter_never_cools_down(tmp_path: Path) -> None:
     assert one(new.read()).unusable is None
 
 
-def test_entries_that_are_no_credentials_are_passed_over_and_counted(home: Home) -> None:
+def test_entries_that_are_no_credentials_are_skipped_and_counted(home: Home) -> None:
     bad = {
         "a": 7,
         "b": {"type": "aws-sdk", "provider": "x"},
@@ -197,7 +199,7 @@ def test_entries_that_are_no_credentials_are_passed_over_and_counted(home: Home)
 # --- which store is read ---
 
 
-def test_an_agent_inherits_what_main_has_in_json(home: Home) -> None:
+def test_agent_inherits_the_json_store_of_main(home: Home) -> None:
     home.write_json({"a:shared": token(), "a:both": token(expires=MS + 1)}, order={"anthropic": ["a:shared"]})
     home.write_json({"a:both": token(expires=MS + 2), "a:own": token()}, "work")
 
@@ -209,7 +211,7 @@ def test_an_agent_inherits_what_main_has_in_json(home: Home) -> None:
     assert set(by_id(home.read("main"))) == {"a:shared", "a:both"}
 
 
-def test_an_agent_inherits_the_shared_database_and_no_longer_main(home: Home) -> None:
+def test_agent_inherits_the_shared_database_instead_of_main(home: Home) -> None:
     home.write_shared(store_of(a_shared=token()), usage_of("a:shared", cooldownUntil=MS + 9))
     home.write_local(store_of(a_main=token()), usage_of("a:shared", lastUsed=MS))
     home.write_local(store_of(a_own=token()), None, "work")
@@ -222,7 +224,7 @@ def test_an_agent_inherits_the_shared_database_and_no_longer_main(home: Home) ->
     assert by_id(main)["a:shared"].unusable is None  # main's own entry wins, as in OpenClaw itself
 
 
-def test_before_the_shared_database_owns_it_an_agent_inherits_main(home: Home) -> None:
+def test_agent_inherits_main_until_the_shared_database_owns_the_store(home: Home) -> None:
     home.write_local(store_of(a_main=token()))
     home.write_shared(store_of(a_left=token()), owner="legacy-main")
     home.write_local(store_of(a_own=token()), None, "work")
@@ -230,7 +232,7 @@ def test_before_the_shared_database_owns_it_an_agent_inherits_main(home: Home) -
     assert set(by_id(home.read("work"))) == {"a:main", "a:own"}
 
 
-def test_without_a_row_of_its_own_a_database_has_no_usage_either(home: Home) -> None:
+def test_database_without_a_store_row_has_no_usage(home: Home) -> None:
     home.write_shared(store_of(a_b=token()))
     home.write_local(None, usage_of("a:b", disabledUntil=MS + 9))
 
@@ -238,7 +240,7 @@ def test_without_a_row_of_its_own_a_database_has_no_usage_either(home: Home) -> 
 
 
 @pytest.mark.parametrize("release", ["2026.6", "2026.9"])
-def test_json_that_an_upgrade_left_behind_does_not_count(home: Home, release: str) -> None:
+def test_json_left_behind_by_an_upgrade_is_noted_and_ignored(home: Home, release: str) -> None:
     home.write_json({"anthropic:default": token()})
     if release == "2026.6":
         connect(home.shared).close()
@@ -252,7 +254,7 @@ def test_json_that_an_upgrade_left_behind_does_not_count(home: Home, release: st
     assert "openclaw doctor --fix" in facts.notes[0]
 
 
-def test_no_store_yet_is_no_profiles(home: Home) -> None:
+def test_missing_store_has_no_profiles(home: Home) -> None:
     assert home.read() == StoreFacts()
 
 
@@ -272,7 +274,7 @@ MODELS = {
 }
 
 
-def test_the_providers_in_use_are_those_of_every_model_an_agent_may_turn_to(home: Home) -> None:
+def test_providers_in_use_are_those_of_every_model_of_the_agent(home: Home) -> None:
     home.write_config(MODELS)
 
     assert home.read().providers_in_use == ("anthropic", "openai", "google", "xai", "groq")
@@ -280,7 +282,7 @@ def test_the_providers_in_use_are_those_of_every_model_an_agent_may_turn_to(home
     assert home.read("work").providers_in_use == ("mistral", "openai", "anthropic", "google", "xai")
 
 
-def test_from_the_databases_on_an_agent_with_a_model_of_its_own_has_no_fallbacks_but_its_own(home: Home) -> None:
+def test_agent_with_its_own_model_inherits_no_fallbacks_since_databases(home: Home) -> None:
     own: list[dict[str, Any]] = [
         {"id": "text", "model": "xai/grok"},
         {"id": "object", "model": {"primary": "xai/grok"}},
@@ -301,14 +303,14 @@ def test_from_the_databases_on_an_agent_with_a_model_of_its_own_has_no_fallbacks
     assert in_use() == [("xai",), ("xai",), *rest]
 
 
-def test_without_a_model_in_the_configuration_nobody_knows_what_is_in_use(home: Home) -> None:
+def test_providers_in_use_are_unknown_without_a_configured_model(home: Home) -> None:
     home.write_config("// by hand\n{agents: {defaults: {},},}")
 
     assert home.read().providers_in_use is None
 
 
 @pytest.mark.parametrize("config", ["{", "[]", "{'a': " * 3000, "{a: 1,\n" * 30_000])
-def test_a_configuration_that_cannot_be_read_is_told_and_the_store_is_read(home: Home, config: str) -> None:
+def test_unreadable_configuration_is_noted_and_the_store_is_read(home: Home, config: str) -> None:
     home.write_local(store_of(a_b=token()))
     home.write_config(config)
 
@@ -337,7 +339,7 @@ def configured(**profiles: str) -> dict[str, Any]:
         ({"order": [], "profiles": 7}, None, {}),
     ],
 )
-def test_what_the_order_excludes(
+def test_order_restricts_the_profiles(
     home: Home, auth: object, stored_order: list[str] | None, expected: dict[str, tuple[str, ...]]
 ) -> None:
     home.write_config({"auth": auth})
@@ -347,7 +349,7 @@ def test_what_the_order_excludes(
     assert home.read().order == expected
 
 
-def test_a_profile_that_the_configuration_says_is_another_kind_is_not_eligible(home: Home) -> None:
+def test_profile_configured_as_another_kind_is_not_eligible(home: Home) -> None:
     home.write_config({"auth": {"profiles": configured(a_1="api_key", a_2="oauth", a_3="token")}})
     home.write_local(store_of(a_1=token(), a_2=token(), a_3=token(provider="openai")))
 
@@ -371,7 +373,7 @@ STORES = st.fixed_dictionaries(
 
 @settings(deadline=None)
 @given(STORES, JSON, JSON)
-def test_any_json_gives_facts(store: Any, state: Any, config: Any) -> None:
+def test_arbitrary_json_gives_facts(store: Any, state: Any, config: Any) -> None:
     from exporter.sources.store.facts import facts, layer, what_matters
 
     found = facts(layer(store, state), config, agent="main", is_json=False, keyed_hash=keyed_hash, now=NOW)
@@ -398,7 +400,7 @@ EXEMPT = {"token_invalid_expires", "expires_beyond_date", "mode_mismatch"}
         if scenario not in EXEMPT
     ],
 )
-def test_the_store_of_a_capture_says_what_openclaw_printed(home: Home, release: str, scenario: str) -> None:
+def test_store_of_a_capture_agrees_with_the_output(home: Home, release: str, scenario: str) -> None:
     data, printed = capture(f"openclaw-{release}", scenario), seen(release, scenario)
     stored = data["store"]
     state = {"usageStats": stored.get("usage", {}), "order": stored.get("order", {})}

@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Home:
 # --- what can be wrong ---
 
 
-def test_no_state_folder(tmp_path: Path) -> None:
+def test_missing_state_folder_is_an_error(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.state_dir.rmdir()
 
@@ -52,7 +52,7 @@ def test_no_state_folder(tmp_path: Path) -> None:
         (b'"' + b"x" * 33 * 2**20 + b'"', "is larger than 32 MB"),
     ],
 )
-def test_json_that_is_no_store(home: Home, content: bytes, words: str) -> None:
+def test_json_that_is_not_a_store_is_an_error(home: Home, content: bytes, words: str) -> None:
     home.write_json({}).write_bytes(content)
 
     error = home.fails()
@@ -61,7 +61,7 @@ def test_json_that_is_no_store(home: Home, content: bytes, words: str) -> None:
     assert words in error.message
 
 
-def test_a_hundred_megabytes_are_not_read(home: Home) -> None:
+def test_file_of_a_hundred_megabytes_is_not_read(home: Home) -> None:
     path = home.write_json({})
     os.truncate(path, 100 * 2**20)
 
@@ -70,7 +70,7 @@ def test_a_hundred_megabytes_are_not_read(home: Home) -> None:
 
 @pytest.mark.parametrize("what", ["folder", "pipe"])
 @pytest.mark.parametrize("name", ["auth-profiles.json", "openclaw-agent.sqlite", "shared"])
-def test_something_else_under_the_stores_name(home: Home, what: str, name: str) -> None:
+def test_folder_or_pipe_in_place_of_a_store_is_an_error(home: Home, what: str, name: str) -> None:
     path = home.shared if name == "shared" else home.paths().agent_dir / name
     path.parent.mkdir(parents=True)
     path.mkdir() if what == "folder" else os.mkfifo(path)
@@ -97,7 +97,7 @@ def make_damaged(path: Path) -> None:
         (lambda path: os.truncate(path, 0), "has no table auth_profile_store"),
     ],
 )
-def test_databases_that_are_none(home: Home, spoil: Any, words: str) -> None:
+def test_file_that_is_not_a_database_is_an_error(home: Home, spoil: Any, words: str) -> None:
     spoil(home.write_local(store_of(a_b=token())))
 
     error = home.fails()
@@ -108,19 +108,19 @@ def test_databases_that_are_none(home: Home, spoil: Any, words: str) -> None:
 
 @pytest.mark.parametrize("cell", ["{", "[]", SECRET, "[" * 200_000])
 @pytest.mark.parametrize("where", ["local", "shared"])
-def test_a_row_that_is_no_store(home: Home, where: str, cell: str) -> None:
+def test_row_that_is_not_a_store_is_an_error(home: Home, where: str, cell: str) -> None:
     home.write_local(cell) if where == "local" else home.write_shared(cell)
 
     assert home.fails().reason is FailureReason.STORE_UNREADABLE
 
 
-def test_a_row_larger_than_any_store(home: Home) -> None:
+def test_oversized_row_is_an_error(home: Home) -> None:
     home.write_local(json.dumps({"profiles": {}, "x": "x" * 33 * 2**20}))
 
     assert "holds more than an auth store would" in home.fails().message
 
 
-def test_a_view_in_place_of_the_table_is_not_run(home: Home) -> None:
+def test_view_in_place_of_the_table_is_not_run(home: Home) -> None:
     home.local().parent.mkdir(parents=True)
     with closing(connect(home.local())) as database:
         endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x, x FROM n"
@@ -129,14 +129,14 @@ def test_a_view_in_place_of_the_table_is_not_run(home: Home) -> None:
     assert "has no table auth_profile_store" in home.fails().message
 
 
-def test_somebody_elses_database(home: Home) -> None:
+def test_foreign_database_is_an_error(home: Home) -> None:
     with closing(connect(home.local())) as database:
         database.execute("CREATE TABLE books (title)")
 
     assert "has no table auth_profile_store" in home.fails().message
 
 
-def test_a_locked_database(home: Home) -> None:
+def test_locked_database_is_an_error(home: Home) -> None:
     path = home.write_local(store_of(a_b=token()))
     with closing(sqlite3.connect(path, isolation_level=None)) as owner:
         owner.execute("PRAGMA journal_mode=DELETE")
@@ -150,7 +150,7 @@ def test_a_locked_database(home: Home) -> None:
     assert "is locked by another program" in error.message
 
 
-def test_a_database_that_one_owner_has_to_himself(home: Home) -> None:
+def test_exclusively_owned_database_is_read(home: Home) -> None:
     path = home.write_local(store_of(a_b=token()))
     with closing(sqlite3.connect(path, isolation_level=None)) as owner:
         owner.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -159,7 +159,7 @@ def test_a_database_that_one_owner_has_to_himself(home: Home) -> None:
         assert [profile.id for profile in home.read().profiles] == ["a:c"]
 
 
-def test_a_database_that_changes_whenever_it_is_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_that_keeps_changing_is_an_error(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.write_local(store_of(a_b=token()))
     select, times = files._select, iter(range(1000))
 
@@ -188,14 +188,14 @@ def another_user() -> Iterator[None]:
 
 @pytest.fixture
 def public_home() -> Iterator[Home]:
-    """A home in a folder that anybody may look into."""
+    """A home in a folder that everybody may search."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Home(Path(folder))
 
 
 @pytest.mark.parametrize("layout", ["json", "local", "shared", "folder"])
-def test_files_of_another_user(layout: str, public_home: Home) -> None:
+def test_file_of_another_user_is_a_permission_error(layout: str, public_home: Home) -> None:
     home = public_home
     secret = {
         "json": lambda: home.write_json({"a:b": token()}),
@@ -278,7 +278,7 @@ def test_reading_beside_an_open_write_transaction_sees_what_is_committed_and_lea
         assert process.stdout.readline() == "committed\n"  # nothing of ours is in its way
 
 
-def test_credentials_and_their_state_are_of_one_moment(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_and_state_come_from_one_snapshot(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     path = home.write_local({})
     plain_connect = sqlite3.connect
     with closing(plain_connect(path, isolation_level=None)) as openclaw:
@@ -305,7 +305,7 @@ def test_credentials_and_their_state_are_of_one_moment(home: Home, monkeypatch: 
 
 
 @pytest.mark.parametrize("has_shm", [True, False])
-def test_what_a_killed_writer_left_in_the_wal_counts_and_stays(home: Home, has_shm: bool) -> None:
+def test_wal_of_a_killed_writer_is_read_and_kept(home: Home, has_shm: bool) -> None:
     path = home.write_local(store_of(a_old=token()))
     with writer(path, store_of(a_new=token())):
         pass
@@ -317,7 +317,7 @@ def test_what_a_killed_writer_left_in_the_wal_counts_and_stays(home: Home, has_s
     assert snapshot(path.parent) == before
 
 
-def test_a_closed_database_gets_no_files_beside_it(home: Home) -> None:
+def test_closed_database_gets_no_files_beside_it(home: Home) -> None:
     path = home.write_local(store_of(a_b=token()))
     before = snapshot(path.parent)
 
@@ -327,7 +327,7 @@ def test_a_closed_database_gets_no_files_beside_it(home: Home) -> None:
     assert snapshot(path.parent) == before
 
 
-def test_a_read_only_folder(home: Home) -> None:
+def test_store_in_a_read_only_folder_is_read(home: Home) -> None:
     path = home.write_local(store_of(a_b=token()))
     path.parent.chmod(0o555)
     try:
@@ -336,7 +336,7 @@ def test_a_read_only_folder(home: Home) -> None:
         path.parent.chmod(0o755)
 
 
-def test_half_a_file_is_read_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_written_file_is_read_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     path = home.write_json({})
     path.write_text('{"profiles": {')
 

@@ -26,12 +26,12 @@ def watched(home: Home) -> Home:
     return home
 
 
-def test_the_fingerprint_of_nothing(tmp_path: Path) -> None:
+def test_missing_store_has_no_fingerprint(tmp_path: Path) -> None:
     assert StoreReader(keyed_hash).fingerprint([Home(tmp_path).paths()]) is None
     assert StoreReader(keyed_hash).fingerprint([]) is None
 
 
-def test_the_fingerprint_holds_no_secret_and_is_the_same_for_every_reader(watched: Home) -> None:
+def test_fingerprint_contains_no_secret_and_is_the_same_for_every_reader(watched: Home) -> None:
     hashed: list[str] = []
 
     def recording(text: str) -> str:
@@ -57,7 +57,7 @@ def test_the_fingerprint_holds_no_secret_and_is_the_same_for_every_reader(watche
         lambda home: (home.state_dir / "state" / "openclaw.sqlite-wal").touch(),
     ],
 )
-def test_use_changes_no_fingerprint(watched: Home, touch: Any) -> None:
+def test_use_of_a_profile_keeps_the_fingerprint(watched: Home, touch: Any) -> None:
     reader = StoreReader(keyed_hash)
     before = reader.fingerprint([watched.paths()])
 
@@ -87,7 +87,7 @@ def test_use_changes_no_fingerprint(watched: Home, touch: Any) -> None:
         lambda home: home.local().unlink(),
     ],
 )
-def test_what_matters_changes_the_fingerprint(watched: Home, touch: Any) -> None:
+def test_relevant_change_changes_the_fingerprint(watched: Home, touch: Any) -> None:
     reader = StoreReader(keyed_hash)
     before = reader.fingerprint([watched.paths()])
 
@@ -98,7 +98,7 @@ def test_what_matters_changes_the_fingerprint(watched: Home, touch: Any) -> None
     assert StoreReader(keyed_hash).fingerprint([watched.paths()]) == after
 
 
-def test_an_untouched_store_is_not_read_again(watched: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_store_is_not_read_again(watched: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in [path for path in watched.state_dir.rglob("*") if path.is_file()]:
         os.utime(path, (NOW - 1e6, NOW - 1e6))
     reader = StoreReader(keyed_hash)
@@ -112,7 +112,7 @@ def test_an_untouched_store_is_not_read_again(watched: Home, monkeypatch: pytest
     assert reader.fingerprint([watched.paths()]) == before
 
 
-def test_becoming_unreadable_and_readable_again_are_changes_but_half_a_file_is_none(watched: Home) -> None:
+def test_unreadable_store_is_a_change_but_half_a_file_is_not(watched: Home) -> None:
     reader = StoreReader(keyed_hash)
     content = watched.local().read_bytes()
     before = reader.fingerprint([watched.paths()])
@@ -127,7 +127,7 @@ def test_becoming_unreadable_and_readable_again_are_changes_but_half_a_file_is_n
     assert reader.fingerprint([watched.paths()]) == before
 
 
-def test_agents_may_come_in_any_order(watched: Home) -> None:
+def test_fingerprint_is_independent_of_the_order_of_agents(watched: Home) -> None:
     watched.write_local(store_of(a_x=token()), None, "work")
     paths = [watched.paths("main"), watched.paths("work")]
     reader = StoreReader(keyed_hash)
@@ -137,7 +137,7 @@ def test_agents_may_come_in_any_order(watched: Home) -> None:
     assert both == reader.fingerprint(paths[::-1]) != reader.fingerprint(paths[:1])
 
 
-def test_a_state_with_nothing_that_matters_is_as_none_at_all() -> None:
+def test_state_without_relevant_facts_equals_no_state() -> None:
     """What a gateway's first use writes is no news of the credential."""
     from exporter.sources.store.facts import what_matters
 

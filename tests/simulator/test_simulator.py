@@ -20,7 +20,7 @@ from exporter.model import Dialect, FailureReason
 from exporter.simulator import Configured, Fault, Profile, Usage, World, status_json
 from exporter.simulator.demo import demo_config
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 DIALECTS = {"2026.2.9": Dialect.STATUS, "2026.6.11": Dialect.LISTING, "2026.9.6": Dialect.ROUTES}
 CAPTURES = sorted([*HERE.glob("captures/openclaw-*/*.json"), *HERE.glob("simulator_captures/openclaw-*/*.json")])
 GATEWAY = HERE / "captures" / "gateway-2026.9.6"
@@ -73,14 +73,14 @@ def comparable(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: f"{path.parent.name[9:]}-{path.stem}")
-def test_says_what_the_real_release_said(path: Path) -> None:
+def test_output_equals_that_of_the_real_release(path: Path) -> None:
     capture = json.loads(path.read_text(encoding="utf-8"))
     payload, exit_code = status_json(world_of(capture), capture["now_ms"] / 1000, DIALECTS[capture["openclaw"]])
     assert comparable(payload) == comparable(json.loads(capture["stdout"]))
     assert exit_code == capture["exit_code"]
 
 
-def test_all_captures_are_there() -> None:
+def test_every_capture_is_present() -> None:
     assert len(CAPTURES) == 125
 
 
@@ -140,12 +140,12 @@ def _wrong_mode() -> World:
         pytest.param(_one(expires=None), (0, 0, 0), id="no date"),
     ],
 )
-def test_exit_codes_drifted_as_they_did(world: World, codes: tuple[int, int, int]) -> None:
+def test_exit_codes_differ_by_release_as_observed(world: World, codes: tuple[int, int, int]) -> None:
     assert tuple(status_json(world, NOW, dialect)[1] for dialect in DIALECTS.values()) == codes
 
 
 @pytest.mark.parametrize("scenario", ["all_unusable", "mixed_providers", "token_expired"])
-def test_gateway_says_what_the_real_one_said(scenario: str) -> None:
+def test_gateway_answer_equals_that_of_the_real_gateway(scenario: str) -> None:
     capture = json.loads((GATEWAY / f"{scenario}.json").read_text())
     payload = capture["body"]["payload"]
     world = World()
@@ -164,19 +164,19 @@ def test_gateway_says_what_the_real_one_said(scenario: str) -> None:
                     email=entry.get("email"),
                 )
             )
-    told = gateway_json(world, payload["ts"] / 1000)
-    assert comparable(told["providers"]) == comparable(payload["providers"])
-    assert told["ts"] == payload["ts"]
+    rendered = gateway_json(world, payload["ts"] / 1000)
+    assert comparable(rendered["providers"]) == comparable(payload["providers"])
+    assert rendered["ts"] == payload["ts"]
 
 
-def test_gateway_rolls_a_provider_up_by_its_logins() -> None:
+def test_status_of_a_provider_in_the_gateway_follows_its_logins() -> None:
     world = _one("oauth", 6 * HOUR, refreshable=True)
     world.add(Profile(WORK, "anthropic", "token", NOW + HOUR))
     (provider,) = gateway_json(world, NOW)["providers"]
     assert (provider["status"], provider["expiry"]["label"]) == ("ok", "6h")
 
 
-def test_time_passes_by_the_clock_alone() -> None:
+def test_only_the_clock_ages_a_world() -> None:
     world, seen = _one(expires=2 * DAY), []
     for later in (0, 1.5 * DAY, 2 * DAY):
         payload, exit_code = status_json(world, NOW + later)
@@ -216,12 +216,12 @@ worlds = st.builds(
 
 
 @given(worlds)
-def test_a_world_survives_its_file(world: World) -> None:
+def test_world_survives_its_file(world: World) -> None:
     assert World.from_json(world.to_json()) == world
 
 
 @given(worlds, st.floats(0, 4e9))
-def test_every_world_can_be_told(world: World, now: float) -> None:
+def test_every_world_can_be_rendered(world: World, now: float) -> None:
     payload, exit_code = status_json(world, now)
     assert exit_code in (0, 1, 2)
     assert len(payload["auth"]["oauth"]["profiles"]) == len(world.profiles)
@@ -244,12 +244,12 @@ def test_every_world_can_be_told(world: World, now: float) -> None:
         ("{", "Expecting property name"),
     ],
 )
-def test_no_world_is_made_of_nonsense(text: str, complaint: str) -> None:
+def test_nonsense_gives_no_world(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         World.from_json(text)
 
 
-def test_a_world_does_not_show_its_secrets() -> None:
+def test_repr_of_a_world_has_no_secrets() -> None:
     world = World(env={"ANTHROPIC_API_KEY": "PLANTED-SECRET-ENV"})
     world.add(Profile(DEFAULT, "anthropic", "token", secret="PLANTED-SECRET-TOKEN"))
     assert "PLANTED" not in repr(world)
@@ -258,7 +258,7 @@ def test_a_world_does_not_show_its_secrets() -> None:
 # --- commands ------------------------------------------------------------------------------------------
 
 
-def test_commands_change_the_world() -> None:
+def test_command_changes_the_world() -> None:
     world = World()
     world.paste_token(DEFAULT, 90 * DAY, NOW)
     first = world.profiles[DEFAULT]
@@ -285,7 +285,7 @@ def test_commands_change_the_world() -> None:
     assert status_json(world, NOW)[1] == 1
 
 
-def test_healing_a_look_takes_every_fault_away() -> None:
+def test_healing_the_check_removes_every_fault() -> None:
     world = World()
     world.break_check(FailureReason.TIMEOUT)
     world.inject(Fault.HUGE, 10)
@@ -296,7 +296,7 @@ def test_healing_a_look_takes_every_fault_away() -> None:
 # --- scenarios and the source -----------------------------------------------------------------------------
 
 
-def test_demo_shows_every_state() -> None:
+def test_demo_has_every_state() -> None:
     targets = [target for target in demo_config().targets if isinstance(target, SimulatedTarget)]
     shown = {target.scenario for target in targets}
     assert {target.name for target in targets} >= {"home"}

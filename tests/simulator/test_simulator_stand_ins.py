@@ -24,7 +24,7 @@ from stand_ins.server import gateway_app
 from exporter.model import Dialect, FailureReason
 from exporter.simulator import Fault, Profile, World, status_json
 
-GATEWAY = Path(__file__).parent / "captures" / "gateway-2026.9.6"
+GATEWAY = Path(__file__).parents[1] / "captures" / "gateway-2026.9.6"
 NOW, HOUR = 1_795_000_000.0, 3600.0
 
 
@@ -52,7 +52,7 @@ def run(world: World, file: Path, *args: str) -> tuple[int, bytes, bytes]:
 CHECK = ("models", "status", "--json", "--check")
 
 
-def test_command_prints_what_openclaw_would(file: Path) -> None:
+def test_command_prints_the_output_of_openclaw(file: Path) -> None:
     world = _one(expires=12 * HOUR)
     world.agents.append("work")
     code, stdout, stderr = run(world, file, *CHECK)
@@ -72,7 +72,7 @@ def test_command_prints_what_openclaw_would(file: Path) -> None:
         (Dialect.ROUTES, b"OpenClaw 2026.9.6 (eb377ac)\n"),
     ],
 )
-def test_command_tells_errors_as_its_era_does(dialect: Dialect, version: bytes, file: Path) -> None:
+def test_command_prints_errors_like_its_release(dialect: Dialect, version: bytes, file: Path) -> None:
     world = World(dialect=dialect)
     assert run(world, file, "--version") == (0, version, b"")
     message = 'Unknown agent id "nope". Use "openclaw agents list" to see configured agents.'
@@ -85,7 +85,7 @@ def test_command_tells_errors_as_its_era_does(dialect: Dialect, version: bytes, 
         assert stdout == b""
 
 
-def test_command_faults(file: Path) -> None:
+def test_command_injects_faults(file: Path) -> None:
     def with_fault(fault: Fault, amount: float = 1) -> tuple[int, bytes]:
         world = _one()
         world.inject(fault, amount)
@@ -108,7 +108,7 @@ def test_command_faults(file: Path) -> None:
 
 
 @pytest.mark.parametrize("reason", [FailureReason.COMMAND_ERROR, FailureReason.PERMISSION, FailureReason.UNKNOWN_AGENT])
-def test_command_fails_with_the_reason_of_a_broken_look(reason: FailureReason, file: Path) -> None:
+def test_command_fails_with_the_reason_of_a_broken_check(reason: FailureReason, file: Path) -> None:
     world = _one()
     world.break_check(reason)
     code, stdout, _ = run(world, file, *CHECK)
@@ -116,7 +116,7 @@ def test_command_fails_with_the_reason_of_a_broken_look(reason: FailureReason, f
     assert ("Unknown agent" in stdout.decode()) is (reason is FailureReason.UNKNOWN_AGENT)
 
 
-def test_command_wrong_usage(file: Path) -> None:
+def test_wrong_usage_of_the_command_is_an_error(file: Path) -> None:
     stderr = io.BytesIO()
     assert main(["openclaw"], io.BytesIO(), stderr) == 64
     assert stderr.getvalue().startswith(b"usage:")
@@ -217,7 +217,7 @@ async def test_gateway_answers_with_the_real_status_codes_and_bodies() -> None:
     assert (answer.status_code, answer.json()) == (200, not_ready["body"] | {"payload": payload})
 
 
-async def test_gateway_faults() -> None:
+async def test_gateway_injects_faults() -> None:
     world = _one()
     assert (await ask(world, "models.authStatus", agentId="main")).json()["payload"] == gateway_json(world, NOW)
     for fault, status in [
