@@ -311,7 +311,7 @@ def test_a_homelab_from_an_expired_token_to_resolved(host: Machine) -> None:
     assert TOKEN_PREFIX not in host.journal(UNIT)
 
     # The same machine is also the other host.
-    recipe.paste("cd /etc/openclaw-auth-exporter/alice")
+    recipe.paste("/opt/openclaw-auth-exporter/bin/pip install")
     host.run("sh", "-c", "cd /etc/openclaw-auth-exporter/alice && cp tls.crt password /root/")
     recipe.paste("install -d -o prometheus")
     speed_up(host, "prometheus.yml")
@@ -380,7 +380,7 @@ def test_a_fleet(host: Machine) -> None:
     recipe.end()
 
     # The runbook shows how to run commands in the daemon's environment, and the guide how to uninstall.
-    exporter = block(RUNBOOK, "# With the unit's own LoadCredential=")
+    exporter = block(RUNBOOK, "# Use the unit's own LoadCredential=")
     check = host.run("sh", "-u", "-c", f"{exporter}exporter check --json --target rack2", check=False)
     (agent,) = json.loads(check.stdout)["targets"][0]["agents"]
     assert (check.returncode, agent["error"], [p["status"] for p in agent["profiles"]]) == (1, None, ["expired"])

@@ -114,7 +114,7 @@ def test_no_unit_is_more_exposed_than_documented(unit: str) -> None:
     found = re.search(r"exposure level for \S+: ([\d.]+)", asked.stdout)
     assert found is not None
     assert float(found[1]) < BOUNDS[unit] / 10
-    promise = re.findall(r"rates it below\s+(?:# )?([\d.]+)", (UNITS / unit).read_text())
+    promise = re.findall(r"rates the unit below\s+(?:# )?([\d.]+)", (UNITS / unit).read_text())
     assert promise == [f"{BOUNDS[unit] / 10:.1f}"]
 
 
