@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -355,6 +356,20 @@ async def test_notify_test_reaches_each_channel_with_its_links(monkeypatch: pyte
     (shown,) = house.ntfy.phone.values()
     assert [item["url"] for item in shown["actions"]] == ["https://status.test/acknowledge-phone"]
     assert [one["labels"]["alertname"] for one in house.manager.notified["two"][0]] == ["OpenClawAuthTest"]
+
+
+async def test_reload_reads_secrets_outside_of_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    house, threads = House(monkeypatch, channels=[HOOK]), set[int]()
+
+    def build_senders(config: Config, links: Links) -> Senders:
+        threads.add(threading.get_ident())
+        return house.build_senders(config, links)
+
+    async with running(house) as notifying:
+        monkeypatch.setattr(notifier, "build_senders", build_senders)
+        await notifying.reconfigure(house.config())
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_undeliverable_message_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,15 +110,14 @@ def postable(
     """One alert as ``POST /api/v2/alerts`` accepts it; a firing one lasts ``ends_after`` seconds from now."""
     ends = now + ends_after if ended_at is None else ended_at
     starts = min(now if alert.since is None else alert.since, now, ends)
-    found: dict[str, Any] = {
+    found = {
         "labels": dict(labels(alert)),
         "annotations": annotations_of(alert),
         "startsAt": iso(max(starts, 0.0)),
         "endsAt": iso(ends),
+        "generatorURL": external_url,
     }
-    if external_url:
-        found["generatorURL"] = external_url
-    return found
+    return {name: value for name, value in found.items() if value}
 
 
 def annotations_of(alert: Alert) -> dict[str, str]:

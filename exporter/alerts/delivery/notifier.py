@@ -123,7 +123,8 @@ class Notifier:
 
     async def reconfigure(self, config: Config) -> None:
         """Continue with another configuration. Raises ConfigError, and then everything stays as it is."""
-        delivery = Delivery(build_senders(config, self._links), self.outbox, self._now)
+        senders = await asyncio.to_thread(build_senders, config, self._links)  # it reads secrets
+        delivery = Delivery(senders, self.outbox, self._now)
         async with self._turn_lock:  # a running turn would use channels that are gone
             previous, before = self._delivery, self._config
             await previous.stop()
@@ -159,13 +160,12 @@ class Notifier:
                 async with self._turn_lock:
                     pause = await self._turn()
                 self.problem = self.outbox.problem
-            except UnwritableError as error:
-                self.problem = str(error)
-                if await self._fallback.begin(str(error)):
-                    pause = 0.05
             except StateError as error:
                 self.problem = str(error)
-                log.error("%s", error)
+                if not isinstance(error, UnwritableError):
+                    log.error("%s", error)
+                elif await self._fallback.begin(str(error)):
+                    pause = 0.05
             except Exception as error:  # one bug must not end the notifications
                 self.problem = internal_error(error, "evaluating alerts")
                 log.error("%s. Notifications are delayed; please report this.", self.problem)
