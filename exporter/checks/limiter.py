@@ -1,4 +1,4 @@
-"""A concurrency limit for checks, which a check that keeps waiting for its target does not count against.
+"""Limits concurrent checks. A check that keeps waiting for its target gives up its slot.
 
 If a fleet were checked all at once, it would keep the event loop, and with it every scrape, busy for seconds and hold
 the data of all checks in memory together.

@@ -1,4 +1,4 @@
-"""What commands share: exit codes, the configuration and state in effect, one check, one daemon, and output.
+"""Shared by the commands: exit codes, configuration and state in effect, running one check or the daemon, output.
 
 Other packages of ours are imported inside functions to keep start-up fast.
 """

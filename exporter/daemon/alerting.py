@@ -1,4 +1,4 @@
-"""Alerting of a running daemon: its notifier and its heartbeat, through one configuration after another.
+"""Starts the daemon's notifier and heartbeat, replaces them on reload, and stops them.
 
 Either may be absent: without a channel there is no notifier, without a URL no heartbeat.
 """

@@ -1,4 +1,4 @@
-"""The exposition that scrapes get, rendered and composed off their path, and log lines about changed verdicts.
+"""Keeps the exposition rendered, so that a scrape renders nothing. Also logs changed verdicts.
 
 The daemon puts in each new report; a scrape gets what was composed last.
 """

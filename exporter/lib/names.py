@@ -1,4 +1,4 @@
-"""The nearest known name: how an error sentence about an unknown name ends."""
+"""The nearest known name, for "did you mean" in error messages."""
 
 from __future__ import annotations
 

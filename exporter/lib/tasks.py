@@ -1,4 +1,4 @@
-"""Waiting for asyncio's events with a limit, and ending its tasks."""
+"""asyncio helpers: wait for an event with a limit, and end tasks."""
 
 from __future__ import annotations
 

@@ -3,6 +3,11 @@
 All values are frozen and contain no secret. Sources make Observations, the verdict turns each into an
 AgentReport, and metrics, pages, tables and alerts are views of Reports. Times are Unix seconds. ``None``
 means "not seen" or "there is none"; 0 never does.
+
+A target is one OpenClaw installation to check, and a source is a way to ask it. An agent is one of the
+target's agents, which can have credentials of their own. A profile is a named credential in OpenClaw's
+auth store; its provider is the service that it signs in to. A verdict is what an Observation means, and
+a condition is one named fact of it, such as ``expired``, with a severity.
 """
 
 from __future__ import annotations

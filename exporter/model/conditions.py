@@ -1,4 +1,4 @@
-"""The catalogue of conditions: everything known about a condition from its name alone.
+"""The catalogue of conditions: what is the same for every occurrence of a condition, such as its titles.
 
 A condition is a named fact about a credential, a provider or a target, such as ``expired``. Its
 severity depends on the situation and is decided in ``exporter/verdict``; its words, its alert

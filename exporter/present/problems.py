@@ -1,4 +1,4 @@
-"""The problems that decide a report's exit code, one per cause. The one-line outputs are made from them."""
+"""Picks the problems that decide a report's exit code, one per cause, for the one-line outputs."""
 
 from __future__ import annotations
 

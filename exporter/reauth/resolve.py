@@ -1,4 +1,4 @@
-"""Ends the alerts about what was renewed: asks the daemon for a check, or notifies the channels."""
+"""After a renewal, ends the alerts about it: asks the daemon for a check, or notifies the channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenClaw's own evaluation of the profiles of a World: eligibility, order, status, roll-up.
+"""Imitates OpenClaw's evaluation of the profiles of a World: eligibility, order, status, roll-up.
 
 It follows the source of 2026.2.9, 2026.6.11 and 2026.9.6 (``auth-health``, ``order``, ``credential-state``,
 ``usage-state``) and is compared with their output. Times here are integer milliseconds, as in OpenClaw.

@@ -1,4 +1,4 @@
-"""The schema of the alert state: an SQLite file with alert states, queued messages and what users asked for.
+"""The schema of the alert state: an SQLite file with alert states, queued messages, silences and acknowledgements.
 
 ``exporter.alerts.delivery.outbox`` has the queries.
 """

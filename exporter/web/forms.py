@@ -1,4 +1,4 @@
-"""What a request carries: the fields of its body, and the time that a probe may take."""
+"""Reads what a request carries: the fields of its body, and the scrape timeout of a probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers in one line of plain text, and the gate that every request and answer passes."""
+"""One-line plain-text answers, and the middleware that every request and answer passes."""
 
 from __future__ import annotations
 

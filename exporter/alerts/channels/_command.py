@@ -1,4 +1,4 @@
-"""One external command of a channel. Not a channel itself, hence the underscore."""
+"""Runs the external command of a channel. Not a channel itself, hence the underscore."""
 
 from __future__ import annotations
 

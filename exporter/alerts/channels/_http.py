@@ -1,4 +1,4 @@
-"""One HTTP request of a channel: it is delivered, is worth another try, or needs a person.
+"""Sends one HTTP request for a channel, and classifies the outcome: delivered, try again, or a person must act.
 
 Not a channel itself, hence the underscore. No sentence contains the URL or a header value.
 """

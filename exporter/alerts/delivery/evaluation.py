@@ -1,4 +1,4 @@
-"""Evaluating alerts: the lifecycle runs on the states of an outbox, and what it decides is committed there."""
+"""One evaluation: runs the lifecycle on the alert states in the outbox, and commits new states and messages there."""
 
 from __future__ import annotations
 

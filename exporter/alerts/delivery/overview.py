@@ -1,4 +1,4 @@
-"""The status of each alert: where it was notified and when, why not, acknowledged, silenced, and what comes next.
+"""The status of each alert: where and when it was notified, or why not; acknowledgement, silence, next step.
 
 For ``explain``, the status API and the status page. Nothing is decided here.
 """

@@ -1,4 +1,4 @@
-"""Composes messages: alerts as a channel reports them, the worst first. Pure."""
+"""Builds a message: which alerts it lists, worst first. ``exporter.alerts.message`` renders the words. Pure."""
 
 from __future__ import annotations
 

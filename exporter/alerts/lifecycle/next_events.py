@@ -1,4 +1,4 @@
-"""When time alone changes what an alert's channels are sent: the only place that computes it. Pure.
+"""Computes when time alone next changes what is sent about an alert: reminders, the end of quiet hours. Pure.
 
 The lifecycle runs again at the earliest of these times; ``overview`` shows people the next
 reminder or repeat.

@@ -1,4 +1,4 @@
-"""The notification pipeline: from alert states to one message per channel, in named stages.
+"""The notification pipeline: from alert states to at most one message per channel, in named stages.
 
 For each channel: find candidates, hold back what is suppressed, note what ended while it was
 suppressed, wait for the group, compose, mark as notified. Each stage is a pure function that

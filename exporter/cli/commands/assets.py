@@ -1,4 +1,4 @@
-"""``assets``: the shipped dashboards, rules, units and scripts."""
+"""``assets``: list, show or export the shipped dashboards, rules, units and scripts."""
 
 from __future__ import annotations
 

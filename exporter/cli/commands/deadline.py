@@ -1,4 +1,4 @@
-"""``deadline``: dates of credentials that the user supplies."""
+"""``deadline``: record when a credential was created or ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``forecast``: the notifications that the facts of today will lead to."""
+"""``forecast``: list the notifications that will be sent if nothing changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alertmanager: every instance of one cluster."""
+"""Settings of the Alertmanager channel: the URLs of all instances of one cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""apprise: a hundred services, each by a URL."""
+"""Settings of the apprise channel: the URL of one of a hundred services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command of the user."""
+"""Settings of the command channel: the user's own program."""
 
 from __future__ import annotations
 

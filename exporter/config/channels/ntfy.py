@@ -1,4 +1,4 @@
-"""ntfy: push notifications to a phone."""
+"""Settings of the ntfy channel: the server, the topic and how to sign in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenClaw's own ``message send``."""
+"""Settings of the openclaw channel: OpenClaw's own ``message send``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Termux: a notification on the phone that the exporter runs on."""
+"""Settings of the termux channel: a notification on the phone that the exporter runs on."""
 
 from __future__ import annotations
 

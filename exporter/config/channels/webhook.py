@@ -1,4 +1,4 @@
-"""A webhook: JSON to any URL."""
+"""Settings of the webhook channel: where to post JSON, and the secret that signs it."""
 
 from __future__ import annotations
 

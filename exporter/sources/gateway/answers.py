@@ -1,4 +1,4 @@
-"""Reads a gateway's answers: payloads to an Observation, agents and usage windows. Pure.
+"""Parses a gateway's answers into an Observation, a list of agents, and usage windows. Pure.
 
 It tolerates anything: entries that it cannot read are skipped and counted in ``notes``. Names and mail
 addresses of accounts are never copied. The fields are those of OpenClaw 2026.9.6, observed and read in

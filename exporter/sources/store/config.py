@@ -1,4 +1,4 @@
-"""Reads agents, models and orders from ``openclaw.json`` as OpenClaw 2026.2 to 2026.9 do. Pure.
+"""Reads agents, models and the order of profiles from ``openclaw.json`` as OpenClaw 2026.2 to 2026.9 do. Pure.
 
 It tolerates anything.
 """

@@ -1,4 +1,4 @@
-"""The store behind another source, where it is on this host: it completes what that source saw."""
+"""Reads the store on this host for another source, and adds what that source did not see."""
 
 from __future__ import annotations
 

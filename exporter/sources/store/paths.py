@@ -1,4 +1,4 @@
-"""The places of OpenClaw's auth store on this host, and how a file there is read.
+"""Locates the files of OpenClaw's auth store on this host, and reads a small one safely.
 
 The places are those of OpenClaw 2026.2 to 2026.9. Importing this module is cheap: it does not need SQLite.
 """
