@@ -105,6 +105,7 @@ class AlertActions:
         """Do what the link says, once. Returns a sentence. Raises ValueError with one."""
         action, state = self._read(token)
         self._ledger.put_cached(f"link:{action.nonce}", "used")
+        await self._ledger.run(self._ledger.save)  # first: a crash must not make the link valid again
         if state is not None and action.name == "silence":
             await self.add_silence(silence_matchers(state), links.SILENCE, "button of a notification")
             return f"Silenced for {in_words(links.SILENCE)}: {state.summary}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from alerts.test_worker import Fake
@@ -34,14 +35,19 @@ URL = "http://127.0.0.1:10785"
 class Alarm:
     """A notifier over one expired credential, with the actions on its alerts."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.world: World = world(P(ends=time.time() - HOUR))
         channels = [HOOK, {**HOOK, "name": "phone"}]
         config = Config.model_validate(
             {"targets": [{"name": "home"}], "channels": channels, "alerts": {"group_wait": "0s"}}
         )
         self.notifier = Notifier(config, open_outbox(None), ReportSource(self.report))
-        self.actions = AlertActions(CredentialDatabase(None), lambda: self.notifier, lambda: URL, time.time)
+        self.actions = self.actions_after_a_restart()
+
+    def actions_after_a_restart(self) -> AlertActions:
+        """Actions over what the disk holds, as after a crash."""
+        return AlertActions(CredentialDatabase(self.directory), lambda: self.notifier, lambda: URL, time.time)
 
     def report(self) -> Report:
         now = time.time()
@@ -60,10 +66,10 @@ def build_senders(config: Config, links: Links) -> Senders:
 
 
 @pytest.fixture
-async def alarm(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Alarm]:
+async def alarm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Alarm]:
     monkeypatch.setattr(module, "build_senders", build_senders)
     monkeypatch.setattr(module, "TURN_GAP", 0.0)
-    made = Alarm()
+    made = Alarm(tmp_path)
     made.notifier.start()
     await until(made.notifier.states)
     yield made
@@ -89,6 +95,14 @@ async def test_a_button_acknowledges_through_the_channel_of_its_message(alarm: A
     await until(lambda: alarm.notifier.statistics()["phone"].last_acknowledged is not None)
     assert alarm.notifier.statistics()["hook"].last_acknowledged is None
     assert len(alarm.notifier.outbox.acknowledged()) == 1
+
+
+async def test_a_used_link_stays_used_after_a_crash(alarm: Alarm) -> None:
+    path = alarm.link("acknowledge", "phone", "no_usable_profile")
+    async with client(create_app(WithActions(alarm.actions), web())) as http:
+        assert (await http.post(path)).status_code == 200
+    async with client(create_app(WithActions(alarm.actions_after_a_restart()), web())) as http:
+        assert (await http.post(path)).status_code == 410
 
 
 async def test_the_button_of_a_test_notification_confirms_its_channel(alarm: Alarm) -> None:
