@@ -145,9 +145,7 @@ def test_two_daemons_and_a_timer_on_one_state(tmp_path: Path, world: FilesHome) 
                 checked = one.run("check", "--notify", "--line")
                 assert (checked.returncode, checked.stdout.split()[0]) == (1, "EXPIRED")
                 assert "A daemon sends the notifications. This command only checked." in checked.stderr
-                wait_for(
-                    "the second daemon's log line", lambda: "this one only looks" in two.log.read_text() or None, 30
-                )
+                wait_for("the second daemon's log line", lambda: "this one waits" in two.log.read_text() or None, 30)
                 assert server.reasons("hook") == ["first"]
                 world.write_tokens({"anthropic:default": in_a_year()})
                 check_now(one)
