@@ -67,7 +67,7 @@ class ConditionDefinition:
     runbook: str  # heading of its section in docs/runbook.md
     runbook_note: str = ""  # other sections that apply
     when: str
-    severity: str = "info"
+    severity: str
     action: str
 
 
@@ -96,6 +96,7 @@ class ConditionName(enum.StrEnum):
         renewal_rank=5,
         runbook="OpenClawAuthUndated",
         when="An Anthropic token has no expiry date.",
+        severity="info",
         action="Paste it again with `--expires-in`, or record its date with `deadline set`.",
     )
     EXPIRING = ConditionDefinition(
@@ -190,6 +191,7 @@ class ConditionName(enum.StrEnum):
         ),
         runbook="status_disagrees",
         when="OpenClaw's status of a profile contradicts the profile's date.",
+        severity="info",
         action="Send a message that uses the profile.",
     )
     IDLE = ConditionDefinition(
@@ -199,6 +201,7 @@ class ConditionName(enum.StrEnum):
         runbook="idle",
         when="An OAuth access token expired more than `policy.oauth_idle_after` ago, "
         "and OpenClaw does not report whether it can refresh.",
+        severity="info",
         action="Use the profile once.",
     )
     VANISHED = ConditionDefinition(
@@ -207,6 +210,7 @@ class ConditionName(enum.StrEnum):
         wording=Wording("{subject} is gone", "is no longer reported as gone", "was gone for"),
         runbook="vanished",
         when="A profile has disappeared and nothing replaced it. Ends after 7 days.",
+        severity="info",
         action="Check whether an upgrade removed it.",
     )
     CREDENTIAL_CHANGED = ConditionDefinition(
@@ -217,6 +221,7 @@ class ConditionName(enum.StrEnum):
         ),
         runbook="credential_changed",
         when="Another kind of credential serves a provider. Ends after 7 days.",
+        severity="info",
         action="Check what the new credential costs.",
     )
     PARTIAL_VIEW = ConditionDefinition(
@@ -225,6 +230,7 @@ class ConditionName(enum.StrEnum):
         wording=Wording("Cooldowns cannot be seen", "shows cooldowns again", "did not show cooldowns for"),
         runbook="partial_view",
         when="The source cannot see cooldowns, and no store on this host supplies them.",
+        severity="info",
         action="Set the target's `state_dir`.",
     )
     QUOTA = ConditionDefinition(
@@ -237,6 +243,7 @@ class ConditionName(enum.StrEnum):
         ),
         runbook="OpenClawAuthQuota",
         when="More than 90 % of a usage window is used.",
+        severity="info",
         action="Use less until the window resets.",
     )
     CLOCK = ConditionDefinition(
