@@ -38,6 +38,7 @@ class FailureReason(enum.StrEnum):
     HTTP_ERROR = "http_error"
     PERMISSION = "permission"
     STORE_UNREADABLE = "store_unreadable"
+    STALE = "stale"
     OTHER = "other"
 
 
