@@ -171,7 +171,7 @@ class TargetChecker:
         if isinstance(error, CheckError):
             if error.retry_after is not None:
                 self.retry_after = error.retry_after
-            return Failure(error.reason, error.message, self._now())
+            return Failure(error.reason, error.message, self._now(), error.needs_doctor)
         # Only the type of the error: its text may quote a secret.
         kind = type(error).__name__
         log.error("target %s: internal error while checking (%s)", self.name, kind, exc_info=_without_message(error))

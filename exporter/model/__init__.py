@@ -45,11 +45,14 @@ class FailureReason(enum.StrEnum):
 class CheckError(Exception):
     """A failed check. ``message`` is one sentence for people and contains no secret."""
 
-    def __init__(self, reason: FailureReason, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, reason: FailureReason, message: str, retry_after: float | None = None, *, needs_doctor: bool = False
+    ) -> None:
         super().__init__(f"{reason}: {message}")
         self.reason = reason
         self.message = message
         self.retry_after = retry_after  # seconds, if the other side asked for a pause
+        self.needs_doctor = needs_doctor  # OpenClaw asks for `openclaw doctor --fix`
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Failure:
     reason: FailureReason
     message: str
     at: float
+    needs_doctor: bool = False  # OpenClaw asks for `openclaw doctor --fix`: an old store or configuration
 
 
 class Dialect(enum.StrEnum):
@@ -102,6 +106,7 @@ class ObservedProfile:
     unusable: Unusable | None = None
     last_used_at: float | None = None
     error_count: int | None = None
+    reference: str | None = None  # where its secret is kept, if not in the store: SOURCE:PROVIDER:ID, never a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,10 @@ class Observation:
     indeterminate_providers: frozenset[str] = frozenset()  # OpenClaw does not know whether a route is ready
     refreshing_providers: frozenset[str] = frozenset()  # those of them whose evidence is a profile
     faulty_providers: frozenset[str] = frozenset()  # a route has another fault, for example it is incompatible
+    served_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # provider -> whose logins serve its models
+    borrowed_logins: frozenset[str] = frozenset()  # providers whose login is another program's, such as Claude Code's
+    keyless_providers: frozenset[str] = frozenset()  # need no credential of OpenClaw's, by the configuration
+    needs_doctor: bool = False  # `openclaw doctor --fix` imports profiles that this OpenClaw no longer reads
     openclaw_exit_code: int | None = None
     openclaw_version: str | None = None
     usage: tuple[UsageWindow, ...] = ()

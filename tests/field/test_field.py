@@ -111,7 +111,7 @@ def reports(case: Path, kind: str, into: Path) -> list[AgentReport]:
             observation = asyncio.run(checked(source, agent))
             history = record_observation(history, observation, now)
         except CheckError as error:
-            failure = Failure(error.reason, error.message, now)
+            failure = Failure(error.reason, error.message, now, error.needs_doctor)
         subject = Subject("home", agent, source.kind, source.programs())
         found.append(evaluate(subject, observation, failure, history, policy, now))
     return found
