@@ -19,7 +19,7 @@ from reauth.typist import Typist
 from .conftest import need
 from .parts import RELEASES, TOKEN_PREFIX, Exporter, OpenClawHome
 
-CURRENT, MIDDLE, OLDEST = RELEASES
+CURRENT, MIDDLE, EARLY, OLDEST = RELEASES
 DAY = 86400.0
 COLUMNS = 80
 #: Invented secrets, as long as real ones; no twelve characters occur twice.
@@ -35,6 +35,7 @@ OLD = TOKEN_PREFIX + "A" * 95
 CLAUDE = f"""#!/bin/sh
 [ "$*" = setup-token ] || exit 64
 [ -t 0 ] && [ -t 1 ] || {{ echo "claude: this is no terminal" >&2; exit 1; }}
+echo "Opening https://claude.invalid/ in your browser"
 echo "Your OAuth token (valid for 1 year):"
 fold -w {COLUMNS} <<'TOKEN'
 {TOKEN}
@@ -206,19 +207,14 @@ class Homes:
     ) -> OpenClawHome:
         """Make a home in which ``agent`` has ``profiles`` in its own store."""
         world = self.empty(release, folder, agents=() if agent == "main" else (agent,), **more)
-        shutil.copytree(self._layout(release, agent), world.state, dirs_exist_ok=True)
+        shutil.copytree(self.layout(release, agent), world.state, dirs_exist_ok=True)
         if agent == "main":
             world.write_store(profiles, usage)
             return world
-        store, state = {"version": 1, "profiles": profiles}, {"version": 1, "usageStats": usage or {}}
-        own = world.state / "agents" / agent / "agent"
-        if world.version < (2026, 6):
-            (own / "auth-profiles.json").write_text(json.dumps({**store, **state}))
-        else:
-            world._write_rows(own / "openclaw-agent.sqlite", "auth_profile", "primary", store, state)
+        world.write_agent_store(agent, profiles, usage or {})
         return world
 
-    def _layout(self, release: str, agent: str) -> Path:
+    def layout(self, release: str, agent: str) -> Path:
         """Return OpenClaw's folder without a configuration, in which ``agent`` has its own store."""
         layout = self._folder / f"{release}-{agent}"
         if not layout.exists():

@@ -9,7 +9,7 @@
 set -euo pipefail
 
 parts=${OAE_REAL_PARTS:-${XDG_CACHE_HOME:-$HOME/.cache}/openclaw-auth-exporter/real-parts}
-releases="2026.9.6 2026.6.11 2026.2.9"
+releases="2026.9.6 2026.6.11 2026.5.12 2026.2.9"
 mkdir -p "$parts"
 
 log() { printf 'real parts: %s\n' "$*" >&2; }
@@ -19,7 +19,7 @@ npm_folder() { # NAME OVERRIDES EXTRA_FLAGS PACKAGE...
   local dir="$parts/$1" overrides=$2 flags=$3
   shift 3
   [ -e "$dir/.complete" ] && return 0
-   log "installing $* into $dir"
+  log "installing $* into $dir"
   rm -rf "$dir"
   mkdir -p "$dir"
   printf '{"private": true, "overrides": %s}\n' "$overrides" >"$dir/package.json"

@@ -24,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.lib.durations import parse_duration
 
-RELEASES = ("2026.9.6", "2026.6.11", "2026.2.9")
+RELEASES = ("2026.9.6", "2026.6.11", "2026.5.12", "2026.2.9")
 CURRENT = RELEASES[0]
 #: Timeout of an OpenClaw command in seconds. They take 1 to 9 on an idle machine.
 COMMAND_TIMEOUT = 120.0
@@ -209,6 +209,8 @@ class OpenClawHome:
         for path in {path for path, _, _, _ in rows}:
             if path.suffix == ".json":
                 _replace_json(path, {**store, **state})
+                if self.version >= (2026, 4):  # which keeps the state in a file of its own
+                    _replace_json(path.with_name("auth-state.json"), state)
             elif path.parent.name == "state":
                 self._write_rows(path, "config_machine_state", "authProfiles.", store, state)
             else:
@@ -221,6 +223,20 @@ class OpenClawHome:
                 name: {"provider": profile["provider"], "mode": profile["type"]} for name, profile in profiles.items()
             }
             _replace_json(path, config)
+
+    def write_agent_store(
+        self, agent: str, profiles: Mapping[str, Mapping[str, Any]], usage: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Replace the profiles and usageStats of an agent's own store, whose layout exists from 2026.6 on."""
+        store, state = {"version": 1, "profiles": profiles}, {"version": 1, "usageStats": usage}
+        own = self.state / "agents" / agent / "agent"
+        if self.version >= (2026, 6):
+            self._write_rows(own / "openclaw-agent.sqlite", "auth_profile", "primary", store, state)
+            return
+        own.mkdir(parents=True, exist_ok=True)
+        _replace_json(own / "auth-profiles.json", {**store, **state})
+        if self.version >= (2026, 4):
+            _replace_json(own / "auth-state.json", state)
 
     def write_usage(self, usage: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace only usageStats, as a gateway does after each request."""

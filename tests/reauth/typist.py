@@ -12,6 +12,7 @@ import struct
 import termios
 import time
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 
 class Typist:
@@ -31,7 +32,7 @@ class Typist:
             finally:
                 os._exit(127)
 
-    def __enter__(self) -> Typist:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

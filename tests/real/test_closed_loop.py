@@ -1,0 +1,173 @@
+"""The closed loop: a remedy that ``check --json`` prints is typed into a real OpenClaw, and the next check is green.
+
+A cell is a release, a fault and a place. By default, each release is in a cell with each fault and each place, and each
+family of faults is in a cell with each place; OAE_CLOSED_LOOP=all runs all cells. If no command of a release ends a
+fault, the remedy must say so and what to wait for or do instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import loop
+from .conftest import need
+from .desk import Homes, notified, recording_channel
+from .files import TOKEN, check_now
+from .loop import PLACES, Cell
+from .loop_faults import FAULTS
+from .parts import RELEASES, running, wait_for
+from .shell import Shell, Typed
+
+pytestmark = pytest.mark.real
+
+OLDEST = RELEASES[-1]
+
+
+def is_possible(release: str, name: str, place: str) -> bool:
+    """Whether this release has the fault at this place."""
+    version = tuple(map(int, release.split(".")))
+    fault = FAULTS[name]
+    if fault.has_old_store:  # what a later release finds, in the main agent's folder
+        return version >= (2026, 6) and place.endswith("main")
+    if place.endswith("inherits"):  # 2026.2 copies main's profiles instead; without profiles nothing is inherited
+        return version >= (2026, 4) and bool(fault.profiles)
+    if name == "bedrock-missing":  # later releases know that Bedrock needs no profile
+        return version < (2026, 8)
+    return True
+
+
+def is_seen(release: str, name: str) -> bool:
+    """Whether the check can know the fault. 2026.2 takes an empty key for a key."""
+    return not (release == OLDEST and name == "key-no-secret")
+
+
+def heals_by_command(release: str, name: str) -> bool:
+    """Whether a command of this release ends the fault. 2026.2 has none that ends a disable."""
+    fault = FAULTS[name]
+    return name not in ("token-rate-limit", "bedrock-missing") and not (release == OLDEST and fault.is_disable)
+
+
+def cells() -> list[tuple[str, str, str]]:
+    """All possible cells; or those of ``.ci/run``, chosen one after the other by the new pairs that they bring."""
+    possible = [cell for cell in product(RELEASES, FAULTS, PLACES) if is_possible(*cell) and is_seen(*cell[:2])]
+    if os.environ.get("OAE_CLOSED_LOOP") == "all":
+        return possible
+    seen: set[tuple[str, str]] = set()
+    chosen: list[tuple[str, str, str]] = []
+    for release, name in product(RELEASES, FAULTS):
+        if FAULTS[name].only_in_full:
+            continue
+        candidates = [cell for cell in possible if cell[:2] == (release, name)]
+        if candidates:
+            used = Counter(place for _, _, place in chosen)
+            best = max(candidates, key=lambda cell: (len(_pairs(*cell) - seen), -used[cell[2]]))
+            seen |= _pairs(*best)
+            chosen.append(best)
+    return chosen
+
+
+def _pairs(release: str, name: str, place: str) -> set[tuple[str, str]]:
+    return {(release, place), (name.partition("-")[0], place)}
+
+
+@pytest.fixture
+def cell(request: pytest.FixtureRequest, homes: Homes, tmp_path: Path) -> Iterator[Cell]:
+    release, name, place = request.param
+    need("node")
+    need(f"openclaw-{release}")
+    with loop.made(homes, release, FAULTS[name], place, tmp_path) as cell:
+        yield cell
+
+
+#: What a remedy says where no command of the release ends the fault.
+SENTENCES = {"bedrock-missing": "policy.providers"}
+
+
+def cannot_heal(name: str) -> str:
+    return SENTENCES.get(name, "Wait")
+
+
+def commands_of(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [step for step in steps if step["kind"] == "command"]
+
+
+def steps_of(condition: dict[str, Any]) -> list[dict[str, Any]]:
+    if "steps" in condition:
+        return list(condition["steps"])
+    out = []
+    for line in condition["remedy"]:
+        is_command = re.match(r"^(?:[A-Z_]+=\S+ )*(?:env |openclaw |claude|docker|ssh|systemctl|timedatectl)", line)
+        out.append({"kind": "command" if is_command else "note", "text": line, "needs": None})
+    return out
+
+
+def do(cell: Cell, steps: list[dict[str, Any]]) -> list[Typed]:
+    """Type the commands. Each must end with 0 and ask for what ``needs`` says: one that needs nothing, for nothing."""
+    done = []
+    with Shell(cell.person) as shell:
+        for step in commands_of(steps):
+            if step["needs"] is None:
+                done.append(typed := shell.run(step["text"]))
+                assert typed.code == 0, str(typed)
+                continue
+            needs = set(step["needs"])
+            typed = shell.run(step["text"] if needs else f"{step['text']} </dev/null")
+            assert typed.code == 0, str(typed)
+            assert typed.asked_for_secret == ("secret" in needs), (needs, str(typed))
+            assert typed.showed_page == ("browser" in needs), (needs, str(typed))
+            assert not needs or "terminal" in needs, step
+            done.append(typed)
+    return done
+
+
+@pytest.mark.parametrize("cell", cells(), indirect=True, ids="-".join)
+def test_remedy_heals(cell: Cell, request: pytest.FixtureRequest) -> None:
+    release, name, _ = request.node.callspec.params["cell"]
+    found = cell.conditions(cell.check())
+    assert set(cell.fault.conditions) & {c["condition"] for c in found}, found
+    steps = steps_of(found[0])
+    assert [step["text"] for step in steps] == found[0]["remedy"]
+    if not heals_by_command(release, name):
+        assert commands_of(steps) == []
+        assert cannot_heal(name) in " ".join(step["text"] for step in steps)
+        return
+    do(cell, steps)
+    after = cell.check()
+    assert after["exit_code"] == 0, (steps, cell.conditions(after))
+    assert not set(cell.fault.conditions) & {c["condition"] for c in cell.conditions(after)}
+
+
+#: One cell per release, each with another fault and place.
+WITH_A_DAEMON = [
+    ("2026.9.6", "key-revoked", "local-own"),
+    ("2026.6.11", "token-revoked", "ssh-main"),
+    ("2026.5.12", "token-expired", "named-own"),
+    ("2026.2.9", "token-expired", "container-own"),
+]
+
+
+@pytest.mark.parametrize("cell", WITH_A_DAEMON, indirect=True, ids="-".join)
+def test_alert_is_resolved_within_seconds_of_a_forced_check(cell: Cell, tmp_path: Path) -> None:
+    messages, exporter, provider = tmp_path / "messages", cell.exporter, cell.fault.provider
+    exporter.config |= {"channels": [recording_channel(messages)], "alerts": {"group_wait": "0s"}}
+    exporter.config["web"] = {**exporter.config["web"], "token": TOKEN}
+    exporter.config_file.write_text(json.dumps(exporter.config))
+    exporter.world.env |= cell.service
+    with running(exporter):
+        wait_for("the alert is sent", lambda: ("first", provider) in notified(messages), 120)
+        do(cell, steps_of(cell.conditions(cell.check())[0]))
+        check_now(exporter)
+        checked = time.monotonic()
+        ends = {("resolved", provider), ("renewed", provider)}
+        wait_for("the alert is resolved", lambda: ends & notified(messages), 15)
+        assert time.monotonic() - checked < 15
