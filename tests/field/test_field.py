@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from situations import cases, lay_out, wanted
 
 from exporter.config import OpenClawTarget, Policy, StoreTarget
 from exporter.model import AgentReport, CheckError, Failure, Observation
@@ -32,9 +33,7 @@ from exporter.sources import Source, SourceContext, build
 from exporter.state.history import CredentialHistory, record_observation
 from exporter.verdict import Subject, evaluate
 
-FIELD = Path(__file__).parent
 NOW = 1_795_000_000.0  # Unix seconds
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LOOK = 300.0  # seconds between two looks
 #: The state folder that captured runs print.
 CAPTURED_STATE = "/home/someone/.openclaw"
@@ -51,27 +50,12 @@ esac
 def runs() -> list[Any]:
     """Every case with every source that can see it."""
     found = []
-    for case in sorted(path.parent for path in FIELD.glob("*/case.json")):
+    for case in cases():
         if any(case.glob("**/state")):
             found.append(pytest.param(case, "store", id=f"{case.name}-store"))
         for name in sorted({path.name for path in case.glob("**/status-*.json")}):
             found.append(pytest.param(case, name, id=f"{case.name}-{name[7:-5]}"))
     return found
-
-
-def rendered(text: str, now: float) -> str:
-    def moment(found: re.Match[str]) -> str:
-        return str(int((now + int(found[1]) * UNITS[found[2]]) * 1000))
-
-    return re.sub(r'"@ms:([+-]\d+)([smhd])"', moment, text)
-
-
-def lay_out(folder: Path, into: Path, now: float) -> None:
-    for file in folder.rglob("*"):
-        path = into / file.relative_to(folder)
-        if file.is_file() and not file.relative_to(folder).parts[0].startswith("look"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(rendered(file.read_text(), now))
 
 
 def source_of(kind: str, into: Path, about: dict[str, Any], now: float) -> Source:
@@ -124,15 +108,12 @@ async def checked(source: Source, agent: str) -> Observation:
         await source.aclose()
 
 
-def wanted(case: Path, kind: str) -> dict[str, Any]:
-    want = json.loads((case / "case.json").read_text())["want"]
-    names = ["store"] if kind == "store" else [kind[7:-5], "openclaw"]
-    return next((want[name] for name in (*names, "every source") if name in want), {})
-
-
 @pytest.mark.parametrize(("case", "kind"), runs())
 def test_situation_gets_its_verdict(case: Path, kind: str, tmp_path: Path) -> None:
-    found, want = reports(case, kind, tmp_path), wanted(case, kind)
+    found, want = (
+        reports(case, kind, tmp_path),
+        wanted(case, *(["store"] if kind == "store" else [kind[7:-5], "openclaw"])),
+    )
     assert want, "case.json wants nothing of this source"
     last = found[-1]
     conditions = {str(condition.name) for condition in last.conditions}

@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from situations import rendered
+
 from . import box as boxes
 from .desk import CLAUDE, DOCKER, MINIMAX, Homes, program
-from .loop_faults import Fault, rendered
+from .loop_faults import Fault
 from .parts import Exporter, OpenClawHome
 
 #: How OpenClaw is reached: by its name, as a named home, on another host, in a container.
@@ -97,7 +100,7 @@ def _configuration(world: OpenClawHome, fault: Fault, holder: str, folder: Path)
 
 def _write_store(homes: Homes, world: OpenClawHome, agent: str, fault: Fault) -> None:
     """Write the fault's profiles to the agent's store, in the layout of the release."""
-    profiles, usage = rendered(fault.profiles), rendered(fault.usage)
+    profiles, usage = json.loads(rendered(json.dumps([fault.profiles, fault.usage]), time.time()))
     if not profiles:
         return
     if fault.has_old_store:

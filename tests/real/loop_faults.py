@@ -1,20 +1,16 @@
 """The faults of the closed loop: what the store and the configuration of a failing OpenClaw home hold.
 
-Times are written ``"@ms:-1h"`` and become Unix milliseconds when a home is made.
+Times are written ``"@ms:-1h"``, as in the situations of ``tests/field``.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .desk import MINIMAX, OLD
 
-_UNITS = {"m": 60, "h": 3600, "d": 86400}
 #: GitHub's device login. The person has entered the code by the second time OpenClaw asks for the token.
 COPILOT = """
 const real = globalThis.fetch;
@@ -57,16 +53,6 @@ class Fault:
     @property
     def is_disable(self) -> bool:
         return bool(self.usage)
-
-
-def rendered(value: Any) -> Any:
-    """``value`` with its times as Unix milliseconds."""
-    now = time.time()
-
-    def at(match: re.Match[str]) -> str:
-        return str(int((now + int(match[1]) * _UNITS[match[2]]) * 1000))
-
-    return json.loads(re.sub(r'"@ms:([+-]\d+)([mhd])"', at, json.dumps(value)))
 
 
 def _token(**more: Any) -> dict[str, Any]:
