@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from exporter.alerts.delivery.outbox import Outbox
+from exporter.lib.known_secrets import KNOWN
 from exporter.state.credentials_db import CredentialDatabase
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -27,6 +28,13 @@ def _cycles_are_collected() -> Iterator[None]:
     """A command that a test runs in this process switches the garbage collector off."""
     yield
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def _secrets_are_forgotten() -> Iterator[None]:
+    """A secret of one test may be a word of another."""
+    yield
+    KNOWN.clear()
 
 
 @pytest.fixture(autouse=True)

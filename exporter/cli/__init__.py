@@ -10,6 +10,8 @@ import asyncio
 import atexit
 import gc
 import importlib
+import logging
+import os
 import pkgutil
 import sys
 from pathlib import Path
@@ -21,6 +23,8 @@ from exporter.cli import commands
 from exporter.cli.options import config_option
 from exporter.cli.runtime import EX_CONFIG, EX_PIPE, EX_SOFTWARE, EX_USAGE, discard_output
 from exporter.lib.errors import ExpectedError
+from exporter.lib.known_secrets import KNOWN, remember
+from exporter.lib.redact import RedactingFormatter
 
 
 class CommandFinder(click.Group):
@@ -53,6 +57,9 @@ def main() -> None:
     # (exporter.daemon.runtime_tuning).
     gc.disable()
     atexit.register(gc.freeze)
+    remember(os.environ)
+    if logging.lastResort is not None:  # it prints the warnings of commands that configure no logging
+        logging.lastResort.setFormatter(RedactingFormatter())
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an escape is better than no output
@@ -75,7 +82,7 @@ def _run() -> int:
         error.show()
         return EX_USAGE
     except click.ClickException as error:
-        click.echo(f"Error: {error.format_message()}", err=True)
+        click.echo(f"Error: {KNOWN.redact(error.format_message())}", err=True)
         return EX_SOFTWARE
     except (click.Abort, KeyboardInterrupt, asyncio.CancelledError):
         return 130
@@ -93,9 +100,9 @@ def _report_expected(error: ExpectedError) -> int:
     from exporter.config import ConfigError  # here, because --help and usage errors do not need pydantic
 
     if isinstance(error, ConfigError):
-        click.echo(str(error), err=True)
+        click.echo(KNOWN.redact(str(error)), err=True)
         return EX_CONFIG
-    click.echo(f"Error: {error}", err=True)
+    click.echo(f"Error: {KNOWN.redact(str(error))}", err=True)
     return EX_SOFTWARE
 
 

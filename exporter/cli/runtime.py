@@ -112,8 +112,11 @@ def run_daemon(config: Config, state_dir: Path | None, reread: Callable[[], Conf
     import logging
 
     from exporter.daemon.serve import serve
+    from exporter.lib.redact import RedactingFormatter
 
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter("%(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     asyncio.run(serve(config, state_dir, reread))
 

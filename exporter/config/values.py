@@ -22,6 +22,7 @@ from pydantic import (
 
 from exporter.lib.durations import format_duration, iso, parse_date, parse_duration
 from exporter.lib.errors import ExpectedError
+from exporter.lib.known_secrets import KNOWN
 
 
 class ConfigError(ExpectedError):
@@ -104,9 +105,15 @@ class WithSecrets(Model):
     def read_secret(self, name: str) -> str | None:
         """The value of the secret ``name``: from the key itself, or from its ``_file`` or ``_env``.
 
-        Every call reads it again, so that a rotated file takes effect. Raises ConfigError if the file cannot be read or
-        the variable is not set.
+        Every call reads it again, so that a rotated file takes effect. From then on, no text repeats it. Raises
+        ConfigError if the file cannot be read or the variable is not set.
         """
+        value = self._secret(name)
+        if value:
+            KNOWN.add(value)
+        return value
+
+    def _secret(self, name: str) -> str | None:
         plain, file, variable = (getattr(self, name + end) for end in ("", "_file", "_env"))
         if file:
             try:

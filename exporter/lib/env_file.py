@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+from exporter.lib.known_secrets import remember
 from exporter.model import CheckError, FailureReason
 
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
@@ -32,7 +33,9 @@ def read_env_file(path: str) -> dict[str, str]:
     except (OSError, RuntimeError, ValueError) as error:
         why = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "is no path"
         raise CheckError(FailureReason.OTHER, f"env_file {path}: {why}") from None
-    return parse_env_file(os.fsdecode(content))
+    variables = parse_env_file(os.fsdecode(content))
+    remember(variables)
+    return variables
 
 
 def parse_env_file(text: str) -> dict[str, str]:

@@ -6,46 +6,36 @@ Used wherever such text goes into an error, a log or a page.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import unicodedata
 
-REDACTED = "<redacted>"
+from exporter.lib.known_secrets import KNOWN, MAX_SECRET, REDACTED
 
 _MAX_INPUT = 16_384  # characters; the rest is not shown
 #: Terminal colours and titles. Every repetition stops at the next escape, so matching is linear.
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
-_URL_PASSWORD = re.compile(r"(?<=://)[^\s/@]{1,512}@")
-_NAMED = re.compile(
-    r"(?i)((?:token|secret|password|passwd|api[_-]?key|authorization|credential)s?[\"']?\s{0,4}[=:]\s{0,4})"
-    r"(?:bearer\s+|basic\s+)?(?!<redacted>)[\"']?[^\s\"',;]+"
-)
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+(?!<redacted>)\S{6,}")
-_PREFIXED = re.compile(r"\b(?:(?:sk|pk|rk|ghp|gho|tk|xox[abprs])[-_]|AKIA|AIza|eyJ)[A-Za-z0-9+/=_.…-]{3,}")
-#: The first and last characters of a secret with dots between them, as OpenClaw masks it.
-_MASKED = re.compile(r"[A-Za-z0-9+/=_-]{4,}(?:\.{3}|…)[A-Za-z0-9+/=_-]{4,}")
-_LONG = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
 
 
 def safe_text(text: str, limit: int = 200) -> str:
-    """At most ``limit`` characters of ``text`` on one line, with everything that looks like a secret redacted.
+    """At most ``limit`` characters of ``text`` on one line, without known secrets and what looks like a secret.
 
-    These look like a secret: a value named token, secret, password or key; ``sk-…`` and similar prefixes; masked
-    secrets; every run of 20 or more characters of base64 or hex. Harmless long words are redacted, too: an unclear
-    message is better than a leaked secret.
+    These look like a secret: the user part of a URL; a value named token, secret, password or key; ``sk-…`` and
+    similar prefixes; masked secrets; every run of 20 or more characters of base64 or hex that looks random. Paths,
+    ids, versions, times, UUIDs and words stay as they are.
     """
+    head = text[: _MAX_INPUT + MAX_SECRET]
+    head = ANSI.sub("", head)
+    head = "".join(" " if _is_space(char) else char for char in head if not _is_hidden(char))
+    shown = KNOWN.redact(" ".join(head.split()))
     if len(text) > _MAX_INPUT:
         # A word that is cut off could be the harmless-looking start of a secret, so leave it out.
-        head = text[:_MAX_INPUT]
-        text = head[: max(map(head.rfind, " \n\t")) + 1]
-    text = ANSI.sub("", text)
-    text = "".join(" " if _is_space(char) else char for char in text if not _is_hidden(char))
-    text = _URL_PASSWORD.sub(f"{REDACTED}@", text)
-    text = _BEARER.sub(rf"\1 {REDACTED}", text)
-    text = _NAMED.sub(rf"\1{REDACTED}", text)
-    for pattern in (_PREFIXED, _LONG, _MASKED):  # in this order no pattern scans a long run twice
-        text = pattern.sub(REDACTED, text)
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+        shown = shown[:_MAX_INPUT]
+        shown = shown[: shown.rfind(" ") + 1]
+    for pattern, replace in _PATTERNS:
+        shown = pattern.sub(replace, shown)
+    shown = shown.strip()
+    return shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "…"
 
 
 #: A key with its issuer's prefix. No profile, provider or model has such a name.
@@ -53,13 +43,31 @@ _KEY = re.compile(r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk|ghp|gho|tk|xox[abprs])[-_]|AK
 
 
 def safe_name(text: str) -> str:
-    """An id, provider or model, with a key that was pasted in place of a name redacted.
+    """An id, provider or model, with a secret that was pasted in place of a name redacted.
 
     The replacement differs from key to key. Lone surrogates, which JSON can contain and no output can encode, are
     escaped.
     """
     text = text.encode("utf-8", "backslashreplace").decode()
-    return _KEY.sub(lambda found: f"{REDACTED}-{hashlib.sha256(found[0].encode()).hexdigest()[:8]}", text)
+    text = _KEY.sub(lambda found: _numbered(found[0]), text)
+    shown = KNOWN.redact(text, in_names=True)
+    return shown if shown == text else f"{shown}-{_numbered(text).rpartition('-')[2]}"
+
+
+def _numbered(secret: str) -> str:
+    return f"{REDACTED}-{hashlib.sha256(secret.encode()).hexdigest()[:8]}"
+
+
+def internal_error(error: BaseException, doing: str) -> str:
+    """A sentence for a bug of our own. The text of the error is left out: it may quote a secret."""
+    return f"Internal error while {doing} ({type(error).__name__})"
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats log records, tracebacks included, without the secrets that this process knows."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return KNOWN.redact(super().format(record))
 
 
 def _is_space(char: str) -> bool:
@@ -71,6 +79,91 @@ def _is_hidden(char: str) -> bool:
     return unicodedata.category(char) in ("Cf", "Cs", "Co", "Cn")
 
 
-def internal_error(error: BaseException, doing: str) -> str:
-    """A sentence for a bug of our own. The text of the error is left out: it may quote a secret."""
-    return f"Internal error while {doing} ({type(error).__name__})"
+# --- what looks like a secret ----------------------------------------------------------------------
+
+#: The user part of a URL. A password may contain "@", and "/" although a URL demands that it is escaped.
+_URL_USER = re.compile(r"(?<=://)(?:[^\s/?#]{1,512}|[^\s/?#@:]{0,128}:(?!\d{1,5}[/?#])[^\s@]{0,512})@")
+_TELEGRAM = re.compile(r"(?<=/bot)\d{3,20}:[^\s/\"']+")
+_PARAMETER = re.compile(r"(?i)([?&](?:key|auth|code|sig|signature|pass|pwd|access)=)[^\s&#\"']+")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)(\s+)(?!<redacted>)(\S{6,})")
+_NAMED = re.compile(
+    r"(?i)((?:token|secret|password|passwd|passphrase|api[_-]?key|authorization|credential)s?[\"']?\s{0,4}[=:]\s{0,4})"
+    r"(?:bearer\s+|basic\s+)?(?!<redacted>)(\"[^\"]{0,512}\"|'[^']{0,512}'|[\"']?[^\s\"',;]+)"
+)
+_PREFIXED = re.compile(r"\b(?:(?:sk|pk|rk|ghp|gho|tk|xox[abprs])[-_]|AKIA|AIza|eyJ)[A-Za-z0-9+=_.…-]{3,}")
+_LONG = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
+#: The first and last characters of a secret with dots between them, as OpenClaw masks it.
+_MASKED = re.compile(r"[A-Za-z0-9+/=_-]{4,}(?:\.{3}|…)[A-Za-z0-9+/=_-]{4,}")
+
+#: Words that follow "token:" or "Bearer" and are no secret.
+_STATE = re.compile(
+    r"(?:is|are|was|not|no|none|null|true|false|missing|expired|expiring|invalid|required|unknown|ok|static|auth|"
+    r"authentication|authorization|realm|tokens?|credentials?)[]}.:!?)]*",
+    re.I,
+)
+_PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?[/\\]\S*")
+_UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9A-Za-z])", re.I)
+#: The commit of a version: "2026.9.6 (4f3c…)", "1.2.3+g4f3c…".
+_COMMIT = re.compile(r"(?:[0-9]*[+-])?g?[0-9a-f]{7,40}")
+_AFTER_VERSION = re.compile(r"[0-9]\.[0-9]+(?:\.|\.[0-9]+| ?\()*\Z")
+#: Words, numbers and camelCase. A random text has many short ones.
+_PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_HEX = re.compile("[0-9a-fA-F]{14,}")
+_LONGEST_WORD = 20  # letters
+_RANDOM_ENOUGH = 10  # characters in random words that make a run a secret
+
+
+def _bearer(found: re.Match[str]) -> str:
+    is_prose = _STATE.fullmatch(found[3]) or (found[1].lower() == "basic" and re.fullmatch(r"[a-z]+[.,;:)]*", found[3]))
+    return found[0] if is_prose else f"{found[1]}{found[2]}{REDACTED}"
+
+
+def _named(found: re.Match[str]) -> str:
+    name, value = found[1], found[2]
+    is_path = _PATH.fullmatch(value) and name.rstrip().endswith(":")
+    return found[0] if is_path or _STATE.fullmatch(value) else f"{name}{REDACTED}"
+
+
+def _prefixed(found: re.Match[str]) -> str:
+    is_word = len(found[0]) < _LONGEST_WORD and re.fullmatch(r"[a-z]+(?:[-_.][a-z]+)*\.?", found[0])
+    return found[0] if is_word else REDACTED
+
+
+def _masked(found: re.Match[str]) -> str:
+    return found[0] if re.fullmatch(r"[A-Z]?[a-z/_=-]+(?:\.{3}|…)[A-Z]?[a-z/_=-]+", found[0]) else REDACTED
+
+
+def _long(found: re.Match[str]) -> str:
+    """A run of characters of which base64 and hex consist; if it looks random, only its words are kept."""
+    run = found[0]
+    if _COMMIT.fullmatch(run) and _AFTER_VERSION.search(found.string, max(0, found.start() - 32), found.start()):
+        return run
+    words = re.split(r"[^A-Za-z0-9]+", _UUID.sub("", run))
+    if sum(len(word) for word in words if word and _looks_random(word)) < _RANDOM_ENOUGH:
+        return run
+    kept = re.compile(r"|[A-Z]?[a-z]{2,15}")
+    return "/".join(part if kept.fullmatch(part) else REDACTED for part in run.split("/"))
+
+
+def _looks_random(word: str) -> bool:
+    """Whether letters and digits are no word, number or version: their kinds alternate too often."""
+    pieces = _PIECE.findall(word)
+    if len(word) < _LONGEST_WORD:
+        if len(pieces) > 1 and _HEX.fullmatch(word):
+            return True
+        return len(pieces) > 2 and 6 * (len(pieces) - 1) > len(word)
+    has_digits = any(piece.isdigit() for piece in pieces)
+    return has_digits or max(map(len, pieces)) > _LONGEST_WORD or 5 * (len(pieces) - 1) > len(word)
+
+
+#: In this order no pattern scans a long run twice.
+_PATTERNS = (
+    (_URL_USER, f"{REDACTED}@"),
+    (_TELEGRAM, REDACTED),
+    (_PARAMETER, rf"\1{REDACTED}"),
+    (_BEARER, _bearer),
+    (_NAMED, _named),
+    (_PREFIXED, _prefixed),
+    (_LONG, _long),
+    (_MASKED, _masked),
+)

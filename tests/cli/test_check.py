@@ -150,3 +150,14 @@ def test_an_unscheduled_target_never_notifies(configure: Callable[..., Path], tm
     assert reasons() == ["first", "resolved"]
     assert run(config, "check", "--notify", "--quiet", "--target", "cold") == (1, "")
     assert reasons() == ["first", "resolved"]
+
+
+def test_secret_of_the_environment_is_shown_nowhere(cli: CommandLine) -> None:
+    words = "Error: hunter2pw was refused in ~/.openclaw/agents/main/agent/openclaw-agent.sqlite"
+    cli.configure(
+        {"targets": [{"name": "home", "source": "openclaw", "command": ["sh", "-c", f"echo '{words}' >&2; exit 3"]}]}
+    )
+    for option in ("--json", "--line", "--nagios"):
+        shown = cli("check", option, ACME_API_KEY="hunter2pw")
+        assert "hunter2pw" not in shown.stdout + shown.stderr
+    assert "~/.openclaw/agents/main/agent/openclaw-agent.sqlite" in cli("check", "--json").stdout

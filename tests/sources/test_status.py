@@ -431,7 +431,7 @@ def test_secret_in_any_field_never_gets_into_an_observation() -> None:
         payload = payload_of(name)
         for place in places(payload):
             if place and not names.intersection(place):
-                outcome = answer_or_reason(seen, with_junk(payload, place, "PLANTED-SECRET-0123456789"))
+                outcome = answer_or_reason(seen, with_junk(payload, place, "PLANTED-SECRET-0a1b2c3d4e5f6789"))
                 assert "PLANTED" not in repr(outcome), place
 
 

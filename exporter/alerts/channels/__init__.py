@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from exporter.alerts.message import text
 from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage
 from exporter.config import ChannelBase, ConfigError
+from exporter.lib.known_secrets import KNOWN
 from exporter.model import FailureReason
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class DeliveryError(Exception):
     """
 
     def __init__(self, reason: str, message: str = "", retry_after: float | None = None) -> None:
+        message = KNOWN.redact(message)
         super().__init__(f"{reason}: {message}" if message else str(reason))
         self.reason = str(reason)
         self.message = message

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from exporter.lib.known_secrets import remember
 from exporter.lib.loose_json import mapping, number, seconds
 from exporter.lib.redact import safe_name
 from exporter.model import ObservedProfile, Unusable
@@ -31,6 +32,9 @@ _REASONS = (
     *("rate_limit", "empty_response", "no_error_details", "unclassified", "unknown"),
 )
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_SECRETS = frozenset({"key", "token", "access", "refresh", "idToken"})
+#: What OpenClaw stores in place of a key that a provider does not need, or that is kept elsewhere.
+NO_SECRETS = frozenset({"ollama-local", "custom-local", "secretref-managed", "minimax-oauth", "qwen-oauth", "aws-sdk"})
 #: OpenClaw stores this in place of a login's tokens while it refreshes them, and after that failed.
 _FENCE = re.compile(r"openclaw-oauth-refresh-fence:v1:[a-f0-9]{32}:(failed:)?access:")
 
@@ -64,6 +68,7 @@ def layer(store: object, state: object) -> Layer | None:
     """
     if not isinstance(store, Mapping) or not isinstance(store.get("profiles"), Mapping):
         return None
+    remember(store["profiles"], _SECRETS, NO_SECRETS)  # before a text of the store is shown
     found = {name: _credential(raw) for name, raw in store["profiles"].items()}
     profiles = {safe_name(name): credential for name, credential in found.items() if credential is not None}
     skipped = sum(credential is None for credential in found.values())

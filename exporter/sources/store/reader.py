@@ -13,10 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from exporter.lib import clock
+from exporter.lib.known_secrets import remember
 from exporter.lib.loose_json import mapping
 from exporter.model import CheckError, FailureReason
 from exporter.sources.store import files
-from exporter.sources.store.facts import Layer, StoreFacts, facts, layer, merge, what_matters, what_matters_in_config
+from exporter.sources.store.facts import (
+    NO_SECRETS,
+    Layer,
+    StoreFacts,
+    facts,
+    layer,
+    merge,
+    what_matters,
+    what_matters_in_config,
+)
 from exporter.sources.store.paths import Stamp, StorePaths, read_file, stamp, unreadable
 
 _LOCAL = (files.LOCAL_STORE, files.LOCAL_STATE)
@@ -58,7 +68,9 @@ class StoreReader:
         path = paths.config_path
         current = stamp(path)
         if path not in self._configs or self._configs[path][0] != current or _is_racy((current,)):
-            self._configs[path] = (current, files.read_config(path))
+            config = files.read_config(path)
+            remember(config or {}, but=NO_SECRETS)
+            self._configs[path] = (current, config)
         return self._configs[path][1]
 
     def _read(self, paths: StorePaths, agent: str) -> StoreFacts:
