@@ -22,9 +22,13 @@ from exporter.model import (
     Report,
     Severity,
     Status,
+    Step,
+    StepKind,
     TargetReport,
     Unusable,
     UsageWindow,
+    command,
+    note,
 )
 
 #: 2026-11-22T10:00:00Z
@@ -80,8 +84,8 @@ def report(*agents: AgentReport, **changes: Any) -> Report:
 
 
 PASTE = (
-    "claude setup-token",
-    "openclaw models auth paste-token --provider anthropic --profile-id anthropic:default --expires-in 365d",
+    command("claude setup-token"),
+    command("openclaw models auth paste-token --provider anthropic --profile-id anthropic:default --expires-in 365d"),
 )
 
 
@@ -138,7 +142,7 @@ def unusable() -> Report:
         "anthropic",
         "anthropic:default",
         "Disabled: billing.",
-        ("Top up the account, then: openclaw models status",),
+        (note("Top up the account, then: openclaw models status"),),
         reason="billing",
         rule="billing needs a person",
     )
@@ -192,7 +196,7 @@ def odd_ids() -> Report:
         "anthropic",
         "a\"b\\c\nd\x1b[31m|='e",
         "No secret.",
-        ("openclaw models auth paste-token",),
+        (command("openclaw models auth paste-token"),),
         reason="missing_credential",
         rule="not eligible",
     )
@@ -269,7 +273,7 @@ _conditions = st.builds(
     provider=_maybe(_texts),
     profile=_maybe(_texts),
     summary=_texts,
-    remedy=st.lists(_texts, max_size=2).map(tuple),
+    steps=st.lists(st.builds(Step, st.sampled_from(StepKind), _texts), max_size=2).map(tuple),
     reason=_maybe(_texts),
     deadline=_maybe(_moments),
     rule=_texts,

@@ -14,7 +14,7 @@ from exporter.checks.target_checker import TargetChecker
 from exporter.config import Config, Target
 from exporter.lib import clock
 from exporter.lib.durations import format_duration
-from exporter.model import AgentReport, ProfileReport, Report, TargetReport
+from exporter.model import AgentReport, ProfileReport, Report, Step, TargetReport
 from exporter.sources import Source, SourceContext, build
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.verdict import remedies
@@ -82,14 +82,14 @@ class Monitor:
     def _report(self, reports: Iterable[TargetReport | None]) -> Report:
         return Report(self._now(), tuple(report for report in reports if report is not None))
 
-    def renewal_commands(self, agent: AgentReport, profile: ProfileReport) -> tuple[str, ...]:
-        """The commands that renew a profile before anything is wrong with it."""
+    def renewal_steps(self, agent: AgentReport, profile: ProfileReport) -> tuple[Step, ...]:
+        """The steps that renew a profile before anything is wrong with it."""
         checker = self.checkers.get(agent.target)
         if checker is None:
             return ()
         lifetime = format_duration(self.config.policy.setup_token_lifetime)
         context = remedies.CommandContext.of(agent, checker.source.programs(), lifetime)
-        return remedies.renewal_commands(profile.id, profile.provider, profile.kind, context)
+        return remedies.renewal_steps(profile.id, profile.provider, profile.kind, context)
 
     def as_of(self, now: float, names: Container[str] | None = None) -> Report:
         """The report as it would be at ``now`` if no fact changed, of all targets or of some. Records nothing."""

@@ -86,7 +86,7 @@ def notify_once(config: Config, monitor: Monitor) -> bool | None:
     from exporter.lib.sqlite import StateError
 
     try:
-        reports = ReportSource(monitor.scheduled, monitor.target_as_of, monitor.renewal_commands)
+        reports = ReportSource(monitor.scheduled, monitor.target_as_of, monitor.renewal_steps)
         with open_outbox(config) as outbox:
             return run(one_shot.notify_once(config, outbox, reports))
     except StateError as error:

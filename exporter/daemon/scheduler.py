@@ -304,7 +304,7 @@ class Daemon:
 
     def _make_notifier(self, config: Config) -> Notifier:
         monitor, outbox = self._monitor, open_outbox(self._directory, self._now, or_memory=True)
-        reports = ReportSource(monitor.scheduled, monitor.target_as_of, monitor.renewal_commands)
+        reports = ReportSource(monitor.scheduled, monitor.target_as_of, monitor.renewal_steps)
         return Notifier(config, outbox, reports, self._now, self.alert_actions.link)
 
     def _exporter_state(self) -> ExporterState:
@@ -329,7 +329,7 @@ class Daemon:
 
     def calendar(self) -> str:
         remind_before = self._monitor.config.alerts.remind_before
-        return calendar(self.report(), remind_before, self._now(), self._monitor.renewal_commands)
+        return calendar(self.report(), remind_before, self._now(), self._monitor.renewal_steps)
 
     def healthy(self) -> bool:
         return self._scheduler.running and time.monotonic() - self._pulse_at < PULSE_LOST

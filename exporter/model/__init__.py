@@ -20,6 +20,13 @@ from exporter.model.conditions import ConditionName as ConditionName
 from exporter.model.conditions import Family as Family
 from exporter.model.conditions import LineWord as LineWord
 from exporter.model.conditions import Wording as Wording
+from exporter.model.steps import Need as Need
+from exporter.model.steps import Place as Place
+from exporter.model.steps import Step as Step
+from exporter.model.steps import StepAction as StepAction
+from exporter.model.steps import StepKind as StepKind
+from exporter.model.steps import command as command
+from exporter.model.steps import note as note
 
 
 class FailureReason(enum.StrEnum):
@@ -188,14 +195,14 @@ class Basis(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A named fact with a severity. ``summary`` and ``remedy`` are for the person who is notified."""
+    """A named fact with a severity. ``summary`` and ``steps`` are for the person who is notified."""
 
     name: ConditionName
     severity: Severity
     provider: str | None = None
     profile: str | None = None
     summary: str = ""
-    remedy: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()  # what fixes it, in order
     reason: str | None = None  # OpenClaw's reason, or the FailureReason of a failed check
     since: float | None = None
     deadline: float | None = None
@@ -205,6 +212,11 @@ class Condition:
     @property
     def family(self) -> Family:
         return self.name.family
+
+    @property
+    def remedy(self) -> tuple[str, ...]:
+        """The steps as lines."""
+        return tuple(step.text for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)

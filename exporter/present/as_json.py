@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from exporter.lib.durations import iso
-from exporter.model import AgentReport, Condition, Failure, ProfileReport, Report, TargetReport
+from exporter.model import AgentReport, Condition, Failure, ProfileReport, Report, Step, TargetReport
 
 SCHEMA_VERSION = 1
 
@@ -80,7 +80,13 @@ def _condition(condition: Condition) -> dict[str, Any]:
         "profile": condition.profile,
         "summary": condition.summary,
         "remedy": list(condition.remedy),
+        "steps": [_step(step) for step in condition.steps],
     }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    where = {"host": step.where.host, "user": step.where.user, "home": step.where.home}
+    return {"kind": step.kind.value, "text": step.text, "where": where, "needs": [need.value for need in step.needs]}
 
 
 def _error(failure: Failure | None) -> dict[str, str] | None:

@@ -10,14 +10,14 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
 from exporter.lib.durations import END_OF_DATES
-from exporter.model import AgentReport, ProfileReport, Report
+from exporter.model import AgentReport, ProfileReport, Report, Step
 
-#: Returns the commands that renew a profile.
-Renew = Callable[[AgentReport, ProfileReport], Sequence[str]]
+#: Returns the steps that renew a profile.
+Renew = Callable[[AgentReport, ProfileReport], Sequence[Step]]
 
 
 def calendar(report: Report, alarms: Sequence[float], now: float, renew: Renew = lambda agent, profile: ()) -> str:
-    """All known deadlines as events, each with its commands from ``renew``.
+    """All known deadlines as events, each with its steps from ``renew``.
 
     ``alarms`` are the seconds before a deadline at which the calendar rings.
     """
@@ -46,7 +46,7 @@ def _events(report: Report, alarms: Sequence[float], now: float, renew: Renew) -
             continue
         seen.add(uid)
         summary = f"{profile.label} expires on {agent.target}"
-        description = [f"{profile.provider} for agent {agent.agent}", *renew(agent, profile)]
+        description = [f"{profile.provider} for agent {agent.agent}", *(step.text for step in renew(agent, profile))]
         yield from (
             "BEGIN:VEVENT",
             f"UID:{uid}@openclaw-auth-exporter",

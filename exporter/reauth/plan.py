@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.model import ConditionName
+from exporter.model import ConditionName, Step, StepAction, StepKind
 from exporter.reauth.candidates import Candidate
 from exporter.verdict import remedies
-from exporter.verdict.remedies import CommandContext, Programs, Step, StepKind
+from exporter.verdict.remedies import CommandContext, Programs
 
 _NOUNS = {"token": "token", "api_key": "API key"}
 
@@ -21,6 +21,7 @@ class RenewalAction:
     """One step. ``text`` is what is shown and, except for advice, exactly what is run."""
 
     kind: StepKind
+    action: StepAction
     text: str
     title: str
     hint: str = ""
@@ -63,19 +64,23 @@ class RenewalPlan:
         title, noun, is_token = "end the disable now", _NOUNS[candidate.kind], candidate.kind == "token"
         if step.is_done_at_prompt:
             hint = f"When it asks for the {noun}, press ^C: by then it has ended the disable. Paste nothing there."
-            return (RenewalAction(step.kind, step.text, title, hint, ends_by_ctrl_c=True, may_cut_token=is_token),)
+            return (
+                RenewalAction(
+                    step.kind, step.action, step.text, title, hint, ends_by_ctrl_c=True, may_cut_token=is_token
+                ),
+            )
         was_unpaid = candidate.blocked is not None and candidate.blocked.reason == "billing"
         secret = f"the current {noun}" if was_unpaid else f"the same {noun} again"
         hint = f"Paste {secret} when it asks, and press Enter if it waits. OpenClaw then tries it at once."
         if not is_token:
-            return (RenewalAction(step.kind, step.text, title, hint),)
+            return (RenewalAction(step.kind, step.action, step.text, title, hint),)
         hint += " Do the next step too: this one shows what you paste, takes only its first line and stores no date."
-        return (RenewalAction(step.kind, step.text, title, hint, may_cut_token=True), *self.paste_again())
+        return (RenewalAction(step.kind, step.action, step.text, title, hint, may_cut_token=True), *self.paste_again())
 
     def paste_again(self) -> tuple[RenewalAction, ...]:
         """The dated paste once more, after OpenClaw's own prompt may have cut the token."""
         hint = "Once more, all of it and with its date."
-        return tuple(self._paste(step, hint) for step in self._steps() if step.kind is StepKind.PASTE)
+        return tuple(self._paste(step, hint) for step in self._steps() if step.action is StepAction.PASTE)
 
     def restart(self) -> RenewalAction | None:
         """The step that restarts the gateway; None if there is none."""
@@ -83,7 +88,7 @@ class RenewalPlan:
         if step is None:
             return None
         hint = "It reads its environment when it starts."
-        return RenewalAction(step.kind, step.text, "restart the gateway", hint)
+        return RenewalAction(step.kind, step.action, step.text, "restart the gateway", hint)
 
     @property
     def _context(self) -> CommandContext:
@@ -94,19 +99,20 @@ class RenewalPlan:
         return remedies.renewal_steps(candidate.profile, candidate.provider, candidate.kind, self._context)
 
     def _action(self, step: Step) -> RenewalAction:
-        match step.kind:
-            case StepKind.MAKE:
+        if step.kind is not StepKind.COMMAND:
+            hint = f"It is often in {self.programs.env_file or '~/.openclaw/.env'}."
+            return RenewalAction(step.kind, step.action, f"{step.text}.", "set the new secret", hint)
+        match step.action:
+            case StepAction.MAKE:
                 return self._make(step)
-            case StepKind.PASTE:
+            case StepAction.PASTE:
                 return self._paste(step, "Paste it when asked. It goes straight to OpenClaw.")
-            case StepKind.RUN if step.is_wizard and self.candidate.kind == "api_key":
+            case StepAction.RUN if step.is_wizard and self.candidate.kind == "api_key":
                 hint = f"It asks where and what. The key replaces whatever {self.candidate.provider}:default holds."
-                return RenewalAction(step.kind, step.text, "set the new API key", hint)
-            case StepKind.RUN:
-                return RenewalAction(step.kind, step.text, "sign in", "It asks you itself and may open a browser.")
-            case StepKind.ADVICE:
-                hint = f"It is often in {self.programs.env_file or '~/.openclaw/.env'}."
-                return RenewalAction(step.kind, f"{step.text}.", "set the new secret", hint)
+                return RenewalAction(step.kind, step.action, step.text, "set the new API key", hint)
+            case StepAction.RUN:
+                hint = "It asks you itself and may open a browser."
+                return RenewalAction(step.kind, step.action, step.text, "sign in", hint)
 
     def _make(self, step: Step) -> RenewalAction:
         title = "make a new token"
@@ -114,19 +120,19 @@ class RenewalPlan:
         claude = self.programs.claude  # a target over ssh has its own
         if not self.has_claude and claude.ssh is None:
             text = f"There is no `claude` here. Run `{step.text}` on any machine that has Claude Code."
-            return RenewalAction(StepKind.ADVICE, text, title, f"C{copy}")
+            return RenewalAction(StepKind.NOTE, StepAction.RUN, text, title, f"C{copy}")
         command = step.text if self.has_claude else claude.line("setup-token")
-        return RenewalAction(step.kind, command, title, f"Sign in, then c{copy}", in_own_environment=True)
+        return RenewalAction(step.kind, step.action, command, title, f"Sign in, then c{copy}", in_own_environment=True)
 
     def _paste(self, step: Step, hint: str) -> RenewalAction:
         is_token = (self.candidate.kind, self.candidate.provider) == ("token", "anthropic")
         noun = _NOUNS.get(self.candidate.kind, "secret")
         title = "give it to OpenClaw" if is_token else f"give OpenClaw the new {noun}"
-        return RenewalAction(step.kind, step.piped, title, hint, is_token, step.echoes)
+        return RenewalAction(step.kind, step.action, step.piped, title, hint, is_token, step.echoes)
 
     def _pay(self) -> RenewalAction:
         provider = self.candidate.provider
         page = remedies.billing_page(provider, self.candidate.kind)
         text = f"Top up, or fix the payment of {provider}" + (f": {page}" if page else " on its website.")
         hint = "There is nothing to paste: OpenClaw tries it again when the disable ends."
-        return RenewalAction(StepKind.ADVICE, text, "pay", hint)
+        return RenewalAction(StepKind.NOTE, StepAction.RUN, text, "pay", hint)

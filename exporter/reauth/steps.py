@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from exporter.lib.env_file import read_env_file
-from exporter.model import CheckError
+from exporter.model import CheckError, StepAction, StepKind
 from exporter.reauth import texts
 from exporter.reauth.plan import RenewalAction
 from exporter.reauth.terminal import environment_of
-from exporter.verdict.remedies import Programs, StepKind
+from exporter.verdict.remedies import Programs
 
 
 class Screen(Protocol):
@@ -37,7 +37,7 @@ _ANSWERS = {answer.value[:length]: answer for answer in Answer for length in (1,
 
 def show(screen: Screen, action: RenewalAction) -> None:
     """Show a step's command or advice without running it."""
-    if action.kind is StepKind.ADVICE:
+    if action.kind is not StepKind.COMMAND:
         screen.say(action.text, "  ")
     else:
         screen.show(action.text)
@@ -57,7 +57,7 @@ class StepRunner:
 
         Raises KeyboardInterrupt for ^C at a question.
         """
-        done: list[StepKind] = []
+        done: list[StepAction] = []
         for number, action in enumerate(actions, 1):
             self._screen.say()
             self._screen.say(f"Step {number} of {len(actions)}: {action.title}")
@@ -67,16 +67,16 @@ class StepRunner:
             answer = self._offer(action)
             if answer is Answer.NO:
                 self._screen.say("Left unchanged.")
-                if done and set(done) == {StepKind.MAKE}:
+                if done and set(done) == {StepAction.MAKE}:
                     self._screen.say("Your new token is not stored yet. Run this again and skip step 1.")
                 break
             if answer is Answer.YES:
-                done.append(action.kind)
-        return any(kind is not StepKind.MAKE for kind in done)
+                done.append(action.action)
+        return any(action is not StepAction.MAKE for action in done)
 
     def _offer(self, action: RenewalAction) -> Answer:
         """Ask for one step, and run its command, until it works, is skipped or is refused."""
-        if action.kind is StepKind.ADVICE:
+        if action.kind is not StepKind.COMMAND:
             return self._ask("Done? [y]es, [N]o", Answer.YES, Answer.NO)
         question = "Run it here? [y]es, [s]kip, [N]o"
         while True:
@@ -85,7 +85,7 @@ class StepRunner:
                 return answer
             code = self._run_command(action)
             if code == 0:
-                self.may_be_cut = action.may_cut_token or (self.may_be_cut and action.kind is not StepKind.PASTE)
+                self.may_be_cut = action.may_cut_token or (self.may_be_cut and action.action is not StepAction.PASTE)
                 return answer
             if action.ends_by_ctrl_c and code not in (texts.NOT_FOUND, texts.NO_CONNECTION):
                 return answer
@@ -107,7 +107,7 @@ class StepRunner:
             except CheckError as error:
                 self._screen.say(f"{error.message}; continuing without it.")
         environment = environment_of(programs, variables)
-        if action.kind is not StepKind.PASTE:
+        if action.action is not StepAction.PASTE:
             return self._screen.run(action.text, environment)
         noun = "the token" if action.is_token else "it"
         self._screen.say(f"Paste {noun} now, all its lines. Nothing is shown; it continues by itself.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from exporter.lib.durations import in_words, iso
-from exporter.model import Condition, ConditionName, Dialect, Family, Severity, Status
+from exporter.model import Condition, ConditionName, Dialect, Family, Severity, Status, Step, command
 from exporter.state.history import REMEMBER_GONE, condition_key
 from exporter.verdict import remedies
 from exporter.verdict.inputs import EARLIEST, VerdictInputs
@@ -46,7 +46,7 @@ def undated(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profile
         return None
     by = f"; it ends by {iso(profile.deadline)} at the latest" if profile.deadline else ""
     summary = f"{profile.id} on {inputs.subject} has no expiry date, so nothing warns before it ends{by}"
-    record = remedies.set_date_command(profile.id, inputs.subject.agent, inputs.subject.target)
+    record = remedies.set_date_step(profile.id, inputs.subject.agent, inputs.subject.target)
     return _about(profile, ConditionName.UNDATED, Severity.INFO, summary, (*_renew(inputs, profile), record))
 
 
@@ -112,7 +112,9 @@ def idle(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVer
         return None
     token = f"The access token of {profile.id} on {inputs.subject}"
     summary = f"{token} expired {in_words(age)} ago; it may refresh at the next use"
-    return _about(profile, ConditionName.IDLE, Severity.INFO, summary, (f"{inputs.subject.openclaw} models status",))
+    return _about(
+        profile, ConditionName.IDLE, Severity.INFO, summary, (command(f"{inputs.subject.openclaw} models status"),)
+    )
 
 
 PROFILE_RULES: tuple[ProfileRule, ...] = (undated, expiring, expired, unusable, not_eligible, status_disagrees, idle)
@@ -126,8 +128,8 @@ def no_credential(inputs: VerdictInputs, providers: ProviderProfiles, provider: 
     if not providers.is_missing(provider):
         return None
     summary = f"{provider} has no credential on {inputs.subject}, and a model in use needs one"
-    remedy = inputs.remedy(remedies.first_credential_commands, provider)
-    return Condition(ConditionName.MISSING, Severity.CRITICAL, provider, summary=summary, remedy=remedy)
+    remedy = inputs.remedy(remedies.first_credential_steps, provider)
+    return Condition(ConditionName.MISSING, Severity.CRITICAL, provider, summary=summary, steps=remedy)
 
 
 def no_usable_profile(inputs: VerdictInputs, providers: ProviderProfiles, provider: str) -> Condition | None:
@@ -138,7 +140,7 @@ def no_usable_profile(inputs: VerdictInputs, providers: ProviderProfiles, provid
     more = f" and {len(profiles) - MAX_NAMED} more" if len(profiles) > MAX_NAMED else ""
     summary = f"No credential of {provider} works on {inputs.subject}: {named}{more}"
     remedy = _first_remedy(inputs, profiles)
-    return Condition(ConditionName.NO_USABLE_PROFILE, Severity.CRITICAL, provider, summary=summary, remedy=remedy)
+    return Condition(ConditionName.NO_USABLE_PROFILE, Severity.CRITICAL, provider, summary=summary, steps=remedy)
 
 
 def _why_it_cannot_serve(profile: ProfileVerdict) -> str:
@@ -149,7 +151,7 @@ def _why_it_cannot_serve(profile: ProfileVerdict) -> str:
     return f"{profile.unusable.kind} ({profile.unusable.reason or 'no reason given'})"
 
 
-def _first_remedy(inputs: VerdictInputs, profiles: list[ProfileVerdict]) -> tuple[str, ...]:
+def _first_remedy(inputs: VerdictInputs, profiles: list[ProfileVerdict]) -> tuple[Step, ...]:
     """The remedy of the first profile that needs a person; if all recover on their own, of the first."""
 
     def urgency(profile: ProfileVerdict) -> tuple[bool, str]:
@@ -173,20 +175,20 @@ def check_failed(inputs: VerdictInputs) -> Iterator[Condition]:
     if failure is None:
         return
     last = f"; the last good check was at {iso(inputs.observed_at)}" if inputs.was_observed else ""
-    remedy = subject.programs.diagnosis
+    remedy = tuple(command(line) for line in subject.programs.diagnosis)
     if not remedy:
         agent = f" --agent {subject.agent}" if failure.reason != "unknown_agent" else ""
-        remedy = (f"{subject.openclaw} models status --check{agent}",)
+        remedy = (command(f"{subject.openclaw} models status --check{agent}"),)
     summary, rule = f"The check of {subject} failed: {failure.message}{last}", f"the check failed ({failure.reason})"
     name, reason = ConditionName.CHECK_FAILED, failure.reason
-    yield Condition(name, Severity.CRITICAL, summary=summary, remedy=remedy, reason=reason, rule=rule)
+    yield Condition(name, Severity.CRITICAL, summary=summary, steps=remedy, reason=reason, rule=rule)
 
 
 def clock(inputs: VerdictInputs) -> Iterator[Condition]:
     if inputs.clock_is_wrong:
         known = max(EARLIEST, inputs.history.latest)
         summary = f"The clock shows {iso(inputs.now)}, but the time is at least {iso(known)}: deadlines are ignored"
-        yield Condition(ConditionName.CLOCK, Severity.WARNING, summary=summary, remedy=("timedatectl status",))
+        yield Condition(ConditionName.CLOCK, Severity.WARNING, summary=summary, steps=(command("timedatectl status"),))
 
 
 def vanished(inputs: VerdictInputs) -> Iterator[Condition]:
@@ -201,7 +203,7 @@ def vanished(inputs: VerdictInputs) -> Iterator[Condition]:
         if renamed or replaced or inputs.profile_policy(old.profile).ignore:
             continue
         summary = f"{old.profile} is gone from {inputs.subject}; it was last seen at {iso(old.last_seen_at)}"
-        remedy = inputs.remedy(remedies.renewal_commands, old.profile, old.provider, old.kind)
+        remedy = inputs.remedy(remedies.renewal_steps, old.profile, old.provider, old.kind)
         about = (ConditionName.VANISHED, Severity.INFO, old.provider, old.profile)
         yield Condition(*about, summary, remedy, since=old.gone_at)
 
@@ -210,8 +212,8 @@ def credential_changed(inputs: VerdictInputs) -> Iterator[Condition]:
     for provider, change in sorted(inputs.history.changed.items()):
         if inputs.is_in_use(provider) and inputs.now - change.at < REMEMBER_GONE:
             summary = f"{provider} on {inputs.subject} is now served by {change.now}, before by {change.before}"
-            name, remedy = ConditionName.CREDENTIAL_CHANGED, (f"{inputs.subject.openclaw} models status",)
-            yield Condition(name, Severity.INFO, provider, summary=summary, remedy=remedy, since=change.at)
+            name, remedy = ConditionName.CREDENTIAL_CHANGED, (command(f"{inputs.subject.openclaw} models status"),)
+            yield Condition(name, Severity.INFO, provider, summary=summary, steps=remedy, since=change.at)
 
 
 def partial_view(inputs: VerdictInputs) -> Iterator[Condition]:
@@ -242,8 +244,8 @@ def reported(inputs: VerdictInputs, providers: ProviderProfiles, found: list[Con
         return None
     severity = Severity.CRITICAL if code == 1 else Severity.WARNING
     summary = f"OpenClaw's own check of {inputs.subject} exits {code}, and nothing in its output explains why"
-    remedy = (f"{inputs.subject.openclaw} models status --check",)
-    return Condition(ConditionName.REPORTED, severity, summary=summary, remedy=remedy)
+    remedy = (command(f"{inputs.subject.openclaw} models status --check"),)
+    return Condition(ConditionName.REPORTED, severity, summary=summary, steps=remedy)
 
 
 def _is_explained(inputs: VerdictInputs, providers: ProviderProfiles, found: list[Condition], code: int) -> bool:
@@ -313,12 +315,12 @@ def _at_the_latest(profile: ProfileVerdict) -> str:
     return " at the latest" if profile.assumed else ""
 
 
-def _renew(inputs: VerdictInputs, profile: ProfileVerdict) -> tuple[str, ...]:
-    return inputs.remedy(remedies.renewal_commands, profile.id, profile.provider, profile.observed.kind)
+def _renew(inputs: VerdictInputs, profile: ProfileVerdict) -> tuple[Step, ...]:
+    return inputs.remedy(remedies.renewal_steps, profile.id, profile.provider, profile.observed.kind)
 
 
-def _end_unusable(inputs: VerdictInputs, profile: ProfileVerdict, reason: str | None) -> tuple[str, ...]:
-    return inputs.remedy(remedies.recovery_commands, reason, profile.id, profile.provider, profile.observed.kind)
+def _end_unusable(inputs: VerdictInputs, profile: ProfileVerdict, reason: str | None) -> tuple[Step, ...]:
+    return inputs.remedy(remedies.recovery_steps, reason, profile.id, profile.provider, profile.observed.kind)
 
 
 def _about(
@@ -326,7 +328,7 @@ def _about(
     name: ConditionName,
     severity: Severity,
     summary: str,
-    remedy: tuple[str, ...] = (),
+    remedy: tuple[Step, ...] = (),
     *,
     rule: str = "",
     reason: str | None = None,

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from exporter.config import Policy, ProfilePolicy
 from exporter.lib.durations import format_duration
-from exporter.model import Dialect, Failure, Observation, ObservedProfile
+from exporter.model import Dialect, Failure, Observation, ObservedProfile, Step
 from exporter.state.history import CredentialHistory, CredentialRecord
 from exporter.verdict.remedies import CommandContext, Invocation, Programs, command_dialect
 
@@ -122,8 +122,8 @@ class VerdictInputs:
         profiles = self.observation.profiles
         return Counter(p.provider for p in profiles if p.kind == "oauth" and p.status == "expired")
 
-    def remedy(self, make: Callable[..., tuple[str, ...]], *about: object) -> tuple[str, ...]:
-        """The commands of a remedy, as typed for this agent and release."""
+    def remedy(self, make: Callable[..., tuple[Step, ...]], *about: object) -> tuple[Step, ...]:
+        """The steps of a remedy, as typed for this agent and release."""
         return make(*about, self._command_context)
 
     @cached_property

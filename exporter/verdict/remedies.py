@@ -6,13 +6,12 @@ release is known here only; it was tried on 2026.2.9, 2026.6.11 and 2026.9.6.
 
 from __future__ import annotations
 
-import enum
 import re
 import shlex
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from exporter.model import AgentReport, Dialect
+from exporter.model import AgentReport, Dialect, Need, Step, StepAction, StepKind, command, note
 
 #: Lifetime of a setup-token unless ``policy.setup_token_lifetime`` says otherwise.
 TOKEN_LIFETIME = "365d"
@@ -138,31 +137,6 @@ class Programs:
 # --- what to do ------------------------------------------------------------------------------------
 
 
-class StepKind(enum.StrEnum):
-    """How a step is done."""
-
-    MAKE = "make"  # a command that makes a new credential and shows it to the person
-    PASTE = "paste"  # a command that reads a secret from standard input
-    RUN = "run"  # a command that asks the person itself
-    ADVICE = "advice"  # a sentence: there is no command for it
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing to do. ``text`` is a shell command or, for ADVICE, a sentence."""
-
-    kind: StepKind
-    text: str
-    #: PASTE: the command as it is spelled at the end of a pipe.
-    piped: str = ""
-    #: PASTE: this release prints what it reads.
-    echoes: bool = False
-    #: RUN: this is OpenClaw's wizard, which also asks what to set.
-    is_wizard: bool = False
-    #: RUN: the command has done its work once it asks for a secret.
-    is_done_at_prompt: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class CommandContext:
     """What decides how the commands for one agent are spelled."""
@@ -192,21 +166,22 @@ def renewal_steps(profile: str, provider: str, kind: str, context: CommandContex
     dialect, openclaw = context.dialect, context.programs.openclaw
     if profile.startswith("env:"):
         variable = profile.removeprefix("env:")
-        return (Step(StepKind.ADVICE, f"Set a new {variable} in the service's environment and restart it"),)
+        return (note(f"Set a new {variable} in the service's environment and restart it"),)
     if dialect is Dialect.LOGIN:
-        return (Step(StepKind.RUN, context.programs.claude.line("auth", "login")),)
+        return (command(context.programs.claude.line("auth", "login")),)
 
     def run(*arguments: str) -> Step:
-        return Step(StepKind.RUN, _auth_command(context, *arguments))
+        return command(_auth_command(context, *arguments))
 
     def paste(*arguments: str) -> Step:
         typed, piped = (_auth_command(context, *arguments, tty=tty) for tty in (True, False))
-        return Step(StepKind.PASTE, typed, piped, echoes=dialect is Dialect.STATUS)
+        needs, echoes = (Need.TERMINAL, Need.SECRET), dialect is Dialect.STATUS
+        return Step(StepKind.COMMAND, typed, needs=needs, action=StepAction.PASTE, piped=piped, echoes=echoes)
 
     profile_options = ("--provider", provider, "--profile-id", profile)
     if kind == "token" and provider == "anthropic":
         dated = paste("paste-token", *profile_options, "--expires-in", context.token_lifetime)
-        return Step(StepKind.MAKE, "claude setup-token"), dated
+        return Step(StepKind.COMMAND, "claude setup-token", action=StepAction.MAKE), dated
     if kind == "token":
         return (paste("paste-token", *profile_options),)
     if kind == "api_key" and dialect is not Dialect.STATUS:
@@ -216,27 +191,22 @@ def renewal_steps(profile: str, provider: str, kind: str, context: CommandContex
         return (paste("paste-token", *profile_options),)
     if dialect is Dialect.STATUS and provider in _WIZARD_LOGINS:
         # Anthropic's keys too: pasted as a token, a key would pass for a setup-token, which ends in a year.
-        return (Step(StepKind.RUN, openclaw.line("configure", "--section", "model"), is_wizard=True),)
+        return (Step(StepKind.COMMAND, openclaw.line("configure", "--section", "model"), is_wizard=True),)
     if dialect in (Dialect.STATUS, Dialect.LISTING):
         return (run("login", "--provider", provider),)
     return (run("login", *profile_options),)
 
 
-def renewal_commands(profile: str, provider: str, kind: str, context: CommandContext) -> tuple[str, ...]:
-    """``renewal_steps`` as the lines of a remedy."""
-    return tuple(step.text for step in renewal_steps(profile, provider, kind, context))
-
-
-def recovery_commands(
+def recovery_steps(
     reason: str | None, profile: str, provider: str, kind: str, context: CommandContext
-) -> tuple[str, ...]:
+) -> tuple[Step, ...]:
     """What ends a cooldown or disable with ``reason``: money, a new credential, or time."""
-    status = context.programs.openclaw.line("models", "status")
+    status = command(context.programs.openclaw.line("models", "status"))
     if reason == "billing":
-        return f"Top up or fix the billing of {provider}", status
+        return note(f"Top up or fix the billing of {provider}"), status
     if reason in NEEDS_PERSON:
-        return renewal_commands(profile, provider, kind, context)
-    return "Wait until it ends, or add another profile", status
+        return renewal_steps(profile, provider, kind, context)
+    return note("Wait until it ends, or add another profile"), status
 
 
 def end_disable_step(profile: str, provider: str, kind: str, context: CommandContext) -> Step | None:
@@ -249,8 +219,8 @@ def end_disable_step(profile: str, provider: str, kind: str, context: CommandCon
     if method is None or context.dialect not in (Dialect.LISTING, Dialect.ROUTES) or profile.startswith("env:"):
         return None
     options = ("--provider", provider, "--method", method, "--profile-id", profile)
-    command = _auth_command(context, "login", *options)
-    return Step(StepKind.RUN, command, is_done_at_prompt=context.dialect is Dialect.LISTING)
+    line = _auth_command(context, "login", *options)
+    return Step(StepKind.COMMAND, line, is_done_at_prompt=context.dialect is Dialect.LISTING)
 
 
 def restart_gateway_step(context: CommandContext) -> Step | None:
@@ -259,8 +229,8 @@ def restart_gateway_step(context: CommandContext) -> Step | None:
     if context.dialect is Dialect.LOGIN:
         return None
     if openclaw.ssh is None and openclaw.is_in_container:
-        return Step(StepKind.ADVICE, "Restart the gateway's container")
-    return Step(StepKind.RUN, openclaw.line("gateway", "restart"))
+        return note("Restart the gateway's container")
+    return command(openclaw.line("gateway", "restart"))
 
 
 def billing_page(provider: str, kind: str) -> str | None:
@@ -268,9 +238,9 @@ def billing_page(provider: str, kind: str) -> str | None:
     return SUBSCRIPTION_PAGE if (provider, kind) == ("anthropic", "token") else BILLING_PAGES.get(provider)
 
 
-def first_credential_commands(provider: str, context: CommandContext) -> tuple[str, ...]:
-    """The commands that give a provider its first credential."""
-    return renewal_commands(f"{provider}:default", provider, first_credential_kind(provider), context)
+def first_credential_steps(provider: str, context: CommandContext) -> tuple[Step, ...]:
+    """The steps that give a provider its first credential."""
+    return renewal_steps(f"{provider}:default", provider, first_credential_kind(provider), context)
 
 
 def first_credential_kind(provider: str) -> str:
@@ -278,9 +248,10 @@ def first_credential_kind(provider: str) -> str:
     return "token" if provider == "anthropic" else "oauth"
 
 
-def set_date_command(profile: str, agent: str, target: str) -> str:
-    """The command that supplies the date of an undated token, without pasting it again."""
-    return f"openclaw-auth-exporter deadline set {shlex.quote(f'{target}/{agent}/{profile}')} DATE"
+def set_date_step(profile: str, agent: str, target: str) -> Step:
+    """The step that supplies the date of an undated token, instead of pasting it again."""
+    name = shlex.quote(f"{target}/{agent}/{profile}")
+    return note(f"Or, if you know when it ends: openclaw-auth-exporter deadline set {name} DATE")
 
 
 def _auth_command(context: CommandContext, *arguments: str, tty: bool = True) -> str:

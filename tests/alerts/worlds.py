@@ -24,6 +24,7 @@ from exporter.model import (
     Status,
     TargetReport,
     Unusable,
+    command,
 )
 from exporter.verdict.remedies import NEEDS_PERSON
 
@@ -120,7 +121,7 @@ class World:
                     Severity.CRITICAL,
                     provider=provider,
                     summary=f"No credential of {provider} works",
-                    remedy=("claude setup-token",),
+                    steps=(command("claude setup-token"),),
                 )
             )
         failure = None
@@ -152,7 +153,10 @@ class World:
             provider=p.id.split(":")[0],
             profile=p.id,
             summary=f"{p.id} {name}",
-            remedy=("claude setup-token", f"openclaw models auth paste-token --profile-id {p.id}"),
+            steps=(
+                command("claude setup-token"),
+                command(f"openclaw models auth paste-token --profile-id {p.id}"),
+            ),
             reason=reason,
             since=since,
             deadline=p.ends,

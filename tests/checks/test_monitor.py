@@ -176,10 +176,10 @@ def test_reminders_have_the_commands_of_the_target_and_policy() -> None:
     targets = [{"name": "vps", "source": "openclaw", "ssh": "me@vps"}]
     configured = Config.model_validate({"targets": targets, "policy": {"setup_token_lifetime": "90d"}})
     monitor = Monitor(configured, CredentialDatabase(None))
-    _, paste = monitor.renewal_commands(agent(target="vps"), profile())
-    assert paste.startswith("ssh -t me@vps openclaw models auth paste-token ")
-    assert paste.endswith(" --expires-in 90d --agent main")
-    assert monitor.renewal_commands(agent(target="gone"), profile()) == ()
+    _, paste = monitor.renewal_steps(agent(target="vps"), profile())
+    assert paste.text.startswith("ssh -t me@vps openclaw models auth paste-token ")
+    assert paste.text.endswith(" --expires-in 90d --agent main")
+    assert monitor.renewal_steps(agent(target="gone"), profile()) == ()
 
 
 def test_replaced_time_is_used_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from reports import agent, profile, report
 
 from exporter.lib.durations import parse_date
+from exporter.model import command
 from exporter.present.calendar import calendar
 
 NOW = parse_date("2026-11-22T10:00:00Z")
@@ -27,7 +28,8 @@ def test_deadline_is_an_event_with_alarms() -> None:
 def test_event_describes_the_remedy() -> None:
     deadlines = report(agent(profile("openai:me", expires_at=NOW + 60)))
     commands = ("openclaw models auth login --provider openai", "openclaw models status; true")
-    text = calendar(deadlines, (), NOW, lambda agent, profile: commands).replace("\r\n ", "")
+    steps = [command(line) for line in commands]
+    text = calendar(deadlines, (), NOW, lambda agent, profile: steps).replace("\r\n ", "")
     description = next(line for line in text.split("\r\n") if line.startswith("DESCRIPTION:"))
     assert description == f"DESCRIPTION:openai for agent main\\n{commands[0]}\\nopenclaw models status\\; true"
     assert "DESCRIPTION:openai for agent main\r\n" in calendar(deadlines, (), NOW)

@@ -108,6 +108,14 @@ def test_json_has_the_documented_shape() -> None:
                                     "profile": "anthropic:default",
                                     "summary": "Disabled: billing.",
                                     "remedy": ["Top up the account, then: openclaw models status"],
+                                    "steps": [
+                                        {
+                                            "kind": "note",
+                                            "text": "Top up the account, then: openclaw models status",
+                                            "where": {"host": None, "user": None, "home": None},
+                                            "needs": [],
+                                        }
+                                    ],
                                 }
                             ],
                         }

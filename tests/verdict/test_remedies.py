@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import Dialect
+from exporter.model import Dialect, StepAction, StepKind
 from exporter.verdict import remedies
-from exporter.verdict.remedies import CommandContext, Invocation, Programs, StepKind
+from exporter.verdict.remedies import CommandContext, Invocation, Programs
 
 OLD, MIDDLE, NEW = Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES
 TOKEN = "--provider anthropic --profile-id anthropic:default --expires-in 365d"
@@ -23,6 +23,10 @@ IN_CONTAINER = ("docker", "exec", "gw", "openclaw")
 
 def context(agent: str = "main", dialect: Dialect = NEW, openclaw: Invocation | None = None) -> CommandContext:
     return CommandContext(agent, dialect, Programs(openclaw or Invocation()))
+
+
+def renewal_lines(profile: str, provider: str, kind: str, made: CommandContext) -> tuple[str, ...]:
+    return tuple(step.text for step in remedies.renewal_steps(profile, provider, kind, made))
 
 
 @pytest.mark.parametrize(
@@ -53,20 +57,19 @@ def context(agent: str = "main", dialect: Dialect = NEW, openclaw: Invocation | 
 def test_each_kind_has_its_command_on_each_release(
     profile: str, kind: str, agent: str, dialect: Dialect, command: str
 ) -> None:
-    *before, last = remedies.renewal_commands(profile, profile.split(":")[0], kind, context(agent, dialect))
+    *before, last = renewal_lines(profile, profile.split(":")[0], kind, context(agent, dialect))
     assert last == command
     assert before == (["claude setup-token"] if profile == "anthropic:default" else [])
 
 
 def test_each_step_has_its_kind() -> None:
-    def kinds(profile: str, kind: str, dialect: Dialect = NEW) -> list[StepKind]:
+    def actions(profile: str, kind: str, dialect: Dialect = NEW) -> list[StepAction]:
         steps = remedies.renewal_steps(profile, profile.split(":")[0], kind, context(dialect=dialect))
-        return [step.kind for step in steps]
+        return [step.action for step in steps]
 
-    assert kinds("anthropic:default", "token") == [StepKind.MAKE, StepKind.PASTE]
-    assert kinds("openai:key", "api_key") == [StepKind.PASTE]
-    assert kinds("openai:login", "oauth") == [StepKind.RUN]
-    assert kinds("env:KEY", "api_key") == [StepKind.ADVICE]
+    assert actions("anthropic:default", "token") == [StepAction.MAKE, StepAction.PASTE]
+    assert actions("openai:key", "api_key") == [StepAction.PASTE]
+    assert actions("openai:login", "oauth") == [StepAction.RUN]
 
 
 def test_only_the_oldest_releases_print_what_is_pasted() -> None:
@@ -78,7 +81,7 @@ def test_only_the_oldest_releases_print_what_is_pasted() -> None:
 
 
 def test_token_lifetime_is_in_the_paste_command() -> None:
-    *_, paste = remedies.renewal_commands(
+    *_, paste = renewal_lines(
         "anthropic:default", "anthropic", "token", CommandContext("main", NEW, token_lifetime="90d")
     )
     assert paste.endswith("--expires-in 90d --agent main")
@@ -87,9 +90,7 @@ def test_token_lifetime_is_in_the_paste_command() -> None:
 def test_claude_login_runs_where_claude_code_is() -> None:
     programs = Programs(claude=Invocation(("docker", "exec", "box", "claude")))
     login = CommandContext("claude-code", Dialect.LOGIN, programs)
-    assert remedies.renewal_commands("claude-code:login", "anthropic", "oauth", login) == (
-        "docker exec -it box claude auth login",
-    )
+    assert renewal_lines("claude-code:login", "anthropic", "oauth", login) == ("docker exec -it box claude auth login",)
 
 
 @pytest.mark.parametrize(
@@ -137,16 +138,16 @@ def test_openclaw_is_called_as_configured(
 )
 def test_oldest_release_is_given_the_agents_folder(invocation: Invocation, beginning: str) -> None:
     old = CommandContext("work", OLD, Programs(invocation))
-    *_, command = remedies.renewal_commands("anthropic:default", "anthropic", "token", old)
+    *_, command = renewal_lines("anthropic:default", "anthropic", "token", old)
     assert command.startswith(f"{beginning} models auth paste-token ")
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
 def test_any_profile_name_survives_every_shell(name: str) -> None:
     """One shell here, two over ssh."""
-    here = remedies.renewal_commands(name, "x", "token", context())[-1]
+    here = renewal_lines(name, "x", "token", context())[-1]
     assert name.startswith("env:") or shlex.split(here)[7] == name
-    over_ssh = remedies.renewal_commands(name, "x", "token", context(openclaw=Invocation(ssh="me@vps")))[-1]
+    over_ssh = renewal_lines(name, "x", "token", context(openclaw=Invocation(ssh="me@vps")))[-1]
     received = " ".join(shlex.split(over_ssh)[3:])  # what ssh makes of its arguments
     assert name.startswith("env:") or shlex.split(received)[7] == name
 
@@ -177,9 +178,9 @@ def test_gateway_is_restarted_where_it_runs() -> None:
         assert step is not None
         return step.kind, step.text
 
-    assert restarted_by(Invocation()) == (StepKind.RUN, "openclaw gateway restart")
-    assert restarted_by(Invocation(ssh="vps")) == (StepKind.RUN, "ssh -t vps openclaw gateway restart")
-    assert restarted_by(Invocation(IN_CONTAINER)) == (StepKind.ADVICE, "Restart the gateway's container")
+    assert restarted_by(Invocation()) == (StepKind.COMMAND, "openclaw gateway restart")
+    assert restarted_by(Invocation(ssh="vps")) == (StepKind.COMMAND, "ssh -t vps openclaw gateway restart")
+    assert restarted_by(Invocation(IN_CONTAINER)) == (StepKind.NOTE, "Restart the gateway's container")
     assert remedies.restart_gateway_step(context(dialect=Dialect.LOGIN)) is None
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reports import EXAMPLES, NOW, SECRET, agent, odd_ids, profile, report, reports
 
-from exporter.model import Condition, ConditionName, Report, Severity, Status, TargetReport, Unusable
+from exporter.model import Condition, ConditionName, Report, Severity, Status, TargetReport, Unusable, command
 from exporter.present import to_json
 from exporter.web import page
 from exporter.web.app import create_app
@@ -305,7 +305,7 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;{{ 7*7 }
 
 
 def hostile() -> Report:
-    condition = Condition(ConditionName.MISSING, Severity.CRITICAL, HOSTILE, HOSTILE, HOSTILE, (HOSTILE,))
+    condition = Condition(ConditionName.MISSING, Severity.CRITICAL, HOSTILE, HOSTILE, HOSTILE, (command(HOSTILE),))
     one = profile(HOSTILE, kind=HOSTILE, provider=HOSTILE, label=HOSTILE, status=Status.MISSING)
     main = agent(one, id=HOSTILE, openclaw_version=HOSTILE, conditions=(condition,), exit_code=1)
     return Report(NOW, (TargetReport(HOSTILE, HOSTILE, (main,), chosen=HOSTILE),))
@@ -346,7 +346,7 @@ def test_the_page_shows_each_problem_its_deadline_and_its_remedy() -> None:
         "anthropic",
         "anthropic:default",
         "Ends in 11 h.",
-        ("openclaw models auth …",),
+        (command("openclaw models auth …"),),
     )
     one = profile(status=Status.EXPIRING, expires_at=NOW + 11 * 3600)
     text = Seen(page.status_page(report(agent(one, exit_code=2, conditions=(condition,))), now=NOW)).text
@@ -359,7 +359,7 @@ def test_the_page_shows_each_problem_its_deadline_and_its_remedy() -> None:
 
 def test_a_command_to_copy_is_whole() -> None:
     remedy = "openclaw models auth paste-token --profile-id " + "x" * 500
-    condition = Condition(ConditionName.EXPIRED, Severity.CRITICAL, "a", "a", "Over.", (remedy,))
+    condition = Condition(ConditionName.EXPIRED, Severity.CRITICAL, "a", "a", "Over.", (command(remedy),))
     assert f"<pre>{remedy}\n</pre>" in page.status_page(report(agent(conditions=(condition,))), now=NOW)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from exporter.alerts import lifecycle
 from exporter.alerts.delivery.outbox import Outbox
-from exporter.alerts.lifecycle.policy import AlertPolicy, Renew, no_commands
+from exporter.alerts.lifecycle.policy import AlertPolicy, Renew, no_steps
 from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at
 from exporter.alerts.values import AlertState, Message
 from exporter.config import Config
@@ -22,7 +22,7 @@ class Evaluator:
     The process must hold the outbox's lock. Every method raises StateError.
     """
 
-    def __init__(self, config: Config, outbox: Outbox, renew: Renew = no_commands) -> None:
+    def __init__(self, config: Config, outbox: Outbox, renew: Renew = no_steps) -> None:
         self.config = config
         self._renew = renew
         self._outbox = outbox

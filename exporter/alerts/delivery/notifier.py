@@ -21,7 +21,7 @@ from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.overview import NotifierStatus, UndeliverableMessages
 from exporter.alerts.delivery.scheduled_messages import AsOf
 from exporter.alerts.delivery.statistics import ChannelStatistics
-from exporter.alerts.lifecycle.policy import Renew, no_commands
+from exporter.alerts.lifecycle.policy import Renew, no_steps
 from exporter.alerts.values import AlertState, fingerprint_of_test
 from exporter.config import Config, ConfigError
 from exporter.lib import tasks
@@ -50,7 +50,7 @@ class ReportSource:
 
     latest: Callable[[], Report]
     as_of: AsOf | None = None  # the report of one target as of a later moment
-    renew: Renew = no_commands  # the commands in reminders that renew a profile
+    renew: Renew = no_steps  # the steps in reminders that renew a profile
 
 
 class Notifier:

@@ -164,7 +164,7 @@ def _reminder(
         Severity.INFO,
         provider=profile.provider,
         profile=profile.id,
-        remedy=policy.renew(agent, profile),
+        steps=policy.renew(agent, profile),
         reason=reason,
         deadline=deadline,
         seen_at=agent.checked_at if agent.failure is not None else None,

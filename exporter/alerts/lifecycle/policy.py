@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.alerts.values import AlertState
 from exporter.config import Config, Policy, QuietHours
-from exporter.model import AgentReport, ProfileReport, Report, Severity
+from exporter.model import AgentReport, ProfileReport, Report, Severity, Step
 
 #: Seconds added to a threshold, so that rounding cannot put us just before it. The verdict does the same.
 EPSILON = 0.001
@@ -119,10 +119,10 @@ class Silence:
 MATCHERS = ("target", "agent", "provider", "profile", "condition")
 
 
-Renew = Callable[[AgentReport, ProfileReport], tuple[str, ...]]
+Renew = Callable[[AgentReport, ProfileReport], tuple[Step, ...]]
 
 
-def no_commands(agent: AgentReport, profile: ProfileReport) -> tuple[str, ...]:
+def no_steps(agent: AgentReport, profile: ProfileReport) -> tuple[Step, ...]:
     return ()
 
 
@@ -142,7 +142,7 @@ class AlertPolicy:
     verdict: Policy = field(default_factory=Policy)  # says which profiles are ignored
     silences: tuple[Silence, ...] = ()
     acknowledged: Mapping[str, float] = field(default_factory=dict)  # fingerprint -> when
-    renew: Renew = no_commands  # the commands in reminders of a profile that still works
+    renew: Renew = no_steps  # the steps in reminders of a profile that still works
 
     @classmethod
     def of(
@@ -150,7 +150,7 @@ class AlertPolicy:
         config: Config,
         silences: tuple[Silence, ...] = (),
         acknowledged: Mapping[str, float] | None = None,
-        renew: Renew = no_commands,
+        renew: Renew = no_steps,
     ) -> AlertPolicy:
         """The policy of a configuration, with the silences and acknowledgements that people have added since."""
         alerts = config.alerts

@@ -35,7 +35,7 @@ def forecast(length: str, config_file: Path | None) -> None:
     if not policy.channels:
         policy = replace(policy, channels=(ChannelPolicy("(no channel configured)"),))
     report, monitor = runtime.check_targets(config)
-    policy = replace(policy, renew=monitor.renewal_commands)
+    policy = replace(policy, renew=monitor.renewal_steps)
     messages = lifecycle.forecast(states, report, policy, now, now + ahead, monitor.as_of, proofs, MAX_MESSAGES + 1)
     for at, message in messages[:MAX_MESSAGES]:
         for alert in message.alerts:
