@@ -1,10 +1,22 @@
-"""asyncio helpers: wait for an event with a limit, and end tasks."""
+"""asyncio helpers: wait for an event or for work with a limit, and end tasks."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
+
+#: How long cancelled work may take to clean up before it is left alone, in seconds.
+CLEAN_UP = 10.0
+T = TypeVar("T")
+
+
+class StrayCancellationError(Exception):
+    """Work ended with a CancelledError although nobody cancelled it."""
 
 
 async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
@@ -22,3 +34,31 @@ async def end(*tasks: asyncio.Task[Any] | None, grace: float = 0.0) -> None:
     for task in started:
         task.cancel()
     await asyncio.gather(*started, return_exceptions=True)
+
+
+async def finish_within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """The result of ``work``, which runs as a task of its own.
+
+    Raises what ``work`` raises, StrayCancellationError if it cancels itself, and TimeoutError after ``seconds``. Work
+    that goes on although it is cancelled is left alone after ``CLEAN_UP`` seconds; its result is ignored.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        await _give_up(task)
+        raise
+    if not task.done():
+        await _give_up(task)
+        raise TimeoutError
+    if task.cancelled():
+        raise StrayCancellationError
+    return task.result()
+
+
+async def _give_up(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait({task}, timeout=CLEAN_UP)
+    if not task.done():
+        log.error("%s does not end although it is cancelled: it is left alone", task.get_coro())
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # retrieved: nobody else will

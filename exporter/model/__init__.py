@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exporter.model.conditions import ConditionName as ConditionName
 from exporter.model.conditions import Family as Family
@@ -47,6 +47,11 @@ class FailureReason(enum.StrEnum):
     STORE_UNREADABLE = "store_unreadable"
     STALE = "stale"
     OTHER = "other"
+
+    @property
+    def is_our_fault(self) -> bool:
+        """Whether the exporter itself fails. That fails the heartbeat; a target that cannot be reached does not."""
+        return self in (FailureReason.STALE, FailureReason.OTHER)
 
 
 class CheckError(Exception):
@@ -270,6 +275,25 @@ class AgentReport:
     dialect: Dialect = Dialect.ROUTES  # the observation's
 
 
+def failed_report(
+    target: str, agent: str, source: str, failure: Failure, known: AgentReport | None = None
+) -> AgentReport:
+    """The report about an agent whose check or verdict failed: what is ``known`` of it, marked as failed.
+
+    It needs nothing of the verdict, which may be what failed.
+    """
+    summary, rule = f"The check of {target}/{agent} failed: {failure.message}", f"the check failed ({failure.reason})"
+    if agent == "*":
+        summary, rule = failure.message, "the agents could not be listed"
+    condition = Condition(
+        ConditionName.CHECK_FAILED, Severity.CRITICAL, summary=summary, reason=failure.reason.value, rule=rule
+    )
+    if known is None:
+        return AgentReport(target, agent, source, failure.at, None, 1, conditions=(condition,), failure=failure)
+    others = (other for other in known.conditions if other.name is not ConditionName.CHECK_FAILED)
+    return replace(known, evaluated_at=failure.at, exit_code=1, conditions=(condition, *others), failure=failure)
+
+
 @dataclass(frozen=True, slots=True)
 class AgentCounters:
     """The counters of one agent since the daemon started.
@@ -298,16 +322,7 @@ class TargetReport:
         """The agents. If they could not be listed, also one entry ``*`` with the error."""
         if self.failure is None or any(agent.agent == "*" for agent in self.agents):
             return self.agents
-        condition = Condition(
-            ConditionName.CHECK_FAILED,
-            Severity.CRITICAL,
-            summary=self.failure.message,
-            reason=self.failure.reason.value,
-            rule="the agents could not be listed",
-        )
-        unlisted = AgentReport(
-            self.target, "*", self.source, self.failure.at, None, 1, conditions=(condition,), failure=self.failure
-        )
+        unlisted = failed_report(self.target, "*", self.source, self.failure)
         return (*self.agents, unlisted)
 
     @property
