@@ -45,15 +45,16 @@ class Monitor:
 
         A target whose configuration is unchanged keeps its checker and all facts.
         """
-        before, self.config, self.checkers = self.checkers, config, {}
+        checkers: dict[str, TargetChecker] = {}
         for target in config.targets:
-            known = before.get(target.name)
-            if known is not None and known.target == target:
-                self.checkers[target.name] = before.pop(target.name)
-            else:
+            known = self.checkers.get(target.name)
+            if known is None or known.target != target:
                 source = self._make(target, self._context)
-                self.checkers[target.name] = TargetChecker(target, source, self._ledger, self._now, self._limiter)
-        return list(before.values())
+                known = TargetChecker(target, source, self._ledger, self._now, self._limiter)
+            checkers[target.name] = known
+        unused = [checker for name, checker in self.checkers.items() if checkers.get(name) is not checker]
+        self.config, self.checkers = config, checkers  # last: if a source cannot be made, nothing has changed
+        return unused
 
     async def check(self, names: list[str] | None = None) -> Report:
         """Check the named targets once, or all that have a schedule."""

@@ -15,6 +15,8 @@ MIN_SPACING = 15.0
 #: How long after the end of a deadline or cooldown to check, in seconds. By then it has ended for OpenClaw too, and
 #: the verdict that follows from the date alone has been reported.
 AFTER_END = 2.0
+#: How long a check may wait for those of other targets before that is a fault, in seconds.
+MAX_WAIT = 60.0
 
 
 class CheckTrigger(StrEnum):
@@ -60,3 +62,27 @@ def next_check(inputs: ScheduleInputs) -> tuple[float, CheckTrigger]:
     if inputs.changed_at is not None:
         due.append((max(inputs.changed_at, started_at + MIN_SPACING), CheckTrigger.STORE_CHANGED))
     return min(due)
+
+
+def answer_limit(timeout: float) -> float:
+    """Seconds within which a source has answered, or is given up. Each of its own steps ends within ``timeout``."""
+    return 2 * timeout + 30.0
+
+
+def check_limit(timeout: float) -> float:
+    """Seconds within which a check has ended, or is given up: far more than a target and its queue need."""
+    return 2 * answer_limit(timeout) + 10 * MAX_WAIT
+
+
+def stale_after(timeout: float) -> float:
+    """Seconds for which a check may be overdue before its target is stale: the agents are listed, then checked."""
+    return 2 * answer_limit(timeout) + MAX_WAIT
+
+
+def overdue(before: float, due: float, now: float, elapsed: float) -> float:
+    """Seconds for which a check has been due, after ``elapsed`` more in which the process ran.
+
+    ``before`` is the result of the last call. Time in which the host was suspended, or that a step of the clock
+    skipped, does not count: the check that it made due gets its chance first.
+    """
+    return before + elapsed if now >= due else 0.0

@@ -5,13 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
+from typing import Any, TypeVar
 
 from exporter.checks.limiter import ConcurrencyLimiter
+from exporter.checks.schedule import answer_limit, check_limit
 from exporter.config import Policy, Target
-from exporter.model import AgentCounters, AgentReport, CheckError, Failure, FailureReason, Observation, TargetReport
+from exporter.lib import tasks
+from exporter.lib.durations import format_duration, in_words
+from exporter.model import (
+    AgentCounters,
+    AgentReport,
+    CheckError,
+    Failure,
+    FailureReason,
+    Observation,
+    TargetReport,
+    failed_report,
+)
 from exporter.sources import Source
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.state.history import (
@@ -28,6 +41,10 @@ log = logging.getLogger(__name__)
 
 #: How often the time without a usable credential is counted between two checks, in seconds.
 COUNT_EVERY = 60.0
+#: How long after a verdict failed it is tried again, in seconds.
+EVALUATE_AGAIN = 60.0
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -48,7 +65,7 @@ class TargetChecker:
     """Checks one target and keeps its latest report.
 
     A check asks the source, updates the credential history, evaluates the verdict and stores both. Concurrent callers
-    share the check that is under way. Whatever a source raises becomes a ``Failure`` of that agent.
+    share the check that is under way. Whatever raises or hangs in it becomes a ``Failure``: of that agent, or of all.
     """
 
     def __init__(
@@ -63,6 +80,7 @@ class TargetChecker:
         self.source = source
         self.report: TargetReport | None = None
         self.check_started_at: float | None = None  # start of the last check
+        self.completed_check_started_at: float | None = None  # start of the last check that has ended
         self.retry_after: float | None = None  # seconds that the target asked us to wait
         self._ledger = ledger
         self._now = now
@@ -71,6 +89,7 @@ class TargetChecker:
         self._failure: Failure | None = None  # of listing the agents
         self._listing = AgentCounters()  # of listing the agents, exported as agent "*"
         self._checking: asyncio.Task[TargetReport] | None = None
+        self._is_stale = False
 
     @property
     def name(self) -> str:
@@ -82,7 +101,9 @@ class TargetChecker:
 
     @property
     def failed(self) -> bool:
-        return self._failure is not None or any(agent.failure for agent in self._agents.values())
+        return self._failure is not None or any(
+            agent.failure or (agent.report and agent.report.failure) for agent in self._agents.values()
+        )
 
     @property
     def counters(self) -> Mapping[str, AgentCounters]:
@@ -117,25 +138,43 @@ class TargetChecker:
         if force and self._checking is not None:
             await asyncio.wait([self._checking])
         if self._checking is None or not self.is_checking:
-            self._checking = asyncio.create_task(self._check_in_slot(policy), name=f"check {self.name}")
+            self._checking = asyncio.create_task(self._check(policy), name=f"check {self.name}")
         # Shielded: a caller that stops waiting (a probe out of time) does not cancel it for the others.
         return await asyncio.shield(self._checking)
 
-    async def _check_in_slot(self, policy: Policy) -> TargetReport:
-        async with self._limiter.slot():
-            await self._check_agents()
-            return self.evaluate(policy)
+    async def _check(self, policy: Policy) -> TargetReport:
+        """One check. Whatever happens in it, it ends with a report; only ``aclose`` cancels it."""
+        self.check_started_at = started_at = self._now()
+        self.retry_after = None
+        limit = check_limit(self.target.timeout)
+        try:
+            async with asyncio.timeout(limit), self._limiter.slot():
+                await self._check_agents()
+        except TimeoutError:
+            message = f"the exporter gave the check up after {format_duration(limit)}: see its log"
+            self._fail(Failure(FailureReason.STALE, message, self._now()))
+        except asyncio.CancelledError as error:
+            if tasks.is_cancelled():
+                raise
+            self._fail(self._failure_of(error))
+        except Exception as error:
+            self._fail(self._failure_of(error))
+        self._is_stale = False
+        self.completed_check_started_at = started_at
+        return self.evaluate(policy, is_check=True)
 
     async def _check_agents(self) -> None:
-        self.check_started_at = self._now()
-        self.retry_after = None
         try:
-            names = await self.source.agents()
+            names = await self._ask(self.source.agents)
+            if not names:
+                raise CheckError(FailureReason.INVALID_OUTPUT, "no agent was listed, so nothing could be checked")
         except Exception as error:
             self._failure = self._failure_of(error)
             self._listing = _counted(self._listing, self._failure)
             if not self._agents:  # show the facts of an earlier run
                 await self._load(await self._ledger.run(self._ledger.agents, self.name))
+            for agent in self._agents.values():  # known, but not checked
+                agent.failure = self._failure
             return
         self._failure = None
         if self._listing.checks:
@@ -145,6 +184,16 @@ class TargetChecker:
             self._ledger.forget(self.name, removed)
         await self._load(names)
         await asyncio.gather(*map(self._check_agent, names))
+
+    async def _ask(self, ask: Callable[..., Coroutine[Any, Any, T]], *args: str) -> T:
+        """The source's answer. One that takes too long is given up, whatever the source does."""
+        try:
+            async with self.source.slot():
+                return await tasks.finish_within(answer_limit(self.target.timeout), ask(*args))
+        except asyncio.CancelledError:
+            if tasks.is_cancelled():
+                raise
+            raise tasks.StrayCancellationError from None
 
     async def _load(self, names: Iterable[str]) -> None:
         """Read the history of agents that are new here."""
@@ -157,45 +206,94 @@ class TargetChecker:
         agent = self._agents[name]
         started = time.monotonic()
         try:
-            seen = await self.source.check(name)
+            seen = await self._ask(self.source.check, name)
+            agent.history = record_observation(agent.history, seen, self._now())
         except Exception as error:
             agent.failure = self._failure_of(error)
         else:
             agent.seen, agent.failure = seen, None
         agent.duration = time.monotonic() - started
         agent.counters = _counted(agent.counters, agent.failure)
-        if agent.failure is None and agent.seen is not None:
-            agent.history = record_observation(agent.history, agent.seen, self._now())
 
-    def _failure_of(self, error: Exception) -> Failure:
+    def _fail(self, failure: Failure) -> None:
+        """Mark all that is known of the target as not checked."""
+        for agent in self._agents.values():
+            agent.failure = failure
+            agent.counters = _with_failure(agent.counters, failure)
+        if not self._agents:
+            self._failure = failure
+            self._listing = _counted(self._listing, failure)
+
+    def mark_stale(self, policy: Policy, overdue: float) -> TargetReport:
+        """Report that a check has been due for ``overdue`` seconds and none has ended. The next one to end heals it."""
+        message = (
+            f"a check has been due for {in_words(overdue)} and none has ended: see the exporter's log, and restart "
+            "the exporter if this lasts"
+        )
+        failure = Failure(FailureReason.STALE, message, self._now())
+        if self._is_stale:  # count it once
+            for agent in self._agents.values():
+                agent.failure = failure
+            self._failure = self._failure and failure
+        else:
+            self._fail(failure)
+        self._is_stale = True
+        return self.evaluate(policy)
+
+    def _failure_of(self, error: BaseException) -> Failure:
         if isinstance(error, CheckError):
             if error.retry_after is not None:
                 self.retry_after = error.retry_after
-            return Failure(error.reason, error.message, self._now(), error.needs_doctor)
+            return Failure(error.reason, error.message, self._now())
+        if isinstance(error, TimeoutError):
+            limit = format_duration(answer_limit(self.target.timeout))
+            return Failure(FailureReason.TIMEOUT, f"the source did not answer within {limit}", self._now())
         # Only the type of the error: its text may quote a secret.
         kind = type(error).__name__
         log.error("target %s: internal error while checking (%s)", self.name, kind, exc_info=_without_message(error))
         return Failure(FailureReason.OTHER, f"internal error while checking ({kind}): please report it", self._now())
 
-    def evaluate(self, policy: Policy) -> TargetReport:
-        """The report as of now, from the latest facts."""
+    def evaluate(self, policy: Policy, *, is_check: bool = False) -> TargetReport:
+        """The report as of now, from the latest facts. Never raises.
+
+        ``is_check``: a check has just ended, so a verdict that fails counts as a failure of that check.
+        """
         now = self._now()
         for name, agent in self._agents.items():
-            report = self._evaluate_agent(name, agent, policy, now)
-            _count_unusable(agent, report, now)
+            try:
+                report = self._evaluate_agent(name, agent, policy, now)
+                _count_unusable(agent, report, now)
+                self._record(name, agent)
+            except Exception as error:
+                report = self._failed_report(name, agent, error, now)
+                if is_check and agent.failure is None and report.failure is not None:
+                    agent.counters = _with_failure(agent.counters, report.failure)
+                agent.counted_at = now
             agent.report = report
-            if agent.recorded is None or agent.recorded[1] is not agent.seen or agent.recorded[0] != agent.history:
-                agent.recorded = agent.history, agent.seen
-                self._ledger.record(self.name, name, agent.history, agent.seen)
         self.report = self._report(agent.report for agent in self._agents.values() if agent.report is not None)
         return self.report
 
+    def _record(self, name: str, agent: _Agent) -> None:
+        if agent.recorded is None or agent.recorded[1] is not agent.seen or agent.recorded[0] != agent.history:
+            self._ledger.record(self.name, name, agent.history, agent.seen)
+            agent.recorded = agent.history, agent.seen
+
+    def _failed_report(self, name: str, agent: _Agent, error: Exception, now: float) -> AgentReport:
+        """The report of an agent whose verdict failed. It is tried again soon, although nothing changes."""
+        report = failed_report(self.name, name, self.source.kind, self._failure_of(error), agent.report)
+        return replace(report, changes_at=now + EVALUATE_AGAIN)
+
     def as_of(self, policy: Policy, now: float) -> TargetReport:
         """The report as it would be at ``now`` if no fact changed. Records nothing."""
-        return self._report(
-            evaluate(self._subject(name), agent.seen, agent.failure, agent.history, policy, now)
-            for name, agent in self._agents.items()
-        )
+
+        def agent_as_of(name: str, agent: _Agent) -> AgentReport:
+            failure = agent.failure or (agent.report.failure if agent.report else None)
+            try:
+                return evaluate(self._subject(name), agent.seen, failure, agent.history, policy, now)
+            except Exception as error:
+                return self._failed_report(name, agent, error, now)
+
+        return self._report(agent_as_of(name, agent) for name, agent in self._agents.items())
 
     def _report(self, agents: Iterable[AgentReport]) -> TargetReport:
         return TargetReport(self.name, self.source.kind, tuple(agents), self._failure, self.source.chosen)
@@ -221,17 +319,21 @@ class TargetChecker:
 
     async def aclose(self) -> None:
         """Cancel the check that is under way and close the source."""
-        if self._checking is not None and self.is_checking:
-            self._checking.cancel()
-            await asyncio.gather(self._checking, return_exceptions=True)
-        await self.source.aclose()
+        await tasks.end(self._checking)
+        try:
+            await tasks.finish_within(tasks.CLEAN_UP, self.source.aclose())
+        except Exception as error:
+            log.error("target %s: the source could not be closed (%s)", self.name, type(error).__name__)
 
 
 def _counted(counters: AgentCounters, failure: Failure | None) -> AgentCounters:
-    failures = dict(counters.failures)
-    if failure is not None:
-        failures[failure.reason] = failures.get(failure.reason, 0) + 1
-    return replace(counters, checks=counters.checks + 1, failures=failures)
+    counters = replace(counters, checks=counters.checks + 1)
+    return counters if failure is None else _with_failure(counters, failure)
+
+
+def _with_failure(counters: AgentCounters, failure: Failure) -> AgentCounters:
+    failures = {**counters.failures, failure.reason: counters.failures.get(failure.reason, 0) + 1}
+    return replace(counters, failures=failures)
 
 
 def _count_unusable(agent: _Agent, report: AgentReport, now: float) -> None:
@@ -245,6 +347,6 @@ def _count_unusable(agent: _Agent, report: AgentReport, now: float) -> None:
     agent.counted_at = now
 
 
-def _without_message(error: Exception) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+def _without_message(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
     """The traceback without the message, which may quote a secret."""
     return (RuntimeError, RuntimeError(type(error).__name__), error.__traceback__)

@@ -62,3 +62,9 @@ async def _give_up(task: asyncio.Task[Any]) -> None:
     if not task.done():
         log.error("%s does not end although it is cancelled: it is left alone", task.get_coro())
     task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # retrieved: nobody else will
+
+
+def is_cancelled() -> bool:
+    """Whether somebody has cancelled the current task, so that a CancelledError in it is no stray one."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
@@ -51,7 +52,7 @@ class SourceContext:
     keyed_hash: Callable[[str], str]
     cache: SourceCache = field(default_factory=InMemorySourceCache)
     now: Callable[[], float] = clock.now
-    #: Bounds the processes that run at once, over all targets.
+    #: Bounds the processes that run at once, over all targets (``Source.slot``).
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     environ: Mapping[str, str] = field(default_factory=dict)
 
@@ -81,6 +82,10 @@ class Source(Protocol):
         Cheap enough for every few seconds. Never raises.
         """
         return None
+
+    def slot(self) -> AbstractAsyncContextManager[object]:
+        """To be held while the source is asked. A source that starts processes waits here for those of others."""
+        return nullcontext()
 
     async def aclose(self) -> None:
         """Release connections."""

@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,6 +57,10 @@ class AutoSource(Source):
     def fingerprint(self) -> str | None:
         """The chosen source's; None before the first choice."""
         return self._source.fingerprint() if self._source else None
+
+    def slot(self) -> AbstractAsyncContextManager[object]:
+        """The chosen source's; one for a process before the first choice."""
+        return self._source.slot() if self._source else self._context.slots
 
     async def aclose(self) -> None:
         """Close the chosen source."""

@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,9 @@ class ClaudeSource(Source):
         values = [environ.get(name, "") for name in _VARIABLES]
         return self._context.keyed_hash(json.dumps([stored.ends_at, stored.has_refresh_token, values]))
 
+    def slot(self) -> AbstractAsyncContextManager[object]:
+        return self._context.slots
+
     def configured_agents(self) -> Sequence[str] | None:
         return [AGENT]
 
@@ -133,8 +137,7 @@ class ClaudeSource(Source):
 
     async def _status(self, environ: Mapping[str, str]) -> Mapping[str, Any]:
         argv = [*self._command, "auth", "status", "--json"]
-        async with self._context.slots:
-            finished = await command.run(argv, env=environ, timeout=self._target.timeout)
+        finished = await command.run(argv, env=environ, timeout=self._target.timeout)
         unread = CheckError(FailureReason.INVALID_OUTPUT, "the command printed no login status of Claude Code")
         try:
             for value in json_values(finished.stdout):

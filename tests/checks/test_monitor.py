@@ -114,7 +114,7 @@ async def test_agents_that_cannot_be_listed_are_one_entry_beside_the_known_agent
     again = World("home", state=tmp_path)
     again.fakes["home"].listing_error = CheckError(FailureReason.COMMAND_NOT_FOUND, "there is no openclaw")
     (target,) = (await again.monitor.check()).targets
-    assert [(a.agent, a.exit_code) for a in target.entries] == [("main", 0), ("*", 1)]
+    assert [(a.agent, a.exit_code) for a in target.entries] == [("main", 1), ("*", 1)]  # main was not checked either
 
 
 async def test_removed_agent_is_forgotten(tmp_path: Path) -> None:

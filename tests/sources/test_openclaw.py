@@ -169,7 +169,12 @@ async def test_checks_of_one_agent_never_overlap_and_slots_bound_the_processes(
 
     monkeypatch.setattr(command, "run", run)
     source = stand_in.source()
-    await asyncio.gather(*(source.check(agent) for agent in ["a", "a", "b", "c", "d", "a", "b"]))
+
+    async def check(agent: str) -> None:
+        async with source.slot():
+            await source.check(agent)
+
+    await asyncio.gather(*(check(agent) for agent in ["a", "a", "b", "c", "d", "a", "b"]))
     assert max(most) == 2
 
 

@@ -14,6 +14,7 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,9 @@ class OpenClawSource(Source):
         """Of the stores that the checks so far have named; None before the first, or if they are elsewhere."""
         return self._store.fingerprint()
 
+    def slot(self) -> AbstractAsyncContextManager[object]:
+        return self._context.slots
+
     async def aclose(self) -> None:
         """Close the shared ssh connection."""
         if self._connection is None:
@@ -137,9 +141,8 @@ class OpenClawSource(Source):
             target = self._target
             remote = ssh.remote_command(argv, timeout=seconds, state_dir=target.state_dir, env_file=target.env_file)
             argv = self._connection.argv(remote)
-        async with self._context.slots:
-            # Over ssh, the remote guard ends the command when its standard input closes.
-            return await command.run(argv, env=environment, timeout=seconds, hold_stdin=self._connection is not None)
+        # Over ssh, the remote guard ends the command when its standard input closes.
+        return await command.run(argv, env=environment, timeout=seconds, hold_stdin=self._connection is not None)
 
     def _key(self, what: str, *more: object) -> str:
         target = self._target
