@@ -27,7 +27,7 @@ from exporter.lib.durations import parse_duration
 RELEASES = ("2026.9.6", "2026.6.11", "2026.5.12", "2026.2.9")
 CURRENT = RELEASES[0]
 #: Timeout of an OpenClaw command in seconds. They take 1 to 9 on an idle machine.
-COMMAND_TIMEOUT = 120.0
+COMMAND_TIMEOUT = 300.0
 #: Prefix of a setup-token; the body after it is the secret part.
 TOKEN_PREFIX = "sk-ant-oat01-"
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -24,55 +22,16 @@ from exporter.sources.store.source import StoreSource
 
 from . import parts
 from .conftest import MakeHome
+from .gateway import READY_WITHIN, TOKEN, Gateway
 
 pytestmark = pytest.mark.real
 
-TOKEN = "PLANTED-SECRET-gateway-0123456789abcdef"
-#: Seconds from the start of a gateway to its first full answer; 20 on an idle machine.
-READY_WITHIN = 180.0
 DAY_MS = 86400 * 1000
 
 
-class Gateway:
-    """A real gateway in a private home, which a test starts and ends as often as it needs."""
-
-    def __init__(self, world: parts.OpenClawHome) -> None:
-        self.world = world
-        self.port = parts.free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = world.home / "gateway.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        world.run("plugins", "enable", "admin-http-rpc")
-        for name, value in (("mode", "local"), ("auth.mode", "token"), ("auth.token", TOKEN)):
-            world.run("config", "set", f"gateway.{name}", value)
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [self.world.command, "gateway", "run", "--port", str(self.port), "--bind", "loopback"],
-                env={**self.world.env, "OPENCLAW_SKIP_CHANNELS": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def end(self, number: signal.Signals) -> None:
-        """Send the signal and wait until no process of the gateway is left."""
-        if self._process is None:
-            return
-        self._process.send_signal(number)
-        self._process.wait(60)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        for left in parts.processes_of(self.world.home):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(left, signal.SIGKILL)
-        self._process = None
-
-    def source(self, **config: Any) -> GatewaySource:
-        target = GatewayTarget(**{"source": "gateway", "url": self.url, "token": TOKEN, "timeout": "30s", **config})
-        return GatewaySource(target, context(self.world))
+def source_of(gateway: Gateway, **config: Any) -> GatewaySource:
+    target = GatewayTarget(**{"source": "gateway", "url": gateway.url, "token": TOKEN, "timeout": "30s", **config})
+    return GatewaySource(target, context(gateway.world))
 
 
 def context(world: parts.OpenClawHome) -> SourceContext:
@@ -139,7 +98,7 @@ class Watch:
 
 async def test_no_wrong_result_while_a_gateway_starts_restarts_and_is_killed(gateway: Gateway) -> None:
     expires_at = gateway.world.stored_profiles()["anthropic:default"]["expires"] / 1000
-    async with open_source(gateway.source()) as source:
+    async with open_source(source_of(gateway)) as source:
         watch = Watch(source)
         assert set(await watch.times(3)) == {FailureReason.CONNECTION}
         gateway.start()
@@ -194,7 +153,7 @@ async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gatewa
         order={"anthropic": ["anthropic:default", "anthropic:work"]},
     )
     gateway.start()
-    async with open_source(gateway.source(state_dir=str(world.state), usage=True)) as source:
+    async with open_source(source_of(gateway, state_dir=str(world.state), usage=True)) as source:
         watch = Watch(source)
         await watch.until_seen()
         seen = watch.answers[-1]
@@ -206,7 +165,7 @@ async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gatewa
     unusable = {p.id: p.unusable.reason for p in seen.profiles if p.unusable}
     assert unusable == {"anthropic:default": "billing"}
 
-    async with open_source(gateway.source()) as source:
+    async with open_source(source_of(gateway)) as source:
         blind = await source.check("main")
     assert blind.blind_to == {"unusable"}
     assert not any(p.unusable for p in blind.profiles)
@@ -221,10 +180,10 @@ async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gatewa
     assert conditions[0] == conditions[1] == conditions[2]
     assert {name for name, _, _ in conditions[0]} == {"unusable", "expiring"}
 
-    assert await reason_of(gateway.source(token="PLANTED-SECRET-wrong-0123456789")) is FailureReason.UNAUTHORIZED
-    assert await reason_of(gateway.source(token=None)) is FailureReason.UNAUTHORIZED
-    assert await reason_of(gateway.source(), "nobody") is FailureReason.UNKNOWN_AGENT
-    async with open_source(gateway.source(token=None, token_file=str(tmp_path / "token"))) as source:
+    assert await reason_of(source_of(gateway, token="PLANTED-SECRET-wrong-0123456789")) is FailureReason.UNAUTHORIZED
+    assert await reason_of(source_of(gateway, token=None)) is FailureReason.UNAUTHORIZED
+    assert await reason_of(source_of(gateway), "nobody") is FailureReason.UNKNOWN_AGENT
+    async with open_source(source_of(gateway, token=None, token_file=str(tmp_path / "token"))) as source:
         (tmp_path / "token").write_text("PLANTED-SECRET-old-token\n")
         with pytest.raises(CheckError) as caught:
             await source.check("main")
@@ -239,6 +198,6 @@ async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gatewa
     ends = time.monotonic() + READY_WITHIN
     while not reasons or reasons[-1] is not FailureReason.NOT_ENABLED:
         assert time.monotonic() < ends, f"never up: {reasons[-1]}"
-        reasons.append(await reason_of(gateway.source()))
+        reasons.append(await reason_of(source_of(gateway)))
         await asyncio.sleep(0.2)
     assert set(reasons) <= {FailureReason.CONNECTION, FailureReason.NOT_READY, FailureReason.NOT_ENABLED}

@@ -1,0 +1,124 @@
+"""One home gets one verdict from the command, the gateway and the store of each real release.
+
+The homes are the situations of ``tests/field`` in the layout that the release gives them. Where a situation wants the
+same of every source, the sources must agree to the last condition. By default the gateway, which takes long to start,
+is asked about a few situations; OAE_FIELD=all asks it about all that it can start with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from situations import cases, lay_out, wanted
+
+from .conftest import need
+from .desk import Homes
+from .gateway import READY_WITHIN, TOKEN, Gateway
+from .parts import CURRENT, RELEASES, Exporter, OpenClawHome, wait_for
+
+pytestmark = pytest.mark.real
+
+CASES = {case.name: case for case in cases() if (case / "state").exists()}
+#: Providers whose plugin is part of a release. A gateway downloads the others when it starts.
+BUNDLED = {"anthropic", "claude-cli", "github-copilot", "minimax-portal", "ollama", "openai", "openai-codex", "xai"}
+#: The situations that the gateway is asked about by default: a disable, a login, a second agent.
+WITH_GATEWAY = {"copilot-order", "refresh-never-happens", "named-profile"}
+#: Releases on which a situation's configuration is not valid: they refuse to do anything with it.
+INVALID = {
+    ("claude-cli-profile-store", "2026.2.9"),
+    ("stale-secretref", "2026.2.9"),
+}
+
+#: condition, severity, provider, profile
+Found = tuple[str, str, str | None, str | None]
+
+
+def runs() -> list[tuple[str, str]]:
+    return [(name, release) for name in CASES for release in RELEASES if (name, release) not in INVALID]
+
+
+def has_gateway(name: str, release: str) -> bool:
+    config = (CASES[name] / "state/openclaw.json").read_text()
+    providers = set(re.findall(r'"([a-z-]+)/[^"/]+"', config))
+    is_chosen = name in WITH_GATEWAY or os.environ.get("OAE_FIELD") == "all"
+    return release == CURRENT and is_chosen and providers <= BUNDLED
+
+
+def make_home(homes: Homes, name: str, release: str, folder: Path) -> tuple[OpenClawHome, list[str]]:
+    """The situation's state folder as this release keeps it, and the agents that have a store."""
+    need("node")
+    need(f"openclaw-{release}")
+    world = OpenClawHome(release, folder)
+    lay_out(CASES[name] / "state", world.state, time.time())
+    world.env |= json.loads((CASES[name] / "case.json").read_text()).get("environ", {})
+    stores = {path.parent.parent.name: path for path in world.state.glob("agents/*/agent/auth-profiles.json")}
+    for agent in sorted(stores, key=lambda agent: agent == "main"):
+        stored = json.loads(stores[agent].read_text())
+        profiles, usage, order = stored["profiles"], stored.get("usageStats", {}), stored.get("order")
+        if world.version >= (2026, 6):
+            stores[agent].unlink()
+            shutil.copytree(homes.layout(release, agent), world.state, dirs_exist_ok=True)
+        if agent == "main" and world.version >= (2026, 6):
+            world.write_store(profiles, usage, order, config_auth=False)
+        elif world.version >= (2026, 4):  # 2026.2 has the layout of the situations
+            world.write_agent_store(agent, profiles, usage)
+    return world, sorted(stores)
+
+
+@contextmanager
+def targets(world: OpenClawHome, agents: list[str], *, gateway: bool) -> Iterator[list[dict[str, Any]]]:
+    """The home as a target of each source; the target's name is the source's."""
+    state_dir = str(world.state)
+    found: list[dict[str, Any]] = [
+        {"source": "openclaw", "command": [str(world.command)]},
+        {"source": "store", "state_dir": state_dir},
+    ]
+    running = Gateway(world) if gateway else None
+    try:
+        if running:
+            running.start()
+            wait_for("the gateway answers", running.is_ready, READY_WITHIN)
+            found.append({"source": "gateway", "url": running.url, "token": TOKEN, "state_dir": state_dir})
+        yield [{"name": target["source"], "agents": agents, "timeout": "120s", **target} for target in found]
+    finally:
+        if running:
+            running.end(signal.SIGTERM)
+
+
+def conditions(agent: Mapping[str, Any]) -> set[Found]:
+    """An agent's conditions, without what is about the source itself."""
+    found = {(c["condition"], c["severity"], c["provider"], c["profile"]) for c in agent["conditions"]}
+    return {condition for condition in found if condition[0] != "partial_view"}
+
+
+@pytest.mark.parametrize(("name", "release"), runs())
+def test_every_source_has_the_verdict_of_the_situation(homes: Homes, tmp_path: Path, name: str, release: str) -> None:
+    about = json.loads((CASES[name] / "case.json").read_text())
+    world, agents = make_home(homes, name, release, tmp_path / "openclaw")
+    with targets(world, agents, gateway=has_gateway(name, release)) as made:
+        policy = about.get("policy", {})
+        _, result = Exporter(world, tmp_path / "exporter", targets=made, policy=policy).check()
+    layout = f"{release}-doctor" if world.version >= (2026, 6) else release
+    shown = json.dumps(result["targets"], indent=1)
+    verdicts: dict[str, list[tuple[int, set[Found]]]] = {}
+    for target in result["targets"]:
+        verdicts[target["name"]] = [(agent["exit_code"], conditions(agent)) for agent in target["agents"]]
+        want, agent = wanted(CASES[name], layout, target["name"]), about.get("agent", "main")
+        (main,) = (found for found in target["agents"] if found["id"] == agent)
+        names = {condition for condition, *_ in conditions(main)}
+        exits = want["exit"] if isinstance(want["exit"], list) else [want["exit"]]
+        assert main["exit_code"] == exits[-1], shown
+        assert set(want.get("must", ())) <= names, shown
+        assert not set(want.get("never", ())) & names, shown
+    alike = [source for source in verdicts if source not in about["want"]]
+    assert all(verdicts[source] == verdicts[alike[0]] for source in alike), shown
