@@ -44,7 +44,7 @@ Found = tuple[str, str, str | None, str | None]
 
 
 def runs() -> list[tuple[str, str]]:
-    return [(name, release) for name in CASES for release in RELEASES if (name, release) not in INVALID]
+    return [(release, name) for release in RELEASES for name in CASES if (name, release) not in INVALID]
 
 
 def has_gateway(name: str, release: str) -> bool:
@@ -101,8 +101,8 @@ def conditions(agent: Mapping[str, Any]) -> set[Found]:
     return {condition for condition in found if condition[0] != "partial_view"}
 
 
-@pytest.mark.parametrize(("name", "release"), runs())
-def test_every_source_has_the_verdict_of_the_situation(homes: Homes, tmp_path: Path, name: str, release: str) -> None:
+@pytest.mark.parametrize(("release", "name"), runs())
+def test_every_source_has_the_verdict_of_the_situation(homes: Homes, tmp_path: Path, release: str, name: str) -> None:
     about = json.loads((CASES[name] / "case.json").read_text())
     world, agents = make_home(homes, name, release, tmp_path / "openclaw")
     with targets(world, agents, gateway=has_gateway(name, release)) as made:
