@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -97,6 +98,18 @@ class Web(WithSecrets):
                 ipaddress.ip_address(bare)
             except ValueError:
                 raise ValueError(f"{host!r} is not an IPv6 address: write it like [::1]") from None
+        return value
+
+    @field_validator("external_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_url = False
+        if value and not is_url:
+            raise ValueError('write the address of the page, like "https://rack7.example"')
         return value
 
     @property

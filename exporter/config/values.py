@@ -26,10 +26,13 @@ from exporter.lib.known_secrets import KNOWN
 
 
 class ConfigError(ExpectedError):
-    """The configuration cannot be used. ``problems`` has a sentence for each mistake, without secrets."""
+    """The configuration cannot be used. ``problems`` has a sentence for each mistake, without secrets.
+
+    Without ``where`` the sentences name the place themselves.
+    """
 
     def __init__(self, where: str, problems: list[str]) -> None:
-        super().__init__("\n".join(f"{where}: {problem}" for problem in problems))
+        super().__init__("\n".join(f"{where}: {problem}" if where else problem for problem in problems))
         self.where = where
         self.problems = problems
 

@@ -1,15 +1,18 @@
 """The heartbeat: regular requests to a dead-man's switch, which alarms when they stop.
 
-As healthchecks.io and similar services expect: ``/start`` when the daemon starts, the URL itself while all is
-well, and ``/fail`` with the reason as the body while the daemon cannot do its work. The URL is a secret.
+As healthchecks.io and similar services expect, it POSTs to ``/start`` when the daemon starts, to the URL itself while
+all is well, and to ``/fail`` with the reason as the body while the daemon cannot do its work. Uptime Kuma's push URLs
+know none of this: they get a GET with ``status=up`` or ``status=down``. The URL is a secret.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 
@@ -23,6 +26,8 @@ log = logging.getLogger(__name__)
 TIMEOUT = 10.0
 #: Attempts per heartbeat, and the seconds between them: one lost packet must not raise an alarm.
 ATTEMPTS, PAUSE = 3, 2.0
+_KUMA = re.compile(r"/api/push/[^/]+/?$")
+_MAX_KUMA_MESSAGE = 250  # characters
 
 
 class HeartbeatSender:
@@ -71,8 +76,14 @@ class HeartbeatSender:
             try:
                 url = await asyncio.to_thread(self._config.read_secret, "url")
                 async with http.Client(self._transport) as client:
-                    content = body.encode()
-                    answer = await client.send("POST", _with_path(url or "", path), timeout=TIMEOUT, content=content)
+                    for_kuma = _for_kuma(url or "", path, body)
+                    if for_kuma is None:
+                        address, content = _with_path(url or "", path), body.encode()
+                        answer = await client.send("POST", address, timeout=TIMEOUT, content=content)
+                    elif for_kuma:
+                        answer = await client.send("GET", for_kuma, timeout=TIMEOUT)
+                    else:
+                        return True
             except (ConfigError, http.RequestError) as error:
                 why = str(error)
             else:
@@ -89,3 +100,21 @@ def _with_path(url: str, path: str) -> str:
         return url
     address, mark, query = url.partition("?")
     return address.rstrip("/") + path + mark + query
+
+
+def _for_kuma(url: str, path: str, body: str) -> str | None:
+    """The URL to GET from Uptime Kuma, empty where it has nothing like ``path``; None if ``url`` is not Kuma's.
+
+    Its push URL ends in ``?status=up&msg=OK&ping=`` as it is shown. Kuma 1 answers 404 to a POST and to another path.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    if not _KUMA.search(parts.path):
+        return None
+    if path == "/start":
+        return ""
+    state = {"status": "down" if path else "up", "msg": body[:_MAX_KUMA_MESSAGE] or "OK"}
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return parts._replace(query=urlencode({**given, **state})).geturl()

@@ -28,7 +28,7 @@ from exporter.checks.monitor import Monitor
 from exporter.checks.schedule import CheckTrigger, ScheduleInputs, baseline, next_check
 from exporter.checks.target_checker import TargetChecker
 from exporter.config import Config, ConfigError, Target
-from exporter.daemon import systemd
+from exporter.daemon import preflight, systemd
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.exposition_cache import ExpositionCache
 from exporter.lib.durations import END_OF_DATES
@@ -408,6 +408,7 @@ class Daemon:
 
     async def _reload(self) -> None:
         config = await asyncio.to_thread(self._reread)
+        await asyncio.to_thread(preflight.require_usable, config)
         for name in ("web", "state_dir"):
             if getattr(self._monitor.config, name) != getattr(config, name):
                 log.warning("%s changed: this takes a restart", name)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from exporter.config import Config
-from exporter.daemon import runtime_tuning, systemd
+from exporter.daemon import preflight, runtime_tuning, systemd
 from exporter.daemon.scheduler import Daemon
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.web.app import create_app
@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 
 async def serve(config: Config, directory: Path | None, reread: Callable[[], Config]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ListenError if the address cannot be used."""
+    """Serve until SIGTERM or SIGINT. Raises ConfigError or ListenError if it cannot start."""
+    await asyncio.to_thread(preflight.require_usable, config)
     runtime_tuning.prepare()
     loop = asyncio.get_running_loop()
     end = asyncio.Event()
@@ -37,7 +38,7 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
     try:
         await web.start()
         await daemon.start()
-        log.info("watching %d targets, listening on %s", len(config.targets), web.url)
+        log.info("watching %d targets, listening on %s", len(config.targets), web.listens_on)
         systemd.ready(daemon.status())
         await end.wait()
     finally:

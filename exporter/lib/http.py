@@ -10,6 +10,7 @@ Importing this module imports httpx, which takes about 70 ms. A command that may
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.utils
 import enum
 import functools
@@ -34,6 +35,9 @@ for _name in ("httpx", "httpcore"):
 
 #: Node closes an idle connection after 5 s. Ours closes earlier, or a request would meet a closing one. Seconds.
 KEEP_ALIVE = 3.0
+
+#: How long the start of an answer's body may take, seconds.
+EXCERPT_TIMEOUT = 2.0
 
 #: What to do about a status; the others have the words of the standard.
 _ADVICE = {
@@ -75,6 +79,11 @@ class Response:
         return 200 <= self.status < 300
 
     @property
+    def phrase(self) -> str:
+        """The standard's words for the status; empty for an unknown one."""
+        return _phrase(self.status)
+
+    @property
     def is_web_page(self) -> bool:
         """Whether it is a page for people, as from a captive portal or a proxy, and not from an API."""
         return "html" in self.headers.get("content-type", "").lower() or self.body.lstrip()[:1] == b"<"
@@ -106,11 +115,13 @@ class Client:
         headers: Mapping[str, str] | None = None,
         login: tuple[str, str] | None = None,
         max_body: int = 0,
+        excerpt: int = 0,
     ) -> Response:
         """The answer to one request, within ``timeout`` seconds. Raises RequestError.
 
         At most ``max_body`` bytes of the body are accepted; with 0 it is not read at all, so an answer is
-        complete with its head. ``login`` is the user name and password for basic authentication.
+        complete with its head. Of an answer that is no success, up to ``excerpt`` bytes are read, if they come
+        at once: the server's reason. ``login`` is the user name and password for basic authentication.
         """
         try:
             is_secure = _check(url, headers or {})
@@ -120,6 +131,8 @@ class Client:
                 response = await client.send(request, stream=True, auth=login or httpx.USE_CLIENT_DEFAULT)
                 try:
                     body = await _read(response, max_body) if max_body else b""
+                    if excerpt and not response.is_success:
+                        body = await _excerpt(response, excerpt, min(EXCERPT_TIMEOUT, timeout / 2))
                 finally:
                     await response.aclose()
             return Response(response.status_code, response.headers, body)
@@ -176,13 +189,26 @@ def send_and_wait(
     return asyncio.run(send())
 
 
+def is_url(url: str) -> bool:
+    """Whether a request can be made of ``url``."""
+    try:
+        _check(url, {})
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        return False
+    return True
+
+
 def status_text(status: int) -> str:
     """An HTTP status in words that fit after a colon or a name."""
     if 300 <= status < 400:
         return f"answered {status}: the server redirects; configure the address that it redirects to"
-    known = status in HTTPStatus.__members__.values()
-    words = _ADVICE.get(status) or (HTTPStatus(status).phrase.lower() if known else "")
+    words = _ADVICE.get(status) or _phrase(status)
     return f"answered {status}: {words}" if words else f"answered {status}"
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase.lower() if status in HTTPStatus.__members__.values() else ""
 
 
 def retry_after(header: str | None, now: float, longest: float) -> float | None:
@@ -221,6 +247,20 @@ async def _read(response: httpx.Response, limit: int) -> bytes:
         if len(body) > limit:
             raise RequestError(Cause.BAD_ANSWER, f"the answer is larger than {limit >> 20} MiB")
     return bytes(body)
+
+
+async def _excerpt(response: httpx.Response, limit: int, timeout: float) -> bytes:
+    """The start of the body, as far as it arrives within ``timeout`` seconds."""
+    body = bytearray()
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return b""
+    with contextlib.suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(timeout):
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) >= limit:
+                    break
+    return bytes(body[:limit])
 
 
 def _trusted(ca_file: Path | None) -> ssl.SSLContext:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import socket
@@ -21,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.config import ConfigError, Tls, expand
-from exporter.lib.errors import ExpectedError
+from exporter.web import listen
 from exporter.web.limits import MAX_HEADERS
 
 log = logging.getLogger(__name__)
@@ -33,10 +32,6 @@ HANDSHAKE_TIMEOUT = 10.0  # seconds
 # Longer than the usual scrape interval, so that Prometheus keeps its connection.
 KEEP_ALIVE = 75  # seconds
 STOP_TIMEOUT = 3  # seconds to finish answers when the server stops
-
-
-class ListenError(ExpectedError):
-    """The server cannot listen on its address."""
 
 
 # --- TLS -------------------------------------------------------------------------------------
@@ -269,11 +264,18 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """The URL on this host, for people and logs."""
+        """The URL on this host, for people."""
         host, port = self.addresses[0]
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-        scheme = "https" if self._tls else "http"
-        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        return self._url(listen.LOOPBACK.get(host, host), port)
+
+    @property
+    def listens_on(self) -> str:
+        """Every address that is bound, and the URL to open on this host if that is another one."""
+        bound = [self._url(host, port) for host, port in self.addresses]
+        return " and ".join(bound) + ("" if self.url in bound else f", on this host {self.url}")
+
+    def _url(self, host: str, port: int) -> str:
+        return f"{'https' if self._tls else 'http'}://{listen.written(host, port)}"
 
     @property
     def serving(self) -> bool:
@@ -283,7 +285,7 @@ class WebServer:
     async def start(self) -> None:
         """Bind and serve. Returns when the server listens. Raises ListenError or ConfigError."""
         certificates = Certificates(self._tls) if self._tls else None
-        sockets = await _bind(self._host, self._port)
+        sockets = await asyncio.to_thread(listen.bind, self._host, self._port)
         self.addresses = [sock.getsockname()[:2] for sock in sockets]
         server = _Uvicorn(
             uvicorn.Config(
@@ -325,55 +327,3 @@ class WebServer:
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
         log.error("web: the server stopped", exc_info=task.exception())
-
-
-async def _bind(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets on every address of ``host``, or of this machine if ``host`` is empty."""
-    where = f"{f'[{host}]' if ':' in host else host}:{port}"
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE if not host else 0
-        )
-    except OSError as error:
-        raise ListenError(f"web.listen: {host!r} is not an address of this machine: {error.strerror}") from None
-    sockets: list[socket.socket] = []
-    last: OSError | None = None
-    for family, kind, protocol, _, address in dict.fromkeys(found):
-        sock = None
-        try:
-            sock = socket.socket(family, kind, protocol)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # With port 0, the system chooses a port for the first address, and the others use it too.
-            chosen = sockets[0].getsockname()[1] if sockets and not port else port
-            sock.bind((address[0], chosen, *address[2:]))
-            sock.listen(128)
-            sock.setblocking(False)
-            sockets.append(sock)
-        except OSError as error:
-            last = error
-            if sock is not None:
-                sock.close()
-            # A name or wildcard can resolve to a family that this machine does not have.
-            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                break
-            continue
-    else:
-        if sockets:
-            return sockets
-    for sock in sockets:
-        sock.close()
-    raise ListenError(f"web.listen: cannot listen on {where}: {_why(last)}") from None
-
-
-def _why(error: OSError | None) -> str:
-    match error.errno if error else None:
-        case errno.EADDRINUSE:
-            return "another program listens there; stop it, or set another web.listen"
-        case errno.EACCES:
-            return "ports below 1024 need privileges; set a higher port in web.listen"
-        case errno.EADDRNOTAVAIL:
-            return "this machine does not have this address"
-    return (error.strerror if error else None) or "no address was found"

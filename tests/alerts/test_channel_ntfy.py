@@ -11,6 +11,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from exporter.alerts.channels import (
     ChannelContext,
@@ -20,7 +21,16 @@ from exporter.alerts.channels import (
     TemporaryError,
     build,
 )
-from exporter.alerts.channels.ntfy import MAX_DELAY, MAX_JSON, MAX_MESSAGE, NtfySender, cut, encoded
+from exporter.alerts.channels.ntfy import (
+    MAX_DELAY,
+    MAX_JSON,
+    MAX_MESSAGE,
+    PAUSE,
+    QUOTA_PAUSE,
+    NtfySender,
+    cut,
+    encoded,
+)
 from exporter.alerts.delivery.scheduled_messages import synchronize
 from exporter.alerts.values import Alert, NotificationReason, SuppressedAlert
 from exporter.config import ConfigError
@@ -358,3 +368,30 @@ async def test_interrupted_scheduling_is_continued(server: FakeNtfy) -> None:
     await update(channel(server), [due(3, NOW + DAY)], scheduled, NOW)
     assert scheduled == {f"d-{3:032x}": NOW + DAY + GRACE}
     assert [one["sequence_id"] for one in server.delayed] == [f"d-{3:032x}"]
+
+
+async def test_quota_of_the_day_costs_few_tries_and_no_message() -> None:
+    now, is_open, tried = NOW, False, []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        tried.append(now)
+        refusal = {"code": 42908, "http": 429, "error": "limit reached: daily message quota reached"}
+        return httpx.Response(200) if is_open else httpx.Response(429, json=refusal)
+
+    config = NtfyChannel(name="phone", type="ntfy", topic=SecretStr("t"))
+    sender = build(config, ChannelContext(transport=httpx.MockTransport(answer), clock=lambda: now))
+    for _ in range(100):
+        with pytest.raises(TemporaryError, match="429: too many requests \\(the server says: limit reached") as limited:
+            await sender.send(outgoing())
+        assert limited.value.retry_after is not None
+        before, now = now, now + limited.value.retry_after
+        if now // DAY > before // DAY:
+            break
+    assert now % DAY == PAUSE  # the next try is right after midnight UTC
+    assert len(tried) <= 24 + 4
+    is_open = True
+    await sender.send(outgoing())
+    is_open = False
+    with pytest.raises(TemporaryError) as again:
+        await sender.send(outgoing())
+    assert again.value.retry_after == QUOTA_PAUSE

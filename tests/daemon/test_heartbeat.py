@@ -46,7 +46,6 @@ async def test_problem_is_sent_to_the_fail_url() -> None:
     [
         ("https://hc.example/uuid/", "https://hc.example/uuid/fail"),
         ("https://hc.example/key/home?create=1", "https://hc.example/key/home/fail?create=1"),
-        ("https://kuma.example/api/push/x?status=up&ping=", "https://kuma.example/api/push/x/fail?status=up&ping="),
     ],
 )
 async def test_fail_is_added_to_the_path_of_the_url(url: str, fail: str) -> None:
@@ -60,6 +59,29 @@ async def test_fail_is_added_to_the_path_of_the_url(url: str, fail: str) -> None
     assert await HeartbeatSender(config, lambda: None, transport=httpx.MockTransport(answer)).send()
     assert await HeartbeatSender(config, lambda: "the disk is full", transport=httpx.MockTransport(answer)).send()
     assert heard == [url, fail]
+
+
+@pytest.mark.parametrize("base", ["https://kuma.example/api/push/abc", "http://127.0.0.1:3001/kuma/api/push/abc"])
+@pytest.mark.parametrize("query", ["?status=up&msg=OK&ping=", "?ping=", ""])
+async def test_uptime_kuma_gets_its_own_requests(base: str, query: str) -> None:
+    heard: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        """As Uptime Kuma 1: another method or path is 404."""
+        heard.append((request.method, str(request.url)))
+        return httpx.Response(200 if request.method == "GET" and request.url.path.endswith("/push/abc") else 404)
+
+    config = Configured.model_validate({"url": base + query})
+    well = HeartbeatSender(config, lambda: None, transport=httpx.MockTransport(answer))
+    assert await well._send("/start", "")
+    assert heard == []
+    assert await well.send()
+    assert await HeartbeatSender(config, lambda: "the disk is full", transport=httpx.MockTransport(answer)).send()
+    assert [method for method, _ in heard] == ["GET", "GET"]
+    up, down = (httpx.URL(url).params for _, url in heard)
+    assert (up["status"], up["msg"]) == ("up", "OK")
+    assert (down["status"], down["msg"]) == ("down", "the disk is full")
+    assert ("ping" in up) is ("ping" in query)
 
 
 async def test_lost_packet_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ from waiting import until
 from exporter.config import ConfigError, Tls
 from exporter.web import server as server_module
 from exporter.web.app import create_app
-from exporter.web.server import ListenError, WebServer
+from exporter.web.listen import ListenError, bind
+from exporter.web.server import WebServer
 
 HOST = "127.0.0.1"
 
@@ -109,6 +110,29 @@ async def test_a_name_is_all_its_addresses_on_one_port() -> None:
     async with running(host="localhost") as server:
         assert {host for host, _ in server.addresses} <= {"127.0.0.1", "::1"}
         assert len({port for _, port in server.addresses}) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "bound", "to_open"),
+    [
+        ("127.0.0.1", {"http://127.0.0.1:{}"}, "http://127.0.0.1:{}"),
+        ("localhost", {"http://127.0.0.1:{}", "http://[::1]:{}"}, None),
+        ("0.0.0.0", {"http://0.0.0.0:{}"}, "http://127.0.0.1:{}"),  # noqa: S104 - on a free port, for a moment
+        ("::", {"http://[::]:{}"}, "http://[::1]:{}"),
+        ("", {"http://0.0.0.0:{}", "http://[::]:{}"}, None),
+    ],
+)
+async def test_every_bound_address_is_named(host: str, bound: set[str], to_open: str | None) -> None:
+    if ":" in host and not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    async with running(host=host) as server:
+        port = server.addresses[0][1]
+        assert port != 0
+        named, _, opened = server.listens_on.partition(", on this host ")
+        assert set(named.split(" and ")) <= {url.format(port) for url in bound}
+        assert len(named.split(" and ")) == len(server.addresses)
+        assert (opened or named).startswith(("http://127.0.0.1:", "http://[::1]:"))
+        assert to_open is None or (opened or named) == to_open.format(port)
 
 
 async def test_the_server_leaves_signal_handlers_alone() -> None:
@@ -472,7 +496,7 @@ async def test_handshakes_that_do_not_end_are_cut_off(tls: Tls, monkeypatch: pyt
 
 def test_sockets_are_not_inherited() -> None:
     async def inheritable() -> list[bool]:
-        sockets = await server_module._bind(HOST, 0)
+        sockets = bind(HOST, 0)
         try:
             return [sock.get_inheritable() for sock in sockets]
         finally:

@@ -2,7 +2,8 @@
 
 The server's behaviour is from its documentation and source (2.13, and 2.16 for ``sequence_id``): a message over
 4,096 bytes becomes an attachment, a JSON body over twice that is refused with 413, a 429 carries no
-``Retry-After`` (60 messages at once, then one every 5 s), and 200 is the answer once the message is stored.
+``Retry-After`` (60 messages at once, then one every 5 s; its code 42908 is the day's quota, which is new at midnight
+UTC), and 200 is the answer once the message is stored.
 Since 2.16 a message replaces an earlier one with the same ``sequence_id``, on the phone and, while it is
 delayed, on the server; older servers show one more notification.
 """
@@ -23,10 +24,13 @@ from exporter.config.channels.ntfy import NtfyChannel
 from exporter.model import FailureReason, Severity
 
 DEFAULT_URL = "https://ntfy.sh"
+DAY = 86400.0
 MAX_MESSAGE = 4096  # bytes
 MAX_JSON = 2 * MAX_MESSAGE  # bytes
 MAX_TITLE = 250  # characters
 PAUSE = 10.0  # seconds after a 429: the server allows two more messages by then
+#: The code of a 429 for the day's quota; the first pause after it and the longest, in seconds, each four times longer.
+DAILY_QUOTA, QUOTA_PAUSE, MAX_QUOTA_PAUSE = 42908, 60.0, 3600.0
 MAX_DELAY = 3 * 86400.0 - 60.0  # seconds; slightly less than the server allows
 
 _ID = re.compile(r"[-_A-Za-z0-9]{1,64}")
@@ -51,6 +55,7 @@ class NtfySender(Sender[NtfyChannel]):
     max_delay = MAX_DELAY
 
     _can_cancel: bool | None = None  # None until the server was asked
+    _over_quota = 0  # how often in a row the day's quota was used up
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Publish a message. Raises TemporaryError or PermanentError."""
@@ -109,10 +114,19 @@ class NtfySender(Sender[NtfyChannel]):
             raise PermanentError(FailureReason.OTHER, problem)
         token, address = self.secret("token"), f"{url.rstrip('/')}/{path}"
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        answer = await _http.send(self, method, address, content=content, headers=headers, pause=PAUSE)
+        answer = await _http.send(self, method, address, content=content, headers=headers, pause=self._pause)
+        self._over_quota = 0
         if answer.is_web_page:
             why = "a web page answered, not ntfy: check the url, and whether a captive portal is in the way"
             raise TemporaryError(FailureReason.HTTP_ERROR, why)
+
+    def _pause(self, refusal: Mapping[str, Any]) -> float:
+        """Seconds until the next try after a 429. The quota may be raised meanwhile, so midnight is not waited for."""
+        if refusal.get("code") != DAILY_QUOTA:
+            return PAUSE
+        pause = min(QUOTA_PAUSE * 4.0 ** min(self._over_quota, 5), MAX_QUOTA_PAUSE)
+        self._over_quota += 1
+        return min(pause, DAY - self.context.clock() % DAY + PAUSE)
 
     def _topic(self) -> str:
         topic = self.secret("topic") or ""

@@ -4,24 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from typing import Any
 
 from exporter.alerts.channels import ChannelContext, PermanentError, Sender, _http, as_json
 from exporter.alerts.values import Alert, QueuedMessage, SuppressedAlert
 from exporter.config import ConfigError
 from exporter.config.channels.webhook import WebhookChannel
+from exporter.lib import http
 from exporter.lib.durations import iso
 from exporter.model import FailureReason
 
 SCHEMA_VERSION = 1
 
+#: Chats whose incoming webhooks accept only messages of their own form.
+_CHATS = {
+    "Slack": re.compile(r"https?://hooks\.slack(-gov)?\.com/|/T[A-Z0-9]+/B[A-Z0-9]+/[A-Za-z0-9]+/?$"),
+    "Discord": re.compile(r"//(\w+\.)?discord(app)?\.com/api/|/(api/webhooks|discord)/\d+/[\w-]+"),
+    "Microsoft Teams": re.compile(r"//[\w.-]+\.(webhook\.office|logic\.azure|powerplatform)\.com[:/]"),
+    "Google Chat": re.compile(r"//chat\.googleapis\.com/"),
+    "Telegram": re.compile(r"//api\.telegram\.org/"),
+}
+
 
 def build(config: WebhookChannel, context: ChannelContext) -> WebhookSender:
     """The channel. Raises ConfigError where there is no address, or the secret cannot be read."""
-    if not config.read_secret("url"):
+    if not (url := config.read_secret("url")):
         raise ConfigError(f"channel {config.name}", ["url is missing: a webhook needs an address"])
+    if not http.is_url(url):
+        raise ConfigError(f"channel {config.name}", ['url is not valid: write it like "https://example.org/hook"'])
     config.read_secret("secret")
     return WebhookSender(config, context)
+
+
+def advice(url: str) -> str | None:
+    """Why a chat will not accept our JSON at this address, and what to do; None if it may."""
+    for chat, address in _CHATS.items():
+        if address.search(url):
+            return f'{chat} does not accept this channel\'s JSON: use a channel of type "apprise" with a URL for {chat}'
+    return None
 
 
 class WebhookSender(Sender[WebhookChannel]):
@@ -36,7 +57,12 @@ class WebhookSender(Sender[WebhookChannel]):
         headers = {"Idempotency-Key": outgoing.id}
         if key:
             headers["X-Signature-256"] = signature(content, key)
-        await _http.send(self, "POST", url, content=content, headers=headers)
+        try:
+            await _http.send(self, "POST", url, content=content, headers=headers)
+        except PermanentError as error:
+            if (hint := advice(url)) is None:
+                raise
+            raise PermanentError(error.reason, f"{error.message}; {hint}") from None
 
 
 def signature(content: bytes, key: str) -> str:

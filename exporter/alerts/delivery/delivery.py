@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from exporter.alerts.channels import Channel, ChannelContext, Links, alertmanager, build, no_links
+from exporter.alerts.channels import Channel, ChannelContext, Links, alertmanager, build, no_links, webhook
 from exporter.alerts.delivery.alertmanager_publisher import AlertmanagerPublisher
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.scheduled_messages import ScheduledMessages
@@ -18,6 +19,7 @@ from exporter.alerts.delivery.worker import ChannelWorker
 from exporter.alerts.values import States
 from exporter.config import Config, ConfigError
 from exporter.config.channels.alertmanager import AlertmanagerChannel
+from exporter.config.channels.webhook import WebhookChannel
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,11 @@ class Senders:
 
 
 def build_senders(config: Config, links: Links = no_links) -> Senders:
-    """The channels of ``config``. Raises ConfigError where one cannot be used."""
+    """The channels of ``config``. Raises ConfigError with every problem of those that cannot be used."""
     context = ChannelContext(external_url=config.web.external_url, links=links)
     channels: dict[str, Channel] = {}
     alertmanagers: dict[str, alertmanager.AlertmanagerSender] = {}
+    problems: list[str] = []
     for channel in config.channels:
         try:
             if isinstance(channel, AlertmanagerChannel):
@@ -40,8 +43,21 @@ def build_senders(config: Config, links: Links = no_links) -> Senders:
             else:
                 channels[channel.name] = build(channel, context)
         except ConfigError as error:
-            raise ConfigError(f"channel {channel.name}", error.problems) from None
+            problems += [f"channel {channel.name}: {problem}" for problem in error.problems]
+    if problems:
+        raise ConfigError("", problems)
     return Senders(channels, alertmanagers)
+
+
+def warnings(config: Config) -> list[str]:
+    """A sentence for each channel whose messages its service will refuse."""
+    found = []
+    for channel in config.channels:
+        if isinstance(channel, WebhookChannel):
+            with contextlib.suppress(ConfigError):
+                advice = webhook.advice(channel.read_secret("url") or "")
+                found += [f"channel {channel.name}: {advice}"] if advice else []
+    return found
 
 
 class Delivery:

@@ -18,14 +18,23 @@ def config() -> None:
 @config.command("check")
 @config_option
 def config_check(config_file: Path | None) -> None:
-    """Validate the configuration. Prints a sentence for each problem and exits 78 if there is one."""
-    from exporter.config import default_config_file, unreadable_secrets
+    """Validate the configuration. Prints a sentence for each problem and exits 78 if there is one.
+
+    Refuses what `serve` and `notify test` would refuse on this host: channels, certificates, users and addresses that
+    cannot be used. Warns of what would not work.
+    """
+    from exporter.config import ConfigError, default_config_file
+    from exporter.daemon import preflight
 
     checked = read_config(config_file)
     where = config_file or default_config_file() or "built-in defaults"
     names = ", ".join(target.name for target in checked.targets)
-    for problem in unreadable_secrets(checked):
-        click.echo(f"{where}: warning: {problem} (for this user; the service may run as another)", err=True)
+    for problem in preflight.warnings(checked):
+        click.echo(f"{where}: warning: {problem}", err=True)
+    try:
+        preflight.require_usable(checked)
+    except ConfigError as error:
+        raise ConfigError(str(where), error.problems) from None
     click.echo(f"{where}: valid; {len(checked.targets)} target{'s' if len(checked.targets) > 1 else ''} ({names})")
 
 

@@ -27,6 +27,7 @@ def notify() -> None:
 @options.config_option
 def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
     """Send one real test notification per channel and report each. Exits 75 if one failed."""
+    from exporter.alerts.delivery import delivery
     from exporter.alerts.delivery.one_shot import send_tests
 
     config = runtime.read_config(config_file)
@@ -36,6 +37,8 @@ def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
     for name in names:
         if name not in known:
             raise click.UsageError(f"there is no channel named {name!r}{suggestion(name, known)}")
+    for warning in delivery.warnings(config):
+        click.echo(f"warning: {warning}", err=True)
     results = runtime.run(send_tests(config, dict.fromkeys(names or known), time.time(), button_links(config)))
     for name, problem in results:
         click.echo(f"{name}: delivered" if problem is None else f"{name}: FAILED: {problem}")

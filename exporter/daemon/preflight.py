@@ -1,0 +1,87 @@
+"""What makes a valid configuration unusable on this host: ``config check`` reports it before ``serve`` refuses it.
+
+``require_usable`` is the one place that refuses: for ``serve``, for a reload, and for ``config check``. Nothing here
+changes anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from exporter.alerts.delivery import delivery
+from exporter.config import Config, ConfigError, unreadable_secrets
+from exporter.lib import http
+from exporter.web import listen
+from exporter.web.server import Certificates
+from exporter.web.users import Users
+
+
+def require_usable(config: Config) -> None:
+    """Raises ConfigError with everything that keeps the daemon from running with ``config``.
+
+    An address that another program uses is no mistake of the configuration.
+    """
+    problems = [problem for check in _CHECKS for problem in _problems_of(check, config)]
+    if problems:
+        raise ConfigError("", problems)
+
+
+def warnings(config: Config) -> list[str]:
+    """A sentence for each thing that the daemon can start with, but that will not work."""
+    found = [problem for problem in unreadable_secrets(config) if not problem.startswith("channels[")]
+    found = [f"{problem} (for this user; the service may run as another)" for problem in found]
+    if (problem := _state_problem(config.state_directory())) is not None:
+        found.append(problem)
+    return found + delivery.warnings(config)
+
+
+def _problems_of(check: Callable[[Config], object], config: Config) -> list[str]:
+    try:
+        check(config)
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
+
+
+def _certificates(config: Config) -> None:
+    if config.web.tls.cert_file:
+        Certificates(config.web.tls)
+
+
+def _users(config: Config) -> None:
+    if config.web.users_file:
+        Users(config.web.users_file).load()
+
+
+def _address(config: Config) -> None:
+    try:
+        listen.check(config.web.host, config.web.port)
+    except listen.ListenError as error:
+        raise ConfigError("web.listen", [error.message]) from None
+
+
+def _heartbeat(config: Config) -> None:
+    if config.heartbeat is None:
+        return
+    try:
+        url = config.heartbeat.read_secret("url")
+    except ConfigError:
+        return  # a warning: it is read again for every heartbeat
+    if not http.is_url(url or ""):
+        raise ConfigError("heartbeat.url", ['is not valid: write it like "https://hc-ping.com/…"'])
+
+
+_CHECKS: tuple[Callable[[Config], object], ...] = (delivery.build_senders, _certificates, _users, _address, _heartbeat)
+
+
+def _state_problem(directory: Path) -> str | None:
+    """Why nothing can be stored in ``directory``, which the daemon creates if it does not exist."""
+    there = directory
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return None
+    why = "this user may not write there" if there.is_dir() else f"{there} is no directory"
+    return f"state_dir: {directory} cannot be used: {why}; everything would be kept in memory and lost at a restart"
