@@ -152,6 +152,7 @@ class Observation:
     missing_providers: frozenset[str] = frozenset()  # missingProvidersInUse
     indeterminate_providers: frozenset[str] = frozenset()  # OpenClaw does not know whether a route is ready
     refreshing_providers: frozenset[str] = frozenset()  # those of them whose evidence is a profile
+    unserved_providers: frozenset[str] = frozenset()  # those of them that only another program's login could serve
     faulty_providers: frozenset[str] = frozenset()  # a route has another fault, for example it is incompatible
     served_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # provider -> whose logins serve its models
     borrowed_logins: frozenset[str] = frozenset()  # providers whose login is another program's, such as Claude Code's

@@ -27,7 +27,7 @@ from exporter.model import (
 )
 from exporter.state.history import REMEMBER_GONE, CredentialHistory, condition_key
 from exporter.verdict.conditions import evaluate_conditions
-from exporter.verdict.evidence import evidence
+from exporter.verdict.evidence import evidence, login_notes
 from exporter.verdict.inputs import Subject, VerdictInputs
 from exporter.verdict.profile import ProfileVerdict, as_not_eligible, evaluate_profile
 from exporter.verdict.provider import ProviderProfiles
@@ -76,7 +76,7 @@ def evaluate(
         duration=duration,
         changes_at=_changes_at(inputs, providers, conditions),
         check_at=_check_at(inputs, providers),
-        notes=seen.notes,
+        notes=(*seen.notes, *login_notes(inputs)),
         dialect=seen.dialect,
     )
 
@@ -89,11 +89,13 @@ def _evaluate_profiles(inputs: VerdictInputs) -> list[ProfileVerdict]:
 
 
 def _is_not_eligible(inputs: VerdictInputs, profile: ProfileVerdict) -> bool:
-    """Whether OpenClaw lists the provider as missing, and no other fact about the profile explains it.
+    """Whether OpenClaw finds no credential for the provider, and no other fact about the profile explains it.
 
-    2026.6 and 2026.7 list every expired OAuth login, refreshable or not, so there that is no evidence.
+    2026.6 and 2026.7 list every expired OAuth login, refreshable or not, so there that is no evidence. 2026.9
+    lists a provider whose only key is a reference that cannot be resolved once; later it is merely not sure.
     """
-    if not inputs.is_listed_missing(profile.provider) or profile.is_from_environment:
+    is_unserved = profile.provider in inputs.observation.unserved_providers and profile.observed.kind != "oauth"
+    if not (is_unserved or inputs.is_listed_missing(profile.provider)) or profile.is_from_environment:
         return False
     if not profile.is_usable or not inputs.is_in_order(profile.observed):
         return False

@@ -125,7 +125,7 @@ PROFILE_RULES: tuple[ProfileRule, ...] = (undated, expiring, expired, unusable, 
 
 def no_credential(inputs: VerdictInputs, providers: ProviderProfiles, provider: str) -> Condition | None:
     """``missing`` of a whole provider."""
-    if not providers.is_missing(provider):
+    if not providers.is_missing(provider) or providers.is_reported_elsewhere(provider):
         return None
     summary = f"{provider} has no credential on {inputs.subject}, and a model in use needs one"
     remedy = inputs.remedy(remedies.first_credential_steps, provider)
@@ -134,7 +134,7 @@ def no_credential(inputs: VerdictInputs, providers: ProviderProfiles, provider: 
 
 def no_usable_profile(inputs: VerdictInputs, providers: ProviderProfiles, provider: str) -> Condition | None:
     profiles = providers.of(provider)
-    if not profiles or providers.works(provider):
+    if not profiles or providers.works(provider) or providers.is_reported_elsewhere(provider):
         return None
     named = ", ".join(f"{profile.id} {_why_it_cannot_serve(profile)}" for profile in profiles[:MAX_NAMED])
     more = f" and {len(profiles) - MAX_NAMED} more" if len(profiles) > MAX_NAMED else ""
@@ -259,7 +259,16 @@ def _is_explained(inputs: VerdictInputs, providers: ProviderProfiles, found: lis
         return True
     if code == 1 and inputs.observation.faulty_providers | inputs.unready_providers:
         return False
+    if code == 1 and _is_mistaken(inputs):
+        return True
     return any(_explains(inputs, profile, code) for profile in providers)
+
+
+def _is_mistaken(inputs: VerdictInputs) -> bool:
+    """Whether a provider that needs no credential of OpenClaw's, or has another program's login, is why it exits 1."""
+    seen = inputs.observation
+    keyless = any(inputs.is_keyless(provider) for provider in seen.missing_providers)
+    return keyless or any(inputs.is_borrowed(provider) for provider in seen.indeterminate_providers)
 
 
 def _explains(inputs: VerdictInputs, profile: ProfileVerdict, code: int) -> bool:
@@ -273,6 +282,8 @@ def _explains(inputs: VerdictInputs, profile: ProfileVerdict, code: int) -> bool
     if inputs.dialect is not Dialect.STATUS and inputs.is_unused(observed.provider) and not may_serve_elsewhere:
         return False
     until = observation.observed_at + (WARN_AFTER if code == 2 else 0.0)
+    if profile.status is Status.STATIC and observed.provider in observation.refreshing_providers:
+        return True  # a reference, which this command of OpenClaw's does not resolve
     if is_login and observed.expires_at is not None and observed.expires_at <= until:
         return True
     # What explains a 1 also explains a 2, so that a worse code never gives a milder verdict.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from exporter.lib.durations import iso
 from exporter.verdict.inputs import VerdictInputs
+from exporter.verdict.logins import PROGRAMS, delegates
 from exporter.verdict.profile import ProfileVerdict
 
 _REFRESHES = {
@@ -25,6 +26,26 @@ def evidence(inputs: VerdictInputs, profile: ProfileVerdict) -> tuple[str, ...]:
     sentences = (*_observed(profile), *_unusable(profile), *_recorded(inputs, profile))
     disagreement = (profile.disagreement,) if profile.disagreement else ()
     return (*sentences, *disagreement, f"{profile.status}: {profile.rule}")
+
+
+def login_notes(inputs: VerdictInputs) -> tuple[str, ...]:
+    """Sentences about providers in use whose credential is another provider's, another program's, or not needed."""
+    return tuple(_login_notes(inputs))
+
+
+def _login_notes(inputs: VerdictInputs) -> Iterator[str]:
+    seen = inputs.observation
+    for provider in inputs.providers_in_use:
+        if names := delegates(seen, provider):
+            yield f"the login of {', '.join(names)} serves {provider}"
+        if provider in seen.borrowed_logins and inputs.is_borrowed(provider):
+            program = PROGRAMS.get(provider, "another program")
+            yield f"the login of {provider} is kept by {program} and has a deadline of its own" + (
+                ': a target with source "claude" checks it' if provider == "claude-cli" else ""
+            )
+        if inputs.is_keyless(provider):
+            listed = " (OpenClaw lists it as missing)" if provider in seen.missing_providers else ""
+            yield f"{provider} signs in without a credential of OpenClaw's{listed}"
 
 
 def _observed(profile: ProfileVerdict) -> Iterator[str]:

@@ -11,6 +11,7 @@ from exporter.config import Policy, ProfilePolicy
 from exporter.lib.durations import format_duration
 from exporter.model import Dialect, Failure, Observation, ObservedProfile, Step
 from exporter.state.history import CredentialHistory, CredentialRecord
+from exporter.verdict.logins import AWS, configured_lenders, with_delegates
 from exporter.verdict.remedies import CommandContext, Invocation, Programs, command_dialect
 
 #: An earlier clock is wrong: no supported release of OpenClaw existed then. 2026-01-01 UTC, Unix seconds.
@@ -65,9 +66,10 @@ class VerdictInputs:
     def clock_is_wrong(self) -> bool:
         return self.now < EARLIEST or self.now < self.history.latest - CLOCK_SLACK
 
-    @property
+    @cached_property
     def providers_in_use(self) -> tuple[str, ...]:
-        return self.observation.providers_in_use or ()
+        """The providers that models in use need, and those whose login serves them."""
+        return with_delegates(self.observation, self.observation.providers_in_use or ())
 
     @property
     def sees_unusable(self) -> bool:
@@ -83,8 +85,7 @@ class VerdictInputs:
 
     def is_in_use(self, provider: str) -> bool | None:
         """Whether a model in use needs the provider; None if the source does not report it."""
-        in_use = self.observation.providers_in_use
-        return None if in_use is None else provider in in_use
+        return None if self.observation.providers_in_use is None else provider in self.providers_in_use
 
     def is_unused(self, provider: str) -> bool:
         """Whether the source reports that no route uses the provider."""
@@ -92,12 +93,27 @@ class VerdictInputs:
 
     def is_listed_missing(self, provider: str) -> bool:
         """Whether OpenClaw lists the provider as in use without a usable credential."""
-        return provider in self.observation.missing_providers
+        return provider in self.observation.missing_providers and not self.is_keyless(provider)
+
+    def is_keyless(self, provider: str) -> bool:
+        """Whether the provider needs no credential of OpenClaw's.
+
+        Up to 2026.7 OpenClaw lists a provider that signs in through AWS as missing although it works.
+        """
+        if self.dialect is Dialect.ROUTES and provider in self.observation.missing_providers:
+            return False
+        return provider in AWS | self.observation.keyless_providers
 
     @cached_property
     def unready_providers(self) -> frozenset[str]:
         """Providers whose route OpenClaw cannot call ready, for a reason other than a login that refreshes."""
-        return self.observation.indeterminate_providers - self.observation.refreshing_providers
+        unready = self.observation.indeterminate_providers - self.observation.refreshing_providers
+        return frozenset(provider for provider in unready if not self.is_borrowed(provider))
+
+    def is_borrowed(self, provider: str) -> bool:
+        """Whether the login that serves the provider is another program's, such as Claude Code's."""
+        names = {provider, *configured_lenders(self.observation, provider)} & self.observation.borrowed_logins
+        return bool(names - self.observation.missing_providers)
 
     def has_route(self, provider: str) -> bool:
         """Whether OpenClaw, taking cooldowns into account (from 2026.8), still finds a route for the provider."""

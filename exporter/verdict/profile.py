@@ -97,11 +97,13 @@ def evaluate_profile(inputs: VerdictInputs, profile: ObservedProfile) -> Profile
 
 
 def as_not_eligible(profile: ProfileVerdict) -> ProfileVerdict:
-    """The verdict on a profile that seems usable, although OpenClaw lists its provider as missing."""
+    """The verdict on a profile that seems usable, although OpenClaw finds no credential for its provider."""
     if profile.assumed:
         profile = replace(profile, deadline=None, basis=None, assumed=False)
     return replace(
-        profile, status=Status.MISSING, rule="OpenClaw lists the provider as missing, so the profile is not eligible"
+        profile,
+        status=Status.MISSING,
+        rule="OpenClaw finds no credential for the provider, so the profile is not eligible",
     )
 
 

@@ -8,11 +8,17 @@ from itertools import islice
 
 from exporter.model import Dialect
 from exporter.verdict.inputs import VerdictInputs
+from exporter.verdict.logins import delegates, lenders
 from exporter.verdict.profile import ProfileVerdict
 
 #: Providers that cannot work without a credential. If a source does not report what is missing, only
 #: these are: ollama, for example, needs none.
-NEEDS_CREDENTIAL = frozenset({"anthropic", "openai", "google", "openrouter", "xai", "mistral", "groq", "deepseek"})
+NEEDS_CREDENTIAL = frozenset(
+    {
+        *("anthropic", "openai", "openai-codex", "google", "openrouter", "xai", "mistral", "groq", "deepseek"),
+        *("cerebras", "github-copilot", "minimax", "minimax-portal", "moonshot", "nvidia", "together", "zai"),
+    }
+)
 
 
 class ProviderProfiles:
@@ -36,7 +42,17 @@ class ProviderProfiles:
         return iter(self._profiles)
 
     def of(self, provider: str) -> list[ProfileVerdict]:
-        return self._by_provider.get(provider, [])
+        """The profiles that sign in to ``provider``: its own, and those of providers whose login serves it."""
+        own = self._by_provider.get(provider, [])
+        lent = [p for name in lenders(self._inputs.observation, provider) for p in self._by_provider.get(name, ())]
+        return [*own, *lent] if lent else own
+
+    def is_reported_elsewhere(self, provider: str) -> bool:
+        """Whether trouble of ``provider`` is trouble of the provider whose login serves it."""
+        if self._by_provider.get(provider):
+            return False
+        names = delegates(self._inputs.observation, provider)
+        return any(self.is_missing(name) or (not self.works(name) and self.of(name)) for name in names)
 
     def _usable(self, provider: str) -> tuple[ProfileVerdict, ...]:
         """The profiles that can serve: usable, and not excluded by an explicit order.
@@ -64,8 +80,8 @@ class ProviderProfiles:
         return tuple(p for p in self.of(provider) if not p.is_gone and self._inputs.is_in_order(p.observed))
 
     def works(self, provider: str) -> bool:
-        """Whether any profile can serve."""
-        return bool(self.serving(provider))
+        """Whether any profile can serve, or another program's login does."""
+        return bool(self.serving(provider)) or self._inputs.is_borrowed(provider)
 
     def may_serve(self, profile: ProfileVerdict) -> bool:
         return profile.id in self._serving_ids(profile.provider)
@@ -75,8 +91,9 @@ class ProviderProfiles:
         usable = self.usable(profile.provider)
         if usable:
             return any(other is not profile for other in islice(usable, 2))
-        # The route that OpenClaw still finds goes through a profile in cooldown.
-        return self.works(profile.provider) and len(self.of(profile.provider)) > 1
+        # The route that OpenClaw still finds goes through a profile in cooldown, or through another program's login.
+        is_another = len(self.of(profile.provider)) > 1 or self._inputs.is_borrowed(profile.provider)
+        return self.works(profile.provider) and is_another
 
     def _selected(self, provider: str) -> ProfileVerdict | None:
         """The profile that serves now; None if none does, or if it is unknown which one."""
@@ -91,10 +108,15 @@ class ProviderProfiles:
 
     def is_missing(self, provider: str) -> bool:
         """Whether a provider in use has no credential at all, as OpenClaw reports it if it does."""
-        if self.of(provider):
+        inputs, missing = self._inputs, self._inputs.observation.missing_providers
+        if self._by_provider.get(provider) or inputs.is_keyless(provider) or inputs.is_borrowed(provider):
             return False
-        missing = self._inputs.observation.missing_providers
-        if self._inputs.dialect in (Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES):
-            return provider in missing | self._inputs.unready_providers
+        if self.of(provider):
+            # A route that does not use the login of another provider has no credential.
+            return provider in missing and self.works(provider)
+        # OpenClaw lists the provider of the model, or the one whose login serves it.
+        names = {provider, *(name for name, lent in inputs.observation.served_by.items() if provider in lent)}
+        if inputs.dialect in (Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES):
+            return bool(names & (missing | inputs.unready_providers))
         # A gateway lists only providers whose configuration expects a login.
-        return provider in NEEDS_CREDENTIAL | missing
+        return bool(names & (NEEDS_CREDENTIAL | missing))

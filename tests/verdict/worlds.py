@@ -10,7 +10,7 @@ from exporter.model import Dialect, Observation, ObservedProfile, Unusable
 
 NOW = 1_795_346_770.0
 HOUR, DAY = 3600.0, 86400.0
-PROVIDERS = ("anthropic", "openai", "ollama")
+PROVIDERS = ("anthropic", "openai", "ollama", "claude-cli")
 
 words = st.sampled_from([None, "ok", "expiring", "expired", "missing", "static", "some-new-word"])
 dates = st.one_of(
@@ -71,5 +71,7 @@ def observations(draw: st.DrawFn, min_profiles: int = 0) -> Observation:
         missing_providers=draw(some),
         indeterminate_providers=draw(some),
         refreshing_providers=draw(some),
+        served_by=draw(st.sampled_from([{}, {}, {"anthropic": ("claude-cli",)}])),
+        borrowed_logins=draw(st.sampled_from([frozenset[str](), frozenset({"claude-cli"})])),
         blind_to=draw(st.sampled_from([frozenset[str](), frozenset({"unusable"})])),
     )

@@ -125,7 +125,10 @@ def observe(
         missing_providers=frozenset(missing),
         indeterminate_providers=frozenset(_providers(indeterminate)),
         refreshing_providers=frozenset(_providers(i for i in indeterminate if i.get("evidence") == "profile")),
+        unserved_providers=frozenset(_providers(i for i in indeterminate if i.get("evidence") == "synthetic")),
         faulty_providers=frozenset(_providers(faulty)),
+        served_by=_served_by(routes),
+        borrowed_logins=_borrowed(auth, routes),
         openclaw_exit_code=exit_code,
         openclaw_version=version,
         blind_to=frozenset() if isinstance(auth.get("unusableProfiles"), list) else frozenset({"unusable"}),
@@ -160,6 +163,23 @@ def _models_in_use(payload: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _providers(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     return texts([entry.get("provider") for entry in entries])
+
+
+def _served_by(routes: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """The providers whose login serves another provider's models, by that provider."""
+    found: dict[str, tuple[str, ...]] = {}
+    for route in routes:
+        provider, lender = text(route.get("provider")), text(route.get("authProvider"))
+        if provider and lender and provider != lender:
+            found[provider] = tuple(dict.fromkeys((*found.get(provider, ()), lender)))
+    return found
+
+
+def _borrowed(auth: Mapping[str, Any], routes: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The providers whose login another program keeps: OpenClaw calls it synthetic."""
+    named = [(entry.get("provider"), entry) for entry in map(mapping, items(auth.get("providers")))]
+    named += [(route.get("authProvider"), route) for route in routes]
+    return frozenset(texts([name for name, entry in named if mapping(entry, "effective").get("kind") == "synthetic"]))
 
 
 def _order(providers: Any) -> dict[str, tuple[str, ...]]:
