@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from exporter.model import AgentCounters, AgentReport, FailureReason, ProfileReport, Status
+from exporter.model import AgentCounters, AgentReport, FailureReason, ProfileReport
 
 if TYPE_CHECKING:
     from exporter.alerts.delivery.statistics import ChannelStatistics
@@ -156,11 +156,11 @@ def profile_expiry_timestamp_seconds(profile: ProfileReport) -> Value:
     return None if profile.ignored else profile.expires_at
 
 
-@_check("1 for the current status of this profile, 0 for every other status.", "provider", "profile", "status")
+@_check("Always 1. The label status has the current status; no other has a series.", "provider", "profile", "status")
 def profile_status(checked: CheckedAgent) -> Iterator[Row]:
     for labels, profile in checked.profiles:
-        for status in () if profile.ignored else Status:
-            yield (*labels, status.value), profile.status is status
+        if not profile.ignored:
+            yield (*labels, profile.status.value), 1.0
 
 
 @_profile("1 if this profile is in cooldown or disabled, else 0. Absent if the source does not report it.")

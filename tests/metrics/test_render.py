@@ -127,11 +127,10 @@ def test_unseen_fact_has_no_series() -> None:
     }
 
 
-def test_current_status_is_1_and_the_others_are_0() -> None:
-    found = values_of(report(agent(profile(status=Status.EXPIRED))), "profile_status")
-    assert {labels[2]: value for labels, value in found.items()} == {
-        "ok": 0, "expiring": 0, "expired": 1, "missing": 0, "static": 0, "unknown": 0,
-    }  # fmt: skip
+def test_only_the_current_status_has_a_series() -> None:
+    for status in Status:
+        found = values_of(report(agent(profile(status=status))), "profile_status")
+        assert {labels[2]: value for labels, value in found.items()} == {status.value: 1.0}
 
 
 def test_ignored_profile_has_info_but_no_verdict() -> None:
