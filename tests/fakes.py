@@ -8,7 +8,7 @@ from typing import Any
 from exporter.config import Config
 from exporter.config.targets import TargetBase
 from exporter.model import CheckError, Dialect, Observation, ObservedProfile
-from exporter.sources import Source, SourceContext
+from exporter.sources import Fingerprint, Source, SourceContext
 
 
 def token(expires_at: float | None = None, **rest: Any) -> ObservedProfile:
@@ -55,8 +55,8 @@ class FakeSource(Source):
             self.name, agent, self.kind, Dialect.ROUTES, self.context.now(), self.profiles, ("anthropic",)
         )
 
-    def fingerprint(self) -> str | None:
-        return self.print
+    def fingerprint(self) -> Fingerprint | None:
+        return Fingerprint(self.print) if self.print is not None else None
 
     async def aclose(self) -> None:
         self.closed = True

@@ -311,6 +311,13 @@ class TargetChecker:
     def _subject(self, agent: str) -> Subject:
         return Subject(self.name, agent, self.source.kind, self.source.programs())
 
+    def after_step(self, now: float) -> None:
+        """The clock was set to ``now``: no check was made in the future."""
+        if self.check_started_at is not None:
+            self.check_started_at = min(self.check_started_at, now)
+        if self.completed_check_started_at is not None:
+            self.completed_check_started_at = min(self.completed_check_started_at, now)
+
     def take_supplied_dates(self, dates: Mapping[str, SuppliedDate]) -> None:
         """Use the dates that users have supplied, from the next ``evaluate`` on."""
         for name, agent in self._agents.items():

@@ -10,14 +10,18 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
+from exporter.lib.redact import internal_error
+from exporter.lib.threads import IsolatedThread
 from exporter.metrics.definitions import ExporterState
-from exporter.metrics.render import Exposition, render_target
+from exporter.metrics.render import Exposition, render_target, unrendered
 from exporter.model import AgentCounters, FailureReason, TargetReport
 
 log = logging.getLogger(__name__)
 
 #: How long to wait before composing again, as a multiple of what composing took: in a fleet, checks end all the time.
 COMPOSE_PAUSE = 9.0
+#: How long rendering and composing may take before they count as failed, in seconds.
+RENDER_LIMIT = 30.0
 
 
 class ExpositionCache:
@@ -27,6 +31,10 @@ class ExpositionCache:
         self._exposition = Exposition(state)
         self._composing = asyncio.Lock()
         self._compose_at = 0.0  # not before this monotonic time
+        self._thread = IsolatedThread("exposition")
+        self._problems: dict[str, str | None] = {}  # target -> why its last report could not be rendered
+        #: Why the exposition lacks the latest reports, as a sentence. While it does, it must not be served.
+        self.outdated: str | None = None
         self._logged: dict[tuple[str, str], tuple[int, FailureReason | None]] = {}
 
     def body(self, accept: str, accept_encoding: str) -> tuple[bytes, str, str | None]:
@@ -41,23 +49,47 @@ class ExpositionCache:
         self, report: TargetReport, counters: Mapping[str, AgentCounters], is_latest: Callable[[], bool]
     ) -> None:
         """Export ``report`` from the next ``compose`` on, unless a newer one exists once it is rendered."""
-        fragment = await asyncio.to_thread(render_target, report, counters)
+        problem = None
+        try:
+            async with asyncio.timeout(RENDER_LIMIT):
+                fragment = await asyncio.to_thread(render_target, report, counters)
+        except Exception as error:
+            problem = internal_error(error, f"rendering the metrics of {report.target}")
+            log.error("%s", problem)
+            fragment = unrendered(report.target)
         if is_latest():
             self._exposition.put(report.target, fragment)
+            self._problems[report.target] = problem
 
     def remove(self, target: str) -> None:
         """Export nothing of ``target`` from the next ``compose`` on."""
         self._exposition.remove(target)
+        self._problems.pop(target, None)
 
     async def compose(self) -> None:
-        """When this returns, everything that was put and removed is visible to scrapes."""
+        """When this returns, everything that was put and removed is visible to scrapes; else ``outdated`` says why."""
         async with self._composing:  # one at a time; those that waited find nothing left to do
             if self._exposition.stale:
                 await asyncio.sleep(max(self._compose_at - time.monotonic(), 0.0))
                 started = time.monotonic()
-                await asyncio.to_thread(self._exposition.compose)
+                try:
+                    await self._thread.run(self._exposition.compose, RENDER_LIMIT)
+                    self.outdated = None
+                except Exception as error:
+                    self.outdated = internal_error(error, "composing the metrics")
+                    log.error("%s", self.outdated)
                 ended = time.monotonic()
                 self._compose_at = ended + COMPOSE_PAUSE * (ended - started)
+
+    @property
+    def unrendered(self) -> list[str]:
+        """The targets whose last report could not be rendered."""
+        return [target for target, problem in self._problems.items() if problem]
+
+    @property
+    def problem(self) -> str | None:
+        """Why scrapes get less than the reports hold, as a sentence; None if they get all of it."""
+        return self.outdated or next(filter(None, self._problems.values()), None)
 
     def log_changes(self, report: TargetReport) -> None:
         """Log a line for each agent whose verdict changed."""

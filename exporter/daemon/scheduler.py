@@ -11,7 +11,6 @@ import logging
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,21 +30,24 @@ from exporter.config import Config, ConfigError, Target
 from exporter.daemon import preflight, systemd
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.exposition_cache import ExpositionCache
+from exporter.daemon.faults import Faults
+from exporter.daemon.overdue import OverdueCheck, OverdueWatch
+from exporter.daemon.probe import probe
+from exporter.daemon.store_watch import StoreWatch
 from exporter.lib.durations import END_OF_DATES
-from exporter.metrics.definitions import TEXT, ExporterState
-from exporter.metrics.render import one_shot
-from exporter.model import Failure, FailureReason, Report, TargetReport
+from exporter.lib.redact import internal_error
+from exporter.metrics.definitions import ExporterState
+from exporter.model import Report, TargetReport
 from exporter.present.calendar import calendar
 from exporter.sources import Source, SourceContext, build
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.web.actions import AlertActions
+from exporter.web.daemon_api import OutdatedError
 
 log = logging.getLogger(__name__)
 
 #: How often the stores on this host are compared, in seconds.
 COMPARE_EVERY = 2.0
-#: How long to wait after a store changed before checking it: OpenClaw writes in several steps. In seconds.
-SETTLE = 0.7
 #: How often the loop's lag and the clock are measured, and the state files synchronized, in seconds.
 PULSE = 1.0
 #: How long a ledger that cannot be written is left alone, in seconds.
@@ -54,8 +56,8 @@ SAVE_RETRY = 10.0
 CLOCK_STEP = 5.0
 #: Without a pulse for this long the daemon is unhealthy, in seconds.
 PULSE_LOST = 30.0
-#: A report younger than this answers a probe, in seconds.
-PROBE_FRESH = 30.0
+#: How long passing on a report may take, in seconds: notifying, then rendering.
+PUBLISH_LIMIT, NOTIFY_LIMIT = 120.0, 30.0
 
 
 class Daemon:
@@ -87,8 +89,9 @@ class Daemon:
         )
         self._scheduler.add_listener(self._job_ended, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
         self._exposition = ExpositionCache(self._exporter_state)
-        self._fingerprints: dict[str, str | None] = {}  # target -> its store at the last check
-        self._changed_at: dict[str, float] = {}  # target -> when its store was found changed since
+        self._stores = StoreWatch(now)
+        self._overdue = OverdueWatch(now, self._schedule_inputs)
+        self._faults = Faults()
         self._reload_succeeded = True
         self._reloaded_at = now()
         self._lag = 0.0  # of the event loop, in seconds
@@ -147,9 +150,12 @@ class Daemon:
     async def _schedule(self, checker: TargetChecker) -> None:
         """Add the repeating job of a target. ``_plan`` moves its next run after each check."""
         if checker.report is None:
-            self._exposition.expect(checker.name, checker.source.kind, await checker.expected_counters())
-        if not checker.target.schedule:
-            return
+            with self._faults.surviving(f"preparing the metrics of {checker.name}"):
+                self._exposition.expect(checker.name, checker.source.kind, await checker.expected_counters())
+        if checker.target.schedule:
+            self._add_check_job(checker)
+
+    def _add_check_job(self, checker: TargetChecker) -> None:
         seconds = baseline(self._schedule_inputs(checker))
         trigger = IntervalTrigger(seconds=seconds, jitter=min(seconds / 10, 30.0))
         self._set_job("check", checker.name, self._check, trigger, self._now())
@@ -167,12 +173,12 @@ class Daemon:
     def _schedule_inputs(self, checker: TargetChecker) -> ScheduleInputs:
         return ScheduleInputs(
             interval=self._monitor.config.interval_of(checker.target),
-            comparable=self._fingerprints.get(checker.name) is not None,
+            comparable=self._stores.is_comparable(checker.name),
             check_started_at=checker.check_started_at,
             failed=checker.failed,
             retry_after=checker.retry_after,
             check_at=checker.check_at,
-            changed_at=self._changed_at.get(checker.name),
+            changed_at=self._stores.changed_at(checker.name),
         )
 
     def _plan(self, checker: TargetChecker) -> None:
@@ -193,7 +199,8 @@ class Daemon:
         kind, _, name = event.job_id.partition(":")
         checker = self._monitor.checkers.get(name)
         if kind == "check" and checker is not None and checker.check_started_at is not None:
-            self._plan(checker)  # runs that became due meanwhile were skipped
+            with self._faults.surviving("scheduling"):
+                self._plan(checker)  # runs that became due meanwhile were skipped
 
     # --- checks ----------------------------------------------------------------------------
 
@@ -201,18 +208,14 @@ class Daemon:
         checker = self._monitor.checkers.get(name)
         if checker is None:
             return
-        before = await asyncio.to_thread(checker.source.fingerprint)
-        self._changed_at.pop(name, None)
+        before = await self._stores.before_check(checker)
         try:
             await checker.check(self._monitor.config.policy, force=force)
         except asyncio.CancelledError:
             if self._is_current(checker) and self._ready:
                 raise
             return  # the target was removed, or the daemon stops
-        # Only a check finds out where the store is. A store that changed during the check is checked again.
-        after = self._fingerprints[name] = await asyncio.to_thread(checker.source.fingerprint)
-        if before is not None and after != before:
-            self._changed_at[name] = self._now()
+        await self._stores.after_check(checker, before)
         await self._publish(checker)
 
     async def _evaluate(self, *names: str) -> None:
@@ -227,14 +230,19 @@ class Daemon:
         """Pass on new reports: plan, log, notify, export. Waits for the alerting once, however many reports it is."""
         current = [checker for checker in checkers if self._is_current(checker)]
         reports = [(checker, checker.report) for checker in current if checker.report is not None]
-        for checker, report in reports:
-            self._plan(checker)
-            self._exposition.log_changes(report)
-        if any(checker.target.schedule for checker, _ in reports):
-            await self._alerting.notify()  # before rendering, which would slow it down
-        for checker, report in reports:
-            await self._exposition.put(report, checker.counters, partial(self._is_latest, checker, report))
-        await self._exposition.compose()
+        with self._faults.surviving("passing on reports"):
+            async with asyncio.timeout(PUBLISH_LIMIT):
+                with self._faults.surviving("scheduling"):
+                    for checker, report in reports:
+                        self._plan(checker)
+                        self._exposition.log_changes(report)
+                if any(checker.target.schedule for checker, _ in reports):
+                    with self._faults.surviving("notifying"):  # before rendering, which would slow it down
+                        async with asyncio.timeout(NOTIFY_LIMIT):
+                            await self._alerting.notify()
+                for checker, report in reports:
+                    await self._exposition.put(report, checker.counters, partial(self._is_latest, checker, report))
+                await self._exposition.compose()
 
     def _is_current(self, checker: TargetChecker) -> bool:
         """Whether this checker is still in use."""
@@ -245,43 +253,50 @@ class Daemon:
 
     async def _compare_stores(self) -> None:
         """Plan a check where a store on this host is no longer what the last check read."""
-        for checker in list(self._monitor.checkers.values()):
-            before = self._fingerprints.get(name := checker.name)
-            if before is None or name in self._changed_at or checker.is_checking:
-                continue
-            try:
-                if await asyncio.to_thread(checker.source.fingerprint) != before:
-                    await asyncio.sleep(SETTLE)
-                    self._changed_at[name] = self._now()
-                    log.debug("%s: %s", name, CheckTrigger.STORE_CHANGED)
-                    self._plan(checker)
-            except Exception as error:  # one store must not affect the others; the message may quote a secret
-                log.error("%s: the store cannot be compared (%s)", name, type(error).__name__)
+        await self._stores.compare(list(self._monitor.checkers.values()), self._plan)
 
     # --- clock and state -------------------------------------------------------------------
 
     async def _pulse(self) -> None:
-        """Measure the loop's lag, and react to steps of the wall clock."""
+        """Beat every ``PULSE`` seconds. It waits for nothing else, so nothing that hangs stops it."""
         wall, steady = self._now(), time.monotonic()
         while True:
             await asyncio.sleep(PULSE)
-            new_wall, new_steady = self._now(), time.monotonic()
-            self._lag = max(0.0, new_steady - steady - PULSE)
-            step = (new_wall - wall) - (new_steady - steady)
-            wall, steady = new_wall, new_steady
-            self._pulse_at = steady
-            self._alerting.poll_outbox()
-            if abs(step) > CLOCK_STEP:
-                log.warning("the clock stepped by %.0f s: all checks are scheduled again", step)
-                await self._after_step(new_wall)
+            with self._faults.surviving("keeping the time"):
+                before, (wall, steady) = (wall, steady), (self._now(), time.monotonic())
+                self._beat(wall, wall - before[0], steady - before[1])
+                self._pulse_at = steady
 
-    async def _after_step(self, now: float) -> None:
+    def _beat(self, now: float, wall_elapsed: float, elapsed: float) -> None:
+        """Measure the loop's lag, react to steps of the wall clock, and find checks that do not come."""
+        self._lag = max(0.0, elapsed - PULSE)
+        self._alerting.poll_outbox()
+        if abs(step := wall_elapsed - elapsed) > CLOCK_STEP:
+            log.warning("the clock stepped by %.0f s: all checks are scheduled again", step)
+            self._after_step(now)
+        scheduled = [checker for checker in self._monitor.checkers.values() if checker.target.schedule]
+        for late in self._overdue.beat(scheduled, elapsed):
+            self._hurry(late)
+        if self._exposition.problem is not None:
+            checkers = map(self._monitor.checkers.get, self._exposition.unrendered)
+            self._spawn(self._publish(*filter(None, checkers)))
+
+    def _hurry(self, late: OverdueCheck) -> None:
+        """Schedule an overdue check again, and report its target as stale once that has not helped."""
+        checker = late.checker
+        if self._scheduler.get_job(f"check:{checker.name}") is None:
+            log.error("%s: its job was lost and is added again", checker.name)
+            self._add_check_job(checker)
+        if late.is_stale:
+            checker.mark_stale(self._monitor.config.policy, late.seconds)
+            self._spawn(self._publish(checker))
+
+    def _after_step(self, now: float) -> None:
         """APScheduler runs on wall-clock time: after a step nothing may wait for the old time."""
         for checker in self._monitor.checkers.values():
-            if checker.check_started_at is not None:
-                checker.check_started_at = min(checker.check_started_at, now)
-        self._changed_at = {name: min(at, now) for name, at in self._changed_at.items()}
-        await self._evaluate(*self._monitor.checkers)
+            checker.after_step(now)
+        self._stores.after_step(now)
+        self._spawn(self._evaluate(*self._monitor.checkers))
 
     async def _sync_ledger(self) -> None:
         """Save what checks recorded, and use the dates that users supplied through other processes."""
@@ -300,7 +315,17 @@ class Daemon:
 
     def _own_problem(self) -> str | None:
         """Why the daemon cannot do its work, apart from alerting; None if it can."""
-        return self._ledger.problem if self.healthy() else "the scheduler does not run"
+        if not self.healthy():
+            return "the scheduler does not run"
+        return self._ledger.problem or self._exposition.problem or self._faults.first or self._failing_check()
+
+    def _failing_check(self) -> str | None:
+        """The first check that fails because of us, as a sentence."""
+        agents = (agent for target in self._monitor.scheduled().targets for agent in target.entries)
+        failing = (agent for agent in agents if agent.failure and agent.failure.reason.is_our_fault)
+        return next(
+            (f"{agent.target}/{agent.agent}: {agent.failure.message}" for agent in failing if agent.failure), None
+        )
 
     def _make_notifier(self, config: Config) -> Notifier:
         monitor, outbox = self._monitor, open_outbox(self._directory, self._now, or_memory=True)
@@ -322,6 +347,8 @@ class Daemon:
     # --- DaemonApi -------------------------------------------------------------------------
 
     def exposition(self, accept: str, accept_encoding: str) -> tuple[bytes, str, str | None]:
+        if self._exposition.outdated is not None:
+            raise OutdatedError(self._exposition.outdated)
         return self._exposition.body(accept, accept_encoding)
 
     def report(self) -> Report:
@@ -358,33 +385,11 @@ class Daemon:
 
     async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
         """Check a target on request. Raises KeyError for an unknown target or agent."""
-        checker = self._monitor.checkers[target]
-        is_fresh = checker.check_started_at is not None and self._now() - checker.check_started_at <= PROBE_FRESH
-        if not is_fresh or checker.report is None:
-            try:
-                await asyncio.wait_for(checker.check(self._monitor.config.policy), timeout)
-            except TimeoutError:  # the check goes on: the next probe gets its result
-                return self._answer(self._timed_out(checker, agent, timeout))
+
+        def publish(checker: TargetChecker) -> None:
             self._spawn(self._publish(checker))  # a probe does not wait for the alerting
-        report = checker.report
-        assert report is not None
-        if agent is not None:
-            chosen = tuple(entry for entry in report.agents if entry.agent == agent)
-            if not chosen and report.failure is None:
-                raise KeyError(agent)
-            report = replace(report, agents=chosen)
-        return self._answer(report)
 
-    def _answer(self, report: TargetReport) -> tuple[bytes, str]:
-        return one_shot(Report(self._now(), (report,))), TEXT
-
-    def _timed_out(self, checker: TargetChecker, agent: str | None, timeout: float) -> TargetReport:
-        """The known facts, marked as failed."""
-        message = f"no answer within the scrape timeout, {timeout:g} s"
-        failure = Failure(FailureReason.TIMEOUT, message, self._now())
-        before = checker.report.agents if checker.report else ()
-        known = tuple(replace(a, failure=failure, exit_code=1) for a in before if agent in (None, a.agent))
-        return TargetReport(checker.name, checker.source.kind, known, None if known else failure)
+        return await probe(self._monitor, target, agent, timeout, self._now, publish)
 
     def reload_soon(self) -> None:
         """Handle SIGHUP."""
@@ -395,10 +400,11 @@ class Daemon:
         systemd.reloading()
         try:
             await self._reload()
-        except ConfigError as error:
+        except Exception as error:
             self._reload_succeeded = False
-            log.error("the configuration is not used: %s", error)
-            return str(error)
+            why = str(error) if isinstance(error, ConfigError) else internal_error(error, "reloading")
+            log.error("the configuration is not used: %s", why)
+            return why
         else:
             self._reload_succeeded, self._reloaded_at = True, self._now()
             log.info("the configuration is reloaded: %d targets", len(self._monitor.config.targets))
@@ -416,7 +422,7 @@ class Daemon:
         for removed in self._monitor.configure(config):
             self._unschedule(removed.name)
             self._exposition.remove(removed.name)
-            self._fingerprints.pop(removed.name, None)
+            self._stores.remove(removed.name)
             await removed.aclose()
         for checker in list(self._monitor.checkers.values()):
             if self._scheduler.get_job(f"check:{checker.name}") is None:

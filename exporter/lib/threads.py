@@ -56,7 +56,9 @@ def _run(work: Callable[[], T], result: Future[T]) -> None:
         return
     try:
         found = work()
-    except BaseException as error:  # the thread's caller decides, as with asyncio.to_thread
+    except Exception as error:
         result.set_exception(error)
+    except BaseException as error:  # nobody cancels a thread, and only the main thread ends the process
+        result.set_exception(RuntimeError(f"{type(error).__name__} in a thread"))
     else:
         result.set_result(found)

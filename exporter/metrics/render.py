@@ -100,6 +100,22 @@ def render_target(report: TargetReport, counters: Mapping[str, AgentCounters] | 
     return fragment
 
 
+def unrendered(target: str) -> Fragment:
+    """The sample lines of a target whose report cannot be rendered: that its check failed, and nothing else.
+
+    They need nothing of ``render_target``, which may be what failed.
+    """
+    target = target.replace("\\", "\\\\").replace('"', '\\"')
+    labels = f'agent="*",target="{target}"'
+    check_failed = f'agent="*",condition="check_failed",severity="critical",target="{target}"'
+    lines = {
+        "exit_code": f"{{{labels}}} 1.0",
+        "check_success": f"{{{labels}}} 0.0",
+        "conditions": f"{{{check_failed}}} 1.0",
+    }
+    return {f"openclaw_auth_{name}": f"openclaw_auth_{name}{line}\n".encode() for name, line in lines.items()}
+
+
 def _render_exporter(state: ExporterState, format: str) -> Iterator[bytes]:
     for metric in EXPORTER_METRICS:
         lines = "".join(_lines(metric, state, (), _EscapedLabels(), set())).encode()

@@ -57,6 +57,15 @@ class SourceContext:
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What of a target can be compared on this host, as a keyed hash."""
+
+    hash: str
+    #: False: something that matters is not in it, such as a store that cannot be read. Only a check shows that.
+    is_complete: bool = True
+
+
 class Source(Protocol):
     """One way to check one target, and whatever else depends on the kind of target.
 
@@ -76,10 +85,11 @@ class Source(Protocol):
         """Check one agent once. Raises CheckError."""
         ...
 
-    def fingerprint(self) -> str | None:
-        """A keyed hash of what matters in the store on this host; None if there is no store to compare.
+    def fingerprint(self) -> Fingerprint | None:
+        """Of what matters in the store on this host, and of the program that is asked; None if neither is here.
 
-        Cheap enough for every few seconds. Never raises.
+        Cheap enough for every few seconds. It may raise anything, and hang with the file system: then nothing is
+        known.
         """
         return None
 

@@ -15,14 +15,17 @@ from pathlib import Path
 
 from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarget, Target
 from exporter.lib.env_file import read_env_file
+from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, FailureReason, Observation
-from exporter.sources import Source, SourceContext, build
+from exporter.sources import Fingerprint, Source, SourceContext, build
 from exporter.sources.store.paths import StorePaths, stamp
 from exporter.verdict.remedies import Programs
 
 #: How long a note reports that the choice has changed, and how long the last choice is kept, seconds.
 NOTE_CHANGE_FOR = 86400.0
 KEEP_CHOICE_FOR = 10 * 365 * 86400.0
+#: For looking what is on this host, in seconds.
+PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class AutoSource(Source):
         self._context = context
         self._source: Source | None = None
         self._choosing = asyncio.Lock()
+        self._thread = IsolatedThread("auto")
 
     async def agents(self) -> list[str]:
         """The chosen source's agents. Raises CheckError; COMMAND_NOT_FOUND if there is nothing to choose."""
@@ -54,9 +58,16 @@ class AutoSource(Source):
         changed = self._context.cache.get_cached(self._key("changed"), NOTE_CHANGE_FOR)
         return replace(observation, notes=(*observation.notes, changed)) if changed else observation
 
-    def fingerprint(self) -> str | None:
-        """The chosen source's; None before the first choice."""
-        return self._source.fingerprint() if self._source else None
+    def fingerprint(self) -> Fingerprint | None:
+        """The chosen source's, and what would be chosen now; None before the first choice."""
+        chosen = self._source.fingerprint() if self._source else None
+        if chosen is None:
+            return None
+        try:
+            choice = choose(self._target, self._environment()).kind
+        except CheckError as error:
+            choice = error.reason.value
+        return replace(chosen, hash=self._context.keyed_hash(f"{choice} {chosen.hash}"))
 
     def slot(self) -> AbstractAsyncContextManager[object]:
         """The chosen source's; one for a process before the first choice."""
@@ -80,7 +91,9 @@ class AutoSource(Source):
     async def _choose(self) -> Source:
         async with self._choosing:
             self.chosen = None
-            choice = choose(self._target, self._environment())
+            choice = await self._thread.run(
+                lambda: choose(self._target, self._environment()), min(self._target.timeout, PATIENCE)
+            )
             if self._source is None or self.kind != choice.kind:
                 await self.aclose()
                 self._source = build(_target_of(choice.kind, self._target), self._context)

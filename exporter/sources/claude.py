@@ -23,7 +23,7 @@ from exporter.lib.durations import parse_date
 from exporter.lib.env_file import read_env_file
 from exporter.lib.loose_json import seconds
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
-from exporter.sources import Source, SourceContext
+from exporter.sources import Fingerprint, Source, SourceContext
 from exporter.sources.openclaw.source import ELSEWHERE, failure_of
 from exporter.sources.openclaw.status import json_values
 from exporter.sources.store.config import is_filled
@@ -104,17 +104,18 @@ class ClaudeSource(Source):
             notes=tuple(notes),
         )
 
-    def fingerprint(self) -> str | None:
-        """Of the login's date and the environment's credentials, not of the access token, which rotates."""
-        try:
-            environ = self._environment()
-            stored = self._stored(environ, [])
-        except CheckError:
-            return None
+    def fingerprint(self) -> Fingerprint | None:
+        """Of the login's date and the environment's credentials, not of the access token, which rotates.
+
+        None if there is no credentials file here. Raises CheckError if the env_file cannot be read.
+        """
+        environ = self._environment()
+        stored = self._stored(environ, [])
         if stored is None:
             return None
         values = [environ.get(name, "") for name in _VARIABLES]
-        return self._context.keyed_hash(json.dumps([stored.ends_at, stored.has_refresh_token, values]))
+        hashed = self._context.keyed_hash(json.dumps([stored.ends_at, stored.has_refresh_token, values]))
+        return Fingerprint(hashed)
 
     def slot(self) -> AbstractAsyncContextManager[object]:
         return self._context.slots

@@ -26,7 +26,7 @@ from exporter.model import ConditionName, Report
 from exporter.present import to_line
 from exporter.present.as_json import encodable, to_json
 from exporter.web.actions import NoChannelError
-from exporter.web.daemon_api import DaemonApi
+from exporter.web.daemon_api import DaemonApi, OutdatedError
 from exporter.web.forms import probe_timeout, read_form
 from exporter.web.hosts import HostRule
 from exporter.web.limits import BodyLimit, check_header_size
@@ -83,9 +83,11 @@ class _Site:
     # --- requests that read ------------------------------------------------------------------
 
     async def metrics(self, request: Request) -> Response:
-        body, content_type, encoding = self._daemon.exposition(
-            ",".join(request.headers.getlist("accept")), ",".join(request.headers.getlist("accept-encoding"))
-        )
+        accepted = [",".join(request.headers.getlist(name)) for name in ("accept", "accept-encoding")]
+        try:
+            body, content_type, encoding = self._daemon.exposition(*accepted)
+        except OutdatedError as error:  # a failed scrape is better than an old answer
+            return sentence(503, f"{error}.")
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if encoding:
             headers["Content-Encoding"] = encoding

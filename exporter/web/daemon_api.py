@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from exporter.lib.errors import ExpectedError
 from exporter.model import Report
 from exporter.web.actions import AlertActions
+
+
+class OutdatedError(ExpectedError):
+    """The metrics cannot be rendered, so what was rendered before may hide a failure. The message says why."""
 
 
 class DaemonApi(Protocol):
     """What the web side needs from the daemon."""
 
     def exposition(self, accept: str, accept_encoding: str) -> tuple[bytes, str, str | None]:
-        """The last rendered metrics: body, content type, content encoding."""
+        """The last rendered metrics: body, content type, content encoding.
+
+        Raises OutdatedError while they lack the latest reports.
+        """
 
     def report(self) -> Report:
         """The last report."""

@@ -16,7 +16,7 @@ from waiting import until
 from exporter.alerts.delivery.notifier import Notifier
 from exporter.checks import schedule, target_checker
 from exporter.config import Config, ConfigError
-from exporter.daemon import exposition_cache
+from exporter.daemon import exposition_cache, store_watch
 from exporter.daemon import scheduler as module
 from exporter.daemon.scheduler import Daemon
 from exporter.metrics import render
@@ -92,7 +92,7 @@ async def test_hanging_target_does_not_delay_the_others() -> None:
 
 async def test_changed_store_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "COMPARE_EVERY", 0.05)
-    monkeypatch.setattr(module, "SETTLE", 0.0)
+    monkeypatch.setattr(store_watch, "SETTLE", 0.0)
     monkeypatch.setattr("exporter.checks.schedule.MIN_SPACING", 0.2)
     setting = Setting(config("home"))
     source = setting.fakes["home"]
@@ -173,8 +173,8 @@ async def test_hanging_channel_is_waited_for_once_however_many_targets_change(
         monkeypatch.setattr(Notifier, "wait_until_idle", settles)
         assert await setting.daemon.reload() is None
         assert settled == 1
-        await setting.daemon._after_step(setting.daemon._now())
-        assert settled == 2
+        setting.daemon._after_step(setting.daemon._now())
+        await until(lambda: settled == 2)
         monkeypatch.setattr(setting.ledger, "sync", lambda: -1)  # another process has written
         await until(lambda: settled == 3)
         assert setting.daemon.healthy()
@@ -378,7 +378,7 @@ async def test_probe_out_of_time_exports_known_facts() -> None:
     await setting.daemon.start()
     try:
         await until(lambda: setting.metrics().count("check_success{") == 2)
-        setting.daemon._monitor.checkers["home"].check_started_at = 0.0  # long ago
+        setting.daemon._monitor.checkers["home"].completed_check_started_at = 0.0  # long ago
         source.gate.clear()
         body = (await setting.daemon.probe("home", "main", 0.05))[0].decode()
         assert 'openclaw_auth_check_success{agent="main",target="home"} 0.0' in body

@@ -11,7 +11,7 @@ import pytest
 from exporter.config import AutoTarget, ClaudeTarget, OpenClawTarget, StoreTarget
 from exporter.config.targets import TargetBase
 from exporter.model import CheckError, Dialect, FailureReason, Observation
-from exporter.sources import InMemorySourceCache, Source, SourceContext, auto
+from exporter.sources import Fingerprint, InMemorySourceCache, Source, SourceContext, auto
 from exporter.sources.auto import AutoSource, choose
 
 
@@ -146,8 +146,8 @@ class Stand:
             async def check(self, agent: str) -> Observation:
                 return Observation(target.name, agent, self.kind, Dialect.STORE, 0.0, notes=("its own",))
 
-            def fingerprint(self) -> str | None:
-                return f"of {self.kind}"
+            def fingerprint(self) -> Fingerprint | None:
+                return Fingerprint(f"of {self.kind}")
 
             async def aclose(self) -> None:
                 stand.closed += 1
@@ -183,7 +183,7 @@ async def test_choice_is_reported_with_its_reason(host: Host, stand: Stand) -> N
     assert await subject.agents() == ["main"]
     assert subject.kind == "openclaw"
     assert subject.chosen == f"openclaw: {host.bin}/openclaw is on PATH"
-    assert subject.fingerprint() == "of openclaw"
+    assert subject.fingerprint() == Fingerprint("hash of openclaw of openclaw")
     assert (await subject.check("main")).notes == ("its own",)
     await subject.aclose()
     assert stand.closed == 1

@@ -20,7 +20,7 @@ from exporter.config import OpenClawTarget
 from exporter.lib import command
 from exporter.lib.command import Finished
 from exporter.model import CheckError, FailureReason
-from exporter.sources import InMemorySourceCache, SourceContext, build
+from exporter.sources import Fingerprint, InMemorySourceCache, SourceContext, build
 from exporter.sources.openclaw.source import ELSEWHERE, OpenClawSource, failure_of
 from exporter.sources.store import reader
 from exporter.sources.store.facts import StoreFacts
@@ -425,8 +425,8 @@ class FakeReader:
             raise FakeReader.trouble
         return StoreFacts(notes=(f"facts of {agent}",))
 
-    def fingerprint(self, paths: list[object]) -> str:
-        return f"{len(paths)} stores"
+    def fingerprint(self, paths: list[object]) -> Fingerprint:
+        return Fingerprint(f"{len(paths)} stores")
 
 
 @pytest.fixture
@@ -439,11 +439,13 @@ def store(monkeypatch: pytest.MonkeyPatch) -> type[FakeReader]:
 
 async def test_check_on_this_host_is_completed_from_the_store(stand_in: StandIn, store: type[FakeReader]) -> None:
     source = stand_in.source()
-    assert source.fingerprint() is None
+    before = source.fingerprint()
     assert (await source.check("main")).notes == ("facts of main",)
-    assert source.fingerprint() == "1 stores"
+    first = source.fingerprint()
     await source.check("work")
-    assert source.fingerprint() == "2 stores"
+    second = source.fingerprint()
+    assert [found and found.is_complete for found in (before, first, second)] == [False, True, True]
+    assert len({before, first, second, source.fingerprint()}) == 3
     assert store.asked == [(json.loads(CAPTURE["stdout"])["auth"]["storePath"], agent) for agent in ("main", "work")]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, store_of, token
 from exporter.config import StoreTarget
 from exporter.model import CheckError, Dialect, FailureReason, Observation
 from exporter.sources import SourceContext
+from exporter.sources.store import source as store_source
 from exporter.sources.store.paths import StorePaths
 from exporter.sources.store.source import StoreSource
 
@@ -228,15 +229,17 @@ async def test_provider_with_its_credential_elsewhere_is_not_missing(home: Home)
 
 
 async def test_hanging_store_times_out(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def hang(*_: object) -> None:
-        await asyncio.Event().wait()
+    go_on = threading.Event()
+    monkeypatch.setattr(store_source, "require_readable", lambda _: go_on.wait(30))
+    hanging = source(home, timeout="10ms")
 
-    monkeypatch.setattr(asyncio, "to_thread", hang)
+    for _ in range(3):  # and no thread is started beside the one that hangs
+        with pytest.raises(CheckError) as caught:
+            await hanging.check("main")
+        assert caught.value.reason is FailureReason.TIMEOUT
+    assert [thread.name for thread in threading.enumerate()].count("store") == 1
 
-    with pytest.raises(CheckError) as caught:
-        await source(home, timeout="10ms").check("main")
-
-    assert caught.value.reason is FailureReason.TIMEOUT
+    go_on.set()
 
 
 async def test_fingerprint_covers_the_checked_agents(home: Home) -> None:

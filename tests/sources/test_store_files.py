@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -14,10 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stores import MS, NOW, SECRET, Home, connect, one, store_of, token, usage_of, write_cell
+from stores import MS, NOW, SECRET, Home, connect, keyed_hash, one, store_of, token, usage_of, write_cell
 
-from exporter.model import FailureReason, Unusable
-from exporter.sources.store import files
+from exporter.config import StoreTarget
+from exporter.model import CheckError, FailureReason, Unusable
+from exporter.sources import SourceContext
+from exporter.sources.store import files, reader
+from exporter.sources.store.reader import StoreReader
+from exporter.sources.store.source import StoreSource
 
 
 @pytest.fixture
@@ -81,6 +86,14 @@ def test_folder_or_pipe_in_place_of_a_store_is_an_error(home: Home, what: str, n
     assert "is not a regular file" in error.message
 
 
+def make_schema_unreadable(path: Path) -> None:
+    """A byte that is not UTF-8, in a name that SQLite's message about the damaged schema quotes."""
+    content = path.read_bytes()
+    schema = b"CREATE TABLE auth_profile_store "
+    assert schema in content
+    path.write_bytes(content.replace(schema, b"CR\xffATE TABLE auth_profile_store "))
+
+
 def make_damaged(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[4096:] = os.urandom(len(content) - 4096)
@@ -94,6 +107,7 @@ def make_damaged(path: Path) -> None:
         (lambda path: os.truncate(path, 4096), "is damaged or cut off"),
         (lambda path: os.truncate(path, 700), "is damaged or cut off"),
         (make_damaged, "is damaged or cut off"),
+        (make_schema_unreadable, "is damaged or cut off"),
         (lambda path: os.truncate(path, 0), "has no table auth_profile_store"),
     ],
 )
@@ -346,3 +360,53 @@ def test_half_written_file_is_read_again(home: Home, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("time.sleep", finish)
 
     assert len(home.read().profiles) == 1
+
+
+def test_folder_of_agents_of_another_user_is_a_permission_error(public_home: Home) -> None:
+    folder = public_home.write_json({"a:b": token()}).parents[2]
+    folder.chmod(0)
+    source = StoreSource(
+        StoreTarget(source="store", state_dir=str(public_home.state_dir)), SourceContext(keyed_hash=keyed_hash)
+    )
+    try:
+        with another_user(), pytest.raises(CheckError) as caught:
+            source._agents()
+    finally:
+        folder.chmod(0o700)
+
+    assert caught.value.reason is FailureReason.PERMISSION
+
+
+def test_database_that_sqlite_may_not_open_is_a_permission_error(public_home: Home) -> None:
+    """The WAL of another user: SQLite says only that it cannot open the database."""
+    path = public_home.write_local(store_of(a_b=token()))
+    with closing(connect(path)) as writer:
+        write_cell(writer, "auth_profile_store", "primary", store_of(a_c=token()))
+        wal = path.with_name(f"{path.name}-wal")
+        assert wal.stat().st_size
+        wal.chmod(0)
+        with another_user():
+            error = public_home.fails()
+
+    assert error.reason is FailureReason.PERMISSION
+
+
+def test_damage_anywhere_is_unreadable_or_harmless_and_never_another_error(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_RETRY_AFTER", 0.0)
+    path = home.write_local(store_of(a_b=token()), usage_of("a:b", lastUsed=MS))
+    content, chance = path.read_bytes(), random.Random(4)
+    failures: list[FailureReason] = []
+    for _ in range(200):
+        damaged = bytearray(content)
+        for _ in range(chance.randint(1, 8)):  # mostly in the header and the schema
+            damaged[chance.randrange(chance.choice((100, 1000, 4096, len(content))))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            home.read()
+        except CheckError as error:
+            failures.append(error.reason)
+        StoreReader(keyed_hash).fingerprint([home.paths()])
+    assert len(failures) > 50
+    assert set(failures) == {FailureReason.STORE_UNREADABLE}

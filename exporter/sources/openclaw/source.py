@@ -11,31 +11,32 @@ import contextlib
 import json
 import os
 import re
-import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from exporter.config import OpenClawTarget
 from exporter.lib import command
 from exporter.lib.env_file import read_env_file
 from exporter.lib.loose_json import items, mapping, text, texts
 from exporter.lib.redact import ANSI, safe_text
+from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, FailureReason, Observation
-from exporter.sources import Source, SourceContext
-from exporter.sources.openclaw import ssh
+from exporter.sources import Fingerprint, Source, SourceContext
+from exporter.sources.openclaw import installation, ssh
 from exporter.sources.openclaw.status import extract_json, json_values, observe
 from exporter.sources.store.local import LocalStore
-from exporter.sources.store.paths import StorePaths, read_file, stamp
+from exporter.sources.store.paths import Stamp, StorePaths, read_file, stamp
 from exporter.verdict.remedies import Invocation, Programs
 
 DAY = 86400.0
 _AGENTS_FOR = DAY
 _VERSION_FOR = 30 * DAY
 _VERSION_TIMEOUT = 10.0
+T = TypeVar("T")
 
 #: Programs that run openclaw elsewhere: the paths it prints are not paths of this host.
 ELSEWHERE = frozenset(
@@ -62,6 +63,7 @@ class OpenClawSource(Source):
         self._checking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asking = asyncio.Lock()  # held while the agents or the version are asked for
         self._store = LocalStore(context)
+        self._thread = IsolatedThread("openclaw")
 
     async def agents(self) -> list[str]:
         """The configured agents, or those of ``openclaw agents list``, cached for a day.
@@ -71,7 +73,7 @@ class OpenClawSource(Source):
         if self._target.agents != "all":
             return list(self._target.agents)
         async with self._asking:
-            key, marker = self._key("agents"), self._config_marker()
+            key, marker = self._key("agents"), await self._in_thread(self._config_marker)
             cached = _cached_agents(self._context.cache.get_cached(key, _AGENTS_FOR), marker)
             if cached:
                 return cached
@@ -93,9 +95,16 @@ class OpenClawSource(Source):
             paths = StorePaths.from_status(payload) if self._on_this_host else None
             return await self._store.complete(observation, paths) if paths else observation
 
-    def fingerprint(self) -> str | None:
-        """Of the stores that the checks so far have named; None before the first, or if they are elsewhere."""
-        return self._store.fingerprint()
+    def fingerprint(self) -> Fingerprint | None:
+        """Of the command's files, and of the stores that the checks so far have named; None if it runs elsewhere.
+
+        Raises CheckError if the env_file cannot be read.
+        """
+        if not self._on_this_host:
+            return None
+        store = self._store.fingerprint()
+        parts = [self._installation(), store and store.hash]
+        return Fingerprint(self._context.keyed_hash(json.dumps(parts)), bool(store and store.is_complete))
 
     def slot(self) -> AbstractAsyncContextManager[object]:
         return self._context.slots
@@ -135,7 +144,7 @@ class OpenClawSource(Source):
         return environment
 
     async def _run(self, arguments: Sequence[str], seconds: float) -> command.Finished:
-        environment = self._environment()
+        environment = await self._in_thread(self._environment)
         argv = [*self._command, *arguments]
         if self._connection is not None:
             target = self._target
@@ -143,6 +152,13 @@ class OpenClawSource(Source):
             argv = self._connection.argv(remote)
         # Over ssh, the remote guard ends the command when its standard input closes.
         return await command.run(argv, env=environment, timeout=seconds, hold_stdin=self._connection is not None)
+
+    async def _in_thread(self, read: Callable[[], T]) -> T:
+        """What ``read`` finds in files of this host."""
+        try:
+            return await self._thread.run(read, self._target.timeout)
+        except TimeoutError:
+            raise CheckError(FailureReason.TIMEOUT, "the file system of this host does not answer") from None
 
     def _key(self, what: str, *more: object) -> str:
         target = self._target
@@ -186,14 +202,13 @@ class OpenClawSource(Source):
 
     async def _version(self) -> str | None:
         """OpenClaw's version, from its package on this host, else from ``--version``. Never raises."""
-        executable = self._executable()
-        if executable and (version := _package_version(executable.parent / "package.json")):
+        identity, version = await self._in_thread(self._installed)
+        if version:
             return version
-        identity = f"{executable}:{stamp(executable)}" if executable else None
         async with self._asking:
             key, cache = self._key("version", identity), self._context.cache
             known = cache.get_cached(key, DAY)
-            if known is None and identity:  # an unchanged executable still has its version
+            if known is None and identity:  # an unchanged installation still has its version
                 known = cache.get_cached(key, _VERSION_FOR) or None
             if known is None:
                 try:
@@ -203,12 +218,16 @@ class OpenClawSource(Source):
                 cache.put_cached(key, known)
             return known or None
 
-    def _executable(self) -> Path | None:
-        """The file that is run, if the command is a single program on this host."""
-        if not self._on_this_host or len(self._command) != 1:
-            return None
-        found = shutil.which(self._command[0], path=self._environment().get("PATH", os.defpath))
-        return Path(os.path.realpath(found)) if found else None
+    def _installed(self) -> tuple[list[tuple[str, Stamp]], str | None]:
+        """The files of the command, and the version in their package, if the command is a single program."""
+        files = self._installation()
+        executable = Path(files[0][0]) if files and len(self._command) == 1 else None
+        return files, _package_version(executable.parent / "package.json") if executable else None
+
+    def _installation(self) -> list[tuple[str, Stamp]]:
+        """The files of the command on this host; empty if it runs elsewhere."""
+        path = self._environment().get("PATH", os.defpath)
+        return installation.identity(self._command, path) if self._on_this_host else []
 
 
 # --- failures --------------------------------------------------------------------------------------

@@ -105,11 +105,14 @@ def read_database(path: Path, cells: Iterable[Cell], patience: float = PATIENCE)
     for _ in range(2):
         before = _database_stamps(path)
         options, pragma = _open_options(before)
+        rows = failure = None
         try:
             rows = _select(path, cells, options, pragma, patience)
-        except sqlite3.Error as error:
-            if _database_stamps(path) == before:
-                raise _failure(path, error) from None
+        except Exception as error:  # where a file is damaged, sqlite3 raises nearly anything
+            failure = _failure(path, error)
+        if rows is None:
+            if failure is not None and _database_stamps(path) == before:
+                raise failure
             continue
         # Without the shared memory, SQLite does not notice a concurrent writer.
         if "shm" in options or _database_stamps(path) == before:
@@ -167,14 +170,28 @@ _WHY = {
     "SQLITE_CORRUPT": "is damaged or cut off",
     "SQLITE_TOOBIG": "holds more than an auth store would",
 }
-_EFFECTIVE = os.access in os.supports_effective_ids
+#: For os.access: a process with another effective user asks for that one, where the system can.
+EFFECTIVE = os.access in os.supports_effective_ids
 
 
-def _failure(path: Path, error: sqlite3.Error) -> CheckError:
+def _failure(path: Path, error: Exception) -> CheckError:
+    if not isinstance(error, sqlite3.Error):  # UnicodeDecodeError, for example, whose message quotes the file
+        return unreadable(path, _WHY["SQLITE_CORRUPT"])
     name = getattr(error, "sqlite_errorname", None) or ""
-    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_IOERR")):
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_AUTH")):
         for file in (path, *(path.with_name(path.name + tail) for tail in ("-wal", "-shm"))):
-            if file.exists() and not os.access(file, os.R_OK, effective_ids=_EFFECTIVE):
+            if not _may_read(file):
                 return CheckError(FailureReason.PERMISSION, f"{file}: this user may not read it")
     why = _WHY.get("_".join(name.split("_")[:2]), f"cannot be read ({name or 'no reason given'})")
     return unreadable(path, why)
+
+
+def _may_read(path: Path) -> bool:
+    """Whether this user may read a file; true if there is none."""
+    try:
+        path.stat()
+    except PermissionError:  # of its folder
+        return False
+    except OSError:
+        return True
+    return os.access(path, os.R_OK, effective_ids=EFFECTIVE)

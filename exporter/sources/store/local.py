@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from exporter.model import CheckError, Observation
-from exporter.sources import SourceContext
+from exporter.lib.durations import format_duration
+from exporter.lib.threads import IsolatedThread
+from exporter.model import CheckError, FailureReason, Observation
+from exporter.sources import Fingerprint, SourceContext
 from exporter.sources.store.paths import StorePaths
 
 if TYPE_CHECKING:
     from exporter.sources.store.reader import StoreReader
+
+#: For reading one store, in seconds. It takes a second at most where the disk is healthy.
+PATIENCE = 10.0
+T = TypeVar("T")
 
 
 class LocalStore:
@@ -22,6 +27,7 @@ class LocalStore:
     def __init__(self, context: SourceContext) -> None:
         self._context = context
         self._paths: dict[str, StorePaths] = {}
+        self._thread = IsolatedThread("store")
 
     @cached_property
     def _reader(self) -> StoreReader:
@@ -30,13 +36,20 @@ class LocalStore:
 
         return StoreReader(self._context.keyed_hash, self._context.now)
 
+    async def _in_thread(self, read: Callable[[], T]) -> T:
+        try:
+            return await self._thread.run(read, PATIENCE)
+        except TimeoutError:
+            took = format_duration(PATIENCE)
+            raise CheckError(FailureReason.TIMEOUT, f"its file system did not answer within {took}") from None
+
     async def complete(self, observation: Observation, paths: StorePaths) -> Observation:
         """``observation`` with what the store at ``paths`` adds. A store that cannot be read costs a note."""
         from exporter.sources.store.complete import complete
 
         self._paths[observation.agent] = paths
         try:
-            facts = await asyncio.to_thread(self._reader.read, paths, observation.agent)
+            facts = await self._in_thread(lambda: self._reader.read(paths, observation.agent))
         except CheckError as error:
             note = f"the store could not be read: {error.message}"
             return replace(observation, notes=(*observation.notes, note))
@@ -45,10 +58,10 @@ class LocalStore:
     async def config(self, paths: StorePaths) -> Mapping[str, Any] | None:
         """``openclaw.json`` as an object; None if there is none or it cannot be read."""
         try:
-            return await asyncio.to_thread(self._reader.config, paths)
+            return await self._in_thread(lambda: self._reader.config(paths))
         except CheckError:
             return None
 
-    def fingerprint(self) -> str | None:
-        """A keyed hash of the stores completed from so far; None before the first."""
+    def fingerprint(self) -> Fingerprint | None:
+        """Of the stores completed from so far; None before the first."""
         return self._reader.fingerprint(list(self._paths.values())) if self._paths else None

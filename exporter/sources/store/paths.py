@@ -18,7 +18,7 @@ from exporter.model import CheckError, FailureReason
 MAX_BYTES = 32 * 2**20
 
 #: A file's modification time (ns), size and inode. None: there is no file.
-Stamp = tuple[int, int, int] | None
+Stamp = tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,16 @@ def _expanded(text: str, home: Path) -> Path:
     return home / text[2:] if text == "~" or text.startswith("~/") else Path(text).absolute()
 
 
-def stamp(path: Path) -> Stamp:
-    """Changes when the file does. Each error of reading it has its own stamp."""
+def stamp(path: Path, *, with_mode: bool = False) -> Stamp:
+    """Changes when the file does, ``with_mode`` also when its owner or mode do. Each error has its own stamp."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         return (-1, -1, getattr(error, "errno", None) or -1)
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
+    content = (found.st_mtime_ns, found.st_size, found.st_ino)
+    return (*content, found.st_ctime_ns) if with_mode else content
 
 
 def unreadable(path: Path, why: str) -> CheckError:

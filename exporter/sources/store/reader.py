@@ -6,6 +6,8 @@ The store source uses it, and the sources that ask an OpenClaw on this host.
 from __future__ import annotations
 
 import json
+import os
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
@@ -16,6 +18,7 @@ from exporter.lib import clock
 from exporter.lib.known_secrets import remember
 from exporter.lib.loose_json import mapping
 from exporter.model import CheckError, FailureReason
+from exporter.sources import Fingerprint
 from exporter.sources.store import files
 from exporter.sources.store.facts import (
     NO_SECRETS,
@@ -33,6 +36,7 @@ _LOCAL = (files.LOCAL_STORE, files.LOCAL_STATE)
 _SHARED = (files.SHARED_OWNER, files.SHARED_STORE, files.SHARED_STATE)
 #: A file that changed less than this before its stamp was taken may change again under the same stamp, ns.
 _RACY = 100_000_000
+_UNREADABLE = "unreadable"
 _RETRY_AFTER = 0.05  # seconds until a store that changed while it was read is read again
 _STRANDED = "this OpenClaw no longer reads auth-profiles.json: openclaw doctor --fix imports what is in it"
 
@@ -45,7 +49,7 @@ class StoreReader:
         self._now = now
         self._configs: dict[Path, tuple[Stamp, Mapping[str, Any] | None]] = {}
         self._digests: dict[Path, tuple[tuple[Stamp, ...], str]] = {}
-        self._last: str | None = None
+        self._last: Fingerprint | None = None
         self._was_unreadable = False
 
     def read(self, paths: StorePaths, agent: str) -> StoreFacts:
@@ -87,32 +91,33 @@ class StoreReader:
             stored, config, agent=agent, is_json=is_json, keyed_hash=self._keyed_hash, now=self._now(), notes=notes
         )
 
-    def fingerprint(self, paths: Sequence[StorePaths]) -> str | None:
-        """A keyed hash of what matters in the stores at ``paths``; None if there are no stores.
+    def fingerprint(self, paths: Sequence[StorePaths]) -> Fingerprint | None:
+        """Of what matters in the stores at ``paths``; None if there are no stores.
 
-        When and how often a profile was used does not matter. Unchanged files cost a few stat calls. A
-        store that cannot be read twice in a row counts as a change. Never raises.
+        When and how often a profile was used does not matter. Unchanged files cost a few stat calls. A store that
+        cannot be read twice in a row counts as a change, and as long as it cannot the fingerprint is not complete.
         """
         parts, is_there, is_unreadable = [], False, False
         for path, kind in sorted({item for store in paths for item in _relevant_files(store)}):
-            stamps = (stamp(path), stamp(path.with_name(f"{path.name}-wal")))
+            # Not the mode of the WAL: reading a database as root sets it.
+            stamps = (stamp(path, with_mode=True), stamp(path.with_name(f"{path.name}-wal")))
             is_there = is_there or stamps[0] is not None
             known = self._digests.get(path)
-            if known is None or known[0] != stamps or _is_racy(stamps):
+            if known is None or known[0] != stamps or known[1] == _UNREADABLE or _is_racy(stamps):
                 try:
                     matter = _matter(path, kind)
                     known = (stamps, self._keyed_hash(json.dumps(matter, sort_keys=True)) if matter else "")
                 except (CheckError, RecursionError):
-                    known = (stamps, "unreadable")
+                    known = (stamps, _UNREADABLE)
                 self._digests[path] = known
-            is_unreadable = is_unreadable or known[1] == "unreadable"
+            is_unreadable = is_unreadable or known[1] == _UNREADABLE
             parts.append([str(path), known[1]])
         if is_unreadable and not self._was_unreadable and self._last is not None:
             # Old releases write in place, so this may be half a file.
             self._was_unreadable = True
             return self._last
         self._was_unreadable = is_unreadable
-        self._last = self._keyed_hash(json.dumps(parts)) if is_there else None
+        self._last = Fingerprint(self._keyed_hash(json.dumps(parts)), not is_unreadable) if is_there else None
         return self._last
 
 
@@ -122,14 +127,16 @@ def _is_racy(stamps: Sequence[Stamp]) -> bool:
 
 def require_readable(state_dir: Path) -> None:
     """Raises CheckError if there is no state folder, or this user may not read it."""
+    is_denied = False
     try:
-        is_there = state_dir.is_dir()
-        if is_there:
-            (state_dir / "openclaw.json").exists()  # raises if the folder may not be searched
-    except PermissionError:
-        raise CheckError(FailureReason.PERMISSION, f"{state_dir}: this user may not read it") from None
+        is_there = stat.S_ISDIR(state_dir.stat().st_mode)
+        is_denied = is_there and not os.access(state_dir, os.X_OK, effective_ids=files.EFFECTIVE)
+    except PermissionError:  # of a folder above it
+        is_there = is_denied = True
     except (OSError, ValueError):
         is_there = False
+    if is_denied:
+        raise CheckError(FailureReason.PERMISSION, f"{state_dir}: this user may not read it")
     if not is_there:
         raise CheckError(FailureReason.STORE_UNREADABLE, f"there is no OpenClaw state directory {state_dir}")
 

@@ -5,7 +5,6 @@ OpenClaw calls its store private, so this only reads it. There is no status or e
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -14,12 +13,13 @@ from exporter.lib.durations import format_duration
 from exporter.lib.env_file import parse_env_file, read_env_file
 from exporter.lib.loose_json import mapping
 from exporter.lib.redact import safe_text
+from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
-from exporter.sources import Source, SourceContext
+from exporter.sources import Fingerprint, Source, SourceContext
 from exporter.sources.openclaw.status import kind_of_variable
 from exporter.sources.store.config import agent_id, is_filled, provider_id, roster
 from exporter.sources.store.facts import StoreFacts
-from exporter.sources.store.paths import StorePaths, read_file
+from exporter.sources.store.paths import StorePaths, read_file, stamp, unreadable
 from exporter.sources.store.reader import StoreReader, require_readable
 from exporter.verdict.remedies import Invocation, Programs
 
@@ -52,6 +52,7 @@ class StoreSource(Source):
         self._context = context
         self._reader = StoreReader(context.keyed_hash, context.now)
         self._watched: dict[str, StorePaths] = {}
+        self._thread = IsolatedThread("store")
 
     async def agents(self) -> list[str]:
         """The target's agents, else those in openclaw.json, else those with a folder.
@@ -64,12 +65,9 @@ class StoreSource(Source):
         """What is stored for ``agent``. Raises CheckError like StoreReader.read, and UNKNOWN_AGENT."""
         return await self._in_time(lambda: self._check(agent))
 
-    def fingerprint(self) -> str | None:
-        """Of the stores of the agents checked so far."""
-        try:
-            watched = self._watched or {"main": self._paths(self._environ(), None, "main")}
-        except CheckError:
-            return None  # the env_file may say where the store is, and cannot be read
+    def fingerprint(self) -> Fingerprint | None:
+        """Of the stores of the agents checked so far. Raises CheckError for an env_file that cannot be read."""
+        watched = self._watched or {"main": self._paths(self._environ(), None, "main")}
         return self._reader.fingerprint(tuple(watched.values()))
 
     def configured_agents(self) -> Sequence[str] | None:
@@ -83,7 +81,7 @@ class StoreSource(Source):
 
     async def _in_time(self, work: Callable[[], _Answer]) -> _Answer:
         try:
-            return await asyncio.wait_for(asyncio.to_thread(work), self._target.timeout)
+            return await self._thread.run(work, self._target.timeout)
         except TimeoutError:
             took = format_duration(self._target.timeout)
             raise CheckError(FailureReason.TIMEOUT, f"the store could not be read within {took}") from None
@@ -122,7 +120,7 @@ class StoreSource(Source):
         paths = self._paths(environ, config, agent)
         require_readable(paths.state_dir)
         known = roster(config)
-        is_known = agent in known if known else agent == "main" or paths.agent_dir.exists()
+        is_known = agent in known if known else agent == "main" or stamp(paths.agent_dir) is not None
         if agent_id(agent) != agent or not is_known:
             sentence = f"there is no agent {safe_text(agent, 80)!r} in {paths.state_dir}"
             raise CheckError(FailureReason.UNKNOWN_AGENT, sentence)
@@ -169,10 +167,15 @@ class StoreSource(Source):
 
 def _folders(paths: StorePaths) -> list[str]:
     """``main``, and the agents that have a folder."""
+    folder = paths.state_dir / "agents"
     try:
-        found = sorted(entry.name for entry in (paths.state_dir / "agents").iterdir() if (entry / "agent").is_dir())
-    except OSError:
+        found = sorted(entry.name for entry in folder.iterdir() if stamp(entry / "agent"))
+    except (FileNotFoundError, NotADirectoryError):
         found = []
+    except PermissionError:  # the agents that cannot be seen are not fine
+        raise CheckError(FailureReason.PERMISSION, f"{folder}: this user may not read it") from None
+    except OSError as error:
+        raise unreadable(folder, f"cannot be read: {(error.strerror or 'error').lower()}") from None
     return ["main", *(name for name in found if name != "main" and agent_id(name) == name)]
 
 

@@ -1,0 +1,61 @@
+"""``/probe``: one target, checked on request, as the exposition of its report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from exporter.checks.monitor import Monitor
+from exporter.checks.target_checker import TargetChecker
+from exporter.metrics.definitions import TEXT
+from exporter.metrics.render import one_shot
+from exporter.model import Failure, FailureReason, Report, TargetReport, failed_report
+
+#: A report younger than this answers a probe, in seconds.
+PROBE_FRESH = 30.0
+
+
+async def probe(
+    monitor: Monitor,
+    target: str,
+    agent: str | None,
+    timeout: float,
+    now: Callable[[], float],
+    checked: Callable[[TargetChecker], None],
+) -> tuple[bytes, str]:
+    """The exposition after a check of at most ``timeout`` seconds, and its Content-Type.
+
+    ``checked`` is called after a check in time. Raises KeyError for an unknown target or agent.
+    """
+    checker = monitor.checkers[target]
+    checked_at = checker.completed_check_started_at
+    report = checker.report if checked_at is not None and now() - checked_at <= PROBE_FRESH else None
+    if report is None:
+        try:
+            report = await asyncio.wait_for(checker.check(monitor.config.policy), timeout)
+        except TimeoutError:  # the check goes on: the next probe gets its result
+            return _answer(_timed_out(checker, agent, timeout, now()), now())
+        checked(checker)
+    if agent is not None:
+        chosen = tuple(entry for entry in report.agents if entry.agent == agent)
+        if not chosen and report.failure is None:
+            raise KeyError(agent)
+        report = replace(report, agents=chosen)
+    return _answer(report, now())
+
+
+def _answer(report: TargetReport, now: float) -> tuple[bytes, str]:
+    return one_shot(Report(now, (report,))), TEXT
+
+
+def _timed_out(checker: TargetChecker, agent: str | None, timeout: float, now: float) -> TargetReport:
+    """The known facts, marked as failed."""
+    failure = Failure(FailureReason.TIMEOUT, f"no answer within the scrape timeout, {timeout:g} s", now)
+    kind, before = checker.source.kind, checker.report.agents if checker.report else ()
+    known = tuple(
+        failed_report(checker.name, found.agent, kind, failure, found)
+        for found in before
+        if agent in (None, found.agent)
+    )
+    return TargetReport(checker.name, kind, known, None if known else failure)
