@@ -80,14 +80,15 @@ class Failure:
 class Dialect(enum.StrEnum):
     """The form of OpenClaw's output that an Observation was read from.
 
-    Sources recognise it by the fields of the output, never by the release. Only the verdict knows what
-    the words of each dialect mean.
+    Sources recognise it by the fields of the output, and by the release if the fields are the same. Only
+    the verdict knows what the words of each dialect mean.
     """
 
-    STATUS = "status"  # up to 2026.4: the status of an OAuth profile takes its refresh token into account
-    LISTING = "listing"  # 2026.6 and 2026.7: nothing takes it into account
+    DATES = "dates"  # before 2026.1.30, after 2026.4.15, or unknown: nothing takes a refresh token into account
+    STATUS = "status"  # 2026.1.30 to 2026.4.15: the status of an OAuth profile takes its refresh token into account
+    LISTING = "listing"  # 2026.5 to 2026.7: nothing takes it into account
     ROUTES = "routes"  # from 2026.8: missing providers take cooldowns into account, issues refresh tokens
-    GATEWAY = "gateway"  # models.authStatus: a login that refreshes is "ok"; no cooldowns
+    GATEWAY = "gateway"  # models.authStatus: a login that refreshes is "ok" up to its date; no cooldowns
     STORE = "store"  # the auth store itself: no status
     LOGIN = "login"  # Claude Code's own login
 
@@ -118,6 +119,7 @@ class ObservedProfile:
     unusable: Unusable | None = None
     last_used_at: float | None = None
     error_count: int | None = None
+    last_error_at: float | None = None
     reference: str | None = None  # where its secret is kept, if not in the store: SOURCE:PROVIDER:ID, never a value
 
 

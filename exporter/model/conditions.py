@@ -199,10 +199,10 @@ class ConditionName(enum.StrEnum):
         family=Family.NOTICE,
         wording=Wording("{subject} has an expired access token", "is no longer idle", "was idle for"),
         runbook="idle",
-        when="An OAuth access token expired more than `policy.oauth_idle_after` ago, "
-        "and OpenClaw does not report whether it can refresh.",
-        severity="info",
-        action="Use the profile once.",
+        when="An OAuth access token expired more than `policy.oauth_idle_after` ago and was not refreshed, "
+        "and OpenClaw does not report that it cannot be.",
+        severity="info; warning if a chat route uses it and the store shows uses or errors since",
+        action="Use the profile once. If that does not refresh it, log in again.",
     )
     VANISHED = ConditionDefinition(
         word="vanished",

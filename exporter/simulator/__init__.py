@@ -3,7 +3,7 @@
 ``World`` holds the state, ``status_json`` renders what OpenClaw would print about it at a given time.
 """
 
-from exporter.simulator.status import status_json
+from exporter.simulator.status import RELEASES, status_json
 from exporter.simulator.world import Configured, Fault, Profile, Usage, World
 
-__all__ = ["Configured", "Fault", "Profile", "Usage", "World", "status_json"]
+__all__ = ["RELEASES", "Configured", "Fault", "Profile", "Usage", "World", "status_json"]

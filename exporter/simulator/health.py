@@ -1,6 +1,6 @@
 """Imitates OpenClaw's evaluation of the profiles of a World: eligibility, order, status, roll-up.
 
-It follows the source of 2026.2.9, 2026.6.11 and 2026.9.6 (``auth-health``, ``order``, ``credential-state``,
+It follows the source of 2026.1.29, 2026.2.9, 2026.6.11 and 2026.9.6 (``auth-health``, ``order``, ``credential-state``,
 ``usage-state``) and is compared with their output. Times here are integer milliseconds, as in OpenClaw.
 """
 
@@ -14,6 +14,8 @@ from exporter.simulator.world import Profile, World
 
 WARN_AFTER = 86_400_000
 REFRESH_MARGIN = 300_000
+#: The dialects of releases that know no ``effectiveProfiles``.
+UNTIL_2026_5 = (Dialect.DATES, Dialect.STATUS)
 MAX_DATE = 8_640_000_000_000_000  # the last moment a JavaScript Date can hold
 
 #: Providers that rate-limit on their own: from 2026.6 on OpenClaw ignores their cooldowns.
@@ -43,7 +45,7 @@ def unusable_until(world: World, profile: str, now: int, dialect: Dialect, model
     if usage is None:
         return None
     disabled = usage.disabled_until is not None and now < ms(usage.disabled_until)
-    if dialect is not Dialect.STATUS and profile in world.profiles:
+    if dialect not in UNTIL_2026_5 and profile in world.profiles:
         if world.profiles[profile].provider in _OWN_COOLDOWNS:
             return None
         elsewhere = model and usage.cooldown_model and usage.cooldown_model != model
@@ -80,13 +82,14 @@ def _word(at: int | None, now: int, warn_after: int) -> str:
     return "expired" if at <= now else "expiring" if at - now <= warn_after else "ok"
 
 
-def _until_2026_5(profile: Profile, now: int) -> dict[str, Any]:
+def _until_2026_5(profile: Profile, now: int, dialect: Dialect) -> dict[str, Any]:
     at = None if profile.expires is None else ms(profile.expires)
     if profile.kind == "api_key" or (profile.kind == "token" and (at is None or at <= 0)):
         return {"status": "static"}
     word = _word(at, now, WARN_AFTER)
     facts: dict[str, Any] = {"status": word}
-    if profile.kind == "oauth" and profile.refreshable and word in ("expired", "expiring"):
+    counts_on_refresh = dialect is Dialect.STATUS and profile.kind == "oauth" and profile.refreshable
+    if counts_on_refresh and word in ("expired", "expiring"):
         facts["status"] = "ok"
     if at is not None:
         facts["expiresAt"] = at
@@ -113,7 +116,7 @@ def _since_2026_6(profile: Profile, now: int, dialect: Dialect) -> dict[str, Any
 
 def profile_health(profile: Profile, now: int, dialect: Dialect) -> dict[str, Any]:
     """One element of ``oauth.profiles``."""
-    facts = _until_2026_5(profile, now) if dialect is Dialect.STATUS else _since_2026_6(profile, now, dialect)
+    facts = (_until_2026_5 if dialect in UNTIL_2026_5 else _since_2026_6)(profile, now, dialect)
     label = f"{profile.id} ({profile.email})" if profile.email else profile.id
     return {
         "profileId": profile.id,
@@ -191,17 +194,17 @@ def provider_health(
     own = [entry for entry in health.values() if entry["provider"] == provider]
     result: dict[str, Any] = {"provider": provider, "status": "missing", "profiles": own}
     counted = own
-    if dialect is not Dialect.STATUS:
+    if dialect not in UNTIL_2026_5:
         counted = result["effectiveProfiles"] = effective_profiles(world, provider, health, now, dialect)
     if not counted:
         return result
     dated = [entry for entry in counted if entry["type"] != "api_key"]
     words = {entry["status"] for entry in dated}
     if not dated:
-        lost = dialect not in (Dialect.STATUS, Dialect.LISTING) and any(e["status"] == "missing" for e in counted)
+        lost = dialect not in (*UNTIL_2026_5, Dialect.LISTING) and any(e["status"] == "missing" for e in counted)
         result["status"] = "missing" if lost else "static"
         return result
-    if dialect is Dialect.STATUS and "missing" in words:
+    if dialect in UNTIL_2026_5 and "missing" in words:
         words = words | {"expired"}
     result["status"] = next((word for word in ("expired", "missing", "expiring") if word in words), "ok")
     ends = [entry["expiresAt"] for entry in dated if "expiresAt" in entry]

@@ -1,8 +1,8 @@
 """Renders what ``openclaw models status --json --check`` would print about a World, and its exit code.
 
-Each dialect is rendered as one release prints it: STATUS as 2026.2.9, LISTING as 2026.6.11, ROUTES as
-2026.9.6. Tests compare every field with their output. Missing is what needs OpenClaw's model catalogue:
-``aliases``, ``allowed``, and the Codex routes of an ``openai`` model in use.
+Each dialect is rendered as one release prints it (``RELEASES``). Tests compare every field with its output.
+Missing is what needs OpenClaw's model catalogue: ``aliases``, ``allowed``, and the Codex routes of an
+``openai`` model in use.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from exporter.model import Dialect
 from exporter.simulator.health import (
     MAX_DATE,
     REFRESH_MARGIN,
+    UNTIL_2026_5,
     WARN_AFTER,
     by_locale,
     is_disabled,
@@ -24,6 +25,13 @@ from exporter.simulator.health import (
 )
 from exporter.simulator.world import Profile, World
 
+#: The release that each dialect is rendered as.
+RELEASES = {
+    Dialect.DATES: "2026.1.29",
+    Dialect.STATUS: "2026.2.9",
+    Dialect.LISTING: "2026.6.11",
+    Dialect.ROUTES: "2026.9.6",
+}
 #: The environment variables that hold a credential, with their provider. The first that is set wins.
 ENV_PROVIDERS = {
     "ANTHROPIC_OAUTH_TOKEN": "anthropic",
@@ -60,14 +68,14 @@ def status_json(
     health: Health = {profile.id: profile_health(profile, at, dialect) for profile in ordered}
     listed = {profile.provider for profile in ordered}
     sources = _provider_sources(world, at, dialect)
-    if dialect is Dialect.STATUS:
+    if dialect in UNTIL_2026_5:
         listed |= set(world.providers_in_use()) | {ENV_PROVIDERS[name] for name in world.env if name in ENV_PROVIDERS}
     providers = [provider_health(world, provider, health, at, dialect) for provider in sorted(listed, key=by_locale)]
-    evaluate = {Dialect.STATUS: _evaluate_status, Dialect.LISTING: _evaluate_listing}.get(dialect, _evaluate_routes)
+    evaluate = _EVALUATIONS.get(dialect, _evaluate_routes)
     verdict, exit_code = evaluate(world, health, providers, sources, at)
 
     home, agent_dir = world.home, f"{world.home}/.openclaw/agents/{agent or world.agents[0]}/agent"
-    store = "auth-profiles.json" if dialect is Dialect.STATUS else "openclaw-agent.sqlite"
+    store = "auth-profiles.json" if dialect in UNTIL_2026_5 else "openclaw-agent.sqlite"
     with_login = [(s["provider"], s["profiles"]["oauth"] + s["profiles"]["token"], s.get("env")) for s in sources]
     oauth_env = {p: 1 for p, _, env in with_login if env and env["value"] == "OAuth (env)"}
     payload: dict[str, Any] = {
@@ -156,11 +164,12 @@ def _provider_sources(world: World, now: int, dialect: Dialect) -> list[dict[str
     for profile in world.profiles.values():
         own.setdefault(profile.provider, []).append(profile)
     variables = {provider: name for provider in ENV_PROVIDERS.values() if (name := env_variable(world, provider))}
-    if dialect is not Dialect.STATUS:
+    if dialect not in UNTIL_2026_5:
         for provider, names in _ENV_ALIASES.items():
             if given := [name for name in names if name in world.env]:
                 variables[provider] = given[0]
     path = {
+        Dialect.DATES: "agents/main/agent/auth-profiles.json",
         Dialect.STATUS: "agents/main/agent/auth-profiles.json",
         Dialect.LISTING: "agents/main/agent/openclaw-agent.sqlite",
     }.get(dialect, "state/openclaw.sqlite")
@@ -280,6 +289,13 @@ def _evaluate_routes(
         "modelRouteIssues": issues,
         "runtimeAuthRoutes": [],
     }, exit_code
+
+
+_EVALUATIONS = {
+    Dialect.DATES: _evaluate_status,
+    Dialect.STATUS: _evaluate_status,
+    Dialect.LISTING: _evaluate_listing,
+}
 
 
 def _ready(profile: Profile, now: int) -> bool | None:

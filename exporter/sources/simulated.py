@@ -7,12 +7,10 @@ import dataclasses
 from exporter.config.targets import SimulatedTarget
 from exporter.model import CheckError, FailureReason, Observation
 from exporter.simulator.scenarios import SCENARIOS, cycle_start, scenario_world
-from exporter.simulator.status import status_json
+from exporter.simulator.status import RELEASES, status_json
 from exporter.simulator.world import World
 from exporter.sources import Source, SourceContext
 from exporter.sources.openclaw.status import observe
-
-_VERSION = "2026.9.6"
 
 
 class SimulatedSource(Source):
@@ -33,8 +31,15 @@ class SimulatedSource(Source):
         if world.broken is not None:
             raise CheckError(world.broken, "the scenario simulates a failing check")
         payload, exit_code = status_json(world, now)
-        seen = observe(payload, target=self._target.name, agent=agent, observed_at=now, exit_code=exit_code)
-        return dataclasses.replace(seen, source=self.kind, openclaw_version=_VERSION)
+        seen = observe(
+            payload,
+            target=self._target.name,
+            agent=agent,
+            observed_at=now,
+            exit_code=exit_code,
+            version=RELEASES[world.dialect],
+        )
+        return dataclasses.replace(seen, source=self.kind)
 
     def renewal_obstacle(self, has_openclaw: bool) -> str | None:
         return "This target is simulated, so there is nothing to renew. On a real one:"

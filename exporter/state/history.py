@@ -29,6 +29,7 @@ class CredentialRecord:
     secret_hash: str | None = None
     deadline: float | None = None  # the last date that OpenClaw reported for it
     gone_at: float | None = None
+    refreshable: bool | None = None  # what was last known about the access token that ends at ``deadline``
     #: A date supplied earlier belongs to the previous credential of this name. None: ``first_seen_at``.
     supplied_dates_from: float | None = None
 
@@ -96,7 +97,9 @@ def record_observation(history: CredentialHistory, seen: Observation, now: float
         elif not same_credential(old, profile):
             old = CredentialRecord(profile.id, profile.provider, profile.kind, now, now)
         elif old.gone_at is not None:
-            old = replace(old, secret_hash=None, deadline=None)
+            old = replace(old, secret_hash=None, deadline=None, refreshable=None)
+        if profile.expires_at is not None and profile.expires_at != old.deadline:
+            old = replace(old, refreshable=None)
         profiles[profile.id] = replace(
             old,
             last_seen_at=now,
@@ -140,7 +143,7 @@ def about_present(
 
 
 def record_report(history: CredentialHistory, report: AgentReport) -> CredentialHistory:
-    """The history after the verdict: since when each condition holds, and which kind serves each provider."""
+    """The history after the verdict: since when conditions hold, which kinds serve providers, and what refreshes."""
     now = report.evaluated_at
     since = {}
     for condition in report.conditions:
@@ -152,5 +155,10 @@ def record_report(history: CredentialHistory, report: AgentReport) -> Credential
         if before is not None and before != kind:
             changed[provider] = CredentialChange(before, kind, now)
         serving[provider] = kind
+    known = {p.id: p.refreshable for p in report.profiles if p.kind == "oauth" and p.refreshable is not None}
+    profiles = {
+        key: replace(record, refreshable=known[key]) if key in known and record.gone_at is None else record
+        for key, record in history.profiles.items()
+    }
     changed = {key: change for key, change in changed.items() if now - change.at < REMEMBER_GONE}
-    return replace(history, since=since, serving=serving, changed=changed)
+    return replace(history, profiles=profiles, since=since, serving=serving, changed=changed)

@@ -91,8 +91,8 @@ def _evaluate_profiles(inputs: VerdictInputs) -> list[ProfileVerdict]:
 def _is_not_eligible(inputs: VerdictInputs, profile: ProfileVerdict) -> bool:
     """Whether OpenClaw finds no credential for the provider, and no other fact about the profile explains it.
 
-    2026.6 and 2026.7 list every expired OAuth login, refreshable or not, so there that is no evidence. 2026.9
-    lists a provider whose only key is a reference that cannot be resolved once; later it is merely not sure.
+    Up to 2026.7 a listed OAuth login that expired may refresh, so there that is no evidence. 2026.9 lists a
+    provider whose only key is a reference that cannot be resolved once; later it is merely not sure.
     """
     is_unserved = profile.provider in inputs.observation.unserved_providers and profile.observed.kind != "oauth"
     if not (is_unserved or inputs.is_listed_missing(profile.provider)) or profile.is_from_environment:
@@ -102,7 +102,7 @@ def _is_not_eligible(inputs: VerdictInputs, profile: ProfileVerdict) -> bool:
     date, at = profile.observed.expires_at, inputs.observed_at
     is_expired = profile.observed.status == "expired" or (date or at + 1) <= at
     is_expired_login = profile.observed.kind == "oauth" and is_expired
-    return not (is_expired_login and inputs.dialect in (Dialect.LISTING, Dialect.STATUS))
+    return not (is_expired_login and inputs.dialect is not Dialect.ROUTES)
 
 
 def _with_age(inputs: VerdictInputs, condition: Condition) -> Condition:
@@ -197,7 +197,7 @@ def _changes_at(inputs: VerdictInputs, providers: ProviderProfiles, conditions: 
         if profile.deadline is not None:
             times += [profile.deadline + offset for offset in (-inputs.policy.expiring_within, 0.0, REMEMBER_GONE)]
         date = profile.observed.expires_at
-        if profile.observed.kind == "oauth" and profile.refreshable is None and date is not None:
+        if profile.observed.kind == "oauth" and profile.refreshable is not False and date is not None:
             times += [date, date + inputs.policy.oauth_idle_after]
     times += [condition.since + REMEMBER_GONE for condition in conditions if condition.since is not None]
     # Slightly past the threshold, so that rounding cannot put us just before it.

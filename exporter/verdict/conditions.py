@@ -110,11 +110,14 @@ def idle(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVer
     age = inputs.now - profile.idle_since
     if age <= inputs.policy.oauth_idle_after:
         return None
-    token = f"The access token of {profile.id} on {inputs.subject}"
-    summary = f"{token} expired {in_words(age)} ago; it may refresh at the next use"
-    return _about(
-        profile, ConditionName.IDLE, Severity.INFO, summary, (command(f"{inputs.subject.openclaw} models status"),)
-    )
+    token = f"The access token of {profile.id} on {inputs.subject} expired {in_words(age)} ago"
+    if not profile.was_tried or not inputs.serves_chat(profile.provider):
+        summary = f"{token} and was not refreshed; it may refresh at the next use"
+        steps = (command(f"{inputs.subject.openclaw} models status"),)
+        return _about(profile, ConditionName.IDLE, Severity.INFO, summary, steps)
+    summary = f"{token} and was not refreshed, although the profile was used since: refreshing seems to fail"
+    rule = "a chat route uses it, and the store shows that it was used since, or failed"
+    return _about(profile, ConditionName.IDLE, Severity.WARNING, summary, _renew(inputs, profile), rule=rule)
 
 
 PROFILE_RULES: tuple[ProfileRule, ...] = (undated, expiring, expired, unusable, not_eligible, status_disagrees, idle)
@@ -251,7 +254,7 @@ def reported(inputs: VerdictInputs, providers: ProviderProfiles, found: list[Con
 def _is_explained(inputs: VerdictInputs, providers: ProviderProfiles, found: list[Condition], code: int) -> bool:
     """Whether a condition reports the cause of OpenClaw's exit code, or the cause needs nobody.
 
-    Up to 2026.4 the code covers every token and login, from 2026.6 on the routes in use. Cooldowns alone
+    Up to 2026.4 the code covers every token and login, from 2026.5 on the routes in use. Cooldowns alone
     never change it: if no profile is left to serve, a condition reports that.
     """
     severities = {c.severity for c in found if c.family in (Family.DEADLINE, Family.AVAILABILITY)}
@@ -279,7 +282,8 @@ def _explains(inputs: VerdictInputs, profile: ProfileVerdict, code: int) -> bool
     may_serve_elsewhere = is_login and (
         code == 2 or inputs.dialect is not Dialect.ROUTES or bool(observation.refreshing_providers)
     )
-    if inputs.dialect is not Dialect.STATUS and inputs.is_unused(observed.provider) and not may_serve_elsewhere:
+    covers_all = inputs.dialect in (Dialect.DATES, Dialect.STATUS)
+    if not covers_all and inputs.is_unused(observed.provider) and not may_serve_elsewhere:
         return False
     until = observation.observed_at + (WARN_AFTER if code == 2 else 0.0)
     if profile.status is Status.STATIC and observed.provider in observation.refreshing_providers:

@@ -91,6 +91,10 @@ class VerdictInputs:
         """Whether the source reports that no route uses the provider."""
         return self.is_in_use(provider) is False
 
+    def serves_chat(self, provider: str) -> bool:
+        """Whether a chat route uses the provider."""
+        return bool(self.is_in_use(provider))
+
     def is_listed_missing(self, provider: str) -> bool:
         """Whether OpenClaw lists the provider as in use without a usable credential."""
         return provider in self.observation.missing_providers and not self.is_keyless(provider)

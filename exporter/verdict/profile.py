@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from exporter.model import Basis, Dialect, ObservedProfile, Status, Unusable
@@ -10,7 +11,9 @@ from exporter.verdict.inputs import VerdictInputs
 
 #: OpenClaw's own warning window (auth.oauth.warnAfterMs), seconds.
 WARN_AFTER = DAY
-#: A profile used this long after its access token's date, without a new date, failed to refresh. Seconds.
+#: OpenClaw refreshes a login this long before its access token's date, seconds.
+REFRESH_MARGIN = 300.0
+#: A use this long after an access token's date counts as a use since then, seconds.
 USE_SLACK = 300.0
 #: How far a status and a date may be apart before they disagree, seconds.
 STATUS_SLACK = 60.0
@@ -39,7 +42,8 @@ class ProfileVerdict:
     refreshable: bool | None = None
     unusable: Unusable | None = None
     is_blocked: bool = False  # the cooldown or disable keeps it from serving the models in use
-    idle_since: float | None = None  # when an access token expired that may or may not refresh
+    idle_since: float | None = None  # when an access token expired that was not refreshed, though it may or should be
+    was_tried: bool = False  # since then: the store shows a use or an error
     disagreement: str | None = None  # how OpenClaw's status contradicts the date
 
     @property
@@ -80,7 +84,7 @@ def evaluate_profile(inputs: VerdictInputs, profile: ObservedProfile) -> Profile
     deadline, basis, assumed = _deadline(inputs, profile, refreshable)
     status, rule = _status(inputs, profile, refreshable, deadline, assumed)
     unusable = _unusable(inputs, profile)
-    idle = refreshable is None and profile.kind == "oauth" and status is Status.UNKNOWN
+    idle_since = _idle_since(inputs, profile, refreshable, status)
     return ProfileVerdict(
         observed=profile,
         status=status,
@@ -91,7 +95,8 @@ def evaluate_profile(inputs: VerdictInputs, profile: ObservedProfile) -> Profile
         refreshable=refreshable,
         unusable=unusable,
         is_blocked=unusable is not None and _blocks(inputs, unusable),
-        idle_since=profile.expires_at if idle else None,
+        idle_since=idle_since,
+        was_tried=idle_since is not None and _was_tried_since(profile, idle_since),
         disagreement=_disagreement(inputs, profile, refreshable),
     )
 
@@ -121,13 +126,39 @@ def _refreshable(inputs: VerdictInputs, p: ObservedProfile) -> bool | None:
             return True if inputs.expired_logins[p.provider] == 1 else None
     if p.has_refresh_token is not None:
         return p.has_refresh_token
-    if inputs.dialect in (Dialect.STATUS, Dialect.GATEWAY):
-        if p.status in ("expired", "expiring"):
-            return False
-        # "ok" near or past its date: OpenClaw counts on the refresh token.
-        if p.status == "ok" and p.expires_at is not None and p.expires_at <= inputs.observed_at + WARN_AFTER:
-            return True
-    return None
+    if inputs.dialect is Dialect.STATUS and p.status in ("expired", "expiring"):
+        return False
+    left = math.inf if p.expires_at is None else p.expires_at - inputs.observed_at
+    if inputs.dialect in (Dialect.STATUS, Dialect.GATEWAY) and p.status == "ok" and left <= WARN_AFTER:
+        return True  # "ok" near or past its date: OpenClaw counts on the refresh token
+    if inputs.dialect is Dialect.GATEWAY and p.status == "expiring" and 2 * REFRESH_MARGIN < left < math.inf:
+        return False  # a gateway reports a login that refreshes as "expiring" only in the last minutes
+    return None if inputs.dialect is Dialect.ROUTES else _remembered_refreshable(inputs, p)
+
+
+def _remembered_refreshable(inputs: VerdictInputs, p: ObservedProfile) -> bool | None:
+    """What was known earlier about the same access token: a release may say it only before the date has passed."""
+    record = inputs.record(p.id)
+    return record.refreshable if record and p.expires_at is not None and record.deadline == p.expires_at else None
+
+
+def _idle_since(inputs: VerdictInputs, p: ObservedProfile, refreshable: bool | None, status: Status) -> float | None:
+    """The date of an access token that has passed without a refresh, where only use shows whether it refreshes.
+
+    A login that can refresh, and that nothing uses, is not idle: it refreshes at its next use.
+    """
+    if p.kind != "oauth" or p.login_ends_at is not None or p.expires_at is None or p.expires_at > inputs.now:
+        return None
+    if refreshable is None:
+        return p.expires_at if status is Status.UNKNOWN else None
+    return p.expires_at if refreshable and status is Status.OK and not inputs.is_unused(p.provider) else None
+
+
+def _was_tried_since(p: ObservedProfile, date: float) -> bool:
+    """Whether the store shows a use or an error after ``date``. A success resets OpenClaw's count of errors."""
+    was_used = p.last_used_at is not None and p.last_used_at > date + USE_SLACK
+    failed = p.last_error_at > date if p.last_error_at is not None else bool(p.error_count)
+    return was_used or failed
 
 
 def _deadline(
@@ -202,8 +233,6 @@ def _status(
 def _oauth_status(inputs: VerdictInputs, p: ObservedProfile, refreshable: bool | None) -> tuple[Status, str]:
     """The status of a login that refreshes itself, or may: its access token's date needs nobody."""
     is_past = p.expires_at is not None and p.expires_at <= inputs.now
-    if refreshable and is_past and p.expires_at is not None and (p.last_used_at or 0) > p.expires_at + USE_SLACK:
-        return Status.EXPIRED, "it was used after its date without a new date, so refreshing fails"
     if refreshable:
         return Status.OK, "it refreshes itself"
     if p.status == "expired" or is_past:

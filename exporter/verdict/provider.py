@@ -116,7 +116,7 @@ class ProviderProfiles:
             return provider in missing and self.works(provider)
         # OpenClaw lists the provider of the model, or the one whose login serves it.
         names = {provider, *(name for name, lent in inputs.observation.served_by.items() if provider in lent)}
-        if inputs.dialect in (Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES):
+        if inputs.dialect in (Dialect.DATES, Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES):
             return bool(names & (missing | inputs.unready_providers))
         # A gateway lists only providers whose configuration expects a login.
         return bool(names & (NEEDS_CREDENTIAL | missing))

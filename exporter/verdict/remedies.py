@@ -154,10 +154,14 @@ class CommandContext:
 
 def command_dialect(dialect: Dialect, version: str | None) -> Dialect:
     """The dialect whose commands apply: what a store or a gateway reports is the same on many releases."""
-    if dialect not in (Dialect.STORE, Dialect.GATEWAY):
+    if dialect is Dialect.DATES:
+        return Dialect.STATUS
+    if dialect not in (Dialect.STORE, Dialect.GATEWAY, Dialect.LISTING) or (dialect is Dialect.LISTING and not version):
         return dialect
     numbers = re.findall(r"\d+", version or "")[:2]
     release = (int(numbers[0][:4]), int(numbers[1][:4])) if len(numbers) == 2 else (9999, 0)
+    if dialect is Dialect.LISTING:
+        return Dialect.STATUS if release < (2026, 6) else dialect
     return Dialect.STATUS if release < (2026, 5) else Dialect.LISTING if release < (2026, 8) else Dialect.ROUTES
 
 

@@ -1,6 +1,6 @@
 """The simulator against the real thing: what it renders is compared with what real releases printed.
 
-``captures`` and ``simulator_captures`` hold what 2026.2.9, 2026.6.11 and 2026.9.6 printed, each with the
+``captures`` and ``simulator_captures`` hold what 2026.1.29, 2026.2.9, 2026.6.11 and 2026.9.6 printed, each with the
 store, the configuration and the environment that it saw.
 """
 
@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from stand_ins.gateway import gateway_json
 
 from exporter.config.targets import SimulatedTarget
-from exporter.model import Dialect, FailureReason
-from exporter.simulator import Configured, Fault, Profile, Usage, World, status_json
+from exporter.model import FailureReason
+from exporter.simulator import RELEASES, Configured, Fault, Profile, Usage, World, status_json
 from exporter.simulator.demo import demo_config
 
 HERE = Path(__file__).parents[1]
-DIALECTS = {"2026.2.9": Dialect.STATUS, "2026.6.11": Dialect.LISTING, "2026.9.6": Dialect.ROUTES}
+DIALECTS = {release: dialect for dialect, release in RELEASES.items()}
 CAPTURES = sorted([*HERE.glob("captures/openclaw-*/*.json"), *HERE.glob("simulator_captures/openclaw-*/*.json")])
 GATEWAY = HERE / "captures" / "gateway-2026.9.6"
 NOW = 1_795_000_000.0
@@ -81,7 +81,7 @@ def test_output_equals_that_of_the_real_release(path: Path) -> None:
 
 
 def test_every_capture_is_present() -> None:
-    assert len(CAPTURES) == 125
+    assert len(CAPTURES) == 147
 
 
 # --- the table of exit codes: the same store, three releases ---------------------------------------------
@@ -130,17 +130,17 @@ def _wrong_mode() -> World:
 @pytest.mark.parametrize(
     ("world", "codes"),
     [
-        pytest.param(_revoked(), (0, 0, 1), id="revoked"),
-        pytest.param(_limited(), (0, 0, 1), id="rate limit"),
-        pytest.param(_all_unusable(), (2, 2, 1), id="all unusable"),
-        pytest.param(_another_selected(), (2, 2, 0), id="another selected"),
-        pytest.param(_one("oauth", 6 * HOUR, True), (0, 2, 2), id="OAuth for 6 h"),
-        pytest.param(_one("oauth", -1.0, True), (0, 1, 1), id="OAuth just expired"),
-        pytest.param(_wrong_mode(), (0, 1, 1), id="wrong mode"),
-        pytest.param(_one(expires=None), (0, 0, 0), id="no date"),
+        pytest.param(_revoked(), (0, 0, 0, 1), id="revoked"),
+        pytest.param(_limited(), (0, 0, 0, 1), id="rate limit"),
+        pytest.param(_all_unusable(), (2, 2, 2, 1), id="all unusable"),
+        pytest.param(_another_selected(), (2, 2, 2, 0), id="another selected"),
+        pytest.param(_one("oauth", 6 * HOUR, True), (2, 0, 2, 2), id="OAuth for 6 h"),
+        pytest.param(_one("oauth", -1.0, True), (1, 0, 1, 1), id="OAuth just expired"),
+        pytest.param(_wrong_mode(), (0, 0, 1, 1), id="wrong mode"),
+        pytest.param(_one(expires=None), (0, 0, 0, 0), id="no date"),
     ],
 )
-def test_exit_codes_differ_by_release_as_observed(world: World, codes: tuple[int, int, int]) -> None:
+def test_exit_codes_differ_by_release_as_observed(world: World, codes: tuple[int, int, int, int]) -> None:
     assert tuple(status_json(world, NOW, dialect)[1] for dialect in DIALECTS.values()) == codes
 
 

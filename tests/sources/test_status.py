@@ -29,8 +29,8 @@ def payload_of(name: str, release: str = "2026.9.6") -> dict[str, Any]:
     return extract_json(capture(name, release)["stdout"].encode())
 
 
-def seen(payload: Mapping[str, Any], exit_code: int | None = 0) -> Observation:
-    return observe(payload, target="t", agent="main", observed_at=1000.0, exit_code=exit_code, version="1.2.3")
+def seen(payload: Mapping[str, Any], exit_code: int | None = 0, version: str | None = "1.2.3") -> Observation:
+    return observe(payload, target="t", agent="main", observed_at=1000.0, exit_code=exit_code, version=version)
 
 
 def status_of(*profiles: Any, **auth: Any) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def test_arbitrary_bytes_give_an_object_or_the_right_reason(stdout: bytes) -> No
 def test_capture_is_read_completely_and_without_a_secret(path: Path) -> None:
     recorded = json.loads(path.read_text())
     payload = extract_json(recorded["stdout"].encode())
-    observation = seen(payload, recorded["exit_code"])
+    observation = seen(payload, recorded["exit_code"], recorded["openclaw"])
     listed = {entry["profileId"]: entry for entry in payload["auth"]["oauth"]["profiles"]}
     down = {entry["profileId"]: entry for entry in payload["auth"]["unusableProfiles"]}
     assert {profile.id for profile in observation.profiles} == listed.keys() | down.keys()
@@ -145,9 +145,13 @@ def test_capture_is_read_completely_and_without_a_secret(path: Path) -> None:
         date = entry.get("expiresAt")
         assert profile.expires_at == (date / 1000 if date and date > 0 else None)
         assert (profile.unusable is not None) == (profile.id in down)
-    assert observation.dialect is (Dialect.ROUTES if "2026.9.6" in str(path) else Dialect.STATUS)
+    dialects = {"2026.1.29": Dialect.DATES, "2026.2.9": Dialect.STATUS, "2026.9.6": Dialect.ROUTES}
+    assert observation.dialect is dialects[recorded["openclaw"]]
     assert observation.providers_in_use == ("anthropic",)
-    assert (observation.openclaw_exit_code, observation.openclaw_version) == (recorded["exit_code"], "1.2.3")
+    assert (observation.openclaw_exit_code, observation.openclaw_version) == (
+        recorded["exit_code"],
+        recorded["openclaw"],
+    )
     assert observation.missing_providers == frozenset(payload["auth"]["missingProvidersInUse"])
     assert (observation.blind_to, observation.notes) == (frozenset(), ())
     masked = [word for entry in payload["auth"]["providers"] for word in entry["profiles"]["labels"] if "..." in word]
@@ -182,10 +186,25 @@ def test_route_of_unknown_readiness_is_indeterminate() -> None:
 # --- fields ----------------------------------------------------------------------------------------
 
 
-def test_dialect_is_recognised_by_its_fields() -> None:
-    assert seen(status_of()).dialect is Dialect.STATUS
-    assert seen(status_of(runtimeAuthRoutes=[])).dialect is Dialect.LISTING
-    assert seen(status_of(runtimeAuthRoutes=[], modelRouteIssues=[])).dialect is Dialect.ROUTES
+@pytest.mark.parametrize("version", ["2026.1.29", "2026.2.9", "2026.9.6", "2026.10.1", "dev", None])
+def test_dialect_is_recognised_by_its_fields(version: str | None) -> None:
+    ordered = status_of(oauth={"profiles": [], "providers": [{"provider": "openai", "effectiveProfiles": []}]})
+    assert seen(ordered, version=version).dialect is Dialect.LISTING
+    assert seen(status_of(runtimeAuthRoutes=[]), version=version).dialect is Dialect.LISTING
+    assert seen(status_of(runtimeAuthRoutes=[], modelRouteIssues=[]), version=version).dialect is Dialect.ROUTES
+
+
+@pytest.mark.parametrize(
+    ("version", "dialect"),
+    [
+        *((version, Dialect.DATES) for version in ("2026.1.24-3", "2026.1.29", "2026.1.30-beta.1")),
+        *((version, Dialect.STATUS) for version in ("2026.1.30", "v2026.2.9", "2026.4.15-beta.2", "2026.4.15-1")),
+        *((version, Dialect.DATES) for version in ("2026.4.16-beta.1", "2026.4.29", "2026.9.6", "2026.10.1")),
+        *((version, Dialect.DATES) for version in ("2026.4", "dev", "", None)),
+    ],
+)
+def test_releases_with_the_same_fields_are_told_apart_by_the_version(version: str | None, dialect: Dialect) -> None:
+    assert seen(status_of(), version=version).dialect is dialect
 
 
 def test_models_and_providers_in_use_are_read() -> None:

@@ -20,6 +20,7 @@ from exporter.simulator.status import status_json
 from exporter.simulator.world import Fault, World
 
 VERSIONS = {
+    Dialect.DATES: "2026.1.29",
     Dialect.STATUS: "2026.2.9",
     Dialect.LISTING: "OpenClaw 2026.6.11 (e085fa1)",
     Dialect.ROUTES: "OpenClaw 2026.9.6 (eb377ac)",

@@ -21,7 +21,7 @@ from exporter.model import (
     Unusable,
     UsageWindow,
 )
-from exporter.state.history import CredentialHistory, condition_key, record_observation
+from exporter.state.history import CredentialHistory, condition_key, record_observation, record_report
 from exporter.verdict import Subject, evaluate
 from exporter.verdict.remedies import Invocation, Programs
 
@@ -160,7 +160,12 @@ def test_end_of_a_cooldown_asks_for_a_check_and_changes_nothing_else() -> None:
         (Dialect.LISTING, "expiring", NOW + HOUR, None),
         (Dialect.ROUTES, "expiring", NOW + HOUR, None),
         (Dialect.GATEWAY, "ok", NOW - HOUR, True),
-        (Dialect.GATEWAY, "expired", NOW - HOUR, False),
+        (Dialect.GATEWAY, "expired", NOW - HOUR, None),
+        (Dialect.GATEWAY, "expiring", NOW + HOUR, False),
+        (Dialect.GATEWAY, "expiring", NOW + 240, None),
+        (Dialect.DATES, "ok", NOW + HOUR, None),
+        (Dialect.DATES, "expiring", NOW + HOUR, None),
+        (Dialect.DATES, "expired", NOW - HOUR, None),
     ],
 )
 def test_refreshable_follows_from_the_release(
@@ -170,7 +175,7 @@ def test_refreshable_follows_from_the_release(
         observation(replace(LOGIN, status=status, expires_at=date), dialect=dialect, providers_in_use=("openai",))
     )
     assert report.profiles[0].refreshable is refreshable
-    assert (report.exit_code == 1) == (refreshable is False)
+    assert (report.exit_code != 0) == (refreshable is False)
 
 
 def test_refresh_token_in_the_store_decides() -> None:
@@ -182,23 +187,64 @@ def test_refresh_token_in_the_store_decides() -> None:
     assert (report.exit_code, report.profiles[0].expires_at) == (1, NOW - 30 * DAY)
 
 
-def test_use_after_the_date_without_a_new_date_is_a_failed_refresh() -> None:
-    past = replace(LOGIN, status="expired", expires_at=NOW - HOUR, has_refresh_token=True)
-    report = verdict(
-        observation(replace(past, last_used_at=NOW - 60), dialect=Dialect.STORE, providers_in_use=("openai",))
-    )
+#: A login whose access token ended three days ago and was not refreshed, as each source reports it.
+IDLE = {
+    "store": (replace(LOGIN, status=None, has_refresh_token=True), Dialect.STORE),
+    "command, refreshes": (replace(LOGIN, status="ok"), Dialect.STATUS),
+    "command, unknown": (replace(LOGIN, status="expired"), Dialect.DATES),
+    "command and store": (replace(LOGIN, status="expired", has_refresh_token=True), Dialect.LISTING),
+    "gateway": (replace(LOGIN, status="expired"), Dialect.GATEWAY),
+}
+
+
+@pytest.mark.parametrize("name", IDLE)
+@pytest.mark.parametrize(
+    ("more", "severity"),
+    [
+        ({}, "info"),
+        ({"last_used_at": NOW - 73 * HOUR, "error_count": 0}, "info"),
+        ({"last_used_at": NOW - 72 * HOUR + 60}, "info"),  # within the slack of a clock
+        ({"last_used_at": NOW - HOUR}, "warning"),
+        ({"error_count": 2}, "warning"),
+        ({"error_count": 2, "last_error_at": NOW - HOUR}, "warning"),
+        ({"error_count": 2, "last_error_at": NOW - 80 * HOUR}, "info"),
+    ],
+)
+def test_login_in_use_that_was_not_refreshed_is_idle_and_a_warning_where_it_was_tried(
+    name: str, more: dict[str, Any], severity: str
+) -> None:
+    login, dialect = IDLE[name]
+    login = replace(login, expires_at=NOW - 72 * HOUR, **more)
+    in_use = observation(login, dialect=dialect, providers_in_use=("openai",), openclaw_exit_code=1)
+    assert found(verdict(in_use)) == {("idle", severity, LOGIN.id)}
+    (profile,) = verdict(in_use).profiles
+    assert (profile.usable, profile.expires_at) == (True, None)
+    recent = replace(in_use, profiles=(replace(login, expires_at=NOW - 23 * HOUR),))
+    assert found(verdict(recent)) == set()
+
+
+def test_login_that_refreshes_and_that_nothing_uses_is_not_idle() -> None:
+    login = replace(LOGIN, expires_at=NOW - 72 * HOUR, last_used_at=NOW - HOUR, error_count=3)
+    refreshes = observation(TOKEN, replace(login, has_refresh_token=True), dialect=Dialect.STORE)
+    assert verdict(refreshes).conditions == ()
+    may = observation(TOKEN, replace(login, status="expired"), dialect=Dialect.LISTING)
+    assert found(verdict(may)) == {("idle", "info", LOGIN.id)}
+
+
+def test_gateway_login_that_cannot_refresh_stays_expired_after_its_date() -> None:
+    """A gateway reports whether a login refreshes only before its access token's date."""
+    use: dict[str, Any] = {"dialect": Dialect.GATEWAY, "providers_in_use": ("openai",)}
+    before = observation(replace(LOGIN, status="expiring", expires_at=NOW + HOUR), **use)
+    history = record_observation(CredentialHistory(), before, NOW)
+    report = verdict(before, history)
+    assert found(report) == {("expiring", "warning", LOGIN.id)}
+    history = record_report(history, report)
+    after = replace(before, profiles=(replace(LOGIN, status="expired", expires_at=NOW + HOUR),), observed_at=NOW + DAY)
+    report = verdict(after, history, now=NOW + DAY)
     assert ("expired", "critical", LOGIN.id) in found(report)
-    report = verdict(
-        observation(replace(past, last_used_at=NOW - HOUR + 30), dialect=Dialect.STORE, providers_in_use=None)
-    )
-    assert report.conditions == ()
-
-
-def test_idle_login_is_info_after_a_day() -> None:
-    use: dict[str, object] = {"dialect": Dialect.LISTING, "providers_in_use": ("openai",)}
-    past = replace(LOGIN, status="expired")
-    assert found(verdict(observation(replace(past, expires_at=NOW - 23 * HOUR), **use))) == set()
-    assert found(verdict(observation(replace(past, expires_at=NOW - 25 * HOUR), **use))) == {("idle", "info", LOGIN.id)}
+    # Another access token was made since: nothing is known about that one.
+    renewed = replace(after, profiles=(replace(LOGIN, status="expired", expires_at=NOW + 2 * HOUR),))
+    assert found(verdict(renewed, record_report(history, report), now=NOW + DAY)) == set()
 
 
 def test_status_that_contradicts_the_date_is_reported() -> None:

@@ -14,7 +14,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,10 +86,15 @@ class OpenClawSource(Source):
         async with self._checking[agent]:
             arguments = ["models", "status", "--json", "--check", "--agent", agent]
             finished = await self._run(arguments, self._target.timeout)
-            payload = self._status(finished)
-            name, now = self._target.name, self._context.now()
-            observation = observe(payload, target=name, agent=agent, observed_at=now, exit_code=finished.exit_code)
-            observation = replace(observation, openclaw_version=await self._version())
+            payload, now = self._status(finished), self._context.now()
+            observation = observe(
+                payload,
+                target=self._target.name,
+                agent=agent,
+                observed_at=now,
+                exit_code=finished.exit_code,
+                version=await self._version(),
+            )
             # The paths that an OpenClaw elsewhere prints are not paths of this host.
             paths = StorePaths.from_status(payload) if self._on_this_host else None
             return await self._store.complete(observation, paths) if paths else observation

@@ -1,7 +1,7 @@
 """Reads the output of ``openclaw models status --json --check``: bytes to JSON, JSON to an Observation. Pure.
 
 It tolerates anything: entries that it cannot read are skipped and counted in ``notes``. Fields that carry
-masked secrets (labels, details, values) are never copied. The fields are those that OpenClaw 2026.2 to
+masked secrets (labels, details, values) are never copied. The fields are those that OpenClaw 2026.1 to
 2026.9 print.
 """
 
@@ -16,6 +16,12 @@ from typing import Any
 from exporter.lib.loose_json import integer, items, mapping, seconds, text, texts
 from exporter.lib.redact import ANSI, safe_text
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, Unusable
+from exporter.model.release import (
+    FIRST_WITH_AGENT_OPTION,
+    LAST_WITH_REFRESH_STATUS,
+    Release,
+    is_newer_than_known,
+)
 
 _ATTEMPTS = 20_000  # positions at which a JSON value may begin before the search stops
 _EFFORT = 8  # how many times the whole text may be read in vain
@@ -112,11 +118,14 @@ def observe(
     reported = [*missing, *_providers(issues), *serving]  # only OpenClaw knows every route
     in_use = tuple(dict.fromkeys((*(model.partition("/")[0] for model in models), *reported))) if models else ()
     profiles, skipped = _profiles(oauth, auth)
+    notes = [f"skipped {skipped} entries of OpenClaw's lists that name no profile"] if skipped else []
+    if is_newer_than_known(version):
+        notes.append(f"OpenClaw {version} is newer than this exporter knows: its output is read by its fields")
     return Observation(
         target=target,
         agent=agent,
         source="openclaw",
-        dialect=_dialect(auth),
+        dialect=dialect_of(auth, version),
         observed_at=observed_at,
         profiles=(*profiles, *_environment_credentials(auth, in_use)),
         providers_in_use=in_use or None,
@@ -132,14 +141,21 @@ def observe(
         openclaw_exit_code=exit_code,
         openclaw_version=version,
         blind_to=frozenset() if isinstance(auth.get("unusableProfiles"), list) else frozenset({"unusable"}),
-        notes=(f"skipped {skipped} entries of OpenClaw's lists that name no profile",) if skipped else (),
+        notes=tuple(notes),
     )
 
 
-def _dialect(auth: Mapping[str, Any]) -> Dialect:
+def dialect_of(auth: Mapping[str, Any], version: str | None) -> Dialect:
+    """The dialect by the fields; releases that print the same fields are told apart by the ``version``."""
     if "modelRouteIssues" in auth:
         return Dialect.ROUTES
-    return Dialect.LISTING if "runtimeAuthRoutes" in auth else Dialect.STATUS
+    rollups = map(mapping, items(mapping(auth, "oauth").get("providers")))
+    if "runtimeAuthRoutes" in auth or any("effectiveProfiles" in rollup for rollup in rollups):
+        return Dialect.LISTING
+    release = Release.of(version)
+    if release and FIRST_WITH_AGENT_OPTION <= release <= LAST_WITH_REFRESH_STATUS:
+        return Dialect.STATUS
+    return Dialect.DATES
 
 
 def _models_in_use(payload: Mapping[str, Any]) -> tuple[str, ...]:

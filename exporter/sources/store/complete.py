@@ -80,6 +80,7 @@ def _completed(seen: ObservedProfile, stored: ObservedProfile, observed_at: floa
         unusable=unusable,
         last_used_at=stored.last_used_at if seen.last_used_at is None else seen.last_used_at,
         error_count=stored.error_count if seen.error_count is None else seen.error_count,
+        last_error_at=stored.last_error_at if seen.last_error_at is None else seen.last_error_at,
     )
 
 

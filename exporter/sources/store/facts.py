@@ -130,6 +130,7 @@ def facts(
             unusable=_unusable(usage, now) if cools else None,
             last_used_at=_date(usage.get("lastUsed")),
             error_count=_count(usage.get("errorCount")),
+            last_error_at=_date(usage.get("lastFailureAt")),
         )
         profile = _with_credential(profile, raw, keyed_hash)
         if profile.reason_code is None and name in modes:
