@@ -236,9 +236,7 @@ def test_alias_of_a_model_is_resolved_in_any_case() -> None:
     observation = seen(payload)
     assert observation.providers_in_use == ("anthropic", "openai", "google")
     assert observation.models_in_use == ("anthropic/x", "openai/g-5", "google/g-3")
-    junk: list[Any] = [None, [], {"gpt": None, "": "x/y"}]
-    for aliases in junk:
-        assert seen(payload | {"aliases": aliases}).providers_in_use == ("anthropic", "google")
+    assert seen(payload | {"aliases": {"gpt": None, "": "x/y"}}).providers_in_use == ("anthropic", "google")
 
 
 def test_provider_that_openclaw_reports_is_in_use() -> None:
@@ -286,7 +284,6 @@ def test_profile_that_is_only_listed_as_unusable_appears() -> None:
                 {"profileId": "x:1", "kind": "disabled", "reason": "billing", "until": 5000},
                 {"profileId": "y:1", "provider": "z"},
                 {"kind": "cooldown"},
-                "nonsense",
             ]
         )
     )
@@ -294,14 +291,13 @@ def test_profile_that_is_only_listed_as_unusable_appears() -> None:
         ObservedProfile("x:1", "x", "unknown", unusable=Unusable("disabled", "billing", 5.0)),
         ObservedProfile("y:1", "z", "unknown", unusable=Unusable("unknown", None, None)),
     )
-    assert observation.notes == ("skipped 2 entries of OpenClaw's lists that name no profile",)
+    assert observation.notes == ("skipped 1 entries of OpenClaw's lists that name no profile",)
 
 
 def test_missing_list_of_cooldowns_makes_the_observation_blind_to_them() -> None:
     payload = status_of()
     del payload["auth"]["unusableProfiles"]
     assert seen(payload).blind_to == {"unusable"}
-    assert seen(status_of(unusableProfiles={})).blind_to == {"unusable"}
     assert seen(status_of()).blind_to == frozenset()
 
 
@@ -310,6 +306,53 @@ def test_lists_per_provider_replace_a_missing_list_of_profiles() -> None:
     whole = seen(payload)
     del payload["auth"]["oauth"]["profiles"]
     assert sorted(seen(payload).profiles, key=lambda p: p.id) == sorted(whole.profiles, key=lambda p: p.id)
+
+
+#: Every container that is read, with the words for one of another type.
+CONTAINERS = {
+    "auth": "auth is not an object",
+    "auth.oauth": "auth.oauth is not an object",
+    "auth.oauth.profiles": "auth.oauth.profiles is not a list",
+    "auth.oauth.profiles.0": "auth.oauth.profiles[0] is not an object",
+    "auth.oauth.providers": "auth.oauth.providers is not a list",
+    "auth.oauth.providers.0": "auth.oauth.providers[0] is not an object",
+    "auth.oauth.providers.0.profiles": "auth.oauth.providers[0].profiles is not a list",
+    "auth.oauth.providers.0.effectiveProfiles": "auth.oauth.providers[0].effectiveProfiles is not a list",
+    "auth.unusableProfiles": "auth.unusableProfiles is not a list",
+    "auth.unusableProfiles.0": "auth.unusableProfiles[0] is not an object",
+    "auth.missingProvidersInUse": "auth.missingProvidersInUse is not a list",
+    "auth.missingProvidersInUse.0": "auth.missingProvidersInUse[0] is not a text",
+    "auth.modelRouteIssues": "auth.modelRouteIssues is not a list",
+    "auth.modelRouteIssues.0": "auth.modelRouteIssues[0] is not an object",
+    "auth.runtimeAuthRoutes": "auth.runtimeAuthRoutes is not a list",
+    "auth.runtimeAuthRoutes.0": "auth.runtimeAuthRoutes[0] is not an object",
+    "auth.providers": "auth.providers is not a list",
+    "auth.providers.0": "auth.providers[0] is not an object",
+    "fallbacks": "fallbacks is not a list",
+    "imageFallbacks": "imageFallbacks is not a list",
+    "aliases": "aliases is not an object",
+}
+
+
+@pytest.mark.parametrize("place", CONTAINERS)
+@pytest.mark.parametrize("value", [None, 5, True, "anthropic", [5], {"a": 1}], ids=str)
+def test_container_of_another_type_is_invalid_output_and_named(place: str, value: Any) -> None:
+    payload = payload_of("all_unusable")
+    payload["auth"]["missingProvidersInUse"] = ["anthropic"]
+    payload["auth"]["runtimeAuthRoutes"] = [{"provider": "x"}]
+    payload["auth"]["modelRouteIssues"] = [{"provider": "x"}]
+    *above, last = (int(part) if part.isdigit() else part for part in place.split("."))
+    container: Any = payload
+    for part in above:
+        container = container[part]
+    before = container[last]
+    container[last] = value
+    if type(value) is type(before):
+        return  # of the right type: only its contents are junk
+    with pytest.raises(CheckError) as caught:
+        seen(payload)
+    assert caught.value.reason is FailureReason.INVALID_OUTPUT
+    assert caught.value.message == f"OpenClaw's answer cannot be read: {CONTAINERS[place]}"
 
 
 @pytest.mark.parametrize("auth", [None, [], "x", {}, {"oauth": None}, {"oauth": {}}, {"oauth": {"profiles": {}}}, 7])
@@ -403,7 +446,7 @@ def test_environment_credential_is_a_profile_if_its_provider_is_in_use(
     source: Any, expected: tuple[str, str] | None
 ) -> None:
     env = {"value": "PLANTED-SECRET-VALUE", "source": source}
-    entries = [{"provider": "anthropic", "env": env}, {"provider": "not-in-use", "env": env}, {"env": env}, 5]
+    entries = [{"provider": "anthropic", "env": env}, {"provider": "not-in-use", "env": env}, {"env": env}]
     found = seen(status_of(providers=entries)).profiles
     wanted = (ObservedProfile(expected[0], "anthropic", expected[1], status="static"),) if expected else ()
     assert found == wanted if source != "env: sk-ant-PLANTED" else "sk-ant" not in repr(found)

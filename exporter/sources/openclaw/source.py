@@ -26,7 +26,7 @@ from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, FailureReason, Observation
 from exporter.sources import Fingerprint, Source, SourceContext
 from exporter.sources.openclaw import installation, ssh
-from exporter.sources.openclaw.status import extract_json, json_values, observe
+from exporter.sources.openclaw.status import extract_json, json_values, observe, require_status
 from exporter.sources.store.local import LocalStore
 from exporter.sources.store.paths import Stamp, StorePaths, read_file, stamp
 from exporter.verdict.remedies import Invocation, Programs
@@ -176,8 +176,9 @@ class OpenClawSource(Source):
             payload = extract_json(finished.stdout)
         except CheckError as error:
             raise failure_of(finished, error, self._target.ssh) from None
-        if not isinstance(payload.get("auth"), dict):
+        if "auth" not in payload:
             raise refusal_of(payload, finished)
+        require_status(payload)
         return payload
 
     def _listed_agents(self, finished: command.Finished) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from exporter.lib.loose_json import integer, items, mapping, seconds, text, texts
 from exporter.lib.redact import ANSI, safe_text
+from exporter.lib.shape import ANY, TEXT, Shape, misshapen
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, Unusable
 from exporter.model.release import (
     FIRST_WITH_AGENT_OPTION,
@@ -37,7 +38,7 @@ def extract_json(stdout: bytes) -> dict[str, Any]:
     """The status object in ``stdout``, among log lines and colour codes.
 
     It is the first object whose ``auth`` has OpenClaw's fields (a log line may be JSON too), else one
-    with any ``auth`` object, else one with ``ok: false`` and ``error``. Takes time linear in the length,
+    with any ``auth`` object, else one with ``ok: false`` and ``error``, else one with ``auth``. Takes time linear in the length,
     whatever the bytes are. Raises CheckError INVALID_OUTPUT.
     """
     best: dict[str, Any] | None = None
@@ -54,14 +55,14 @@ def extract_json(stdout: bytes) -> dict[str, Any]:
     return best
 
 
-_CERTAIN = 3
+_CERTAIN = 4
 
 
 def _likeness(value: Mapping[str, Any]) -> int:
     auth = value.get("auth")
     if isinstance(auth, dict):
-        return _CERTAIN if auth.keys() & {"oauth", "providers", "unusableProfiles", "storePath"} else 2
-    return 1 if value.get("ok") is False and "error" in value else 0
+        return _CERTAIN if auth.keys() & {"oauth", "providers", "unusableProfiles", "storePath"} else 3
+    return 2 if value.get("ok") is False and "error" in value else int("auth" in value)
 
 
 def json_values(stdout: bytes, opening: str = "{") -> Iterator[Any]:
@@ -97,16 +98,11 @@ def observe(
     exit_code: int | None,
     version: str | None = None,
 ) -> Observation:
-    """The Observation in ``payload``. ``observed_at`` is in Unix seconds.
-
-    Raises CheckError INVALID_OUTPUT if there is no list of profiles: that is not an empty list.
-    """
-    auth = payload.get("auth")
+    """The Observation in ``payload``. ``observed_at`` is in Unix seconds. Raises CheckError like ``require_status``."""
+    require_status(payload)
+    auth = mapping(payload, "auth")
     oauth = mapping(auth, "oauth")
     providers = oauth.get("providers")
-    if not isinstance(oauth.get("profiles"), list) and not isinstance(providers, list):
-        raise CheckError(FailureReason.INVALID_OUTPUT, "the JSON has no list of profiles where OpenClaw puts it")
-    assert isinstance(auth, Mapping)
     issues = [mapping(issue) for issue in items(auth.get("modelRouteIssues"))]
     indeterminate = [issue for issue in issues if issue.get("kind") == "indeterminate"]
     faulty = [issue for issue in issues if issue.get("kind") != "indeterminate"]
@@ -143,6 +139,34 @@ def observe(
         blind_to=frozenset() if isinstance(auth.get("unusableProfiles"), list) else frozenset({"unusable"}),
         notes=tuple(notes),
     )
+
+
+#: The containers that are read. A profile's entry may lack any fact, but it is an object.
+_SHAPE: Shape = {
+    "aliases": {},
+    "fallbacks": [ANY],
+    "imageFallbacks": [ANY],
+    "auth": {
+        "missingProvidersInUse": [TEXT],
+        "modelRouteIssues": [{}],
+        "oauth": {"profiles": [{}], "providers": [{"profiles": [{}], "effectiveProfiles": [{}]}]},
+        "providers": [{"env": {}}],
+        "runtimeAuthRoutes": [{}],
+        "unusableProfiles": [{}],
+    },
+}
+
+
+def require_status(payload: Mapping[str, Any]) -> None:
+    """Raises CheckError INVALID_OUTPUT if a container is of the wrong type, or there is no list of profiles.
+
+    Neither is an empty list.
+    """
+    wrong = misshapen(payload, _SHAPE)
+    if wrong is not None:
+        raise CheckError(FailureReason.INVALID_OUTPUT, f"OpenClaw's answer cannot be read: {wrong}")
+    if not {"profiles", "providers"} & mapping(payload, "auth", "oauth").keys():
+        raise CheckError(FailureReason.INVALID_OUTPUT, "the JSON has no list of profiles where OpenClaw puts it")
 
 
 def dialect_of(auth: Mapping[str, Any], version: str | None) -> Dialect:
