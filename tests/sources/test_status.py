@@ -98,7 +98,6 @@ def test_number_of_thousands_of_digits_does_not_cost_the_answer() -> None:
         b"null",
         b"[]",
         b'"auth"',
-        b'{"auth": []}',
         b'{"ok": true}',
         bytes(range(256)) * 100,
         STATUS.decode().encode("utf-16"),
@@ -113,7 +112,7 @@ def test_number_of_thousands_of_digits_does_not_cost_the_answer() -> None:
         b'{"a":"b' + b"c" * 9_000 + b'",' * 900,
         b'{"a":1,"b":' * 700 + b"1," * 4_000_000,
     ],
-    ids=range(20),
+    ids=range(19),
 )
 def test_output_without_a_status_is_invalid(stdout: bytes) -> None:
     with pytest.raises(CheckError) as caught:
