@@ -38,8 +38,8 @@ def extract_json(stdout: bytes) -> dict[str, Any]:
     """The status object in ``stdout``, among log lines and colour codes.
 
     It is the first object whose ``auth`` has OpenClaw's fields (a log line may be JSON too), else one
-    with any ``auth`` object, else one with ``ok: false`` and ``error``, else one with ``auth``. Takes time linear in the length,
-    whatever the bytes are. Raises CheckError INVALID_OUTPUT.
+    with any ``auth`` object, else one with ``ok: false`` and ``error``, else one with ``auth``. Takes time
+    linear in the length, whatever the bytes are. Raises CheckError INVALID_OUTPUT.
     """
     best: dict[str, Any] | None = None
     best_rank = 0
