@@ -22,13 +22,18 @@ from .desk import CLAUDE, DOCKER, MINIMAX, Homes, program
 from .loop_faults import Fault
 from .parts import Exporter, OpenClawHome
 
-#: How OpenClaw is reached: by its name, as a named home, on another host, in a container.
-REACHES = ("local", "named", "ssh", "container")
+SECOND_AGENT, NAME = "ops", "work"
+#: How OpenClaw is reached: by its name, as a named home, on another host, in a container; its host and state folder.
+REACHES = {
+    "local": ("localhost", "~/.openclaw"),
+    "named": ("localhost", f"~/.openclaw-{NAME}"),
+    "ssh": ("box", "~/.openclaw"),
+    "container": ("gw", None),
+}
 #: Whose store has the credential: the main agent's own, a second agent's own, or the main agent's, which the second
 #: agent inherits.
 HOLDERS = ("main", "own", "inherits")
 PLACES = tuple(f"{reach}-{holder}" for reach in REACHES for holder in HOLDERS)
-SECOND_AGENT, NAME = "ops", "work"
 
 
 class NamedHome(OpenClawHome):
@@ -48,6 +53,7 @@ class Cell:
     agents: tuple[str, ...]  # the agents that are checked; the person is told about the last
     exporter: Exporter
     person: Mapping[str, str]
+    place: tuple[str, str | None]  # host and OpenClaw's state folder, as the steps must name them
 
     def check(self) -> dict[str, Any]:
         """The JSON of ``check --json``."""
@@ -83,7 +89,7 @@ def made(homes: Homes, release: str, fault: Fault, place: str, folder: Path) -> 
         target, person = _reached(stack, reach, world, folder)
         exporter = Exporter(world, folder / "exporter", targets=[{"name": "home", "agents": agents, **target}])
         person = {"HOME": str(folder), **person, "TERM": "xterm", "LANG": "C.UTF-8"}
-        yield Cell(world, fault, agents, exporter, person)
+        yield Cell(world, fault, agents, exporter, person, REACHES[reach])
 
 
 def _configuration(world: OpenClawHome, fault: Fault, holder: str, folder: Path) -> dict[str, Any]:
