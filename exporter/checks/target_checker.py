@@ -31,6 +31,7 @@ from exporter.state.history import (
     CredentialHistory,
     SuppliedDate,
     about_present,
+    acknowledge_gone,
     dates_for,
     record_observation,
     record_report,
@@ -207,7 +208,8 @@ class TargetChecker:
         started = time.monotonic()
         try:
             seen = await self._ask(self.source.check, name)
-            agent.history = record_observation(agent.history, seen, self._now())
+            sightings = self._ledger.sightings(agent.history, seen, self._now())
+            agent.history = record_observation(agent.history, seen, self._now(), sightings)
         except Exception as error:
             agent.failure = self._failure_of(error)
         else:
@@ -323,6 +325,11 @@ class TargetChecker:
         for name, agent in self._agents.items():
             supplied = about_present(dates_for(dates, self.name, name), agent.history.profiles)
             agent.history = replace(agent.history, supplied=supplied)
+
+    def acknowledge_gone(self, profile: str) -> None:
+        """A person knows that the profile is gone: from the next ``evaluate`` on it is not reported."""
+        for agent in self._agents.values():
+            agent.history = acknowledge_gone(agent.history, profile)
 
     async def aclose(self) -> None:
         """Cancel the check that is under way and close the source."""

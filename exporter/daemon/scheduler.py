@@ -100,7 +100,11 @@ class Daemon:
         self._ready = False
         self._background: set[asyncio.Task[Any]] = set()
         self.alert_actions = AlertActions(
-            ledger, lambda: self._alerting.notifier, lambda: self._monitor.config.web.external_url, now
+            ledger,
+            lambda: self._alerting.notifier,
+            lambda: self._monitor.config.web.external_url,
+            now,
+            self._acknowledge_gone,
         )
         self._alerting = Alerting(config, self._make_notifier, self._own_problem, now)
 
@@ -225,6 +229,11 @@ class Daemon:
             checker.evaluate(self._monitor.config.policy)
             await asyncio.sleep(0)  # a whole fleet must not hold up a scrape
         await self._publish(*checkers)
+
+    async def _acknowledge_gone(self, target: str, profile: str) -> None:
+        if (checker := self._monitor.checkers.get(target)) is not None:
+            checker.acknowledge_gone(profile)
+            await self._evaluate(target)
 
     async def _publish(self, *checkers: TargetChecker) -> None:
         """Pass on new reports: plan, log, notify, export. Waits for the alerting once, however many reports it is."""

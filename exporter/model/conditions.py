@@ -209,7 +209,7 @@ class ConditionName(enum.StrEnum):
         family=Family.NOTICE,
         wording=Wording("{subject} is gone", "is no longer reported as gone", "was gone for"),
         runbook="vanished",
-        when="A profile has disappeared and nothing replaced it. Ends after 7 days.",
+        when="A profile has disappeared and nothing replaced it. Ends after 7 days, or when acknowledged.",
         severity="info",
         action="Check whether an upgrade removed it.",
     )

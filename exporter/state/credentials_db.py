@@ -23,7 +23,14 @@ from exporter.lib import clock
 from exporter.lib.sqlite import Database, Schema, StateError, renamed, rewrite_json
 from exporter.lib.typed_json import dump, load
 from exporter.model import Observation
-from exporter.state.history import CredentialHistory, SuppliedDate, about_present, dates_for
+from exporter.state.history import (
+    EARLIEST,
+    CredentialHistory,
+    SuppliedDate,
+    about_present,
+    dates_for,
+    earliest,
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +46,18 @@ def _rename_history_fields(db: sqlite3.Connection) -> None:
         return {**renamed(history, {"told": "supplied"}), "profiles": profiles}
 
     rewrite_json(db, "agent", ("target", "agent"), "history", rewrite)
+
+
+def _collect_sightings(db: sqlite3.Connection) -> None:
+    """Know the secrets of the histories that were written before sightings were."""
+    for (text,) in db.execute("SELECT history FROM agent").fetchall():
+        for record in _history(text).profiles.values():
+            if record.secret_hash:
+                _write_sighting(db, record.secret_hash, record.first_seen_at)
+
+
+def _write_sighting(db: sqlite3.Connection, secret: str, at: float) -> None:
+    db.execute("INSERT INTO sighting VALUES (?, ?) ON CONFLICT DO UPDATE SET at = min(at, excluded.at)", (secret, at))
 
 
 SCHEMA = Schema(
@@ -66,6 +85,8 @@ SCHEMA = Schema(
         ALTER TABLE note RENAME TO cache;
         """,
         _rename_history_fields,
+        "CREATE TABLE sighting (secret TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;",
+        _collect_sightings,
     ),
 )
 
@@ -92,6 +113,10 @@ class CredentialDatabase(Database):
             self.fall_back_to_memory(str(error))
             self._key = self._hash_key()
         self._cache = {key: (at, text) for key, at, text in self._read("SELECT key, at, text FROM cache")}
+        self._sightings: dict[str, float] = {}
+        self._unsaved_sightings: dict[str, float] = {}
+        self._read_sightings()
+        self._version = self._data_version()
 
     @property
     def problem(self) -> str | None:
@@ -142,6 +167,32 @@ class CredentialDatabase(Database):
         with self._queue_lock:
             self._unsaved[target, agent] = history, observation
 
+    def sightings(self, history: CredentialHistory, seen: Observation, now: float) -> dict[str, float]:
+        """When the secret of each token was first seen in any agent or target, by its hash; new ones are recorded.
+
+        ``history`` is of the agent before ``seen``. The hash of a reference is not that of a secret: the secret behind
+        it may change.
+        """
+        found = {}
+        with self._queue_lock:
+            for profile in seen.profiles:
+                secret = profile.secret_hash
+                if profile.kind != "token" or not secret or profile.reference:
+                    continue
+                record = history.profiles.get(profile.id)
+                before = record.first_seen_at if record and record.secret_hash == secret else None
+                found[secret] = first = earliest(now, before, self._sightings.get(secret))
+                if self._sightings.get(secret) != first and first >= EARLIEST:
+                    self._sightings[secret] = self._unsaved_sightings[secret] = first
+        return found
+
+    def _read_sightings(self) -> None:
+        stored = dict(self._read("SELECT secret, at FROM sighting"))
+        with self._queue_lock:
+            self._sightings = stored | {
+                secret: earliest(at, stored.get(secret)) for secret, at in self._unsaved_sightings.items()
+            }
+
     def forget(self, target: str, agent: str) -> None:
         """Queue the removal of an agent that no longer exists for ``save``."""
         with self._queue_lock:
@@ -150,9 +201,9 @@ class CredentialDatabase(Database):
     def save(self) -> None:
         """Write what is queued, in one transaction. What cannot be written stays queued; ``problem`` says why."""
         with self._queue_lock:
-            agents, texts = self._unsaved, self._unsaved_cache
-            self._unsaved, self._unsaved_cache = {}, {}
-        if not agents and not texts:
+            agents, texts, sightings = self._unsaved, self._unsaved_cache, self._unsaved_sightings
+            self._unsaved, self._unsaved_cache, self._unsaved_sightings = {}, {}, {}
+        if not agents and not texts and not sightings:
             return
         rows = [
             # Supplied dates have a table of their own.
@@ -165,11 +216,14 @@ class CredentialDatabase(Database):
                 db.executemany("DELETE FROM agent WHERE target = ? AND agent = ?", agents)
                 db.executemany("INSERT INTO agent VALUES (?, ?, ?, ?)", rows)
                 db.executemany("REPLACE INTO cache VALUES (?, ?, ?)", ((key, *entry) for key, entry in texts.items()))
+                for secret, at in sightings.items():
+                    _write_sighting(db, secret, at)
             self._save_error = None
         except StateError as error:
             with self._queue_lock:
                 self._unsaved = agents | self._unsaved
                 self._unsaved_cache = texts | self._unsaved_cache
+                self._unsaved_sightings = sightings | self._unsaved_sightings
             if self._save_error != str(error):
                 self._save_error = str(error)
                 log.error("%s", error)
@@ -177,6 +231,13 @@ class CredentialDatabase(Database):
     def sync(self) -> int:
         """``save``. Returns a number that differs once another process has written to the file."""
         self.save()
+        version = self._data_version()
+        if version != self._version:
+            self._version = version
+            self._read_sightings()
+        return version
+
+    def _data_version(self) -> int:
         return sum(version for (version,) in self._read("PRAGMA data_version"))
 
     def close(self) -> None:

@@ -15,6 +15,8 @@ from exporter.model import AgentReport, ConditionName, Observation, ObservedProf
 DAY = 86400.0
 #: How long a removed or changed credential is reported, in seconds.
 REMEMBER_GONE = 7 * DAY
+#: An earlier clock is wrong: no supported release of OpenClaw existed then. 2026-01-01 UTC, Unix seconds.
+EARLIEST = 1767225600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,13 @@ class CredentialRecord:
     refreshable: bool | None = None  # what was last known about the access token that ends at ``deadline``
     #: A date supplied earlier belongs to the previous credential of this name. None: ``first_seen_at``.
     supplied_dates_from: float | None = None
+    secret_seen_at: float | None = None  # when its secret was first seen in any agent or target
+    gone_is_known: bool = False  # a person has acknowledged that it is gone
+
+    @property
+    def known_since(self) -> float:
+        """When this credential was first seen in any agent or target: it is at least that old."""
+        return earliest(self.first_seen_at, self.secret_seen_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,11 @@ class CredentialHistory:
     latest: float = 0.0  # the latest time that was recorded
 
 
+def earliest(time: float, *others: float | None) -> float:
+    """The earliest of these times that no wrong clock made; ``time`` if all are of a wrong clock."""
+    return min((at for at in (time, *others) if at is not None and at >= EARLIEST), default=time)
+
+
 def condition_key(name: ConditionName, provider: str | None, profile: str | None) -> str:
     """The key in ``CredentialHistory.since``: one condition about one subject."""
     return f"{name}|{provider or ''}|{profile or ''}"
@@ -86,8 +100,13 @@ def same_credential(old: CredentialRecord, seen: ObservedProfile) -> bool:
     return seen.status not in ("static", "ok")
 
 
-def record_observation(history: CredentialHistory, seen: Observation, now: float) -> CredentialHistory:
-    """The history after a successful check, before it is evaluated."""
+def record_observation(
+    history: CredentialHistory, seen: Observation, now: float, sightings: Mapping[str, float] = {}
+) -> CredentialHistory:
+    """The history after a successful check, before it is evaluated.
+
+    ``sightings`` has when secrets were first seen in any agent or target, by their hashes.
+    """
     profiles: dict[str, CredentialRecord] = {}
     for profile in seen.profiles:
         old = history.profiles.get(profile.id)
@@ -97,13 +116,16 @@ def record_observation(history: CredentialHistory, seen: Observation, now: float
         elif not same_credential(old, profile):
             old = CredentialRecord(profile.id, profile.provider, profile.kind, now, now)
         elif old.gone_at is not None:
-            old = replace(old, secret_hash=None, deadline=None, refreshable=None)
+            old = replace(old, secret_hash=None, deadline=None, refreshable=None, secret_seen_at=None)
         if profile.expires_at is not None and profile.expires_at != old.deadline:
             old = replace(old, refreshable=None)
         profiles[profile.id] = replace(
             old,
+            first_seen_at=now if old.first_seen_at < EARLIEST <= now else old.first_seen_at,
             last_seen_at=now,
             gone_at=None,
+            gone_is_known=False,
+            secret_seen_at=sightings.get(profile.secret_hash or "", old.secret_seen_at),
             secret_hash=profile.secret_hash or old.secret_hash,
             deadline=profile.expires_at if profile.expires_at is not None else old.deadline,
         )
@@ -114,6 +136,14 @@ def record_observation(history: CredentialHistory, seen: Observation, now: float
             profiles[key] = old if old.gone_at is not None else replace(old, gone_at=now)
     supplied = about_present(history.supplied, profiles)
     return replace(history, profiles=profiles, supplied=supplied, latest=max(history.latest, now))
+
+
+def acknowledge_gone(history: CredentialHistory, profile: str) -> CredentialHistory:
+    """The history after a person has acknowledged that ``profile`` is gone: it is not reported any more."""
+    record = history.profiles.get(profile)
+    if record is None or record.gone_at is None or record.gone_is_known:
+        return history
+    return replace(history, profiles={**history.profiles, profile: replace(record, gone_is_known=True)})
 
 
 def dates_for(dates: Mapping[str, SuppliedDate], target: str, agent: str) -> dict[str, SuppliedDate]:

@@ -146,7 +146,7 @@ def _profile_report(inputs: VerdictInputs, profile: ProfileVerdict, providers: P
         ignored=policy.ignore,
         last_used_at=seen.last_used_at,
         error_count=seen.error_count,
-        first_seen_at=record.first_seen_at if record else None,
+        first_seen_at=record.known_since if record else None,
         secret_hash=seen.secret_hash,
         evidence=evidence(inputs, profile),
     )

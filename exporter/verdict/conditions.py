@@ -195,11 +195,11 @@ def clock(inputs: VerdictInputs) -> Iterator[Condition]:
 
 
 def vanished(inputs: VerdictInputs) -> Iterator[Condition]:
-    """Profiles that were there less than a week ago, unless renamed or replaced."""
+    """Profiles that were there less than a week ago, unless renamed, replaced or acknowledged."""
     records = inputs.history.profiles.values()
     present = [record for record in records if record.gone_at is None]
     for old in sorted(records, key=lambda record: record.profile):
-        if old.gone_at is None or inputs.now - old.gone_at >= REMEMBER_GONE:
+        if old.gone_at is None or old.gone_is_known or inputs.now - old.gone_at >= REMEMBER_GONE:
             continue
         renamed = any(new.secret_hash and new.secret_hash == old.secret_hash for new in present)
         replaced = any(new.provider == old.provider and new.first_seen_at >= old.gone_at for new in present)

@@ -75,7 +75,7 @@ def _unusable(profile: ProfileVerdict) -> Iterator[str]:
 def _recorded(inputs: VerdictInputs, profile: ProfileVerdict) -> Iterator[str]:
     record = inputs.record(profile.id)
     if record:
-        yield f"this credential was first seen at {iso(record.first_seen_at)}"
+        yield f"this credential was first seen at {iso(record.known_since)}"
         if profile.observed.expires_at is None and record.deadline is not None:
             yield f"the last date reported for it was {iso(record.deadline)}"
     if profile.observed.last_used_at is not None:

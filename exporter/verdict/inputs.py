@@ -10,12 +10,11 @@ from functools import cached_property
 from exporter.config import Policy, ProfilePolicy
 from exporter.lib.durations import format_duration
 from exporter.model import Dialect, Failure, Observation, ObservedProfile, Step
+from exporter.state.history import EARLIEST as EARLIEST
 from exporter.state.history import CredentialHistory, CredentialRecord
 from exporter.verdict.logins import AWS, configured_lenders, with_delegates
 from exporter.verdict.remedies import CommandContext, Invocation, Programs, command_dialect
 
-#: An earlier clock is wrong: no supported release of OpenClaw existed then. 2026-01-01 UTC, Unix seconds.
-EARLIEST = 1767225600.0
 #: How far the clock may lag behind the latest stored time before dates are ignored, seconds.
 CLOCK_SLACK = 300.0
 

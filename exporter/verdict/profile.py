@@ -179,7 +179,7 @@ def _deadline(
         return supplied, Basis.CONFIGURED, False
     eligible = p.status not in ("expired", "missing") and p.reason_code not in NOT_ELIGIBLE
     if _is_setup_token(p) and record and not p.id.startswith("env:") and eligible:
-        return record.first_seen_at + inputs.policy.setup_token_lifetime, Basis.LEDGER, True
+        return record.known_since + inputs.policy.setup_token_lifetime, Basis.LEDGER, True
     return None, None, False
 
 

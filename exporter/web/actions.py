@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from exporter.alerts.delivery.notifier import Notifier
@@ -11,12 +11,17 @@ from exporter.alerts.delivery.overview import overview, silence_matchers
 from exporter.alerts.lifecycle.policy import Silence
 from exporter.alerts.values import AlertState
 from exporter.lib.durations import in_words, iso
+from exporter.model import ConditionName
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.web import links
 
 
 class NoChannelError(Exception):
     """No channel is configured, so there is nothing to silence or to acknowledge."""
+
+
+async def _nothing(target: str, profile: str) -> None:
+    pass
 
 
 class AlertActions:
@@ -28,12 +33,17 @@ class AlertActions:
         notifier: Callable[[], Notifier | None],
         external_url: Callable[[], str],
         now: Callable[[], float],
+        acknowledge_gone: Callable[[str, str], Awaitable[None]] = _nothing,
     ) -> None:
-        """``notifier`` and ``external_url`` are called each time, because a reload changes them."""
+        """``notifier`` and ``external_url`` are called each time, because a reload changes them.
+
+        ``acknowledge_gone`` ends the reports that a profile of a target has vanished.
+        """
         self._ledger = ledger
         self._key = ledger.keyed_hash(links.KEY).encode()
         self._notifier = notifier
         self._now = now
+        self._acknowledge_gone = acknowledge_gone
         #: Makes the links of buttons in notifications.
         self.link = links.maker(self._key, external_url, now)
 
@@ -72,7 +82,16 @@ class AlertActions:
 
     async def acknowledge(self, fingerprint: str) -> bool:
         """A person has seen the alert. False if no alert has this fingerprint."""
-        return await self._configured().acknowledge(fingerprint)
+        return await self._acknowledge(fingerprint)
+
+    async def _acknowledge(self, fingerprint: str, channel: str | None = None) -> bool:
+        notifier = self._configured()
+        states = [state for state in notifier.states().values() if state.fingerprint == fingerprint]
+        known = await notifier.acknowledge(fingerprint, channel)
+        for state in states:
+            if state.condition is ConditionName.VANISHED:
+                await self._acknowledge_gone(state.subject.target, state.subject.profile)
+        return known
 
     # --- buttons ---------------------------------------------------------------------------
 
@@ -109,7 +128,7 @@ class AlertActions:
         if state is not None and action.name == "silence":
             await self.add_silence(silence_matchers(state), links.SILENCE, "button of a notification")
             return f"Silenced for {in_words(links.SILENCE)}: {state.summary}"
-        await self._configured().acknowledge(action.fingerprint, action.channel)
+        await self._acknowledge(action.fingerprint, action.channel)
         if state is None:
             return f"Confirmed: notifications of the channel {action.channel} reach you."
         return f"Acknowledged: {state.summary}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -32,8 +34,6 @@ class Setting:
     """A running daemon over fake sources; its configuration can be exchanged."""
 
     def __init__(self, made: Config, ledger: CredentialDatabase | None = None) -> None:
-        import time
-
         self.config: Config | ConfigError = made
         self.fakes = Fakes()
         self.ledger = ledger or CredentialDatabase(None)
@@ -500,3 +500,23 @@ async def test_target_is_evaluated_as_of_a_later_moment() -> None:
         assert {condition.name for condition in later.agents[0].conditions} == {"expired", "no_usable_profile"}
         assert monitor.target_as_of("unknown", then).targets == ()
         assert setting.daemon.report().exit_code == 0
+
+
+async def test_acknowledged_disappearance_is_no_longer_reported() -> None:
+    channels = [{"name": "phone", "type": "termux"}]
+    async with running("home", channels=channels) as setting:
+        source, ends = setting.fakes["home"], time.time() + 30 * DAY
+        source.profiles = (token(ends), replace(token(ends), id="anthropic:spare", secret_hash="h2"))
+        await setting.daemon.check_now(None)
+        source.profiles = (token(ends),)
+        await setting.daemon.check_now(None)
+        conditions = [c.name for agent in setting.daemon.report().targets[0].agents for c in agent.conditions]
+        assert conditions == ["vanished"]
+        notifier = setting.daemon._alerting.notifier
+        assert notifier is not None
+        await until(notifier.states)
+        [state] = notifier.states().values()
+        assert await setting.daemon.alert_actions.acknowledge(state.fingerprint)
+        assert [agent.conditions for agent in setting.daemon.report().targets[0].agents] == [()]
+        assert 'condition="vanished"' not in setting.metrics()
+        await until(lambda: not any(state.firing for state in notifier.states().values()))

@@ -9,14 +9,21 @@ import sqlite3
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from histories import HISTORY, NOW, OBSERVATION
 from old_files import write_old_file
 
-from exporter.model import ObservedProfile, Unusable
+from exporter.model import Dialect, Observation, ObservedProfile, Unusable
 from exporter.state.credentials_db import FILE, SCHEMA, CredentialDatabase
-from exporter.state.history import CredentialChange, CredentialHistory, CredentialRecord, SuppliedDate
+from exporter.state.history import (
+    CredentialChange,
+    CredentialHistory,
+    CredentialRecord,
+    SuppliedDate,
+    record_observation,
+)
 
 DAY = 86400.0
 #: When the files of earlier releases were made.
@@ -243,3 +250,72 @@ def assert_nothing_is_lost(ledger: CredentialDatabase, name: str) -> None:
     assert sorted(ledger.supplied_dates()) == ["anthropic:default", "home/main/anthropic:old"]
     assert ledger.get_cached("agents:home", DAY) == '["main"]'
     assert ledger.keyed_hash("secret") == hmac.new(bytes(range(32)), b"secret", "sha256").hexdigest()[:32]
+
+
+# --- how old a secret is -----------------------------------------------------------------------
+
+NEW_YEAR = 1798761600.0  # 2027-01-01
+
+
+def sight(ledger: CredentialDatabase, agent: str, at: float, target: str = "home", **profile: Any) -> CredentialRecord:
+    """What a check of an agent with one undated token records about it."""
+    token = ObservedProfile("anthropic:default", "anthropic", "token", secret_hash="h1")
+    seen = Observation(target, agent, "openclaw", Dialect.ROUTES, at, (replace(token, **profile),))
+    history, _ = ledger.recorded(target, agent)
+    history = record_observation(history, seen, at, ledger.sightings(history, seen, at))
+    ledger.record(target, agent, history, seen)
+    return history.profiles[seen.profiles[0].id]
+
+
+@pytest.mark.parametrize(
+    "later", [{"agent": "work"}, {"agent": "main", "target": "vps"}, {"agent": "main", "id": "anthropic:renamed"}]
+)
+def test_secret_has_one_age_in_every_agent_target_and_profile(tmp_path: Path, later: dict[str, Any]) -> None:
+    ledger = CredentialDatabase(tmp_path)
+    sight(ledger, "main", NEW_YEAR)
+    assert sight(ledger, at=NEW_YEAR + 100 * DAY, **later).known_since == NEW_YEAR
+    ledger.close()
+    ledger = CredentialDatabase(tmp_path)
+    ledger.forget("home", "main")
+    assert sight(ledger, "third", NEW_YEAR + 200 * DAY).known_since == NEW_YEAR
+
+
+def test_agent_that_saw_a_secret_later_learns_that_it_is_older(tmp_path: Path) -> None:
+    ledger, other = CredentialDatabase(tmp_path), CredentialDatabase(tmp_path)
+    sight(other, "work", NEW_YEAR)  # another process, which has not saved yet
+    assert sight(ledger, "main", NEW_YEAR + DAY).known_since == NEW_YEAR + DAY
+    ledger.save()
+    other.close()
+    ledger.sync()
+    assert sight(ledger, "main", NEW_YEAR + 2 * DAY).known_since == NEW_YEAR
+    ledger.close()
+    assert CredentialDatabase(tmp_path)._sightings == {"h1": NEW_YEAR}
+
+
+def test_new_secret_is_new(tmp_path: Path) -> None:
+    ledger = CredentialDatabase(tmp_path)
+    sight(ledger, "main", NEW_YEAR)
+    assert sight(ledger, "main", NEW_YEAR + DAY, secret_hash="h2").known_since == NEW_YEAR + DAY
+    assert sight(ledger, "main", NEW_YEAR + 2 * DAY, secret_hash="h1").known_since == NEW_YEAR  # the old one again
+
+
+@pytest.mark.parametrize("what", [{"reference": "env:default:TOKEN"}, {"secret_hash": None}, {"kind": "oauth"}])
+def test_what_is_not_the_secret_itself_has_no_common_age(tmp_path: Path, what: dict[str, Any]) -> None:
+    ledger = CredentialDatabase(tmp_path)
+    sight(ledger, "main", NEW_YEAR, **what)
+    assert sight(ledger, "work", NEW_YEAR + DAY, **what).known_since == NEW_YEAR + DAY
+
+
+def test_sighting_under_a_wrong_clock_does_not_count(tmp_path: Path) -> None:
+    ledger = CredentialDatabase(tmp_path)
+    sight(ledger, "main", 1000.0)
+    assert sight(ledger, "main", NEW_YEAR).known_since == NEW_YEAR
+    assert sight(ledger, "work", NEW_YEAR + DAY).known_since == NEW_YEAR
+
+
+def test_ledger_of_an_earlier_schema_knows_its_secrets(tmp_path: Path) -> None:
+    write_old_file("ledger-1", tmp_path / FILE)
+    ledger = CredentialDatabase(tmp_path, lambda: OLD)
+    records = ledger.recorded("home", "main")[0].profiles.values()
+    assert ledger._sightings == {r.secret_hash: r.first_seen_at for r in records if r.secret_hash}
+    assert ledger._sightings

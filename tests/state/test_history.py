@@ -7,7 +7,15 @@ from dataclasses import replace
 from captured import verdict
 
 from exporter.model import AgentReport, Dialect, Observation, ObservedProfile, Status
-from exporter.state.history import CredentialHistory, SuppliedDate, about_present, record_observation, record_report
+from exporter.state.history import (
+    CredentialHistory,
+    SuppliedDate,
+    about_present,
+    acknowledge_gone,
+    earliest,
+    record_observation,
+    record_report,
+)
 
 NOW = 1_795_346_770.0
 DAY = 86400.0
@@ -126,6 +134,38 @@ def test_vanished_profile_is_reported_for_a_week() -> None:
     assert report.exit_code == 2  # for TOKEN, which expires within a day
     _, report = after(history, seen(replace(TOKEN, expires_at=NOW + 99 * DAY), at=NOW + 8 * DAY))
     assert report.conditions == ()
+
+
+def test_vanished_profile_is_not_reported_after_it_was_acknowledged() -> None:
+    spare = replace(TOKEN, id="anthropic:spare", secret_hash="h9")
+    history, _ = after(CredentialHistory(), seen(TOKEN, spare))
+    history, _ = after(history, seen(TOKEN, at=NOW + 60))
+    assert acknowledge_gone(history, TOKEN.id) == history  # it is there
+    history = acknowledge_gone(history, spare.id)
+    history, report = after(history, seen(TOKEN, at=NOW + 120))
+    assert "vanished" not in {c.name for c in report.conditions}
+    history, _ = after(history, seen(TOKEN, spare, at=NOW + 180))
+    _, report = after(history, seen(TOKEN, at=NOW + 240))
+    assert "vanished" in {c.name for c in report.conditions}  # it came back and is gone again
+
+
+def test_credential_is_as_old_as_the_earliest_sighting_of_its_secret() -> None:
+    undated = replace(TOKEN, status="static", expires_at=None)
+    history = record_observation(CredentialHistory(), seen(undated), NOW, {"h1": NOW - 100 * DAY})
+    report = verdict(seen(undated), history)
+    assert report.profiles[0].expires_at == NOW + 265 * DAY
+    assert history.profiles[TOKEN.id].first_seen_at == NOW  # in this agent
+    replaced = replace(undated, secret_hash="h2")
+    history = record_observation(history, seen(replaced, at=NOW + 60), NOW + 60, {"h2": NOW + 60})
+    assert history.profiles[TOKEN.id].known_since == NOW + 60
+
+
+def test_time_of_a_wrong_clock_is_no_age() -> None:
+    undated = replace(TOKEN, status="static", expires_at=None, secret_hash=None)
+    history = record_observation(CredentialHistory(), seen(undated, at=1000.0), 1000.0)
+    history = record_observation(history, seen(undated), NOW)
+    assert history.profiles[TOKEN.id].known_since == NOW
+    assert earliest(NOW, 1000.0, None, NOW - DAY) == NOW - DAY
 
 
 def test_renamed_profile_has_not_vanished() -> None:
