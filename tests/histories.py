@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.model import Dialect, Observation, ObservedProfile, Unusable, UsageWindow
+from exporter.model import Dialect, Observation, ObservedProfile, Purpose, Unusable, UsageWindow, Use
 from exporter.state.history import CredentialChange, CredentialHistory, CredentialRecord
 
 NOW = 1_795_346_770.0
@@ -17,7 +17,7 @@ OBSERVATION = Observation(
     NOW,
     (PROFILE,),
     ("anthropic",),
-    ("anthropic/claude-opus-5",),
+    (Use("anthropic/claude-opus-5", Purpose.CHAT),),
     {"anthropic": ("anthropic:default",)},
     frozenset({"openai"}),
     usage=(UsageWindow("anthropic", "5h", 0.5, NOW),),

@@ -27,6 +27,10 @@ from exporter.model.steps import StepAction as StepAction
 from exporter.model.steps import StepKind as StepKind
 from exporter.model.steps import command as command
 from exporter.model.steps import note as note
+from exporter.model.uses import Purpose as Purpose
+from exporter.model.uses import Use as Use
+from exporter.model.uses import in_list as in_list
+from exporter.model.uses import most_important_first as most_important_first
 
 
 class FailureReason(enum.StrEnum):
@@ -138,8 +142,9 @@ class Observation:
     """The facts about one agent from one check.
 
     ``order`` holds the effective order of the profiles of each provider; a provider without an entry has
-    an unknown order. ``blind_to`` names facts that neither the source nor the store reports: ``unusable``
-    (cooldowns and disables).
+    an unknown order. ``uses`` holds what each model is used for; a provider in use without an entry serves
+    chat. ``blind_to`` names facts that neither the source nor the store reports: ``unusable`` (cooldowns and
+    disables), ``uses`` (purposes that OpenClaw's own check does not examine, such as the heartbeat).
     """
 
     target: str
@@ -149,7 +154,7 @@ class Observation:
     observed_at: float
     profiles: tuple[ObservedProfile, ...] = ()
     providers_in_use: tuple[str, ...] | None = None  # None: not seen
-    models_in_use: tuple[str, ...] = ()  # provider/model; empty: not seen
+    uses: tuple[Use, ...] = ()  # the most important first; empty: not seen
     order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing_providers: frozenset[str] = frozenset()  # missingProvidersInUse
     indeterminate_providers: frozenset[str] = frozenset()  # OpenClaw does not know whether a route is ready
@@ -166,6 +171,11 @@ class Observation:
     usage_error: str | None = None
     blind_to: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()  # how it was checked, for explain
+
+    @property
+    def models_in_use(self) -> tuple[str, ...]:
+        """Every model in use, as ``provider/model``; empty: not seen."""
+        return tuple(dict.fromkeys(use.model for use in self.uses if "/" in use.model))
 
 
 class Severity(enum.StrEnum):

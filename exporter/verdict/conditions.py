@@ -6,10 +6,10 @@ of the tuples PROFILE_RULES, PROVIDER_RULES and AGENT_RULES.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from exporter.lib.durations import in_words, iso
-from exporter.model import Condition, ConditionName, Dialect, Family, Severity, Status, Step, command
+from exporter.model import Condition, ConditionName, Dialect, Family, Severity, Status, Step, Use, command, in_list
 from exporter.state.history import REMEMBER_GONE, condition_key
 from exporter.verdict import remedies
 from exporter.verdict.inputs import EARLIEST, VerdictInputs
@@ -55,7 +55,7 @@ def expiring(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profil
         return None
     severity = Severity.INFO if inputs.is_unused(profile.provider) else Severity.WARNING
     left = f" in {in_words(profile.deadline - inputs.now)} ({iso(profile.deadline)})" if profile.deadline else " soon"
-    summary = f"{profile.id} expires on {inputs.subject}{left}{_at_the_latest(profile)}"
+    summary = f"{profile.id} expires on {inputs.subject}{left}{_at_the_latest(profile)}{_users(inputs, profile)}"
     return _about(profile, ConditionName.EXPIRING, severity, summary, _renew(inputs, profile), rule=profile.rule)
 
 
@@ -65,7 +65,7 @@ def expired(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profile
     since = _ended_at(inputs, profile)
     severity, relief = _relief(inputs, providers, profile, ConditionName.EXPIRED, since)
     ago = "" if since is None else f" {in_words(inputs.now - since)} ago ({iso(since)})"
-    summary = f"{profile.id} expired on {inputs.subject}{ago}{_at_the_latest(profile)}"
+    summary = f"{profile.id} expired on {inputs.subject}{ago}{_at_the_latest(profile)}{_users(inputs, profile)}"
     rule = f"{profile.rule}; {relief}"
     return _about(profile, ConditionName.EXPIRED, severity, summary, _renew(inputs, profile), rule=rule, since=since)
 
@@ -81,7 +81,7 @@ def unusable(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profil
     model = f" for {state.model}" if state.model else ""
     reason = f" ({state.reason})" if state.reason else ""
     until = f" until {iso(state.until)}" if state.until is not None else ""
-    summary = f"{profile.id} {verb}{model} on {inputs.subject}{reason}{until}"
+    summary = f"{profile.id} {verb}{model} on {inputs.subject}{reason}{until}{_users(inputs, profile)}"
     remedy, rule = _end_unusable(inputs, profile, state.reason), f"OpenClaw lists it as unusable; {relief}"
     return _about(profile, ConditionName.UNUSABLE, severity, summary, remedy, rule=rule, reason=state.reason)
 
@@ -92,7 +92,7 @@ def not_eligible(inputs: VerdictInputs, providers: ProviderProfiles, profile: Pr
     severity, relief = _relief(inputs, providers, profile, ConditionName.MISSING)
     code = profile.observed.reason_code
     why = NOT_ELIGIBLE.get(code or "", "OpenClaw does not use it; compare its kind with auth.profiles in openclaw.json")
-    summary = f"{profile.id} on {inputs.subject} is not eligible: {why}"
+    summary = f"{profile.id} on {inputs.subject} is not eligible: {why}{_users(inputs, profile)}"
     rule = f"{profile.rule}; {relief}"
     return _about(profile, ConditionName.MISSING, severity, summary, _renew(inputs, profile), rule=rule, reason=code)
 
@@ -130,9 +130,10 @@ def no_credential(inputs: VerdictInputs, providers: ProviderProfiles, provider: 
     """``missing`` of a whole provider."""
     if not providers.is_missing(provider) or providers.is_reported_elsewhere(provider):
         return None
-    summary = f"{provider} has no credential on {inputs.subject}, and a model in use needs one"
+    severity, users = _importance(inputs, provider)
+    summary = f"{provider} has no credential on {inputs.subject}{users or ', and a model in use needs one'}"
     remedy = inputs.remedy(remedies.first_credential_steps, provider)
-    return Condition(ConditionName.MISSING, Severity.CRITICAL, provider, summary=summary, steps=remedy)
+    return Condition(ConditionName.MISSING, severity, provider, summary=summary, steps=remedy)
 
 
 def no_usable_profile(inputs: VerdictInputs, providers: ProviderProfiles, provider: str) -> Condition | None:
@@ -141,9 +142,17 @@ def no_usable_profile(inputs: VerdictInputs, providers: ProviderProfiles, provid
         return None
     named = ", ".join(f"{profile.id} {_why_it_cannot_serve(profile)}" for profile in profiles[:MAX_NAMED])
     more = f" and {len(profiles) - MAX_NAMED} more" if len(profiles) > MAX_NAMED else ""
-    summary = f"No credential of {provider} works on {inputs.subject}: {named}{more}"
+    severity, users = _importance(inputs, provider)
+    summary = f"No credential of {provider} works on {inputs.subject}: {named}{more}{users}"
     remedy = _first_remedy(inputs, profiles)
-    return Condition(ConditionName.NO_USABLE_PROFILE, Severity.CRITICAL, provider, summary=summary, steps=remedy)
+    return Condition(ConditionName.NO_USABLE_PROFILE, severity, provider, summary=summary, steps=remedy)
+
+
+def _importance(inputs: VerdictInputs, provider: str) -> tuple[Severity, str]:
+    """How severe it is if nothing serves the provider, and who needs it if no chat route does."""
+    if inputs.serves_chat(provider):
+        return Severity.CRITICAL, ""
+    return Severity.WARNING, _needed_by(inputs.uses(provider))
 
 
 def _why_it_cannot_serve(profile: ProfileVerdict) -> str:
@@ -283,7 +292,7 @@ def _explains(inputs: VerdictInputs, profile: ProfileVerdict, code: int) -> bool
         code == 2 or inputs.dialect is not Dialect.ROUTES or bool(observation.refreshing_providers)
     )
     covers_all = inputs.dialect in (Dialect.DATES, Dialect.STATUS)
-    if not covers_all and inputs.is_unused(observed.provider) and not may_serve_elsewhere:
+    if not covers_all and not inputs.is_examined(observed.provider) and not may_serve_elsewhere:
         return False
     until = observation.observed_at + (WARN_AFTER if code == 2 else 0.0)
     if profile.status is Status.STATIC and observed.provider in observation.refreshing_providers:
@@ -298,6 +307,15 @@ def _explains(inputs: VerdictInputs, profile: ProfileVerdict, code: int) -> bool
 # --- shared ----------------------------------------------------------------------------------------
 
 
+def _users(inputs: VerdictInputs, profile: ProfileVerdict) -> str:
+    """The uses of a profile that serves no chat route, as the end of a sentence."""
+    return "" if inputs.serves_chat(profile.provider) else _needed_by(inputs.uses(profile.provider))
+
+
+def _needed_by(uses: Sequence[Use]) -> str:
+    return f"; needed by {in_list(uses)}" if uses else ""
+
+
 def _relief(
     inputs: VerdictInputs,
     providers: ProviderProfiles,
@@ -307,13 +325,16 @@ def _relief(
 ) -> tuple[Severity, str]:
     """The severity of a profile that cannot serve, and the reason for it.
 
-    It is critical unless another profile serves the provider, or no route uses the provider.
+    It is critical unless another profile serves the provider, or no chat route uses the provider.
     ``since`` is when it began; by default the history's record of the condition ``name``.
     """
     if inputs.is_unused(profile.provider):
-        return Severity.INFO, "no route uses the provider"
+        return Severity.INFO, f"{inputs.nothing_in_use} uses the provider"
     if not providers.has_spare(profile):
-        return Severity.CRITICAL, "nothing else serves the provider"
+        alone = "nothing else serves the provider"
+        if inputs.serves_chat(profile.provider):
+            return Severity.CRITICAL, alone
+        return Severity.WARNING, f"{alone}, and no chat route uses it"
     if since is None:
         since = inputs.history.since.get(condition_key(name, profile.provider, profile.id), inputs.now)
     if inputs.now - since > REMEMBER_GONE:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from exporter.config import Policy, ProfilePolicy
 from exporter.lib.durations import format_duration
-from exporter.model import Dialect, Failure, Observation, ObservedProfile, Step
+from exporter.model import Dialect, Failure, Observation, ObservedProfile, Step, Use, most_important_first
 from exporter.state.history import EARLIEST as EARLIEST
 from exporter.state.history import CredentialHistory, CredentialRecord
-from exporter.verdict.logins import AWS, configured_lenders, with_delegates
+from exporter.verdict.logins import AWS, configured_lenders, delegates, with_delegates
 from exporter.verdict.remedies import CommandContext, Invocation, Programs, command_dialect
 
 #: How far the clock may lag behind the latest stored time before dates are ignored, seconds.
@@ -87,12 +87,46 @@ class VerdictInputs:
         return None if self.observation.providers_in_use is None else provider in self.providers_in_use
 
     def is_unused(self, provider: str) -> bool:
-        """Whether the source reports that no route uses the provider."""
+        """Whether the source reports what is in use, and the provider is not."""
         return self.is_in_use(provider) is False
 
+    @property
+    def nothing_in_use(self) -> str:
+        """The subject of the sentence "… uses the provider", if it is unused: what was not seen may use it."""
+        sees_uses = "uses" not in self.observation.blind_to
+        return "nothing in the configuration" if sees_uses else "no model that could be seen"
+
+    def uses(self, provider: str) -> tuple[Use, ...]:
+        """The uses of the provider's models, and of those that its login serves, the most important first."""
+        return self._uses.get(provider, ())
+
+    @cached_property
+    def _uses(self) -> dict[str, tuple[Use, ...]]:
+        found = defaultdict[str, list[Use]](list)
+        for use in self.observation.uses:
+            for provider in dict.fromkeys((use.provider, *delegates(self.observation, use.provider))):
+                found[provider].append(use)
+        return {provider: most_important_first(uses) for provider, uses in found.items()}
+
     def serves_chat(self, provider: str) -> bool:
-        """Whether a chat route uses the provider."""
-        return bool(self.is_in_use(provider))
+        """Whether a chat route uses the provider, or may: then its trouble is critical."""
+        if not self.is_in_use(provider):
+            return not self.is_unused(provider)
+        uses = self.uses(provider)
+        return not uses or any(use.purpose.is_chat for use in uses) or self._is_listed_for_chat(provider)
+
+    def _is_listed_for_chat(self, provider: str) -> bool:
+        """Whether OpenClaw's own check lists the provider, and only a chat route can be why."""
+        seen = self.observation
+        listed = seen.missing_providers | seen.indeterminate_providers | seen.faulty_providers
+        is_command = self.dialect not in (Dialect.GATEWAY, Dialect.STORE, Dialect.LOGIN)
+        return is_command and provider in listed and not any(use.purpose.is_examined for use in self.uses(provider))
+
+    def is_examined(self, provider: str) -> bool:
+        """Whether OpenClaw's own check examines the provider: not if only the heartbeat uses it, for example."""
+        uses = self.uses(provider)
+        is_known = any(use.purpose.is_examined for use in uses) or self._is_listed_for_chat(provider)
+        return not self.is_unused(provider) and (not uses or is_known)
 
     def is_listed_missing(self, provider: str) -> bool:
         """Whether OpenClaw lists the provider as in use without a usable credential."""
@@ -121,7 +155,8 @@ class VerdictInputs:
     def has_route(self, provider: str) -> bool:
         """Whether OpenClaw, taking cooldowns into account (from 2026.8), still finds a route for the provider."""
         blocked = self.observation.missing_providers | self.observation.faulty_providers | self.unready_providers
-        return self.dialect is Dialect.ROUTES and bool(self.is_in_use(provider)) and provider not in blocked
+        is_examined = bool(self.is_in_use(provider)) and self.is_examined(provider)
+        return self.dialect is Dialect.ROUTES and is_examined and provider not in blocked
 
     def is_in_order(self, profile: ObservedProfile) -> bool:
         """Whether the profile may serve: an explicit order excludes every profile it does not name.

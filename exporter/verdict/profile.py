@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from exporter.model import Basis, Dialect, ObservedProfile, Status, Unusable
+from exporter.model import Basis, Dialect, ObservedProfile, Status, Unusable, Use
 from exporter.state.history import DAY
 from exporter.verdict.inputs import VerdictInputs
 
@@ -94,7 +94,7 @@ def evaluate_profile(inputs: VerdictInputs, profile: ObservedProfile) -> Profile
         assumed=assumed,
         refreshable=refreshable,
         unusable=unusable,
-        is_blocked=unusable is not None and _blocks(inputs, unusable),
+        is_blocked=unusable is not None and _blocks(inputs, profile.provider, unusable),
         idle_since=idle_since,
         was_tried=idle_since is not None and _was_tried_since(profile, idle_since),
         disagreement=_disagreement(inputs, profile, refreshable),
@@ -249,12 +249,23 @@ def _unusable(inputs: VerdictInputs, p: ObservedProfile) -> Unusable | None:
     return p.unusable
 
 
-def _blocks(inputs: VerdictInputs, unusable: Unusable) -> bool:
-    """Whether the profile cannot serve: a cooldown for one model blocks only if that model is in use."""
-    in_use = inputs.observation.models_in_use
-    if unusable.kind != "cooldown" or unusable.model is None or not in_use:
+def _blocks(inputs: VerdictInputs, provider: str, unusable: Unusable) -> bool:
+    """Whether the profile cannot serve. A cooldown for one model blocks only what uses that model.
+
+    If the provider serves chat, the chat's models decide, else all of them must be blocked.
+    """
+    if unusable.kind != "cooldown" or unusable.model is None or not inputs.observation.models_in_use:
         return True
-    return unusable.model in in_use or unusable.model in {model.partition("/")[2] for model in in_use}
+    cooled = [use for use in inputs.observation.uses if is_for(unusable, use)]
+    if inputs.serves_chat(provider):
+        return any(use.purpose.is_chat for use in cooled)
+    uses = inputs.uses(provider)
+    return bool(cooled) and all(use in cooled for use in uses)
+
+
+def is_for(unusable: Unusable, use: Use) -> bool:
+    """Whether a cooldown for one model is for the model of ``use``; the store names it with or without its provider."""
+    return unusable.model is not None and unusable.model in (use.model, use.model.partition("/")[2])
 
 
 def _disagreement(inputs: VerdictInputs, p: ObservedProfile, refreshable: bool | None) -> str | None:

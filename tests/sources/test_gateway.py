@@ -18,11 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import GatewayTarget
-from exporter.model import CheckError, Dialect, FailureReason, Severity, UsageWindow
+from exporter.model import CheckError, Dialect, FailureReason, Purpose, Severity, UsageWindow, Use
 from exporter.sources import InMemorySourceCache, SourceContext
-from exporter.sources.gateway.answers import observe, only_in_use, providers_in_use, roster_of, usage_of
+from exporter.sources.gateway.answers import by_credential, observe, only_in_use, roster_of, usage_of
 from exporter.sources.gateway.rpc import MAX_BODY
 from exporter.sources.gateway.source import GatewaySource
+from exporter.sources.store.config import providers_of
 
 RELEASE = "gateway-2026.9.6"
 TOKEN = "PLANTED-SECRET-token"
@@ -159,10 +160,8 @@ def test_capture_gives_the_expected_conditions(scenario: str, exit_code: int, co
     data = capture(RELEASE, scenario)
     payload = data["body"]["payload"]
     seen = observe(payload, target="t", agent="main", observed_at=data["now_ms"] / 1000)
-    models = ("anthropic/claude-opus-5",)
-    in_use = providers_in_use(models, payload)
-    assert in_use == ("anthropic",)
-    report = verdict(only_in_use(replace(seen, providers_in_use=in_use), payload))
+    uses = by_credential([Use("anthropic/claude-opus-5", Purpose.CHAT)], payload)
+    report = verdict(only_in_use(replace(seen, uses=uses, providers_in_use=providers_of(uses)), payload))
     assert report.exit_code == exit_code
     assert {(c.name, c.severity) for c in report.conditions} == conditions
     assert all(p.unusable_seen is False for p in report.profiles)
@@ -207,8 +206,9 @@ def test_environment_key_is_a_profile_if_its_provider_is_in_use() -> None:
         ]
     }
     seen = observe(payload, target="t", agent="main", observed_at=NOW)
-    in_use = providers_in_use(("x-ai/grok-5", "openrouter/a/b"), payload)
-    assert in_use == ("xai", "openrouter")
+    uses = by_credential([Use(model, Purpose.CHAT) for model in ("x-ai/grok-5", "openrouter/a/b")], payload)
+    assert [use.model for use in uses] == ["xai/grok-5", "openrouter/a/b"]
+    in_use = providers_of(uses)
     kept = only_in_use(replace(seen, providers_in_use=in_use), payload)
     assert [(p.id, p.provider, p.kind) for p in kept.profiles] == [("env:XAI_API_KEY", "xai", "api_key")]
     assert kept.providers_in_use == ("xai", "openrouter")
@@ -267,7 +267,7 @@ def test_arbitrary_payload_never_breaks_the_reading(providers: list[Any], agents
     payload = {"providers": providers, "extra": extra}
     seen = observe(payload, target="t", agent="main", observed_at=NOW)
     assert len({p.id for p in seen.profiles}) == len(seen.profiles)
-    in_use = providers_in_use(("provider/x", "b/y"), payload)
+    in_use = providers_of(by_credential([Use(model, Purpose.CHAT) for model in ("provider/x", "b/y")], payload))
     assert in_use
     only_in_use(replace(seen, providers_in_use=in_use), payload)
     usage_of({"providers": providers})

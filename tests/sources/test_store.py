@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, store_of, token
 
 from exporter.config import StoreTarget
-from exporter.model import CheckError, Dialect, FailureReason, Observation
+from exporter.model import CheckError, Dialect, FailureReason, Observation, Purpose, Use
 from exporter.sources import SourceContext
 from exporter.sources.store import source as store_source
 from exporter.sources.store.paths import StorePaths
@@ -113,7 +113,7 @@ async def test_check_reads_the_stored_profiles(home: Home) -> None:
         observed_at=NOW,
         profiles=home.read().profiles,
         providers_in_use=("anthropic",),
-        models_in_use=("anthropic/opus",),
+        uses=(Use("anthropic/opus", Purpose.CHAT),),
     )
     assert SECRET not in repr(seen)
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import NOW
 
-from exporter.model import Dialect, Observation, ObservedProfile, Unusable
+from exporter.model import Dialect, Observation, ObservedProfile, Purpose, Unusable, Use
 from exporter.sources.store.complete import complete
 from exporter.sources.store.facts import StoreFacts
 
@@ -35,13 +35,15 @@ STORED = ObservedProfile(
 
 def test_store_adds_what_was_not_printed() -> None:
     seen = ObservedProfile("a:b", "anthropic", "token", "expired", unusable=Unusable("cooldown", None, NOW + 60))
-    facts = StoreFacts((STORED,), {"anthropic": ("a:b",)}, ("anthropic",), ("anthropic/opus",), ("a note",))
+    facts = StoreFacts(
+        (STORED,), {"anthropic": ("a:b",)}, ("anthropic",), (Use("anthropic/opus", Purpose.CHAT),), ("a note",)
+    )
 
     done = complete(observation(seen), facts)
 
     assert done.profiles == (replace(STORED, status="expired", reason_code=None),)
     assert (done.order, done.providers_in_use) == ({"anthropic": ("a:b",)}, ("anthropic",))
-    assert (done.models_in_use, done.notes) == (("anthropic/opus",), ("a note",))
+    assert (done.uses, done.notes) == ((Use("anthropic/opus", Purpose.CHAT),), ("a note",))
 
 
 def test_printed_facts_are_kept() -> None:

@@ -278,7 +278,7 @@ def test_providers_in_use_are_those_of_every_model_of_the_agent(home: Home) -> N
     home.write_config(MODELS)
 
     assert home.read().providers_in_use == ("anthropic", "openai", "google", "xai", "groq")
-    assert home.read().models_in_use[:2] == ("anthropic/claude-opus-5", "OpenAI/gpt-5")
+    assert [use.model for use in home.read().uses[:2]] == ["anthropic/claude-opus-5", "OpenAI/gpt-5"]
     assert home.read("work").providers_in_use == ("mistral", "openai", "anthropic", "google", "xai")
 
 

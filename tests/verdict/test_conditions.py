@@ -17,9 +17,11 @@ from exporter.model import (
     FailureReason,
     Observation,
     ObservedProfile,
+    Purpose,
     Status,
     Unusable,
     UsageWindow,
+    Use,
 )
 from exporter.state.history import CredentialHistory, condition_key, record_observation, record_report
 from exporter.verdict import Subject, evaluate
@@ -131,7 +133,7 @@ def test_unusable_for_a_reason_that_passes_is_info(reason: str | None) -> None:
 
 def test_cooldown_for_an_unused_model_blocks_nothing() -> None:
     cooling = replace(TOKEN, unusable=Unusable("cooldown", "rate_limit", NOW + 60, model="other"))
-    listing = {"dialect": Dialect.LISTING, "models_in_use": ("anthropic/claude-opus-5",)}
+    listing = {"dialect": Dialect.LISTING, "uses": (Use("anthropic/claude-opus-5", Purpose.CHAT),)}
     assert found(verdict(observation(cooling, **listing))) == {("unusable", "info", TOKEN.id)}
     mine = replace(cooling, unusable=Unusable("cooldown", "rate_limit", NOW + 60, model="claude-opus-5"))
     assert ("no_usable_profile", "critical", None) in found(verdict(observation(mine, **listing)))

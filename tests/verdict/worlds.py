@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from exporter.model import Dialect, Observation, ObservedProfile, Unusable
+from exporter.model import Dialect, Observation, ObservedProfile, Purpose, Unusable, Use, most_important_first
 
 NOW = 1_795_346_770.0
 HOUR, DAY = 3600.0, 86400.0
@@ -28,6 +28,17 @@ unusables = st.one_of(
         model=st.sampled_from([None, "claude-opus-5", "other"]),
     ),
 )
+
+
+uses = st.lists(
+    st.builds(
+        Use,
+        model=st.sampled_from([f"{name}/{model}" for name in PROVIDERS for model in ("claude-opus-5", "small")]),
+        purpose=st.sampled_from(Purpose),
+    ),
+    unique=True,
+    max_size=4,
+).map(most_important_first)
 
 
 @st.composite
@@ -66,7 +77,7 @@ def observations(draw: st.DrawFn, min_profiles: int = 0) -> Observation:
         observed_at=NOW,
         profiles=seen,
         providers_in_use=draw(st.one_of(st.none(), st.lists(st.sampled_from(PROVIDERS), unique=True).map(tuple))),
-        models_in_use=draw(st.sampled_from([(), ("anthropic/claude-opus-5",)])),
+        uses=draw(uses),
         order=orders,
         missing_providers=draw(some),
         indeterminate_providers=draw(some),

@@ -7,13 +7,23 @@ its source.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from exporter.lib.loose_json import items, mapping, number, seconds, text
 from exporter.lib.redact import safe_text
-from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, UsageWindow
+from exporter.model import (
+    CheckError,
+    Dialect,
+    FailureReason,
+    Observation,
+    ObservedProfile,
+    Purpose,
+    UsageWindow,
+    Use,
+    most_important_first,
+)
 from exporter.sources.openclaw.status import kind_of_variable, merged, profile_of
 
 _MAX_WINDOWS = 200
@@ -83,29 +93,33 @@ def _environment_key(entry: Mapping[str, Any], provider: str) -> Iterator[Observ
         yield ObservedProfile(f"env:{variable}", owner, kind_of_variable(variable), status="static")
 
 
-def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The agents in the payload of ``agents.list`` with their models, the default agent first.
+def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[Use, ...]]:
+    """The agents in the payload of ``agents.list`` with what they use, the default agent first.
 
     A fallback is named as in the configuration, possibly by an alias. Raises CheckError INVALID_OUTPUT if
     there is no agent.
     """
-    models: dict[str, tuple[str, ...]] = {}
+    uses: dict[str, tuple[Use, ...]] = {}
     for entry in map(mapping, items(payload.get("agents"))):
         agent = text(entry.get("id"))
         if agent is not None:
-            models.setdefault(agent, tuple(_models(entry)))
-    if not models:
+            uses.setdefault(agent, tuple(dict.fromkeys(_uses(entry))))
+    if not uses:
         raise CheckError(FailureReason.INVALID_OUTPUT, "agents.list answered without an agent")
     first = payload.get("defaultId")
-    return {agent: models[agent] for agent in sorted(models, key=lambda agent: agent != first)}
+    return {agent: uses[agent] for agent in sorted(uses, key=lambda agent: agent != first)}
 
 
-def _models(entry: Mapping[str, Any]) -> Iterator[str]:
+def _uses(entry: Mapping[str, Any]) -> Iterator[Use]:
     """Every model an agent may use, its default first."""
-    model, utility = entry.get("model"), entry.get("utilityModel")
+    model = entry.get("model")
     parts = mapping(model)
-    refs = [model, parts.get("primary"), *items(parts.get("fallbacks")), utility]
-    yield from dict.fromkeys(ref for ref in filter(None, map(text, refs)) if ref.strip("/ "))
+    chat = [model, parts.get("primary"), *items(parts.get("fallbacks"))]
+    named = [*((ref, Purpose.CHAT) for ref in chat), (entry.get("utilityModel"), Purpose.UTILITY)]
+    for ref, purpose in named:
+        name = text(ref)
+        if name and name.strip("/ "):
+            yield Use(name, purpose)
 
 
 def usage_of(payload: Mapping[str, Any]) -> tuple[tuple[UsageWindow, ...], str | None]:
@@ -142,22 +156,25 @@ def is_named(model: str) -> bool:
     return "/" in model.strip("/ ")
 
 
-def providers_in_use(models: tuple[str, ...], payload: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The providers of ``models``, by the names under which their credentials are listed; None if not seen.
+def by_credential(uses: Iterable[Use], payload: Mapping[str, Any]) -> tuple[Use, ...]:
+    """``uses`` by the names of the providers under which their credentials are listed.
 
-    The gateway does not say what an alias stands for: it counts as every provider with a profile.
+    The gateway does not say what an alias stands for: it counts as every provider with a profile, and no model.
     """
     entries = {text(entry.get("provider")): entry for entry in map(mapping, items(payload.get("providers")))}
-    names = []
-    for model in models:
-        if not is_named(model):
-            names += [name for name, entry in entries.items() if name and items(entry.get("profiles"))]
+    found = []
+    for use in uses:
+        if not is_named(use.model):
+            names = [name for name, entry in entries.items() if name and items(entry.get("profiles"))]
+            found += [replace(use, model=name) for name in names]
             continue
-        provider = model.split("/", 1)[0].strip().lower()
+        provider, _, model = use.model.partition("/")
+        provider = provider.strip().lower()
         entry = mapping(entries.get(provider))
         borrowed = text(entry.get("authProvider"))
-        names.append(borrowed if borrowed and not items(entry.get("profiles")) else provider)
-    return tuple(dict.fromkeys(filter(None, names))) or None
+        owner = borrowed if borrowed and not items(entry.get("profiles")) else provider
+        found += [replace(use, model=f"{owner}/{model}")] if owner else []
+    return most_important_first(found)
 
 
 def only_in_use(observation: Observation, payload: Mapping[str, Any]) -> Observation:

@@ -12,27 +12,25 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from exporter.config import GatewayTarget
-from exporter.lib.loose_json import mapping
 from exporter.lib.redact import safe_text
-from exporter.model import CheckError, FailureReason, Observation, UsageWindow
+from exporter.model import CheckError, FailureReason, Observation, Purpose, UsageWindow, Use, most_important_first
 from exporter.sources import Source, SourceContext
 from exporter.sources.gateway.answers import (
+    by_credential,
     is_named,
     observe,
     only_in_use,
-    providers_in_use,
     roster_of,
     together,
     usage_of,
 )
 from exporter.sources.gateway.rpc import AdminRpc
-from exporter.sources.store.config import aliases, models_in_use
+from exporter.sources.store.config import aliases, providers_of, uses_of
 from exporter.sources.store.local import LocalStore
 from exporter.sources.store.paths import StorePaths
 from exporter.verdict.remedies import Invocation, Programs
@@ -77,14 +75,13 @@ class GatewaySource(Source):
                 # The gateway may come back with other agents or another release.
                 self._forget("roster", "version")
             raise
-        models, version, (windows, usage_error) = await asyncio.gather(
-            self._models(agent), self._version(), self._usage()
-        )
+        uses, version, (windows, usage_error) = await asyncio.gather(self._uses(agent), self._version(), self._usage())
+        in_use = by_credential(uses, payload)
         observation = replace(
             observation,
-            models_in_use=tuple(filter(is_named, models)),
-            providers_in_use=providers_in_use(models, payload),
-            notes=(*observation.notes, *_unknown_models(models)),
+            uses=in_use,
+            providers_in_use=providers_of(in_use),
+            notes=(*observation.notes, *_unknown_models(uses)),
             openclaw_version=version,
             usage=together(observation.usage, windows),
             usage_error=usage_error,
@@ -109,8 +106,8 @@ class GatewaySource(Source):
 
     # --- further calls -------------------------------------------------------------------------------
 
-    async def _roster(self) -> dict[str, tuple[str, ...]]:
-        """The agents and their models, from the cache or the gateway. Raises CheckError."""
+    async def _roster(self) -> dict[str, tuple[Use, ...]]:
+        """The agents and what they use, from the cache or the gateway. Raises CheckError."""
         async with self._asking["roster"]:
             known = _cached_roster(self._recall("roster", ROSTER_FOR))
             if known is not None:
@@ -124,20 +121,20 @@ class GatewaySource(Source):
                     raise
                 return older
             for key in ("roster", "roster-before"):
-                self._note(key, json.dumps(roster))
+                self._note(key, _to_cache(roster))
             return roster
 
-    async def _models(self, agent: str) -> tuple[str, ...]:
-        """The models ``agent`` may use, by their names if the configuration resolves aliases; empty if unknown."""
+    async def _uses(self, agent: str) -> tuple[Use, ...]:
+        """What ``agent`` uses, by the models' names if the configuration resolves aliases; empty if unknown."""
         try:
-            models = (await self._roster()).get(agent, ())
+            uses = (await self._roster()).get(agent, ())
         except CheckError:
             return ()
         paths = self._store_paths(agent)
-        if paths is None or all(map(is_named, models)):
-            return models
+        if paths is None or all(is_named(use.model) for use in uses):
+            return uses
         known = aliases(await self._store.config(paths))
-        return tuple(known.get(model.strip().lower(), model) for model in models)
+        return tuple(replace(use, model=known.get(use.model.strip().lower(), use.model)) for use in uses)
 
     async def _version(self) -> str | None:
         async with self._asking["version"]:
@@ -190,12 +187,13 @@ class GatewaySource(Source):
         paths = self._store_paths(observation.agent)
         if paths is None:
             return observation
-        images = _image_models(await self._store.config(paths), observation.agent)
         if observation.providers_in_use is not None:
             # agents.list does not name image models; the configuration does.
-            models = _once(observation.models_in_use, images)
-            in_use = _once(observation.providers_in_use, tuple(ref.partition("/")[0].lower() for ref in images))
-            observation = replace(observation, models_in_use=models, providers_in_use=in_use)
+            config = await self._store.config(paths)
+            images = [use for use in uses_of(config, observation.agent, inherits_fallbacks=False) if _is_image(use)]
+            uses = most_important_first((*observation.uses, *images))
+            in_use = (*observation.providers_in_use, *(use.provider for use in images))
+            observation = replace(observation, uses=uses, providers_in_use=tuple(dict.fromkeys(in_use)))
         return await self._store.complete(observation, paths)
 
     def _store_paths(self, agent: str) -> StorePaths | None:
@@ -214,17 +212,23 @@ def _is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def _unknown_models(models: tuple[str, ...]) -> tuple[str, ...]:
-    names = safe_text(", ".join(model for model in models if not is_named(model)))
+def _unknown_models(uses: tuple[Use, ...]) -> tuple[str, ...]:
+    names = safe_text(", ".join(use.model for use in uses if not is_named(use.model)))
     note = f"the providers of {names} cannot be seen: every provider with a profile counts as in use"
     return (note,) if names else ()
 
 
-def _cached_roster(text: str | None) -> dict[str, tuple[str, ...]] | None:
+def _to_cache(roster: Mapping[str, tuple[Use, ...]]) -> str:
+    return json.dumps({agent: [[use.model, use.purpose] for use in uses] for agent, uses in roster.items()})
+
+
+def _cached_roster(text: str | None) -> dict[str, tuple[Use, ...]] | None:
     try:
-        return {str(agent): tuple(map(str, models)) for agent, models in json.loads(text or "{}").items()} or None
+        agents = json.loads(text or "{}").items()
+        found = {str(agent): tuple(Use(model, Purpose(name)) for model, name in uses) for agent, uses in agents}
     except (ValueError, TypeError, AttributeError):
         return None
+    return found or None
 
 
 def _cached_usage(text: str) -> tuple[tuple[UsageWindow, ...], str | None]:
@@ -235,11 +239,5 @@ def _cached_usage(text: str) -> tuple[tuple[UsageWindow, ...], str | None]:
         return (), None
 
 
-def _image_models(config: Mapping[str, Any] | None, agent: str) -> tuple[str, ...]:
-    defaults = mapping(config, "agents", "defaults")
-    kept = {name: defaults[name] for name in ("imageModel", "models") if name in defaults}
-    return models_in_use({"agents": {"defaults": kept}}, agent, inherits_fallbacks=False)[1]
-
-
-def _once(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*first, *second)))
+def _is_image(use: Use) -> bool:
+    return use.purpose is Purpose.IMAGES

@@ -16,7 +16,7 @@ from typing import Any
 from exporter.lib.loose_json import integer, items, mapping, seconds, text, texts
 from exporter.lib.redact import ANSI, safe_text
 from exporter.lib.shape import ANY, TEXT, Shape, misshapen
-from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, Unusable
+from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, Purpose, Unusable, Use
 from exporter.model.release import (
     FIRST_WITH_AGENT_OPTION,
     LAST_WITH_REFRESH_STATUS,
@@ -109,10 +109,10 @@ def observe(
     routes = [mapping(route) for route in items(auth.get("runtimeAuthRoutes"))]
     faulty += [route for route in routes if route.get("status") == "unavailable"]
     missing = texts(auth.get("missingProvidersInUse"))
-    models = _models_in_use(payload)
+    uses = _uses(payload)
     serving = texts([route.get("authProvider") for route in routes])  # may differ from the model's provider
     reported = [*missing, *_providers(issues), *serving]  # only OpenClaw knows every route
-    in_use = tuple(dict.fromkeys((*(model.partition("/")[0] for model in models), *reported))) if models else ()
+    in_use = tuple(dict.fromkeys((*(use.provider for use in uses), *reported))) if uses else ()
     profiles, skipped = _profiles(oauth, auth)
     notes = [f"skipped {skipped} entries of OpenClaw's lists that name no profile"] if skipped else []
     if is_newer_than_known(version):
@@ -125,7 +125,7 @@ def observe(
         observed_at=observed_at,
         profiles=(*profiles, *_environment_credentials(auth, in_use)),
         providers_in_use=in_use or None,
-        models_in_use=models,
+        uses=uses,
         order=_order(providers),
         missing_providers=frozenset(missing),
         indeterminate_providers=frozenset(_providers(indeterminate)),
@@ -182,23 +182,25 @@ def dialect_of(auth: Mapping[str, Any], version: str | None) -> Dialect:
     return Dialect.DATES
 
 
-def _models_in_use(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every model an agent may use, as ``provider/model``, the default first.
+def _uses(payload: Mapping[str, Any]) -> tuple[Use, ...]:
+    """Every model that OpenClaw's check examines, the default first.
 
     All but the default are printed as the configuration has them, for example by an alias.
     """
     aliases = {alias.strip().lower(): model for alias, model in mapping(payload, "aliases").items() if text(model)}
+    default = texts([payload.get("resolvedDefault"), payload.get("defaultModel")])[:1]
+    images = texts([payload.get("imageModel")]) + texts(payload.get("imageFallbacks"))
     refs = [
-        *texts([payload.get("resolvedDefault"), payload.get("defaultModel")])[:1],
-        *texts(payload.get("fallbacks")),
-        *texts([payload.get("imageModel")]),
-        *texts(payload.get("imageFallbacks")),
-        *texts([mapping(payload, "utilityModel").get("ref")]),
+        *((ref, Purpose.CHAT) for ref in default + texts(payload.get("fallbacks"))),
+        *((ref, Purpose.IMAGES) for ref in images),
+        *((ref, Purpose.UTILITY) for ref in texts([mapping(payload, "utilityModel").get("ref")])),
     ]
-    named = [(text(aliases.get(ref.strip().lower())) or ref).strip().partition("/") for ref in refs]
-    return tuple(
-        dict.fromkeys(f"{p.strip().lower()}/{model.strip()}" for p, slash, model in named if p.strip() and slash)
-    )
+    uses = []
+    for ref, purpose in refs:
+        provider, slash, model = (text(aliases.get(ref.strip().lower())) or ref).strip().partition("/")
+        if provider.strip() and slash:
+            uses.append(Use(f"{provider.strip().lower()}/{model.strip()}", purpose))
+    return tuple(dict.fromkeys(uses))
 
 
 def _providers(entries: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -43,7 +43,7 @@ def complete(observation: Observation, facts: StoreFacts) -> Observation:
         observation,
         profiles=tuple(profiles),
         providers_in_use=facts.providers_in_use if in_use is None else in_use,
-        models_in_use=observation.models_in_use or facts.models_in_use,
+        uses=observation.uses or facts.uses,
         order={**facts.order, **observation.order},
         blind_to=observation.blind_to - {"unusable"} if not unknown else observation.blind_to,
         notes=(*notes, *(note for note in facts.notes if note not in notes)),

@@ -6,11 +6,12 @@ It tolerates anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
 from exporter.lib.loose_json import items, mapping
 from exporter.lib.redact import safe_name
+from exporter.model import Purpose, Use, most_important_first
 
 
 def provider_id(value: object) -> str:
@@ -56,12 +57,10 @@ def agent_id(name: object) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", name.strip().lower()).strip("-")[:64] if isinstance(name, str) else ""
 
 
-def models_in_use(
-    config: object, agent: str, *, inherits_fallbacks: bool
-) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Providers and models (``provider/model``) of the default model, fallbacks, image and utility model.
+def uses_of(config: object, agent: str, *, inherits_fallbacks: bool) -> tuple[Use, ...]:
+    """What the models that the configuration names for ``agent`` are used for, the most important first.
 
-    None and nothing if no model is configured: OpenClaw's choice then depends on its release.
+    Nothing if no model is configured: OpenClaw's choice then depends on its release.
     ``inherits_fallbacks``: an agent with its own model still has the defaults' fallbacks (seen on
     2026.2.9; on 2026.6.11 and 2026.9.6 it has only its own).
     """
@@ -73,12 +72,21 @@ def models_in_use(
     utility, _ = _model(mine.get("utilityModel", defaults.get("utilityModel")))
     if fallbacks is None and (primary is None or inherits_fallbacks):
         fallbacks = default_fallbacks
-    wanted = [primary or default_primary, *(fallbacks or ()), image, *(image_fallbacks or ()), utility]
+    wanted = [
+        *((name, Purpose.CHAT) for name in (primary or default_primary, *(fallbacks or ()))),
+        *((name, Purpose.IMAGES) for name in (image, *(image_fallbacks or ()))),
+        (utility, Purpose.UTILITY),
+    ]
     known = aliases(config)
-    refs = [known.get(name.lower(), name).partition("@")[0] for name in wanted if name]
-    models = tuple(dict.fromkeys(safe_name(ref) for ref in refs if "/" in ref))
-    providers = tuple(dict.fromkeys(provider_id(model.partition("/")[0]) for model in models))
-    return (providers or None), models
+    named = [(known.get(name.lower(), name).partition("@")[0], purpose) for name, purpose in wanted if name]
+    return most_important_first(Use(safe_name(ref), purpose) for ref, purpose in named if "/" in ref)
+
+
+def providers_of(uses: Iterable[Use]) -> tuple[str, ...] | None:
+    """The providers of ``uses``; None without a chat model: OpenClaw's choice then depends on its release."""
+    uses = tuple(uses)
+    is_known = any(use.purpose.is_chat for use in uses)
+    return tuple(dict.fromkeys(provider_id(use.provider) for use in uses)) if is_known else None
 
 
 def _model(value: object) -> tuple[str | None, list[str] | None]:

@@ -17,8 +17,8 @@ from typing import Any
 from exporter.lib.known_secrets import remember
 from exporter.lib.loose_json import mapping, number, seconds
 from exporter.lib.redact import safe_name
-from exporter.model import ObservedProfile, Unusable
-from exporter.sources.store.config import is_filled, models_in_use, orders, provider_id
+from exporter.model import ObservedProfile, Unusable, Use
+from exporter.sources.store.config import is_filled, orders, provider_id, providers_of, uses_of
 
 _KINDS = ("oauth", "token", "api_key")  # in OpenClaw's order
 _MAX_DATE = 8.64e15  # JavaScript's last date, Unix milliseconds
@@ -47,7 +47,7 @@ class StoreFacts:
     #: The profiles that may serve each provider, if something restricts them.
     order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     providers_in_use: tuple[str, ...] | None = None  # None: no configuration names a model
-    models_in_use: tuple[str, ...] = ()  # provider/model
+    uses: tuple[Use, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -136,13 +136,13 @@ def facts(
         if profile.reason_code is None and name in modes:
             profile = replace(profile, reason_code=_mismatch(raw, *modes[name]))
         profiles.append(profile)
-    providers, models = models_in_use(config, agent, inherits_fallbacks=is_json)
+    uses = uses_of(config, agent, inherits_fallbacks=is_json)
     skipped = (f"skipped {stored.skipped} entries of the store that are no credentials",) if stored.skipped else ()
     return StoreFacts(
         profiles=tuple(profiles),
         order=_effective_order(stored, config, now),
-        providers_in_use=providers,
-        models_in_use=models,
+        providers_in_use=providers_of(uses),
+        uses=uses,
         notes=(*notes, *skipped),
     )
 

@@ -139,7 +139,7 @@ class StoreSource(Source):
             observed_at=observed_at,
             profiles=profiles,
             providers_in_use=in_use,
-            models_in_use=facts.models_in_use,
+            uses=facts.uses,
             order=facts.order,
             notes=(*facts.notes, note) if elsewhere else facts.notes,
         )
