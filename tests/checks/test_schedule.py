@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.checks import schedule
 from exporter.checks.schedule import HOURLY, MIN_SPACING, CheckTrigger, ScheduleInputs, next_check
 
 T = 1_000_000.0
@@ -66,3 +67,15 @@ def test_failed_check_is_repeated_after_the_interval_or_as_the_target_asked() ->
 def test_next_check_is_never_immediate_and_never_later_than_the_schedule(inputs: ScheduleInputs) -> None:
     due, _ = next_check(inputs)
     assert T + 1 <= due <= T + max(inputs.interval, HOURLY)
+
+
+def test_check_is_overdue_only_while_it_is_due_and_by_the_time_that_the_process_ran() -> None:
+    assert schedule.overdue(0.0, due=100.0, now=99.0, elapsed=15.0) == 0.0
+    assert schedule.overdue(0.0, due=100.0, now=100.0, elapsed=15.0) == 15.0
+    assert schedule.overdue(15.0, due=100.0, now=9e9, elapsed=15.0) == 30.0  # whatever the clock says
+    assert schedule.overdue(30.0, due=4000.0, now=3000.0, elapsed=15.0) == 0.0  # it has ended
+
+
+@given(st.floats(0.01, 3600.0))
+def test_target_is_stale_after_its_source_was_given_up_and_before_its_check_is(timeout: float) -> None:
+    assert timeout < schedule.answer_limit(timeout) < schedule.stale_after(timeout) < schedule.check_limit(timeout)

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from exporter.lib.command import Finished
 from exporter.model import CheckError, FailureReason
 from exporter.sources import Fingerprint, InMemorySourceCache, SourceContext, build
 from exporter.sources.openclaw.source import ELSEWHERE, OpenClawSource, failure_of
-from exporter.sources.store import reader
+from exporter.sources.store import local, reader
 from exporter.sources.store.facts import StoreFacts
 from exporter.sources.store.paths import StorePaths
 
@@ -447,6 +448,39 @@ async def test_check_on_this_host_is_completed_from_the_store(stand_in: StandIn,
     assert [found and found.is_complete for found in (before, first, second)] == [False, True, True]
     assert len({before, first, second, source.fingerprint()}) == 3
     assert store.asked == [(json.loads(CAPTURE["stdout"])["auth"]["storePath"], agent) for agent in ("main", "work")]
+
+
+async def test_replaced_command_or_env_file_changes_the_fingerprint(
+    stand_in: StandIn, store: type[FakeReader], tmp_path: Path
+) -> None:
+    env_file = tmp_path / "env"
+    env_file.write_text("A=b\n")
+    source = stand_in.source(env_file=str(env_file))
+    await source.check("main")
+    seen = [source.fingerprint(), source.fingerprint()]
+    stand_in.is_now("#!/bin/sh\n")
+    seen.append(source.fingerprint())
+    os.unlink(stand_in.path)
+    seen.append(source.fingerprint())
+    env_file.write_text("ANTHROPIC_API_KEY=c\n")
+    seen.append(source.fingerprint())
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == 4
+    env_file.unlink()
+    with pytest.raises(CheckError):
+        source.fingerprint()
+
+
+async def test_store_on_a_file_system_that_hangs_costs_a_note_but_not_the_check(
+    stand_in: StandIn, store: type[FakeReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(FakeReader, "read", lambda *_: go_on.wait(30))
+    monkeypatch.setattr(local, "PATIENCE", 0.05)
+    observation = await stand_in.source().check("main")
+    assert observation.notes == ("the store could not be read: its file system did not answer within 0.05s",)
+    assert len(observation.profiles) == 1
+    go_on.set()
 
 
 async def test_unreadable_store_costs_a_note_but_not_the_check(stand_in: StandIn, store: type[FakeReader]) -> None:

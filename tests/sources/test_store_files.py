@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stores import MS, NOW, SECRET, Home, connect, keyed_hash, one, store_of, token, usage_of, write_cell
+from stores import MS, NOW, SECRET, Home, another_user, connect, keyed_hash, one, store_of, token, usage_of, write_cell
 
 from exporter.config import StoreTarget
 from exporter.model import CheckError, FailureReason, Unusable
@@ -185,19 +185,6 @@ def test_database_that_keeps_changing_is_an_error(home: Home, monkeypatch: pytes
     monkeypatch.setattr(files, "_select", meddling)
 
     assert "changed while it was read" in home.fails().message
-
-
-@contextmanager
-def another_user() -> Iterator[None]:
-    """Root may read everything: be nobody for a while."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture

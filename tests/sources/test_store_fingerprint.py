@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, store_of, token, usage_of
+from stores import DAY, MS, NOW, SECRET, Home, another_user, keyed_hash, store_of, token, usage_of
 
+from exporter.sources import Fingerprint
 from exporter.sources.store.reader import StoreReader
 
 
@@ -124,6 +126,8 @@ def test_unreadable_store_is_a_change_but_half_a_file_is_not(watched: Home) -> N
 
     assert doubting == before
     assert broken[0] == broken[1] not in (before, None)
+    assert broken[0] is not None
+    assert not broken[0].is_complete  # what is in it may change unseen
     assert reader.fingerprint([watched.paths()]) == before
 
 
@@ -144,3 +148,24 @@ def test_state_without_relevant_facts_equals_no_state() -> None:
     assert what_matters({"version": 1, "usageStats": {"anthropic:default": {"lastUsed": 5, "errorCount": 0}}}) is None
     assert what_matters(None) is None
     assert what_matters({"usageStats": {"anthropic:default": {"cooldownUntil": 5}}}) is not None
+
+
+def test_store_that_may_no_longer_be_read_is_noticed_and_that_it_may_again() -> None:
+    reader = StoreReader(keyed_hash)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # another user has to get there
+        home = Home(Path(folder))
+        path = home.write_json({"a:b": token()})
+
+        def fingerprint() -> Fingerprint | None:
+            with another_user():
+                return [reader.fingerprint([home.paths()]) for _ in range(2)][-1]
+
+        before = fingerprint()
+        path.chmod(0)
+        denied = fingerprint()
+        path.chmod(0o644)
+        after = fingerprint()
+
+    assert before == after != denied
+    assert [found and found.is_complete for found in (before, denied, after)] == [True, False, True]

@@ -100,14 +100,15 @@ class OpenClawSource(Source):
             return await self._store.complete(observation, paths) if paths else observation
 
     def fingerprint(self) -> Fingerprint | None:
-        """Of the command's files, and of the stores that the checks so far have named; None if it runs elsewhere.
+        """Of the command's files and its env_file, and of the stores that the checks so far have named.
 
-        Raises CheckError if the env_file cannot be read.
+        None if it runs elsewhere. Raises CheckError if the env_file cannot be read.
         """
         if not self._on_this_host:
             return None
         store = self._store.fingerprint()
-        parts = [self._installation(), store and store.hash]
+        variables = read_env_file(self._target.env_file) if self._target.env_file else {}
+        parts = [self._installation(), variables, store and store.hash]
         return Fingerprint(self._context.keyed_hash(json.dumps(parts)), bool(store and store.is_complete))
 
     def slot(self) -> AbstractAsyncContextManager[object]:
