@@ -90,7 +90,7 @@ class Monitor:
             return ()
         lifetime = format_duration(self.config.policy.setup_token_lifetime)
         context = remedies.CommandContext.of(agent, checker.source.programs(), lifetime)
-        return remedies.renewal_steps(profile.id, profile.provider, profile.kind, context)
+        return remedies.renewal_steps(remedies.StoredCredential.of(profile), context)
 
     def as_of(self, now: float, names: Container[str] | None = None) -> Report:
         """The report as it would be at ``now`` if no fact changed, of all targets or of some. Records nothing."""

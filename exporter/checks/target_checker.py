@@ -16,6 +16,7 @@ from exporter.config import Policy, Target
 from exporter.lib import tasks
 from exporter.lib.durations import format_duration, in_words
 from exporter.model import (
+    SHARED_AGENT,
     AgentCounters,
     AgentReport,
     CheckError,
@@ -37,6 +38,7 @@ from exporter.state.history import (
     record_report,
 )
 from exporter.verdict import Subject, evaluate
+from exporter.verdict.failures import listing_failure_steps
 
 log = logging.getLogger(__name__)
 
@@ -246,7 +248,7 @@ class TargetChecker:
         if isinstance(error, CheckError):
             if error.retry_after is not None:
                 self.retry_after = error.retry_after
-            return Failure(error.reason, error.message, self._now())
+            return Failure(error.reason, error.message, self._now(), error.needs_doctor)
         if isinstance(error, TimeoutError):
             limit = format_duration(answer_limit(self.target.timeout))
             return Failure(FailureReason.TIMEOUT, f"the source did not answer within {limit}", self._now())
@@ -298,7 +300,9 @@ class TargetChecker:
         return self._report(agent_as_of(name, agent) for name, agent in self._agents.items())
 
     def _report(self, agents: Iterable[AgentReport]) -> TargetReport:
-        return TargetReport(self.name, self.source.kind, tuple(agents), self._failure, self.source.chosen)
+        failure = self._failure
+        steps = listing_failure_steps(failure, self.source.kind, self.source.programs()) if failure else ()
+        return TargetReport(self.name, self.source.kind, tuple(agents), failure, steps, self.source.chosen)
 
     def _evaluate_agent(self, name: str, agent: _Agent, policy: Policy, now: float) -> AgentReport:
         changed_before = agent.history.changed
@@ -311,7 +315,9 @@ class TargetChecker:
         return report
 
     def _subject(self, agent: str) -> Subject:
-        return Subject(self.name, agent, self.source.kind, self.source.programs())
+        main = self._agents.get(SHARED_AGENT)
+        shared = main.seen.profiles if main is not None and main.seen is not None and agent != SHARED_AGENT else ()
+        return Subject(self.name, agent, self.source.kind, self.source.programs(), shared)
 
     def after_step(self, now: float) -> None:
         """The clock was set to ``now``: no check was made in the future."""

@@ -27,10 +27,14 @@ from exporter.model.steps import StepAction as StepAction
 from exporter.model.steps import StepKind as StepKind
 from exporter.model.steps import command as command
 from exporter.model.steps import note as note
+from exporter.model.steps import task as task
 from exporter.model.uses import Purpose as Purpose
 from exporter.model.uses import Use as Use
 from exporter.model.uses import in_list as in_list
 from exporter.model.uses import most_important_first as most_important_first
+
+#: The agent whose store the others inherit.
+SHARED_AGENT = "main"
 
 
 class FailureReason(enum.StrEnum):
@@ -124,6 +128,7 @@ class ObservedProfile:
     last_used_at: float | None = None
     error_count: int | None = None
     last_error_at: float | None = None
+    owner: str | None = None  # the agent whose store has it: this agent, or one that it inherits from
     reference: str | None = None  # where its secret is kept, if not in the store: SOURCE:PROVIDER:ID, never a value
 
 
@@ -164,6 +169,7 @@ class Observation:
     served_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # provider -> whose logins serve its models
     borrowed_logins: frozenset[str] = frozenset()  # providers whose login is another program's, such as Claude Code's
     keyless_providers: frozenset[str] = frozenset()  # need no credential of OpenClaw's, by the configuration
+    agent_dir: str | None = None  # the agent's folder, where OpenClaw runs
     needs_doctor: bool = False  # `openclaw doctor --fix` imports profiles that this OpenClaw no longer reads
     openclaw_exit_code: int | None = None
     openclaw_version: str | None = None
@@ -259,6 +265,9 @@ class ProfileReport:
     error_count: int | None = None
     first_seen_at: float | None = None
     secret_hash: str | None = None
+    owner: str | None = None  # as observed, and so are the next two
+    reference: str | None = None
+    reason_code: str | None = None
     evidence: tuple[str, ...] = ()  # sentences for explain
 
 
@@ -286,10 +295,16 @@ class AgentReport:
     check_at: float | None = None  # when a deadline or cooldown that was ahead ends: check again then
     notes: tuple[str, ...] = ()
     dialect: Dialect = Dialect.ROUTES  # the observation's
+    agent_dir: str | None = None
 
 
 def failed_report(
-    target: str, agent: str, source: str, failure: Failure, known: AgentReport | None = None
+    target: str,
+    agent: str,
+    source: str,
+    failure: Failure,
+    known: AgentReport | None = None,
+    steps: tuple[Step, ...] = (),
 ) -> AgentReport:
     """The report about an agent whose check or verdict failed: what is ``known`` of it, marked as failed.
 
@@ -298,9 +313,8 @@ def failed_report(
     summary, rule = f"The check of {target}/{agent} failed: {failure.message}", f"the check failed ({failure.reason})"
     if agent == "*":
         summary, rule = failure.message, "the agents could not be listed"
-    condition = Condition(
-        ConditionName.CHECK_FAILED, Severity.CRITICAL, summary=summary, reason=failure.reason.value, rule=rule
-    )
+    name, reason = ConditionName.CHECK_FAILED, failure.reason.value
+    condition = Condition(name, Severity.CRITICAL, summary=summary, steps=steps, reason=reason, rule=rule)
     if known is None:
         return AgentReport(target, agent, source, failure.at, None, 1, conditions=(condition,), failure=failure)
     others = (other for other in known.conditions if other.name is not ConditionName.CHECK_FAILED)
@@ -328,6 +342,7 @@ class TargetReport:
     source: str
     agents: tuple[AgentReport, ...] = ()
     failure: Failure | None = None
+    steps: tuple[Step, ...] = ()  # what fixes the failure
     chosen: str | None = None  # the source that ``auto`` chose, and why
 
     @property
@@ -335,7 +350,7 @@ class TargetReport:
         """The agents. If they could not be listed, also one entry ``*`` with the error."""
         if self.failure is None or any(agent.agent == "*" for agent in self.agents):
             return self.agents
-        unlisted = failed_report(self.target, "*", self.source, self.failure)
+        unlisted = failed_report(self.target, "*", self.source, self.failure, steps=self.steps)
         return (*self.agents, unlisted)
 
     @property

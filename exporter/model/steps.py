@@ -23,11 +23,13 @@ class Need(enum.StrEnum):
 
 
 class StepAction(enum.StrEnum):
-    """How a command gets a secret; ``reauth`` handles each differently."""
+    """How ``reauth`` leads a person through a step."""
 
     MAKE = "make"  # makes a new credential and shows it to the person
     PASTE = "paste"  # reads a secret from standard input
     RUN = "run"  # asks the person itself, or asks nothing
+    DO = "do"  # no command: a person does it
+    READ = "read"  # nothing to do: it explains the next step
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +41,36 @@ class Place:
     home: str | None = None  # OpenClaw's state folder
 
 
+NOWHERE = Place()
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step. ``text`` is a command line or a sentence. The fields after ``needs`` are for ``reauth``."""
 
     kind: StepKind
     text: str
-    where: Place = Place()
+    where: Place = NOWHERE
     needs: tuple[Need, ...] = ()
     action: StepAction = StepAction.RUN
+    title: str = ""
     #: PASTE: the command as it is spelled at the end of a pipe.
     piped: str = ""
     #: PASTE: this release prints what it reads.
     echoes: bool = False
-    #: RUN: this is OpenClaw's wizard, which also asks what to set.
-    is_wizard: bool = False
     #: RUN: the command has done its work once it asks for a secret.
     is_done_at_prompt: bool = False
 
 
-def note(sentence: str, where: Place = Place()) -> Step:
-    return Step(StepKind.NOTE, sentence, where)
+def note(sentence: str, where: Place = NOWHERE) -> Step:
+    """A sentence that explains a remedy, or offers another one."""
+    return Step(StepKind.NOTE, sentence, where, action=StepAction.READ)
 
 
-def command(line: str, where: Place = Place(), *needs: Need) -> Step:
-    return Step(StepKind.COMMAND, line, where, needs)
+def task(title: str, sentence: str, where: Place = NOWHERE) -> Step:
+    """Something that a person does without a command."""
+    return Step(StepKind.NOTE, sentence, where, action=StepAction.DO, title=title)
+
+
+def command(line: str, where: Place = NOWHERE, *needs: Need, title: str = "") -> Step:
+    return Step(StepKind.COMMAND, line, where, needs, title=title)

@@ -162,10 +162,14 @@ def latest(report: Report, candidate: Candidate) -> tuple[AgentReport | None, Pr
     return agent, next((p for p in profiles if (p.provider, p.id) == (candidate.provider, candidate.profile)), None)
 
 
+def selection_of(candidate: Candidate) -> Selection:
+    return Selection(candidate.agent.target, candidate.agent.agent, candidate.profile)
+
+
 def still_needed(report: Report, candidate: Candidate) -> bool:
     """Whether a later report still has a condition that renewing the candidate ends."""
-    selection = Selection(candidate.agent.target, candidate.agent.agent, candidate.profile)
-    return any(c.conditions and c.provider == candidate.provider for c in find_candidates(report, selection))
+    found = find_candidates(report, selection_of(candidate))
+    return any(c.conditions and c.provider == candidate.provider for c in found)
 
 
 def has_new_secret(before: ProfileReport | None, after: ProfileReport | None) -> bool | None:

@@ -156,13 +156,10 @@ class Guide:
         if not runner.run(plan.renew()):
             return
         after = self._check_result(candidate, plan, runner)
-        if self._is_blocked_for_nothing(candidate, after):
-            steps = plan.end_disable()
-            changed = runner.run(steps)
-            if runner.may_be_cut and len(steps) == 1:
-                self.screen.say("OpenClaw took what you pasted, perhaps only its first line.")
-                changed = runner.run(plan.paste_again()) or changed
-            if changed:
+        if candidate.blocked is None and after is not None and after.unusable is not None:
+            found = candidates.find_candidates(self._report, candidates.selection_of(candidate))
+            blocked = [one for one in found if one.blocked is not None and one.blocked.reason in NEEDS_PERSON]
+            if blocked and runner.run((plan := self._plan(blocked[0])).end_disable()):
                 self._check_result(candidate, plan, runner)
 
     def _plan(self, candidate: Candidate) -> RenewalPlan:
@@ -173,12 +170,6 @@ class Guide:
     def _show(self, actions: Sequence[RenewalAction]) -> None:
         for action in actions:
             show(self.screen, action)
-
-    def _is_blocked_for_nothing(self, candidate: Candidate, after: ProfileReport | None) -> bool:
-        """Whether OpenClaw still refuses the credential for a reason that is gone."""
-        reason = after.unusable.reason if after and after.unusable else None
-        changed = candidates.has_changed(candidate.before, after) is not False
-        return reason in NEEDS_PERSON and (reason == "billing" or changed)
 
     def _check_result(self, candidate: Candidate, plan: RenewalPlan, runner: StepRunner) -> ProfileReport | None:
         """Check the target again, say what has changed, and return the profile."""

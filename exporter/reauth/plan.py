@@ -1,24 +1,24 @@
 """The steps that renew one credential from this terminal: pure.
 
-``exporter.verdict.remedies`` gives the commands. This module decides how each command runs on this host,
-and what a person reads beside it.
+They are the steps of the condition's remedy. This module decides how each runs on this host, and what a
+person reads beside it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from exporter.model import ConditionName, Step, StepAction, StepKind
+from exporter.model import Need, Step, StepAction, StepKind
 from exporter.reauth.candidates import Candidate
 from exporter.verdict import remedies
-from exporter.verdict.remedies import CommandContext, Programs
-
-_NOUNS = {"token": "token", "api_key": "API key"}
+from exporter.verdict.invocation import Programs
+from exporter.verdict.remedies import CommandContext, StoredCredential
 
 
 @dataclass(frozen=True, slots=True)
 class RenewalAction:
-    """One step. ``text`` is what is shown and, except for advice, exactly what is run."""
+    """One step. ``text`` is what is shown and, of a command, exactly what is run."""
 
     kind: StepKind
     action: StepAction
@@ -28,7 +28,7 @@ class RenewalAction:
     is_token: bool = False  # PASTE: a setup-token, whose shape is known
     echoes: bool = False  # PASTE: the command prints what is pasted
     in_own_environment: bool = False  # run without the variables of the target's service
-    ends_by_ctrl_c: bool = False  # RUN: it has done its work when it asks; nothing is to be typed there
+    ends_by_ctrl_c: bool = False  # RUN: it has done its work when it asks
     may_cut_token: bool = False  # RUN: its prompt would take the first line of a token for all of it
 
 
@@ -42,53 +42,17 @@ class RenewalPlan:
     has_claude: bool  # Claude Code can be run on this host
 
     def renew(self) -> tuple[RenewalAction, ...]:
-        """The steps that replace the credential, or pay for it."""
-        candidate, blocked = self.candidate, self.candidate.blocked
-        only_unusable = candidate.conditions and all(c.name is ConditionName.UNUSABLE for c in candidate.conditions)
-        if only_unusable and blocked is not None and blocked.reason == "billing":
-            return (self._pay(),)
-        actions = [self._action(step) for step in self._steps()]
-        restart = self.restart() if candidate.profile.startswith("env:") else None
-        return (*actions, restart) if restart else tuple(actions)
+        """The steps that replace the credential, or pay for it, and end its disable."""
+        return self._actions(self._steps())
 
     def end_disable(self) -> tuple[RenewalAction, ...]:
-        """The steps that end a disable which OpenClaw keeps after its cause is gone; empty if none does.
-
-        They may have to be followed by ``paste_again``: OpenClaw's own prompt takes the first line of a
-        token for all of it.
-        """
-        candidate = self.candidate
-        step = remedies.end_disable_step(candidate.profile, candidate.provider, candidate.kind, self._context)
-        if step is None:
-            return ()
-        title, noun, is_token = "end the disable now", _NOUNS[candidate.kind], candidate.kind == "token"
-        if step.is_done_at_prompt:
-            hint = f"When it asks for the {noun}, press ^C: by then it has ended the disable. Paste nothing there."
-            return (
-                RenewalAction(
-                    step.kind, step.action, step.text, title, hint, ends_by_ctrl_c=True, may_cut_token=is_token
-                ),
-            )
-        was_unpaid = candidate.blocked is not None and candidate.blocked.reason == "billing"
-        secret = f"the current {noun}" if was_unpaid else f"the same {noun} again"
-        hint = f"Paste {secret} when it asks, and press Enter if it waits. OpenClaw then tries it at once."
-        if not is_token:
-            return (RenewalAction(step.kind, step.action, step.text, title, hint),)
-        hint += " Do the next step too: this one shows what you paste, takes only its first line and stores no date."
-        return (RenewalAction(step.kind, step.action, step.text, title, hint, may_cut_token=True), *self.paste_again())
-
-    def paste_again(self) -> tuple[RenewalAction, ...]:
-        """The dated paste once more, after OpenClaw's own prompt may have cut the token."""
-        hint = "Once more, all of it and with its date."
-        return tuple(self._paste(step, hint) for step in self._steps() if step.action is StepAction.PASTE)
+        """The same for a credential that has just been renewed and turned out to be disabled."""
+        return self._actions([step for step in self._steps() if step.action is not StepAction.MAKE])
 
     def restart(self) -> RenewalAction | None:
-        """The step that restarts the gateway; None if there is none."""
-        step = remedies.restart_gateway_step(self._context)
-        if step is None:
-            return None
-        hint = "It reads its environment when it starts."
-        return RenewalAction(step.kind, step.action, step.text, "restart the gateway", hint)
+        """The step that restarts the gateway; None for Claude Code, which has no gateway."""
+        context = self._context
+        return None if context.is_claude_code else self._action(remedies.restart_step(context), ())
 
     @property
     def _context(self) -> CommandContext:
@@ -96,43 +60,57 @@ class RenewalPlan:
 
     def _steps(self) -> tuple[Step, ...]:
         candidate = self.candidate
-        return remedies.renewal_steps(candidate.profile, candidate.provider, candidate.kind, self._context)
+        if candidate.conditions:
+            return candidate.conditions[0].steps
+        before = candidate.before
+        stored = StoredCredential(candidate.profile, candidate.provider, candidate.kind)
+        return remedies.renewal_steps(StoredCredential.of(before) if before else stored, self._context)
 
-    def _action(self, step: Step) -> RenewalAction:
-        if step.kind is not StepKind.COMMAND:
-            hint = f"It is often in {self.programs.env_file or '~/.openclaw/.env'}."
-            return RenewalAction(step.kind, step.action, f"{step.text}.", "set the new secret", hint)
-        match step.action:
-            case StepAction.MAKE:
-                return self._make(step)
-            case StepAction.PASTE:
-                return self._paste(step, "Paste it when asked. It goes straight to OpenClaw.")
-            case StepAction.RUN if step.is_wizard and self.candidate.kind == "api_key":
-                hint = f"It asks where and what. The key replaces whatever {self.candidate.provider}:default holds."
-                return RenewalAction(step.kind, step.action, step.text, "set the new API key", hint)
-            case StepAction.RUN:
-                hint = "It asks you itself and may open a browser."
-                return RenewalAction(step.kind, step.action, step.text, "sign in", hint)
+    def _actions(self, steps: Sequence[Step]) -> tuple[RenewalAction, ...]:
+        """The steps as actions. A sentence that explains the next step is read beside it."""
+        actions, before = list[RenewalAction](), list[str]()
+        for step in steps:
+            if step.action is StepAction.READ:
+                before.append(step.text)
+            else:
+                actions.append(self._action(step, before))
+                before = []
+        # What comes last offers another remedy, unless it is about waiting.
+        read = before if any(step.kind is StepKind.WAIT for step in steps) else ()
+        return (*actions, *(RenewalAction(StepKind.NOTE, StepAction.READ, sentence, "") for sentence in read))
+
+    def _action(self, step: Step, before: Iterable[str]) -> RenewalAction:
+        if step.action is StepAction.MAKE:
+            return self._make(step)
+        is_token = (self.candidate.kind, self.candidate.provider) == ("token", "anthropic")
+        asks_secret = step.action is StepAction.RUN and Need.SECRET in step.needs
+        hints = list(before)
+        if step.action is StepAction.PASTE:
+            hints.append("Paste it when asked. It goes straight to OpenClaw.")
+        elif Need.BROWSER in step.needs:
+            hints.append("It asks you itself and may open a browser.")
+        elif asks_secret and is_token:
+            hints.append(
+                "Do the next step too: this one shows what you paste, takes only its first line, stores no date."
+            )
+        return RenewalAction(
+            step.kind,
+            step.action,
+            step.piped if step.action is StepAction.PASTE else step.text,
+            step.title,
+            " ".join(hints),
+            is_token=is_token,
+            echoes=step.echoes,
+            ends_by_ctrl_c=step.is_done_at_prompt,
+            may_cut_token=asks_secret and is_token,
+        )
 
     def _make(self, step: Step) -> RenewalAction:
-        title = "make a new token"
         copy = f"opy the whole token: it begins with {remedies.TOKEN_BEGINS} and may fill several lines."
         claude = self.programs.claude  # a target over ssh has its own
         if not self.has_claude and claude.ssh is None:
             text = f"There is no `claude` here. Run `{step.text}` on any machine that has Claude Code."
-            return RenewalAction(StepKind.NOTE, StepAction.RUN, text, title, f"C{copy}")
+            return RenewalAction(StepKind.NOTE, StepAction.DO, text, step.title, f"C{copy}")
         command = step.text if self.has_claude else claude.line("setup-token")
-        return RenewalAction(step.kind, step.action, command, title, f"Sign in, then c{copy}", in_own_environment=True)
-
-    def _paste(self, step: Step, hint: str) -> RenewalAction:
-        is_token = (self.candidate.kind, self.candidate.provider) == ("token", "anthropic")
-        noun = _NOUNS.get(self.candidate.kind, "secret")
-        title = "give it to OpenClaw" if is_token else f"give OpenClaw the new {noun}"
-        return RenewalAction(step.kind, step.action, step.piped, title, hint, is_token, step.echoes)
-
-    def _pay(self) -> RenewalAction:
-        provider = self.candidate.provider
-        page = remedies.billing_page(provider, self.candidate.kind)
-        text = f"Top up, or fix the payment of {provider}" + (f": {page}" if page else " on its website.")
-        hint = "There is nothing to paste: OpenClaw tries it again when the disable ends."
-        return RenewalAction(StepKind.NOTE, StepAction.RUN, text, "pay", hint)
+        hint = f"Sign in, then c{copy}"
+        return RenewalAction(step.kind, step.action, command, step.title, hint, in_own_environment=True)

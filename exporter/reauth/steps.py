@@ -11,7 +11,7 @@ from exporter.model import CheckError, StepAction, StepKind
 from exporter.reauth import texts
 from exporter.reauth.plan import RenewalAction
 from exporter.reauth.terminal import environment_of
-from exporter.verdict.remedies import Programs
+from exporter.verdict.invocation import Programs
 
 
 class Screen(Protocol):
@@ -58,9 +58,13 @@ class StepRunner:
         Raises KeyboardInterrupt for ^C at a question.
         """
         done: list[StepAction] = []
-        for number, action in enumerate(actions, 1):
+        asked = [action for action in actions if action.action is not StepAction.READ]
+        for action in actions:
             self._screen.say()
-            self._screen.say(f"Step {number} of {len(actions)}: {action.title}")
+            if action.action is StepAction.READ:
+                self._screen.say(action.text)
+                continue
+            self._screen.say(f"Step {asked.index(action) + 1} of {len(asked)}: {action.title}")
             show(self._screen, action)
             if action.hint:
                 self._screen.say(action.hint)

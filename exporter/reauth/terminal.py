@@ -23,7 +23,8 @@ import termios
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from exporter.verdict.remedies import TOKEN_BEGINS, TOKEN_LENGTH, Programs
+from exporter.verdict.invocation import Programs
+from exporter.verdict.remedies import TOKEN_BEGINS, TOKEN_LENGTH
 
 #: The script's exit code if it passed nothing on (sysexits.h: EX_DATAERR).
 NOTHING_PASTED = 65

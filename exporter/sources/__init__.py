@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from exporter.config import Target
 from exporter.lib import clock
 from exporter.model import Observation
-from exporter.verdict.remedies import Programs
+from exporter.verdict.invocation import Programs
 
 
 class SourceCache(Protocol):

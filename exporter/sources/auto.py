@@ -19,7 +19,7 @@ from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, FailureReason, Observation
 from exporter.sources import Fingerprint, Source, SourceContext, build
 from exporter.sources.store.paths import StorePaths, stamp
-from exporter.verdict.remedies import Programs
+from exporter.verdict.invocation import Programs
 
 #: How long a note reports that the choice has changed, and how long the last choice is kept, seconds.
 NOTE_CHANGE_FOR = 86400.0

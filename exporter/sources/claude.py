@@ -28,7 +28,7 @@ from exporter.sources.openclaw.source import ELSEWHERE, failure_of
 from exporter.sources.openclaw.status import json_values
 from exporter.sources.store.config import is_filled
 from exporter.sources.store.paths import read_file
-from exporter.verdict.remedies import Invocation, Programs
+from exporter.verdict.invocation import Invocation, Programs
 
 AGENT = ClaudeTarget.AGENT
 PROVIDER = "anthropic"
@@ -125,7 +125,7 @@ class ClaudeSource(Source):
 
     def programs(self) -> Programs:
         claude = Invocation(tuple(self._target.command))
-        return Programs(claude=claude, diagnosis=(claude.line("auth", "status"),), env_file=self._target.env_file)
+        return Programs(claude=claude, env_file=self._target.env_file)
 
     # --- running ---------------------------------------------------------------------------------
 

@@ -78,6 +78,7 @@ def evaluate(
         check_at=_check_at(inputs, providers),
         notes=(*seen.notes, *login_notes(inputs)),
         dialect=seen.dialect,
+        agent_dir=seen.agent_dir,
     )
 
 
@@ -148,6 +149,9 @@ def _profile_report(inputs: VerdictInputs, profile: ProfileVerdict, providers: P
         error_count=seen.error_count,
         first_seen_at=record.known_since if record else None,
         secret_hash=seen.secret_hash,
+        owner=inputs.owner_of(seen),
+        reference=seen.reference,
+        reason_code=seen.reason_code,
         evidence=evidence(inputs, profile),
     )
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from exporter.lib.durations import in_words, iso
-from exporter.model import Condition, ConditionName, Dialect, Family, Severity, Status, Step, Use, command, in_list
+from exporter.model import Condition, ConditionName, Dialect, Family, Severity, Status, Step, Use, in_list
 from exporter.state.history import REMEMBER_GONE, condition_key
-from exporter.verdict import remedies
+from exporter.verdict import fixes, remedies
 from exporter.verdict.inputs import EARLIEST, VerdictInputs
 from exporter.verdict.profile import NOT_ELIGIBLE, WARN_AFTER, ProfileVerdict
 from exporter.verdict.provider import ProviderProfiles
@@ -47,7 +47,9 @@ def undated(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profile
     by = f"; it ends by {iso(profile.deadline)} at the latest" if profile.deadline else ""
     summary = f"{profile.id} on {inputs.subject} has no expiry date, so nothing warns before it ends{by}"
     record = remedies.set_date_step(profile.id, inputs.subject.agent, inputs.subject.target)
-    return _about(profile, ConditionName.UNDATED, Severity.INFO, summary, (*_renew(inputs, profile), record))
+    return _about(
+        profile, ConditionName.UNDATED, Severity.INFO, summary, (*fixes.renew(inputs, providers, profile), record)
+    )
 
 
 def expiring(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> Condition | None:
@@ -56,7 +58,9 @@ def expiring(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profil
     severity = Severity.INFO if inputs.is_unused(profile.provider) else Severity.WARNING
     left = f" in {in_words(profile.deadline - inputs.now)} ({iso(profile.deadline)})" if profile.deadline else " soon"
     summary = f"{profile.id} expires on {inputs.subject}{left}{_at_the_latest(profile)}{_users(inputs, profile)}"
-    return _about(profile, ConditionName.EXPIRING, severity, summary, _renew(inputs, profile), rule=profile.rule)
+    return _about(
+        profile, ConditionName.EXPIRING, severity, summary, fixes.renew(inputs, providers, profile), rule=profile.rule
+    )
 
 
 def expired(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> Condition | None:
@@ -67,7 +71,15 @@ def expired(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profile
     ago = "" if since is None else f" {in_words(inputs.now - since)} ago ({iso(since)})"
     summary = f"{profile.id} expired on {inputs.subject}{ago}{_at_the_latest(profile)}{_users(inputs, profile)}"
     rule = f"{profile.rule}; {relief}"
-    return _about(profile, ConditionName.EXPIRED, severity, summary, _renew(inputs, profile), rule=rule, since=since)
+    return _about(
+        profile,
+        ConditionName.EXPIRED,
+        severity,
+        summary,
+        fixes.renew(inputs, providers, profile),
+        rule=rule,
+        since=since,
+    )
 
 
 def unusable(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> Condition | None:
@@ -82,7 +94,7 @@ def unusable(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profil
     reason = f" ({state.reason})" if state.reason else ""
     until = f" until {iso(state.until)}" if state.until is not None else ""
     summary = f"{profile.id} {verb}{model} on {inputs.subject}{reason}{until}{_users(inputs, profile)}"
-    remedy, rule = _end_unusable(inputs, profile, state.reason), f"OpenClaw lists it as unusable; {relief}"
+    remedy, rule = fixes.recover(inputs, providers, profile), f"OpenClaw lists it as unusable; {relief}"
     return _about(profile, ConditionName.UNUSABLE, severity, summary, remedy, rule=rule, reason=state.reason)
 
 
@@ -94,7 +106,15 @@ def not_eligible(inputs: VerdictInputs, providers: ProviderProfiles, profile: Pr
     why = NOT_ELIGIBLE.get(code or "", "OpenClaw does not use it; compare its kind with auth.profiles in openclaw.json")
     summary = f"{profile.id} on {inputs.subject} is not eligible: {why}{_users(inputs, profile)}"
     rule = f"{profile.rule}; {relief}"
-    return _about(profile, ConditionName.MISSING, severity, summary, _renew(inputs, profile), rule=rule, reason=code)
+    return _about(
+        profile,
+        ConditionName.MISSING,
+        severity,
+        summary,
+        fixes.renew(inputs, providers, profile),
+        rule=rule,
+        reason=code,
+    )
 
 
 def status_disagrees(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> Condition | None:
@@ -113,11 +133,13 @@ def idle(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVer
     token = f"The access token of {profile.id} on {inputs.subject} expired {in_words(age)} ago"
     if not profile.was_tried or not inputs.serves_chat(profile.provider):
         summary = f"{token} and was not refreshed; it may refresh at the next use"
-        steps = (command(f"{inputs.subject.openclaw} models status"),)
+        steps = fixes.use_or_renew(inputs, providers, profile)
         return _about(profile, ConditionName.IDLE, Severity.INFO, summary, steps)
     summary = f"{token} and was not refreshed, although the profile was used since: refreshing seems to fail"
     rule = "a chat route uses it, and the store shows that it was used since, or failed"
-    return _about(profile, ConditionName.IDLE, Severity.WARNING, summary, _renew(inputs, profile), rule=rule)
+    return _about(
+        profile, ConditionName.IDLE, Severity.WARNING, summary, fixes.renew(inputs, providers, profile), rule=rule
+    )
 
 
 PROFILE_RULES: tuple[ProfileRule, ...] = (undated, expiring, expired, unusable, not_eligible, status_disagrees, idle)
@@ -132,7 +154,7 @@ def no_credential(inputs: VerdictInputs, providers: ProviderProfiles, provider: 
         return None
     severity, users = _importance(inputs, provider)
     summary = f"{provider} has no credential on {inputs.subject}{users or ', and a model in use needs one'}"
-    remedy = inputs.remedy(remedies.first_credential_steps, provider)
+    remedy = fixes.supply(inputs, provider)
     return Condition(ConditionName.MISSING, severity, provider, summary=summary, steps=remedy)
 
 
@@ -144,7 +166,7 @@ def no_usable_profile(inputs: VerdictInputs, providers: ProviderProfiles, provid
     more = f" and {len(profiles) - MAX_NAMED} more" if len(profiles) > MAX_NAMED else ""
     severity, users = _importance(inputs, provider)
     summary = f"No credential of {provider} works on {inputs.subject}: {named}{more}{users}"
-    remedy = _first_remedy(inputs, profiles)
+    remedy = fixes.serve_again(inputs, providers, profiles)
     return Condition(ConditionName.NO_USABLE_PROFILE, severity, provider, summary=summary, steps=remedy)
 
 
@@ -163,19 +185,6 @@ def _why_it_cannot_serve(profile: ProfileVerdict) -> str:
     return f"{profile.unusable.kind} ({profile.unusable.reason or 'no reason given'})"
 
 
-def _first_remedy(inputs: VerdictInputs, profiles: list[ProfileVerdict]) -> tuple[Step, ...]:
-    """The remedy of the first profile that needs a person; if all recover on their own, of the first."""
-
-    def urgency(profile: ProfileVerdict) -> tuple[bool, str]:
-        recovers = profile.unusable is not None and profile.unusable.reason not in remedies.NEEDS_PERSON
-        return recovers and not profile.is_gone, profile.id
-
-    first = min(profiles, key=urgency)
-    if first.unusable is not None and not first.is_gone:
-        return _end_unusable(inputs, first, first.unusable.reason)
-    return _renew(inputs, first)
-
-
 PROVIDER_RULES: tuple[ProviderRule, ...] = (no_credential, no_usable_profile)
 
 
@@ -187,20 +196,18 @@ def check_failed(inputs: VerdictInputs) -> Iterator[Condition]:
     if failure is None:
         return
     last = f"; the last good check was at {iso(inputs.observed_at)}" if inputs.was_observed else ""
-    remedy = tuple(command(line) for line in subject.programs.diagnosis)
-    if not remedy:
-        agent = f" --agent {subject.agent}" if failure.reason != "unknown_agent" else ""
-        remedy = (command(f"{subject.openclaw} models status --check{agent}"),)
     summary, rule = f"The check of {subject} failed: {failure.message}{last}", f"the check failed ({failure.reason})"
     name, reason = ConditionName.CHECK_FAILED, failure.reason
-    yield Condition(name, Severity.CRITICAL, summary=summary, steps=remedy, reason=reason, rule=rule)
+    yield Condition(
+        name, Severity.CRITICAL, summary=summary, steps=fixes.check_again(inputs, failure), reason=reason, rule=rule
+    )
 
 
 def clock(inputs: VerdictInputs) -> Iterator[Condition]:
     if inputs.clock_is_wrong:
         known = max(EARLIEST, inputs.history.latest)
         summary = f"The clock shows {iso(inputs.now)}, but the time is at least {iso(known)}: deadlines are ignored"
-        yield Condition(ConditionName.CLOCK, Severity.WARNING, summary=summary, steps=(command("timedatectl status"),))
+        yield Condition(ConditionName.CLOCK, Severity.WARNING, summary=summary, steps=fixes.set_clock())
 
 
 def vanished(inputs: VerdictInputs) -> Iterator[Condition]:
@@ -215,7 +222,7 @@ def vanished(inputs: VerdictInputs) -> Iterator[Condition]:
         if renamed or replaced or inputs.profile_policy(old.profile).ignore:
             continue
         summary = f"{old.profile} is gone from {inputs.subject}; it was last seen at {iso(old.last_seen_at)}"
-        remedy = inputs.remedy(remedies.renewal_steps, old.profile, old.provider, old.kind)
+        remedy = fixes.replace_vanished(inputs, old)
         about = (ConditionName.VANISHED, Severity.INFO, old.provider, old.profile)
         yield Condition(*about, summary, remedy, since=old.gone_at)
 
@@ -224,7 +231,7 @@ def credential_changed(inputs: VerdictInputs) -> Iterator[Condition]:
     for provider, change in sorted(inputs.history.changed.items()):
         if inputs.is_in_use(provider) and inputs.now - change.at < REMEMBER_GONE:
             summary = f"{provider} on {inputs.subject} is now served by {change.now}, before by {change.before}"
-            name, remedy = ConditionName.CREDENTIAL_CHANGED, (command(f"{inputs.subject.openclaw} models status"),)
+            name, remedy = ConditionName.CREDENTIAL_CHANGED, (inputs.commands.status(),)
             yield Condition(name, Severity.INFO, provider, summary=summary, steps=remedy, since=change.at)
 
 
@@ -256,7 +263,7 @@ def reported(inputs: VerdictInputs, providers: ProviderProfiles, found: list[Con
         return None
     severity = Severity.CRITICAL if code == 1 else Severity.WARNING
     summary = f"OpenClaw's own check of {inputs.subject} exits {code}, and nothing in its output explains why"
-    remedy = (command(f"{inputs.subject.openclaw} models status --check"),)
+    remedy = (inputs.commands.status("--check"),)
     return Condition(ConditionName.REPORTED, severity, summary=summary, steps=remedy)
 
 
@@ -349,14 +356,6 @@ def _ended_at(inputs: VerdictInputs, profile: ProfileVerdict) -> float | None:
 
 def _at_the_latest(profile: ProfileVerdict) -> str:
     return " at the latest" if profile.assumed else ""
-
-
-def _renew(inputs: VerdictInputs, profile: ProfileVerdict) -> tuple[Step, ...]:
-    return inputs.remedy(remedies.renewal_steps, profile.id, profile.provider, profile.observed.kind)
-
-
-def _end_unusable(inputs: VerdictInputs, profile: ProfileVerdict, reason: str | None) -> tuple[Step, ...]:
-    return inputs.remedy(remedies.recovery_steps, reason, profile.id, profile.provider, profile.observed.kind)
 
 
 def _about(

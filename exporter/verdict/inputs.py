@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from exporter.config import Policy, ProfilePolicy
 from exporter.lib.durations import format_duration
-from exporter.model import Dialect, Failure, Observation, ObservedProfile, Step, Use, most_important_first
+from exporter.model import SHARED_AGENT, Dialect, Failure, Observation, ObservedProfile, Use, most_important_first
 from exporter.state.history import EARLIEST as EARLIEST
 from exporter.state.history import CredentialHistory, CredentialRecord
+from exporter.verdict.invocation import Invocation, Programs
 from exporter.verdict.logins import AWS, configured_lenders, delegates, with_delegates
-from exporter.verdict.remedies import CommandContext, Invocation, Programs, command_dialect
+from exporter.verdict.releases import commands_of
+from exporter.verdict.remedies import CommandContext
 
 #: How far the clock may lag behind the latest stored time before dates are ignored, seconds.
 CLOCK_SLACK = 300.0
@@ -27,6 +28,7 @@ class Subject:
     agent: str
     source: str
     programs: Programs = field(default_factory=Programs)
+    shared: tuple[ObservedProfile, ...] = ()  # what SHARED_AGENT has, if that is another agent
 
     @property
     def openclaw(self) -> Invocation:
@@ -176,12 +178,34 @@ class VerdictInputs:
         profiles = self.observation.profiles
         return Counter(p.provider for p in profiles if p.kind == "oauth" and p.status == "expired")
 
-    def remedy(self, make: Callable[..., tuple[Step, ...]], *about: object) -> tuple[Step, ...]:
-        """The steps of a remedy, as typed for this agent and release."""
-        return make(*about, self._command_context)
+    def owner_of(self, profile: ObservedProfile) -> str | None:
+        """The agent whose store has the profile; None if unknown.
+
+        Where no store was read, a credential that the shared agent has too is that agent's.
+        """
+        if profile.owner is not None:
+            return profile.owner
+        twin = self._shared.get(profile.id)
+        if twin is None or (twin.provider, twin.kind) != (profile.provider, profile.kind):
+            return None
+        hashes = {profile.secret_hash, twin.secret_hash} - {None}
+        dates = sorted(date for date in (profile.expires_at, twin.expires_at) if date is not None)
+        is_same = len(hashes) < 2 and (len(dates) < 2 or dates[1] - dates[0] < 1)
+        return SHARED_AGENT if is_same else None
 
     @cached_property
-    def _command_context(self) -> CommandContext:
-        lifetime = format_duration(self.policy.setup_token_lifetime)
-        dialect = command_dialect(self.dialect, self.observation.openclaw_version)
-        return CommandContext(self.subject.agent, dialect, self.subject.programs, lifetime)
+    def _shared(self) -> dict[str, ObservedProfile]:
+        return {profile.id: profile for profile in self.subject.shared}
+
+    @cached_property
+    def commands(self) -> CommandContext:
+        """How the commands of remedies are spelled for this agent and release."""
+        seen, programs = self.observation, self.subject.programs
+        return CommandContext(
+            self.subject.agent,
+            commands_of(seen.openclaw_version, seen.dialect),
+            programs,
+            format_duration(self.policy.setup_token_lifetime),
+            seen.agent_dir,
+            is_claude_code=seen.dialect is Dialect.LOGIN or self.subject.source == "claude",
+        )

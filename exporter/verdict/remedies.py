@@ -1,17 +1,33 @@
-"""The commands that fix a condition: what a person types for one profile, agent, host and OpenClaw release.
+"""The steps that fix a credential: what a person types for one profile, agent, host and OpenClaw release.
 
-The verdict and reminders show these commands, ``reauth`` runs them. How a command is spelled on each
-release is known here only; it was tried on 2026.2.9, 2026.6.11 and 2026.9.6.
+The verdict and reminders show these steps, ``reauth`` runs their commands. Which commands heal was tried on
+the releases that ``releases`` names. ``failures`` has the steps for a check that fails.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
-from exporter.model import AgentReport, Dialect, Need, Step, StepAction, StepKind, command, note
+from exporter.lib.durations import iso
+from exporter.lib.shell import quote
+from exporter.model import (
+    AgentReport,
+    Dialect,
+    Need,
+    ObservedProfile,
+    Place,
+    ProfileReport,
+    Step,
+    StepAction,
+    StepKind,
+    Unusable,
+    command,
+    note,
+    task,
+)
+from exporter.verdict.invocation import DEFAULT_STATE_DIR, Invocation, Programs
+from exporter.verdict.releases import AgentOption, CommandSet, EndOfDisable, commands_of
 
 #: Lifetime of a setup-token unless ``policy.setup_token_lifetime`` says otherwise.
 TOKEN_LIFETIME = "365d"
@@ -30,111 +46,52 @@ BILLING_PAGES = {
 }
 SUBSCRIPTION_PAGE = "https://claude.ai/settings/billing"
 
-#: Programs that run a command inside a container.
-_CONTAINER_PROGRAMS = frozenset({"docker", "podman", "nerdctl", "kubectl", "oc"})
 #: Providers for which 2026.2 signs in through its wizard; its ``models auth login`` serves plugins only.
 _WIZARD_LOGINS = frozenset({"anthropic", "openai", "openai-codex", "chutes"})
-_DEFAULT_STATE_DIR = "~/.openclaw"
-
-
-# --- how a program is called -----------------------------------------------------------------------
+#: Providers that have logins and no keys.
+_LOGINS_ONLY = frozenset(
+    {"chutes", "google-antigravity", "google-gemini-cli", "minimax-portal", "openai-codex", "qwen-portal"}
+)
+#: Providers whose ``models auth login`` has the method ``api-key`` on every release that has the command.
+_KEY_LOGINS = frozenset(
+    {"alibaba", "anthropic", "fal", "google", "huggingface", "litellm", "nvidia", "openai", "opencode-go", "openrouter"}
+    | {"runway", "together", "xai"}
+)
+#: Servers on one's own machine, which need no key; OpenClaw still wants one. And the variable that may hold it.
+_ANY_KEY = {"ollama": "OLLAMA_API_KEY", "sglang": "SGLANG_API_KEY", "vllm": "VLLM_API_KEY"}
+_COPILOT, _COPILOT_PROFILE = "github-copilot", "github-copilot:github"
+_CLAUDE_CLI = "claude-cli"
+#: Providers that a cloud's own credentials serve.
+_CLOUDS = {
+    "amazon-bedrock": "AWS credentials, for example AWS_PROFILE",
+    "google-vertex": "Google Cloud credentials, for example GOOGLE_APPLICATION_CREDENTIALS",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
-    """How a person on this host calls a program: directly, inside a container, or over ssh.
+class StoredCredential:
+    """The credential that a remedy is about."""
 
-    ``str()`` gives what a command line begins with, like ``ssh -t me@vps openclaw``.
-    """
+    profile: str
+    provider: str
+    kind: str
+    owner: str | None = None  # the agent whose store has it, if known
+    reference: str | None = None  # SOURCE:PROVIDER:ID of a secret that is kept elsewhere
+    has_broken_reference: bool = False
 
-    program: tuple[str, ...] = ("openclaw",)
-    ssh: str | None = None
-    state_dir: str | None = None  # OPENCLAW_STATE_DIR, unless it is OpenClaw's default
-
-    def __str__(self) -> str:
-        return self.line()
+    @classmethod
+    def of(cls, profile: ObservedProfile | ProfileReport) -> StoredCredential:
+        broken = profile.reason_code == "unresolved_ref"
+        return cls(profile.id, profile.provider, profile.kind, profile.owner, profile.reference, broken)
 
     @property
-    def is_in_container(self) -> bool:
-        return self.program[0].rpartition("/")[2] in _CONTAINER_PROGRAMS
+    def variable(self) -> str | None:
+        """The environment variable that holds it; None if it is in a store."""
+        return self.profile.removeprefix("env:") if self.profile.startswith("env:") else None
 
-    def line(self, *arguments: str, tty: bool = True, agent: str | None = None) -> str:
-        """The shell command that runs the program with ``arguments``.
-
-        ``tty=False`` is for the end of a pipe. ``agent`` puts the agent's folder into the environment:
-        the oldest releases know an agent by nothing else.
-        """
-        if agent is not None and self.ssh is None and self.is_in_container:
-            *enter, program = self._words(tty)
-            variable = f"OPENCLAW_AGENT_DIR={_local_path(f'{_DEFAULT_STATE_DIR}/agents/{agent}/agent')}"
-            inside = " ".join([variable, program, *map(_quoted, arguments)])
-            return f"{shlex.join(enter)} sh -c {shlex.quote(inside)}"
-        quoted = map(_quoted if self.ssh is None else _quoted_twice, arguments)
-        return " ".join([_prefix(self, tty, agent), *quoted])
-
-    def _words(self, tty: bool) -> list[str]:
-        """The program's own words. A single local program goes by its name; its folder must be on PATH."""
-        if len(self.program) == 1 and self.ssh is None:
-            return [self.program[0].rpartition("/")[2]]
-        words = list(self.program)
-        if self.is_in_container and "exec" in words:
-            words.insert(words.index("exec") + 1, "-it" if tty else "-i")
-        return words
-
-
-@lru_cache(maxsize=1024)  # every remedy of every check begins with one
-def _prefix(invocation: Invocation, tty: bool, agent: str | None) -> str:
-    words, state_dir = invocation._words(tty), invocation.state_dir
-    variables = {}
-    if agent is not None:
-        variables["OPENCLAW_AGENT_DIR"] = f"{state_dir or _DEFAULT_STATE_DIR}/agents/{agent}/agent"
-    if state_dir not in (None, _DEFAULT_STATE_DIR):
-        variables["OPENCLAW_STATE_DIR"] = state_dir
-    if invocation.ssh is not None:
-        assigned = [shlex.quote(f"{name}={_remote_path(path)}") for name, path in variables.items()]
-        env = ["env", *assigned] if assigned else []
-        return " ".join(["ssh -t" if tty else "ssh", shlex.quote(invocation.ssh), *env, *map(_quoted_twice, words)])
-    if invocation.is_in_container:
-        return shlex.join(words)  # a variable out here does not reach the program in there
-    return " ".join([*(f"{name}={_local_path(path)}" for name, path in variables.items()), shlex.join(words)])
-
-
-@lru_cache(maxsize=1024)
-def _quoted(word: str) -> str:
-    return shlex.quote(word)
-
-
-def _quoted_twice(word: str) -> str:
-    """``word`` quoted for the shell behind ssh, and again for the shell in front of it."""
-    quoted = shlex.quote(word)
-    if quoted == word:
-        return word
-    return shlex.quote(quoted) if re.search(r'["$`\\!]', quoted) else f'"{quoted}"'
-
-
-def _local_path(path: str) -> str:
-    """``path`` for an assignment in a shell, which expands ``~`` only outside quotes."""
-    return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
-
-
-def _remote_path(path: str) -> str:
-    """``path`` for the shell behind ssh, where ``~`` means that user's home."""
-    return f"$HOME/{path[2:]}" if path.startswith("~/") else path
-
-
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """How a person at a shell on this host uses the programs of one target."""
-
-    openclaw: Invocation = field(default_factory=Invocation)
-    claude: Invocation = field(default_factory=lambda: Invocation(("claude",)))
-    #: The commands that show why a check fails; empty: ``openclaw models status --check``.
-    diagnosis: tuple[str, ...] = ()
-    #: The file with the variables that the service has and a shell has not, if one is configured.
-    env_file: str | None = None
-
-
-# --- what to do ------------------------------------------------------------------------------------
+    @property
+    def is_setup_token(self) -> bool:
+        return (self.kind, self.provider) == ("token", "anthropic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,99 +99,315 @@ class CommandContext:
     """What decides how the commands for one agent are spelled."""
 
     agent: str
-    dialect: Dialect
+    release: CommandSet
     programs: Programs = field(default_factory=Programs)
     token_lifetime: str = TOKEN_LIFETIME  # as OpenClaw's ``--expires-in`` takes it
+    agent_dir: str | None = None  # the agent's folder, if OpenClaw reported it
+    is_claude_code: bool = False  # the target is Claude Code itself, without OpenClaw
 
     @classmethod
     def of(cls, agent: AgentReport, programs: Programs, token_lifetime: str) -> CommandContext:
         """The context of an agent that was checked."""
-        return cls(agent.agent, command_dialect(agent.dialect, agent.openclaw_version), programs, token_lifetime)
+        release = commands_of(agent.openclaw_version, agent.dialect)
+        is_claude_code = agent.dialect is Dialect.LOGIN
+        return cls(agent.agent, release, programs, token_lifetime, agent.agent_dir, is_claude_code)
+
+    @property
+    def openclaw(self) -> Invocation:
+        return self.programs.openclaw
+
+    @property
+    def place(self) -> Place:
+        place = (self.programs.claude if self.is_claude_code else self.openclaw).place
+        return replace(place, home=None) if self.is_claude_code else place
+
+    def at_owner(self, credential: StoredCredential) -> CommandContext:
+        """The context of the agent whose store has the credential: renewed there, all its heirs have it."""
+        if credential.owner in (None, self.agent) or not self.release.inherits:
+            return self
+        return replace(self, agent=str(credential.owner), agent_dir=None)
+
+    def run(self, title: str, *arguments: str, needs: Sequence[Need] = ()) -> Step:
+        return command(self.openclaw.line(*arguments), self.place, *needs, title=title)
+
+    def auth(self, title: str, *arguments: str, needs: Sequence[Need] = ()) -> Step:
+        """A ``models auth`` command about the agent."""
+        return command(self._auth_line(*arguments), self.place, *needs, title=title)
+
+    def paste(self, title: str, *arguments: str) -> Step:
+        """A ``models auth`` command that reads a secret."""
+        typed, piped = (self._auth_line(*arguments, tty=tty) for tty in (True, False))
+        needs = (Need.TERMINAL, Need.SECRET)
+        echoes = self.release.echoes
+        return Step(StepKind.COMMAND, typed, self.place, needs, StepAction.PASTE, title, piped=piped, echoes=echoes)
+
+    def status(self, *options: str) -> Step:
+        """The command that shows the agent's credentials."""
+        agent = ("--agent", self.agent) if self.release.status_takes_agent and self.agent != "*" else ()
+        return self.run("show its credentials", "models", "status", *options, *agent)
+
+    def _auth_line(self, *arguments: str, tty: bool = True) -> str:
+        """Recent releases insist on ``--agent`` if there are several agents."""
+        option = ("--agent", self.agent)
+        if self.release.agent_option is AgentOption.AFTER:
+            return self.openclaw.line("models", "auth", *arguments, *option, tty=tty)
+        if self.agent == "main":
+            return self.openclaw.line("models", "auth", *arguments, tty=tty)
+        if self.release.agent_option is AgentOption.BEFORE:
+            return self.openclaw.line("models", "auth", *option, *arguments, tty=tty)
+        folder = self.agent_dir or f"{self.openclaw.home or DEFAULT_STATE_DIR}/agents/{self.agent}/agent"
+        return self.openclaw.line("models", "auth", *arguments, tty=tty, agent_dir=folder)
 
 
-def command_dialect(dialect: Dialect, version: str | None) -> Dialect:
-    """The dialect whose commands apply: what a store or a gateway reports is the same on many releases."""
-    if dialect is Dialect.DATES:
-        return Dialect.STATUS
-    if dialect not in (Dialect.STORE, Dialect.GATEWAY, Dialect.LISTING) or (dialect is Dialect.LISTING and not version):
-        return dialect
-    numbers = re.findall(r"\d+", version or "")[:2]
-    release = (int(numbers[0][:4]), int(numbers[1][:4])) if len(numbers) == 2 else (9999, 0)
-    if dialect is Dialect.LISTING:
-        return Dialect.STATUS if release < (2026, 6) else dialect
-    return Dialect.STATUS if release < (2026, 5) else Dialect.LISTING if release < (2026, 8) else Dialect.ROUTES
+_LOGIN = (Need.TERMINAL, Need.BROWSER)
+_SECRET = (Need.TERMINAL, Need.SECRET)
 
 
-def renewal_steps(profile: str, provider: str, kind: str, context: CommandContext) -> tuple[Step, ...]:
-    """The steps that replace a credential which expired, was revoked or is missing."""
-    dialect, openclaw = context.dialect, context.programs.openclaw
-    if profile.startswith("env:"):
-        variable = profile.removeprefix("env:")
-        return (note(f"Set a new {variable} in the service's environment and restart it"),)
-    if dialect is Dialect.LOGIN:
-        return (command(context.programs.claude.line("auth", "login")),)
+# --- a new credential ------------------------------------------------------------------------------
 
-    def run(*arguments: str) -> Step:
-        return command(_auth_command(context, *arguments))
 
-    def paste(*arguments: str) -> Step:
-        typed, piped = (_auth_command(context, *arguments, tty=tty) for tty in (True, False))
-        needs, echoes = (Need.TERMINAL, Need.SECRET), dialect is Dialect.STATUS
-        return Step(StepKind.COMMAND, typed, needs=needs, action=StepAction.PASTE, piped=piped, echoes=echoes)
+def renewal_steps(credential: StoredCredential, context: CommandContext) -> tuple[Step, ...]:
+    """The steps that replace a credential which expired or was revoked, or that OpenClaw cannot use."""
+    context = context.at_owner(credential)
+    if credential.variable is not None:
+        return _variable_steps(credential.variable, context)
+    if context.is_claude_code:
+        return (command(context.programs.claude.line("auth", "login"), context.place, *_LOGIN, title="sign in"),)
+    if credential.has_broken_reference:
+        return _reference_steps(credential, context)
+    return _new_secret_steps(credential, context)
 
-    profile_options = ("--provider", provider, "--profile-id", profile)
-    if kind == "token" and provider == "anthropic":
-        dated = paste("paste-token", *profile_options, "--expires-in", context.token_lifetime)
-        return Step(StepKind.COMMAND, "claude setup-token", action=StepAction.MAKE), dated
-    if kind == "token":
-        return (paste("paste-token", *profile_options),)
-    if kind == "api_key" and dialect is not Dialect.STATUS:
-        return (paste("paste-api-key", *profile_options),)
-    if kind == "api_key" and provider != "anthropic":
-        # 2026.2 has no paste-api-key; its documentation has people paste a key as a token.
-        return (paste("paste-token", *profile_options),)
-    if dialect is Dialect.STATUS and provider in _WIZARD_LOGINS:
+
+def first_credential_steps(provider: str, context: CommandContext, kind: str | None = None) -> tuple[Step, ...]:
+    """The steps that give a provider its first credential, of the ``kind`` that it had before."""
+    if provider in _CLOUDS:
+        return _cloud_steps(provider, context)
+    if provider in _ANY_KEY:
+        paste = _paste(StoredCredential(f"{provider}:default", provider, "api_key"), context)
+        sentence = f"{provider} needs no key, but OpenClaw wants one. Any value will do, for example {provider}-local."
+        return note(f"{sentence} Or set {_ANY_KEY[provider]} to it where the gateway runs.", context.place), paste
+    credential = StoredCredential(f"{provider}:default", provider, kind or first_credential_kind(provider))
+    if provider == _COPILOT:
+        return (_copilot_login(_COPILOT_PROFILE, context),)
+    return renewal_steps(credential, context)
+
+
+def first_credential_kind(provider: str) -> str:
+    """The kind of credential to give a provider that never had one."""
+    if provider == "anthropic":
+        return "token"
+    return "oauth" if provider in _LOGINS_ONLY or provider in (_COPILOT, _CLAUDE_CLI, "codex-cli") else "api_key"
+
+
+def _new_secret_steps(credential: StoredCredential, context: CommandContext) -> tuple[Step, ...]:
+    provider, release = credential.provider, context.release
+    if provider == _CLAUDE_CLI:
+        return _borrowed_login_steps(context)
+    if provider == "codex-cli":
+        return (command(context.openclaw.beside("codex").line("login"), context.place, *_LOGIN, title="sign in"),)
+    if provider == _COPILOT:
+        return _copilot_steps(credential, context)
+    if credential.is_setup_token:
+        return make_token(), _paste(credential, context)
+    if credential.kind == "token":
+        return (_paste(credential, context),)
+    if not release.has_login and provider in _WIZARD_LOGINS and (credential.kind, provider) != ("api_key", "openai"):
         # Anthropic's keys too: pasted as a token, a key would pass for a setup-token, which ends in a year.
-        return (Step(StepKind.COMMAND, openclaw.line("configure", "--section", "model"), is_wizard=True),)
-    if dialect in (Dialect.STATUS, Dialect.LISTING):
-        return (run("login", "--provider", provider),)
-    return (run("login", *profile_options),)
+        sentence = f"It asks where and what. What you set replaces whatever {provider}:default holds."
+        wizard = context.run("use OpenClaw's wizard", "configure", "--section", "model", needs=(Need.TERMINAL,))
+        return note(sentence, context.place), wizard
+    if credential.kind == "api_key" and (release.has_api_keys or provider != "anthropic"):
+        return (_paste(credential, context),)
+    if credential.kind == "api_key":
+        return (_login(credential, context, "api-key"),)
+    return (_login(credential, context),)
+
+
+def make_token() -> Step:
+    """The step that makes a setup-token, on any machine that has Claude Code."""
+    return Step(StepKind.COMMAND, "claude setup-token", Place(), _LOGIN, StepAction.MAKE, "make a new token")
+
+
+def _paste(credential: StoredCredential, context: CommandContext) -> Step:
+    """The step that stores a secret under the credential's name.
+
+    Up to 2026.5 there is no ``paste-api-key``; their documentation has people paste a key as a token.
+    """
+    is_key = credential.kind == "api_key" and context.release.has_api_keys
+    dated = ("--expires-in", context.token_lifetime) if credential.is_setup_token else ()
+    profile = ("--provider", credential.provider, "--profile-id", credential.profile)
+    noun = {"token": "token", "api_key": "API key"}.get(credential.kind, "secret")
+    title = "give it to OpenClaw" if credential.is_setup_token else f"give OpenClaw the new {noun}"
+    return context.paste(title, "paste-api-key" if is_key else "paste-token", *profile, *dated)
+
+
+def _login(credential: StoredCredential, context: CommandContext, method: str | None = None) -> Step:
+    """The step that signs in, in a browser or by giving a secret to OpenClaw's own prompt."""
+    chosen = ("--method", method) if method else ()
+    profile = ("--profile-id", credential.profile) if context.release.login_takes_profile else ()
+    needs = _SECRET if method else _LOGIN
+    title = {None: "sign in", "setup-token": "end the disable"}.get(method, "give OpenClaw the API key")
+    return context.auth(title, "login", "--provider", credential.provider, *chosen, *profile, needs=needs)
+
+
+def _borrowed_login_steps(context: CommandContext) -> tuple[Step, ...]:
+    """The steps that renew Claude Code's login, which OpenClaw borrows where it runs."""
+    place = replace(context.place, home=None)
+    renewed = command(context.openclaw.beside("claude").line("auth", "login"), place, *_LOGIN, title="sign in")
+    if not context.release.has_login:
+        return (renewed,)
+    borrow = ("login", "--provider", "anthropic", "--method", "cli")
+    return renewed, context.auth("let OpenClaw use it", *borrow, needs=(Need.TERMINAL,))
+
+
+def _copilot_steps(credential: StoredCredential, context: CommandContext) -> tuple[Step, ...]:
+    """A Copilot token cannot be pasted: it comes out of GitHub's device login."""
+    login = _copilot_login(credential.profile, context)
+    release = context.release
+    if release.copilot_takes_profile:
+        return (login,)
+    if release.end_of_disable is EndOfDisable.LOGOUT:
+        return _logout(credential, context), login
+    if credential.profile == _COPILOT_PROFILE:
+        return note("If the next command asks whether to sign in again, answer Yes.", context.place), login
+    sentence = f"The next command signs in as {_COPILOT_PROFILE}; this release cannot renew {credential.profile}."
+    return note(sentence, context.place), login
+
+
+def _copilot_login(profile: str, context: CommandContext) -> Step:
+    named = ("--profile-id", profile) if context.release.copilot_takes_profile else ()
+    return context.auth("sign in", "login-github-copilot", *named, needs=_LOGIN)
+
+
+def _variable_steps(variable: str, context: CommandContext) -> tuple[Step, ...]:
+    if context.is_claude_code:
+        return (task("set the new secret", f"Set a new {variable} where Claude Code gets it from.", context.place),)
+    file = context.programs.env_file or f"{context.openclaw.home or DEFAULT_STATE_DIR}/.env"
+    sentence = f"Set a new {variable} where the gateway gets it from, often {file}."
+    return task("set the new secret", sentence, context.place), restart_step(context)
+
+
+def _cloud_steps(provider: str, context: CommandContext) -> tuple[Step, ...]:
+    needed = f"{provider} uses no credential of OpenClaw's: give the gateway's environment {_CLOUDS[provider]}"
+    example = f'policy.providers: {{"{provider}": {{credential: "none"}}}}'
+    dismiss = f"If it works already, tell the exporter so in its configuration: {example}"
+    return task("give it credentials", f"{needed}, and restart the gateway.", context.place), note(dismiss)
+
+
+def _reference_steps(credential: StoredCredential, context: CommandContext) -> tuple[Step, ...]:
+    """A secret that OpenClaw is to take from elsewhere, and cannot."""
+    source, _, rest = (credential.reference or "").partition(":")
+    named = f"the reference {credential.reference}" if credential.reference else "a reference"
+    sentence = f"{credential.profile} takes its secret from {named}, which cannot be resolved. Restore it"
+    if source == "env":
+        sentence += f": set {rest.rpartition(':')[2]} in the gateway's environment"
+    else:
+        sentence += f": `secrets.providers` in openclaw.json must have {rest.partition(':')[0] or 'its provider'}"
+    instead = f"{sentence}. Or give OpenClaw the secret itself:"
+    is_key_login = credential.kind == "api_key" and credential.provider in _KEY_LOGINS
+    if is_key_login and context.release.login_takes_profile:
+        # 2026.9 refuses ``paste-api-key`` for such a profile.
+        return note(instead, context.place), _login(credential, context, "api-key")
+    if credential.kind == "api_key" and context.release.end_of_disable is EndOfDisable.LOGOUT:
+        return note(instead, context.place), _logout(credential, context), _paste(credential, context)
+    return note(instead, context.place), *_new_secret_steps(credential, context)
+
+
+# --- a credential that is out of use ---------------------------------------------------------------
 
 
 def recovery_steps(
-    reason: str | None, profile: str, provider: str, kind: str, context: CommandContext
+    credential: StoredCredential, unusable: Unusable, context: CommandContext, neighbours: Iterable[str] = ()
 ) -> tuple[Step, ...]:
-    """What ends a cooldown or disable with ``reason``: money, a new credential, or time."""
-    status = command(context.programs.openclaw.line("models", "status"))
-    if reason == "billing":
-        return note(f"Top up or fix the billing of {provider}"), status
-    if reason in NEEDS_PERSON:
-        return renewal_steps(profile, provider, kind, context)
-    return note("Wait until it ends, or add another profile"), status
+    """What ends a cooldown or disable: money, a new credential, or time.
 
-
-def end_disable_step(profile: str, provider: str, kind: str, context: CommandContext) -> Step | None:
-    """The step that ends a disable which outlives its credential; None if no command does.
-
-    OpenClaw keeps the disable when another secret is pasted. ``models auth login`` ends it from 2026.6
-    on: there before it asks for the secret, on 2026.9 once it has stored what is pasted, without a date.
+    A disable outlives its cause. ``neighbours`` are the profiles of the same provider.
     """
-    method = {"token": "setup-token", "api_key": "api-key"}.get(kind)
-    if method is None or context.dialect not in (Dialect.LISTING, Dialect.ROUTES) or profile.startswith("env:"):
-        return None
-    options = ("--provider", provider, "--method", method, "--profile-id", profile)
-    line = _auth_command(context, "login", *options)
-    return Step(StepKind.COMMAND, line, is_done_at_prompt=context.dialect is Dialect.LISTING)
+    context = context.at_owner(credential)
+    if unusable.reason not in NEEDS_PERSON:
+        return (wait_step(credential, unusable, context),)
+    paid = (pay_step(credential, context),) if unusable.reason == "billing" else ()
+    if credential.variable is not None or context.is_claude_code:
+        return *paid, *renewal_steps(credential, context)
+    if context.release.end_of_disable is EndOfDisable.TIME:
+        renewed = () if paid else _new_secret_steps(credential, context)
+        other = f"{credential.provider}:new"
+        sentence = (
+            f"Or do not wait: store it under another name, which OpenClaw tries at once, with --profile-id {other}"
+        )
+        has_name = any("--profile-id" in step.text for step in renewed)
+        more = (note(f"{sentence} instead.", context.place),) if has_name else ()
+        return *paid, *renewed, wait_step(credential, unusable, context), *more
+    if credential.provider == _COPILOT or credential.kind not in ("token", "api_key"):
+        return *paid, *_new_secret_steps(credential, context)
+    made = (make_token(),) if credential.is_setup_token else ()
+    return *paid, *made, *_ended_disable(credential, unusable, context, frozenset(neighbours))
 
 
-def restart_gateway_step(context: CommandContext) -> Step | None:
-    """The step that makes a gateway read its environment again; None for Claude Code, which has no gateway."""
-    openclaw = context.programs.openclaw
-    if context.dialect is Dialect.LOGIN:
-        return None
-    if openclaw.ssh is None and openclaw.is_in_container:
-        return note("Restart the gateway's container")
-    return command(openclaw.line("gateway", "restart"))
+def _ended_disable(
+    credential: StoredCredential, unusable: Unusable, context: CommandContext, neighbours: frozenset[str]
+) -> tuple[Step, ...]:
+    """The steps that end the disable of a token or key and store it again."""
+    release, paste = context.release, _paste(credential, context)
+    method = _login_method(credential)
+    if release.end_of_disable is EndOfDisable.LOGOUT and not (method == "api-key" and unusable.reason == "billing"):
+        return _logout(credential, context), paste
+    if method is None:
+        return paste, wait_step(credential, unusable, context)
+    login, default = _login(credential, context, method), f"{credential.provider}:default"
+    again = (paste,) if credential.is_setup_token else ()  # the login stores no date
+    if release.end_of_disable is not EndOfDisable.LOGIN:
+        return login, *again
+    # These releases end the disable when they ask, so the stored secret can stay.
+    secret = "token" if credential.kind == "token" else "key"
+    cancel = f"The next command ends the disable as soon as it asks for the {secret}"
+    if release.login_takes_profile or credential.profile == default:
+        kept = f"{cancel}. To keep the stored one, press Ctrl-C there and stop."
+        return note(kept, context.place), replace(login, is_done_at_prompt=True), *again
+    if default in neighbours or credential.is_setup_token:
+        # What is pasted there would replace, or become, another profile.
+        stop = note(f"{cancel}: press Ctrl-C there, and paste nothing.", context.place)
+        return stop, replace(login, needs=(Need.TERMINAL,), is_done_at_prompt=True), paste
+    return note(f"{cancel}, and stores what you paste as {default} too.", context.place), login, paste
+
+
+def _login_method(credential: StoredCredential) -> str | None:
+    """The method of ``models auth login`` that asks for this kind of secret; None if the provider has none."""
+    if credential.is_setup_token:
+        return "setup-token"
+    return "api-key" if credential.kind == "api_key" and credential.provider in _KEY_LOGINS else None
+
+
+def _logout(credential: StoredCredential, context: CommandContext) -> Step:
+    return context.auth("remove the old one, and its disable", "logout", credential.profile, "--yes")
+
+
+def order_steps(
+    provider: str, order: Sequence[str], left_out: Sequence[str], context: CommandContext
+) -> tuple[Step, ...]:
+    """The steps that let good profiles serve which the provider's order leaves out."""
+    verb = "works, but is" if len(left_out) == 1 else "work, but are"
+    sentence = f"{', '.join(left_out)} {verb} not in the order of {provider}. To let OpenClaw use more profiles:"
+    names = ("models", "auth", "order", "set", "--provider", provider, "--agent", context.agent)
+    return note(sentence, context.place), context.run("change the order", *names, *order, *left_out)
+
+
+def wait_step(credential: StoredCredential, unusable: Unusable, context: CommandContext) -> Step:
+    end = f"until {iso(unusable.until)}" if unusable.until is not None and iso(unusable.until) else "until it ends"
+    no_command = unusable.reason in NEEDS_PERSON
+    why = "no command of this release ends it sooner" if no_command else "it ends on its own"
+    return Step(
+        StepKind.WAIT,
+        f"Wait {end}: then OpenClaw tries {credential.profile} again; {why}.",
+        context.place,
+        action=StepAction.READ,
+    )
+
+
+def pay_step(credential: StoredCredential, context: CommandContext) -> Step:
+    page = billing_page(credential.provider, credential.kind)
+    where = f": {page}" if page else " on its website."
+    return task("pay", f"Top up, or fix the payment of {credential.provider}{where}")
 
 
 def billing_page(provider: str, kind: str) -> str | None:
@@ -242,32 +415,23 @@ def billing_page(provider: str, kind: str) -> str | None:
     return SUBSCRIPTION_PAGE if (provider, kind) == ("anthropic", "token") else BILLING_PAGES.get(provider)
 
 
-def first_credential_steps(provider: str, context: CommandContext) -> tuple[Step, ...]:
-    """The steps that give a provider its first credential."""
-    return renewal_steps(f"{provider}:default", provider, first_credential_kind(provider), context)
+# --- further steps ---------------------------------------------------------------------------------
 
 
-def first_credential_kind(provider: str) -> str:
-    """The kind of credential to give a provider that has none."""
-    return "token" if provider == "anthropic" else "oauth"
+def restart_step(context: CommandContext) -> Step:
+    """The step that makes a gateway read its environment again."""
+    if context.openclaw.is_in_container:
+        return task("restart the gateway", "Restart the gateway's container.", context.place)
+    return context.run("restart the gateway", "gateway", "restart")
+
+
+def doctor_steps(context: CommandContext) -> tuple[Step, ...]:
+    """The steps that move an old store or configuration to the installed release. Nothing is asked."""
+    sentence = "This OpenClaw needs to convert what an earlier release left. It may take some minutes:"
+    return note(sentence, context.place), context.run("convert it", "doctor", "--fix", "--non-interactive")
 
 
 def set_date_step(profile: str, agent: str, target: str) -> Step:
     """The step that supplies the date of an undated token, instead of pasting it again."""
-    name = shlex.quote(f"{target}/{agent}/{profile}")
+    name = quote(f"{target}/{agent}/{profile}")
     return note(f"Or, if you know when it ends: openclaw-auth-exporter deadline set {name} DATE")
-
-
-def _auth_command(context: CommandContext, *arguments: str, tty: bool = True) -> str:
-    """A ``models auth`` command about one agent.
-
-    Recent releases insist on ``--agent`` if there are several agents; 2026.6 and 2026.7 accept it only
-    before the subcommand; the oldest know an agent by its folder.
-    """
-    agent, openclaw = context.agent, context.programs.openclaw
-    if context.dialect is Dialect.STATUS:
-        return openclaw.line("models", "auth", *arguments, tty=tty, agent=None if agent == "main" else agent)
-    if context.dialect is Dialect.LISTING:
-        option = () if agent == "main" else ("--agent", agent)
-        return openclaw.line("models", "auth", *option, *arguments, tty=tty)
-    return openclaw.line("models", "auth", *arguments, "--agent", agent, tty=tty)

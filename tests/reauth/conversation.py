@@ -82,6 +82,10 @@ class World:
             if id in held:
                 held[id] = replace(held[id], **what)
 
+    def remove(self, id: str = "anthropic:default") -> None:
+        for held in self.agents.values():
+            held.pop(id, None)
+
     def renewed(self, id: str = "anthropic:default", **more: Any) -> Callable[[], None]:
         """What a good paste does: another secret, a date in a year."""
         return lambda: self.change(id, secret_hash="new", status="ok", expires_at=NOW + 365 * DAY, **more)

@@ -53,35 +53,57 @@ def same_secret() -> tuple[int, Scripted]:
     return talk(world, screen, Selection(profile="anthropic:default")), screen
 
 
-def still_disabled() -> tuple[int, Scripted]:
-    """OpenClaw keeps the disable of a revoked token after another token is pasted."""
+def disabled_token() -> tuple[int, Scripted]:
+    """A revoked token. OpenClaw keeps its disable when another is pasted, so the old one goes first."""
     world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")))
-    screen = Scripted(["y", "y", "y", "y"], [0, (0, world.renewed()), 0, (0, world.renewed(unusable=None))])
+    renewed = token(ends=365 * DAY, secret_hash="new")
+    screen = Scripted(["y", "y", "y"], [0, (0, lambda: world.remove()), (0, lambda: world.store(renewed))])
     return talk(world, screen), screen
 
 
-def still_disabled_middle() -> tuple[int, Scripted]:
-    """2026.6 ends the disable before it asks for the secret: ^C there, and nothing is pasted again."""
+def removed_and_not_stored() -> tuple[int, Scripted]:
+    """The old token is removed, and the new one is not pasted: it is missing then."""
+    world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")))
+    screen = Scripted(["s", "y", ""], [(0, lambda: world.remove())])
+    return talk(world, screen), screen
+
+
+def found_disabled() -> tuple[int, Scripted]:
+    """OpenClaw disables the credential while it is renewed."""
+    world = World(key(status="missing"))
+    renewed = key(secret_hash="new", unusable=disabled("auth_permanent"))
+    screen = Scripted(
+        ["y", "y", "y"],
+        [
+            (0, lambda: world.store(renewed)),
+            (0, lambda: world.remove("openai:key")),
+            (0, lambda: world.store(key(secret_hash="newer"))),
+        ],
+    )
+    return talk(world, screen), screen
+
+
+def disabled_token_middle() -> tuple[int, Scripted]:
+    """2026.6 ends the disable before it asks for the secret: ^C there is no failure."""
     world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")), release="2026.6.11")
-    screen = Scripted(["s", "y", "y"], [(0, world.renewed()), (1, lambda: world.change(unusable=None))])
+    screen = Scripted(["s", "y", "y"], [(1, lambda: world.change(unusable=None)), (0, world.renewed())])
     return talk(world, screen), screen
+
+
+CUT: dict[str, Any] = {"secret_hash": "cut", "expires_at": None, "status": "static", "unusable": None}
 
 
 def cut_by_the_prompt() -> tuple[int, Scripted]:
     """OpenClaw's own prompt took one line of the token, and the token is not pasted again: exit code 1."""
-    world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")))
-    cut: dict[str, Any] = {"secret_hash": "cut", "expires_at": None, "status": "static", "unusable": None}
-    screen = Scripted(["s", "y", "y", ""], [(0, world.renewed()), (0, lambda: world.change(**cut))])
+    world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")), release="2026.6.11")
+    screen = Scripted(["s", "y", ""], [(0, lambda: world.change(**CUT))])
     return talk(world, screen), screen
 
 
 def pasted_at_the_prompt() -> tuple[int, Scripted]:
-    """The person pastes at the prompt that ^C should end: the whole token is pasted again."""
+    """The person pastes at the prompt of the login, too: the whole token is pasted after it."""
     world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")), release="2026.6.11")
-    cut: dict[str, Any] = {"secret_hash": "cut", "expires_at": None, "status": "static", "unusable": None}
-    screen = Scripted(
-        ["s", "y", "y", "y"], [(0, world.renewed()), (0, lambda: world.change(**cut)), (0, world.renewed())]
-    )
+    screen = Scripted(["s", "y", "y"], [(0, lambda: world.change(**CUT)), (0, world.renewed())])
     return talk(world, screen), screen
 
 
@@ -98,13 +120,13 @@ def several() -> tuple[int, Scripted]:
     world.store(token(ends=HOUR), "ops")
     world.store(key(), "ops")
     screen = Scripted(
-        ["9", "1 2", "y", "n"], [(0, lambda: world.change("openai:key", secret_hash="new", unusable=None))]
+        ["9", "1 2", "s", "y", "n"], [(0, lambda: world.change("openai:key", secret_hash="new", unusable=None))]
     )
     return talk(world, screen), screen
 
 
 def billing() -> tuple[int, Scripted]:
-    """Nothing to paste. The command that ends the disable is offered and refused."""
+    """It is paid for. The login that ends the disable is refused."""
     world = World(key(unusable=disabled("billing", 5 * HOUR)))
     screen = Scripted(["y", "n"])
     return talk(world, screen), screen
@@ -197,8 +219,10 @@ SCENES: dict[Callable[[], tuple[int, Scripted]], int] = {
     refused: 1,
     unchanged: 1,
     same_secret: 0,
-    still_disabled: 0,
-    still_disabled_middle: 0,
+    disabled_token: 0,
+    removed_and_not_stored: 1,
+    found_disabled: 0,
+    disabled_token_middle: 0,
     cut_by_the_prompt: 1,
     pasted_at_the_prompt: 0,
     still_disabled_old: 1,
@@ -232,8 +256,8 @@ def test_conversation_fits_a_phone(scene: Callable[[], tuple[int, Scripted]]) ->
 
 
 def test_ctrl_c_after_a_cut_token_shows_the_command_that_continues() -> None:
-    world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")))
-    screen = Scripted(["s", "y", "y", "^C"], [(0, world.renewed()), 0])
+    world = World(token(ends=30 * DAY, unusable=disabled("auth_permanent")), release="2026.6.11")
+    screen = Scripted(["s", "y", "^C"], [(0, lambda: world.change(**CUT))])
     with pytest.raises(KeyboardInterrupt):
         talk(world, screen)
     assert screen.shown[-1].strip().endswith("--profile anthropic:default")

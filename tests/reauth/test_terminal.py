@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from exporter.reauth import terminal
 from exporter.reauth.terminal import environment_of, fold
-from exporter.verdict.remedies import TOKEN_LENGTH, Invocation, Programs
+from exporter.verdict.invocation import Invocation, Programs
+from exporter.verdict.remedies import TOKEN_LENGTH
 from reauth.typist import Typist
 
 

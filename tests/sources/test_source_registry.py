@@ -80,7 +80,6 @@ def test_openclaw_is_called_as_the_target_says(target: dict[str, Any], command: 
 def test_claude_code_is_called_as_the_target_says() -> None:
     programs = make(source="claude", command=["docker", "exec", "box", "claude"]).programs()
     assert str(programs.claude) == "docker exec -it box claude"
-    assert programs.diagnosis == ("docker exec -it box claude auth status",)
     assert str(make(source="openclaw", ssh="me@vps").programs().claude) == "ssh -t me@vps claude"
 
 

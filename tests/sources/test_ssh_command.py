@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from waiting import LoopClock, until
 
 from exporter.config import OpenClawTarget
+from exporter.lib.shell import quote
 from exporter.model import CheckError, FailureReason
 from exporter.sources import InMemorySourceCache, SourceContext
 from exporter.sources.openclaw import ssh
@@ -78,9 +79,9 @@ def test_known_injections_stay_data(shell: str, tmp_path: Path) -> None:
 
 @given(HOSTILE)
 def test_plain_words_stay_readable_and_others_are_quoted(word: str) -> None:
-    quoted = ssh.quote(word)
+    quoted = quote(word)
     assert (quoted == word) == all((char.isascii() and char.isalnum()) or char in "_@+:,./-" for char in word)
-    assert ssh.quote("models") == "models"
+    assert quote("models") == "models"
 
 
 def test_nul_is_refused() -> None:

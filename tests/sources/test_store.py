@@ -101,7 +101,7 @@ def source(home: Home, **more: Any) -> StoreSource:
 
 async def test_check_reads_the_stored_profiles(home: Home) -> None:
     home.write_shared(store_of(anthropic_default=token(expires=MS + DAY)))
-    home.write_config({"agents": {"defaults": {"model": "anthropic/opus"}}})
+    home.write_config({"agents": {"defaults": {"model": "anthropic/opus"}}, "meta": {"lastTouchedVersion": "2026.9.6"}})
 
     seen = await source(home).check("main")
 
@@ -114,6 +114,8 @@ async def test_check_reads_the_stored_profiles(home: Home) -> None:
         profiles=home.read().profiles,
         providers_in_use=("anthropic",),
         uses=(Use("anthropic/opus", Purpose.CHAT),),
+        agent_dir=str(home.paths().agent_dir),
+        openclaw_version="2026.9.6",
     )
     assert SECRET not in repr(seen)
 

@@ -44,6 +44,7 @@ def test_token_in_a_json_store_is_read(home: Home) -> None:
         unusable=Unusable("cooldown", None, NOW + 60),
         last_used_at=NOW - 1,
         error_count=3,
+        owner="main",
     )
     assert facts.order == {"anthropic": ("anthropic:default",)}
     assert SECRET not in repr(facts)

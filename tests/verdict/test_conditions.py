@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from exporter.model import (
     FailureReason,
     Observation,
     ObservedProfile,
+    Place,
     Purpose,
     Status,
     Unusable,
@@ -25,7 +27,7 @@ from exporter.model import (
 )
 from exporter.state.history import CredentialHistory, condition_key, record_observation, record_report
 from exporter.verdict import Subject, evaluate
-from exporter.verdict.remedies import Invocation, Programs
+from exporter.verdict.invocation import Invocation, Programs
 
 NOW = 1_795_346_770.0
 HOUR, DAY = 3600.0, 86400.0
@@ -384,12 +386,29 @@ def test_remedy_names_profile_agent_and_host() -> None:
     subject = Subject("vps", "work", "openclaw", Programs(Invocation(ssh="me@vps")))
     report = evaluate(subject, observed, None, memory, Policy(), NOW)
     (expired,) = [c for c in report.conditions if c.name == "expired"]
-    assert expired.remedy == (
-        "claude setup-token",
-        "ssh -t me@vps openclaw models auth paste-token --provider anthropic "
-        # Quoted twice: the shell behind ssh reads it once more.
-        """--profile-id ''"'"'anthropic:o'"'"'"'"'"'"'"'"'brien'"'"'' --expires-in 365d --agent work""",
-    )
+    made, pasted = expired.steps
+    assert made.text == "claude setup-token"
+    received = " ".join(shlex.split(pasted.text)[3:])  # what the shell behind ssh is given
+    assert shlex.split(received)[6:8] == ["--profile-id", "anthropic:o'brien"]
+    assert pasted.text.endswith("--expires-in 365d --agent work")
+    assert pasted.where == Place("vps", "me", "~/.openclaw")
+
+
+def test_credential_that_the_main_agent_has_too_is_renewed_there() -> None:
+    def pasted_for(mine: ObservedProfile, mains: ObservedProfile, version: str = "2026.9.6") -> str:
+        seen = replace(observation(mine), agent="work", openclaw_version=version)
+        subject = Subject("home", "work", "openclaw", shared=(mains,))
+        memory = record_observation(CredentialHistory(), seen, NOW)
+        (expired,) = [c for c in evaluate(subject, seen, None, memory, Policy(), NOW).conditions if c.name == "expired"]
+        return expired.remedy[-1].rpartition(" --agent ")[2]
+
+    theirs = replace(TOKEN, expires_at=NOW - 1)
+    assert pasted_for(theirs, theirs) == "main"
+    assert pasted_for(theirs, replace(theirs, expires_at=NOW + 9)) == "work"
+    assert pasted_for(replace(theirs, secret_hash="a"), replace(theirs, secret_hash="b")) == "work"
+    assert pasted_for(theirs, replace(theirs, id="anthropic:other")) == "work"
+    assert pasted_for(replace(theirs, owner="work"), theirs) == "work"
+    assert pasted_for(replace(theirs, owner="main"), replace(theirs, id="anthropic:other")) == "main"
 
 
 def test_ten_thousand_profiles_take_linear_time() -> None:

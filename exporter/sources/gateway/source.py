@@ -33,7 +33,7 @@ from exporter.sources.gateway.rpc import AdminRpc
 from exporter.sources.store.config import aliases, providers_of, uses_of
 from exporter.sources.store.local import LocalStore
 from exporter.sources.store.paths import StorePaths
-from exporter.verdict.remedies import Invocation, Programs
+from exporter.verdict.invocation import Invocation, Programs
 
 #: How long the agents and their models are cached, and how long they are used if asking again fails,
 #: seconds. A gateway that goes away ends both.
@@ -96,8 +96,9 @@ class GatewaySource(Source):
         return None if self._target.agents == "all" else self._target.agents
 
     def programs(self) -> Programs:
-        diagnosis = ("openclaw gateway status", "openclaw gateway restart")
-        return Programs(Invocation(state_dir=self._target.state_dir), diagnosis=diagnosis)
+        is_here = _is_loopback(self._target.url)
+        host = None if is_here else urlsplit(self._target.url).hostname
+        return Programs(Invocation(state_dir=self._target.state_dir, host=host))
 
     def renewal_obstacle(self, has_openclaw: bool) -> str | None:
         if not _is_loopback(self._target.url):

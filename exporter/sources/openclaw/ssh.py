@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from exporter.lib.redact import safe_text
+from exporter.lib.shell import quote
 from exporter.model import CheckError, FailureReason
 
 CONNECTION_FAILED = 255  # ssh's exit code for its own failures
@@ -50,8 +51,7 @@ if [ -n "$oae_file" ]; then
     export "$oae_name=$oae_value"
   done <"$oae_path"
 fi
-[ -z "$oae_state" ] || { at_home "$oae_state"; OPENCLAW_STATE_DIR=$oae_path CLAWDBOT_STATE_DIR=$oae_path
-  export OPENCLAW_STATE_DIR CLAWDBOT_STATE_DIR; }
+[ -z "$oae_state" ] || { at_home "$oae_state"; OPENCLAW_STATE_DIR=$oae_path; export OPENCLAW_STATE_DIR; }
 NO_COLOR=1; export NO_COLOR; unset FORCE_COLOR
 if command -v setsid >/dev/null 2>&1; then oae_own=setsid; else oae_own=command; set -m; fi
 exec 3<&0 </dev/null
@@ -85,16 +85,6 @@ def remote_command(
     if any("\0" in word for word in words):
         raise CheckError(FailureReason.OTHER, "a NUL cannot be part of a remote command")
     return "exec " + " ".join(map(quote, ["sh", "-c", _REMOTE, "openclaw-auth-exporter", *words]))
-
-
-def quote(word: str) -> str:
-    """``word`` as one word of any POSIX shell and of fish, which also interprets ``\\`` in single quotes."""
-    if re.fullmatch(r"[A-Za-z0-9_@+:,./-]+", word):
-        return word
-    return "".join(_QUOTED.get(part) or f"'{part}'" for part in re.split(r"(['\\])", word) if part) or "''"
-
-
-_QUOTED = {"'": '"\'"', "\\": '"\\\\"'}
 
 
 class Connection:

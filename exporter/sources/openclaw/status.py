@@ -134,11 +134,17 @@ def observe(
         faulty_providers=frozenset(_providers(faulty)),
         served_by=_served_by(routes),
         borrowed_logins=_borrowed(auth, routes),
+        agent_dir=_folder(payload.get("agentDir")),
         openclaw_exit_code=exit_code,
         openclaw_version=version,
         blind_to=frozenset() if isinstance(auth.get("unusableProfiles"), list) else frozenset({"unusable"}),
         notes=tuple(notes),
     )
+
+
+def _folder(value: object) -> str | None:
+    path = text(value)
+    return path if path and path.startswith("/") and "\0" not in path and len(path) < 4096 else None
 
 
 #: The containers that are read. A profile's entry may lack any fact, but it is an object.
