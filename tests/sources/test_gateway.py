@@ -244,10 +244,36 @@ def test_invalid_date_counts_as_absent(at: object) -> None:
 
 
 def test_entries_without_a_name_are_counted() -> None:
-    payload = {"providers": [None, {"provider": ""}, {"provider": "a", "profiles": [7, {}, {"profileId": "a:1"}]}]}
+    payload = {"providers": [{}, {"provider": ""}, {"provider": "a", "profiles": [{"x": 7}, {}, {"profileId": "a:1"}]}]}
     seen = observe(payload, target="t", agent="main", observed_at=NOW)
     assert [(p.id, p.kind, p.status) for p in seen.profiles] == [("a:1", "unknown", None)]
     assert seen.notes == ("skipped 4 entries of the gateway's lists that name nothing",)
+
+
+@pytest.mark.parametrize(
+    ("providers", "problem"),
+    [
+        ([None], "providers[0] is not an object"),
+        ([{"provider": "a", "profiles": None}], "providers[0].profiles is not a list"),
+        ([{"provider": "a", "profiles": {}}], "providers[0].profiles is not a list"),
+        ([{"provider": "a", "profiles": [7]}], "providers[0].profiles[0] is not an object"),
+        ([{"provider": "a", "profiles": [], "profileOrder": "a:1"}], "providers[0].profileOrder is not a list"),
+    ],
+)
+def test_container_of_another_type_is_invalid_output_and_not_an_empty_list(providers: list[Any], problem: str) -> None:
+    with pytest.raises(CheckError) as caught:
+        observe({"providers": providers}, target="t", agent="main", observed_at=NOW)
+    assert (caught.value.reason, caught.value.message) == (
+        FailureReason.INVALID_OUTPUT,
+        f"models.authStatus cannot be read: {problem}",
+    )
+
+
+@pytest.mark.parametrize("agents", [None, {}, "main", [None], [{"id": "main"}, 7], []])
+def test_agents_that_cannot_be_read_are_invalid_output(agents: object) -> None:
+    with pytest.raises(CheckError) as caught:
+        roster_of({"agents": agents})
+    assert caught.value.reason is FailureReason.INVALID_OUTPUT
 
 
 WORDS = (
@@ -265,7 +291,10 @@ JSON = st.recursive(
 @given(providers=st.lists(JSON, max_size=5), agents=JSON, extra=JSON)
 def test_arbitrary_payload_never_breaks_the_reading(providers: list[Any], agents: Any, extra: Any) -> None:
     payload = {"providers": providers, "extra": extra}
-    seen = observe(payload, target="t", agent="main", observed_at=NOW)
+    try:
+        seen = observe(payload, target="t", agent="main", observed_at=NOW)
+    except CheckError:
+        seen = observe({"providers": []}, target="t", agent="main", observed_at=NOW)
     assert len({p.id for p in seen.profiles}) == len(seen.profiles)
     in_use = providers_of(by_credential([Use(model, Purpose.CHAT) for model in ("provider/x", "b/y")], payload))
     assert in_use

@@ -13,6 +13,7 @@ from typing import Any
 
 from exporter.lib.loose_json import items, mapping, number, seconds, text
 from exporter.lib.redact import safe_text
+from exporter.lib.shape import ANY, Shape, misshapen
 from exporter.model import (
     CheckError,
     Dialect,
@@ -27,6 +28,9 @@ from exporter.model import (
 from exporter.sources.openclaw.status import kind_of_variable, merged, profile_of
 
 _MAX_WINDOWS = 200
+#: The containers that are read. One of another type is not an empty one.
+_STATUS: Shape = {"providers": [{"profiles": [{}], "profileOrder": [ANY]}]}
+_ROSTER: Shape = {"agents": [{}]}
 
 
 def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at: float) -> Observation:
@@ -42,6 +46,8 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
         raise CheckError(FailureReason.NOT_READY, f"the gateway does not know its credentials yet: {safe_text(why)}")
     if not isinstance(entries, list):
         raise CheckError(FailureReason.INVALID_OUTPUT, "models.authStatus answered without a list of providers")
+    if wrong := misshapen(payload, _STATUS):
+        raise CheckError(FailureReason.INVALID_OUTPUT, f"models.authStatus cannot be read: {wrong}")
     named = [entry for entry in map(mapping, entries) if text(entry.get("provider"))]
     skipped = len(entries) - len(named)
     seen: dict[str, list[ObservedProfile]] = {}
@@ -99,6 +105,8 @@ def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[Use, ...]]:
     A fallback is named as in the configuration, possibly by an alias. Raises CheckError INVALID_OUTPUT if
     there is no agent.
     """
+    if wrong := misshapen(payload, _ROSTER):
+        raise CheckError(FailureReason.INVALID_OUTPUT, f"agents.list cannot be read: {wrong}")
     uses: dict[str, tuple[Use, ...]] = {}
     for entry in map(mapping, items(payload.get("agents"))):
         agent = text(entry.get("id"))
