@@ -19,6 +19,7 @@ import httpx
 from exporter.config import ConfigError
 from exporter.config.models import Heartbeat
 from exporter.lib import http, tasks
+from exporter.lib.redact import internal_error
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +58,18 @@ class HeartbeatSender:
     async def _run(self) -> None:
         await self._send("/start", "")
         while True:
-            await self.send()
+            try:
+                await self.send()
+            except Exception as error:  # the next one may succeed; the text may quote the URL
+                log.error("%s", internal_error(error, "sending the heartbeat"))
             await asyncio.sleep(self._config.every)
 
     async def send(self) -> bool:
         """Send one heartbeat; returns whether it arrived."""
-        problem = self._problem()
+        try:
+            problem = self._problem()
+        except Exception as error:
+            problem = internal_error(error, "asking whether all is well")
         arrived = await self._send("/fail" if problem else "", problem or "")
         if arrived and problem is None:
             self.success_at = self._now()

@@ -292,11 +292,30 @@ async def test_suppressed_alert_is_not_pending(monkeypatch: pytest.MonkeyPatch) 
         assert house.hook.tried == []
 
 
+async def test_turn_that_hangs_is_a_problem_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(monkeypatch)
+    monkeypatch.setattr(notifier, "TURN_HANGS", 0.0)
+    good, began, go_on = lifecycle.advance, threading.Event(), threading.Event()
+
+    def advance(*given: Any) -> Any:
+        began.set()
+        go_on.wait(30)
+        return good(*given)
+
+    monkeypatch.setattr(lifecycle, "advance", advance)
+    async with running(house) as notifying:
+        await until(began.is_set)
+        assert str(notifying.problem).startswith("evaluating alerts has not ended for ")
+        go_on.set()
+        await until(lambda: notifying.problem is None)
+
+
+@pytest.mark.parametrize("error", [ValueError("PLANTED-SECRET"), asyncio.CancelledError()])
 async def test_internal_error_does_not_end_the_notifications(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     house = House(monkeypatch)
-    good, faults = lifecycle.advance, [ValueError("PLANTED-SECRET")]
+    good, faults = lifecycle.advance, [error]
 
     def advance(*given: Any) -> Any:
         if faults:
@@ -306,7 +325,7 @@ async def test_internal_error_does_not_end_the_notifications(
     monkeypatch.setattr(lifecycle, "advance", advance)
     async with running(house) as notifying:
         await until(lambda: notifying.problem is not None)
-        assert notifying.problem == "Internal error while evaluating alerts (ValueError)"
+        assert notifying.problem == f"Internal error while evaluating alerts ({type(error).__name__})"
         notifying.wake()
         await until(lambda: len(house.hook.got) == 1)
         await until(lambda: notifying.problem is None)

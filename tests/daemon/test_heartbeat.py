@@ -112,3 +112,15 @@ async def test_start_is_sent() -> None:
         await asyncio.sleep(0.01)
     await beats.stop()
     assert switch.heard == [("/start", ""), ("", "")]
+
+
+async def test_problem_that_cannot_be_told_is_a_problem() -> None:
+    def fails() -> str | None:
+        raise RuntimeError("PLANTED-SECRET")
+
+    switch = Switch()
+    config = Configured.model_validate({"url": URL})
+    sender = HeartbeatSender(config, fails, lambda: 1000.0, httpx.MockTransport(switch))
+    assert await sender.send()
+    assert sender.success_at is None
+    assert switch.heard == [("/fail", "Internal error while asking whether all is well (RuntimeError)")]

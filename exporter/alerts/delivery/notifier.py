@@ -25,6 +25,7 @@ from exporter.alerts.lifecycle.policy import Renew, no_steps
 from exporter.alerts.values import AlertState, fingerprint_of_test
 from exporter.config import Config, ConfigError
 from exporter.lib import tasks
+from exporter.lib.durations import in_words
 from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError, UnwritableError
 from exporter.model import Report
@@ -42,6 +43,8 @@ RESTORE_EVERY = 10.0
 #: The pause after a turn is this many times the turn's duration, and at most so many seconds: a thousand targets
 #: whose checks end one after another must not cause a thousand turns over all of them.
 TURN_GAP, MAX_TURN_GAP = 2.0, 10.0
+#: A turn that takes longer than this hangs, in seconds.
+TURN_HANGS = 60.0
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,16 @@ class Notifier:
             self._statistics = outbox.statistics(self._delivery.channels)  # every series exists from the start
         #: Whether this process notifies; False while another one does.
         self.holds_lock = False
-        #: Why no notifications are sent at present, as a sentence; None while all is well.
-        self.problem: str | None = outbox.problem
+        self._problem: str | None = outbox.problem
+        self._turn_began: float | None = None  # by the monotonic clock, while a turn runs
+
+    @property
+    def problem(self) -> str | None:
+        """Why no notifications are sent at present, as a sentence; None while all is well."""
+        began = self._turn_began
+        if began is not None and (seconds := time.monotonic() - began) > TURN_HANGS:
+            return f"evaluating alerts has not ended for {in_words(seconds)}"
+        return self._problem
 
     # --- running ---------------------------------------------------------------------------
 
@@ -158,17 +169,21 @@ class Notifier:
             began, pause = time.monotonic(), MAX_SLEEP
             try:
                 async with self._turn_lock:
+                    self._turn_began = time.monotonic()
                     pause = await self._turn()
-                self.problem = self.outbox.problem
+                self._problem = self.outbox.problem
             except StateError as error:
-                self.problem = str(error)
+                self._problem = str(error)
                 if not isinstance(error, UnwritableError):
                     log.error("%s", error)
                 elif await self._fallback.begin(str(error)):
                     pause = 0.05
-            except Exception as error:  # one bug must not end the notifications
-                self.problem = internal_error(error, "evaluating alerts")
-                log.error("%s. Notifications are delayed; please report this.", self.problem)
+            except (Exception, asyncio.CancelledError) as error:  # one bug must not end the notifications
+                if isinstance(error, asyncio.CancelledError) and tasks.is_cancelled():
+                    raise
+                self._problem = internal_error(error, "evaluating alerts")
+                log.error("%s. Notifications are delayed; please report this.", self._problem)
+            self._turn_began = None
             await asyncio.sleep(min(TURN_GAP * (time.monotonic() - began), MAX_TURN_GAP))
             await tasks.wait_at_most(self._wake, pause)
             self._wake.clear()
