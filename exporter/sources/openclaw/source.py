@@ -21,13 +21,13 @@ from exporter.config import OpenClawTarget
 from exporter.lib import command
 from exporter.lib.env_file import read_env_file
 from exporter.lib.known_secrets import KNOWN
-from exporter.lib.loose_json import items, mapping, text, texts
+from exporter.lib.loose_json import mapping, text
 from exporter.lib.redact import ANSI, safe_text
 from exporter.lib.threads import IsolatedThread
-from exporter.model import CheckError, FailureReason, Observation
+from exporter.model import CheckError, Dialect, FailureReason, Observation
 from exporter.sources import Fingerprint, Source, SourceContext
-from exporter.sources.openclaw import installation, ssh
-from exporter.sources.openclaw.status import extract_json, json_values, observe, require_status
+from exporter.sources.openclaw import installation, roster, ssh
+from exporter.sources.openclaw.status import dialect_of, extract_json, json_values, observe, require_status
 from exporter.sources.store.local import LocalStore
 from exporter.sources.store.paths import Stamp, StorePaths, read_file, stamp
 from exporter.verdict.invocation import HOME_VARIABLES, Invocation, Programs
@@ -36,6 +36,7 @@ DAY = 86400.0
 _AGENTS_FOR = DAY
 _VERSION_FOR = 30 * DAY
 _VERSION_TIMEOUT = 10.0
+_STATUS = ("models", "status", "--json", "--check")
 T = TypeVar("T")
 
 #: Programs that run openclaw elsewhere: the paths it prints are not paths of this host.
@@ -43,7 +44,7 @@ ELSEWHERE = frozenset(
     ("docker", "podman", "nerdctl", "kubectl", "oc", "ssh", "lxc", "incus", "machinectl", "systemd-nspawn", "flatpak")
 )
 _VERSION = re.compile(
-    r"(?:openclaw\s+)?v?(\d{1,5}(?:\.\d{1,5}){1,3}(?:[-+.][0-9A-Za-z.-]{1,40})?)(?:\s+\(\w+\))?", re.I
+    r"(?:(?:openclaw|clawdbot)\s+)?v?(\d{1,5}(?:\.\d{1,5}){1,3}(?:[-+.][0-9A-Za-z.-]{1,40})?)(?:\s+\(\w+\))?", re.I
 )
 
 
@@ -73,22 +74,24 @@ class OpenClawSource(Source):
         """
         if self._target.agents != "all":
             return list(self._target.agents)
+        return [agent.id for agent in await self._agents()]
+
+    async def _agents(self) -> list[roster.ListedAgent]:
         async with self._asking:
             key, marker = self._key("agents"), await self._in_thread(self._config_marker)
-            cached = _cached_agents(self._context.cache.get_cached(key, _AGENTS_FOR), marker)
+            cached = roster.from_cache(self._context.cache.get_cached(key, _AGENTS_FOR), marker)
             if cached:
                 return cached
             finished = await self._run(["agents", "list", "--json"], self._target.timeout)
-            agents = self._listed_agents(finished)
-            self._context.cache.put_cached(key, json.dumps({"agents": agents, "config": marker}))
-            return agents
+            found = self._listed_agents(finished)
+            self._context.cache.put_cached(key, roster.to_cache(found, marker))
+            return found
 
     async def check(self, agent: str) -> Observation:
-        """Run one process, or two if the version is not known. Raises CheckError."""
+        """Run one process, or more if the version or the agents are not known. Raises CheckError."""
         async with self._checking[agent]:
-            arguments = ["models", "status", "--json", "--check", "--agent", agent]
-            finished = await self._run(arguments, self._target.timeout)
-            payload, now = self._status(finished), self._context.now()
+            payload, finished = await self._ask(agent)
+            now = self._context.now()
             observation = observe(
                 payload,
                 target=self._target.name,
@@ -148,14 +151,58 @@ class OpenClawSource(Source):
             given = (name for name in HOME_VARIABLES if environment.get(name, "").strip())
             self._home_variables = tuple((name, environment[name]) for name in given)
             if self._target.state_dir:
-                environment["OPENCLAW_STATE_DIR"] = os.path.expanduser(self._target.state_dir)
+                folder = os.path.expanduser(self._target.state_dir)
+                environment |= {
+                    "OPENCLAW_STATE_DIR": folder,
+                    "CLAWDBOT_STATE_DIR": folder,
+                }  # the latter before 2026.1.29
         environment.pop("FORCE_COLOR", None)
         environment["NO_COLOR"] = "1"
         return environment
 
-    async def _run(self, arguments: Sequence[str], seconds: float) -> command.Finished:
+    async def _ask(self, agent: str) -> tuple[dict[str, Any], command.Finished]:
+        """OpenClaw's status of ``agent``, and the process that printed it.
+
+        Remembers if the release has no ``--agent``, until that form of the command fails or another release answers.
+        """
+        cache, identity = self._context.cache, await self._in_thread(self._installation)
+        key = self._key("no-agent-option", identity)
+        if cache.get_cached(key, _VERSION_FOR if identity else DAY):
+            try:
+                payload, finished = await self._ask_without_option(agent)
+            except CheckError:
+                cache.put_cached(key, "")
+                raise
+            if dialect_of(payload["auth"], None) is Dialect.DATES:
+                return payload, finished
+        finished = await self._run([*_STATUS, "--agent", agent], self._target.timeout)
+        if not roster.lacks_agent_option(finished):
+            cache.put_cached(key, "")
+            return self._status(finished), finished
+        answer = await self._ask_without_option(agent)
+        cache.put_cached(key, "yes")
+        return answer
+
+    async def _ask_without_option(self, agent: str) -> tuple[dict[str, Any], command.Finished]:
+        if agent == roster.MAIN:
+            finished = await self._run(_STATUS, self._target.timeout)
+            return self._status(finished), finished
+        known = {entry.id: entry for entry in await self._agents()}
+        if agent not in known:
+            sentence = f"`openclaw agents list` names no agent {safe_text(agent, 80)!r}"
+            raise CheckError(FailureReason.UNKNOWN_AGENT, sentence)
+        words = roster.command_for(self._command, known[agent])
+        finished = await self._run(_STATUS, self._target.timeout, words)
+        payload, model = self._status(finished), known[agent].model
+        # It prints the models of the defaults.
+        return payload | ({"resolvedDefault": model, "defaultModel": model} if model else {}), finished
+
+    async def _run(
+        self, arguments: Sequence[str], seconds: float, words: Sequence[str] | None = None
+    ) -> command.Finished:
+        """Run ``words``, by default the configured command, with ``arguments``."""
         environment = await self._in_thread(self._environment)
-        argv = [*self._command, *arguments]
+        argv = [*(words or self._command), *arguments]
         if self._connection is not None:
             target = self._target
             remote = ssh.remote_command(argv, timeout=seconds, state_dir=target.state_dir, env_file=target.env_file)
@@ -187,16 +234,13 @@ class OpenClawSource(Source):
         require_status(payload)
         return payload
 
-    def _listed_agents(self, finished: command.Finished) -> list[str]:
+    def _listed_agents(self, finished: command.Finished) -> list[roster.ListedAgent]:
         try:
             for value in json_values(finished.stdout, "[{"):
                 if isinstance(value, dict) and value.get("ok") is False:
                     raise refusal_of(value, finished)
-                entries = value.get("agents") if isinstance(value, dict) else value
-                named = [entry for entry in map(mapping, items(entries)) if text(entry.get("id"))]
-                if named:
-                    named.sort(key=lambda entry: entry.get("isDefault") is not True)
-                    return list(dict.fromkeys(entry["id"] for entry in named))
+                if found := roster.listed(value):
+                    return found
             unread = CheckError(FailureReason.INVALID_OUTPUT, "`agents list --json` printed no list of agents")
         except CheckError as error:
             if error.reason is not FailureReason.INVALID_OUTPUT:
@@ -233,7 +277,8 @@ class OpenClawSource(Source):
         """The files of the command, and the version in their package, if the command is a single program."""
         files = self._installation()
         executable = Path(files[0][0]) if files and len(self._command) == 1 else None
-        return files, _package_version(executable.parent / "package.json") if executable else None
+        packages = [Path(name) for name, _ in files if name.endswith("/package.json")]
+        return files, _package_version(packages[0]) if executable and packages else None
 
     def _installation(self) -> list[tuple[str, Stamp]]:
         """The files of the command on this host; empty if it runs elsewhere."""
@@ -298,22 +343,14 @@ def _reason_line(stderr: bytes) -> str:
 # --- parsing ---------------------------------------------------------------------------------------
 
 
-def _cached_agents(text: str | None, marker: str | None) -> list[str]:
-    try:
-        entry = mapping(json.loads(text or "{}"))
-    except ValueError:
-        return []
-    return texts(entry.get("agents")) if entry.get("config") == marker else []
-
-
 def _package_version(path: Path) -> str | None:
     """The version in a package.json of OpenClaw."""
     try:
         package = mapping(json.loads(read_file(path) or b"{}"))
     except (CheckError, ValueError, RecursionError):
         return None
-    version = _VERSION.fullmatch(text(package.get("version")) or "") if package.get("name") == "openclaw" else None
-    return version[1] if version else None
+    version = _VERSION.fullmatch(text(package.get("version")) or "")
+    return version[1] if version and package.get("name") in roster.PROGRAMS else None
 
 
 def _version_in(finished: command.Finished) -> str:

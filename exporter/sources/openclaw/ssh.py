@@ -51,7 +51,8 @@ if [ -n "$oae_file" ]; then
     export "$oae_name=$oae_value"
   done <"$oae_path"
 fi
-[ -z "$oae_state" ] || { at_home "$oae_state"; OPENCLAW_STATE_DIR=$oae_path; export OPENCLAW_STATE_DIR; }
+[ -z "$oae_state" ] || { at_home "$oae_state"; OPENCLAW_STATE_DIR=$oae_path CLAWDBOT_STATE_DIR=$oae_path
+  export OPENCLAW_STATE_DIR CLAWDBOT_STATE_DIR; }
 NO_COLOR=1; export NO_COLOR; unset FORCE_COLOR
 if command -v setsid >/dev/null 2>&1; then oae_own=setsid; else oae_own=command; set -m; fi
 exec 3<&0 </dev/null
