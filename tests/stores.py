@@ -46,8 +46,8 @@ class Home:
     def paths(self, agent: str = "main") -> StorePaths:
         return StorePaths.from_environment({}, str(self.state_dir), agent)
 
-    def read(self, agent: str = "main") -> StoreFacts:
-        return StoreReader(keyed_hash, lambda: NOW).read(self.paths(agent), agent)
+    def read(self, agent: str = "main", service: Mapping[str, str] | None = None) -> StoreFacts:
+        return StoreReader(keyed_hash, lambda: NOW).read(self.paths(agent), agent, service)
 
     def fails(self, agent: str = "main") -> CheckError:
         with pytest.raises(CheckError) as caught:

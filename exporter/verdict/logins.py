@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from exporter.model import Observation
 
 #: Providers whose profiles also sign in to a provider's models, unless OpenClaw says otherwise.
-_LENDERS: Mapping[str, tuple[str, ...]] = {
+LENDERS: Mapping[str, tuple[str, ...]] = {
     "anthropic": ("claude-cli",),
     "byteplus-plan": ("byteplus",),
     "google": ("google-gemini-cli",),
@@ -38,7 +38,7 @@ def lenders(observation: Observation, provider: str) -> tuple[str, ...]:
     configured = configured_lenders(observation, provider)
     if configured or provider in observation.missing_providers:
         return configured  # OpenClaw knows the profiles of the others, and does not use them
-    return _LENDERS.get(provider, ())
+    return LENDERS.get(provider, ())
 
 
 def delegates(observation: Observation, provider: str) -> tuple[str, ...]:

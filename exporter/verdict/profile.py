@@ -22,6 +22,7 @@ NOT_ELIGIBLE = {
     "invalid_expires": "its expiry date is not valid",
     "missing_credential": "it holds no secret",
     "unresolved_ref": "the secret it refers to cannot be found",
+    "rotation_only": "OpenClaw uses it only beside a profile or the provider's primary variable",
     "setup_inactive": "its setup is not active",
     "mode_mismatch": "its kind differs from auth.profiles in openclaw.json",
     "provider_mismatch": "its provider differs from auth.profiles in openclaw.json",

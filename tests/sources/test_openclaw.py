@@ -420,7 +420,7 @@ class FakeReader:
         assert now() == 1_800_000_000.0
         assert keyed_hash("x") == hashlib.sha256(b"x").hexdigest()
 
-    def read(self, paths: object, agent: str) -> StoreFacts:
+    def read(self, paths: object, agent: str, service: object, version: object) -> StoreFacts:
         FakeReader.asked.append((paths, agent))
         if FakeReader.trouble:
             raise FakeReader.trouble

@@ -63,7 +63,7 @@ class OpenClawSource(Source):
         self._on_this_host = target.ssh is None and os.path.basename(target.command[0]) not in ELSEWHERE
         self._checking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asking = asyncio.Lock()  # held while the agents or the version are asked for
-        self._store = LocalStore(context)
+        self._store = LocalStore(context, target.env_file)
         self._thread = IsolatedThread("openclaw")
         self._home_variables: tuple[tuple[str, str], ...] = ()  # of the command's environment
 

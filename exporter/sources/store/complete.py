@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.lib.redact import safe_text
-from exporter.model import Observation, ObservedProfile, Unusable
+from exporter.model import Dialect, Observation, ObservedProfile, Unusable
 from exporter.sources.store.facts import StoreFacts
 
 #: How far apart two dates of one credential may be, seconds: they are rounded differently.
@@ -38,13 +38,17 @@ def complete(observation: Observation, facts: StoreFacts) -> Observation:
     if differing:
         names = ", ".join(sorted(differing)[:_MAX_NAMED]) + (", …" if len(differing) > _MAX_NAMED else "")
         notes = (*notes, f"the store has another date for {names} and was ignored for these profiles")
-    in_use = observation.providers_in_use
+    in_use, knows_routes = observation.providers_in_use, observation.dialect in (Dialect.LISTING, Dialect.ROUTES)
     return replace(
         observation,
         profiles=tuple(profiles),
         providers_in_use=facts.providers_in_use if in_use is None else in_use,
         uses=observation.uses or facts.uses,
         order={**facts.order, **observation.order},
+        served_by=observation.served_by if knows_routes else {**facts.served_by, **observation.served_by},
+        borrowed_logins=observation.borrowed_logins | (frozenset() if knows_routes else facts.borrowed_logins),
+        keyless_providers=observation.keyless_providers | facts.keyless_providers,
+        needs_doctor=observation.needs_doctor or bool(facts.stranded_providers),
         blind_to=observation.blind_to - {"unusable"} if not unknown else observation.blind_to,
         notes=(*notes, *(note for note in facts.notes if note not in notes)),
     )
@@ -72,8 +76,11 @@ def _completed(seen: ObservedProfile, stored: ObservedProfile, observed_at: floa
             model=unusable.model or stored.unusable.model,
             until=unusable.until if unusable.until is not None else stored.unusable.until,
         )
+    is_unresolved = seen.reason_code is None and stored.reason_code == "unresolved_ref"
     return replace(
         seen,
+        reason_code=stored.reason_code if is_unresolved else seen.reason_code,
+        reference=seen.reference or stored.reference,
         expires_at=date,
         has_refresh_token=stored.has_refresh_token if seen.has_refresh_token is None else seen.has_refresh_token,
         secret_hash=seen.secret_hash or stored.secret_hash,

@@ -7,21 +7,30 @@ here. Times in the store are Unix milliseconds.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exporter.lib.known_secrets import remember
-from exporter.lib.loose_json import mapping, number, seconds
-from exporter.lib.redact import safe_name
+from exporter.lib.loose_json import mapping, number
+from exporter.lib.redact import safe_name, safe_text
 from exporter.model import ObservedProfile, Unusable, Use
-from exporter.sources.store.config import is_filled, orders, provider_id, providers_of, uses_of
+from exporter.sources.store.config import orders, provider_id, providers_of, uses_of
+from exporter.sources.store.credentials import (
+    Surroundings,
+    date,
+    own_provider,
+    release_of,
+    version_of,
+    with_credential,
+)
+from exporter.sources.store.environment import Environment
+from exporter.sources.store.runtimes import served_by
+from exporter.verdict.logins import LENDERS, PROGRAMS
 
 _KINDS = ("oauth", "token", "api_key")  # in OpenClaw's order
-_MAX_DATE = 8.64e15  # JavaScript's last date, Unix milliseconds
 #: Reasons whose cooldown is for one model only, if the store names one.
 _OF_ONE_MODEL = frozenset({"rate_limit", "timeout", "model_not_found"})
 #: Providers that rate-limit on their own: from 2026.4 on OpenClaw ignores stored cooldowns of theirs.
@@ -31,12 +40,11 @@ _REASONS = (
     *("auth_permanent", "auth", "session_expired", "billing", "format", "model_not_found", "overloaded", "timeout"),
     *("rate_limit", "empty_response", "no_error_details", "unclassified", "unknown"),
 )
+_MAX_NAMED = 3  # variables in a note
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SECRETS = frozenset({"key", "token", "access", "refresh", "idToken"})
 #: What OpenClaw stores in place of a key that a provider does not need, or that is kept elsewhere.
 NO_SECRETS = frozenset({"ollama-local", "custom-local", "secretref-managed", "minimax-oauth", "qwen-oauth", "aws-sdk"})
-#: OpenClaw stores this in place of a login's tokens while it refreshes them, and after that failed.
-_FENCE = re.compile(r"openclaw-oauth-refresh-fence:v1:[a-f0-9]{32}:(failed:)?access:")
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,12 @@ class StoreFacts:
     providers_in_use: tuple[str, ...] | None = None  # None: no configuration names a model
     uses: tuple[Use, ...] = ()
     notes: tuple[str, ...] = ()
+    served_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # provider -> whose logins serve its models
+    borrowed_logins: frozenset[str] = frozenset()  # providers whose login another program keeps
+    keyless_providers: frozenset[str] = frozenset()  # need no credential of OpenClaw's
+    #: Providers in use whose only profiles are in a store that this OpenClaw no longer reads.
+    stranded_providers: frozenset[str] = frozenset()
+    version: str | None = None  # of the OpenClaw that wrote openclaw.json last
 
 
 @dataclass(frozen=True)
@@ -114,10 +128,18 @@ def facts(
     is_json: bool,
     keyed_hash: Callable[[str], str],
     now: float,
+    around: Surroundings | None = None,
+    left_behind: Layer | None = None,
+    version: str | None = None,
     notes: Iterable[str] = (),
 ) -> StoreFacts:
-    """The facts about ``agent``. ``is_json``: a release to 2026.5 wrote the store."""
-    stored = stored or Layer({}, {}, {})
+    """The facts about ``agent``. ``is_json``: a release to 2026.5 wrote the store.
+
+    ``left_behind``: the store of such a release beside a newer one, which OpenClaw no longer reads. ``version``:
+    OpenClaw's; by default that of the release which wrote the configuration last.
+    """
+    version = version or version_of(config)
+    stored, around = stored or Layer({}, {}, {}), around or Surroundings()
     modes = {} if is_json else _configured(config)
     profiles = []
     for name, raw in stored.profiles.items():
@@ -128,58 +150,52 @@ def facts(
             provider=raw["provider"],
             kind=raw["type"],
             unusable=_unusable(usage, now) if cools else None,
-            last_used_at=_date(usage.get("lastUsed")),
+            last_used_at=date(usage.get("lastUsed")),
             error_count=_count(usage.get("errorCount")),
-            last_error_at=_date(usage.get("lastFailureAt")),
+            last_error_at=date(usage.get("lastFailureAt")),
         )
-        profile = _with_credential(profile, raw, keyed_hash)
+        profile = with_credential(profile, raw, config, keyed_hash, around, is_json, release_of(version))
         if profile.reason_code is None and name in modes:
             profile = replace(profile, reason_code=_mismatch(raw, *modes[name]))
         profiles.append(profile)
     uses = uses_of(config, agent, inherits_fallbacks=is_json)
+    providers, seen = providers_of(uses), {profile.provider for profile in profiles}
+    lent = served_by(config, agent, (use.model for use in uses))
+    lenders = {name for names in lent.values() for name in names} - seen
     skipped = (f"skipped {stored.skipped} entries of the store that are no credentials",) if stored.skipped else ()
     return StoreFacts(
         profiles=tuple(profiles),
         order=_effective_order(stored, config, now),
-        providers_in_use=providers_of(uses),
+        providers_in_use=providers,
         uses=uses,
-        notes=(*notes, *skipped),
+        served_by=lent,
+        borrowed_logins=frozenset(name for name in lenders & PROGRAMS.keys() if around.has_login(name) is not False),
+        keyless_providers=frozenset(p for p in providers or () if own_provider(config, p).get("auth") == "aws-sdk"),
+        stranded_providers=_stranded(left_behind, seen, providers),
+        version=version,
+        notes=(*notes, *skipped, *_unsure(profiles, around.environment)),
     )
 
 
-def _with_credential(
-    profile: ObservedProfile, raw: Mapping[str, Any], keyed_hash: Callable[[str], str]
-) -> ObservedProfile:
-    """``profile`` with the facts of its secret, date and refresh token."""
-    code = "setup_inactive" if mapping(raw, "setup").get("replacement") is True else None
-    if profile.kind == "oauth":
-        fence = _FENCE.match(raw["access"]) if isinstance(raw.get("access"), str) else None
-        refreshes = is_filled(raw.get("refresh")) and not (fence and fence[1])
-        if code is None and fence and fence[1]:
-            code = "expired"
-        if code is None and not is_filled(raw.get("access")) and not is_filled(raw.get("refresh")):
-            code = "unresolved_ref" if isinstance(raw.get("oauthRef"), Mapping) else "missing_credential"
-        date = None if fence else _date(raw.get("expires"))
-        return replace(profile, reason_code=code, expires_at=date, has_refresh_token=refreshes)
-    secret = _static_secret(raw, "key" if profile.kind == "api_key" else "token")
-    date = None
-    if profile.kind == "token":
-        date = _date(raw.get("expires"))
-        if code is None and "expires" in raw and date is None:
-            code = "invalid_expires"
-    if secret is None and code != "setup_inactive":
-        code = "missing_credential"
-    hashed = keyed_hash(secret) if secret else None
-    return replace(profile, reason_code=code, expires_at=date, has_refresh_token=False, secret_hash=hashed)
+def _stranded(left_behind: Layer | None, seen: set[str], in_use: Iterable[str] | None) -> frozenset[str]:
+    """The providers in use that only ``left_behind`` has profiles of."""
+    left = {raw["provider"] for raw in left_behind.profiles.values()} if left_behind else set()
+    if in_use is None:
+        return frozenset(left - seen)
+    # Importing a store also renames providers: openai-codex becomes openai.
+    names = {provider: {provider, *LENDERS.get(provider, ())} for provider in in_use}
+    return frozenset(provider for provider, own in names.items() if own & left and not own & seen)
 
 
-def _static_secret(raw: Mapping[str, Any], name: str) -> str | None:
-    """The token or key itself, or the canonical text of a reference to it; None if there is neither."""
-    for value in (raw.get(f"{name}Ref"), raw.get(name)):
-        if isinstance(value, Mapping) and isinstance(value.get("source"), str):
-            return json.dumps(value, sort_keys=True)
-    value = raw.get(name, raw.get("apiKey") if name == "key" else None)
-    return value.strip() if is_filled(value) else None
+def _unsure(profiles: Iterable[ObservedProfile], env: Environment) -> Iterator[str]:
+    """A sentence about variables that are not set here, although the service may have them."""
+    kept = [profile.reference for profile in profiles if profile.reference and profile.reason_code is None]
+    named = {name for source, _, name in (ref.split(":", 2) for ref in kept) if source == "env"} | env.unset
+    unknown = sorted(name for name in named if env.has(name) is None)
+    if unknown:
+        more = ", …" if len(unknown) > _MAX_NAMED else ""
+        names = safe_text(", ".join(unknown[:_MAX_NAMED]))
+        yield f"not set here, but maybe in the service's environment: {names}{more}; env_file shows it to the exporter"
 
 
 def _mismatch(raw: Mapping[str, Any], provider: str, mode: str) -> str | None:
@@ -190,7 +206,7 @@ def _mismatch(raw: Mapping[str, Any], provider: str, mode: str) -> str | None:
 
 def _unusable(usage: Mapping[str, Any], now: float) -> Unusable | None:
     """The cooldown or disable that holds at ``now``, as ``models status`` reports it."""
-    disabled, cooldown, blocked = (_date(usage.get(f"{word}Until")) for word in ("disabled", "cooldown", "blocked"))
+    disabled, cooldown, blocked = (date(usage.get(f"{word}Until")) for word in ("disabled", "cooldown", "blocked"))
     until = max((date for date in (disabled, cooldown, blocked) if date is not None), default=0.0)
     if until <= now:
         return None
@@ -217,10 +233,6 @@ def _counted(counts: object) -> str | None:
 
 def _word(value: object) -> str | None:
     return value if isinstance(value, str) and _WORD.fullmatch(value) else None
-
-
-def _date(milliseconds: object) -> float | None:
-    return seconds(milliseconds, _MAX_DATE)
 
 
 def _count(value: object) -> int | None:
@@ -266,8 +278,8 @@ def _effective_order(stored: Layer, config: object, now: float) -> dict[str, tup
 def _rank(stored: Layer, name: str, now: float) -> tuple[float, ...]:
     """A sort key without an explicit order: logins first, then valid access tokens, then least recent use."""
     raw = stored.profiles[name]
-    date = _date(raw.get("expires"))
-    is_past = raw["type"] == "oauth" and date is not None and date <= now
+    ends = date(raw.get("expires"))
+    is_past = raw["type"] == "oauth" and ends is not None and ends <= now
     return (_KINDS.index(raw["type"]), is_past, number(stored.usage.get(name, {}).get("lastUsed")) or 0)
 
 

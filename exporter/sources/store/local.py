@@ -8,12 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.lib.durations import format_duration
+from exporter.lib.env_file import read_env_file
 from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, FailureReason, Observation
 from exporter.sources import Fingerprint, SourceContext
 from exporter.sources.store.paths import StorePaths
 
 if TYPE_CHECKING:
+    from exporter.sources.store.facts import StoreFacts
     from exporter.sources.store.reader import StoreReader
 
 #: For reading one store, in seconds. It takes a second at most where the disk is healthy.
@@ -24,8 +26,9 @@ T = TypeVar("T")
 class LocalStore:
     """The stores of one OpenClaw on this host, by agent."""
 
-    def __init__(self, context: SourceContext) -> None:
+    def __init__(self, context: SourceContext, env_file: str | None = None) -> None:
         self._context = context
+        self._env_file = env_file
         self._paths: dict[str, StorePaths] = {}
         self._thread = IsolatedThread("store")
 
@@ -49,11 +52,15 @@ class LocalStore:
 
         self._paths[observation.agent] = paths
         try:
-            facts = await self._in_thread(lambda: self._reader.read(paths, observation.agent))
+            facts = await self._in_thread(lambda: self._read(paths, observation))
         except CheckError as error:
             note = f"the store could not be read: {error.message}"
             return replace(observation, notes=(*observation.notes, note))
         return complete(observation, facts)
+
+    def _read(self, paths: StorePaths, observation: Observation) -> StoreFacts:
+        service = read_env_file(self._env_file) if self._env_file else None
+        return self._reader.read(paths, observation.agent, service, observation.openclaw_version)
 
     async def config(self, paths: StorePaths) -> Mapping[str, Any] | None:
         """``openclaw.json`` as an object; None if there is none or it cannot be read."""

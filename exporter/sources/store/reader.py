@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from exporter.lib import clock
+from exporter.lib.env_file import parse_env_file
 from exporter.lib.known_secrets import remember
 from exporter.lib.loose_json import mapping
 from exporter.model import SHARED_AGENT, CheckError, FailureReason
 from exporter.sources import Fingerprint
 from exporter.sources.store import files
+from exporter.sources.store.credentials import Surroundings
+from exporter.sources.store.environment import Environment, environment
 from exporter.sources.store.facts import (
     NO_SECRETS,
     Layer,
@@ -38,6 +42,12 @@ _SHARED = (files.SHARED_OWNER, files.SHARED_STORE, files.SHARED_STATE)
 #: A file that changed less than this before its stamp was taken may change again under the same stamp, ns.
 _RACY = 100_000_000
 _UNREADABLE = "unreadable"
+#: Where the programs that OpenClaw runs keep their login, in the user's home.
+_LOGIN_FILES = {
+    "claude-cli": Path(".claude", ".credentials.json"),
+    "codex-cli": Path(".codex", "auth.json"),
+    "google-gemini-cli": Path(".gemini", "oauth_creds.json"),
+}
 _RETRY_AFTER = 0.05  # seconds until a store that changed while it was read is read again
 _STRANDED = "this OpenClaw no longer reads auth-profiles.json: openclaw doctor --fix imports what is in it"
 
@@ -53,20 +63,27 @@ class StoreReader:
         self._last: Fingerprint | None = None
         self._was_unreadable = False
 
-    def read(self, paths: StorePaths, agent: str) -> StoreFacts:
+    def read(
+        self,
+        paths: StorePaths,
+        agent: str,
+        service: Mapping[str, str] | None = None,
+        version: str | None = None,
+    ) -> StoreFacts:
         """The facts about ``agent`` in the store at ``paths``: its own layer over the one it inherits.
 
+        ``service``: the variables that OpenClaw's service has, if they are known. ``version``: OpenClaw's, likewise.
         A store that does not exist yet has no profiles. Blocks for a second at most on a healthy disk.
         Raises CheckError PERMISSION, or STORE_UNREADABLE (no state folder, locked, cut off, not OpenClaw's).
         """
         require_readable(paths.state_dir)
         try:
-            return self._read(paths, agent)
+            return self._read(paths, agent, service, version)
         except CheckError as error:
             if error.reason is FailureReason.PERMISSION:
                 raise
         time.sleep(_RETRY_AFTER)  # old releases write their files in place
-        return self._read(paths, agent)
+        return self._read(paths, agent, service, version)
 
     def config(self, paths: StorePaths) -> Mapping[str, Any] | None:
         """``openclaw.json``; None if there is none. Raises CheckError."""
@@ -78,18 +95,52 @@ class StoreReader:
             self._configs[path] = (current, config)
         return self._configs[path][1]
 
-    def _read(self, paths: StorePaths, agent: str) -> StoreFacts:
+    def environment(self, paths: StorePaths, service: Mapping[str, str] | None) -> Environment:
+        """The variables that the service has: its own, if they are known, those of openclaw.json and of ``.env``.
+
+        Raises CheckError.
+        """
+        try:
+            config = self.config(paths)
+        except CheckError:
+            config = None
+        dotenv = read_file(paths.state_dir / ".env")
+        return environment(config, parse_env_file(dotenv.decode("utf-8", "replace")) if dotenv else {}, service)
+
+    def surroundings(self, paths: StorePaths, service: Mapping[str, str] | None) -> Surroundings:
+        """What is around the store: where secrets that are not in it may be. Raises CheckError."""
+        env = self.environment(paths, service)
+        home = Path((service or {}).get("HOME") or paths.state_dir.parent)
+        return Surroundings(env, paths.state_dir, home, _exists, lambda name: _has_login(name, home, env))
+
+    def _read(
+        self, paths: StorePaths, agent: str, service: Mapping[str, str] | None, version: str | None
+    ) -> StoreFacts:
         notes = []
         try:
             config = self.config(paths)
         except CheckError as error:
             config = None
             notes.append(f"the providers in use cannot be seen: {error.message}")
-        stored, own, is_json, is_stranded = _stored(paths)
-        if is_stranded:
+        stored, own, is_json, left_behind = _stored(paths)
+        if left_behind is not None and stored is None:
             notes.append(_STRANDED)
+        try:
+            around = self.surroundings(paths, service)
+        except CheckError as error:
+            around = Surroundings(state_dir=paths.state_dir)
+            notes.append(f"the service's variables cannot be seen: {error.message}")
         found = facts(
-            stored, config, agent=agent, is_json=is_json, keyed_hash=self._keyed_hash, now=self._now(), notes=notes
+            stored,
+            config,
+            agent=agent,
+            is_json=is_json,
+            keyed_hash=self._keyed_hash,
+            now=self._now(),
+            around=around,
+            left_behind=left_behind,
+            version=version,
+            notes=notes,
         )
         # The others are main's, which agents inherit.
         names = own.profiles if own is not None else {}
@@ -147,8 +198,25 @@ def require_readable(state_dir: Path) -> None:
         raise CheckError(FailureReason.STORE_UNREADABLE, f"there is no OpenClaw state directory {state_dir}")
 
 
-def _stored(paths: StorePaths) -> tuple[Layer | None, Layer | None, bool, bool]:
-    """The merged store, the agent's own, whether it is JSON of a release to 2026.5, and whether such JSON was left.
+def _exists(path: Path) -> bool | None:
+    """Whether there is a file at ``path``; None if this user cannot tell."""
+    found = stamp(path)
+    return False if found is None else None if found[0] < 0 else True
+
+
+def _has_login(provider: str, home: Path, env: Environment) -> bool | None:
+    """Whether the program that signs in for ``provider`` has a login in ``home``; None if that is not known."""
+    if provider == "claude-cli" and env.has("CLAUDE_CODE_OAUTH_TOKEN"):
+        return True
+    file = _LOGIN_FILES.get(provider)
+    if file is None or sys.platform == "darwin":  # the keychain
+        return None
+    moved = env.variables.get("CLAUDE_CONFIG_DIR") if provider == "claude-cli" else None
+    return _exists(Path(moved, file.name) if moved else home / file)
+
+
+def _stored(paths: StorePaths) -> tuple[Layer | None, Layer | None, bool, Layer | None]:
+    """The merged store, the agent's own, whether it is JSON of a release to 2026.5, and such JSON beside newer stores.
 
     OpenClaw reads databases only from 2026.6 on, and has none before.
     """
@@ -157,7 +225,7 @@ def _stored(paths: StorePaths) -> tuple[Layer | None, Layer | None, bool, bool]:
     databases = {folder: files.read_database(folder / "openclaw-agent.sqlite", _LOCAL) for folder in folders}
     if shared is None and not any(databases.values()):
         read = list(map(_json_layer, folders))
-        return reduce(merge, read), read[-1], True, False
+        return reduce(merge, read), read[-1], True, None
     values = shared.values if shared else {}
     owner = mapping(values.get(files.SHARED_OWNER)).get("location")
     layers: list[Layer | None] = [None]
@@ -167,9 +235,15 @@ def _stored(paths: StorePaths) -> tuple[Layer | None, Layer | None, bool, bool]:
         # Once the shared database owns what agents inherit, they no longer inherit main's store.
         if folder == paths.agent_dir or owner != "state-db":
             layers.append(_local_layer(folder, rows))
-    merged, own = reduce(merge, layers), layers[-1]
-    is_stranded = merged is None and any(stamp(folder / "auth-profiles.json") for folder in folders)
-    return merged, own, False, is_stranded
+    return reduce(merge, layers), layers[-1], False, _left_behind(folders)
+
+
+def _left_behind(folders: Sequence[Path]) -> Layer | None:
+    """The JSON stores in ``folders``; None if there are none. One that cannot be read is empty."""
+    try:
+        return reduce(merge, map(_json_layer, folders))
+    except CheckError:
+        return Layer({}, {}, {})
 
 
 def _layer(store: object, state: object, path: Path) -> Layer:

@@ -11,30 +11,21 @@ from typing import Any, TypeVar
 
 from exporter.config import StoreTarget
 from exporter.lib.durations import format_duration
-from exporter.lib.env_file import parse_env_file, read_env_file
+from exporter.lib.env_file import read_env_file
 from exporter.lib.loose_json import mapping
 from exporter.lib.redact import safe_text
 from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
 from exporter.sources import Fingerprint, Source, SourceContext
 from exporter.sources.openclaw.status import kind_of_variable
-from exporter.sources.store.config import agent_id, is_filled, provider_id, roster
+from exporter.sources.store.config import agent_id, is_filled, roster
+from exporter.sources.store.credentials import Surroundings, configured_key, own_provider, release_of
+from exporter.sources.store.environment import credentials, rotation_keys
 from exporter.sources.store.facts import StoreFacts
-from exporter.sources.store.paths import StorePaths, read_file, stamp, unreadable
+from exporter.sources.store.paths import StorePaths, stamp, unreadable
 from exporter.sources.store.reader import StoreReader, require_readable
 from exporter.verdict.invocation import Invocation, Programs
 
-#: The environment variables with each provider's credential, in OpenClaw's order.
-_KEYED = ["cerebras", "deepseek", "groq", "minimax", "mistral", "moonshot", "nvidia", "openrouter", "together", "xai"]
-_VARIABLES = {
-    **{provider: (f"{provider.upper()}_API_KEY",) for provider in _KEYED},
-    "anthropic": ("ANTHROPIC_OAUTH_TOKEN", "ANTHROPIC_API_KEY"),
-    "github-copilot": ("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"),
-    "google": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    "openai": ("CODEX_API_KEY", "OPENAI_API_KEY"),
-    "opencode": ("OPENCODE_API_KEY", "OPENCODE_ZEN_API_KEY"),
-    "zai": ("ZAI_API_KEY", "Z_AI_API_KEY"),
-}
 #: Providers that need no credential, or keep it outside the store.
 _ELSEWHERE = frozenset(
     {"amazon-bedrock", "claude-cli", "codex-cli", "google-vertex", "lmstudio", "ollama", "sglang", "vllm"}
@@ -126,10 +117,11 @@ class StoreSource(Source):
             sentence = f"there is no agent {safe_text(agent, 80)!r} in {paths.state_dir}"
             raise CheckError(FailureReason.UNKNOWN_AGENT, sentence)
         observed_at = self._context.now()
-        facts = self._reader.read(paths, agent)
+        service = read_env_file(self._target.env_file) if self._target.env_file else None
+        facts = self._reader.read(paths, agent, service)
         self._watched[agent] = paths
-        environment = tuple(self._environment(facts, paths, config))
-        profiles = (*facts.profiles, *environment)
+        around = self._reader.surroundings(paths, service)
+        profiles = (*facts.profiles, *self._outside(facts, around, config))
         in_use, elsewhere = _in_use(facts, config, {profile.provider for profile in profiles})
         note = f"the credentials of {safe_text(', '.join(elsewhere))} are not in the store and are not checked"
         return Observation(
@@ -142,30 +134,36 @@ class StoreSource(Source):
             providers_in_use=in_use,
             uses=facts.uses,
             order=facts.order,
+            missing_providers=facts.stranded_providers,
+            served_by=facts.served_by,
+            borrowed_logins=facts.borrowed_logins,
+            keyless_providers=facts.keyless_providers,
+            needs_doctor=bool(facts.stranded_providers),
+            openclaw_version=facts.version,
             notes=(*facts.notes, note) if elsewhere else facts.notes,
             openclaw_version=_version(config),
             agent_dir=str(paths.agent_dir),
         )
 
-    def _environment(
-        self, facts: StoreFacts, paths: StorePaths, config: Mapping[str, Any] | None
+    def _outside(
+        self, facts: StoreFacts, around: Surroundings, config: Mapping[str, Any] | None
     ) -> Iterator[ObservedProfile]:
-        """The credentials for providers in use in the service's environment, named by their variables."""
-        settings = mapping(config, "env")
-        dotenv = read_file(paths.state_dir / ".env")
-        variables = {
-            **settings,
-            **mapping(settings, "vars"),
-            **(parse_env_file(dotenv.decode("utf-8", "replace")) if dotenv else {}),
-            **(read_env_file(self._target.env_file) if self._target.env_file else {}),
-        }
+        """The credentials for providers in use in the service's environment and in openclaw.json."""
+        env, stored = around.environment, {profile.provider for profile in facts.profiles}
         for provider in facts.providers_in_use or ():
-            for name in _VARIABLES.get(provider, ()):
-                value = variables.get(name)
-                if is_filled(value):
-                    kind, secret = kind_of_variable(name), self._context.keyed_hash(value.strip())
-                    yield ObservedProfile(f"env:{name}", provider, kind, has_refresh_token=False, secret_hash=secret)
-                    break
+            serving = [*credentials(env, provider, release_of(facts.version))][:1]
+            further = [*rotation_keys(env, provider)] if serving or provider not in stored else []
+            for name in (*serving, *further):
+                yield ObservedProfile(
+                    f"env:{name}",
+                    provider,
+                    kind_of_variable(name),
+                    reason_code=None if serving else "rotation_only",
+                    has_refresh_token=False,
+                    secret_hash=self._context.keyed_hash(env.variables[name].strip()),
+                )
+            if key := configured_key(config, provider, around):
+                yield key
 
 
 def _version(config: Mapping[str, Any] | None) -> str | None:
@@ -194,11 +192,10 @@ def _in_use(
     """The providers in use whose credentials a store would have, and the others, which are never missing."""
     if facts.providers_in_use is None:
         return None, []
-    own = {provider_id(name): entry for name, entry in mapping(config, "models", "providers").items()}
     elsewhere = [
         provider
         for provider in facts.providers_in_use
         if provider not in seen
-        and (provider in _ELSEWHERE or any(mapping(own, provider).get(key) for key in ("apiKey", "auth", "headers")))
+        and (provider in _ELSEWHERE or any(own_provider(config, provider).get(key) for key in ("apiKey", "headers")))
     ]
     return tuple(provider for provider in facts.providers_in_use if provider not in elsewhere), elsewhere

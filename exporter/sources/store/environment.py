@@ -1,0 +1,119 @@
+"""The variables that the service has, as far as its files tell, and the credentials among them. Pure.
+
+The names are those of OpenClaw 2026.2 to 2026.9; each was set on the releases, and is what ``models status``
+takes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from exporter.lib.loose_json import mapping
+from exporter.sources.store.config import is_filled
+
+#: The environment variables with each provider's credential, in OpenClaw's order.
+VARIABLES: Mapping[str, tuple[str, ...]] = {
+    **{
+        provider: (f"{provider.upper()}_API_KEY",)
+        for provider in (
+            *("byteplus", "cerebras", "cohere", "deepinfra", "deepseek", "fireworks", "groq", "kilocode"),
+            *("litellm", "mistral", "novita", "nvidia", "ollama", "openrouter", "qianfan", "sglang", "stepfun"),
+            *("synthetic", "together", "venice", "vllm", "vydra", "xai", "xiaomi"),
+        )
+    },
+    "anthropic": ("ANTHROPIC_OAUTH_TOKEN", "ANTHROPIC_API_KEY"),
+    "chutes": ("CHUTES_API_KEY", "CHUTES_OAUTH_TOKEN"),
+    "fal": ("FAL_KEY", "FAL_API_KEY"),
+    "github-copilot": ("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"),
+    "google": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "huggingface": ("HUGGINGFACE_HUB_TOKEN", "HF_TOKEN"),
+    "kimi": ("KIMI_API_KEY", "KIMICODE_API_KEY"),
+    "kimi-coding": ("KIMI_API_KEY", "KIMICODE_API_KEY"),
+    "minimax": ("MINIMAX_CODE_PLAN_KEY", "MINIMAX_CODING_API_KEY", "MINIMAX_API_KEY"),
+    "minimax-portal": ("MINIMAX_OAUTH_TOKEN", "MINIMAX_API_KEY"),
+    "moonshot": ("MOONSHOT_API_KEY", "KIMI_API_KEY"),
+    "openai": ("CODEX_API_KEY", "OPENAI_API_KEY"),
+    "opencode": ("OPENCODE_API_KEY", "OPENCODE_ZEN_API_KEY"),
+    "opencode-go": ("OPENCODE_API_KEY", "OPENCODE_ZEN_API_KEY"),
+    "qwen": ("QWEN_API_KEY", "MODELSTUDIO_API_KEY", "DASHSCOPE_API_KEY"),
+    "vercel-ai-gateway": ("AI_GATEWAY_API_KEY",),
+    "volcengine": ("VOLCANO_ENGINE_API_KEY",),
+    "zai": ("ZAI_API_KEY", "Z_AI_API_KEY"),
+}
+#: The first release that takes a name, and the first that no longer does; the others, every release takes.
+_RELEASES: Mapping[tuple[str, str], tuple[tuple[int, int], tuple[int, int]]] = {
+    ("github-copilot", "GH_TOKEN"): ((0, 0), (2026, 9)),
+    ("github-copilot", "GITHUB_TOKEN"): ((0, 0), (2026, 9)),
+    ("google", "GOOGLE_API_KEY"): ((2026, 5), (9999, 0)),
+    ("minimax", "MINIMAX_CODE_PLAN_KEY"): ((2026, 5), (9999, 0)),
+    ("openai", "CODEX_API_KEY"): ((2026, 6), (9999, 0)),
+}
+_TEMPLATE = re.compile(r"(?<!\$)\$\{([A-Z_][A-Z0-9_]*)\}")
+#: A value that is nothing but a variable; a secret may also be written so, without braces.
+WHOLE_TEMPLATE = re.compile(r"\s*\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))\s*")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The variables that the service has, with their values (secrets!)."""
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    #: Whether a variable that is not here is surely not set: its service's file was read.
+    is_whole: bool = False
+    #: Variables that the configuration names and nothing sets.
+    unset: frozenset[str] = frozenset()
+
+    def has(self, name: str) -> bool | None:
+        """Whether the service has the variable; None if that is not known."""
+        return True if is_filled(self.variables.get(name)) else False if self.is_whole else None
+
+
+def environment(
+    config: Mapping[str, Any] | None, dotenv: Mapping[str, str], service: Mapping[str, str] | None
+) -> Environment:
+    """The variables of ``env`` in openclaw.json, of ``.env`` beside it, and of the service's own file (None: unknown).
+
+    A ``${VAR}`` in the configuration stands for a variable of the others; where it is not set, OpenClaw takes
+    the value as absent.
+    """
+    settings = mapping(config, "env")
+    known = {**dotenv, **(service or {})}
+    found: dict[str, str] = {}
+    unset: set[str] = set()
+    for name, value in {**settings, **mapping(settings, "vars")}.items():
+        if isinstance(value, str):
+            absent = {one for one in _TEMPLATE.findall(value) if not is_filled(known.get(one))}
+            unset |= absent
+            if not absent:
+                found[name] = _TEMPLATE.sub(lambda match: known[match[1]], value)
+    # OpenClaw can also take what is missing from the user's shell.
+    is_whole = service is not None and mapping(settings, "shellEnv").get("enabled") is not True
+    return Environment({**found, **known}, is_whole, frozenset(unset))
+
+
+def credentials(env: Environment, provider: str, release: tuple[int, int] | None = None) -> Iterator[str]:
+    """The names of the variables that hold a credential of ``provider``: the first serves, the others could.
+
+    ``release``: OpenClaw's, if it is known.
+    """
+    for name in VARIABLES.get(provider, ()):
+        first, last = _RELEASES.get((provider, name), ((0, 0), (9999, 0)))
+        if env.has(name) and (release is None or first <= release < last):
+            yield name
+
+
+def rotation_keys(env: Environment, provider: str) -> Iterator[str]:
+    """The names of the variables with further keys, to which OpenClaw changes when one is rate-limited.
+
+    On no release do they serve by themselves: a request first needs the primary variable or a profile, and
+    ``models status`` calls a provider that has nothing else missing.
+    """
+    names = VARIABLES.get(provider)
+    if not names:
+        return
+    base = "GEMINI" if provider == "google" else re.sub(r"[^A-Z0-9]", "_", provider.upper())
+    pattern = re.compile(rf"OPENCLAW_LIVE_{base}_KEYS?|{base}_API_KEYS|{base}_API_KEY_\w+")
+    yield from (name for name in sorted(env.variables) if pattern.fullmatch(name) and env.has(name))
