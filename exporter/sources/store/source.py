@@ -5,7 +5,6 @@ OpenClaw calls its store private, so this only reads it. There is no status or e
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -141,7 +140,6 @@ class StoreSource(Source):
             needs_doctor=bool(facts.stranded_providers),
             openclaw_version=facts.version,
             notes=(*facts.notes, note) if elsewhere else facts.notes,
-            openclaw_version=_version(config),
             agent_dir=str(paths.agent_dir),
         )
 
@@ -164,12 +162,6 @@ class StoreSource(Source):
                 )
             if key := configured_key(config, provider, around):
                 yield key
-
-
-def _version(config: Mapping[str, Any] | None) -> str | None:
-    """The release that last wrote openclaw.json, most likely the one that is installed."""
-    version = mapping(config, "meta").get("lastTouchedVersion")
-    return version if isinstance(version, str) and re.fullmatch(r"\d{4}\.\d{1,2}\.[\w.+-]{1,40}", version) else None
 
 
 def _folders(paths: StorePaths) -> list[str]:
