@@ -32,6 +32,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
     **{f"source `{name}`": (model, targets.TargetBase) for name, model in source_models().items()},
     "Policy": (models.Policy, None),
     "Profiles": (models.ProfilePolicy, None),
+    "Providers": (models.ProviderPolicy, None),
     "Alerts": (models.Alerts, None),
     "Channels": (channels.ChannelBase, None),
     "quiet_hours": (channels.QuietHours, None),

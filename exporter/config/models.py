@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -25,11 +25,16 @@ class ProfilePolicy(Model):
     ignore: Flag = False
 
 
+class ProviderPolicy(Model):
+    credential: Literal["none"] = Field(description="none: it needs no credential of OpenClaw's")
+
+
 class Policy(Model):
     expiring_within: Duration = Field(86400.0, ge=0)
     setup_token_lifetime: Duration = Field(365 * 86400.0, gt=0)
     oauth_idle_after: Duration = Field(86400.0, ge=0)
     profiles: dict[str, ProfilePolicy] = {}
+    providers: dict[Annotated[str, Field(min_length=1, pattern=r"^\S+$")], ProviderPolicy] = {}
 
     def of(self, target: str, agent: str, profile: str) -> ProfilePolicy:
         """The policy of one profile. The narrowest key wins as a whole; policies are not merged."""
@@ -37,6 +42,10 @@ class Policy(Model):
             if key in self.profiles:
                 return self.profiles[key]
         return _NO_POLICY
+
+    def needs_credential(self, provider: str) -> bool:
+        """False if the provider needs no credential of OpenClaw's: then nothing about it is reported."""
+        return provider not in self.providers
 
 
 _NO_POLICY = ProfilePolicy()

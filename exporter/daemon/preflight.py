@@ -6,13 +6,19 @@ changes anything.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from exporter.alerts.delivery import delivery
-from exporter.config import Config, ConfigError, unreadable_secrets
+from exporter.config import Config, ConfigError, GatewayTarget, StoreTarget, Target, unreadable_secrets
+from exporter.config.targets import HostTarget
 from exporter.lib import http
+from exporter.model import CheckError, ObservedProfile
+from exporter.sources import SourceContext
+from exporter.sources.openclaw.source import is_on_this_host
+from exporter.sources.store.source import StoreSource
 from exporter.web import listen
 from exporter.web.server import Certificates
 from exporter.web.users import Users
@@ -34,7 +40,47 @@ def warnings(config: Config) -> list[str]:
     found = [f"{problem} (for this user; the service may run as another)" for problem in found]
     if (problem := _state_problem(config.state_directory())) is not None:
         found.append(problem)
-    return found + delivery.warnings(config)
+    return found + delivery.warnings(config) + needless_credentials(config)
+
+
+def needless_credentials(config: Config) -> list[str]:
+    """A sentence for each profile on this host whose provider needs no credential by ``policy.providers``."""
+    if not config.policy.providers:
+        return []
+    found = []
+    for target in config.targets:
+        for profile in _stored_profiles(target):
+            if not config.policy.needs_credential(profile.provider):
+                key = f"policy.providers: {profile.provider} needs no credential"
+                found.append(f"{key}, but {target.name} has the profile {profile.id}: nothing about it is reported")
+    return list(dict.fromkeys(found))
+
+
+def _stored_profiles(target: Target) -> Iterator[ObservedProfile]:
+    """The profiles of all agents in the target's store, if it is on this host and can be read."""
+    store = _store_of(target)
+    if store is None:
+        return
+
+    async def check() -> list[ObservedProfile]:
+        source = StoreSource(store, SourceContext(lambda text: "", environ=os.environ))
+        seen = [await source.check(agent) for agent in await source.agents()]
+        return [profile for observation in seen for profile in observation.profiles]
+
+    try:
+        yield from asyncio.run(check())
+    except CheckError:
+        return
+
+
+def _store_of(target: Target) -> StoreTarget | None:
+    """The target's store as a target of its own; None if it is not on this host."""
+    name, state_dir = target.name, getattr(target, "state_dir", None)
+    if isinstance(target, GatewayTarget):
+        return StoreTarget(source="store", name=name, state_dir=state_dir) if state_dir else None
+    if not isinstance(target, HostTarget) or not is_on_this_host(target):
+        return None
+    return StoreTarget(source="store", name=name, state_dir=state_dir, env_file=target.env_file)
 
 
 def _problems_of(check: Callable[[Config], object], config: Config) -> list[str]:

@@ -129,6 +129,7 @@ class ObservedProfile:
     error_count: int | None = None
     last_error_at: float | None = None
     owner: str | None = None  # the agent whose store has it: this agent, or one that it inherits from
+    is_masked: bool = False  # OpenClaw printed a runtime's credential in its place: the kind may not be its own
     reference: str | None = None  # where its secret is kept, if not in the store: SOURCE:PROVIDER:ID, never a value
 
 

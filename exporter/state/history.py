@@ -89,7 +89,11 @@ def same_credential(old: CredentialRecord, seen: ObservedProfile) -> bool:
     If both hashes are known, they decide. Otherwise a token's date does: it never moves, and OpenClaw drops it only
     once the token has expired.
     """
-    if (old.provider, old.kind) != (seen.provider, seen.kind):
+    if old.provider != seen.provider:
+        return False
+    if seen.is_masked:
+        return True  # nothing shows that it changed
+    if len({old.kind, seen.kind} - {"unknown"}) > 1:
         return False
     if old.secret_hash and seen.secret_hash:
         return old.secret_hash == seen.secret_hash
@@ -109,18 +113,19 @@ def record_observation(
     """
     profiles: dict[str, CredentialRecord] = {}
     for profile in seen.profiles:
-        old = history.profiles.get(profile.id)
+        old, kind = history.profiles.get(profile.id), "unknown" if profile.is_masked else profile.kind
         if old is None:
             # No credential had this name: a date that was supplied before the first check is about this one.
-            old = CredentialRecord(profile.id, profile.provider, profile.kind, now, now, supplied_dates_from=0.0)
+            old = CredentialRecord(profile.id, profile.provider, kind, now, now, supplied_dates_from=0.0)
         elif not same_credential(old, profile):
-            old = CredentialRecord(profile.id, profile.provider, profile.kind, now, now)
+            old = CredentialRecord(profile.id, profile.provider, kind, now, now)
         elif old.gone_at is not None:
             old = replace(old, secret_hash=None, deadline=None, refreshable=None, secret_seen_at=None)
         if profile.expires_at is not None and profile.expires_at != old.deadline:
             old = replace(old, refreshable=None)
         profiles[profile.id] = replace(
             old,
+            kind=old.kind if kind == "unknown" else kind,
             first_seen_at=now if old.first_seen_at < EARLIEST <= now else old.first_seen_at,
             last_seen_at=now,
             gone_at=None,

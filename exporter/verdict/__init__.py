@@ -27,9 +27,9 @@ from exporter.model import (
 )
 from exporter.state.history import REMEMBER_GONE, CredentialHistory, condition_key
 from exporter.verdict.conditions import evaluate_conditions
-from exporter.verdict.evidence import evidence, login_notes
+from exporter.verdict.evidence import evidence, login_notes, policy_notes
 from exporter.verdict.inputs import Subject, VerdictInputs
-from exporter.verdict.profile import ProfileVerdict, as_not_eligible, evaluate_profile
+from exporter.verdict.profile import ProfileVerdict, as_not_eligible, evaluate_profile, unmasked
 from exporter.verdict.provider import ProviderProfiles
 
 __all__ = ["Subject", "evaluate"]
@@ -76,7 +76,7 @@ def evaluate(
         duration=duration,
         changes_at=_changes_at(inputs, providers, conditions),
         check_at=_check_at(inputs, providers),
-        notes=(*seen.notes, *login_notes(inputs)),
+        notes=(*seen.notes, *login_notes(inputs), *policy_notes(inputs)),
         dialect=seen.dialect,
         agent_dir=seen.agent_dir,
     )
@@ -85,7 +85,7 @@ def evaluate(
 def _evaluate_profiles(inputs: VerdictInputs) -> list[ProfileVerdict]:
     """The verdict on every profile, sorted by provider and id."""
     observed = sorted(inputs.observation.profiles, key=lambda p: (p.provider, p.id))
-    profiles = [evaluate_profile(inputs, profile) for profile in observed]
+    profiles = [evaluate_profile(inputs, unmasked(inputs, profile)) for profile in observed]
     return [as_not_eligible(profile) if _is_not_eligible(inputs, profile) else profile for profile in profiles]
 
 
@@ -144,7 +144,7 @@ def _profile_report(inputs: VerdictInputs, profile: ProfileVerdict, providers: P
         in_use=inputs.is_in_use(seen.provider),
         usable=profile.is_usable,
         label=policy.alias or seen.id,
-        ignored=policy.ignore,
+        ignored=policy.ignore or not inputs.needs_credential(seen.provider),
         last_used_at=seen.last_used_at,
         error_count=seen.error_count,
         first_seen_at=record.known_since if record else None,
@@ -167,11 +167,11 @@ def _selected(profile: ProfileVerdict, providers: ProviderProfiles) -> bool | No
 def _serving(inputs: VerdictInputs, providers: ProviderProfiles) -> dict[str, str]:
     """The kind of credential that serves each provider in use, if it is certain."""
     result = {}
-    for provider in inputs.providers_in_use:
+    for provider in filter(inputs.needs_credential, inputs.providers_in_use):
         selected = providers.selected(provider)
         candidates = (selected,) if selected else providers.serving(provider)
         kinds = {"environment" if p.is_from_environment else p.observed.kind for p in candidates}
-        if len(kinds) == 1:
+        if len(kinds) == 1 and not any(p.observed.is_masked for p in candidates):
             result[provider] = kinds.pop()
     return result
 
@@ -180,7 +180,7 @@ def _providers_usable(inputs: VerdictInputs, providers: ProviderProfiles) -> dic
     """Whether each provider in use works, without those that need no credential."""
     return {
         provider: providers.works(provider)
-        for provider in inputs.providers_in_use
+        for provider in filter(inputs.needs_credential, inputs.providers_in_use)
         if providers.of(provider) or providers.is_missing(provider)
     }
 

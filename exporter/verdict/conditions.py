@@ -34,6 +34,7 @@ def evaluate_conditions(inputs: VerdictInputs, providers: ProviderProfiles) -> l
             found += filter(None, (rule(inputs, providers, profile) for rule in PROFILE_RULES))
     for provider in inputs.providers_in_use:
         found += filter(None, (rule(inputs, providers, provider) for rule in PROVIDER_RULES))
+    found = [condition for condition in found if inputs.needs_credential(condition.provider)]
     unexplained = reported(inputs, providers, found)
     return found if unexplained is None else [*found, unexplained]
 
@@ -276,7 +277,8 @@ def _is_explained(inputs: VerdictInputs, providers: ProviderProfiles, found: lis
     severities = {c.severity for c in found if c.family in (Family.DEADLINE, Family.AVAILABILITY)}
     if Severity.CRITICAL in severities or (code == 2 and Severity.WARNING in severities):
         return True
-    if code == 1 and inputs.observation.faulty_providers | inputs.unready_providers:
+    faulty = filter(inputs.needs_credential, inputs.observation.faulty_providers)
+    if code == 1 and (inputs.unready_providers or any(faulty)):
         return False
     if code == 1 and _is_mistaken(inputs):
         return True
@@ -286,6 +288,9 @@ def _is_explained(inputs: VerdictInputs, providers: ProviderProfiles, found: lis
 def _is_mistaken(inputs: VerdictInputs) -> bool:
     """Whether a provider that needs no credential of OpenClaw's, or has another program's login, is why it exits 1."""
     seen = inputs.observation
+    accused = seen.missing_providers | seen.indeterminate_providers | seen.faulty_providers
+    if not all(map(inputs.needs_credential, accused)):
+        return True
     keyless = any(inputs.is_keyless(provider) for provider in seen.missing_providers)
     return keyless or any(inputs.is_borrowed(provider) for provider in seen.indeterminate_providers)
 

@@ -9,6 +9,7 @@ from exporter.verdict.inputs import VerdictInputs
 from exporter.verdict.logins import PROGRAMS, delegates
 from exporter.verdict.profile import ProfileVerdict
 
+_MAX_NAMED = 10  # profiles in a note
 _REFRESHES = {
     True: "it refreshes itself",
     False: "it cannot refresh itself",
@@ -80,3 +81,17 @@ def _recorded(inputs: VerdictInputs, profile: ProfileVerdict) -> Iterator[str]:
             yield f"the last date reported for it was {iso(record.deadline)}"
     if profile.observed.last_used_at is not None:
         yield f"it was last used at {iso(profile.observed.last_used_at)}"
+
+
+def policy_notes(inputs: VerdictInputs) -> Iterator[str]:
+    """What ``policy.providers`` keeps out of this report."""
+    for provider in sorted(inputs.policy.providers):
+        names = sorted(profile.id for profile in inputs.observation.profiles if profile.provider == provider)
+        if names:
+            shown = ", ".join(names[:_MAX_NAMED]) + (", …" if len(names) > _MAX_NAMED else "")
+            yield (
+                f"warning: policy.providers says that {provider} needs no credential, but it has profiles ({shown}): "
+                "nothing about them is reported"
+            )
+        elif inputs.is_in_use(provider) is not False:
+            yield f"policy.providers says that {provider} needs no credential, so nothing about it is reported"

@@ -130,6 +130,10 @@ class VerdictInputs:
         is_known = any(use.purpose.is_examined for use in uses) or self._is_listed_for_chat(provider)
         return not self.is_unused(provider) and (not uses or is_known)
 
+    def needs_credential(self, provider: str | None) -> bool:
+        """False if the policy says that the provider needs no credential: then nothing about it is reported."""
+        return provider is None or self.policy.needs_credential(provider)
+
     def is_listed_missing(self, provider: str) -> bool:
         """Whether OpenClaw lists the provider as in use without a usable credential."""
         return provider in self.observation.missing_providers and not self.is_keyless(provider)
@@ -147,7 +151,7 @@ class VerdictInputs:
     def unready_providers(self) -> frozenset[str]:
         """Providers whose route OpenClaw cannot call ready, for a reason other than a login that refreshes."""
         unready = self.observation.indeterminate_providers - self.observation.refreshing_providers
-        return frozenset(provider for provider in unready if not self.is_borrowed(provider))
+        return frozenset(p for p in unready if not self.is_borrowed(p) and self.needs_credential(p))
 
     def is_borrowed(self, provider: str) -> bool:
         """Whether the login that serves the provider is another program's, such as Claude Code's."""

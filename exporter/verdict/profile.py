@@ -74,6 +74,7 @@ class ProfileVerdict:
         date_unknown = self.deadline is None or self.assumed
         return (
             _is_setup_token(self.observed)
+            and not self.observed.is_masked
             and date_unknown
             and self.status in (Status.OK, Status.STATIC, Status.UNKNOWN)
         )
@@ -100,6 +101,18 @@ def evaluate_profile(inputs: VerdictInputs, profile: ObservedProfile) -> Profile
         was_tried=idle_since is not None and _was_tried_since(profile, idle_since),
         disagreement=_disagreement(inputs, profile, refreshable),
     )
+
+
+def unmasked(inputs: VerdictInputs, p: ObservedProfile) -> ObservedProfile:
+    """The profile with the kind and the date that are known of it, if OpenClaw printed another credential's."""
+    record = inputs.record(p.id)
+    if not p.is_masked or record is None or record.kind == "unknown":
+        return p
+    if record.kind != "oauth":
+        return replace(p, kind=record.kind, expires_at=record.deadline, is_masked=False)
+    if record.refreshable is False and record.deadline is not None:
+        return replace(p, kind="oauth", expires_at=record.deadline, has_refresh_token=False, is_masked=False)
+    return replace(p, kind="oauth", is_masked=False)
 
 
 def as_not_eligible(profile: ProfileVerdict) -> ProfileVerdict:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from exporter.config import OpenClawTarget
+from exporter.config.targets import HostTarget
 from exporter.lib import command
 from exporter.lib.env_file import read_env_file
 from exporter.lib.known_secrets import KNOWN
@@ -48,6 +49,13 @@ _VERSION = re.compile(
 )
 
 
+def is_on_this_host(target: HostTarget) -> bool:
+    """Whether the target's OpenClaw runs on this host, so that the paths that it prints are paths of this host."""
+    if not isinstance(target, OpenClawTarget):
+        return True
+    return target.ssh is None and os.path.basename(target.command[0]) not in ELSEWHERE
+
+
 class OpenClawSource(Source):
     """Runs the configured command, one check of an agent at a time."""
 
@@ -60,7 +68,7 @@ class OpenClawSource(Source):
         if target.ssh is None:
             self._command[0] = os.path.expanduser(self._command[0])
         self._connection = ssh.Connection(target.ssh, self._own_environment()) if target.ssh else None
-        self._on_this_host = target.ssh is None and os.path.basename(target.command[0]) not in ELSEWHERE
+        self._on_this_host = is_on_this_host(target)
         self._checking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._asking = asyncio.Lock()  # held while the agents or the version are asked for
         self._store = LocalStore(context, target.env_file)

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from exporter.lib.loose_json import integer, items, mapping, seconds, text, texts
@@ -265,7 +266,30 @@ def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[O
         kind, reason = _word(entry.get("kind")) or "unknown", _word(entry.get("reason"))
         unusable = Unusable(kind, reason, seconds(entry.get("until")))
         seen[profile_id] = [*twins, ObservedProfile(profile_id, twins[0].provider, twins[0].kind, unusable=unusable)]
-    return [merged(twins) for twins in seen.values()], skipped
+    by_runtime, by_credential = _maskers(auth)
+    return [_masked(merged(twins), by_runtime, by_credential) for twins in seen.values()], skipped
+
+
+def _maskers(auth: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """The providers that a runtime such as Codex serves, and those of which OpenClaw has a runtime's credential.
+
+    From such a credential, OpenClaw 2026.9 makes up what it prints about every profile of the provider (read in its
+    source: ``runtimeCredentialsByProvider``): a login becomes a token or a key, without a date or with another one.
+    """
+    routes = map(mapping, items(auth.get("runtimeAuthRoutes")))
+    entries = map(mapping, items(auth.get("providers")))
+    synthetic = (e for e in entries if "syntheticAuth" in e or mapping(e, "effective").get("kind") == "synthetic")
+    return set(texts([r.get("authProvider") for r in routes if r.get("runtime")])), set(_providers(synthetic))
+
+
+def _masked(profile: ObservedProfile, by_runtime: set[str], by_credential: set[str]) -> ObservedProfile:
+    """``profile`` without what may be a runtime's. Inside a Codex-backed run it is a token without a date."""
+    if profile.kind not in ("token", "api_key") or profile.status not in ("ok", "expiring", "expired", "static"):
+        return profile
+    is_bare = profile.kind == "token" and profile.status == "static" and profile.expires_at is None
+    if profile.provider in by_credential or (is_bare and profile.provider in by_runtime):
+        return replace(profile, status=None, reason_code=None, expires_at=None, is_masked=True)
+    return profile
 
 
 def profile_of(entry: Mapping[str, Any], expires_at: object, provider: str = "") -> ObservedProfile | None:

@@ -26,6 +26,8 @@ def complete(observation: Observation, facts: StoreFacts) -> Observation:
     profiles, unknown, differing = [], 0, []
     for seen in observation.profiles:
         stored = known.get(seen.id)
+        if seen.is_masked and stored is not None and stored.provider == seen.provider.lower():
+            seen = replace(seen, kind=stored.kind, expires_at=stored.expires_at, is_masked=False)
         if stored is None or (stored.provider, stored.kind) != (seen.provider.lower(), seen.kind):
             unknown += not seen.id.startswith("env:")
         elif not _is_same_date(seen, stored):

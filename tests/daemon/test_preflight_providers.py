@@ -1,0 +1,61 @@
+"""``config check`` warns of profiles whose provider needs no credential by ``policy.providers``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.config import Config
+from exporter.daemon.preflight import needless_credentials
+
+
+def configured(home: Path, **target: Any) -> Config:
+    policy = {"providers": {"amazon-bedrock": {"credential": "none"}}}
+    return Config.model_validate({"targets": [{"name": "home", **target}], "policy": policy})
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    agent = tmp_path / ".openclaw" / "agents" / "main" / "agent"
+    agent.mkdir(parents=True)
+    key = {"type": "api_key", "provider": "amazon-bedrock", "key": "made-up"}
+    (agent / "auth-profiles.json").write_text(json.dumps({"version": 1, "profiles": {"amazon-bedrock:old": key}}))
+    return tmp_path / ".openclaw"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"source": "store"},
+        {"source": "auto"},
+        {"source": "openclaw"},
+        {"source": "gateway", "state_dir": "~/.openclaw"},
+    ],
+)
+def test_profile_of_a_provider_that_needs_none_is_a_warning(state: Path, target: dict[str, Any]) -> None:
+    assert needless_credentials(configured(state, **target)) == [
+        "policy.providers: amazon-bedrock needs no credential, but home has the profile amazon-bedrock:old: "
+        "nothing about it is reported"
+    ]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"source": "openclaw", "ssh": "me@vps"},
+        {"source": "openclaw", "command": ["docker", "exec", "gw", "openclaw"]},
+        {"source": "gateway"},
+        {"source": "claude"},
+        {"source": "store", "state_dir": "/nowhere"},
+    ],
+)
+def test_store_that_is_elsewhere_or_cannot_be_read_gives_no_warning(state: Path, target: dict[str, Any]) -> None:
+    assert needless_credentials(configured(state, **target)) == []
+
+
+def test_nothing_is_read_without_the_policy(state: Path) -> None:
+    assert needless_credentials(Config()) == []
