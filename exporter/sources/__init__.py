@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import pkgutil
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -18,6 +19,13 @@ from exporter.config import Target
 from exporter.lib import clock
 from exporter.model import Observation
 from exporter.verdict.invocation import Programs
+
+_DENIED = re.compile(r"\b(?:EACCES|EPERM)\b|permission denied", re.I)
+
+
+def denied(words: str) -> bool:
+    """Whether a program reports that the operating system refused it a file."""
+    return _DENIED.search(words) is not None
 
 
 class SourceCache(Protocol):

@@ -482,6 +482,7 @@ HTML = httpx.Response(200, html="<!doctype html><title>router</title>")
         (httpx.RemoteProtocolError("illegal status line"), FailureReason.INVALID_OUTPUT),
         (httpx.ConnectTimeout("slow"), FailureReason.TIMEOUT),
         (httpx.ReadTimeout("slow"), FailureReason.TIMEOUT),
+        (httpx.Response(500, json={"error": {"message": "EACCES: permission denied, open"}}), FailureReason.PERMISSION),
     ],
 )
 async def test_gateway_failure_has_its_reason(answer: Any, reason: FailureReason) -> None:

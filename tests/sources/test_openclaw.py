@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from captured import capture
 from waiting import LoopClock, until
 
 from exporter.config import OpenClawTarget
@@ -488,6 +490,44 @@ async def test_unreadable_store_costs_a_note_but_not_the_check(stand_in: StandIn
     observation = await stand_in.source().check("main")
     assert observation.notes == ("the store could not be read: it is cut off",)
     assert len(observation.profiles) == 1
+
+
+async def test_store_that_this_user_may_not_read_is_no_empty_store(
+    stand_in: StandIn, store: type[FakeReader], tmp_path: Path
+) -> None:
+    """OpenClaw 2026.2 to 2026.6 report a store that they may not read as empty, and its providers as missing."""
+    sudo = tmp_path / "sudo"
+    sudo.write_text('#!/bin/sh\nexec "$@"\n')
+    sudo.chmod(0o755)
+    store.trouble = CheckError(FailureReason.PERMISSION, "/store: this user may not read it")
+    assert len((await stand_in.source().check("main")).profiles) == 1  # it could read the store, so we only note it
+    stand_in.says("status", capture("openclaw-2026.9.6", "empty")["stdout"], code=1)
+    with pytest.raises(CheckError) as caught:
+        await stand_in.source().check("main")
+    assert caught.value.reason is FailureReason.PERMISSION
+    assert caught.value.message == "/store: this user may not read it, so OpenClaw sees no credentials there"
+    observation = await stand_in.source(command=[str(sudo), stand_in.path]).check("main")
+    assert observation.notes == ("the store could not be read: /store: this user may not read it",)
+
+
+# As 2026.5.12, 2026.6.11 and 2026.9.6 report it.
+@pytest.mark.parametrize(
+    ("stdout", "stderr"),
+    [
+        ("", "[openclaw] Could not start the CLI.\n[openclaw] Reason: EACCES: permission denied, lstat '/x/a.json'\n"),
+        ('{"ok": false, "error": {"type": "cli_error", "message": "EACCES: permission denied, stat \'/x/a\'"}}', ""),
+        ("", "Error: EPERM: operation not permitted, open '/x/a.json'\n"),
+        ("", "permission denied while trying to connect to the Docker daemon socket at unix:///run/docker.sock\n"),
+    ],
+)
+async def test_file_that_openclaw_may_not_read_is_a_matter_of_permission(
+    stand_in: StandIn, stdout: str, stderr: str
+) -> None:
+    stand_in.says("status", stdout, stderr, 1)
+    with pytest.raises(CheckError) as caught:
+        await stand_in.source().check("main")
+    assert caught.value.reason is FailureReason.PERMISSION
+    assert re.search("/x/a|docker.sock", caught.value.message)
 
 
 @pytest.mark.parametrize("runner", sorted(ELSEWHERE))

@@ -21,6 +21,7 @@ from exporter.lib.known_secrets import KNOWN
 from exporter.lib.loose_json import mapping, number, parse
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, FailureReason
+from exporter.sources import denied
 
 MAX_BODY = 8 * 1024 * 1024  # bytes; 10,000 profiles are 3 MB
 MAX_RETRY_AFTER = 3600.0  # seconds; a gateway that asks for a longer pause is asked again anyway
@@ -123,6 +124,8 @@ def _payload(response: http.Response, where: str) -> dict[str, Any]:
         raise CheckError(FailureReason.UNKNOWN_AGENT, f"{where}{words}")
     if 300 <= status < 400:
         raise failure(FailureReason.HTTP_ERROR, f"redirects ({status}): configure the gateway's own url")
+    if denied(words):
+        raise failure(FailureReason.PERMISSION, f"may not read what it needs{words}", pause)
     if status != 200:
         raise failure(FailureReason.HTTP_ERROR, f"answered {status}{words}", pause)
     if response.is_web_page:

@@ -26,7 +26,7 @@ from exporter.lib.loose_json import mapping, text
 from exporter.lib.redact import ANSI, safe_text
 from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, Dialect, FailureReason, Observation
-from exporter.sources import Fingerprint, Source, SourceContext
+from exporter.sources import Fingerprint, Source, SourceContext, denied
 from exporter.sources.openclaw import installation, roster, ssh
 from exporter.sources.openclaw.status import dialect_of, extract_json, json_values, observe, require_status
 from exporter.sources.store.local import LocalStore
@@ -44,6 +44,8 @@ T = TypeVar("T")
 ELSEWHERE = frozenset(
     ("docker", "podman", "nerdctl", "kubectl", "oc", "ssh", "lxc", "incus", "machinectl", "systemd-nspawn", "flatpak")
 )
+#: Programs that run a command on this host as another user.
+_OTHER_USER = frozenset(("sudo", "doas", "su", "runuser", "setpriv"))
 _VERSION = re.compile(
     r"(?:(?:openclaw|clawdbot)\s+)?v?(\d{1,5}(?:\.\d{1,5}){1,3}(?:[-+.][0-9A-Za-z.-]{1,40})?)(?:\s+\(\w+\))?", re.I
 )
@@ -110,7 +112,11 @@ class OpenClawSource(Source):
             )
             # The paths that an OpenClaw elsewhere prints are not paths of this host.
             paths = StorePaths.from_status(payload) if self._on_this_host else None
-            return await self._store.complete(observation, paths) if paths else observation
+            if paths is None:
+                return observation
+            # OpenClaw as this user takes a store that it may not read for an empty one.
+            is_this_user = os.path.basename(self._command[0]) not in _OTHER_USER
+            return await self._store.complete(observation, paths, must_be_readable=is_this_user)
 
     def fingerprint(self) -> Fingerprint | None:
         """Of the command's files and its env_file, and of the stores that the checks so far have named.
@@ -330,6 +336,8 @@ def _command_error(reason: str, finished: command.Finished) -> CheckError:
         return CheckError(FailureReason.UNKNOWN_AGENT, safe_text(reason))
     if unknown in finished.stderr.decode("utf-8", "replace").lower():
         return CheckError(FailureReason.UNKNOWN_AGENT, safe_text(_reason_line(finished.stderr)))
+    if denied(reason):
+        return CheckError(FailureReason.PERMISSION, safe_text(reason))
     reason = reason or f"the command ended with exit code {finished.exit_code} and printed no reason"
     return CheckError(FailureReason.COMMAND_ERROR, safe_text(reason))
 

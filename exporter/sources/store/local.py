@@ -46,14 +46,23 @@ class LocalStore:
             took = format_duration(PATIENCE)
             raise CheckError(FailureReason.TIMEOUT, f"its file system did not answer within {took}") from None
 
-    async def complete(self, observation: Observation, paths: StorePaths) -> Observation:
-        """``observation`` with what the store at ``paths`` adds. A store that cannot be read costs a note."""
+    async def complete(
+        self, observation: Observation, paths: StorePaths, *, must_be_readable: bool = False
+    ) -> Observation:
+        """``observation`` with what the store at ``paths`` adds. A store that cannot be read costs a note.
+
+        With ``must_be_readable``, a store that this user may not read is the reason why nothing was observed there:
+        that raises CheckError PERMISSION.
+        """
         from exporter.sources.store.complete import complete
 
         self._paths[observation.agent] = paths
         try:
             facts = await self._in_thread(lambda: self._read(paths, observation))
         except CheckError as error:
+            is_empty = all(profile.id.startswith("env:") for profile in observation.profiles)
+            if must_be_readable and is_empty and error.reason is FailureReason.PERMISSION:
+                raise CheckError(error.reason, f"{error.message}, so OpenClaw sees no credentials there") from None
             note = f"the store could not be read: {error.message}"
             return replace(observation, notes=(*observation.notes, note))
         return complete(observation, facts)
