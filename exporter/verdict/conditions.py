@@ -105,7 +105,8 @@ def not_eligible(inputs: VerdictInputs, providers: ProviderProfiles, profile: Pr
     severity, relief = _relief(inputs, providers, profile, ConditionName.MISSING)
     code = profile.observed.reason_code
     why = NOT_ELIGIBLE.get(code or "", "OpenClaw does not use it; compare its kind with auth.profiles in openclaw.json")
-    summary = f"{profile.id} on {inputs.subject} is not eligible: {why}{_users(inputs, profile)}"
+    kept = f" ({profile.observed.reference})" if profile.observed.reference and code == "unresolved_ref" else ""
+    summary = f"{profile.id} on {inputs.subject} is not eligible: {why}{kept}{_users(inputs, profile)}"
     rule = f"{profile.rule}; {relief}"
     return _about(
         profile,

@@ -53,6 +53,9 @@ def _observed(profile: ProfileVerdict) -> Iterator[str]:
     seen = profile.observed
     if seen.status is not None:
         yield f"OpenClaw reports {seen.status}" + (f" ({seen.reason_code})" if seen.reason_code else "")
+    if seen.reference is not None:
+        is_there = "cannot be found" if seen.reason_code == "unresolved_ref" else "is not in the store"
+        yield f"its secret {is_there}: {seen.reference}"
     if seen.expires_at is not None:
         date = "access token's date" if seen.kind == "oauth" else "date"
         yield f"its {date} is {iso(seen.expires_at) or 'beyond the year 9999'}"

@@ -541,3 +541,19 @@ async def test_command_elsewhere_is_not_completed_from_a_store_here(
     assert (await source.check("main")).notes == ()
     assert source.fingerprint() is None
     assert store.asked == []
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "needs_doctor"),
+    [
+        (b"", b"[openclaw] Reason: Invalid config at /h/openclaw.json:\n- agents.defaults: Invalid input", True),
+        (b"", b"Config invalid at ~/.openclaw/openclaw.json.\nRun: openclaw doctor --fix", True),
+        (b"", b"Error: AUTH_PROFILE_MIGRATION_REQUIRED", True),
+        (b"", b"Error: connect ECONNREFUSED", False),
+    ],
+)
+def test_refusal_that_asks_for_the_doctor_is_told_apart(stdout: bytes, stderr: bytes, needs_doctor: bool) -> None:
+    unread = CheckError(FailureReason.INVALID_OUTPUT, "x")
+    error = failure_of(Finished(1, stdout, stderr, False, 0.1), unread)
+    assert (error.reason, error.needs_doctor) == (FailureReason.COMMAND_ERROR, needs_doctor)
+    assert ("Invalid config" in error.message) <= ("agents.defaults: Invalid input" in error.message)

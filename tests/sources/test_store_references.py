@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from captured import verdict
 from hypothesis import given
 from hypothesis import strategies as st
-from stores import DAY, MS, SECRET, Home, one, token
+from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, one, token
 
+from exporter.config import StoreTarget
+from exporter.sources import SourceContext
 from exporter.sources.store.environment import Environment, credentials, environment, rotation_keys
 from exporter.sources.store.references import Reference, reference_in, resolves
 from exporter.sources.store.runtimes import served_by
+from exporter.sources.store.source import StoreSource
 
 HOME = Path("/home/someone")
 EXEC = {"secrets": {"providers": {"vault": {"source": "exec", "command": "/usr/bin/false"}}}}
@@ -214,6 +218,18 @@ def test_profiles_left_behind_in_an_old_store_strand_their_provider(home: Home) 
     assert home.read().stranded_providers == {"anthropic"}
     home.write_local({"version": 1, "profiles": {"anthropic:new": token()}})
     assert home.read().stranded_providers == frozenset()
+
+
+async def test_stranded_provider_is_missing_and_needs_the_doctor(home: Home) -> None:
+    home.write_config({"meta": {"lastTouchedVersion": "2026.9.6"}, **ANTHROPIC})
+    home.write_json({"anthropic:default": token(expires=MS + 100 * DAY)})
+    home.write_local(None)
+    target = StoreTarget(source="store", name="home", state_dir=str(home.state_dir))
+    observation = await StoreSource(target, SourceContext(keyed_hash, now=lambda: NOW)).check("main")
+    assert observation.needs_doctor
+    assert observation.openclaw_version == "2026.9.6"
+    missing = [condition for condition in verdict(observation).conditions if condition.name == "missing"]
+    assert [(condition.provider, condition.severity) for condition in missing] == [("anthropic", "critical")]
 
 
 def test_renamed_provider_is_not_stranded(home: Home) -> None:

@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +47,11 @@ ELSEWHERE = frozenset(
 )
 #: Programs that run a command on this host as another user.
 _OTHER_USER = frozenset(("sudo", "doas", "su", "runuser", "setpriv"))
+#: OpenClaw refuses a store or a configuration of another release, and asks for its doctor.
+_NEEDS_DOCTOR = re.compile(
+    r"openclaw doctor --fix|AUTH_PROFILE_MIGRATION_REQUIRED|requires legacy \w+ migration|"
+    r"Invalid config at|Config invalid"
+)
 _VERSION = re.compile(
     r"(?:(?:openclaw|clawdbot)\s+)?v?(\d{1,5}(?:\.\d{1,5}){1,3}(?:[-+.][0-9A-Za-z.-]{1,40})?)(?:\s+\(\w+\))?", re.I
 )
@@ -338,8 +344,9 @@ def _command_error(reason: str, finished: command.Finished) -> CheckError:
         return CheckError(FailureReason.UNKNOWN_AGENT, safe_text(_reason_line(finished.stderr)))
     if denied(reason):
         return CheckError(FailureReason.PERMISSION, safe_text(reason))
+    needs_doctor = bool(_NEEDS_DOCTOR.search(f"{reason}\n{finished.stderr.decode('utf-8', 'replace')}"))
     reason = reason or f"the command ended with exit code {finished.exit_code} and printed no reason"
-    return CheckError(FailureReason.COMMAND_ERROR, safe_text(reason))
+    return CheckError(FailureReason.COMMAND_ERROR, safe_text(reason), needs_doctor=needs_doctor)
 
 
 def _with(sentence: str, reason: str) -> str:
@@ -350,9 +357,9 @@ def _reason_line(stderr: bytes) -> str:
     """The line with the reason: OpenClaw's ``Reason:``, else an ``Error:``, else the first that is not JSON."""
     lines = [line.strip() for line in ANSI.sub("", stderr.decode("utf-8", "replace")).splitlines()]
     for pattern in (r"\bReason:\s*(.+)", r"\berror:\s*(.+)", r"(.*\berror\b.+)", r"^([^\"{}\]].+)"):
-        for line in lines:
+        for line, following in pairwise([*lines, ""]):
             if found := re.search(pattern, line, re.IGNORECASE):
-                return found[1].strip()
+                return f"{found[1].strip()} {following if line.endswith(':') else ''}".strip()
     return ""
 
 
