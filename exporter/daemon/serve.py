@@ -38,7 +38,7 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
     try:
         await web.start()
         await daemon.start()
-        log.info("watching %d targets, listening on %s", len(config.targets), web.listens_on)
+        log.info("%s, listening on %s", daemon.status(), web.listens_on)
         systemd.ready(daemon.status())
         await end.wait()
     finally:

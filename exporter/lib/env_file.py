@@ -33,18 +33,20 @@ def read_env_file(path: str) -> dict[str, str]:
     except (OSError, RuntimeError, ValueError) as error:
         why = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "is no path"
         raise CheckError(FailureReason.OTHER, f"env_file {path}: {why}") from None
-    variables = parse_env_file(os.fsdecode(content))
-    remember(variables)
-    return variables
+    return parse_env_file(os.fsdecode(content))
 
 
 def parse_env_file(text: str) -> dict[str, str]:
-    """The ``KEY=VALUE`` lines of ``text``, with optional ``export``, quotes and comments. Others are ignored."""
+    """The ``KEY=VALUE`` lines of ``text``, with optional ``export``, quotes and comments. Others are ignored.
+
+    From then on, no text repeats a value that is a secret by its name.
+    """
     variables = {}
     for line in text.removeprefix("\ufeff").split("\n"):
         assignment = _ASSIGNMENT.fullmatch(line)
         if assignment and "\0" not in line:
             variables[assignment[1]] = _value(assignment[2].strip())
+    remember(variables)
     return variables
 
 

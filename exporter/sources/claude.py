@@ -21,6 +21,7 @@ from exporter.config import ClaudeTarget
 from exporter.lib import command
 from exporter.lib.durations import parse_date
 from exporter.lib.env_file import read_env_file
+from exporter.lib.known_secrets import remember
 from exporter.lib.loose_json import seconds
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
 from exporter.sources import Fingerprint, Source, SourceContext
@@ -215,6 +216,7 @@ def stored_login(content: bytes) -> StoredLogin | None:
     data = json.loads(content)
     if not isinstance(data, dict):
         raise ValueError("no object")
+    remember(data)
     login = data.get("claudeAiOauth")
     if login is None:
         return None

@@ -95,12 +95,14 @@ def test_values_named_like_secrets_are_known() -> None:
             "OPENAI_API_KEYS": "firstkey1,secondkey2",
             "OPENAI_API_KEY": "${OTHER_KEY_1}",
             "token": "~/secret/file1",
+            "apiKey": "ANTHROPIC_API_KEY",
             "local_key": "not-a-secret-1",
         },
         but={"not-a-secret-1"},
     )
     text = "gateway1token modeword1 botbot99token firstkey1 secondkey2 ${OTHER_KEY_1} ~/secret/file1 not-a-secret-1"
-    kept = "modeword1", "${OTHER_KEY_1}", "~/secret/file1", "not-a-secret-1"
+    text += " ANTHROPIC_API_KEY"
+    kept = "modeword1", "${OTHER_KEY_1}", "~/secret/file1", "not-a-secret-1", "ANTHROPIC_API_KEY"
     assert [word for word in KNOWN.redact(text).split() if word != REDACTED] == list(kept)
 
 
