@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from exporter.model import Failure, Step, command, note
+from exporter.model import Failure, Status, Step, command, note
 from exporter.state.history import CredentialRecord
 from exporter.verdict import remedies
 from exporter.verdict.failures import failure_steps
@@ -97,4 +97,9 @@ def set_clock() -> tuple[Step, ...]:
 
 
 def _credential(inputs: VerdictInputs, profile: ProfileVerdict) -> StoredCredential:
-    return replace(StoredCredential.of(profile.observed), owner=inputs.owner_of(profile.observed))
+    seen = profile.observed
+    # OpenClaw does not always say why it cannot use a profile whose secret is kept elsewhere.
+    is_broken = seen.reference is not None and profile.status is Status.MISSING and not seen.reason_code
+    credential = StoredCredential.of(seen)
+    broken = credential.has_broken_reference or is_broken
+    return replace(credential, owner=inputs.owner_of(seen), has_broken_reference=broken)

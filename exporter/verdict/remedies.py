@@ -175,7 +175,15 @@ def renewal_steps(credential: StoredCredential, context: CommandContext) -> tupl
         return (command(context.programs.claude.line("auth", "login"), context.place, *_LOGIN, title="sign in"),)
     if credential.has_broken_reference:
         return _reference_steps(credential, context)
-    return _new_secret_steps(credential, context)
+    return *_elsewhere(credential, context), *_new_secret_steps(credential, context)
+
+
+def _elsewhere(credential: StoredCredential, context: CommandContext) -> tuple[Step, ...]:
+    """Where else the new secret may go: to the place that a profile refers to."""
+    if credential.reference is None or credential.reference.startswith("store:"):  # OpenClaw's own
+        return ()
+    sentence = f"{credential.profile} takes its secret from {credential.reference}: put the new one there"
+    return (note(f"{sentence}. Or give it to OpenClaw itself:", context.place),)
 
 
 def first_credential_steps(provider: str, context: CommandContext, kind: str | None = None) -> tuple[Step, ...]:
@@ -341,7 +349,12 @@ def recovery_steps(
     if credential.provider == _COPILOT or credential.kind not in ("token", "api_key"):
         return *paid, *_new_secret_steps(credential, context)
     made = (make_token(),) if credential.is_setup_token else ()
-    return *paid, *made, *_ended_disable(credential, unusable, context, frozenset(neighbours))
+    return (
+        *paid,
+        *_elsewhere(credential, context),
+        *made,
+        *_ended_disable(credential, unusable, context, frozenset(neighbours)),
+    )
 
 
 def _ended_disable(

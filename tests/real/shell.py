@@ -19,6 +19,7 @@ ANSWERS: tuple[tuple[str, str, bool], ...] = (
     (r"MiniMax OAuth[^\n]*", "\r", False),
     (r"Have you run `?claude setup-token`?[^\n]*", "\r", False),
     (r"Token name[^\n]*", "\r", False),
+    (r"Re-run login\?[^\n]*", "y", False),
 )
 #: A page that a person opens in a browser. No test has one; the stand-ins go on as if it was done.
 _PAGE = re.compile(r"https://(?:claude|minimax)\.invalid|https://github\.com/login/device")

@@ -117,7 +117,7 @@ def test_remedy_heals(
     record_property("remedy", json.dumps([step["text"] for step in steps]))  # for --junitxml
     assert [step["text"] for step in steps] == found[0]["remedy"]
     if not heals_by_command(release, name):
-        assert commands_of(steps) == []
+        # A command may still store what works after the wait.
         sentence = NO_CREDENTIAL if name == "bedrock-missing" else WAIT
         assert any(sentence in step["text"] for step in steps), steps
         return

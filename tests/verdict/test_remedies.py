@@ -235,3 +235,15 @@ def test_gateway_is_restarted_where_it_runs() -> None:
 def test_golden_files_are_those_of_the_releases() -> None:
     golden = Path(__file__).parents[1] / "golden"
     assert {path.name for path in golden.glob("remedies-*")} == {f"remedies-{release}.txt" for release in RELEASES}
+
+
+def test_secret_that_is_kept_elsewhere_may_be_replaced_there() -> None:
+    kept = replace(KEY, reference="env:default:XAI_KEY")
+    for steps in (
+        remedies.renewal_steps(kept, context()),
+        remedies.recovery_steps(kept, Unusable("disabled", "auth_permanent", NOW), context()),
+    ):
+        assert steps[0].text == (
+            "xai:api takes its secret from env:default:XAI_KEY: put the new one there. Or give it to OpenClaw itself:"
+        )
+    assert len(remedies.renewal_steps(replace(KEY, reference="store:default:X"), context())) == 1
