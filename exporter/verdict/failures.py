@@ -20,7 +20,7 @@ def failure_steps(
 
     ``tokens`` are the profiles of Anthropic tokens that earlier checks saw.
     """
-    if failure.needs_doctor:
+    if failure.needs_doctor or "openclaw doctor --fix" in failure.message:
         return doctor_steps(context)
     match failure.reason:
         case FailureReason.STALE:

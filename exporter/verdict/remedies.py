@@ -128,11 +128,11 @@ class CommandContext:
         return replace(self, agent=str(credential.owner), agent_dir=None)
 
     def run(self, title: str, *arguments: str, needs: Sequence[Need] = ()) -> Step:
-        return command(self.openclaw.line(*arguments), self.place, *needs, title=title)
+        return command(self.openclaw.line(*arguments, tty=bool(needs)), self.place, *needs, title=title)
 
     def auth(self, title: str, *arguments: str, needs: Sequence[Need] = ()) -> Step:
         """A ``models auth`` command about the agent."""
-        return command(self._auth_line(*arguments), self.place, *needs, title=title)
+        return command(self._auth_line(*arguments, tty=bool(needs)), self.place, *needs, title=title)
 
     def paste(self, title: str, *arguments: str) -> Step:
         """A ``models auth`` command that reads a secret."""

@@ -228,7 +228,7 @@ def test_gateway_is_restarted_where_it_runs() -> None:
         return step.kind, step.text
 
     assert restarted_by(Invocation()) == (StepKind.COMMAND, "openclaw gateway restart")
-    assert restarted_by(Invocation(ssh="vps")) == (StepKind.COMMAND, "ssh -t vps openclaw gateway restart")
+    assert restarted_by(Invocation(ssh="vps")) == (StepKind.COMMAND, "ssh vps openclaw gateway restart")
     assert restarted_by(Invocation(IN_CONTAINER)) == (StepKind.NOTE, "Restart the gateway's container.")
 
 
