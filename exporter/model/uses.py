@@ -41,6 +41,7 @@ class Purpose(enum.StrEnum):
     MEMORY_FLUSH = "memory_flush", "the memory flush"
     UTILITY = "utility", "utility tasks", False, True
     DECISIONS = "decisions", "decisions"
+    FAILOVER = "failover", "the failover after a refusal"
     REVIEWER = "reviewer", "the review of commands"
     IMAGE_GENERATION = "image_generation", "image generation"
     MUSIC_GENERATION = "music_generation", "music generation"

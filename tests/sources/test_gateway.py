@@ -23,7 +23,7 @@ from exporter.sources import InMemorySourceCache, SourceContext
 from exporter.sources.gateway.answers import by_credential, observe, only_in_use, roster_of, usage_of
 from exporter.sources.gateway.rpc import MAX_BODY
 from exporter.sources.gateway.source import GatewaySource
-from exporter.sources.store.config import providers_of
+from exporter.sources.store.uses import providers_of
 
 RELEASE = "gateway-2026.9.6"
 TOKEN = "PLANTED-SECRET-token"

@@ -30,9 +30,10 @@ from exporter.sources.gateway.answers import (
     usage_of,
 )
 from exporter.sources.gateway.rpc import AdminRpc
-from exporter.sources.store.config import aliases, providers_of, uses_of
+from exporter.sources.store.config import aliases
 from exporter.sources.store.local import LocalStore
 from exporter.sources.store.paths import StorePaths
+from exporter.sources.store.uses import providers_of, uses_of
 from exporter.verdict.invocation import Invocation, Programs
 
 #: How long the agents and their models are cached, and how long they are used if asking again fails,

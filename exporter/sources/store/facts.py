@@ -17,7 +17,7 @@ from exporter.lib.known_secrets import remember
 from exporter.lib.loose_json import mapping, number
 from exporter.lib.redact import safe_name, safe_text
 from exporter.model import ObservedProfile, Unusable, Use
-from exporter.sources.store.config import orders, provider_id, providers_of, uses_of
+from exporter.sources.store.config import orders, provider_id
 from exporter.sources.store.credentials import (
     Surroundings,
     date,
@@ -28,6 +28,7 @@ from exporter.sources.store.credentials import (
 )
 from exporter.sources.store.environment import Environment
 from exporter.sources.store.runtimes import served_by
+from exporter.sources.store.uses import CronJob, providers_of, uses_of
 from exporter.verdict.logins import LENDERS, PROGRAMS
 
 _KINDS = ("oauth", "token", "api_key")  # in OpenClaw's order
@@ -131,6 +132,7 @@ def facts(
     around: Surroundings | None = None,
     left_behind: Layer | None = None,
     version: str | None = None,
+    jobs: Iterable[CronJob] = (),
     notes: Iterable[str] = (),
 ) -> StoreFacts:
     """The facts about ``agent``. ``is_json``: a release to 2026.5 wrote the store.
@@ -158,7 +160,7 @@ def facts(
         if profile.reason_code is None and name in modes:
             profile = replace(profile, reason_code=_mismatch(raw, *modes[name]))
         profiles.append(profile)
-    uses = uses_of(config, agent, inherits_fallbacks=is_json)
+    uses = uses_of(config, agent, jobs, inherits_fallbacks=is_json)
     providers, seen = providers_of(uses), {profile.provider for profile in profiles}
     lent = served_by(config, agent, (use.model for use in uses))
     lenders = {name for names in lent.values() for name in names} - seen
@@ -288,7 +290,7 @@ def _rank(stored: Layer, name: str, now: float) -> tuple[float, ...]:
 _USAGE_THAT_MATTERS = tuple(
     f"{word}{what}" for word in ("cooldown", "disabled", "blocked") for what in ("Until", "Reason", "Model", "Scope")
 )
-_CONFIG_THAT_MATTERS = ("auth", "agents", "models", "env")
+_CONFIG_THAT_MATTERS = ("auth", "agents", "models", "env", "channels", "hooks", "tools", "cron", "messages", "tts")
 
 
 def what_matters(payload: object) -> object:

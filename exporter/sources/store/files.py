@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from exporter.lib.loose_json import parse
 from exporter.model import CheckError, FailureReason
@@ -20,6 +20,8 @@ from exporter.sources.store.paths import MAX_BYTES, Stamp, read_file, regular_si
 _MAX_JSON5 = 128 * 2**10
 #: How long to wait for a database that is locked, seconds.
 PATIENCE = 0.25
+
+_Selected = TypeVar("_Selected")
 
 
 def read_json(path: Path) -> Any:
@@ -94,29 +96,60 @@ class Rows(NamedTuple):
     values: Mapping[Cell, Any]
 
 
+class Table(NamedTuple):
+    """Rows of a table in a database: SELECT columns FROM name WHERE condition."""
+
+    name: str
+    columns: tuple[str, ...]
+    condition: str
+
+
+#: Cron jobs (from 2026.6). ``store_key`` is where jobs.json would be.
+CRON_JOBS = Table(
+    "cron_jobs",
+    ("store_key", "name", "agent_id", "payload_model", "payload_fallbacks_json"),
+    "enabled <> 0 AND payload_kind = 'agentTurn' ORDER BY store_key, job_id",
+)
+
+
 def read_database(path: Path, cells: Iterable[Cell], patience: float = PATIENCE) -> Rows | None:
     """The ``cells`` of the SQLite database at ``path``, in one snapshot; None if there is none.
 
     Waits ``patience`` seconds for a lock. Raises CheckError PERMISSION or STORE_UNREADABLE.
     """
     cells = tuple(cells)
+    rows = _in_one_snapshot(path, patience, lambda connection, tables: _cells(connection, tables, cells))
+    return rows and Rows(rows.tables, {cell: parse_json(text, path) for cell, text in rows.values.items()})
+
+
+def read_table(path: Path, table: Table, patience: float = PATIENCE) -> list[dict[str, Any]] | None:
+    """The rows of a table in the database at ``path``; None if there is no database, or no such table.
+
+    Waits and raises like ``read_database``.
+    """
+    return _in_one_snapshot(path, patience, lambda connection, tables: _rows(connection, tables, table))
+
+
+def _in_one_snapshot(
+    path: Path, patience: float, select: Callable[[sqlite3.Connection, frozenset[str]], _Selected]
+) -> _Selected | None:
     if regular_size(path) is None:
         return None
     for _ in range(2):
         before = _database_stamps(path)
         options, pragma = _open_options(before)
-        rows = failure = None
+        failure = None
         try:
-            rows = _select(path, cells, options, pragma, patience)
+            selected = _select(path, select, options, pragma, patience)
         except Exception as error:  # where a file is damaged, sqlite3 raises nearly anything
             failure = _failure(path, error)
-        if rows is None:
-            if failure is not None and _database_stamps(path) == before:
+        if failure is not None:
+            if _database_stamps(path) == before:
                 raise failure
             continue
         # Without the shared memory, SQLite does not notice a concurrent writer.
         if "shm" in options or _database_stamps(path) == before:
-            return Rows(rows.tables, {cell: parse_json(text, path) for cell, text in rows.values.items()})
+            return selected
     raise unreadable(path, "changed while it was read")
 
 
@@ -140,7 +173,13 @@ def _open_options(stamps: tuple[Stamp, Stamp, bool, bool]) -> tuple[str, str | N
     return "mode=ro&vfs=unix-none", "PRAGMA locking_mode=EXCLUSIVE"
 
 
-def _select(path: Path, cells: tuple[Cell, ...], options: str, pragma: str | None, patience: float) -> Rows:
+def _select(
+    path: Path,
+    select: Callable[[sqlite3.Connection, frozenset[str]], _Selected],
+    options: str,
+    pragma: str | None,
+    patience: float,
+) -> _Selected:
     uri = f"{path.absolute().as_uri()}?{options}"
     connection = sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None)
     try:
@@ -150,17 +189,28 @@ def _select(path: Path, cells: tuple[Cell, ...], options: str, pragma: str | Non
             connection.execute(pragma)
         connection.execute("BEGIN")
         # Tables only: a view of such a name could run anything.
-        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        values = {}
-        for cell in cells:
-            if cell.table in names:
-                query = f"SELECT {cell.value} FROM {cell.table} WHERE {cell.column} = ?"  # constants only
-                row = connection.execute(query, (cell.key,)).fetchone()
-                if row is not None:
-                    values[cell] = row[0] if isinstance(row[0], str) else ""
-        return Rows(frozenset(names & {cell.table for cell in cells}), values)
+        names = (row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'"))
+        return select(connection, frozenset(names))
     finally:
         connection.close()
+
+
+def _cells(connection: sqlite3.Connection, tables: frozenset[str], cells: tuple[Cell, ...]) -> Rows:
+    values = {}
+    for cell in cells:
+        if cell.table in tables:
+            query = f"SELECT {cell.value} FROM {cell.table} WHERE {cell.column} = ?"  # constants only
+            row = connection.execute(query, (cell.key,)).fetchone()
+            if row is not None:
+                values[cell] = row[0] if isinstance(row[0], str) else ""
+    return Rows(tables & {cell.table for cell in cells}, values)
+
+
+def _rows(connection: sqlite3.Connection, tables: frozenset[str], table: Table) -> list[dict[str, Any]] | None:
+    if table.name not in tables:
+        return None
+    query = f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE {table.condition}"  # constants only
+    return [dict(zip(table.columns, row, strict=True)) for row in connection.execute(query)]
 
 
 _WHY = {

@@ -24,6 +24,7 @@ from exporter.model import SHARED_AGENT, CheckError, FailureReason
 from exporter.sources import Fingerprint
 from exporter.sources.store import files
 from exporter.sources.store.credentials import Surroundings
+from exporter.sources.store.cron import jobs_file, read_jobs
 from exporter.sources.store.environment import Environment, environment
 from exporter.sources.store.facts import (
     NO_SECRETS,
@@ -36,6 +37,7 @@ from exporter.sources.store.facts import (
     what_matters_in_config,
 )
 from exporter.sources.store.paths import Stamp, StorePaths, read_file, stamp, unreadable
+from exporter.sources.store.uses import CronJob, cron_jobs
 
 _LOCAL = (files.LOCAL_STORE, files.LOCAL_STATE)
 _SHARED = (files.SHARED_OWNER, files.SHARED_STORE, files.SHARED_STATE)
@@ -130,6 +132,11 @@ class StoreReader:
         except CheckError as error:
             around = Surroundings(state_dir=paths.state_dir)
             notes.append(f"the service's variables cannot be seen: {error.message}")
+        jobs: list[CronJob] = []
+        try:
+            jobs = read_jobs(paths, config)
+        except CheckError as error:
+            notes.append(f"the models of cron jobs cannot be seen: {error.message}")
         found = facts(
             stored,
             config,
@@ -140,6 +147,7 @@ class StoreReader:
             around=around,
             left_behind=left_behind,
             version=version,
+            jobs=jobs,
             notes=notes,
         )
         # The others are main's, which agents inherit.
@@ -155,7 +163,7 @@ class StoreReader:
         cannot be read twice in a row counts as a change, and as long as it cannot the fingerprint is not complete.
         """
         parts, is_there, is_unreadable = [], False, False
-        for path, kind in sorted({item for store in paths for item in _relevant_files(store)}):
+        for path, kind in sorted({item for store in paths for item in self._relevant_files(store)}):
             # Not the mode of the WAL: reading a database as root sets it.
             stamps = (stamp(path, with_mode=True), stamp(path.with_name(f"{path.name}-wal")))
             is_there = is_there or stamps[0] is not None
@@ -176,6 +184,19 @@ class StoreReader:
         self._was_unreadable = is_unreadable
         self._last = Fingerprint(self._keyed_hash(json.dumps(parts)), not is_unreadable) if is_there else None
         return self._last
+
+    def _relevant_files(self, paths: StorePaths) -> list[tuple[Path, str]]:
+        """The files whose contents matter, and the kind of each."""
+        watched = [
+            (paths.shared_database, "shared"),
+            (paths.state_dir / ".env", "bytes"),
+            (paths.config_path, "config"),
+        ]
+        for folder in {paths.agent_dir, paths.shared_dir}:
+            watched.append((folder / "openclaw-agent.sqlite", "local"))
+            watched += [(folder / name, "json") for name in ("auth-profiles.json", "auth-state.json")]
+        _, config = self._configs.get(paths.config_path, (None, None))
+        return [*watched, (jobs_file(paths, config), "cron")]
 
 
 def _is_racy(stamps: Sequence[Stamp]) -> bool:
@@ -272,15 +293,6 @@ def _local_layer(folder: Path, rows: files.Rows | None) -> Layer | None:
     return _layer(rows.values[files.LOCAL_STORE], rows.values.get(files.LOCAL_STATE), path)
 
 
-def _relevant_files(paths: StorePaths) -> list[tuple[Path, str]]:
-    """The files whose contents matter, and the kind of each."""
-    watched = [(paths.shared_database, "shared"), (paths.state_dir / ".env", "bytes"), (paths.config_path, "config")]
-    for folder in {paths.agent_dir, paths.shared_dir}:
-        watched.append((folder / "openclaw-agent.sqlite", "local"))
-        watched += [(folder / name, "json") for name in ("auth-profiles.json", "auth-state.json")]
-    return watched
-
-
 def _matter(path: Path, kind: str) -> object:
     """What matters in one file. Raises CheckError."""
     if kind in ("local", "shared"):
@@ -289,10 +301,14 @@ def _matter(path: Path, kind: str) -> object:
         if rows is None:
             return None
         owner = rows.values.get(files.SHARED_OWNER)
-        return [owner, *(what_matters(rows.values.get(cell)) for cell in cells if cell != files.SHARED_OWNER)]
+        matters = [what_matters(rows.values.get(cell)) for cell in cells if cell != files.SHARED_OWNER]
+        jobs = files.read_table(path, files.CRON_JOBS, patience=0) if kind == "shared" else None
+        return [owner, *matters, *(jobs or ())]
     content = read_file(path)
     if content is None or kind == "bytes":
         return content and content.hex()
+    if kind == "cron":
+        return cron_jobs(files.parse_json(content, path))
     if kind == "json":
         return [what_matters(files.parse_json(content, path))]  # an empty store differs from none
     try:
