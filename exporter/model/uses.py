@@ -46,6 +46,7 @@ class Purpose(enum.StrEnum):
     IMAGE_GENERATION = "image_generation", "image generation"
     MUSIC_GENERATION = "music_generation", "music generation"
     VIDEO_GENERATION = "video_generation", "video generation"
+    UNKNOWN = "unknown", "a purpose that could not be seen"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from exporter.model import (
 )
 from exporter.state.history import REMEMBER_GONE, CredentialHistory, condition_key
 from exporter.verdict.conditions import evaluate_conditions
-from exporter.verdict.evidence import evidence, login_notes, policy_notes
+from exporter.verdict.evidence import evidence, login_notes, policy_notes, use_notes
 from exporter.verdict.inputs import Subject, VerdictInputs
 from exporter.verdict.profile import ProfileVerdict, as_not_eligible, evaluate_profile, unmasked
 from exporter.verdict.provider import ProviderProfiles
@@ -76,7 +76,7 @@ def evaluate(
         duration=duration,
         changes_at=_changes_at(inputs, providers, conditions),
         check_at=_check_at(inputs, providers),
-        notes=(*seen.notes, *login_notes(inputs), *policy_notes(inputs)),
+        notes=(*seen.notes, *use_notes(inputs), *login_notes(inputs), *policy_notes(inputs)),
         dialect=seen.dialect,
         agent_dir=seen.agent_dir,
     )

@@ -278,11 +278,13 @@ def _is_explained(inputs: VerdictInputs, providers: ProviderProfiles, found: lis
     severities = {c.severity for c in found if c.family in (Family.DEADLINE, Family.AVAILABILITY)}
     if Severity.CRITICAL in severities or (code == 2 and Severity.WARNING in severities):
         return True
-    faulty = filter(inputs.needs_credential, inputs.observation.faulty_providers)
-    if code == 1 and (inputs.unready_providers or any(faulty)):
+    seen = inputs.observation
+    unready = inputs.unready_providers | {*filter(inputs.needs_credential, seen.faulty_providers)}
+    outages = {c.provider for c in found if c.family is Family.AVAILABILITY and c.profile is None}
+    if code == 1 and unready - outages:
         return False
-    if code == 1 and _is_mistaken(inputs):
-        return True
+    if code == 1 and (_is_mistaken(inputs) or outages & (unready | seen.missing_providers)):
+        return True  # an outage is a warning where no chat route uses the provider
     return any(_explains(inputs, profile, code) for profile in providers)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from exporter.lib.durations import iso
+from exporter.model import Dialect, in_list
 from exporter.verdict.inputs import VerdictInputs
 from exporter.verdict.logins import PROGRAMS, delegates
 from exporter.verdict.profile import ProfileVerdict
@@ -21,12 +22,28 @@ _REFRESH_TOKEN = {
     None: "",
 }
 
+_USES_NOT_SEEN = (
+    "not seen: the models of what works beside the chat, such as the heartbeat, sub-agents and cron jobs; "
+    "they are in openclaw.json"
+)
+
 
 def evidence(inputs: VerdictInputs, profile: ProfileVerdict) -> tuple[str, ...]:
     """The facts that the verdict rests on, ending with the status and the rule that decided it."""
     sentences = (*_observed(profile), *_unusable(profile), *_recorded(inputs, profile))
     disagreement = (profile.disagreement,) if profile.disagreement else ()
     return (*sentences, *disagreement, f"{profile.status}: {profile.rule}")
+
+
+def use_notes(inputs: VerdictInputs) -> tuple[str, ...]:
+    """Sentences about what each provider in use is used for, and what could not be seen of that."""
+    if not inputs.was_observed or inputs.dialect is Dialect.LOGIN:
+        return ()
+    uses = {provider: inputs.uses(provider) for provider in inputs.providers_in_use}
+    notes = [f"{provider} is in use: {in_list(found, most=10)}" for provider, found in uses.items() if found]
+    if not inputs.sees_uses:
+        notes.append(_USES_NOT_SEEN)
+    return tuple(notes)
 
 
 def login_notes(inputs: VerdictInputs) -> tuple[str, ...]:

@@ -59,6 +59,11 @@ class VerdictInputs:
         return self.observation.dialect
 
     @property
+    def is_command(self) -> bool:
+        """Whether OpenClaw's own check reported it, with its lists of providers."""
+        return self.dialect in (Dialect.DATES, Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES)
+
+    @property
     def observed_at(self) -> float:
         """When the observation was made; now if there is none."""
         return self.observation.observed_at
@@ -93,10 +98,14 @@ class VerdictInputs:
         return self.is_in_use(provider) is False
 
     @property
+    def sees_uses(self) -> bool:
+        """Whether every model that the configuration names was seen, not only those of OpenClaw's own check."""
+        return "uses" not in self.observation.blind_to
+
+    @property
     def nothing_in_use(self) -> str:
         """The subject of the sentence "… uses the provider", if it is unused: what was not seen may use it."""
-        sees_uses = "uses" not in self.observation.blind_to
-        return "nothing in the configuration" if sees_uses else "no model that could be seen"
+        return "nothing in the configuration" if self.sees_uses else "no model that could be seen"
 
     def uses(self, provider: str) -> tuple[Use, ...]:
         """The uses of the provider's models, and of those that its login serves, the most important first."""
@@ -121,8 +130,9 @@ class VerdictInputs:
         """Whether OpenClaw's own check lists the provider, and only a chat route can be why."""
         seen = self.observation
         listed = seen.missing_providers | seen.indeterminate_providers | seen.faulty_providers
-        is_command = self.dialect not in (Dialect.GATEWAY, Dialect.STORE, Dialect.LOGIN)
-        return is_command and provider in listed and not any(use.purpose.is_examined for use in self.uses(provider))
+        return (
+            self.is_command and provider in listed and not any(use.purpose.is_examined for use in self.uses(provider))
+        )
 
     def is_examined(self, provider: str) -> bool:
         """Whether OpenClaw's own check examines the provider: not if only the heartbeat uses it, for example."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice
 
-from exporter.model import Dialect
 from exporter.verdict.inputs import VerdictInputs
 from exporter.verdict.logins import delegates, lenders
 from exporter.verdict.profile import ProfileVerdict
@@ -116,7 +115,7 @@ class ProviderProfiles:
             return provider in missing and self.works(provider)
         # OpenClaw lists the provider of the model, or the one whose login serves it.
         names = {provider, *(name for name, lent in inputs.observation.served_by.items() if provider in lent)}
-        if inputs.dialect in (Dialect.DATES, Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES):
+        if inputs.is_command and inputs.is_examined(provider):
             return bool(names & (missing | inputs.unready_providers))
-        # A gateway lists only providers whose configuration expects a login.
+        # A gateway lists only providers whose configuration expects a login. The command examines chat routes.
         return bool(names & (NEEDS_CREDENTIAL | missing))

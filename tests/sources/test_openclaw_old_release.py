@@ -121,7 +121,7 @@ async def test_another_agent_is_reached_by_its_folder(host: OldHost, way: str) -
     seen = await source.check("work")
     assert seen.openclaw_exit_code == 1
     assert [profile.status for profile in seen.profiles] == ["expired"]
-    assert seen.models_in_use == ("openai/gpt-5",)  # its own, not that of the defaults
+    assert [use.model for use in seen.uses if use.purpose.is_chat] == ["openai/gpt-5"]  # not that of the defaults
     folder = f"{host.folder}/agents/work/agent"
     assert f"{MAIN}{folder}{folder}" in host.calls()
     await source.check("work")

@@ -152,7 +152,8 @@ def test_capture_is_read_completely_and_without_a_secret(path: Path) -> None:
         recorded["openclaw"],
     )
     assert observation.missing_providers == frozenset(payload["auth"]["missingProvidersInUse"])
-    assert (observation.blind_to, observation.notes) == (frozenset(), ())
+    assert observation.blind_to == {"uses"}
+    assert observation.notes == ()
     masked = [word for entry in payload["auth"]["providers"] for word in entry["profiles"]["labels"] if "..." in word]
     for text in masked:
         assert text not in repr(observation)
@@ -296,8 +297,8 @@ def test_profile_that_is_only_listed_as_unusable_appears() -> None:
 def test_missing_list_of_cooldowns_makes_the_observation_blind_to_them() -> None:
     payload = status_of()
     del payload["auth"]["unusableProfiles"]
-    assert seen(payload).blind_to == {"unusable"}
-    assert seen(status_of()).blind_to == frozenset()
+    assert seen(payload).blind_to == {"unusable", "uses"}
+    assert seen(status_of()).blind_to == {"uses"}
 
 
 def test_lists_per_provider_replace_a_missing_list_of_profiles() -> None:

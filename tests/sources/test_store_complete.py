@@ -36,7 +36,11 @@ STORED = ObservedProfile(
 def test_store_adds_what_was_not_printed() -> None:
     seen = ObservedProfile("a:b", "anthropic", "token", "expired", unusable=Unusable("cooldown", None, NOW + 60))
     facts = StoreFacts(
-        (STORED,), {"anthropic": ("a:b",)}, ("anthropic",), (Use("anthropic/opus", Purpose.CHAT),), ("a note",)
+        (STORED,),
+        {"anthropic": ("a:b",)},
+        ("anthropic",),
+        (Use("anthropic/opus", Purpose.CHAT),),
+        notes=("a note",),
     )
 
     done = complete(observation(seen), facts)

@@ -29,7 +29,14 @@ from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, Dialect, FailureReason, Observation
 from exporter.sources import Fingerprint, Source, SourceContext, denied
 from exporter.sources.openclaw import installation, roster, ssh
-from exporter.sources.openclaw.status import dialect_of, extract_json, json_values, observe, require_status
+from exporter.sources.openclaw.status import (
+    dialect_of,
+    extract_json,
+    json_values,
+    observe,
+    require_status,
+    with_other_uses,
+)
 from exporter.sources.store.local import LocalStore
 from exporter.sources.store.paths import Stamp, StorePaths, read_file, stamp
 from exporter.verdict.invocation import HOME_VARIABLES, Invocation, Programs
@@ -118,11 +125,11 @@ class OpenClawSource(Source):
             )
             # The paths that an OpenClaw elsewhere prints are not paths of this host.
             paths = StorePaths.from_status(payload) if self._on_this_host else None
-            if paths is None:
-                return observation
-            # OpenClaw as this user takes a store that it may not read for an empty one.
-            is_this_user = os.path.basename(self._command[0]) not in _OTHER_USER
-            return await self._store.complete(observation, paths, must_be_readable=is_this_user)
+            if paths is not None:
+                # OpenClaw as this user takes a store that it may not read for an empty one.
+                is_this_user = os.path.basename(self._command[0]) not in _OTHER_USER
+                observation = await self._store.complete(observation, paths, must_be_readable=is_this_user)
+            return with_other_uses(observation, payload)
 
     def fingerprint(self) -> Fingerprint | None:
         """Of the command's files and its env_file, and of the stores that the checks so far have named.

@@ -17,7 +17,17 @@ from typing import Any
 from exporter.lib.loose_json import integer, items, mapping, seconds, text, texts
 from exporter.lib.redact import ANSI, safe_text
 from exporter.lib.shape import ANY, TEXT, Shape, misshapen
-from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile, Purpose, Unusable, Use
+from exporter.model import (
+    CheckError,
+    Dialect,
+    FailureReason,
+    Observation,
+    ObservedProfile,
+    Purpose,
+    Unusable,
+    Use,
+    most_important_first,
+)
 from exporter.model.release import (
     FIRST_WITH_AGENT_OPTION,
     LAST_WITH_REFRESH_STATUS,
@@ -138,7 +148,7 @@ def observe(
         agent_dir=_folder(payload.get("agentDir")),
         openclaw_exit_code=exit_code,
         openclaw_version=version,
-        blind_to=frozenset() if isinstance(auth.get("unusableProfiles"), list) else frozenset({"unusable"}),
+        blind_to=frozenset({"uses", *(() if isinstance(auth.get("unusableProfiles"), list) else ("unusable",))}),
         notes=tuple(notes),
     )
 
@@ -208,6 +218,49 @@ def _uses(payload: Mapping[str, Any]) -> tuple[Use, ...]:
         if provider.strip() and slash:
             uses.append(Use(f"{provider.strip().lower()}/{model.strip()}", purpose))
     return tuple(dict.fromkeys(uses))
+
+
+def with_other_uses(observation: Observation, payload: Mapping[str, Any]) -> Observation:
+    """``observation`` with what ``payload`` says of models that OpenClaw's check does not examine.
+
+    Where nothing shows what those are, every model that the configuration allows may be in use: their providers
+    are, if they have a profile. Of providers that only the configuration showed to be in use, the environment's
+    credentials are added; those whose credential is elsewhere are dropped.
+    """
+    auth, in_use, uses, notes = mapping(payload, "auth"), observation.providers_in_use, observation.uses, []
+    if in_use is None:
+        return observation
+    if "uses" in observation.blind_to:
+        stored, known = {profile.provider for profile in observation.profiles}, set(in_use)
+        allowed = [Use(model, Purpose.UNKNOWN) for model in texts(payload.get("allowed")) if "/" in model]
+        uses = most_important_first((*uses, *(u for u in allowed if u.provider in stored and u.provider not in known)))
+        in_use = tuple(dict.fromkeys((*in_use, *(use.provider for use in uses))))
+    known_profiles = {profile.id for profile in observation.profiles}
+    added = [p for p in _environment_credentials(auth, in_use) if p.id not in known_profiles]
+    profiles = (*observation.profiles, *added)
+    elsewhere = _elsewhere(auth) - {profile.provider for profile in profiles} - _listed(auth)
+    if elsewhere & set(in_use):
+        names = ", ".join(sorted(elsewhere & set(in_use)))
+        notes.append(f"the credentials of {safe_text(names)} are in OpenClaw's own configuration and are not checked")
+    in_use = tuple(provider for provider in in_use if provider not in elsewhere)
+    return replace(
+        observation, uses=uses, providers_in_use=in_use, profiles=profiles, notes=(*observation.notes, *notes)
+    )
+
+
+def _elsewhere(auth: Mapping[str, Any]) -> frozenset[str]:
+    """The providers whose credential OpenClaw finds in its configuration, not in a profile."""
+    entries = [mapping(entry) for entry in items(auth.get("providers"))]
+    return frozenset(
+        texts([entry.get("provider") for entry in entries if mapping(entry, "effective").get("kind") == "models.json"])
+    )
+
+
+def _listed(auth: Mapping[str, Any]) -> frozenset[str]:
+    """The providers that OpenClaw's check examines and reports."""
+    return frozenset(
+        (*texts(auth.get("missingProvidersInUse")), *_providers(map(mapping, items(auth.get("modelRouteIssues")))))
+    )
 
 
 def _providers(entries: Iterable[Mapping[str, Any]]) -> list[str]:

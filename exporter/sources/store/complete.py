@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.lib.redact import safe_text
-from exporter.model import Dialect, Observation, ObservedProfile, Unusable
+from exporter.model import Dialect, Observation, ObservedProfile, Purpose, Unusable, Use, most_important_first
 from exporter.sources.store.facts import StoreFacts
 
 #: How far apart two dates of one credential may be, seconds: they are rounded differently.
@@ -19,7 +19,7 @@ def complete(observation: Observation, facts: StoreFacts) -> Observation:
     Only profiles that are the same in both are completed: same id, provider and kind, and the same date if
     both have one (a login's may have moved on). No seen fact changes; no profile is added or removed.
     Cooldowns are filled in if the source cannot see them. If the store knows every profile, the source
-    no longer counts as blind to them.
+    no longer counts as blind to them. Of the purposes of models, those that the source reports itself stand.
     """
     known = {profile.id: profile for profile in facts.profiles}
     is_blind = "unusable" in observation.blind_to
@@ -40,20 +40,33 @@ def complete(observation: Observation, facts: StoreFacts) -> Observation:
     if differing:
         names = ", ".join(sorted(differing)[:_MAX_NAMED]) + (", …" if len(differing) > _MAX_NAMED else "")
         notes = (*notes, f"the store has another date for {names} and was ignored for these profiles")
-    in_use, knows_routes = observation.providers_in_use, observation.dialect in (Dialect.LISTING, Dialect.ROUTES)
+    knows_routes = observation.dialect in (Dialect.LISTING, Dialect.ROUTES)
+    uses, in_use = _uses(observation, facts)
+    known_now = {*(() if unknown else ("unusable",)), *(("uses",) if facts.sees_uses else ())}
     return replace(
         observation,
         profiles=tuple(profiles),
-        providers_in_use=facts.providers_in_use if in_use is None else in_use,
-        uses=observation.uses or facts.uses,
+        providers_in_use=in_use,
+        uses=uses,
         order={**facts.order, **observation.order},
         served_by=observation.served_by if knows_routes else {**facts.served_by, **observation.served_by},
         borrowed_logins=observation.borrowed_logins | (frozenset() if knows_routes else facts.borrowed_logins),
         keyless_providers=observation.keyless_providers | facts.keyless_providers,
         needs_doctor=observation.needs_doctor or bool(facts.stranded_providers),
-        blind_to=observation.blind_to - {"unusable"} if not unknown else observation.blind_to,
+        blind_to=observation.blind_to - known_now,
         notes=(*notes, *(note for note in facts.notes if note not in notes)),
     )
+
+
+def _uses(observation: Observation, facts: StoreFacts) -> tuple[tuple[Use, ...], tuple[str, ...] | None]:
+    """What the models are used for, and the providers in use."""
+    in_use = observation.providers_in_use
+    if in_use is None:
+        return facts.uses, facts.providers_in_use
+    reported = {Purpose.CHAT, *(use.purpose for use in observation.uses)}
+    more = [use for use in facts.uses if use.purpose not in reported]
+    added = (use.provider for use in more if use.provider in (facts.providers_in_use or ()))
+    return most_important_first((*observation.uses, *more)), tuple(dict.fromkeys((*in_use, *added)))
 
 
 def _is_same_date(seen: ObservedProfile, stored: ObservedProfile) -> bool:

@@ -58,6 +58,7 @@ class StoreFacts:
     providers_in_use: tuple[str, ...] | None = None  # None: no configuration names a model
     uses: tuple[Use, ...] = ()
     notes: tuple[str, ...] = ()
+    sees_uses: bool = False  # every use is known: the configuration and the cron jobs could be read
     served_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # provider -> whose logins serve its models
     borrowed_logins: frozenset[str] = frozenset()  # providers whose login another program keeps
     keyless_providers: frozenset[str] = frozenset()  # need no credential of OpenClaw's
@@ -132,7 +133,7 @@ def facts(
     around: Surroundings | None = None,
     left_behind: Layer | None = None,
     version: str | None = None,
-    jobs: Iterable[CronJob] = (),
+    jobs: Iterable[CronJob] | None = (),
     notes: Iterable[str] = (),
 ) -> StoreFacts:
     """The facts about ``agent``. ``is_json``: a release to 2026.5 wrote the store.
@@ -160,7 +161,7 @@ def facts(
         if profile.reason_code is None and name in modes:
             profile = replace(profile, reason_code=_mismatch(raw, *modes[name]))
         profiles.append(profile)
-    uses = uses_of(config, agent, jobs, inherits_fallbacks=is_json)
+    uses = uses_of(config, agent, jobs or (), inherits_fallbacks=is_json)
     providers, seen = providers_of(uses), {profile.provider for profile in profiles}
     lent = served_by(config, agent, (use.model for use in uses))
     lenders = {name for names in lent.values() for name in names} - seen
@@ -170,6 +171,7 @@ def facts(
         order=_effective_order(stored, config, now),
         providers_in_use=providers,
         uses=uses,
+        sees_uses=config is not None and jobs is not None,
         served_by=lent,
         borrowed_logins=frozenset(name for name in lenders & PROGRAMS.keys() if around.has_login(name) is not False),
         keyless_providers=frozenset(p for p in providers or () if own_provider(config, p).get("auth") == "aws-sdk"),

@@ -132,7 +132,7 @@ class StoreReader:
         except CheckError as error:
             around = Surroundings(state_dir=paths.state_dir)
             notes.append(f"the service's variables cannot be seen: {error.message}")
-        jobs: list[CronJob] = []
+        jobs: list[CronJob] | None = None
         try:
             jobs = read_jobs(paths, config)
         except CheckError as error:

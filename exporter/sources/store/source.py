@@ -139,6 +139,7 @@ class StoreSource(Source):
             keyless_providers=facts.keyless_providers,
             needs_doctor=bool(facts.stranded_providers),
             openclaw_version=facts.version,
+            blind_to=frozenset() if facts.sees_uses else frozenset({"uses"}),
             notes=(*facts.notes, note) if elsewhere else facts.notes,
             agent_dir=str(paths.agent_dir),
         )
