@@ -56,10 +56,21 @@ class Gateway:
                 os.kill(left, signal.SIGKILL)
         self._process = None
 
-    def is_ready(self) -> bool:
-        """Whether it knows its credentials. Fails if the gateway has ended."""
+    def wait_until_ready(self) -> None:
+        """Wait until it knows its credentials. Like a service manager, start it again if it ends.
+
+        On a machine without a free core it ends itself: "state lease heartbeat did not become ready".
+        """
+        try:
+            parts.wait_for("the gateway answers", self._is_ready, READY_WITHIN)
+        except AssertionError as error:
+            error.add_note(self.log.read_text()[-2000:])
+            raise
+
+    def _is_ready(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, self.log.read_text()[-2000:]
+        if self._process.poll() is not None:
+            self.start()
         request = {"id": "1", "method": "models.authStatus", "params": {"agentId": "main"}}
         try:
             answer = httpx.post(

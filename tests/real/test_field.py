@@ -23,8 +23,8 @@ from situations import cases, lay_out, wanted
 
 from .conftest import need
 from .desk import Homes
-from .gateway import READY_WITHIN, TOKEN, Gateway
-from .parts import CURRENT, RELEASES, Exporter, OpenClawHome, wait_for
+from .gateway import TOKEN, Gateway
+from .parts import CURRENT, RELEASES, Exporter, OpenClawHome
 
 pytestmark = pytest.mark.real
 
@@ -90,7 +90,7 @@ def targets(world: OpenClawHome, agents: list[str], *, gateway: bool) -> Iterato
     try:
         if running:
             running.start()
-            wait_for("the gateway answers", running.is_ready, READY_WITHIN)
+            running.wait_until_ready()
             found.append({"source": "gateway", "url": running.url, "token": TOKEN, "state_dir": state_dir})
         yield [{"name": target["source"], "agents": agents, "timeout": "120s", **target} for target in found]
     finally:
