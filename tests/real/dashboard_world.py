@@ -32,7 +32,8 @@ from exporter.model import FailureReason as Trouble
 from exporter.simulator import Profile, World
 
 from .conftest import need
-from .parts import CURRENT, Exporter, OpenClawHome, Prometheus, free_port, running, wait_for
+from .parts import CURRENT, Exporter, OpenClawHome, free_port, running, wait_for
+from .prometheus import Prometheus
 
 HOUR, DAY = 3600.0, 86400.0
 DEFAULT, SPARE = "anthropic:default", "anthropic:spare"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from .conftest import need
-from .parts import CURRENT, TOKEN_PREFIX, Exporter, OpenClawHome, Prometheus, running, wait_for
+from .parts import CURRENT, TOKEN_PREFIX, Exporter, OpenClawHome, running, wait_for
+from .prometheus import Prometheus
 
 pytestmark = pytest.mark.real
 
