@@ -87,7 +87,9 @@ def made(homes: Homes, release: str, fault: Fault, place: str, folder: Path) -> 
     agents = {"main": ("main",), "own": (SECOND_AGENT,), "inherits": ("main", SECOND_AGENT)}[holder]
     with contextlib.ExitStack() as stack:
         target, person = _reached(stack, reach, world, folder)
-        exporter = Exporter(world, folder / "exporter", targets=[{"name": "home", "agents": agents, **target}])
+        exporter = Exporter(
+            world, folder / "exporter", targets=[{"name": "home", "agents": agents, "timeout": "4m", **target}]
+        )
         person = {"HOME": str(folder), **person, "TERM": "xterm", "LANG": "C.UTF-8"}
         yield Cell(world, fault, agents, exporter, person, REACHES[reach])
 
@@ -95,7 +97,7 @@ def made(homes: Homes, release: str, fault: Fault, place: str, folder: Path) -> 
 def _configuration(world: OpenClawHome, fault: Fault, holder: str, folder: Path) -> dict[str, Any]:
     opus = "claude-opus-5" if world.version >= (2026, 7) else "claude-opus-4-6"
     model = {"primary": fault.primary or f"anthropic/{opus}", "fallbacks": list(fault.fallbacks)}
-    config: dict[str, Any] = {"agents": {"defaults": {"model": model}}, **fault.config}
+    config: dict[str, Any] = {"agents": {"defaults": {"model": model}}}
     if holder != "main":
         second = {"id": SECOND_AGENT, "workspace": str(folder / "workspace")}
         config["agents"]["list"] = [{"id": "main", "default": True}, second]

@@ -45,7 +45,6 @@ class Fault:
     usage: Profiles = field(default_factory=dict)
     primary: str | None = None  # the default model, if it is not Anthropic's
     fallbacks: tuple[str, ...] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
     has_old_store: bool = False  # auth-profiles.json, on a release that no longer reads it
     server: str | None = None  # the login server that a stand-in replaces: MINIMAX or COPILOT
     only_in_full: bool = False  # another fault of the matrix has the same remedy
@@ -86,23 +85,6 @@ _GROK, _MINIMAX_MODEL, _COPILOT_MODEL = (
 _REFRESHING = _login("minimax-portal", refresh="R" * 40, expires="@ms:+1h")
 #: A reference to a secrets provider that the configuration does not have.
 _VAULT = {"source": "exec", "provider": "vault-old", "id": "xai/key"}
-_HAIKU = "global.anthropic.claude-haiku-4-5"
-_BEDROCK = {
-    "baseUrl": "https://bedrock-runtime.us-east-1.amazonaws.com",
-    "api": "bedrock-converse-stream",
-    "auth": "aws-sdk",
-    "models": [
-        {
-            "id": _HAIKU,
-            "name": "Haiku",
-            "reasoning": False,
-            "input": ["text"],
-            "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0},
-            "contextWindow": 200000,
-            "maxTokens": 8192,
-        }
-    ],
-}
 
 
 def _anthropic(condition: str, profiles: Profiles, usage: Profiles | None = None, **more: Any) -> Fault:
@@ -174,8 +156,7 @@ FAULTS: Mapping[str, Fault] = {
     "bedrock-missing": Fault(
         provider="amazon-bedrock",
         conditions=("missing",),
-        primary=f"amazon-bedrock/{_HAIKU}",
-        config={"models": {"providers": {"amazon-bedrock": _BEDROCK}}},
+        primary="amazon-bedrock/global.anthropic.claude-haiku-4-5",
     ),
     "store-not-migrated": Fault(
         provider="anthropic", conditions=("check_failed", "missing"), profiles=_WORKING, has_old_store=True
