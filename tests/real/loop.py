@@ -19,7 +19,7 @@ from situations import rendered
 
 from . import box as boxes
 from .desk import CLAUDE, DOCKER, MINIMAX, Homes, program
-from .loop_faults import Fault
+from .loop_faults import Fault, Profiles
 from .parts import Exporter, OpenClawHome
 
 SECOND_AGENT, NAME = "ops", "work"
@@ -61,10 +61,25 @@ class Cell:
         assert finished.returncode in (0, 1, 2), finished.stderr
         return dict(json.loads(finished.stdout))
 
+    def wait(self) -> None:
+        """Let the time pass until every cooldown and disable has ended."""
+        holder = self.agents[0]
+        ended = {"cooldownUntil": "@ms:-1m", "disabledUntil": "@ms:-1m"}
+        usage = {
+            profile: {name: ended.get(name, value) for name, value in state.items()}
+            for profile, state in self.fault.usage.items()
+        }
+        _write_usage(self.world, holder, usage)
+
     @property
     def service(self) -> dict[str, str]:
         """The variables that the exporter has in common with the person."""
         return {name: self.person[name] for name in ("PATH", "XDG_RUNTIME_DIR") if name in self.person}
+
+    def configure(self, **config: Any) -> None:
+        """Change the exporter's configuration."""
+        self.exporter.config |= config
+        self.exporter.config_file.write_text(json.dumps(self.exporter.config))
 
     def conditions(self, result: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The conditions of the last agent that are about the fault, or about the check itself; the worst first."""
@@ -122,6 +137,14 @@ def _write_store(homes: Homes, world: OpenClawHome, agent: str, fault: Fault) ->
             world.write_store(profiles, usage, config_auth=False)
             return
     world.write_agent_store(agent, profiles, usage)
+
+
+def _write_usage(world: OpenClawHome, agent: str, usage: Profiles) -> None:
+    profiles, state = world.stored_profiles(agent), json.loads(rendered(json.dumps(usage), time.time()))
+    if agent == "main" and world.version >= (2026, 6):
+        world.write_store(profiles, state, config_auth=False)
+    else:
+        world.write_agent_store(agent, profiles, state)
 
 
 def _reached(

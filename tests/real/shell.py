@@ -12,14 +12,17 @@ from reauth.typist import Typist
 
 from .desk import KEY, TOKEN
 
+DOWN = "\x1b[B"
 #: What a program asks, what a person answers, and whether the answer is a secret. The last match counts.
 ANSWERS: tuple[tuple[str, str, bool], ...] = (
-    (r"[Pp]aste (?:the )?(?:Anthropic )?(?:setup-)?token[^\n]*", f"{TOKEN}\r", True),
-    (r"(?:Enter|Paste) [^\n]*API key[^\n]*", f"{KEY}\r", True),
-    (r"MiniMax OAuth[^\n]*", "\r", False),
-    (r"Have you run `?claude setup-token`?[^\n]*", "\r", False),
-    (r"Token name[^\n]*", "\r", False),
-    (r"Re-run login\?[^\n]*", "y", False),
+    (r"[Pp]aste (?:the )?(?:Anthropic )?(?:setup-)?token", f"{TOKEN}\r", True),
+    (r"(?:Enter|Paste) [^\n]*API key", f"{KEY}\r", True),
+    (r"MiniMax OAuth", "\r", False),
+    (r"Re-run login\?", "y", False),
+    # The wizard of 2026.2: on this host, with Anthropic, by API key, with the models as they are.
+    (r"Where will the Gateway run\?", "\r", False),
+    (r"Model/auth provider|Anthropic auth method", f"{DOWN}\r", False),
+    (r"Models in /model picker", "\r", False),
 )
 #: A page that a person opens in a browser. No test has one; the stand-ins go on as if it was done.
 _PAGE = re.compile(r"https://(?:claude|minimax)\.invalid|https://github\.com/login/device")
@@ -56,14 +59,14 @@ class Shell(Typist):
         super().__init__(argv, {**env, "PS1": "[[$?]]> ", "HISTFILE": ""}, columns=200)
         self._until_prompt(30)
 
-    def run(self, line: str, seconds: float = 300.0) -> Typed:
-        """Type ``line``, answer its questions, and wait for the shell's prompt."""
+    def run(self, line: str, *, cancels: bool = False) -> Typed:
+        """Type ``line``, answer its questions, and wait for the shell's prompt. ``cancels``: answer no secret."""
         began = len(self.seen)
         self.type(f"{line}\n")
-        code, asked = self._until_prompt(seconds, began)
+        code, asked = self._until_prompt(300.0, began, cancels=cancels)
         return Typed(line, code, self._plain(began).removeprefix(line).strip(), asked)
 
-    def _until_prompt(self, seconds: float, began: int = 0) -> tuple[int | None, bool]:
+    def _until_prompt(self, seconds: float, began: int = 0, *, cancels: bool = False) -> tuple[int | None, bool]:
         answered_to, asked_for_secret, interrupts = began, False, 0
         length, heard = len(self.seen), time.monotonic()
         ends = heard + seconds
@@ -76,9 +79,10 @@ class Shell(Typist):
                 return (None if interrupts else int(prompt[1])), asked_for_secret
             quiet = time.monotonic() - heard
             if quiet > 0.6 and self._reads_keys() and (answer := self._answer(answered_to)):
-                self.type(answer[0])
+                keys, is_secret = answer
+                self.type("\x03" if is_secret and cancels else keys)
                 answered_to, heard = len(self.seen), time.monotonic()
-                asked_for_secret |= answer[1]
+                asked_for_secret |= is_secret
             elif not is_alive or interrupts > 2:
                 return None, asked_for_secret
             elif quiet > PATIENCE or time.monotonic() > ends:
@@ -88,7 +92,12 @@ class Shell(Typist):
 
     def _answer(self, since: int) -> tuple[str, bool] | None:
         shown = self._plain(since)
-        found = [(hit.end(), keys, secret) for asks, keys, secret in ANSWERS for hit in re.finditer(asks, shown)]
+        found = []
+        for question, keys, is_secret in ANSWERS:
+            for hit in re.finditer(question, shown):
+                before = shown[shown.rfind("\n", 0, hit.start()) + 1 : hit.start()]
+                if "◇" not in before:  # which marks what has been answered
+                    found.append((hit.end(), keys, is_secret))
         return max(found)[1:] if found else None
 
     def _reads_keys(self) -> bool:
