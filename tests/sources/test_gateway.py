@@ -119,6 +119,19 @@ async def test_alias_among_the_fallbacks_counts_for_every_provider(tmp_path: Pat
     await subject.aclose()
 
 
+async def test_model_that_claude_code_runs_is_served_by_its_login() -> None:
+    entry = {"id": "main", "model": {"primary": "anthropic/claude-opus-4-6"}, "agentRuntime": {"id": "claude-cli"}}
+    nothing = _payload({"ts": 1, "providers": []})
+    subject = source(Gateway(agents_list=_agents(entry), models_authStatus=nothing))
+    seen = await subject.check("main")
+    assert seen.providers_in_use == ("claude-cli",)
+    assert [note for note in seen.notes if "Claude Code" in note]
+    report = verdict(seen)
+    assert not [condition for condition in report.conditions if condition.severity != "info"]
+    assert report.providers_usable == {}  # it was not seen
+    await subject.aclose()
+
+
 async def test_check_gives_the_observation_in_the_answer() -> None:
     gateway = Gateway()
     subject = source(gateway)

@@ -26,6 +26,7 @@ from exporter.model import (
     most_important_first,
 )
 from exporter.sources.openclaw.status import kind_of_variable, merged, profile_of
+from exporter.verdict.logins import LENDERS, PROGRAMS
 
 _MAX_WINDOWS = 200
 #: The containers that are read. One of another type is not an empty one.
@@ -119,15 +120,26 @@ def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[Use, ...]]:
 
 
 def _uses(entry: Mapping[str, Any]) -> Iterator[Use]:
-    """Every model an agent may use, its default first."""
+    """Every model an agent may use, its default first.
+
+    If another program runs the default, such as Claude Code, that provider's models are named as models of the program:
+    its login serves them.
+    """
     model = entry.get("model")
     parts = mapping(model)
-    chat = [model, parts.get("primary"), *items(parts.get("fallbacks"))]
+    runtime = text(mapping(entry, "agentRuntime").get("id"))
+    chat = [_run_by(runtime, ref) for ref in (model, parts.get("primary"), *items(parts.get("fallbacks")))]
     named = [*((ref, Purpose.CHAT) for ref in chat), (entry.get("utilityModel"), Purpose.UTILITY)]
     for ref, purpose in named:
         name = text(ref)
         if name and name.strip("/ "):
             yield Use(name, purpose)
+
+
+def _run_by(runtime: str | None, model: object) -> object:
+    provider, slash, name = (text(model) or "").partition("/")
+    is_program = runtime in PROGRAMS and runtime in LENDERS.get(provider.strip().lower(), ())
+    return f"{runtime}/{name}" if slash and is_program else model
 
 
 def usage_of(payload: Mapping[str, Any]) -> tuple[tuple[UsageWindow, ...], str | None]:

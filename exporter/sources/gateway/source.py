@@ -35,6 +35,7 @@ from exporter.sources.store.local import LocalStore
 from exporter.sources.store.paths import StorePaths
 from exporter.sources.store.uses import providers_of, uses_of
 from exporter.verdict.invocation import Invocation, Programs
+from exporter.verdict.logins import PROGRAMS
 
 #: How long the agents and their models are cached, and how long they are used if asking again fails,
 #: seconds. A gateway that goes away ends both.
@@ -82,7 +83,7 @@ class GatewaySource(Source):
             observation,
             uses=in_use,
             providers_in_use=providers_of(in_use),
-            notes=(*observation.notes, *_unknown_models(uses)),
+            notes=(*observation.notes, *_unknown_models(uses), *_unseen_logins(in_use, observation)),
             openclaw_version=version,
             usage=together(observation.usage, windows),
             usage_error=usage_error,
@@ -222,6 +223,14 @@ def _unknown_models(uses: tuple[Use, ...]) -> tuple[str, ...]:
 
 def _to_cache(roster: Mapping[str, tuple[Use, ...]]) -> str:
     return json.dumps({agent: [[use.model, use.purpose] for use in uses] for agent, uses in roster.items()})
+
+
+def _unseen_logins(uses: tuple[Use, ...], observation: Observation) -> tuple[str, ...]:
+    """A sentence about logins that a gateway does not report, because another program keeps them."""
+    seen = {profile.provider for profile in observation.profiles}
+    names = sorted({use.provider for use in uses if use.provider in PROGRAMS} - seen)
+    programs = " and ".join(f"{PROGRAMS[name]} ({name})" for name in names)
+    return (f"a gateway does not report the login of {programs}",) if names else ()
 
 
 def _cached_roster(text: str | None) -> dict[str, tuple[Use, ...]] | None:
