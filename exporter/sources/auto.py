@@ -34,6 +34,7 @@ class Choice:
 
     kind: str
     reason: str
+    program: str = "openclaw"  # the command's name
 
 
 class AutoSource(Source):
@@ -45,6 +46,7 @@ class AutoSource(Source):
         self._target = target
         self._context = context
         self._source: Source | None = None
+        self._program = "openclaw"
         self._choosing = asyncio.Lock()
         self._thread = IsolatedThread("auto")
 
@@ -94,11 +96,11 @@ class AutoSource(Source):
             choice = await self._thread.run(
                 lambda: choose(self._target, self._environment()), min(self._target.timeout, PATIENCE)
             )
-            if self._source is None or self.kind != choice.kind:
+            if self._source is None or (self.kind, self._program) != (choice.kind, choice.program):
                 await self.aclose()
-                self._source = build(_target_of(choice.kind, self._target), self._context)
+                self._source = build(_target_of(choice.kind, self._target, choice.program), self._context)
                 self._record(choice)
-            self.kind, self.chosen = choice.kind, f"{choice.kind}: {choice.reason}"
+            self.kind, self._program, self.chosen = choice.kind, choice.program, f"{choice.kind}: {choice.reason}"
             return self._source
 
     def _record(self, choice: Choice) -> None:
@@ -123,8 +125,9 @@ def choose(target: AutoTarget, environ: Mapping[str, str]) -> Choice:
     Raises CheckError COMMAND_NOT_FOUND, which says where it searched and what to configure.
     """
     path = environ.get("PATH", os.defpath)
-    if command := shutil.which("openclaw", path=path):
-        return Choice("openclaw", f"{command} is on PATH")
+    for program in ("openclaw", "clawdbot"):
+        if command := shutil.which(program, path=path):
+            return Choice("openclaw", f"{command} is on PATH", program)
     state_dir, store = _store(target, environ)
     if store is not None:
         return Choice("store", f"openclaw is not on PATH, and {store} is there")
@@ -157,8 +160,10 @@ def _store(target: AutoTarget, environ: Mapping[str, str]) -> tuple[Path, Path |
     return paths.state_dir, next(filter(stamp, candidates), None)
 
 
-def _target_of(kind: str, target: AutoTarget) -> Target:
+def _target_of(kind: str, target: AutoTarget, program: str = "openclaw") -> Target:
     given = {name: getattr(target, name) for name in AutoTarget.model_fields if name != "source"}
     if kind == "claude":
         return ClaudeTarget(source="claude", **{key: given[key] for key in given if key in ClaudeTarget.model_fields})
-    return StoreTarget(source="store", **given) if kind == "store" else OpenClawTarget(source="openclaw", **given)
+    if kind == "store":
+        return StoreTarget(source="store", **given)
+    return OpenClawTarget(source="openclaw", command=[program], **given)

@@ -13,6 +13,8 @@ from exporter.lib.shell import quote, quote_again, quote_path
 from exporter.model import Place, Step, command
 
 DEFAULT_STATE_DIR = "~/.openclaw"
+#: Of the program under its former name, clawdbot.
+FORMER_STATE_DIR = "~/.clawdbot"
 #: The variables that choose which OpenClaw home a command works on.
 HOME_VARIABLES = ("OPENCLAW_HOME", "OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH", "OPENCLAW_PROFILE")
 
@@ -78,7 +80,9 @@ class Invocation:
         profile = given.get("OPENCLAW_PROFILE") or _option(self.program[self._at :])
         if profile and profile.lower() != "default":
             return f"{DEFAULT_STATE_DIR}-{profile}"
-        return None if self.is_in_container else DEFAULT_STATE_DIR
+        if self.is_in_container:
+            return None
+        return FORMER_STATE_DIR if _name(self.program[self._at]) == "clawdbot" else DEFAULT_STATE_DIR
 
     @cached_property
     def place(self) -> Place:

@@ -59,6 +59,19 @@ def test_openclaw_command_is_chosen_first(host: Host) -> None:
     assert chosen(host) == ("openclaw", f"{host.bin}/openclaw is on PATH")
 
 
+def test_command_under_its_former_name_is_chosen_without_openclaw(host: Host) -> None:
+    host.command("clawdbot")
+    assert chosen(host) == ("openclaw", f"{host.bin}/clawdbot is on PATH")
+    assert choose(AutoTarget(), host.environ).program == "clawdbot"
+    host.command("openclaw")
+    assert choose(AutoTarget(), host.environ).program == "openclaw"
+
+
+def test_store_of_a_home_under_a_former_name_is_chosen(host: Host) -> None:
+    path = host.store(folder=".clawdbot")
+    assert chosen(host) == ("store", f"openclaw is not on PATH, and {path} is there")
+
+
 def test_file_that_cannot_be_executed_is_not_a_command(host: Host) -> None:
     (host.bin / "openclaw").write_text("")
     host.command("claude")

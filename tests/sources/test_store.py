@@ -91,6 +91,31 @@ def test_environment_decides_the_paths() -> None:
     )
 
 
+@pytest.mark.parametrize("folder", [".openclaw", ".clawdbot", ".moltbot"])
+@pytest.mark.parametrize("file", ["openclaw.json", "clawdbot.json", "moltbot.json"])
+def test_home_under_a_former_name_is_found(tmp_path: Path, folder: str, file: str) -> None:
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / file).write_text("{}")
+    found = StorePaths.from_environment({"HOME": str(tmp_path)}, None, "main")
+    assert (found.state_dir, found.config_path) == (tmp_path / folder, tmp_path / folder / file)
+    chosen = StorePaths.from_environment({"HOME": "/nowhere"}, str(tmp_path / folder), "main")
+    assert chosen == found
+
+
+def test_former_home_counts_only_without_the_present_one(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "CLAWDBOT_STATE_DIR": str(tmp_path / "moved")}
+    assert StorePaths.from_environment(environ, None, "main").state_dir == tmp_path / "moved"
+    (tmp_path / ".clawdbot").mkdir()
+    (tmp_path / ".clawdbot" / "clawdbot.json").write_text("{}")
+    (tmp_path / ".openclaw").mkdir()
+    found = StorePaths.from_environment(environ, None, "main")
+    # OpenClaw reads a former configuration until there is one in its folder.
+    assert (found.state_dir, found.config_path) == (tmp_path / ".openclaw", tmp_path / ".clawdbot" / "clawdbot.json")
+    (tmp_path / ".openclaw" / "openclaw.json").write_text("{}")
+    found = StorePaths.from_environment(environ, None, "main")
+    assert found.config_path == tmp_path / ".openclaw" / "openclaw.json"
+
+
 # --- the source ---
 
 

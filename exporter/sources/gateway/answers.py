@@ -30,7 +30,7 @@ from exporter.verdict.logins import LENDERS, PROGRAMS
 
 _MAX_WINDOWS = 200
 #: The containers that are read. One of another type is not an empty one.
-_STATUS: Shape = {"providers": [{"profiles": [{}], "profileOrder": [ANY]}]}
+_STATUS: Shape = {"providers": [{"apiKey": {}, "profileOrder": [ANY], "profiles": [{"expiry": {}}]}]}
 _ROSTER: Shape = {"agents": [{}]}
 
 

@@ -133,7 +133,7 @@ class GatewaySource(Source):
             uses = (await self._roster()).get(agent, ())
         except CheckError:
             return ()
-        paths = self._store_paths(agent)
+        paths = await self._store_paths(agent)
         if paths is None or all(is_named(use.model) for use in uses):
             return uses
         known = aliases(await self._store.config(paths))
@@ -187,7 +187,7 @@ class GatewaySource(Source):
 
     async def _completed(self, observation: Observation) -> Observation:
         """``observation`` with what the gateway's store adds, if it is on this host."""
-        paths = self._store_paths(observation.agent)
+        paths = await self._store_paths(observation.agent)
         if paths is None:
             return observation
         if observation.providers_in_use is not None:
@@ -199,12 +199,12 @@ class GatewaySource(Source):
             observation = replace(observation, uses=uses, providers_in_use=tuple(dict.fromkeys(in_use)))
         return await self._store.complete(observation, paths)
 
-    def _store_paths(self, agent: str) -> StorePaths | None:
+    async def _store_paths(self, agent: str) -> StorePaths | None:
         """The places of the gateway's store; None if it is not on this host."""
         if self._target.state_dir is None:
             return None
         home = (self._context.environ or os.environ).get("HOME", "")  # the other variables are not the gateway's
-        return StorePaths.from_environment({"HOME": home}, self._target.state_dir, agent)
+        return await self._store.locate({"HOME": home}, self._target.state_dir, agent)
 
 
 def _is_loopback(url: str) -> bool:

@@ -46,6 +46,13 @@ class LocalStore:
             took = format_duration(PATIENCE)
             raise CheckError(FailureReason.TIMEOUT, f"its file system did not answer within {took}") from None
 
+    async def locate(self, environ: Mapping[str, str], state_dir: str, agent: str) -> StorePaths | None:
+        """The places of an agent's store under ``state_dir``; None if its file system does not answer."""
+        try:
+            return await self._in_thread(lambda: StorePaths.from_environment(environ, state_dir, agent))
+        except CheckError:
+            return None
+
     async def complete(
         self, observation: Observation, paths: StorePaths, *, must_be_readable: bool = False
     ) -> Observation:

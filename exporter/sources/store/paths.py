@@ -14,6 +14,10 @@ from typing import Any
 
 from exporter.model import CheckError, FailureReason
 
+#: OpenClaw's folder in the home directory and its configuration file, with the former names that it still reads if
+#: the first does not exist (read in the source of 2026.1.29 to 2026.9.6).
+_STATE_DIRS = (".openclaw", ".clawdbot", ".moltbot", ".moldbot")
+_CONFIG_FILES = ("openclaw.json", "clawdbot.json", "moltbot.json", "moldbot.json")
 #: The largest file that can be a store, bytes: 10,000 profiles are 3 MB.
 MAX_BYTES = 32 * 2**20
 
@@ -48,17 +52,24 @@ class StorePaths:
     ) -> StorePaths:
         """The places that OpenClaw would use with ``environ``; ``state_dir`` overrides OPENCLAW_STATE_DIR.
 
-        OPENCLAW_AGENT_DIR moves only the agent ``main``; ``agent_dir`` is this agent's in openclaw.json.
+        OPENCLAW_AGENT_DIR moves only the agent ``main``; ``agent_dir`` is this agent's in openclaw.json. It looks
+        which folders and files exist under their former names, so it may block.
         """
         home = Path(_given(environ, "OPENCLAW_HOME") or _given(environ, "HOME") or os.path.expanduser("~"))
         chosen = state_dir or _given(environ, "OPENCLAW_STATE_DIR")
-        state = _expanded(chosen, home) if chosen else home / ".openclaw"
+        homes = [home / name for name in _STATE_DIRS]
+        if chosen:
+            state, homes = _expanded(chosen, home), []
+        elif (former := _given(environ, "CLAWDBOT_STATE_DIR")) and stamp(homes[0]) is None:
+            state = _expanded(former, home)
+        else:
+            state = next((folder for folder in homes if stamp(folder) is not None), homes[0])
         config, moved = _given(environ, "OPENCLAW_CONFIG_PATH"), _given(environ, "OPENCLAW_AGENT_DIR")
         main_dir = _expanded(moved, home) if moved else None
         folder = _expanded(agent_dir, home) if agent_dir else state / "agents" / agent / "agent"
         if main_dir and agent == "main":
             folder = main_dir
-        return cls(folder, state, _expanded(config, home) if config else state / "openclaw.json", main_dir)
+        return cls(folder, state, _expanded(config, home) if config else _config_in([state, *homes]), main_dir)
 
     @property
     def shared_dir(self) -> Path:
@@ -68,6 +79,12 @@ class StorePaths:
     @property
     def shared_database(self) -> Path:
         return self.state_dir / "state" / "openclaw.sqlite"
+
+
+def _config_in(folders: list[Path]) -> Path:
+    """The first configuration file that exists in ``folders``; where the first folder would have it if none does."""
+    candidates = [folder / name for folder in folders for name in _CONFIG_FILES]
+    return next((path for path in candidates if stamp(path) is not None), candidates[0])
 
 
 def _absolute(value: object) -> Path | None:
