@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from exporter.model import Failure, Status, Step, command, note
 from exporter.state.history import CredentialRecord
-from exporter.verdict import remedies
+from exporter.verdict import recovery, remedies
 from exporter.verdict.failures import failure_steps
 from exporter.verdict.inputs import VerdictInputs
 from exporter.verdict.logins import configured_lenders
@@ -34,7 +34,7 @@ def recover(inputs: VerdictInputs, providers: ProviderProfiles, profile: Profile
     assert profile.unusable is not None
     neighbours = (other.id for other in providers.of(profile.provider))
     credential = _credential(inputs, profile)
-    return remedies.recovery_steps(credential, profile.unusable, inputs.commands, neighbours)
+    return recovery.recovery_steps(credential, profile.unusable, inputs.commands, neighbours)
 
 
 def supply(inputs: VerdictInputs, provider: str) -> tuple[Step, ...]:
@@ -68,7 +68,7 @@ def _order(inputs: VerdictInputs, provider: str, profiles: Sequence[ProfileVerdi
     """Adds the profiles that work to the order that leaves them out."""
     order = inputs.observation.order.get(provider, ())
     left_out = [p.id for p in profiles if p.is_usable and not inputs.is_in_order(p.observed)]
-    return remedies.order_steps(provider, order, left_out[:_MAX_ADDED], inputs.commands) if left_out else ()
+    return recovery.order_steps(provider, order, left_out[:_MAX_ADDED], inputs.commands) if left_out else ()
 
 
 def use_or_renew(inputs: VerdictInputs, providers: ProviderProfiles, profile: ProfileVerdict) -> tuple[Step, ...]:

@@ -1,15 +1,14 @@
 """The steps that fix a credential: what a person types for one profile, agent, host and OpenClaw release.
 
 The verdict and reminders show these steps, ``reauth`` runs their commands. Which commands heal was tried on
-the releases that ``releases`` names. ``failures`` has the steps for a check that fails.
+the releases that ``releases`` names. ``recovery`` has the steps for a credential that is out of use, ``failures`` for a check that fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from exporter.lib.durations import iso
 from exporter.lib.shell import quote
 from exporter.model import (
     AgentReport,
@@ -21,7 +20,6 @@ from exporter.model import (
     Step,
     StepAction,
     StepKind,
-    Unusable,
     command,
     note,
     task,
@@ -38,14 +36,6 @@ TOKEN_BEGINS, TOKEN_LENGTH = "sk-ant-oat01-", 108
 #: Reasons of a cooldown or disable that only a person can resolve.
 NEEDS_PERSON = frozenset({"auth", "auth_permanent", "session_expired", "billing"})
 
-#: Where to pay, by provider. A setup-token is paid for by its subscription.
-BILLING_PAGES = {
-    "anthropic": "https://console.anthropic.com/settings/billing",
-    "openai": "https://platform.openai.com/settings/organization/billing",
-    "openrouter": "https://openrouter.ai/settings/credits",
-}
-SUBSCRIPTION_PAGE = "https://claude.ai/settings/billing"
-
 #: Providers for which 2026.2 signs in through its wizard; its ``models auth login`` serves plugins only.
 _WIZARD_LOGINS = frozenset({"anthropic", "openai", "openai-codex", "chutes"})
 #: Providers that have logins and no keys.
@@ -53,13 +43,13 @@ _LOGINS_ONLY = frozenset(
     {"chutes", "google-antigravity", "google-gemini-cli", "minimax-portal", "openai-codex", "qwen-portal"}
 )
 #: Providers whose ``models auth login`` has the method ``api-key`` on every release that has the command.
-_KEY_LOGINS = frozenset(
+KEY_LOGINS = frozenset(
     {"alibaba", "anthropic", "fal", "google", "huggingface", "litellm", "nvidia", "openai", "opencode-go", "openrouter"}
     | {"runway", "together", "xai"}
 )
 #: Servers on one's own machine, which need no key; OpenClaw still wants one. And the variable that may hold it.
 _ANY_KEY = {"ollama": "OLLAMA_API_KEY", "sglang": "SGLANG_API_KEY", "vllm": "VLLM_API_KEY"}
-_COPILOT, _COPILOT_PROFILE = "github-copilot", "github-copilot:github"
+COPILOT, _COPILOT_PROFILE = "github-copilot", "github-copilot:github"
 _CLAUDE_CLI = "claude-cli"
 #: Providers that a cloud's own credentials serve.
 _CLOUDS = {
@@ -175,10 +165,10 @@ def renewal_steps(credential: StoredCredential, context: CommandContext) -> tupl
         return (command(context.programs.claude.line("auth", "login"), context.place, *_LOGIN, title="sign in"),)
     if credential.has_broken_reference:
         return _reference_steps(credential, context)
-    return *_elsewhere(credential, context), *_new_secret_steps(credential, context)
+    return *elsewhere_note(credential, context), *new_secret_steps(credential, context)
 
 
-def _elsewhere(credential: StoredCredential, context: CommandContext) -> tuple[Step, ...]:
+def elsewhere_note(credential: StoredCredential, context: CommandContext) -> tuple[Step, ...]:
     """Where else the new secret may go: to the place that a profile refers to."""
     if credential.reference is None or credential.reference.startswith("store:"):  # OpenClaw's own
         return ()
@@ -191,11 +181,11 @@ def first_credential_steps(provider: str, context: CommandContext, kind: str | N
     if provider in _CLOUDS:
         return _cloud_steps(provider, context)
     if provider in _ANY_KEY:
-        paste = _paste(StoredCredential(f"{provider}:default", provider, "api_key"), context)
+        paste = paste_step(StoredCredential(f"{provider}:default", provider, "api_key"), context)
         sentence = f"{provider} needs no key, but OpenClaw wants one. Any value will do, for example {provider}-local."
         return note(f"{sentence} Or set {_ANY_KEY[provider]} to it where the gateway runs.", context.place), paste
     credential = StoredCredential(f"{provider}:default", provider, kind or first_credential_kind(provider))
-    if provider == _COPILOT:
+    if provider == COPILOT:
         return (_copilot_login(_COPILOT_PROFILE, context),)
     return renewal_steps(credential, context)
 
@@ -204,31 +194,31 @@ def first_credential_kind(provider: str) -> str:
     """The kind of credential to give a provider that never had one."""
     if provider == "anthropic":
         return "token"
-    return "oauth" if provider in _LOGINS_ONLY or provider in (_COPILOT, _CLAUDE_CLI, "codex-cli") else "api_key"
+    return "oauth" if provider in _LOGINS_ONLY or provider in (COPILOT, _CLAUDE_CLI, "codex-cli") else "api_key"
 
 
-def _new_secret_steps(credential: StoredCredential, context: CommandContext) -> tuple[Step, ...]:
+def new_secret_steps(credential: StoredCredential, context: CommandContext) -> tuple[Step, ...]:
     provider, release = credential.provider, context.release
     if provider == _CLAUDE_CLI:
         return _borrowed_login_steps(context)
     if provider == "codex-cli":
         return (command(context.openclaw.beside("codex").line("login"), context.place, *_LOGIN, title="sign in"),)
-    if provider == _COPILOT:
+    if provider == COPILOT:
         return _copilot_steps(credential, context)
     if credential.is_setup_token:
-        return make_token(), _paste(credential, context)
+        return make_token(), paste_step(credential, context)
     if credential.kind == "token":
-        return (_paste(credential, context),)
+        return (paste_step(credential, context),)
     if not release.has_login and provider in _WIZARD_LOGINS and (credential.kind, provider) != ("api_key", "openai"):
         # Anthropic's keys too: pasted as a token, a key would pass for a setup-token, which ends in a year.
         sentence = f"It asks where and what. What you set replaces whatever {provider}:default holds."
         wizard = context.run("use OpenClaw's wizard", "configure", "--section", "model", needs=(Need.TERMINAL,))
         return note(sentence, context.place), wizard
     if credential.kind == "api_key" and (release.has_api_keys or provider != "anthropic"):
-        return (_paste(credential, context),)
+        return (paste_step(credential, context),)
     if credential.kind == "api_key":
-        return (_login(credential, context, "api-key"),)
-    return (_login(credential, context),)
+        return (login_step(credential, context, "api-key"),)
+    return (login_step(credential, context),)
 
 
 def make_token() -> Step:
@@ -236,7 +226,7 @@ def make_token() -> Step:
     return Step(StepKind.COMMAND, "claude setup-token", Place(), _LOGIN, StepAction.MAKE, "make a new token")
 
 
-def _paste(credential: StoredCredential, context: CommandContext) -> Step:
+def paste_step(credential: StoredCredential, context: CommandContext) -> Step:
     """The step that stores a secret under the credential's name.
 
     Up to 2026.5 there is no ``paste-api-key``; their documentation has people paste a key as a token.
@@ -249,13 +239,17 @@ def _paste(credential: StoredCredential, context: CommandContext) -> Step:
     return context.paste(title, "paste-api-key" if is_key else "paste-token", *profile, *dated)
 
 
-def _login(credential: StoredCredential, context: CommandContext, method: str | None = None) -> Step:
+def login_step(credential: StoredCredential, context: CommandContext, method: str | None = None) -> Step:
     """The step that signs in, in a browser or by giving a secret to OpenClaw's own prompt."""
     chosen = ("--method", method) if method else ()
     profile = ("--profile-id", credential.profile) if context.release.login_takes_profile else ()
     needs = _SECRET if method else _LOGIN
     title = {None: "sign in", "setup-token": "end the disable"}.get(method, "give OpenClaw the API key")
     return context.auth(title, "login", "--provider", credential.provider, *chosen, *profile, needs=needs)
+
+
+def logout_step(credential: StoredCredential, context: CommandContext) -> Step:
+    return context.auth("remove the old one, and its disable", "logout", credential.profile, "--yes")
 
 
 def _borrowed_login_steps(context: CommandContext) -> tuple[Step, ...]:
@@ -274,12 +268,13 @@ def _copilot_steps(credential: StoredCredential, context: CommandContext) -> tup
     release = context.release
     if release.copilot_takes_profile:
         return (login,)
-    if release.end_of_disable is EndOfDisable.LOGOUT:
-        return _logout(credential, context), login
-    if credential.profile == _COPILOT_PROFILE:
-        return note("If the next command asks whether to sign in again, answer Yes.", context.place), login
-    sentence = f"The next command signs in as {_COPILOT_PROFILE}; this release cannot renew {credential.profile}."
-    return note(sentence, context.place), login
+    removed = (logout_step(credential, context),) if release.end_of_disable is EndOfDisable.LOGOUT else ()
+    if credential.profile != _COPILOT_PROFILE:
+        name = f"The login is stored as {_COPILOT_PROFILE}, whatever the profile was called"
+        return *removed, note(f"{name}. If it asks whether to sign in again, answer Yes.", context.place), login
+    if removed:
+        return *removed, login
+    return note("If the login asks whether to sign in again, answer Yes.", context.place), login
 
 
 def _copilot_login(profile: str, context: CommandContext) -> Step:
@@ -312,120 +307,13 @@ def _reference_steps(credential: StoredCredential, context: CommandContext) -> t
     else:
         sentence += f": `secrets.providers` in openclaw.json must have {rest.partition(':')[0] or 'its provider'}"
     instead = f"{sentence}. Or give OpenClaw the secret itself:"
-    is_key_login = credential.kind == "api_key" and credential.provider in _KEY_LOGINS
+    is_key_login = credential.kind == "api_key" and credential.provider in KEY_LOGINS
     if is_key_login and context.release.login_takes_profile:
         # 2026.9 refuses ``paste-api-key`` for such a profile.
-        return note(instead, context.place), _login(credential, context, "api-key")
+        return note(instead, context.place), login_step(credential, context, "api-key")
     if credential.kind == "api_key" and context.release.end_of_disable is EndOfDisable.LOGOUT:
-        return note(instead, context.place), _logout(credential, context), _paste(credential, context)
-    return note(instead, context.place), *_new_secret_steps(credential, context)
-
-
-# --- a credential that is out of use ---------------------------------------------------------------
-
-
-def recovery_steps(
-    credential: StoredCredential, unusable: Unusable, context: CommandContext, neighbours: Iterable[str] = ()
-) -> tuple[Step, ...]:
-    """What ends a cooldown or disable: money, a new credential, or time.
-
-    A disable outlives its cause. ``neighbours`` are the profiles of the same provider.
-    """
-    context = context.at_owner(credential)
-    if unusable.reason not in NEEDS_PERSON:
-        return (wait_step(credential, unusable, context),)
-    paid = (pay_step(credential, context),) if unusable.reason == "billing" else ()
-    if credential.variable is not None or context.is_claude_code:
-        return *paid, *renewal_steps(credential, context)
-    if context.release.end_of_disable is EndOfDisable.TIME:
-        renewed = () if paid else _new_secret_steps(credential, context)
-        other = f"{credential.provider}:new"
-        sentence = (
-            f"Or do not wait: store it under another name, which OpenClaw tries at once, with --profile-id {other}"
-        )
-        has_name = any("--profile-id" in step.text for step in renewed)
-        more = (note(f"{sentence} instead.", context.place),) if has_name else ()
-        return *paid, *renewed, wait_step(credential, unusable, context), *more
-    if credential.provider == _COPILOT or credential.kind not in ("token", "api_key"):
-        return *paid, *_new_secret_steps(credential, context)
-    made = (make_token(),) if credential.is_setup_token else ()
-    return (
-        *paid,
-        *_elsewhere(credential, context),
-        *made,
-        *_ended_disable(credential, unusable, context, frozenset(neighbours)),
-    )
-
-
-def _ended_disable(
-    credential: StoredCredential, unusable: Unusable, context: CommandContext, neighbours: frozenset[str]
-) -> tuple[Step, ...]:
-    """The steps that end the disable of a token or key and store it again."""
-    release, paste = context.release, _paste(credential, context)
-    method = _login_method(credential)
-    if release.end_of_disable is EndOfDisable.LOGOUT and not (method == "api-key" and unusable.reason == "billing"):
-        return _logout(credential, context), paste
-    if method is None:
-        return paste, wait_step(credential, unusable, context)
-    login, default = _login(credential, context, method), f"{credential.provider}:default"
-    again = (paste,) if credential.is_setup_token else ()  # the login stores no date
-    if release.end_of_disable is not EndOfDisable.LOGIN:
-        return login, *again
-    # These releases end the disable when they ask, so the stored secret can stay.
-    secret = "token" if credential.kind == "token" else "key"
-    cancel = f"The next command ends the disable as soon as it asks for the {secret}"
-    if release.login_takes_profile or credential.profile == default:
-        kept = f"{cancel}. To keep the stored one, press Ctrl-C there and stop."
-        return note(kept, context.place), replace(login, is_done_at_prompt=True), *again
-    if default in neighbours or credential.is_setup_token:
-        # What is pasted there would replace, or become, another profile.
-        stop = note(f"{cancel}: press Ctrl-C there, and paste nothing.", context.place)
-        return stop, replace(login, needs=(Need.TERMINAL,), is_done_at_prompt=True), paste
-    return note(f"{cancel}, and stores what you paste as {default} too.", context.place), login, paste
-
-
-def _login_method(credential: StoredCredential) -> str | None:
-    """The method of ``models auth login`` that asks for this kind of secret; None if the provider has none."""
-    if credential.is_setup_token:
-        return "setup-token"
-    return "api-key" if credential.kind == "api_key" and credential.provider in _KEY_LOGINS else None
-
-
-def _logout(credential: StoredCredential, context: CommandContext) -> Step:
-    return context.auth("remove the old one, and its disable", "logout", credential.profile, "--yes")
-
-
-def order_steps(
-    provider: str, order: Sequence[str], left_out: Sequence[str], context: CommandContext
-) -> tuple[Step, ...]:
-    """The steps that let good profiles serve which the provider's order leaves out."""
-    verb = "works, but is" if len(left_out) == 1 else "work, but are"
-    sentence = f"{', '.join(left_out)} {verb} not in the order of {provider}. To let OpenClaw use more profiles:"
-    names = ("models", "auth", "order", "set", "--provider", provider, "--agent", context.agent)
-    return note(sentence, context.place), context.run("change the order", *names, *order, *left_out)
-
-
-def wait_step(credential: StoredCredential, unusable: Unusable, context: CommandContext) -> Step:
-    end = f"until {iso(unusable.until)}" if unusable.until is not None and iso(unusable.until) else "until it ends"
-    no_command = unusable.reason in NEEDS_PERSON
-    why = "no command of this release ends it sooner" if no_command else "it ends on its own"
-    return Step(
-        StepKind.WAIT,
-        f"Wait {end}: then OpenClaw tries {credential.profile} again; {why}.",
-        context.place,
-        action=StepAction.READ,
-    )
-
-
-def pay_step(credential: StoredCredential, context: CommandContext) -> Step:
-    page = billing_page(credential.provider, credential.kind)
-    where = f": {page}" if page else " on its website."
-    return task("pay", f"Top up, or fix the payment of {credential.provider}{where}")
-
-
-def billing_page(provider: str, kind: str) -> str | None:
-    """Where to pay for a credential; None if unknown."""
-    return SUBSCRIPTION_PAGE if (provider, kind) == ("anthropic", "token") else BILLING_PAGES.get(provider)
+        return note(instead, context.place), logout_step(credential, context), paste_step(credential, context)
+    return note(instead, context.place), *new_secret_steps(credential, context)
 
 
 # --- further steps ---------------------------------------------------------------------------------

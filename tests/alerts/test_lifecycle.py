@@ -9,12 +9,13 @@ import pytest
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, World, policy, world
 from exporter.alerts.lifecycle import firing, forecast, next_event
+from exporter.alerts.lifecycle.facts import gather
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod, Silence
 from exporter.alerts.values import AlertState, NotificationReason, ResolutionCause
 from exporter.config import Config, Policy, ProfilePolicy
 from exporter.config import QuietHours as Configured
 from exporter.lib.typed_json import dump, load
-from exporter.model import Condition, ConditionName, Failure, FailureReason, Report, Severity, TargetReport
+from exporter.model import Condition, ConditionName, Failure, FailureReason, Report, Severity, TargetReport, command
 
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
 FIRST, ESCALATED, EASED, REMINDER, REPEAT, RESOLVED, RENEWED = (
@@ -255,6 +256,17 @@ def test_agents_that_share_a_credential_are_one_alert() -> None:
     assert life.messages[-1].alerts[0].agents == ("main", "work")
     more = World({"main": (shared, SPARE), "work": (shared, SPARE), "new": (shared, SPARE)})
     assert life.at(NOW + 60, more) == []
+
+
+def test_alert_has_the_steps_of_every_agent_once() -> None:
+    def step(line: str) -> Condition:
+        steps = (command("claude setup-token"), command(line))
+        return Condition(ConditionName.EXPIRED, CRITICAL, "anthropic", "anthropic:default", steps=steps)
+
+    target = World({"main": (P(ends=NOW - HOUR),), "work": (P(ends=NOW - HOUR),)}).report(NOW)
+    agents = tuple(replace(a, conditions=(step(f"paste for {a.agent}"),)) for a in target.agents)
+    (fact,) = gather(Report(NOW, (replace(target, agents=agents),)), policy(), NOW)
+    assert fact.worst.remedy == ("claude setup-token", "paste for main", "paste for work")
 
 
 def test_agents_with_different_secrets_by_one_name_are_two_alerts() -> None:

@@ -74,7 +74,10 @@ ALERTS = {
             PROFILE,
             "anthropic:default on home/main has no expiry date, so nothing warns before it ends; it ends by "
             "2027-09-18T10:00:00Z at the latest",
-            (*RENEW, "openclaw-auth-exporter deadline set home/main/anthropic:default DATE"),
+            (
+                *RENEW,
+                "Or, if you know when it ends: openclaw-auth-exporter deadline set home/main/anthropic:default DATE",
+            ),
         ),
         condition_alert(
             ConditionName.EXPIRING,

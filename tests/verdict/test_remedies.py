@@ -10,7 +10,7 @@ import pytest
 from reports import HOUR, NOW, compare_golden
 
 from exporter.model import Dialect, Step, StepAction, StepKind, Unusable
-from exporter.verdict import remedies
+from exporter.verdict import recovery, remedies
 from exporter.verdict.invocation import Invocation, Programs
 from exporter.verdict.releases import commands_of
 from exporter.verdict.remedies import CommandContext, StoredCredential
@@ -31,8 +31,8 @@ def renewal(credential: StoredCredential) -> Make:
     return lambda context: remedies.renewal_steps(credential, context)
 
 
-def recovery(credential: StoredCredential, reason: str) -> Make:
-    return lambda context: remedies.recovery_steps(credential, Unusable("disabled", reason, NOW + 5 * HOUR), context)
+def recovered(credential: StoredCredential, reason: str) -> Make:
+    return lambda context: recovery.recovery_steps(credential, Unusable("disabled", reason, NOW + 5 * HOUR), context)
 
 
 def first(provider: str, kind: str | None = None) -> Make:
@@ -41,35 +41,35 @@ def first(provider: str, kind: str | None = None) -> Make:
 
 FAULTS: dict[str, Make] = {
     "a token expired, expires, or has no date": renewal(TOKEN),
-    "a token was revoked": recovery(TOKEN, "auth_permanent"),
-    "a token is not paid for": recovery(TOKEN, "billing"),
-    "a token of another name was revoked": recovery(replace(TOKEN, profile="anthropic:work"), "auth_permanent"),
-    "a token has a rate limit": recovery(TOKEN, "rate_limit"),
+    "a token was revoked": recovered(TOKEN, "auth_permanent"),
+    "a token is not paid for": recovered(TOKEN, "billing"),
+    "a token of another name was revoked": recovered(replace(TOKEN, profile="anthropic:work"), "auth_permanent"),
+    "a token has a rate limit": recovered(TOKEN, "rate_limit"),
     "a token's reference is broken": renewal(replace(TOKEN, reference=VAULT, has_broken_reference=True)),
     "anthropic is missing": first("anthropic"),
     "a key has no secret": renewal(KEY),
-    "a key was revoked": recovery(KEY, "auth_permanent"),
-    "a key is not paid for": recovery(KEY, "billing"),
+    "a key was revoked": recovered(KEY, "auth_permanent"),
+    "a key is not paid for": recovered(KEY, "billing"),
     "a key's reference is broken": renewal(replace(KEY, reference=VAULT, has_broken_reference=True)),
-    "a key of a provider without logins was revoked": recovery(
+    "a key of a provider without logins was revoked": recovered(
         StoredCredential("acme:api", "acme", "api_key"), "auth_permanent"
     ),
-    "an Anthropic key was revoked": recovery(replace(TOKEN, kind="api_key"), "auth_permanent"),
+    "an Anthropic key was revoked": recovered(replace(TOKEN, kind="api_key"), "auth_permanent"),
     "xai is missing": first("xai"),
     "openai is missing": first("openai"),
     "openai is missing, and had a login": first("openai", "oauth"),
     "a login expired": renewal(LOGIN),
-    "a login's session expired": recovery(LOGIN, "session_expired"),
+    "a login's session expired": recovered(LOGIN, "session_expired"),
     "Copilot is missing": first("github-copilot"),
-    "Copilot was revoked": recovery(COPILOT, "auth_permanent"),
-    "Copilot was revoked, under another name": recovery(
+    "Copilot was revoked": recovered(COPILOT, "auth_permanent"),
+    "Copilot was revoked, under another name": recovered(
         replace(COPILOT, profile="github-copilot:backup2"), "auth_permanent"
     ),
     "Ollama is missing": first("ollama"),
     "Bedrock is missing": first("amazon-bedrock"),
     "Claude Code's login, which OpenClaw borrows, is missing": first("claude-cli"),
     "a variable's key is refused": renewal(StoredCredential("env:XAI_API_KEY", "xai", "api_key")),
-    "good profiles are not in the order": lambda context: remedies.order_steps(
+    "good profiles are not in the order": lambda context: recovery.order_steps(
         "github-copilot", ["github-copilot:backup2"], ["github-copilot:backup"], context
     ),
     "the store was not migrated": remedies.doctor_steps,
@@ -165,7 +165,7 @@ def test_oldest_release_is_given_the_folder_that_it_reported() -> None:
 
 def test_login_that_would_overwrite_a_neighbour_is_only_begun() -> None:
     revoked = Unusable("disabled", "auth_permanent", NOW)
-    steps = remedies.recovery_steps(KEY, revoked, context(release="2026.5.12"), ["xai:api", "xai:default"])
+    steps = recovery.recovery_steps(KEY, revoked, context(release="2026.5.12"), ["xai:api", "xai:default"])
     assert [step.kind for step in steps] == [StepKind.NOTE, StepKind.COMMAND, StepKind.COMMAND]
     assert "press Ctrl-C there, and paste nothing" in steps[0].text
     assert steps[1].is_done_at_prompt
@@ -217,9 +217,9 @@ def test_borrowed_login_is_renewed_in_openclaws_container() -> None:
 
 
 def test_billing_page_depends_on_the_kind_of_credential() -> None:
-    assert remedies.billing_page("anthropic", "token") == "https://claude.ai/settings/billing"
-    assert remedies.billing_page("anthropic", "api_key") == "https://console.anthropic.com/settings/billing"
-    assert remedies.billing_page("acme", "api_key") is None
+    assert recovery.billing_page("anthropic", "token") == "https://claude.ai/settings/billing"
+    assert recovery.billing_page("anthropic", "api_key") == "https://console.anthropic.com/settings/billing"
+    assert recovery.billing_page("acme", "api_key") is None
 
 
 def test_gateway_is_restarted_where_it_runs() -> None:
@@ -241,7 +241,7 @@ def test_secret_that_is_kept_elsewhere_may_be_replaced_there() -> None:
     kept = replace(KEY, reference="env:default:XAI_KEY")
     for steps in (
         remedies.renewal_steps(kept, context()),
-        remedies.recovery_steps(kept, Unusable("disabled", "auth_permanent", NOW), context()),
+        recovery.recovery_steps(kept, Unusable("disabled", "auth_permanent", NOW), context()),
     ):
         assert steps[0].text == (
             "xai:api takes its secret from env:default:XAI_KEY: put the new one there. Or give it to OpenClaw itself:"

@@ -7,7 +7,7 @@ agents. Facts about a provider come before those about its profiles, which they 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.values import AlertState, AlertSubject, Credential
@@ -192,6 +192,10 @@ def rank(severity: Severity, name: ConditionName) -> tuple[int, int]:
 def _fact(subject: AlertSubject, findings: list[_Finding]) -> Fact:
     shown = [finding for finding in findings if not finding.inhibited] or findings
     worst = max((f.condition for f in shown), key=lambda c: (rank(c.severity, c.name), c.seen_at is None))
+    if worst.family in (Family.DEADLINE, Family.AVAILABILITY):
+        # Each agent with a store of its own needs its own steps; for heirs they are the same.
+        steps = (step for f in shown if f.condition.name is worst.name for step in f.condition.steps)
+        worst = replace(worst, steps=tuple(dict.fromkeys(steps)))
     is_provider_down = not subject.profile and subject.topic == Family.AVAILABILITY
     return Fact(
         subject=subject,

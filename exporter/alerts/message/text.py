@@ -123,11 +123,8 @@ def body(alert: Alert, now: float, zone: ZoneInfo) -> str:
 
 
 def _commands(alert: Alert) -> list[str]:
-    """The remedy, one command a line. An undated token has two remedies: a new token, or its date."""
-    commands = [visible(command, _COMMAND) for command in alert.remedy]
-    if alert.condition is ConditionName.UNDATED and len(commands) > 1 and " deadline set " in commands[-1]:
-        commands.insert(-1, "or, if you know when the token was created or expires:")
-    return commands
+    """The remedy, one step a line."""
+    return [visible(command, _COMMAND) for command in alert.remedy]
 
 
 def _test_body(alert: Alert, now: float, zone: ZoneInfo) -> str:
