@@ -1,7 +1,8 @@
 """The steps that fix a credential: what a person types for one profile, agent, host and OpenClaw release.
 
 The verdict and reminders show these steps, ``reauth`` runs their commands. Which commands heal was tried on
-the releases that ``releases`` names. ``recovery`` has the steps for a credential that is out of use, ``failures`` for a check that fails.
+the releases that ``releases`` names. ``recovery`` has the steps for a credential that is out of use,
+``failures`` those for a check that fails.
 """
 
 from __future__ import annotations
