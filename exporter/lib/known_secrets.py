@@ -35,6 +35,7 @@ class KnownSecrets:
         self._lock = threading.Lock()
         self._known: dict[bytes, tuple[int, int]] = {}  # digest -> (hash of the ending, length), oldest first
         self._lengths: dict[int, tuple[int, ...]] = {}  # hash of the ending -> lengths, longest first
+        self.version = 0  # changes with every new secret
 
     def add(self, secret: str) -> None:
         """Know ``secret``. Of a URL only the secret parts count. A short word or number is no secret."""
@@ -45,6 +46,7 @@ class KnownSecrets:
                 return
         forms = [(self._digest(form), (hash(form[-_END:]), len(form))) for form in _forms(secret)]
         with self._lock:
+            self.version += 1
             for digest, place in forms:
                 self._known[digest] = place
                 self._note(*place)
@@ -63,6 +65,7 @@ class KnownSecrets:
         """Forget everything, for tests."""
         with self._lock:
             self._known, self._lengths = {}, {}
+            self.version += 1
 
     def redact(self, text: str, *, in_names: bool = False) -> str:
         """``text`` without known secrets. ``in_names`` keeps those that are plain words: a name may be the same."""

@@ -5,6 +5,7 @@ Used wherever such text goes into an error, a log or a page.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import re
@@ -48,6 +49,12 @@ def safe_name(text: str) -> str:
     The replacement differs from key to key. Lone surrogates, which JSON can contain and no output can encode, are
     escaped.
     """
+    return _safe_name(text, KNOWN.version)
+
+
+@functools.lru_cache(maxsize=16384)
+def _safe_name(text: str, known: int) -> str:
+    """As ``safe_name``; ``known`` is the version of the known secrets. The same names come with every check."""
     text = text.encode("utf-8", "backslashreplace").decode()
     text = _KEY.sub(lambda found: _numbered(found[0]), text)
     shown = KNOWN.redact(text, in_names=True)
