@@ -165,7 +165,7 @@ class ConditionName(enum.StrEnum):
         wording=Wording("{subject} cannot be checked{cause}", "answers again", "could not be checked for"),
         confirmed_by_checks=True,
         runbook="OpenClawAuthCheckFailing",
-        when="The check returned no answer that can be read.",
+        when="The check returned no answer that can be read, an error of the exporter itself ended it, or it is overdue.",
         severity="critical",
         action="Depends on the reason. See [Reasons of a failed check](#reasons-of-a-failed-check).",
     )
