@@ -108,7 +108,7 @@ class ConditionName(enum.StrEnum):
         runbook="OpenClawAuthExpiringVerySoon",
         runbook_note="Earlier: [OpenClawAuthExpiringSoon](#openclawauthexpiringsoon)",
         when="The deadline is within `policy.expiring_within`.",
-        severity="warning; info if no route uses the provider",
+        severity="warning; info if nothing in the configuration uses the provider",
         action="Run `claude setup-token`, then paste the new token.",
     )
     EXPIRED = ConditionDefinition(
@@ -156,7 +156,7 @@ class ConditionName(enum.StrEnum):
         line=LineWord.MISSING,
         runbook="OpenClawAuthNoUsableCredential",
         when="Every credential of a provider in use is expired, missing or unusable.",
-        severity="critical",
+        severity="critical; warning if no chat route uses the provider",
         action="Fix the first credential that needs a person.",
     )
     CHECK_FAILED = ConditionDefinition(
@@ -165,7 +165,7 @@ class ConditionName(enum.StrEnum):
         wording=Wording("{subject} cannot be checked{cause}", "answers again", "could not be checked for"),
         confirmed_by_checks=True,
         runbook="OpenClawAuthCheckFailing",
-        when="The check returned no answer that can be read, an error of the exporter itself ended it, or it is overdue.",
+        when="No answer could be read, an error of the exporter itself ended the check, or the check is overdue.",
         severity="critical",
         action="Depends on the reason. See [Reasons of a failed check](#reasons-of-a-failed-check).",
     )
