@@ -213,7 +213,8 @@ def new_secret_steps(credential: StoredCredential, context: CommandContext) -> t
     if not release.has_login and provider in _WIZARD_LOGINS and (credential.kind, provider) != ("api_key", "openai"):
         # Anthropic's keys too: pasted as a token, a key would pass for a setup-token, which ends in a year.
         sentence = f"It asks where and what. What you set replaces whatever {provider}:default holds."
-        wizard = context.run("use OpenClaw's wizard", "configure", "--section", "model", needs=(Need.TERMINAL,))
+        needs = _SECRET if credential.kind == "api_key" else _LOGIN
+        wizard = context.run("use OpenClaw's wizard", "configure", "--section", "model", needs=needs)
         return note(sentence, context.place), wizard
     if credential.kind == "api_key" and (release.has_api_keys or provider != "anthropic"):
         return (paste_step(credential, context),)
