@@ -30,7 +30,7 @@ _PAGE = re.compile(r"https://(?:claude|minimax)\.invalid|https://github\.com/log
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>()][0-9A-Za-z]?")
 _PROMPT = re.compile(r"\[\[(\d+)\]\]> $")
 #: Seconds of silence after which a program is waiting for something that nobody answers.
-PATIENCE = 90.0
+PATIENCE = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Shell(Typist):
         """Type ``line``, answer its questions, and wait for the shell's prompt. ``cancels``: answer no secret."""
         began = len(self.seen)
         self.type(f"{line}\n")
-        code, asked = self._until_prompt(300.0, began, cancels=cancels)
+        code, asked = self._until_prompt(900.0, began, cancels=cancels)
         return Typed(line, code, self._plain(began).removeprefix(line).strip(), asked)
 
     def _until_prompt(self, seconds: float, began: int = 0, *, cancels: bool = False) -> tuple[int | None, bool]:
