@@ -23,7 +23,9 @@ from exporter.model import (
     Family,
     Observation,
     ProfileReport,
+    StepKind,
     exit_code_of,
+    note,
 )
 from exporter.state.history import REMEMBER_GONE, CredentialHistory, condition_key
 from exporter.verdict.conditions import evaluate_conditions
@@ -55,7 +57,8 @@ def evaluate(
     )
     inputs = VerdictInputs(subject, seen, observation is not None, failure, history, policy, now)
     providers = ProviderProfiles(inputs, _evaluate_profiles(inputs))
-    conditions = [_with_age(inputs, condition) for condition in evaluate_conditions(inputs, providers)]
+    found = evaluate_conditions(inputs, providers)
+    conditions = [_with_place(inputs, _with_age(inputs, condition)) for condition in found]
     conditions.sort(key=_worst_first)
     return AgentReport(
         target=subject.target,
@@ -117,6 +120,14 @@ def _with_age(inputs: VerdictInputs, condition: Condition) -> Condition:
     # Somebody may have fixed it since.
     summary = f"{condition.summary}, as last seen at {iso(inputs.observed_at)}"
     return replace(condition, summary=summary, seen_at=inputs.observed_at)
+
+
+def _with_place(inputs: VerdictInputs, condition: Condition) -> Condition:
+    """The condition whose remedy says on which other host its commands are typed."""
+    host = inputs.subject.openclaw.host
+    if host is None or not any(step.kind is StepKind.COMMAND for step in condition.steps):
+        return condition
+    return replace(condition, steps=(note(f"On {host}, as the user that runs the gateway:"), *condition.steps))
 
 
 def _worst_first(condition: Condition) -> tuple[int, bool, str, str, str]:

@@ -97,7 +97,7 @@ def _gateway_steps(failure: Failure, context: CommandContext) -> tuple[Step, ...
 
 def _store_steps(failure: Failure, context: CommandContext) -> tuple[Step, ...]:
     if failure.reason is FailureReason.UNKNOWN_AGENT:
-        return (note("Set the target's `agents` to agents that there are, or to all", context.place),)
+        return (note("Set the target's `agents` to agents that there are, or to all.", context.place),)
     if failure.reason is FailureReason.TIMEOUT:
         return (note("The disk or network folder with the store does not answer: make it answer.", context.place),)
     sentence = "Set the target's `state_dir` to OpenClaw's state folder. If it is, this shows what is wrong with it:"

@@ -55,10 +55,10 @@ class Invocation:
         return " ".join(["ssh -t" if tty else "ssh", quote(self.ssh), *map(quote_again, words)])
 
     def shell(self, *words: str, place: Place) -> Step:
-        """A command of the shell where the program is called: not in a container, but over ssh."""
+        """A command of the shell where the program is called: not in a container, but over ssh, as a check does it."""
         if self.ssh is None:
             return command(" ".join(map(quote, words)), place)
-        return command(" ".join(["ssh", quote(self.ssh), *map(quote_again, map(quote, words))]), place)
+        return command(" ".join(["ssh -o BatchMode=yes", quote(self.ssh), *map(quote_again, map(quote, words))]), place)
 
     def beside(self, program: str) -> Invocation:
         """The same place with another program, which has neither options nor an OpenClaw home."""

@@ -80,16 +80,17 @@ def _ended_disable(
     if release.end_of_disable is not EndOfDisable.LOGIN:
         return login, *again
     # These releases end the disable when they ask, so the stored secret can stay.
+    begun = replace(login, is_done_at_prompt=True)
     secret = "token" if credential.kind == "token" else "key"
     cancel = f"The login ends the disable as soon as it asks for the {secret}"
     if release.login_takes_profile or credential.profile == default:
         kept = f"{cancel}. To keep the stored one, press Ctrl-C there and stop."
-        return note(kept, context.place), replace(login, is_done_at_prompt=True), *again
+        return note(kept, context.place), begun, *again
     if default in neighbours or credential.is_setup_token:
         # What is pasted there would replace, or become, another profile.
         stop = note(f"{cancel}: press Ctrl-C there, and paste nothing.", context.place)
-        return stop, replace(login, needs=(Need.TERMINAL,), is_done_at_prompt=True), paste
-    return note(f"{cancel}, and stores what you paste as {default} too.", context.place), login, paste
+        return stop, replace(begun, needs=(Need.TERMINAL,)), paste
+    return note(f"{cancel}, and stores what you paste as {default} too.", context.place), begun, paste
 
 
 def _login_method(credential: StoredCredential) -> str | None:

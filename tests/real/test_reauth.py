@@ -18,6 +18,7 @@ from .desk import (
     DAY,
     KEY,
     MARKS,
+    MIDDLE,
     OLD,
     OLDEST,
     TOKEN,
@@ -83,7 +84,7 @@ def test_renewal_on_each_release(homes: Homes, tmp_path: Path, release: str) -> 
                 person.keys("Enter G", "\x03")
             person.until("The command failed (exit code 1).")
             person.answer("Try again?", "n")
-            person.answer("give OpenClaw the new API key", "")
+            person.answer("remove the old one" if release == CURRENT else "give OpenClaw the", "")
             person.until("3 credentials still need attention:")
             assert person.wait() == 1
         assert world.stored_profiles() == before
@@ -102,13 +103,18 @@ def test_renewal_on_each_release(homes: Homes, tmp_path: Path, release: str) -> 
             person.answer("Try again?", "y")
             person.paste(wrapped(TOKEN))
             person.until("anthropic:default on home/main works until 20")
-            person.answer("Step 1 of 1: give OpenClaw the new API key", "y")
-            person.paste(KEY)
-            person.until("It is stored, but OpenClaw keeps xai:api")
-            if release != OLDEST:  # that release has no command that ends the disable
-                person.answer("Step 1 of 1: end the disable now", "y")
-                # The current release needs the key once more; before, the question alone ends the disable.
-                person.keys("Enter xAI API key", f"{KEY}\r" if release == CURRENT else "\x03")
+            if release == CURRENT:
+                person.answer("Step 1 of 2: remove the old one", "y")
+            elif release != OLDEST:  # the question alone ends the disable
+                person.answer("give OpenClaw the API key", "y")
+                person.keys("Enter xAI API key", f"{KEY}\r" if release == MIDDLE else "\x03")
+            if release != MIDDLE:
+                person.answer("give OpenClaw the new API key", "y")
+                person.paste(KEY)
+            if release == OLDEST:  # that release has no command that ends the disable
+                person.until("no command of this release ends it")
+                person.until("It is stored, but OpenClaw keeps xai:api")
+            else:
                 person.until("xai:api on home/main works.")
             person.until("its alerts end." if release == CURRENT else "The channels are notified.")
             assert person.wait() == 1

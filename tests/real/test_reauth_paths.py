@@ -87,20 +87,19 @@ def test_over_ssh(homes: Homes, box: Box, tmp_path: Path, release: str) -> None:
     with Leaks() as leaks:
         with desk.reauth(**here) as person:
             assert "1. critical: minimax-portal has no credential" in person.answer("Which ones?", "2 1")
-            assert "  ssh -t box claude setup-token" in person.answer("Step 1 of 2: make a new token", "y")
-            assert "Your OAuth token" in person.until("Step 2 of 2: give it to OpenClaw")
+            made = person.answer(f"Step 1 of {2 if release == OLDEST else 3}: make a new token", "y")
+            assert "  ssh -t box claude setup-token" in made
+            assert "Your OAuth token" in person.until("Step 2 of ")
+            if release == CURRENT:
+                assert "  ssh box openclaw models auth logout anthropic:ops" in person.answer("Run it here?", "y")
+            elif release != OLDEST:
+                assert "  ssh -t box openclaw models auth --agent ops login" in person.answer("Run it here?", "y")
+                person.keys("Paste Anthropic setup-token", "\x03")
             assert "  ssh box " in person.answer("Run it here?", "y")
             person.paste(wrapped(TOKEN))
-            person.until("It is stored, but OpenClaw keeps anthropic:ops on vps/ops disabled")
-            if release == MIDDLE:
-                assert "  ssh -t box openclaw models auth --agent ops login" in person.answer("end the disable", "y")
-                person.keys("Paste Anthropic setup-token", "\x03")
-            if release == CURRENT:
-                assert "  ssh -t box openclaw models auth login" in person.answer("end the disable", "y")
-                person.keys("Paste Anthropic setup-token", f"{wrapped(TOKEN)}\r")
-                person.answer("Step 2 of 2: give it to OpenClaw", "y")
-                person.paste(wrapped(TOKEN))
-            if release != OLDEST:
+            if release == OLDEST:
+                person.until("It is stored, but OpenClaw keeps anthropic:ops on vps/ops disabled")
+            else:
                 person.until("anthropic:ops on vps/ops works until 20")
             assert "  ssh -t box " in person.answer("Step 1 of 1: sign in", "y")
             person.keys("MiniMax OAuth (Global)", "\r")
@@ -137,11 +136,14 @@ def test_in_a_container(homes: Homes, tmp_path: Path, release: str) -> None:
             person.paste(wrapped(TOKEN))
             person.until("anthropic:default on home/ops works until 20")
             person.until("  Restart the gateway's container")
-            person.answer("Step 1 of 1: pay", "y")
-            person.until("OpenClaw keeps xai:api on home/ops disabled (billing)")
-            if release != OLDEST:
-                assert "  docker exec -it gw " in person.answer("end the disable now", "y")
+            person.answer(": pay", "y")
+            if release == OLDEST:
+                person.until("OpenClaw keeps xai:api on home/ops disabled (billing)")
+            else:
+                assert "  docker exec -it gw " in person.answer("give OpenClaw the API key", "y")
                 person.keys("Enter xAI API key", f"{KEY}\r" if release == CURRENT else "\x03")
+                if release not in (CURRENT, MIDDLE):
+                    person.answer("give OpenClaw the new API key", "s")
                 person.until("xai:api on home/ops works.")
             assert person.wait() == (1 if release == OLDEST else 0)
             assert not any(mark.decode() in person.seen for mark in MARKS)
@@ -210,14 +212,14 @@ def test_the_wizard_of_the_oldest_release(homes: Homes, tmp_path: Path) -> None:
     desk = Desk(world, tmp_path / "desk")
     with Leaks() as leaks:
         with desk.reauth("--profile", "anthropic:default") as person:
-            assert "  openclaw configure --section model" in person.answer("Step 1 of 1: set the new API key", "y")
+            assert "  openclaw configure --section model" in person.answer("Step 1 of 1: use OpenClaw's wizard", "y")
             person.keys("Where will the Gateway run?", "\x03")
             person.until("Setup cancelled.")
             person.until("OpenClaw has stored nothing new for anthropic:default on home/main.")
             assert person.wait() == 0  # the key works, as before
         assert world.stored_profiles()["anthropic:default"] == old
         with desk.reauth("--profile", "anthropic:default") as person:
-            person.answer("Step 1 of 1: set the new API key", "y")
+            person.answer("Step 1 of 1: use OpenClaw's wizard", "y")
             person.keys("Where will the Gateway run?", "\r")
             for question in ("Model/auth provider", "Anthropic auth method"):
                 person.keys(question, "\x1b[B\r")  # the second entry: Anthropic, then its API key
