@@ -87,11 +87,15 @@ def _profiles() -> Iterator[str]:
     for condition, rows in rows_of.items():
         critical = plain("conditions", condition=condition, severity="critical")
         warning = plain("conditions", condition=condition, severity="warning")
-        # Either nothing else serves the provider, or a spare does, which is a warning for a week.
+        # Either nothing else serves the provider, or a spare does, which is a warning for a week, or no chat route
+        # uses it.
         alone = (
             f"unless on ({PROVIDER}) {usable} == 1\n  unless on ({PROVIDER}) {_UNUSED}\n  and on ({AGENT}) {critical}"
         )
-        spared = f"and on ({PROVIDER}) {usable} == 1\n  and on ({AGENT}) {warning}"
+        spared = (
+            f"and on ({PROVIDER}) ({usable} == 1 or {usable} == 0 unless on ({AGENT}) {critical})\n"
+            f"  and on ({AGENT}) {warning}"
+        )
         yield _row(f"OpenClawAuth{condition}", 1, f"{by_profile} ({rows}\n  {alone})")
         yield _row(f"OpenClawAuth{condition}", 2, f"{by_profile} ({rows}\n  {spared})")
 
@@ -124,10 +128,19 @@ def _providers() -> Iterator[str]:
     down = f"unless on ({PROVIDER}) {plain('profile_status', status='~expired|missing')} == 1"
     by_provider = "min by (instance, target, provider)"
     none = f"{series('provider_usable')} == 0 {down}\n  unless on ({PROVIDER}) {plain(until)}"
-    yield _row("OpenClawAuthNoUsableCredential", 1, f"{by_provider} (0 * ({none}))")
+    unserved = {"condition": "~no_usable_profile|missing"}
+    beside_chat = (
+        f"({plain('conditions', severity='warning', **unserved)}"
+        f" unless on ({AGENT}) {plain('conditions', severity='critical', **unserved)})"
+    )
+    replies, others = f"unless on ({AGENT}) {beside_chat}", f"and on ({AGENT}) {beside_chat}"
+    yield _row("OpenClawAuthNoUsableCredential", 1, f"{by_provider} (0 * ({none}\n  {replies}))")
+    yield _row("OpenClawAuthNoUsableCredential", 2, f"{by_provider} (0 * ({none}\n  {others}))")
     cooling = f"{series(until)} and on ({PROVIDER}) {plain('provider_usable')} == 0 {down}"
     refused = plain(until, reason=f"~{PERSON}")
-    yield _row("OpenClawAuthCoolingDown", 1, f"{by_provider} ({cooling}\n  unless on ({PROVIDER}) {refused})")
+    cooling += f"\n  unless on ({PROVIDER}) {refused}"
+    yield _row("OpenClawAuthCoolingDown", 1, f"{by_provider} ({cooling}\n  {replies})")
+    yield _row("OpenClawAuthCoolingDown", 2, f"{by_provider} ({cooling}\n  {others})")
     resets = series("usage_resets_timestamp_seconds")
     used = known_or_0(
         WINDOW,
