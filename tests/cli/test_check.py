@@ -161,3 +161,16 @@ def test_secret_of_the_environment_is_shown_nowhere(cli: CommandLine) -> None:
         shown = cli("check", option, ACME_API_KEY="hunter2pw")
         assert "hunter2pw" not in shown.stdout + shown.stderr
     assert "~/.openclaw/agents/main/agent/openclaw-agent.sqlite" in cli("check", "--json").stdout
+
+
+def test_file_system_that_hangs_is_a_failed_check_and_the_command_ends(tmp_path: Path) -> None:
+    config = tmp_path / "config.json5"
+    target = {"name": "old", "source": "store", "state_dir": str(tmp_path), "timeout": "100ms"}
+    config.write_text(json.dumps({"targets": [target], "state_dir": str(tmp_path / "state")}))
+    hanging = (
+        "import sys, time; from exporter.sources.store import source; from exporter.cli import main; "
+        "source.require_readable = lambda _: time.sleep(600); "
+        f"sys.argv = ['openclaw-auth-exporter', 'check', '--line', '--config', {str(config)!r}]; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", hanging], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "UNKNOWN old/* (timeout)\n")

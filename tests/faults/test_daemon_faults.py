@@ -270,6 +270,7 @@ async def test_fingerprint_that_raises_is_unknown_and_checks_go_on_at_their_inte
             assert world.is_ok()  # the check itself was good
         await world.daemon._compare_stores()  # a good one is known again, but not what the check has read
         assert not stores.is_comparable("home")
+        assert stores.changed_at("home") is None
         home.print = "two"
         await world.daemon._compare_stores()
         assert stores.changed_at("home") is not None

@@ -156,6 +156,7 @@ def test_store_that_may_no_longer_be_read_is_noticed_and_that_it_may_again() -> 
         Path(folder).chmod(0o755)  # another user has to get there
         home = Home(Path(folder))
         path = home.write_json({"a:b": token()})
+        os.utime(path, (NOW - 1e6, NOW - 1e6))  # so that it is not read again just because it is new
 
         def fingerprint() -> Fingerprint | None:
             with another_user():
