@@ -144,7 +144,7 @@ def fold(text: str, columns: int, indent: str = "") -> str:
 def environment_of(programs: Programs, variables: Mapping[str, str]) -> dict[str, str]:
     """The environment of a program: ours, ``variables``, and the folders of ``programs`` first on PATH.
 
-    A local program is shown and run by its name; PATH makes that name the configured file.
+    So a wrapper script finds what lies beside it.
     """
     environment = {**os.environ, **variables}
     local = [p.program[0] for p in (programs.openclaw, programs.claude) if p.ssh is None]

@@ -7,8 +7,10 @@ package here is one source and bears its name in the configuration.
 from __future__ import annotations
 
 import asyncio
+import os
 import pkgutil
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from typing import Any, Protocol
 
 from exporter.config import Target
 from exporter.lib import clock
+from exporter.lib.known_secrets import KNOWN
 from exporter.model import Observation
 from exporter.verdict.invocation import Programs
 
@@ -123,6 +126,19 @@ class Source(Protocol):
         ``has_openclaw``: the command ``openclaw`` is on PATH here.
         """
         return None
+
+
+def as_typed(command: Sequence[str], environ: Mapping[str, str] | None) -> tuple[str, ...]:
+    """``command`` as a person types it: its program by the name alone, if PATH finds that file by it.
+
+    ``environ`` is None for another host.
+    """
+    program = command[0]
+    name = os.path.basename(program)
+    search = environ.get("PATH", os.defpath) if environ is not None else ""
+    found = shutil.which(name, path=search) if "/" in program and search else None
+    shown = name if found is not None and found == os.path.expanduser(program) else program
+    return tuple(map(KNOWN.redact, (shown, *command[1:])))
 
 
 def source_names() -> list[str]:

@@ -24,7 +24,7 @@ from exporter.lib.env_file import read_env_file
 from exporter.lib.known_secrets import remember
 from exporter.lib.loose_json import seconds
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
-from exporter.sources import Fingerprint, Source, SourceContext
+from exporter.sources import Fingerprint, Source, SourceContext, as_typed
 from exporter.sources.openclaw.source import ELSEWHERE, failure_of
 from exporter.sources.openclaw.status import json_values
 from exporter.sources.store.config import is_filled
@@ -66,6 +66,7 @@ class ClaudeSource(Source):
         self._command = [os.path.expanduser(target.command[0]), *target.command[1:]]
         # Elsewhere, neither the file nor the environment are the command's.
         self._on_this_host = os.path.basename(target.command[0]) not in ELSEWHERE
+        self._typed = as_typed(target.command, context.environ or os.environ)
         self._checking = asyncio.Lock()
 
     async def agents(self) -> list[str]:
@@ -125,7 +126,7 @@ class ClaudeSource(Source):
         return [AGENT]
 
     def programs(self) -> Programs:
-        claude = Invocation(tuple(self._target.command))
+        claude = Invocation(self._typed)
         return Programs(claude=claude, env_file=self._target.env_file)
 
     # --- running ---------------------------------------------------------------------------------

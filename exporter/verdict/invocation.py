@@ -134,8 +134,6 @@ class Invocation:
     def _inner(self, variables: Mapping[str, str], arguments: Iterable[str]) -> list[str]:
         """The quoted words of the program with its variables."""
         words = list(self.program[self._at :])
-        if self._at == 0 and self.ssh is None and len(words) == 1:
-            words = [_name(words[0])]  # a single local program goes by its name; its folder must be on PATH
         quoted = [quote_path(words[0]), *map(quote, words[1:]), *map(quote, arguments)]
         if not variables:
             return quoted

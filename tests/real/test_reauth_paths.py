@@ -192,7 +192,7 @@ def test_ahead_of_time_and_in_the_environment(homes: Homes, tmp_path: Path, rele
             service.write_text(f"XAI_API_KEY={'y' * 40}\n")
             person.until("> ")
             person.type("y\r")
-            assert "  openclaw gateway restart" in person.answer("Step 2 of 2: restart the gateway", "y")
+            assert "openclaw gateway restart" in person.answer("Step 2 of 2: restart the gateway", "y")
             if release == MIDDLE:  # that release exits with 0 if there is no service to restart
                 person.until("Gateway service disabled.")
             else:
@@ -212,7 +212,7 @@ def test_the_wizard_of_the_oldest_release(homes: Homes, tmp_path: Path) -> None:
     desk = Desk(world, tmp_path / "desk")
     with Leaks() as leaks:
         with desk.reauth("--profile", "anthropic:default") as person:
-            assert "  openclaw configure --section model" in person.answer("Step 1 of 1: use OpenClaw's wizard", "y")
+            assert "openclaw configure --section model" in person.answer("Step 1 of 1: use OpenClaw's wizard", "y")
             person.keys("Where will the Gateway run?", "\x03")
             person.until("Setup cancelled.")
             person.until("OpenClaw has stored nothing new for anthropic:default on home/main.")

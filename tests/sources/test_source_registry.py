@@ -11,7 +11,7 @@ import pytest
 
 from exporter.config import Config, Target
 from exporter.config.targets import TargetBase
-from exporter.sources import Source, SourceContext, build, source_class, source_names
+from exporter.sources import Source, SourceContext, as_typed, build, source_class, source_names
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +65,7 @@ def test_configured_agents_are_known_without_asking(target: dict[str, Any], agen
     ("target", "command"),
     [
         ({"source": "openclaw"}, "openclaw"),
-        ({"source": "openclaw", "command": ["/opt/oc/bin/openclaw"]}, "openclaw"),
+        ({"source": "openclaw", "command": ["/opt/o c/openclaw"]}, "'/opt/o c/openclaw'"),
         ({"source": "openclaw", "ssh": "me@vps"}, "ssh -t me@vps openclaw"),
         ({"source": "openclaw", "command": ["docker", "exec", "gw", "openclaw"]}, "docker exec -it gw openclaw"),
         ({"source": "store", "state_dir": "/oc"}, "OPENCLAW_STATE_DIR=/oc openclaw"),
@@ -75,6 +75,16 @@ def test_configured_agents_are_known_without_asking(target: dict[str, Any], agen
 )
 def test_openclaw_is_called_as_the_target_says(target: dict[str, Any], command: str) -> None:
     assert str(make(**target).programs().openclaw) == command
+
+
+def test_program_that_path_finds_goes_by_its_name(tmp_path: Path) -> None:
+    program = tmp_path / "openclaw"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    command = [str(program), "--dev"]
+    assert as_typed(command, {"PATH": str(tmp_path)}) == ("openclaw", "--dev")
+    for environ in ({"PATH": "/usr/bin"}, None):
+        assert as_typed(command, environ) == tuple(command)
 
 
 def test_claude_code_is_called_as_the_target_says() -> None:

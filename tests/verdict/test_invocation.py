@@ -134,7 +134,7 @@ def test_folders_arrive_literally(shell: dict[str, str], name: str) -> None:
     [
         (("openclaw",), None, None, "openclaw", "openclaw"),
         (("openclaw",), None, "~/.openclaw", "openclaw", "openclaw"),
-        (("/opt/oc/bin/openclaw",), None, None, "openclaw", "openclaw"),
+        (("/opt/oc/bin/openclaw",), None, None, "/opt/oc/bin/openclaw", "/opt/oc/bin/openclaw"),
         (("~/oc/bin/openclaw", "--dev"), None, None, "~/oc/bin/openclaw --dev", "~/oc/bin/openclaw --dev"),
         (("openclaw",), None, "~/o c", "OPENCLAW_STATE_DIR=~/'o c' openclaw", "OPENCLAW_STATE_DIR=~/'o c' openclaw"),
         (IN_CONTAINER, None, None, "docker exec -it gw openclaw", "docker exec -i gw openclaw"),

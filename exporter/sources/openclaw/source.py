@@ -22,12 +22,11 @@ from exporter.config import OpenClawTarget
 from exporter.config.targets import HostTarget
 from exporter.lib import command
 from exporter.lib.env_file import read_env_file
-from exporter.lib.known_secrets import KNOWN
 from exporter.lib.loose_json import mapping, text
 from exporter.lib.redact import ANSI, safe_text
 from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, Dialect, FailureReason, Observation
-from exporter.sources import Fingerprint, Source, SourceContext, denied
+from exporter.sources import Fingerprint, Source, SourceContext, as_typed, denied
 from exporter.sources.openclaw import installation, roster, ssh
 from exporter.sources.openclaw.status import (
     dialect_of,
@@ -88,6 +87,7 @@ class OpenClawSource(Source):
         self._asking = asyncio.Lock()  # held while the agents or the version are asked for
         self._store = LocalStore(context, target.env_file)
         self._thread = IsolatedThread("openclaw")
+        self._typed = as_typed(target.command, None if target.ssh else self._own_environment())
         self._home_variables: tuple[tuple[str, str], ...] = ()  # of the command's environment
 
     async def agents(self) -> list[str]:
@@ -160,8 +160,7 @@ class OpenClawSource(Source):
 
     def programs(self) -> Programs:
         target = self._target
-        command = tuple(map(KNOWN.redact, target.command))
-        openclaw = Invocation(command, target.ssh, target.state_dir, self._home_variables)
+        openclaw = Invocation(self._typed, target.ssh, target.state_dir, self._home_variables)
         return Programs(openclaw, Invocation(("claude",), target.ssh), env_file=target.env_file)
 
     # --- running ---------------------------------------------------------------------------------
