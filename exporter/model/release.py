@@ -44,7 +44,9 @@ LAST_WITH_REFRESH_STATUS = Release(2026, 4, 15)
 NEWEST_KNOWN = (2026, 9)
 
 
-def is_newer_than_known(version: str | None) -> bool:
-    """Whether the release came after all that this exporter was tried on."""
+def newer_than_known(version: str | None) -> tuple[str, ...]:
+    """A note if the release came after all that this exporter was tried on."""
     release = Release.of(version)
-    return release is not None and release[:2] > NEWEST_KNOWN
+    if release is None or release[:2] <= NEWEST_KNOWN:
+        return ()
+    return (f"OpenClaw {version} is newer than this exporter knows: its output is read by its fields",)

@@ -166,3 +166,23 @@ async def test_clawdbot_is_openclaw_by_its_former_name(host: OldHost) -> None:
     host.install(OLD, "2026.1.24-3", "clawdbot")
     seen = await host.source(command=["clawdbot"], state_dir=str(host.folder)).check("work")
     assert (seen.openclaw_version, seen.dialect, seen.openclaw_exit_code) == ("2026.1.24-3", Dialect.DATES, 1)
+
+
+async def test_version_that_decides_about_a_login_is_asked_for_hourly_where_an_update_cannot_be_seen(
+    host: OldHost,
+) -> None:
+    host.answers("main", "oauth_expired_refreshable")
+    source = host.source(ssh="me@vps")
+    assert (await source.check("main")).dialect is Dialect.DATES
+    host.install(OLD, "2026.4.15")
+    host.calls()
+    host.now += 1800
+    assert (await source.check("main")).openclaw_version == "2026.1.29"
+    host.now += 2400
+    assert (await source.check("main")).dialect is Dialect.STATUS
+    assert host.calls() == [MAIN, MAIN, "--version AGENT_DIR="]
+    host.answers("main", "token_ok_30d")
+    host.now += 7200
+    await source.check("main")
+    assert host.calls() == [MAIN]
+    await source.aclose()

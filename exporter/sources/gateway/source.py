@@ -19,6 +19,7 @@ import httpx
 from exporter.config import GatewayTarget
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, FailureReason, Observation, Purpose, UsageWindow, Use, most_important_first
+from exporter.model.release import newer_than_known
 from exporter.sources import Source, SourceContext
 from exporter.sources.gateway.answers import (
     by_credential,
@@ -83,7 +84,10 @@ class GatewaySource(Source):
             observation,
             uses=in_use,
             providers_in_use=providers_of(in_use),
-            notes=(*observation.notes, *_unknown_models(uses), *_unseen_logins(in_use, observation)),
+            notes=(
+                *(*observation.notes, *newer_than_known(version)),
+                *(*_unknown_models(uses), *_unseen_logins(in_use, observation)),
+            ),
             openclaw_version=version,
             usage=together(observation.usage, windows),
             usage_error=usage_error,

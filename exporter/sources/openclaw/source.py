@@ -34,6 +34,7 @@ from exporter.sources.openclaw.status import (
     json_values,
     observe,
     require_status,
+    version_decides,
     with_other_uses,
 )
 from exporter.sources.store.local import LocalStore
@@ -43,6 +44,7 @@ from exporter.verdict.invocation import HOME_VARIABLES, Invocation, Programs
 DAY = 86400.0
 _AGENTS_FOR = DAY
 _VERSION_FOR = 30 * DAY
+_VERSION_FOR_LOGINS = 3600.0  # while the version alone tells whether a login is in trouble
 _VERSION_TIMEOUT = 10.0
 _STATUS = ("models", "status", "--json", "--check")
 T = TypeVar("T")
@@ -121,7 +123,7 @@ class OpenClawSource(Source):
                 agent=agent,
                 observed_at=now,
                 exit_code=finished.exit_code,
-                version=await self._version(),
+                version=await self._version(_VERSION_FOR_LOGINS if version_decides(payload) else DAY),
             )
             # The paths that an OpenClaw elsewhere prints are not paths of this host.
             paths = StorePaths.from_status(payload) if self._on_this_host else None
@@ -281,14 +283,17 @@ class OpenClawSource(Source):
         found = stamp(StorePaths.from_environment(self._environment(), None, "main").config_path)
         return str(found) if found else None
 
-    async def _version(self) -> str | None:
-        """OpenClaw's version, from its package on this host, else from ``--version``. Never raises."""
+    async def _version(self, max_age: float) -> str | None:
+        """OpenClaw's version, from its package on this host, else from ``--version``. Never raises.
+
+        Where nothing shows an update, it is asked for again after ``max_age`` seconds.
+        """
         identity, version = await self._in_thread(self._installed)
         if version:
             return version
         async with self._asking:
             key, cache = self._key("version", identity), self._context.cache
-            known = cache.get_cached(key, DAY)
+            known = cache.get_cached(key, max_age)
             if known is None and identity:  # an unchanged installation still has its version
                 known = cache.get_cached(key, _VERSION_FOR) or None
             if known is None:

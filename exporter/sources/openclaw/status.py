@@ -32,7 +32,7 @@ from exporter.model.release import (
     FIRST_WITH_AGENT_OPTION,
     LAST_WITH_REFRESH_STATUS,
     Release,
-    is_newer_than_known,
+    newer_than_known,
 )
 
 _ATTEMPTS = 20_000  # positions at which a JSON value may begin before the search stops
@@ -126,8 +126,6 @@ def observe(
     in_use = tuple(dict.fromkeys((*(use.provider for use in uses), *reported))) if uses else ()
     profiles, skipped = _profiles(oauth, auth)
     notes = [f"skipped {skipped} entries of OpenClaw's lists that name no profile"] if skipped else []
-    if is_newer_than_known(version):
-        notes.append(f"OpenClaw {version} is newer than this exporter knows: its output is read by its fields")
     return Observation(
         target=target,
         agent=agent,
@@ -149,7 +147,7 @@ def observe(
         openclaw_exit_code=exit_code,
         openclaw_version=version,
         blind_to=frozenset({"uses", *(() if isinstance(auth.get("unusableProfiles"), list) else ("unusable",))}),
-        notes=tuple(notes),
+        notes=(*notes, *newer_than_known(version)),
     )
 
 
@@ -282,6 +280,15 @@ def _borrowed(auth: Mapping[str, Any], routes: Sequence[Mapping[str, Any]]) -> f
     named = [(entry.get("provider"), entry) for entry in map(mapping, items(auth.get("providers")))]
     named += [(route.get("authProvider"), route) for route in routes]
     return frozenset(texts([name for name, entry in named if mapping(entry, "effective").get("kind") == "synthetic"]))
+
+
+def version_decides(payload: Mapping[str, Any]) -> bool:
+    """Whether the release decides if a login needs a person: its date is near or past, and the fields do not tell."""
+    auth = mapping(payload, "auth")
+    if dialect_of(auth, None) is not Dialect.DATES:
+        return False
+    listed = map(mapping, items(mapping(auth, "oauth").get("profiles")))
+    return any(entry.get("type") == "oauth" and entry.get("status") in ("expiring", "expired") for entry in listed)
 
 
 def _order(providers: Any) -> dict[str, tuple[str, ...]]:
