@@ -23,6 +23,7 @@ from exporter.model import (
     Failure,
     FailureReason,
     Observation,
+    Step,
     TargetReport,
     failed_report,
 )
@@ -300,9 +301,20 @@ class TargetChecker:
         return self._report(agent_as_of(name, agent) for name, agent in self._agents.items())
 
     def _report(self, agents: Iterable[AgentReport]) -> TargetReport:
-        failure = self._failure
-        steps = listing_failure_steps(failure, self.source.kind, self.source.programs()) if failure else ()
+        failure, steps = self._failure, self._listing_steps()
         return TargetReport(self.name, self.source.kind, tuple(agents), failure, steps, self.source.chosen)
+
+    def _listing_steps(self) -> tuple[Step, ...]:
+        """What to do about agents that could not be listed. A failure without steps is better than no failure."""
+        if self._failure is None:
+            return ()
+        try:
+            return listing_failure_steps(self._failure, self.source.kind, self.source.programs())
+        except Exception as error:
+            log.error(
+                "target %s: internal error (%s)", self.name, type(error).__name__, exc_info=_without_message(error)
+            )
+            return ()
 
     def _evaluate_agent(self, name: str, agent: _Agent, policy: Policy, now: float) -> AgentReport:
         changed_before = agent.history.changed

@@ -15,7 +15,7 @@ from exporter.checks import limiter, target_checker
 from exporter.checks.monitor import Monitor
 from exporter.lib import tasks
 from exporter.metrics.render import one_shot
-from exporter.model import FailureReason, Report
+from exporter.model import CheckError, FailureReason, Report
 from exporter.present import to_json, to_line
 from exporter.state.credentials_db import CredentialDatabase
 
@@ -195,3 +195,18 @@ async def test_source_that_lists_no_agents_is_a_failed_check() -> None:
     report = await world.check()
     assert not is_ok(report)
     assert reason_of(report) is FailureReason.INVALID_OUTPUT
+
+
+@pytest.mark.parametrize(
+    "place", [(FakeSource, "programs"), (target_checker, "listing_failure_steps")], ids=lambda p: p[1]
+)
+async def test_listing_that_fails_is_a_failed_check_even_if_its_steps_cannot_be_told(
+    place: tuple[object, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    assert is_ok(await world.check())
+    world.fakes["home"].listing_error = CheckError(FailureReason.CONNECTION, "refused")
+    monkeypatch.setattr(*place, _raises(RuntimeError("PLANTED-SECRET")))
+    report = await world.check()
+    assert not is_ok(report)
+    assert reason_of(report) is FailureReason.CONNECTION
