@@ -84,7 +84,7 @@ case $mode in
 esac
 """
 #: MiniMax's server, put before a release's own ``fetch``; the property is how OpenClaw's own tests do that. Its is the
-#: OAuth login that all three releases bring.
+#: OAuth login that all releases bring.
 MINIMAX = rf"""
 const real = globalThis.fetch;
 let asked = 0;

@@ -1,4 +1,4 @@
-"""The same state of the world has the same verdict on three releases of OpenClaw."""
+"""The same state of the world has the same verdict on each release of OpenClaw."""
 
 from __future__ import annotations
 
