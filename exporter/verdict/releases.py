@@ -43,7 +43,6 @@ class CommandSet:
     status_takes_agent: bool = True  # ``models status --agent``
     inherits: bool = True  # an agent without a profile uses the shared one at run time
     echoes: bool = False  # ``paste-token`` prints what it reads
-    reads_json: bool = False  # the store is auth-profiles.json
 
 
 _2026_2 = CommandSet(
@@ -55,7 +54,6 @@ _2026_2 = CommandSet(
     copilot_takes_profile=True,
     inherits=False,
     echoes=True,
-    reads_json=True,
 )
 _2026_1 = replace(_2026_2, status_takes_agent=False)
 _2026_5 = CommandSet(
@@ -63,7 +61,7 @@ _2026_5 = CommandSet(
     end_of_disable=EndOfDisable.LOGIN,
     has_api_keys=False,
     login_takes_profile=False,
-    reads_json=True,
+    echoes=True,
 )
 _2026_6 = CommandSet(agent_option=AgentOption.BEFORE, end_of_disable=EndOfDisable.LOGIN)
 _2026_8 = CommandSet(agent_option=AgentOption.AFTER, end_of_disable=EndOfDisable.STORED_LOGIN)
