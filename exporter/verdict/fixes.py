@@ -98,8 +98,9 @@ def set_clock() -> tuple[Step, ...]:
 
 def _credential(inputs: VerdictInputs, profile: ProfileVerdict) -> StoredCredential:
     seen = profile.observed
-    # OpenClaw does not always say why it cannot use a profile whose secret is kept elsewhere.
-    is_broken = seen.reference is not None and profile.status is Status.MISSING and not seen.reason_code
     credential = StoredCredential.of(seen)
-    broken = credential.has_broken_reference or is_broken
-    return replace(credential, owner=inputs.owner_of(seen), has_broken_reference=broken)
+    # OpenClaw does not always say why it cannot use a profile whose secret is kept elsewhere.
+    is_unexplained = profile.status is Status.MISSING and not seen.reason_code and seen.secret_hash is None
+    broken = credential.has_broken_reference or (is_unexplained and seen.reference is not None)
+    owner = inputs.owner_of(seen)
+    return replace(credential, owner=owner, has_broken_reference=broken, is_unexplained=is_unexplained)

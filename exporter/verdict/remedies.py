@@ -69,6 +69,7 @@ class StoredCredential:
     owner: str | None = None  # the agent whose store has it, if known
     reference: str | None = None  # SOURCE:PROVIDER:ID of a secret that is kept elsewhere
     has_broken_reference: bool = False
+    is_unexplained: bool = False  # OpenClaw does not use it, and neither it nor the store says why
 
     @classmethod
     def of(cls, profile: ObservedProfile | ProfileReport) -> StoredCredential:
@@ -166,6 +167,9 @@ def renewal_steps(credential: StoredCredential, context: CommandContext) -> tupl
         return (command(context.programs.claude.line("auth", "login"), context.place, *_LOGIN, title="sign in"),)
     if credential.has_broken_reference:
         return _reference_steps(credential, context)
+    takes_no_key = context.release.end_of_disable is EndOfDisable.LOGOUT  # over a reference, which nothing may show
+    if credential.is_unexplained and credential.kind == "api_key" and takes_no_key:
+        return logout_step(credential, context), paste_step(credential, context)
     return *elsewhere_note(credential, context), *new_secret_steps(credential, context)
 
 

@@ -50,6 +50,7 @@ FAULTS: dict[str, Make] = {
     "a key has no secret": renewal(KEY),
     "a key was revoked": recovered(KEY, "auth_permanent"),
     "a key is not paid for": recovered(KEY, "billing"),
+    "a key is not used, and nothing says why": renewal(replace(KEY, is_unexplained=True)),
     "a key's reference is broken": renewal(replace(KEY, reference=VAULT, has_broken_reference=True)),
     "a key of a provider without logins was revoked": recovered(
         StoredCredential("acme:api", "acme", "api_key"), "auth_permanent"
