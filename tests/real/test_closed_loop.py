@@ -38,12 +38,17 @@ def is_possible(release: str, name: str, place: str) -> bool:
     fault = FAULTS[name]
     if fault.has_old_store:  # what a later release finds, in the main agent's folder
         return version >= (2026, 6) and place.endswith("main")
-    if place.endswith("inherits"):  # 2026.2 copies main's profiles instead; without profiles nothing is inherited
-        return version >= (2026, 4) and bool(fault.profiles)
+    is_inherited = any(profile["provider"] == fault.provider for profile in fault.profiles.values())
+    if place.endswith("inherits") and (
+        version < (2026, 4) or not is_inherited
+    ):  # 2026.2 copies main's profiles instead
+        return False
     if name == "bedrock-missing":  # later releases know that Bedrock needs no profile
         return version < (2026, 8)
-    # 2026.2 has no references; it takes an empty key for a key, and cannot say anything about an empty token.
-    return version >= (2026, 4) or not name.endswith(("-secretref", "-no-secret"))
+    if name.endswith("-secretref") and version < (2026, 8):  # OpenClaw takes it for a secret; only the store shows it
+        return version >= (2026, 4) and place.startswith(("local", "named"))
+    # 2026.2 takes an empty key for a key, and fails on an empty token.
+    return version >= (2026, 4) or not name.endswith("-no-secret")
 
 
 def heals_by_command(release: str, name: str) -> bool:
