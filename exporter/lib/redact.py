@@ -100,7 +100,7 @@ _NAMED = re.compile(
 _PREFIXED = re.compile(r"\b(?:(?:sk|pk|rk|ghp|gho|tk|xox[abprs])[-_]|AKIA|AIza|eyJ)[A-Za-z0-9+=_.…-]{3,}")
 _LONG = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
 #: The first and last characters of a secret with dots between them, as OpenClaw masks it.
-_MASKED = re.compile(r"[A-Za-z0-9+/=_-]{4,}(?:\.{3}|…)[A-Za-z0-9+/=_-]{4,}")
+_MASKED = re.compile(r"[A-Za-z0-9+/=_-]{4,40}(?:\.{3}|…)[A-Za-z0-9+/=_-]{4,}")
 
 #: Words that follow "token:" or "Bearer" and are no secret.
 _STATE = re.compile(
@@ -109,7 +109,11 @@ _STATE = re.compile(
     re.I,
 )
 _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?[/\\]\S*")
-_UUID = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9A-Za-z])", re.I)
+#: A UUID, and the hash in a path of Nix or Guix.
+_NO_SECRET = re.compile(
+    r"(?<![0-9A-Za-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9A-Za-z])|(?:nix|gnu)/store/[0-9a-z]{32}(?=-)",
+    re.I,
+)
 #: The commit of a version: "2026.9.6 (4f3c…)", "1.2.3+g4f3c…".
 _COMMIT = re.compile(r"(?:[0-9]*[+-])?g?[0-9a-f]{7,40}")
 _AFTER_VERSION = re.compile(r"[0-9]\.[0-9]+(?:\.|\.[0-9]+| ?\()*\Z")
@@ -117,7 +121,9 @@ _AFTER_VERSION = re.compile(r"[0-9]\.[0-9]+(?:\.|\.[0-9]+| ?\()*\Z")
 _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _HEX = re.compile("[0-9a-fA-F]{14,}")
 _LONGEST_WORD = 20  # letters
-_RANDOM_ENOUGH = 10  # characters in random words that make a run a secret
+_SEGMENT = re.compile(r"[A-Z]?[a-z]{2,15}(?:[-_][a-z]{2,15})*")  # words in a path
+#: How many characters in random words make a run a secret; in a path, one temporary folder does not.
+_RANDOM_ENOUGH = {False: 10, True: 16}
 
 
 def _bearer(found: re.Match[str]) -> str:
@@ -145,11 +151,12 @@ def _long(found: re.Match[str]) -> str:
     run = found[0]
     if _COMMIT.fullmatch(run) and _AFTER_VERSION.search(found.string, max(0, found.start() - 32), found.start()):
         return run
-    words = re.split(r"[^A-Za-z0-9]+", _UUID.sub("", run))
-    if sum(len(word) for word in words if word and _looks_random(word)) < _RANDOM_ENOUGH:
+    words = re.split(r"[^A-Za-z0-9]+", _NO_SECRET.sub("", run))
+    segments = run.split("/")
+    is_path = any(map(_SEGMENT.fullmatch, segments))
+    if sum(len(word) for word in words if word and _looks_random(word)) < _RANDOM_ENOUGH[is_path]:
         return run
-    kept = re.compile(r"|[A-Z]?[a-z]{2,15}")
-    return "/".join(part if kept.fullmatch(part) else REDACTED for part in run.split("/"))
+    return "/".join(part if not part or _SEGMENT.fullmatch(part) else REDACTED for part in segments)
 
 
 def _looks_random(word: str) -> bool:
@@ -163,7 +170,7 @@ def _looks_random(word: str) -> bool:
     return has_digits or max(map(len, pieces)) > _LONGEST_WORD or 5 * (len(pieces) - 1) > len(word)
 
 
-#: In this order no pattern scans a long run twice.
+#: Each takes linear time: what repeats is limited, or taken whole by one match.
 _PATTERNS = (
     (_URL_USER, f"{REDACTED}@"),
     (_TELEGRAM, REDACTED),
