@@ -132,11 +132,11 @@ def _refreshable(inputs: VerdictInputs, p: ObservedProfile) -> bool | None:
         return True
     if p.kind != "oauth":
         return False
-    if inputs.dialect is Dialect.ROUTES and p.status == "expired":
+    if inputs.dialect is Dialect.ROUTES and p.status == "expired" and p.has_refresh_token is None:
         # From 2026.8, a provider is listed as missing only if it cannot refresh, or is unusable.
-        if inputs.is_listed_missing(p.provider) and p.unusable is None:
+        if inputs.is_listed_missing(p.provider) and p.unusable is None and inputs.is_in_order(p):
             return False
-        if p.has_refresh_token is None and p.provider in inputs.observation.refreshing_providers:
+        if p.provider in inputs.observation.refreshing_providers:
             return True if inputs.expired_logins[p.provider] == 1 else None
     if p.has_refresh_token is not None:
         return p.has_refresh_token

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from captured import verdict
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.model import AgentReport, Dialect, ObservedProfile, Unusable
@@ -90,6 +90,18 @@ def report_of(world: World, dialect: Dialect) -> AgentReport:
     return verdict(complete(observation, store_of(world)))
 
 
+#: OpenClaw finds no profile in the order, and a login that the order excludes is not to blame.
+EXCLUDED = World(
+    {
+        "anthropic:p0": Profile("anthropic:p0", "anthropic", "token"),
+        "anthropic:p1": Profile("anthropic:p1", "anthropic", "oauth", NOW - 2 * DAY, refreshable=True),
+    },
+    {"anthropic:p0": Usage(cooldown_until=NOW + HOUR, cooldown_reason="auth", error_count=3)},
+    {"anthropic": ["anthropic:p0"]},
+)
+
+
+@example(EXCLUDED)
 @given(worlds())
 def test_one_world_gives_one_verdict_on_every_release(world: World) -> None:
     reports = {dialect: report_of(world, dialect) for dialect in RELEASES}
