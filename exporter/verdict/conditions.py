@@ -162,11 +162,14 @@ def no_credential(inputs: VerdictInputs, providers: ProviderProfiles, provider: 
 
 def no_usable_profile(inputs: VerdictInputs, providers: ProviderProfiles, provider: str) -> Condition | None:
     profiles = providers.of(provider)
-    if not profiles or providers.works(provider) or providers.is_reported_elsewhere(provider):
+    if not profiles or providers.is_reported_elsewhere(provider):
+        return None
+    unserved = providers.unserved(provider) if providers.works(provider) else None
+    if unserved == ():
         return None
     named = ", ".join(f"{profile.id} {_why_it_cannot_serve(profile)}" for profile in profiles[:MAX_NAMED])
     more = f" and {len(profiles) - MAX_NAMED} more" if len(profiles) > MAX_NAMED else ""
-    severity, users = _importance(inputs, provider)
+    severity, users = (Severity.WARNING, _needed_by(unserved)) if unserved else _importance(inputs, provider)
     summary = f"No credential of {provider} works on {inputs.subject}: {named}{more}{users}"
     remedy = fixes.serve_again(inputs, providers, profiles)
     return Condition(ConditionName.NO_USABLE_PROFILE, severity, provider, summary=summary, steps=remedy)

@@ -277,9 +277,13 @@ def _blocks(inputs: VerdictInputs, provider: str, unusable: Unusable) -> bool:
     return bool(cooled) and all(use in cooled for use in uses)
 
 
-def is_for(unusable: Unusable, use: Use) -> bool:
+def is_for(unusable: Unusable | None, use: Use) -> bool:
     """Whether a cooldown for one model is for the model of ``use``; the store names it with or without its provider."""
-    return unusable.model is not None and unusable.model in (use.model, use.model.partition("/")[2])
+    return (
+        unusable is not None
+        and unusable.model is not None
+        and unusable.model in (use.model, use.model.partition("/")[2])
+    )
 
 
 def _disagreement(inputs: VerdictInputs, p: ObservedProfile, refreshable: bool | None) -> str | None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice
 
+from exporter.model import Use
 from exporter.verdict.inputs import VerdictInputs
 from exporter.verdict.logins import delegates, lenders
-from exporter.verdict.profile import ProfileVerdict
+from exporter.verdict.profile import ProfileVerdict, is_for
 
 #: Providers that cannot work without a credential. If a source does not report what is missing, only
 #: these are: ollama, for example, needs none.
@@ -81,6 +82,12 @@ class ProviderProfiles:
     def works(self, provider: str) -> bool:
         """Whether any profile can serve, or another program's login does."""
         return bool(self.serving(provider)) or self._inputs.is_borrowed(provider)
+
+    def unserved(self, provider: str) -> tuple[Use, ...]:
+        """The uses beside chat that fail although the provider works: their model alone is in cooldown."""
+        serving = self.serving(provider)
+        beside_chat = [use for use in self._inputs.uses(provider) if not use.purpose.is_chat]
+        return tuple(use for use in beside_chat if serving and all(is_for(p.unusable, use) for p in serving))
 
     def may_serve(self, profile: ProfileVerdict) -> bool:
         return profile.id in self._serving_ids(profile.provider)
