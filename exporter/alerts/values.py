@@ -45,7 +45,7 @@ class ResolutionCause(enum.StrEnum):
     PROFILE_REMOVED = "gone"  # the agent or the profile no longer exists
     IGNORED = "ignored"  # the policy now ignores the profile
     OTHER_PROBLEM = "other_trouble"  # another problem keeps the profile from working
-    NOT_NEEDED = "unneeded"  # nothing shows that it works; it just does not matter now: no route uses it, say
+    NOT_NEEDED = "unneeded"  # nothing shows that it works; it just does not matter now: nothing uses it, say
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,14 @@ def test_providers_are_known_only_with_a_chat_model() -> None:
     assert providers_of(uses_of(configured({"heartbeat": {"model": "zai/glm"}}), "main")) == ("anthropic", "zai")
 
 
+@pytest.mark.parametrize("place", ["$include", "agents.$include", "agents.defaults.$include", "hooks.$include"])
+def test_configuration_that_includes_a_file_may_use_more_than_was_seen(home: Home, place: str) -> None:
+    home.write_config(configured())
+    assert home.read().sees_uses
+    home.write_config(nested(place, "./more.json5"))
+    assert not home.read().sees_uses
+
+
 _NAMES = (
     *("agents", "defaults", "list", "entries", "main", "model", "primary", "fallbacks", "heartbeat", "every", "hooks"),
     *("enabled", "mode", "channels", "modelByChannel", "tools", "media", "models", "provider", "alias", "id", "gmail"),

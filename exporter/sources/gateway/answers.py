@@ -200,7 +200,7 @@ def by_credential(uses: Iterable[Use], payload: Mapping[str, Any]) -> tuple[Use,
 def only_in_use(observation: Observation, payload: Mapping[str, Any]) -> Observation:
     """``observation`` without what would mislead the verdict.
 
-    Dropped are the environment's credentials for providers that no route uses, and providers in use whose
+    Dropped are the environment's credentials for providers that are not in use, and providers in use whose
     credential only the gateway sees (in its configuration, in a vault).
     """
     in_use = observation.providers_in_use

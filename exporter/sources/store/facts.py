@@ -28,7 +28,7 @@ from exporter.sources.store.credentials import (
 )
 from exporter.sources.store.environment import Environment
 from exporter.sources.store.runtimes import served_by
-from exporter.sources.store.uses import CronJob, providers_of, uses_of
+from exporter.sources.store.uses import CronJob, is_whole, providers_of, uses_of
 from exporter.verdict.logins import LENDERS, PROGRAMS
 
 _KINDS = ("oauth", "token", "api_key")  # in OpenClaw's order
@@ -171,7 +171,7 @@ def facts(
         order=_effective_order(stored, config, now),
         providers_in_use=providers,
         uses=uses,
-        sees_uses=config is not None and jobs is not None,
+        sees_uses=config is not None and jobs is not None and is_whole(config),
         served_by=lent,
         borrowed_logins=frozenset(name for name in lenders & PROGRAMS.keys() if around.has_login(name) is not False),
         keyless_providers=frozenset(p for p in providers or () if own_provider(config, p).get("auth") == "aws-sdk"),

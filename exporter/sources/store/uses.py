@@ -103,6 +103,13 @@ def uses_of(
     return _resolved(found, aliases(config))
 
 
+def is_whole(config: object) -> bool:
+    """Whether no other file, which is not read, holds a part of the configuration that may name models."""
+    parts = [mapping(config), mapping(config, "agents"), mapping(config, "agents", "defaults")]
+    parts += [mapping(config, name) for name in ("channels", "hooks", "tools")]
+    return not any("$include" in part for part in parts)
+
+
 def providers_of(uses: Iterable[Use]) -> tuple[str, ...] | None:
     """The providers of ``uses``; None without a chat model: OpenClaw's choice then depends on its release."""
     uses = tuple(uses)
