@@ -148,7 +148,7 @@ async def test_check_gives_the_observation_in_the_answer() -> None:
     assert seen.providers_in_use == ("anthropic",)
     assert seen.models_in_use == ("anthropic/claude-opus-5",)
     assert seen.openclaw_version == "2026.9.6"
-    assert seen.blind_to == {"unusable"}
+    assert seen.blind_to == {"unusable", "uses"}
     assert seen.openclaw_exit_code is None
     assert subject.fingerprint() is None
     request = gateway.requests[0]
@@ -751,6 +751,6 @@ async def test_store_adds_what_the_gateway_omits(tmp_path: Path) -> None:
 
 async def test_unreadable_store_beside_a_gateway_is_a_note(tmp_path: Path) -> None:
     seen = await source(Gateway(models_authStatus=_payload(STATUS)), state_dir=str(tmp_path / "none")).check("main")
-    assert seen.blind_to == {"unusable"}
+    assert seen.blind_to == {"unusable", "uses"}
     assert len(seen.profiles) == 1
     assert any("the store could not be read" in note for note in seen.notes)

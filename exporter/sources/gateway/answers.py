@@ -81,7 +81,7 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
         order=order,
         missing_providers=frozenset(missing),
         usage=together(tuple(windows)),
-        blind_to=frozenset({"unusable"}),
+        blind_to=frozenset({"unusable", "uses"}),
         notes=notes,
     )
 
