@@ -56,6 +56,8 @@ SAVE_RETRY = 10.0
 CLOCK_STEP = 5.0
 #: Without a pulse for this long the daemon is unhealthy, in seconds.
 PULSE_LOST = 30.0
+#: How long one round of what the daemon repeats may take, in seconds.
+REPEAT_LIMIT = 60.0
 #: How long passing on a report may take, in seconds: notifying, then rendering.
 PUBLISH_LIMIT, NOTIFY_LIMIT = 120.0, 30.0
 
@@ -118,9 +120,9 @@ class Daemon:
             await self._schedule(checker)
         await self._exposition.compose()
         self._spawn(self._pulse())
-        self._spawn(self._repeat("the watch on the ledger", PULSE, self._watch_ledger))
+        self._spawn(self._repeat("saving what was checked", PULSE, self._watch_ledger))
         # As a job of the scheduler it would cost twice as much.
-        self._spawn(self._repeat("the comparison of stores", COMPARE_EVERY, self._compare_stores))
+        self._spawn(self._repeat("comparing stores", COMPARE_EVERY, self._compare_stores))
         self._spawn(systemd.feed(self.healthy))
         self._alerting.start()
         self._ready = True
@@ -141,13 +143,12 @@ class Daemon:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _repeat(self, title: str, interval: float, work: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, doing: str, interval: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(interval)
-            try:
-                await work()
-            except Exception as error:  # the next attempt may succeed; the message may quote a secret
-                log.error("internal error in %s (%s)", title, type(error).__name__)
+            with self._faults.surviving(doing):  # the next attempt may succeed
+                async with asyncio.timeout(REPEAT_LIMIT):
+                    await work()
 
     # --- scheduling ------------------------------------------------------------------------
 
@@ -200,9 +201,8 @@ class Daemon:
     def _job_ended(self, event: JobExecutionEvent) -> None:
         if event.exception is not None and not isinstance(event.exception, asyncio.CancelledError):
             log.error("job %s failed (%s)", event.job_id, type(event.exception).__name__)
-        kind, _, name = event.job_id.partition(":")
-        checker = self._monitor.checkers.get(name)
-        if kind == "check" and checker is not None and checker.check_started_at is not None:
+        checker = self._monitor.checkers.get(event.job_id.partition(":")[2])
+        if checker is not None and checker.check_started_at is not None:
             with self._faults.surviving("scheduling"):
                 self._plan(checker)  # runs that became due meanwhile were skipped
 
@@ -283,12 +283,11 @@ class Daemon:
         if abs(step := wall_elapsed - elapsed) > CLOCK_STEP:
             log.warning("the clock stepped by %.0f s: all checks are scheduled again", step)
             self._after_step(now)
-        scheduled = [checker for checker in self._monitor.checkers.values() if checker.target.schedule]
-        for late in self._overdue.beat(scheduled, elapsed):
+        checkers = self._monitor.checkers.values()
+        for late in self._overdue.beat((c for c in checkers if c.target.schedule), elapsed):
             self._hurry(late)
         if self._exposition.problem is not None:
-            checkers = map(self._monitor.checkers.get, self._exposition.unrendered)
-            self._spawn(self._publish(*filter(None, checkers)))
+            self._spawn(self._publish(*(c for c in checkers if c.name in self._exposition.unrendered)))
 
     def _hurry(self, late: OverdueCheck) -> None:
         """Schedule an overdue check again, and report its target as stale once that has not helped."""
@@ -298,7 +297,7 @@ class Daemon:
             self._add_check_job(checker)
         if late.is_stale:
             checker.mark_stale(self._monitor.config.policy, late.seconds)
-            self._spawn(self._publish(checker))
+            self._publish_soon(checker)
 
     def _after_step(self, now: float) -> None:
         """APScheduler runs on wall-clock time: after a step nothing may wait for the old time."""
@@ -394,11 +393,11 @@ class Daemon:
 
     async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
         """Check a target on request. Raises KeyError for an unknown target or agent."""
+        return await probe(self._monitor, target, agent, timeout, self._now, self._publish_soon)
 
-        def publish(checker: TargetChecker) -> None:
-            self._spawn(self._publish(checker))  # a probe does not wait for the alerting
-
-        return await probe(self._monitor, target, agent, timeout, self._now, publish)
+    def _publish_soon(self, checker: TargetChecker) -> None:
+        """``_publish`` for callers that do not wait for the alerting."""
+        self._spawn(self._publish(checker))
 
     def reload_soon(self) -> None:
         """Handle SIGHUP."""

@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from apscheduler.events import EVENT_JOB_EXECUTED, JobExecutionEvent
 from fakes import Fakes, FakeSource, config, token
 from waiting import LoopClock, until
 
@@ -351,6 +353,15 @@ async def test_target_whose_job_was_lost_is_stale_until_its_job_is_added_again(
     assert "its job was lost" in caplog.text
 
 
+async def test_evaluation_that_became_due_during_the_last_one_is_not_lost() -> None:
+    async with running() as world:
+        jobs = world.daemon._scheduler
+        jobs.remove_job("evaluate:home")  # as APScheduler does with a run that it skips
+        now = datetime.now(UTC)
+        world.daemon._job_ended(JobExecutionEvent(EVENT_JOB_EXECUTED, "evaluate:home", "default", now))
+        assert jobs.get_job("evaluate:home") is not None
+
+
 async def test_stale_target_is_reported_again_so_that_alerting_sees_it_more_than_once() -> None:
     async with running() as world:
         world.fakes["home"].gate.clear()
@@ -430,3 +441,31 @@ async def test_reload_that_fails_keeps_every_target(monkeypatch: pytest.MonkeyPa
         assert "config_last_reload_successful 0.0" in (world.metrics() or "")
         assert await world.daemon.reload() is None
         assert [target.target for target in world.daemon.report().targets] == ["home", "vps", "new"]
+
+
+@pytest.mark.parametrize("fault", [raising, cancelling])
+async def test_ledger_that_cannot_be_synchronized_fails_the_heartbeat_until_it_can(
+    fault: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PULSE", 0.01)
+    async with running() as world:
+        with monkeypatch.context() as patch:
+            patch.setattr(Daemon, "_sync_ledger", fault)
+            await until(lambda: "saving what was checked" in str(world.heartbeat_problem))
+        await until(lambda: world.heartbeat_problem is None)
+
+
+async def test_ledger_that_hangs_fails_the_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PULSE", 0.01)
+    async with running() as world:
+        clock, began = LoopClock(monkeypatch), asyncio.Event()
+
+        async def hang(*_: object) -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Daemon, "_sync_ledger", hang)
+            await began.wait()
+            clock.advance(61.0)
+            await until(lambda: "saving what was checked (TimeoutError)" in str(world.heartbeat_problem))
