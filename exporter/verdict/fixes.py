@@ -100,7 +100,8 @@ def _credential(inputs: VerdictInputs, profile: ProfileVerdict) -> StoredCredent
     seen = profile.observed
     credential = StoredCredential.of(seen)
     # OpenClaw does not always say why it cannot use a profile whose secret is kept elsewhere.
-    is_unexplained = profile.status is Status.MISSING and not seen.reason_code and seen.secret_hash is None
-    broken = credential.has_broken_reference or (is_unexplained and seen.reference is not None)
+    gives_no_reason = profile.status is Status.MISSING and not seen.reason_code
+    broken = credential.has_broken_reference or (gives_no_reason and seen.reference is not None)
+    is_unexplained = gives_no_reason and seen.reference is None and seen.secret_hash is None
     owner = inputs.owner_of(seen)
     return replace(credential, owner=owner, has_broken_reference=broken, is_unexplained=is_unexplained)

@@ -71,7 +71,7 @@ def _ended_disable(
     """The steps that end the disable of a token or key and store it again."""
     release, paste = context.release, paste_step(credential, context)
     method = _login_method(credential)
-    if release.end_of_disable is EndOfDisable.LOGOUT and not (method == "api-key" and unusable.reason == "billing"):
+    if release.end_of_disable is EndOfDisable.LOGOUT:
         return logout_step(credential, context), paste
     if method is None:
         return paste, wait_step(credential, unusable, context)
