@@ -39,7 +39,7 @@ class Fault:
     """A home that needs a person."""
 
     provider: str
-    #: What the check calls it. Two names: the second is how releases call it that are silent about the first.
+    #: What the check calls it. The second name is that of releases which are silent about the first. None: no fault.
     conditions: tuple[str, ...]
     profiles: Profiles = field(default_factory=dict)
     usage: Profiles = field(default_factory=dict)
@@ -153,9 +153,9 @@ FAULTS: Mapping[str, Fault] = {
     "ollama-missing": Fault(
         provider="ollama", conditions=("missing",), profiles=_WORKING, fallbacks=("ollama/lfm2:latest",)
     ),
-    "bedrock-missing": Fault(
+    "bedrock": Fault(  # OpenClaw lists it as missing, but it signs in through AWS
         provider="amazon-bedrock",
-        conditions=("missing",),
+        conditions=(),
         primary="amazon-bedrock/global.anthropic.claude-haiku-4-5",
     ),
     "store-not-migrated": Fault(
