@@ -303,7 +303,33 @@ def test_a_homelab_from_an_expired_token_to_resolved(host: Machine) -> None:
     assert held(host)["OpenClawAuthExpired"]["status"]["state"] == "suppressed"
 
     paste("90d", "B")
-    wait_for("no alert in Prometheus", lambda: states() == {}, 60)
+    try:
+        wait_for("no alert in Prometheus", lambda: states() == {}, 60)
+    except AssertionError:
+        print("STATES", states())
+        for q in (
+            "openclaw_auth:profile_status:last",
+            "openclaw_auth_profile_status",
+            "openclaw_auth_provider_usable",
+            "openclaw_auth_check_last_success_timestamp_seconds - time()",
+            "openclaw_auth_conditions > 0",
+            "openclaw_auth_checks_total",
+        ):
+            print(q, series(host, q))
+        print(
+            host.run(
+                "journalctl",
+                "-u",
+                "openclaw-auth-exporter@alice",
+                "-u",
+                "openclaw-auth-exporter",
+                "--no-pager",
+                "-n",
+                "40",
+                check=False,
+            ).stdout
+        )
+        raise
     # The inhibited alert resolves in the same notification.
     wait_for("the resolved notification", lambda: notified(host) == [firing, ("/phone", "resolved", expected)], 60)
     assert held(host) == {}

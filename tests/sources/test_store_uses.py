@@ -189,9 +189,8 @@ JOBS: list[dict[str, Any]] = [
 ]
 
 
-def write_jobs_file(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    jobs = [
+def _as_stored() -> list[dict[str, Any]]:
+    return [
         {
             **{key: job[key] for key in ("id", "name", "enabled", "agentId") if key in job},
             "payload": {
@@ -202,20 +201,26 @@ def write_jobs_file(path: Path) -> None:
         }
         for job in JOBS
     ]
-    path.write_text(json.dumps({"version": 1, "jobs": jobs}))
+
+
+def write_jobs_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"version": 1, "jobs": _as_stored()}))
 
 
 def write_jobs_table(path: Path, key: str) -> None:
+    """The table of 2026.9; 2026.6 has it with further columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with sqlite3.connect(path) as db:
         db.execute(
-            "CREATE TABLE IF NOT EXISTS cron_jobs (store_key TEXT, job_id TEXT, name TEXT, enabled INTEGER,"
-            " agent_id TEXT, payload_kind TEXT, payload_model TEXT, payload_fallbacks_json TEXT, last_run_status TEXT)"
+            "CREATE TABLE IF NOT EXISTS cron_jobs (store_key TEXT NOT NULL, job_id TEXT NOT NULL, name TEXT NOT NULL,"
+            " enabled INTEGER NOT NULL, agent_id TEXT, payload_kind TEXT NOT NULL, job_json TEXT NOT NULL,"
+            " state_json TEXT NOT NULL DEFAULT '{}') STRICT"
         )
-        for job in JOBS:
-            fallbacks = json.dumps(job["fallbacks"]) if "fallbacks" in job else None
-            row = (job["id"], job["name"], job["enabled"], job.get("agentId"), job.get("kind", "agentTurn"))
-            db.execute("INSERT INTO cron_jobs VALUES (?,?,?,?,?,?,?,?,'ok')", (key, *row, job.get("model"), fallbacks))
+        for job, row in zip(JOBS, _as_stored(), strict=True):
+            kind = row["payload"]["kind"]
+            values = (key, job["id"], job["name"], job["enabled"], job.get("agentId"), kind, json.dumps(row))
+            db.execute("INSERT INTO cron_jobs VALUES (?,?,?,?,?,?,?,'{}')", values)
     db.close()
 
 
@@ -248,7 +253,11 @@ def test_change_of_a_cron_job_matters_and_its_runs_do_not(home: Home) -> None:
     write_jobs_table(database, str(home.state_dir / "cron" / "jobs.json"))
     reader = StoreReader(keyed_hash)
     seen = []
-    for change in ("last_run_status = 'error'", "enabled = 0", "payload_model = 'xai/grok'"):
+    for change in (
+        "state_json = '{\"error\": 1}'",
+        "enabled = 0",
+        "job_json = replace(job_json, 'zai/glm', 'xai/grok')",
+    ):
         seen.append(reader.fingerprint([home.paths()]))
         with sqlite3.connect(database) as db:
             db.execute(f"UPDATE cron_jobs SET {change} WHERE job_id IN ('1', '3')")
@@ -256,6 +265,26 @@ def test_change_of_a_cron_job_matters_and_its_runs_do_not(home: Home) -> None:
     seen.append(reader.fingerprint([home.paths()]))
     assert seen[0] == seen[1]
     assert len({found and found.hash for found in seen[1:]}) == 2  # the job that is off changes unnoticed
+
+
+def test_table_of_cron_jobs_of_another_form_hides_no_change_of_a_credential(home: Home) -> None:
+    database = home.state_dir / "state" / "openclaw.sqlite"
+    database.parent.mkdir(parents=True)
+    with sqlite3.connect(database) as db:
+        db.execute("CREATE TABLE cron_jobs (everything TEXT)")
+        db.execute("CREATE TABLE config_machine_state (state_key TEXT, value_json TEXT)")
+    db.close()
+    reader, found = StoreReader(keyed_hash), []
+    for secret in ("A", "B"):
+        profile = {"type": "token", "provider": "anthropic", "token": secret * 40}
+        store = json.dumps({"version": 1, "profiles": {"anthropic:default": profile}})
+        with sqlite3.connect(database) as db:
+            db.execute("DELETE FROM config_machine_state")
+            db.execute("INSERT INTO config_machine_state VALUES ('authProfiles.store', ?)", (store,))
+        db.close()
+        found.append(reader.fingerprint([home.paths()]))
+    assert all(one and one.is_complete for one in found)
+    assert found[0] != found[1]
 
 
 def test_change_of_a_jobs_file_matters(home: Home) -> None:

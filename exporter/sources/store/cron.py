@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +33,18 @@ def read_jobs(paths: StorePaths, config: Mapping[str, Any] | None, patience: flo
         return cron_jobs(files.read_json(file))
     # A database may hold the jobs of several stores. In a container, the path has another beginning.
     own = [row for row in rows if row["store_key"] == str(file)]
-    return cron_jobs({"jobs": [_job(row, paths.shared_database) for row in own or rows]})
+    return _jobs(own or rows, paths.shared_database)
 
 
-def _job(row: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """A row of the database in the form of ``jobs.json``."""
-    fallbacks = row["payload_fallbacks_json"]
+def jobs_that_matter(database: Path) -> list[CronJob]:
+    """The enabled cron jobs with models of their own in a database, to notice a change. Raises CheckError."""
+    return _jobs(files.read_table(database, files.CRON_JOBS, patience=0) or [], database)
+
+
+def _jobs(rows: Iterable[Mapping[str, Any]], path: Path) -> list[CronJob]:
     try:
-        names = files.parse_json(fallbacks, path) if is_filled(fallbacks) else None
+        return cron_jobs(
+            {"jobs": [{**mapping(files.parse_json(row["job_json"], path)), "enabled": True} for row in rows]}
+        )
     except CheckError:
-        raise unreadable(path, "holds a cron job whose fallbacks are not JSON") from None
-    payload = {"kind": "agentTurn", "model": row["payload_model"], "fallbacks": names}
-    return {"name": row["name"], "agentId": row["agent_id"], "payload": payload}
+        raise unreadable(path, "holds a cron job that is not JSON") from None

@@ -104,10 +104,11 @@ class Table(NamedTuple):
     condition: str
 
 
-#: Cron jobs (from 2026.6). ``store_key`` is where jobs.json would be.
+#: Cron jobs (from 2026.6): ``job_json`` is the job as in jobs.json, ``store_key`` where that would be. 2026.6 also has
+#: columns for parts of the job; 2026.9 does not.
 CRON_JOBS = Table(
     "cron_jobs",
-    ("store_key", "name", "agent_id", "payload_model", "payload_fallbacks_json"),
+    ("store_key", "job_json"),
     "enabled <> 0 AND payload_kind = 'agentTurn' ORDER BY store_key, job_id",
 )
 

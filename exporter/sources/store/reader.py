@@ -24,7 +24,7 @@ from exporter.model import SHARED_AGENT, CheckError, FailureReason
 from exporter.sources import Fingerprint
 from exporter.sources.store import files
 from exporter.sources.store.credentials import Surroundings
-from exporter.sources.store.cron import jobs_file, read_jobs
+from exporter.sources.store.cron import jobs_file, jobs_that_matter, read_jobs
 from exporter.sources.store.environment import Environment, environment
 from exporter.sources.store.facts import (
     NO_SECRETS,
@@ -293,6 +293,14 @@ def _local_layer(folder: Path, rows: files.Rows | None) -> Layer | None:
     return _layer(rows.values[files.LOCAL_STORE], rows.values.get(files.LOCAL_STATE), path)
 
 
+def _jobs(database: Path) -> list[CronJob]:
+    """Cron jobs that cannot be read hide no change of a credential."""
+    try:
+        return jobs_that_matter(database)
+    except CheckError:
+        return []
+
+
 def _matter(path: Path, kind: str) -> object:
     """What matters in one file. Raises CheckError."""
     if kind in ("local", "shared"):
@@ -302,8 +310,7 @@ def _matter(path: Path, kind: str) -> object:
             return None
         owner = rows.values.get(files.SHARED_OWNER)
         matters = [what_matters(rows.values.get(cell)) for cell in cells if cell != files.SHARED_OWNER]
-        jobs = files.read_table(path, files.CRON_JOBS, patience=0) if kind == "shared" else None
-        return [owner, *matters, *(jobs or ())]
+        return [owner, *matters, *(_jobs(path) if kind == "shared" else ())]
     content = read_file(path)
     if content is None or kind == "bytes":
         return content and content.hex()
