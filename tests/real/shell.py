@@ -30,7 +30,7 @@ _PAGE = re.compile(r"https://(?:claude|minimax)\.invalid|https://github\.com/log
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>()][0-9A-Za-z]?")
 _PROMPT = re.compile(r"\[\[(\d+)\]\]> $")
 #: Seconds of silence after which a program is waiting for something that nobody answers.
-PATIENCE = 240.0
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,11 @@ def is_possible(release: str, name: str, place: str) -> bool:
         return version >= (2026, 4) and place.startswith(("local", "named"))
     if name == "login-expired" and (2026, 3) <= version < (2026, 8):  # only the store shows that nothing can refresh it
         return place.startswith(("local", "named"))
+    if name == "key-anthropic-revoked" and version < (
+        2026,
+        3,
+    ):  # the wizard: test_reauth_paths.py answers its questions
+        return False
     if name == "key-openai-missing" and version >= (2026, 9):  # runs openai's models in a plugin, which is not there
         return False
     # 2026.2 takes an empty key for a key, and fails on an empty token.
