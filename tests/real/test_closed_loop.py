@@ -47,6 +47,13 @@ def is_possible(release: str, name: str, place: str) -> bool:
         return version < (2026, 8)
     if name.endswith("-secretref") and version < (2026, 8):  # OpenClaw takes it for a secret; only the store shows it
         return version >= (2026, 4) and place.startswith(("local", "named"))
+    # 2026.2 takes an empty key for a key, and fails on an empty token.
+    return version >= (2026, 4) or not name.endswith("-no-secret")
+
+
+def is_typed(release: str, name: str, place: str) -> bool:
+    """Whether the remedy of a fault that this release has can be seen and typed here."""
+    version = tuple(map(int, release.split(".")))
     if name == "login-expired" and (2026, 3) <= version < (2026, 8):  # only the store shows that nothing can refresh it
         return place.startswith(("local", "named"))
     if name == "key-anthropic-revoked" and version < (
@@ -54,10 +61,8 @@ def is_possible(release: str, name: str, place: str) -> bool:
         3,
     ):  # the wizard: test_reauth_paths.py answers its questions
         return False
-    if name == "key-openai-missing" and version >= (2026, 9):  # runs openai's models in a plugin, which is not there
-        return False
-    # 2026.2 takes an empty key for a key, and fails on an empty token.
-    return version >= (2026, 4) or not name.endswith("-no-secret")
+    # 2026.9 runs openai's models in a plugin that is not there.
+    return name != "key-openai-missing" or version < (2026, 9)
 
 
 def heals_by_command(release: str, name: str) -> bool:
@@ -69,7 +74,7 @@ def cells() -> list[tuple[str, str, str]]:
     """All possible cells; or those of ``.ci/run``, chosen one after the other by the new pairs that they bring."""
     possible = [cell for cell in product(RELEASES, FAULTS, PLACES) if is_possible(*cell)]
     if os.environ.get("OAE_CLOSED_LOOP") == "all":
-        return possible
+        return [cell for cell in possible if is_typed(*cell)]
     seen: set[tuple[str, str]] = set()
     chosen: list[tuple[str, str, str]] = []
     for release, name in product(RELEASES, FAULTS):
@@ -81,7 +86,7 @@ def cells() -> list[tuple[str, str, str]]:
             best = max(candidates, key=lambda cell: (len(_pairs(*cell) - seen), -used[cell[2]]))
             seen |= _pairs(*best)
             chosen.append(best)
-    return chosen
+    return [cell for cell in chosen if is_typed(*cell)]
 
 
 def _pairs(release: str, name: str, place: str) -> set[tuple[str, str]]:
@@ -122,7 +127,26 @@ def _type(cell: Cell, shell: Shell, step: dict[str, Any], *, cancels: bool) -> N
         assert (step["where"]["host"], step["where"]["home"]) == cell.place, step
 
 
-@pytest.mark.parametrize("cell", cells(), indirect=True, ids="-".join)
+#: What is printed and does not heal, with the reason.
+NOT_HEALED = {
+    (
+        "2026.2.9",
+        "login-expired",
+        "local-own",
+    ): "after this login the second agent is as it was",
+}
+
+
+def _marked() -> list[Any]:
+    return [
+        pytest.param(cell, marks=pytest.mark.xfail(strict=True, reason=NOT_HEALED[cell]))
+        if cell in NOT_HEALED
+        else cell
+        for cell in cells()
+    ]
+
+
+@pytest.mark.parametrize("cell", _marked(), indirect=True, ids="-".join)
 def test_remedy_heals(cell: Cell, request: pytest.FixtureRequest) -> None:
     release, name, _ = request.node.callspec.params["cell"]
     found = cell.conditions(cell.check())
