@@ -47,12 +47,9 @@ def recovery_steps(
         return *paid, *renewal_steps(credential, context)
     if context.release.end_of_disable is EndOfDisable.TIME:
         renewed = () if paid else new_secret_steps(credential, context)
-        other = f"{credential.provider}:new"
-        sentence = (
-            f"Or do not wait: store it under another name, which OpenClaw tries at once, with --profile-id {other}"
-        )
+        other = f"Or do not wait: run that command with --profile-id {credential.provider}:new instead"
         has_name = any("--profile-id" in step.text for step in renewed)
-        more = (note(f"{sentence} instead.", context.place),) if has_name else ()
+        more = (note(f"{other}. OpenClaw tries a new profile at once.", context.place),) if has_name else ()
         return *paid, *renewed, wait_step(credential, unusable, context), *more
     if credential.provider == COPILOT or credential.kind not in ("token", "api_key"):
         return *paid, *new_secret_steps(credential, context)

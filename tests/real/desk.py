@@ -63,7 +63,7 @@ LOGIN
 echo "Login successful."
 """
 #: ``docker exec``, as strict as the real one. With -t it requires a terminal and gives the program one, without -t it
-#: gives pipes, and without -i no input. It passes nothing of our environment.
+#: gives pipes, and without -i no input. It ends when the program does. It passes nothing of our environment.
 DOCKER = """#!/bin/bash
 no() {{ echo "docker: $1" >&2; exit 125; }}
 [ "$1" = exec ] || no "$1 is not supported by this stand-in"
@@ -79,7 +79,13 @@ shift
 inside=(env -i {environment} "$@")
 case $mode in
   terminal) exec "${{inside[@]}}";;
-  pipe) cat | "${{inside[@]}}" > >(cat) 2> >(cat >&2); exit "${{PIPESTATUS[1]}}";;
+  pipe)
+    exec 3< <(cat)
+    input=$!
+    "${{inside[@]}}" <&3 3<&- > >(cat) 2> >(cat >&2)
+    code=$?
+    kill "$input" 2>/dev/null
+    exit $code;;
   *) "${{inside[@]}}" </dev/null > >(cat) 2> >(cat >&2); exit $?;;
 esac
 """

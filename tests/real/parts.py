@@ -144,11 +144,11 @@ class OpenClawHome:
     ) -> None:
         """Run ``openclaw models auth paste-token`` with the token on standard input.
 
-        The prompt of 2026.2 reads keys and needs the Enter key's \\r. It pastes for the main agent only, so for another
-        agent this method writes the file in the same format.
+        The prompts before 2026.6 read keys and need the Enter key's \\r. 2026.2 pastes for the main agent only, so for
+        another agent this method writes the file in the same format.
         """
         secret = token or TOKEN_PREFIX + "A" * 80
-        if agent and self.version < (2026, 6):
+        if agent and self.version < (2026, 3):
             path = self.state / "agents" / agent / "agent/auth-profiles.json"
             until = {"expires": int((time.time() + parse_duration(expires_in)) * 1000)} if expires_in else {}
             pasted = {profile: {"type": "token", "provider": "anthropic", "token": secret, **until}}

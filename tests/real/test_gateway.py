@@ -167,7 +167,7 @@ async def test_refusals_and_the_same_verdict_as_the_command_and_the_store(gatewa
 
     async with open_source(source_of(gateway)) as source:
         blind = await source.check("main")
-    assert blind.blind_to == {"unusable"}
+    assert blind.blind_to == {"unusable", "uses"}
     assert not any(p.unusable for p in blind.profiles)
 
     command = OpenClawSource(OpenClawTarget(source="openclaw", command=[str(world.command)]), context(world))

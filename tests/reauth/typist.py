@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -43,14 +44,16 @@ class Typist:
         os.close(self._fd)
 
     def until(self, text: str, seconds: float = 300.0) -> str:
-        """What was printed from the last ``until`` to ``text``, which must come."""
+        """What was printed from the last ``until`` to ``text``, which must come. A line may be folded between words."""
+        words = re.split(r"(?<=\S) (?=\S)", text)
+        wanted = re.compile(r"\s+".join(map(re.escape, words)))
         ends = time.monotonic() + seconds
-        while (found := self.seen.find(text, self._read_to)) < 0:
+        while (found := wanted.search(self.seen, self._read_to)) is None:
             still_there = self._listen(0.1)
-            if self.seen.find(text, self._read_to) < 0:
+            if wanted.search(self.seen, self._read_to) is None:
                 assert still_there, f"it ended without {text!r}:\n{self.seen}"
                 assert time.monotonic() < ends, f"not within {seconds:g} s: {text!r}\n{self.seen}"
-        before, self._read_to = self._read_to, found + len(text)
+        before, self._read_to = self._read_to, found.end()
         return self.seen[before : self._read_to]
 
     def type(self, keys: str) -> None:

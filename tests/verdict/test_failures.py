@@ -29,6 +29,7 @@ def steps_for(reason: FailureReason, source: str, message: str = "it failed", **
     return failure_steps(Failure(reason, message, NOW, **more), kind, context)
 
 
+@pytest.mark.golden
 def test_each_reason_has_its_steps() -> None:
     lines = []
     for reason in FailureReason:

@@ -103,6 +103,7 @@ def shown(steps: tuple[Step, ...]) -> Iterator[str]:
         yield f"  {marks[step.kind]} {step.text}{needs}"
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("release", RELEASES)
 def test_remedy_of_each_fault(release: str) -> None:
     """The commands that the closed loop types into the real releases (``tests/real/test_closed_loop.py``)."""
