@@ -91,7 +91,7 @@ class StoreWatch:
             _note_unknown(checker, store, error)
             return
         store.is_unknown = False
-        store.is_as_checked = before == store.seen
+        store.is_as_checked = before is not None and store.seen is not None and before.hash == store.seen.hash
         if before is not None and before.is_complete and not store.is_as_checked:
             store.changed_at = self._now()
 

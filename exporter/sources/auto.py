@@ -61,15 +61,17 @@ class AutoSource(Source):
         return replace(observation, notes=(*observation.notes, changed)) if changed else observation
 
     def fingerprint(self) -> Fingerprint | None:
-        """The chosen source's, and what would be chosen now; None before the first choice."""
-        chosen = self._source.fingerprint() if self._source else None
-        if chosen is None:
-            return None
+        """The chosen source's, and what would be chosen now; before the first choice, of what would be chosen."""
+        source = self._source
         try:
-            choice = choose(self._target, self._environment()).kind
+            choice = choose(self._target, self._environment())
         except CheckError as error:
-            choice = error.reason.value
-        return replace(chosen, hash=self._context.keyed_hash(f"{choice} {chosen.hash}"))
+            kind = error.reason.value
+        else:
+            kind = choice.kind
+            source = source or build(_target_of(kind, self._target, choice.program), self._context)
+        found = source.fingerprint() if source else None
+        return found and replace(found, hash=self._context.keyed_hash(f"{kind} {found.hash}"))
 
     def slot(self) -> AbstractAsyncContextManager[object]:
         """The chosen source's; one for a process before the first choice."""

@@ -23,6 +23,7 @@ from exporter.daemon import scheduler as module
 from exporter.daemon.scheduler import Daemon
 from exporter.metrics import render
 from exporter.model import CheckError, FailureReason, TargetReport
+from exporter.sources import Fingerprint
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.state.history import SuppliedDate
 
@@ -104,6 +105,25 @@ async def test_changed_store_is_checked(monkeypatch: pytest.MonkeyPatch) -> None
         assert len(source.checks) == 1  # nothing changed
         source.print = "two"
         await until(lambda: len(source.checks) == 2)
+    finally:
+        await setting.daemon.stop()
+
+
+@pytest.mark.parametrize("after", ["one", "two"])
+async def test_first_check_of_an_unchanged_store_is_enough(monkeypatch: pytest.MonkeyPatch, after: str) -> None:
+    """Before it, the place of the store is only likely. If the store was another one, the check is repeated."""
+    setting = Setting(config("home"))
+    source = setting.fakes["home"]
+
+    def fingerprint() -> Fingerprint:
+        return Fingerprint(after) if source.checks else Fingerprint("one", is_complete=False)
+
+    monkeypatch.setattr(source, "fingerprint", fingerprint)
+    await setting.daemon.start()
+    try:
+        await until(lambda: setting.daemon._stores._stores["home"].seen is not None)
+        assert setting.daemon._stores.is_comparable("home") == (after == "one")
+        assert setting.daemon._stores.changed_at("home") is None
     finally:
         await setting.daemon.stop()
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from captured import capture
+from stores import Home
 from waiting import LoopClock, until
 
 from exporter.config import OpenClawTarget
@@ -90,6 +91,9 @@ class StandIn:
         source = build(target, context)
         assert isinstance(source, OpenClawSource)
         return source
+
+
+FROM_STATUS = StorePaths.from_status
 
 
 @pytest.fixture(autouse=True)
@@ -428,8 +432,11 @@ class FakeReader:
             raise FakeReader.trouble
         return StoreFacts(notes=(f"facts of {agent}",))
 
+    def config(self, paths: object) -> None:
+        """There is no configuration."""
+
     def fingerprint(self, paths: list[object]) -> Fingerprint:
-        return Fingerprint(f"{len(paths)} stores")
+        return Fingerprint(f"{len(paths)} stores of {paths[0]}")
 
 
 @pytest.fixture
@@ -450,6 +457,55 @@ async def test_check_on_this_host_is_completed_from_the_store(stand_in: StandIn,
     assert [found and found.is_complete for found in (before, first, second)] == [False, True, True]
     assert len({before, first, second, source.fingerprint()}) == 3
     assert store.asked == [(json.loads(CAPTURE["stdout"])["auth"]["storePath"], agent) for agent in ("main", "work")]
+
+
+@pytest.mark.parametrize("agents", ["all", ["work"]])
+@pytest.mark.parametrize(
+    ("folder", "environ", "config"),
+    [
+        (".openclaw", {}, {}),
+        (".clawdbot", {}, {}),
+        (".openclaw-work", {"OPENCLAW_PROFILE": "work"}, {}),
+        ("elsewhere", {"OPENCLAW_STATE_DIR": "~/elsewhere"}, {}),
+        ("configured", {}, {"state_dir": "~/configured"}),
+    ],
+)
+async def test_first_check_of_a_store_that_does_not_change_needs_no_second_one(
+    stand_in: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: str,
+    environ: dict[str, str],
+    config: dict[str, str],
+    agents: object,
+) -> None:
+    """The store is compared over the first check, although only the check finds out where it is."""
+    monkeypatch.setattr(StorePaths, "from_status", FROM_STATUS)
+    monkeypatch.setenv("HOME", str(stand_in.folder))
+    home = Home(stand_in.folder)
+    home.state_dir.rename(stand_in.folder / folder)
+    home.state_dir = stand_in.folder / folder
+    home.write_config({"agents": {"list": [{"id": "main"}, {"id": "work", "agentDir": f"{home.state_dir}/own"}]}})
+    (home.state_dir / "own").mkdir()
+    (home.state_dir / "own/auth-profiles.json").write_text('{"profiles": {}}')
+    home.write_json({})
+    where = {"PATH": os.environ["PATH"], "HOME": str(stand_in.folder), **environ}
+    source = stand_in.source(where, agents=agents, **config)
+
+    before = source.fingerprint()
+    status = json.loads(CAPTURE["stdout"]) | {"configPath": f"{home.state_dir}/openclaw.json"}
+    for agent, own in (("main", home.paths().agent_dir), ("work", home.state_dir / "own")):
+        if agent in agents or agents == "all":  # type: ignore[operator]  # a list or a string
+            status["auth"]["storePath"] = f"{own}/auth-profiles.json"
+            stand_in.says("status", json.dumps({**status, "agentDir": str(own)}))
+            await source.check(agent)
+    after = source.fingerprint()
+
+    assert before is not None
+    assert after == Fingerprint(before.hash)
+    assert not before.is_complete
+    (home.state_dir / "own/auth-profiles.json").write_text('{"profiles": {"a": {}}}')
+    assert source.fingerprint() != after
+    assert stand_in.source(where, agents=agents, **config).fingerprint() != before
 
 
 async def test_replaced_command_or_env_file_changes_the_fingerprint(

@@ -39,7 +39,7 @@ from exporter.sources.openclaw.status import (
 )
 from exporter.sources.store.local import LocalStore
 from exporter.sources.store.paths import Stamp, StorePaths, read_file, stamp
-from exporter.verdict.invocation import HOME_VARIABLES, Invocation, Programs
+from exporter.verdict.invocation import DEFAULT_STATE_DIR, FORMER_STATE_DIR, HOME_VARIABLES, Invocation, Programs
 
 DAY = 86400.0
 _AGENTS_FOR = DAY
@@ -136,11 +136,14 @@ class OpenClawSource(Source):
     def fingerprint(self) -> Fingerprint | None:
         """Of the command's files and its env_file, and of the stores that the checks so far have named.
 
-        None if it runs elsewhere. Raises CheckError if the env_file cannot be read.
+        Before the first check, of the stores that it will most likely name: then a store that the check did not change
+        needs no second one. None if it runs elsewhere. Raises CheckError if the env_file cannot be read.
         """
         if not self._on_this_host:
             return None
-        store = self._store.fingerprint()
+        environ, home = self._environment(), self.programs().openclaw.home
+        state_dir = None if home in (DEFAULT_STATE_DIR, FORMER_STATE_DIR) else home  # else OpenClaw searches it
+        store = self._store.fingerprint(environ, state_dir, self.configured_agents())
         variables = read_env_file(self._target.env_file) if self._target.env_file else {}
         parts = [self._installation(), variables, store and store.hash]
         return Fingerprint(self._context.keyed_hash(json.dumps(parts)), bool(store and store.is_complete))

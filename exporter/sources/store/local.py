@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.lib.durations import format_duration
 from exporter.lib.env_file import read_env_file
+from exporter.lib.loose_json import mapping
 from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, FailureReason, Observation
 from exporter.sources import Fingerprint, SourceContext
+from exporter.sources.store.config import is_filled, roster
 from exporter.sources.store.paths import StorePaths
 
 if TYPE_CHECKING:
@@ -85,6 +87,29 @@ class LocalStore:
         except CheckError:
             return None
 
-    def fingerprint(self) -> Fingerprint | None:
-        """Of the stores completed from so far; None before the first."""
-        return self._reader.fingerprint(list(self._paths.values())) if self._paths else None
+    def fingerprint(
+        self, environ: Mapping[str, str], state_dir: str | None, agents: Sequence[str] | None
+    ) -> Fingerprint | None:
+        """Of the stores completed from so far; before the first, of those that ``agents`` will likely have.
+
+        The latter may not be all that matter, so that fingerprint is not complete. Its hash is the same if they are.
+        ``agents`` are by default those in OpenClaw's configuration.
+        """
+        if self._paths:
+            return self._reader.fingerprint(list(self._paths.values()))
+        found = self._reader.fingerprint(self._likely_paths(environ, state_dir, agents))
+        return found and replace(found, is_complete=False)
+
+    def _likely_paths(
+        self, environ: Mapping[str, str], state_dir: str | None, agents: Sequence[str] | None
+    ) -> list[StorePaths]:
+        main = StorePaths.from_environment(environ, state_dir, "main")
+        try:
+            entries = roster(self._reader.config(main)) or {}
+        except CheckError:
+            entries = {}
+        folders = {agent: mapping(entries, agent).get("agentDir") for agent in agents or entries or ("main",)}
+        return [
+            StorePaths.from_environment(environ, state_dir, agent, folder if is_filled(folder) else None)
+            for agent, folder in folders.items()
+        ]
