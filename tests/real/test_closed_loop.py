@@ -1,8 +1,9 @@
 """The closed loop: a remedy that ``check --json`` prints is typed into a real OpenClaw, and the next check is green.
 
 A cell is a release, a fault and a place. By default, each release is in a cell with each fault and each place, and each
-family of faults is in a cell with each place; OAE_CLOSED_LOOP=all runs all cells. If no command of a release ends a
-fault, the remedy must say until when to wait. The test then ends the disable, as time does.
+family of faults is in a cell with each place; OAE_CLOSED_LOOP=all adds each fault of each release at each of the
+``MAIN_PLACES``. If no command of a release ends a fault, the remedy must say until when to wait. The test then ends
+the disable, as time does.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from .shell import Shell
 pytestmark = pytest.mark.real
 
 OLDEST = RELEASES[-1]
+
+#: The main agent, a second agent, an inherited profile, a named home, another host and a container.
+MAIN_PLACES = ("local-main", "local-own", "local-inherits", "named-main", "ssh-main", "container-main")
 
 
 def is_possible(release: str, name: str, place: str) -> bool:
@@ -73,8 +77,14 @@ def heals_by_command(release: str, name: str) -> bool:
 def cells() -> list[tuple[str, str, str]]:
     """All possible cells; or those of ``.ci/run``, chosen one after the other by the new pairs that they bring."""
     possible = [cell for cell in product(RELEASES, FAULTS, PLACES) if is_possible(*cell)]
+    chosen = _chosen(possible)
     if os.environ.get("OAE_CLOSED_LOOP") == "all":
-        return [cell for cell in possible if is_typed(*cell)]
+        chosen = [cell for cell in possible if cell in chosen or cell[2] in MAIN_PLACES]
+    return [cell for cell in chosen if is_typed(*cell)]
+
+
+def _chosen(possible: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """The cells of ``.ci/run``."""
     seen: set[tuple[str, str]] = set()
     chosen: list[tuple[str, str, str]] = []
     for release, name in product(RELEASES, FAULTS):
@@ -86,7 +96,7 @@ def cells() -> list[tuple[str, str, str]]:
             best = max(candidates, key=lambda cell: (len(_pairs(*cell) - seen), -used[cell[2]]))
             seen |= _pairs(*best)
             chosen.append(best)
-    return [cell for cell in chosen if is_typed(*cell)]
+    return chosen
 
 
 def _pairs(release: str, name: str, place: str) -> set[tuple[str, str]]:
