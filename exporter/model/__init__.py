@@ -167,6 +167,7 @@ class Observation:
     refreshing_providers: frozenset[str] = frozenset()  # those of them whose evidence is a profile
     unserved_providers: frozenset[str] = frozenset()  # those of them that only another program's login could serve
     faulty_providers: frozenset[str] = frozenset()  # a route has another fault, for example it is incompatible
+    unavailable_runtimes: tuple[str, ...] = ()  # PROVIDER: why OpenClaw cannot run its models
     served_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # provider -> whose logins serve its models
     borrowed_logins: frozenset[str] = frozenset()  # providers whose login is another program's, such as Claude Code's
     keyless_providers: frozenset[str] = frozenset()  # need no credential of OpenClaw's, by the configuration

@@ -172,12 +172,10 @@ class ConditionName(enum.StrEnum):
     REPORTED = ConditionDefinition(
         word="reported",
         family=Family.NOTICE,
-        wording=Wording(
-            "OpenClaw reports an unexplained problem", "no longer reports a problem", "reported a problem for"
-        ),
+        wording=Wording("OpenClaw reports a problem", "no longer reports a problem", "reported a problem for"),
         confirmed_by_checks=True,
         runbook="OpenClawAuthReported",
-        when="OpenClaw's own check exits 1 or 2, and nothing in its output explains why.",
+        when="OpenClaw's own check exits 1 or 2, and no credential explains why.",
         severity="critical for exit code 1; warning for 2 ²",
         action="Run `openclaw models status --check`.",
     )

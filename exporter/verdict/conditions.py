@@ -262,13 +262,18 @@ AGENT_RULES: tuple[AgentRule, ...] = (check_failed, clock, vanished, credential_
 
 
 def reported(inputs: VerdictInputs, providers: ProviderProfiles, found: list[Condition]) -> Condition | None:
-    """OpenClaw's own exit code, if none of the conditions ``found`` explains it."""
+    """OpenClaw's own exit code if none of the conditions ``found`` explains it, with OpenClaw's reason, if any."""
     code = inputs.observation.openclaw_exit_code
     if code not in (1, 2) or _is_explained(inputs, providers, found, code):
         return None
     severity = Severity.CRITICAL if code == 1 else Severity.WARNING
-    summary = f"OpenClaw's own check of {inputs.subject} exits {code}, and nothing in its output explains why"
-    remedy = (inputs.commands.status("--check"),)
+    summary = f"OpenClaw's own check of {inputs.subject} exits {code}"
+    if broken := "; ".join(inputs.observation.unavailable_runtimes):
+        summary += f": it cannot run the models of {broken}"
+        remedy = remedies.plugin_steps(inputs.commands)
+    else:
+        summary += ", and nothing in its output explains why"
+        remedy = (inputs.commands.status("--check"),)
     return Condition(ConditionName.REPORTED, severity, summary=summary, steps=remedy)
 
 

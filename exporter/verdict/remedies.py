@@ -70,6 +70,7 @@ class StoredCredential:
     reference: str | None = None  # SOURCE:PROVIDER:ID of a secret that is kept elsewhere
     has_broken_reference: bool = False
     is_unexplained: bool = False  # OpenClaw does not use it, and neither it nor the store says why
+    is_first: bool = False  # the provider has none yet
 
     @classmethod
     def of(cls, profile: ObservedProfile | ProfileReport) -> StoredCredential:
@@ -147,8 +148,18 @@ class CommandContext:
             return self.openclaw.line("models", "auth", *arguments, tty=tty)
         if self.release.agent_option is AgentOption.BEFORE:
             return self.openclaw.line("models", "auth", *option, *arguments, tty=tty)
-        folder = self.agent_dir or f"{self.openclaw.home or DEFAULT_STATE_DIR}/agents/{self.agent}/agent"
-        return self.openclaw.line("models", "auth", *arguments, tty=tty, agent_dir=folder)
+        return self.openclaw.line("models", "auth", *arguments, tty=tty, agent_dir=self.folder)
+
+    @property
+    def folder(self) -> str:
+        """The agent's folder, where releases without a database keep its store."""
+        return self.agent_dir or f"{self.openclaw.home or DEFAULT_STATE_DIR}/agents/{self.agent}/agent"
+
+    def wizard(self, needs: Sequence[Need]) -> Step:
+        """The step that runs OpenClaw's wizard for the agent, on releases that sign in by it."""
+        folder = None if self.agent == "main" else self.folder
+        line = self.openclaw.line("configure", "--section", "model", agent_dir=folder)
+        return command(line, self.place, *needs, title="use OpenClaw's wizard")
 
 
 _LOGIN = (Need.TERMINAL, Need.BROWSER)
@@ -189,7 +200,8 @@ def first_credential_steps(provider: str, context: CommandContext, kind: str | N
         paste = paste_step(StoredCredential(f"{provider}:default", provider, "api_key"), context)
         sentence = f"{provider} needs no key, but OpenClaw wants one. Any value will do, for example {provider}-local."
         return note(f"{sentence} Or set {_ANY_KEY[provider]} to it where the gateway runs.", context.place), paste
-    credential = StoredCredential(f"{provider}:default", provider, kind or first_credential_kind(provider))
+    name = f"{provider}:default"
+    credential = StoredCredential(name, provider, kind or first_credential_kind(provider), is_first=True)
     if provider == COPILOT:
         return (_copilot_login(_COPILOT_PROFILE, context),)
     return renewal_steps(credential, context)
@@ -218,13 +230,21 @@ def new_secret_steps(credential: StoredCredential, context: CommandContext) -> t
         # Anthropic's keys too: pasted as a token, a key would pass for a setup-token, which ends in a year.
         sentence = f"It asks where and what. What you set replaces whatever {provider}:default holds."
         needs = _SECRET if credential.kind == "api_key" else _LOGIN
-        wizard = context.run("use OpenClaw's wizard", "configure", "--section", "model", needs=needs)
-        return note(sentence, context.place), wizard
+        return note(sentence, context.place), context.wizard(needs)
     if credential.kind == "api_key" and (release.has_api_keys or provider != "anthropic"):
         return (paste_step(credential, context),)
     if credential.kind == "api_key":
         return (login_step(credential, context, "api-key"),)
-    return (login_step(credential, context),)
+    return login_step(credential, context), *_released_for_main(credential, context)
+
+
+def _released_for_main(credential: StoredCredential, context: CommandContext) -> tuple[Step, ...]:
+    """What lets another agent than main use main's login, on releases whose ``models auth login`` is for main only."""
+    if context.release.has_login or context.agent == "main" or credential.is_first:
+        return ()
+    file = f"{context.folder}/auth-profiles.json"
+    why = f"this release signs in for the agent main only, and {context.agent} then uses that login"
+    return (task("remove the old login", f"Remove {credential.profile} from {file}: {why}.", context.place),)
 
 
 def make_token() -> Step:
@@ -246,7 +266,11 @@ def paste_step(credential: StoredCredential, context: CommandContext) -> Step:
 
 
 def login_step(credential: StoredCredential, context: CommandContext, method: str | None = None) -> Step:
-    """The step that signs in, in a browser or by giving a secret to OpenClaw's own prompt."""
+    """The step that signs in, in a browser or by giving a secret to OpenClaw's own prompt.
+
+    The ``models auth login`` of 2026.2 ignores OPENCLAW_AGENT_DIR.
+    """
+    context = context if context.release.has_login else replace(context, agent="main")
     chosen = ("--method", method) if method else ()
     profile = ("--profile-id", credential.profile) if context.release.login_takes_profile else ()
     needs = _SECRET if method else _LOGIN
@@ -336,6 +360,12 @@ def doctor_steps(context: CommandContext) -> tuple[Step, ...]:
     """The steps that move an old store or configuration to the installed release. Nothing is asked."""
     sentence = "This OpenClaw needs to convert what an earlier release left. It may take some minutes:"
     return note(sentence, context.place), context.run("convert it", "doctor", "--fix", "--non-interactive")
+
+
+def plugin_steps(context: CommandContext) -> tuple[Step, ...]:
+    """The steps that install the plugin which runs a provider's models (seen on 2026.9.6)."""
+    sentence = "If a plugin is missing, OpenClaw's doctor downloads and installs it:"
+    return note(sentence, context.place), context.run("install the plugin", "doctor", "--fix", "--non-interactive")
 
 
 def set_date_step(profile: str, agent: str, target: str) -> Step:

@@ -71,6 +71,13 @@ class Cell:
         }
         _write_usage(self.world, holder, usage)
 
+    def remove(self, profile: str, file: str) -> None:
+        """Remove a profile from a store, as a person does with an editor."""
+        path = Path(file.replace("~", str(self.world.home), 1))
+        store = json.loads(path.read_text())
+        del store["profiles"][profile]
+        path.write_text(json.dumps(store))
+
     @property
     def service(self) -> dict[str, str]:
         """The variables that the exporter has in common with the person."""

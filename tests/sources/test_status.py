@@ -246,11 +246,16 @@ def test_provider_that_openclaw_reports_is_in_use() -> None:
             {"kind": "incompatible", "provider": "xai", "model": "x"},
             {"kind": "indeterminate", "provider": "groq", "model": "x"},
         ],
-        "runtimeAuthRoutes": [{"provider": "codex", "authProvider": "openai", "status": "unavailable"}],
+        "runtimeAuthRoutes": [
+            {"provider": "codex", "authProvider": "openai", "status": "unavailable", "runtimeDetail": "No plugin."},
+            {"provider": "xai", "status": "unavailable", "runtimeDetail": 5},
+            {"provider": "openai", "status": "usable", "runtimeDetail": "Fine."},
+        ],
     }
     observation = seen(status_of(**fields))
     assert observation.providers_in_use == ("anthropic", "claude-cli", "xai", "groq", "openai")
     assert observation.faulty_providers == {"xai", "codex"}
+    assert observation.unavailable_runtimes == ("codex: No plugin",)
 
 
 @pytest.mark.parametrize(

@@ -310,6 +310,15 @@ def test_cooldown_beside_a_spare_explains_no_exit_code() -> None:
         assert ("reported", "critical", None) in found(report)
 
 
+def test_models_that_openclaw_cannot_run_are_reported_with_its_reason() -> None:
+    why = 'openai: No enabled plugin owns agent harness "codex"'
+    seen = observation(TOKEN, openclaw_exit_code=1, unavailable_runtimes=(why,))
+    (condition,) = verdict(replace(seen, faulty_providers=frozenset({"openai"}))).conditions
+    assert (condition.name, condition.severity) == ("reported", "critical")
+    assert condition.summary.endswith(f"exits 1: it cannot run the models of {why}")
+    assert condition.remedy[-1].endswith("openclaw doctor --fix --non-interactive")
+
+
 def test_refreshing_login_explains_no_other_route() -> None:
     login = replace(LOGIN, status="expired", expires_at=NOW - HOUR, has_refresh_token=True)
     ready: dict[str, object] = {"providers_in_use": ("anthropic", "openai"), "openclaw_exit_code": 1}

@@ -249,3 +249,21 @@ def test_secret_that_is_kept_elsewhere_may_be_replaced_there() -> None:
             "xai:api takes its secret from env:default:XAI_KEY: put the new one there. Or give it to OpenClaw itself:"
         )
     assert len(remedies.renewal_steps(replace(KEY, reference="store:default:X"), context())) == 1
+
+
+def test_second_agent_of_a_release_that_signs_in_for_main_only() -> None:
+    """2026.2: ``models auth login`` ignores OPENCLAW_AGENT_DIR (seen); the wizard follows it (read in its source)."""
+    ops = context("ops", "2026.2.9")
+    expired = StoredCredential("minimax-portal:default", "minimax-portal", "oauth")
+    login, removal = remedies.renewal_steps(expired, ops)
+    assert login.text == "openclaw models auth login --provider minimax-portal"
+    file = "~/.openclaw/agents/ops/agent/auth-profiles.json"
+    assert removal.text.startswith(f"Remove minimax-portal:default from {file}: ")
+    assert remedies.first_credential_steps("minimax-portal", ops) == (login,)
+    assert remedies.renewal_steps(expired, context("main", "2026.2.9")) == (login,)
+    (signed_in,) = remedies.renewal_steps(expired, context("ops", "2026.5.12"))
+    assert signed_in.text == "openclaw models auth --agent ops login --provider minimax-portal"
+    key = StoredCredential("anthropic:default", "anthropic", "api_key")
+    assert remedies.renewal_steps(key, ops)[-1].text == (
+        "OPENCLAW_AGENT_DIR=~/.openclaw/agents/ops/agent openclaw configure --section model"
+    )

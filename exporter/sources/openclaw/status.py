@@ -141,6 +141,7 @@ def observe(
         refreshing_providers=frozenset(_providers(i for i in indeterminate if i.get("evidence") == "profile")),
         unserved_providers=frozenset(_providers(i for i in indeterminate if i.get("evidence") == "synthetic")),
         faulty_providers=frozenset(_providers(faulty)),
+        unavailable_runtimes=_unavailable_runtimes(routes),
         served_by=_served_by(routes),
         borrowed_logins=_borrowed(auth, routes),
         agent_dir=_folder(payload.get("agentDir")),
@@ -263,6 +264,13 @@ def _listed(auth: Mapping[str, Any]) -> frozenset[str]:
 
 def _providers(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     return texts([entry.get("provider") for entry in entries])
+
+
+def _unavailable_runtimes(routes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """``PROVIDER: REASON`` for each provider whose models OpenClaw cannot run, for example without a plugin."""
+    broken = [route for route in routes if route.get("status") == "unavailable"]
+    named = ((text(route.get("provider")), text(route.get("runtimeDetail"))) for route in broken)
+    return tuple(safe_text(f"{provider}: {why.rstrip('.')}") for provider, why in named if provider and why)
 
 
 def _served_by(routes: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
