@@ -9,6 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -324,45 +326,64 @@ def test_ids_are_unique_and_sorted_whatever_the_clock_does(times: list[float]) -
     assert all(re.fullmatch("[0-9A-HJKMNP-TV-Z]{26}", one) for one in ids)
 
 
-WRITER = """
-import sys
+#: Forks a writer for each line of its input. A writer prints its process id, then each number that it committed.
+WRITERS = """
+import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from alerts.test_outbox import message, state
 from dataclasses import replace
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.values import NotificationReason
-from exporter.model import Severity
-outbox = Outbox(Path(sys.argv[1]))
-number = int(next(iter(outbox.states().values())).cause) if outbox.states() else 0
-while True:
-    number += 1
-    one = replace(state("a"), cause=str(number))
-    outbox.commit({"a": one}, [message(NotificationReason.ESCALATED, str(number))], float(number))
-    print(number, flush=True)
+def write():
+    print(os.getpid(), flush=True)
+    outbox = Outbox(Path(sys.argv[1]))
+    number = int(next(iter(outbox.states().values())).cause) if outbox.states() else 0
+    while True:
+        number += 1
+        one = replace(state("a"), cause=str(number))
+        outbox.commit({"a": one}, [message(NotificationReason.ESCALATED, str(number))], float(number))
+        print(number, flush=True)
+for _ in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        write()
+    os.waitpid(child, 0)
+    print("killed", flush=True)
 """
+
+
+@contextmanager
+def writers(path: Path) -> Iterator[subprocess.Popen[str]]:
+    argv = [sys.executable, "-c", WRITERS, str(path), str(Path(__file__).parent.parent)]
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def test_kill_leaves_both_states_and_messages_or_neither(tmp_path: Path) -> None:
     path = tmp_path / "alerts.sqlite"
-    printed = 0
-    for round in range(5):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), str(Path(__file__).parent.parent)], stdout=subprocess.PIPE
-        )
-        assert writer.stdout is not None
-        for _ in range(1 + round):
-            printed = int(writer.stdout.readline())
-        time.sleep(0.003 * round)
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.wait()
-        writer.stdout.close()
-        outbox = Outbox(path)
-        (only,) = outbox.states().values()
-        numbers = [int(o.message.alerts[0].fingerprint) for o in outbox.due("hook", 2e9, limit=10**6)]
-        outbox.close()
-        assert int(only.cause or 0) >= printed, "a commit survives"
-        assert numbers == list(range(1, int(only.cause or 0) + 1))
+    with writers(path) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for round in range(5):
+            process.stdin.write("another\n")
+            writer = int(process.stdout.readline())
+            committed = [int(process.stdout.readline()) for _ in range(1 + round)]
+            time.sleep(0.003 * round)
+            os.kill(writer, signal.SIGKILL)
+            committed += map(int, iter(process.stdout.readline, "killed\n"))
+            outbox = Outbox(path)
+            (only,) = outbox.states().values()
+            numbers = [int(o.message.alerts[0].fingerprint) for o in outbox.due("hook", 2e9, limit=10**6)]
+            outbox.close()
+            assert int(only.cause or 0) >= committed[-1], "a commit survives"
+            assert numbers == list(range(1, int(only.cause or 0) + 1))
 
 
 def test_times_of_test_notifications_are_committed_with_them(outbox: Outbox) -> None:

@@ -168,10 +168,14 @@ def test_a_full_disk_keeps_nobody_from_the_lease_and_nobody_out(
     two.close()
 
 
+#: More than fit into the pages that a new ledger has. Each save writes again what did not fit.
+FILLERS = 50
+
+
 def fill(ledger: CredentialDatabase) -> None:
     """Leave no room on the disk."""
     no_room(ledger.connection)
-    for number in range(1000):
+    for number in range(FILLERS):
         ledger.record("filler", f"{number}", HISTORY, OBSERVATION)
         ledger.save()
 
@@ -210,7 +214,7 @@ async def test_checks_go_on_while_the_disk_takes_nothing_and_the_ledger_says_so(
     "write",
     [
         lambda ledger: ledger.record("home", "main", CredentialHistory(), None),
-        lambda ledger: [ledger.forget("filler", f"{number}") for number in range(1000)],
+        lambda ledger: [ledger.forget("filler", f"{number}") for number in range(FILLERS)],
         lambda ledger: ledger.put_cached("key", "x" * 10_000),
     ],
 )
