@@ -1,4 +1,4 @@
-"""Secrets that are kept outside the store: which references resolve, what they are called, which variables are set."""
+"""Secrets that are kept outside the store: which references resolve, and what they are called."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, one, token
 
 from exporter.config import StoreTarget
 from exporter.sources import SourceContext
-from exporter.sources.store.environment import Environment, credentials, environment, rotation_keys
+from exporter.sources.store.environment import Environment, environment
 from exporter.sources.store.references import Reference, reference_in, resolves
-from exporter.sources.store.runtimes import served_by
 from exporter.sources.store.source import StoreSource
 
 HOME = Path("/home/someone")
@@ -237,81 +236,3 @@ def test_renamed_provider_is_not_stranded(home: Home) -> None:
     home.write_json({"openai-codex:me": login(refresh=SECRET)})
     home.write_local({"version": 1, "profiles": {"openai:me": {**login(refresh=SECRET), "provider": "openai"}}})
     assert home.read().stranded_providers == frozenset()
-
-
-# --- variables ---------------------------------------------------------------------------------------------
-
-
-def test_template_stands_for_what_is_set_and_is_absent_without_it() -> None:
-    config = {
-        "env": {"A_KEY": "${A_KEY}", "vars": {"B_KEY": "x-${B}", "C_KEY": "plain"}, "shellEnv": {"enabled": False}}
-    }
-    found = environment(config, {"B": "b"}, None)
-    assert (found.has("A_KEY"), found.has("B_KEY"), found.has("C_KEY")) == (None, True, True)
-    assert found.variables["B_KEY"] == "x-b"
-    assert found.unset == {"A_KEY"}
-    assert environment(config, {}, {"A_KEY": "a"}).variables["A_KEY"] == "a"
-    assert environment(config, {}, {}).has("A_KEY") is False
-
-
-def test_shell_may_have_what_the_service_lacks() -> None:
-    assert environment({"env": {"shellEnv": {"enabled": True}}}, {}, {}).has("A_KEY") is None
-
-
-@pytest.mark.parametrize(
-    ("provider", "name", "release", "takes"),
-    [
-        ("google", "GOOGLE_API_KEY", (2026, 2), False),
-        ("google", "GOOGLE_API_KEY", (2026, 5), True),
-        ("github-copilot", "GH_TOKEN", (2026, 6), True),
-        ("github-copilot", "GH_TOKEN", (2026, 9), False),
-        ("openai", "CODEX_API_KEY", (2026, 5), False),
-        ("openai", "CODEX_API_KEY", None, True),
-        ("anthropic", "ANTHROPIC_AUTH_TOKEN", None, False),
-        ("anthropic", "ANTHROPIC_OAUTH_TOKEN", None, True),
-    ],
-)
-def test_each_release_takes_its_names(provider: str, name: str, release: tuple[int, int] | None, takes: bool) -> None:
-    assert list(credentials(Environment({name: "x"}), provider, release)) == ([name] if takes else [])
-
-
-def test_rotation_keys_have_the_names_of_their_provider() -> None:
-    names = ["GEMINI_API_KEYS", "GEMINI_API_KEY_1", "OPENCLAW_LIVE_GEMINI_KEY", "ANTHROPIC_API_KEYS", "GEMINI_API_KEY"]
-    env = Environment(dict.fromkeys(names, "x"))
-    assert list(rotation_keys(env, "google")) == ["GEMINI_API_KEYS", "GEMINI_API_KEY_1", "OPENCLAW_LIVE_GEMINI_KEY"]
-    assert list(rotation_keys(env, "anthropic")) == ["ANTHROPIC_API_KEYS"]
-
-
-# --- whose login serves --------------------------------------------------------------------------------------
-
-MODEL = "anthropic/claude-opus-4-7"
-CLI = {"agentRuntime": {"id": "claude-cli"}}
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"agents": {"defaults": {"models": {MODEL: CLI}}}},
-        {"agents": {"defaults": {"models": {"anthropic/*": CLI}}}},
-        {"agents": {"defaults": CLI}},
-        {"agents": {"entries": {"main": {"models": {MODEL: CLI}}}}},
-        {"models": {"providers": {"Anthropic": CLI}}},
-        {"models": {"providers": {"anthropic": {"models": [{"id": "claude-opus-4-7", **CLI}]}}}},
-        {"auth": {"profiles": {"anthropic:claude-cli": {"provider": "claude-cli", "mode": "oauth"}}}},
-    ],
-)
-def test_configuration_says_that_claude_code_runs_a_model(config: object) -> None:
-    assert served_by(config, "main", [MODEL]) == {"anthropic": ("claude-cli",)}
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        {},
-        {"agents": {"defaults": {"models": {MODEL: {"agentRuntime": {"id": "openclaw"}}}, **CLI}}},
-        {"auth": {"profiles": {"a": {"provider": "claude-cli"}, "b": {"provider": "anthropic"}}}},
-        {"models": {"providers": {"openai": CLI}}},
-    ],
-)
-def test_other_configurations_run_the_model_themselves(config: object) -> None:
-    assert served_by(config, "main", [MODEL]) == {}
