@@ -125,9 +125,12 @@ _CHECKS: tuple[Callable[[Config], object], ...] = (delivery.build_senders, _cert
 def _state_problem(directory: Path) -> str | None:
     """Why nothing can be stored in ``directory``, which the daemon creates if it does not exist."""
     there = directory
-    while not there.exists() and there != there.parent:
+    while not os.path.exists(there) and there != there.parent:  # Path.exists raises where this user may not look
         there = there.parent
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+    if not os.path.isdir(there):
+        why = f"{there} is no directory"
+    elif not os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        why = "this user may not write there"
+    else:
         return None
-    why = "this user may not write there" if there.is_dir() else f"{there} is no directory"
     return f"state_dir: {directory} cannot be used: {why}; everything would be kept in memory and lost at a restart"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from command_line import CommandLine
 from faults.servers import BadServer
+from stores import another_user
 
 from exporter.config import Config, ConfigError
 from exporter.daemon import preflight
@@ -89,6 +90,20 @@ def test_what_would_not_work_is_a_warning(tmp_path: Path) -> None:
         "state_dir",
     ]
     assert preflight.warnings(made({"state_dir": str(tmp_path / "new" / "state")})) == []
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o555])
+def test_state_where_this_user_may_not_look_or_write_is_a_warning(tmp_path: Path, mode: int) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    config = made({"state_dir": str(locked / "state")})
+    locked.chmod(mode)
+    try:
+        with another_user():
+            [warning] = preflight.warnings(config)
+    finally:
+        locked.chmod(0o700)
+    assert warning.startswith(f"state_dir: {locked}/state cannot be used: this user may not write there; everything")
 
 
 @pytest.mark.parametrize(

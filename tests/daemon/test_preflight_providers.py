@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.config import Config
-from exporter.daemon.preflight import needless_credentials
+from exporter.daemon.preflight import needless_credentials, warnings
 
 
 def configured(home: Path, **target: Any) -> Config:
@@ -23,8 +23,13 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     agent = tmp_path / ".openclaw" / "agents" / "main" / "agent"
     agent.mkdir(parents=True)
     key = {"type": "api_key", "provider": "amazon-bedrock", "key": "made-up"}
-    (agent / "auth-profiles.json").write_text(json.dumps({"version": 1, "profiles": {"amazon-bedrock:old": key}}))
+    profiles = {"amazon-bedrock:old": key, "openai:default": {**key, "provider": "openai"}}
+    (agent / "auth-profiles.json").write_text(json.dumps({"version": 1, "profiles": profiles}))
     return tmp_path / ".openclaw"
+
+
+def sentence(profile: str) -> str:
+    return f"policy.providers: amazon-bedrock needs no credential, but home has the profile {profile}: nothing about it"
 
 
 @pytest.mark.parametrize(
@@ -37,10 +42,18 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_profile_of_a_provider_that_needs_none_is_a_warning(state: Path, target: dict[str, Any]) -> None:
-    assert needless_credentials(configured(state, **target)) == [
-        "policy.providers: amazon-bedrock needs no credential, but home has the profile amazon-bedrock:old: "
-        "nothing about it is reported"
-    ]
+    [warning] = needless_credentials(configured(state, **target))
+    assert warning == sentence("amazon-bedrock:old") + " is reported"
+
+
+def test_profile_of_several_agents_is_named_once_among_the_other_warnings(state: Path) -> None:
+    work = state / "agents" / "work" / "agent"
+    work.mkdir(parents=True)
+    key = {"type": "api_key", "provider": "amazon-bedrock", "key": "made-up"}
+    (work / "auth-profiles.json").write_text(json.dumps({"version": 1, "profiles": {"amazon-bedrock:new": key}}))
+    found = warnings(configured(state, source="store"))
+    assert [found.count(sentence(f"amazon-bedrock:{name}") + " is reported") for name in ("old", "new")] == [1, 1]
+    assert not any("openai" in warning for warning in found)
 
 
 @pytest.mark.parametrize(

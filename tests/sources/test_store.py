@@ -91,8 +91,8 @@ def test_environment_decides_the_paths() -> None:
     )
 
 
-@pytest.mark.parametrize("folder", [".openclaw", ".clawdbot", ".moltbot"])
-@pytest.mark.parametrize("file", ["openclaw.json", "clawdbot.json", "moltbot.json"])
+@pytest.mark.parametrize("folder", [".openclaw", ".clawdbot", ".moltbot", ".moldbot"])
+@pytest.mark.parametrize("file", ["openclaw.json", "clawdbot.json", "moltbot.json", "moldbot.json"])
 def test_home_under_a_former_name_is_found(tmp_path: Path, folder: str, file: str) -> None:
     (tmp_path / folder).mkdir()
     (tmp_path / folder / file).write_text("{}")
@@ -100,6 +100,22 @@ def test_home_under_a_former_name_is_found(tmp_path: Path, folder: str, file: st
     assert (found.state_dir, found.config_path) == (tmp_path / folder, tmp_path / folder / file)
     chosen = StorePaths.from_environment({"HOME": "/nowhere"}, str(tmp_path / folder), "main")
     assert chosen == found
+
+
+def test_folder_that_was_chosen_is_alone_and_former_ones_have_an_order(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path)}
+    for folder in (".moldbot", ".moltbot", ".clawdbot"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "moltbot.json").write_text("{}")
+        assert StorePaths.from_environment(environ, None, "main").state_dir == tmp_path / folder
+    chosen = StorePaths.from_environment(environ, "~/elsewhere", "main")
+    assert chosen.config_path == tmp_path / "elsewhere" / "openclaw.json"
+
+
+@pytest.mark.parametrize("nothing", ["undefined", "null", " ", ""])
+def test_variable_that_a_script_left_undefined_chooses_nothing(nothing: str) -> None:
+    environ = {"HOME": "/nowhere", "OPENCLAW_STATE_DIR": nothing, "OPENCLAW_AGENT_DIR": nothing}
+    assert StorePaths.from_environment(environ, None, "w").agent_dir == Path("/nowhere/.openclaw/agents/w/agent")
 
 
 def test_former_home_counts_only_without_the_present_one(tmp_path: Path) -> None:

@@ -113,6 +113,37 @@ def test_source_that_sees_cooldowns_gets_none_from_the_store() -> None:
     assert done.profiles[0].unusable is None
 
 
+def test_reference_that_does_not_resolve_is_known_from_the_store() -> None:
+    seen = ObservedProfile("a:b", "anthropic", "token", "ok")
+    stored = replace(seen, reason_code="unresolved_ref", reference="exec:vault:key")
+
+    done = complete(observation(seen), StoreFacts((stored,))).profiles[0]
+    explained = complete(observation(replace(seen, reason_code="expired")), StoreFacts((stored,))).profiles[0]
+
+    assert (done.reason_code, done.reference) == ("unresolved_ref", "exec:vault:key")
+    assert (explained.reason_code, explained.reference) == ("expired", "exec:vault:key")
+
+
+def test_store_with_stranded_providers_needs_the_doctor() -> None:
+    assert not complete(observation(), StoreFacts()).needs_doctor
+    assert complete(observation(), StoreFacts(stranded_providers=frozenset({"anthropic"}))).needs_doctor
+    assert complete(observation(needs_doctor=True), StoreFacts()).needs_doctor
+
+
+def test_uses_that_were_not_reported_are_added_with_their_providers() -> None:
+    chat, images = Use("anthropic/opus", Purpose.CHAT), Use("xai/vision", Purpose.IMAGES)
+    before = observation(providers_in_use=("anthropic", "xai"), uses=(chat, images), blind_to=frozenset({"uses"}))
+    stored = (Use("openai/gpt", Purpose.CHAT), Use("zai/glm", Purpose.HEARTBEAT), Use("groq/vision", Purpose.IMAGES))
+    facts = StoreFacts(providers_in_use=("openai", "zai", "groq"), uses=stored, sees_uses=True)
+
+    done = complete(before, facts)
+
+    assert done.uses == (chat, stored[1], images)
+    assert done.providers_in_use == ("anthropic", "xai", "zai")
+    assert done.blind_to == frozenset()
+    assert complete(before, replace(facts, sees_uses=False)).blind_to == {"uses"}
+
+
 DATES = st.none() | st.sampled_from([NOW - 60, NOW + 60])
 TROUBLE = st.none() | st.builds(
     Unusable,

@@ -13,7 +13,9 @@ from stores import DAY, MS, NOW, SECRET, Home, keyed_hash, one, token
 
 from exporter.config import StoreTarget
 from exporter.sources import SourceContext
+from exporter.sources.store.credentials import Surroundings, configured_key
 from exporter.sources.store.environment import Environment, environment
+from exporter.sources.store.facts import facts, layer
 from exporter.sources.store.references import Reference, reference_in, resolves
 from exporter.sources.store.source import StoreSource
 
@@ -58,9 +60,17 @@ def ref(source: str, provider: str | None, id: str) -> dict[str, str]:
         (ref("store", "default", "OPENAI_KEY"), {}, PARTIAL, None, None),
         (ref("store", "other", "OPENAI_KEY"), {}, PARTIAL, None, False),
         (ref("cloud", "default", "x"), {}, PARTIAL, None, False),
+        (ref("env", None, "SET_KEY"), {"secrets": {"defaults": {"env": " mine "}}}, WHOLE, None, True),
+        (ref("env", "Mine!", "SET_KEY"), {"secrets": {"providers": {"Mine!": {"source": "env"}}}}, WHOLE, None, False),
+        (ref("exec", None, "openai/key"), {}, PARTIAL, None, False),
+        (ref("file", None, "/openai"), {}, PARTIAL, True, False),
+        (ref("file", "keys", "/openai"), {"secrets": {"providers": {"keys": {"source": "file"}}}}, PARTIAL, True, None),
         ("${SET_KEY}", {}, PARTIAL, None, True),
         ("$NO_KEY", {}, WHOLE, None, False),
         ("secretref-env:SET_KEY", {}, WHOLE, None, True),
+        ("secretref-env:SET_KEY", {"secrets": {"defaults": {"env": "mine"}}}, WHOLE, None, True),
+        ("__env__:SET_KEY", {}, WHOLE, None, True),
+        ("__env__:NO_KEY", {}, WHOLE, None, False),
     ],
 )
 def test_reference_is_unresolvable_only_where_nothing_could_resolve_it(
@@ -73,9 +83,22 @@ def test_reference_is_called_as_openclaw_calls_it() -> None:
     assert str(Reference("exec", "vault-old", "openai/key")) == "exec:vault-old:openai/key"
 
 
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        (Reference("env", "default", "my pass phrase"), "env:(not valid)"),
+        (Reference("exec", "my pass phrase", "openai/key"), "exec:(not valid)"),
+        (Reference("my pass phrase", "default", "KEY"), "unknown:(not valid)"),
+        (Reference("file", "keys", "/" + "a" * 400), "file:keys:/" + "a" * 149),
+    ],
+)
+def test_what_is_not_valid_in_a_reference_is_not_shown_and_the_rest_is_cut(found: Reference, name: str) -> None:
+    assert str(found) == name
+
+
 @given(st.text(max_size=400), st.text(max_size=100), st.sampled_from(["env", "file", "exec", "store", "other"]))
 def test_name_of_a_reference_is_short_and_holds_no_key(id: str, provider: str, source: str) -> None:
-    assert len(str(Reference(source, provider, id))) <= 200
+    assert len(str(Reference(source, provider, id))) <= 160
     assert SECRET not in str(Reference(source, provider, SECRET + " " + id))
     key = "sk-ant-oat01-" + "A1b2C3d4" * 12
     assert key not in str(Reference(source, "default", key))
@@ -184,6 +207,47 @@ def test_login_without_its_sidecar_is_missing_and_named(home: Home) -> None:
     assert ID in found.reference
 
 
+@pytest.mark.parametrize("other", [{"source": "elsewhere"}, {"id": "../../x"}, {"id": ID.upper()}, {"id": 3}])
+def test_reference_to_no_sidecar_is_missing_and_nothing_of_it_is_shown(home: Home, other: dict[str, Any]) -> None:
+    write_sidecar(home)
+    home.write_json({"openai-codex:me": login(oauthRef={**OAUTH_REF, **other})})
+    found = one(home.read())
+    assert (found.reason_code, found.reference) == ("unresolved_ref", "oauthRef:(not valid)")
+
+
+def test_sidecar_that_cannot_be_looked_for_may_be_there() -> None:
+    stored = layer({"profiles": {"openai-codex:me": login(oauthRef=OAUTH_REF)}}, None)
+    found = one(facts(stored, {}, agent="main", is_json=True, keyed_hash=keyed_hash, now=NOW))
+    assert (found.reason_code, found.has_refresh_token) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (ref("exec", "vault-old", "zai/key"), ("models.providers.zai.apiKey", "exec:vault-old:zai/key")),
+        (ref("env", "default", "not a name"), ("models.providers.zai.apiKey", "env:(not valid)")),
+        ("${NO_KEY}", ("env:NO_KEY", "env:default:NO_KEY")),
+        ("${SET_KEY}", None),
+        (ref("exec", "vault", "zai/key"), None),  # only the program knows
+        ("a key", None),
+    ],
+)
+def test_key_of_the_configuration_is_reported_where_nothing_can_resolve_it(
+    value: object, expected: tuple[str, str] | None
+) -> None:
+    found = configured_key(EXEC | {"models": {"providers": {"ZAI": {"apiKey": value}}}}, "zai", Surroundings(WHOLE))
+    assert (found and (found.id, found.reference)) == expected
+    assert found is None or found.reason_code == "unresolved_ref"
+
+
+@pytest.mark.parametrize("more", [{}, {"token": " "}, {"tokenRef": ref("exec", "vault-old", "key")}])
+def test_profile_that_waits_for_its_setup_is_inactive_whatever_its_secret(home: Home, more: dict[str, Any]) -> None:
+    home.write_json(
+        {"anthropic:new": {"type": "token", "provider": "anthropic", "setup": {"replacement": True}, **more}}
+    )
+    assert one(home.read()).reason_code == "setup_inactive"
+
+
 @pytest.mark.parametrize("version", ["2026.2.9", "2026.4.15"])
 def test_release_before_sidecars_cannot_use_one(home: Home, version: str) -> None:
     write_sidecar(home)
@@ -229,6 +293,19 @@ async def test_stranded_provider_is_missing_and_needs_the_doctor(home: Home) -> 
     assert observation.openclaw_version == "2026.9.6"
     missing = [condition for condition in verdict(observation).conditions if condition.name == "missing"]
     assert [(condition.provider, condition.severity) for condition in missing] == [("anthropic", "critical")]
+
+
+def test_every_provider_left_behind_is_stranded_if_no_configuration_says_what_is_in_use(home: Home) -> None:
+    home.write_json({"anthropic:default": token(), "openai:default": key(key=SECRET)})
+    home.write_local({"version": 1, "profiles": {"openai:default": key(key=SECRET)}})
+    assert home.read().stranded_providers == {"anthropic"}
+
+
+def test_login_left_behind_under_its_former_name_strands_the_provider_that_it_serves(home: Home) -> None:
+    home.write_config({"agents": {"defaults": {"model": {"primary": "openai/gpt-5.5"}}}})
+    home.write_json({"openai-codex:me": login(refresh=SECRET)})
+    home.write_local(None)
+    assert home.read().stranded_providers == {"openai"}
 
 
 def test_renamed_provider_is_not_stranded(home: Home) -> None:

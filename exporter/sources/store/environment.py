@@ -76,22 +76,26 @@ def environment(
 ) -> Environment:
     """The variables of ``env`` in openclaw.json, of ``.env`` beside it, and of the service's own file (None: unknown).
 
-    A ``${VAR}`` in the configuration stands for a variable of the others; where it is not set, OpenClaw takes
-    the value as absent.
+    A variable that the service has wins over the configuration's of that name, and one in ``env`` itself over one in
+    ``env.vars``; a blank one over none. A ``${VAR}`` in the configuration stands for another variable; where that is
+    not set, OpenClaw takes the value as absent.
     """
     settings = mapping(config, "env")
-    known = {**dotenv, **(service or {})}
-    found: dict[str, str] = {}
-    unset: set[str] = set()
-    for name, value in {**settings, **mapping(settings, "vars")}.items():
-        if isinstance(value, str):
-            absent = {one for one in _TEMPLATE.findall(value) if not is_filled(known.get(one))}
-            unset |= absent
-            if not absent:
-                found[name] = _TEMPLATE.sub(lambda match: known[match[1]], value)
+    found = {**dotenv, **(service or {})}
+    given: dict[str, str] = {}
+    for part in (mapping(settings, "vars"), settings):
+        given |= {name: value for name, value in part.items() if is_filled(value) and not is_filled(found.get(name))}
+    templates = {name: value for name, value in given.items() if _TEMPLATE.search(value)}
+    found |= {name: value for name, value in given.items() if name not in templates}
+    known, unset = dict(found), set[str]()
+    for name, value in templates.items():
+        absent = {one for one in _TEMPLATE.findall(value) if not is_filled(known.get(one))}
+        unset |= absent
+        if not absent:
+            found[name] = _TEMPLATE.sub(lambda match: known[match[1]], value)
     # OpenClaw can also take what is missing from the user's shell.
     is_whole = service is not None and mapping(settings, "shellEnv").get("enabled") is not True
-    return Environment({**found, **known}, is_whole, frozenset(unset))
+    return Environment(found, is_whole, frozenset(unset))
 
 
 def credentials(env: Environment, provider: str, release: tuple[int, int] | None = None) -> Iterator[str]:

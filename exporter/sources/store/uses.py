@@ -87,7 +87,7 @@ def uses_of(
     default_agent = next(iter(agents or ()), "main")
     found = [*_chat(mine.get("model"), defaults.get("model"), inherits_fallbacks)]
     for path, purpose in _OF_AN_AGENT.items():
-        if purpose is not Purpose.HEARTBEAT or _has_heartbeat(mine, defaults, agents or {}, agent == default_agent):
+        if purpose is not Purpose.HEARTBEAT or _has_heartbeat(mine, defaults, agents or {}):
             own = [*_settings(mine, path)] or _settings(defaults, path)
             found += [_Named(ref, purpose) for setting, _, _ in own for ref in _refs(setting)]
     for path, purpose in _OF_ALL_AGENTS.items():
@@ -118,13 +118,13 @@ def providers_of(uses: Iterable[Use]) -> tuple[str, ...] | None:
 
 
 def cron_jobs(payload: object) -> list[CronJob]:
-    """The enabled jobs with models of their own in ``jobs.json``, or in the answer of ``cron.list``."""
+    """The enabled jobs with models of their own in ``jobs.json``."""
     jobs = []
     for job in map(mapping, items(mapping(payload).get("jobs"))):
         run = mapping(job, "payload")
         models = tuple(name for name in (run.get("model"), *items(run.get("fallbacks"))) if is_filled(name))
         if models and run.get("kind") == "agentTurn" and job.get("enabled") is not False:
-            agent = agent_id(job.get("agentId") or job.get("effectiveAgentId"))
+            agent = agent_id(job.get("agentId"))
             name = safe_text(text(job.get("name")) or text(job.get("id")) or "?", 60)
             jobs.append(CronJob(agent, name, models))
     return jobs
@@ -142,19 +142,17 @@ def _chat(own: object, default: object, inherits_fallbacks: bool) -> Iterator[_N
 
 
 def _has_heartbeat(
-    mine: Mapping[str, Any], defaults: Mapping[str, Any], agents: Mapping[str, Mapping[str, Any]], is_default: bool
+    mine: Mapping[str, Any], defaults: Mapping[str, Any], agents: Mapping[str, Mapping[str, Any]]
 ) -> bool:
     """Whether an agent has a heartbeat.
 
     If an agent's entry has one, only such agents do. Without, those of the defaults are for all agents (from
     2026.5; up to 2026.2 only for the default agent). An interval of 0 is off.
     """
-    if any(entry.get("heartbeat") for entry in agents.values()):
-        is_on = bool(mine.get("heartbeat"))
-    else:
-        is_on = bool(defaults.get("heartbeat")) or is_default
+    if any(entry.get("heartbeat") for entry in agents.values()) and not mine.get("heartbeat"):
+        return False
     every = mapping(mine, "heartbeat").get("every", mapping(defaults, "heartbeat").get("every", "30m"))
-    return is_on and isinstance(every, str) and not _NONZERO.isdisjoint(every)
+    return isinstance(every, str) and not _NONZERO.isdisjoint(every)
 
 
 def _settings(value: object, path: str) -> list[tuple[object, str, str]]:
