@@ -136,7 +136,7 @@ def _parts(url: str) -> Iterator[str]:
 
 
 #: Names of environment variables and JSON keys whose values are secrets.
-_SECRET_NAME = re.compile(r"(?:token|password|passwd|secret|api_?keys?|private_?key|_keys?(?:_\d+)?)\Z", re.I)
+_SECRET_NAME = re.compile(r"(?:(?:token|password|passwd|secret|api_?key|private_?key)s?|_keys?(?:_\d+)?)\Z", re.I)
 #: A path, or the name of another variable.
 _REFERENCE = re.compile(r"[~./$]|[A-Z]:\\|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 

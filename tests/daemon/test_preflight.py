@@ -92,6 +92,11 @@ def test_what_would_not_work_is_a_warning(tmp_path: Path) -> None:
     assert preflight.warnings(made({"state_dir": str(tmp_path / "new" / "state")})) == []
 
 
+def test_unreadable_secret_of_a_channel_is_refused_and_no_warning_besides(tmp_path: Path) -> None:
+    channel = {"name": "a", "type": "webhook", "url_file": "/nowhere/url"}
+    assert preflight.warnings(made({"channels": [channel], "state_dir": str(tmp_path)})) == []
+
+
 @pytest.mark.parametrize("mode", [0o000, 0o555])
 def test_state_where_this_user_may_not_look_or_write_is_a_warning(tmp_path: Path, mode: int) -> None:
     locked = tmp_path / "locked"

@@ -70,5 +70,15 @@ def test_store_that_is_elsewhere_or_cannot_be_read_gives_no_warning(state: Path,
     assert needless_credentials(configured(state, **target)) == []
 
 
+def test_key_in_the_env_file_is_a_warning(state: Path, tmp_path: Path) -> None:
+    (tmp_path / "service.env").write_text("ZAI_API_KEY=made-up-1\n")
+    (state / "openclaw.json").write_text(json.dumps({"agents": {"defaults": {"model": "zai/glm"}}}))
+    target = {"name": "home", "source": "openclaw", "env_file": str(tmp_path / "service.env")}
+    policy = {"providers": {"zai": {"credential": "none"}}}
+    [warning] = needless_credentials(Config.model_validate({"targets": [target], "policy": policy}))
+    assert "home has the profile env:ZAI_API_KEY" in warning
+    assert "made-up-1" not in warning
+
+
 def test_nothing_is_read_without_the_policy(state: Path) -> None:
     assert needless_credentials(Config()) == []

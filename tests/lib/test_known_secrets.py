@@ -40,10 +40,35 @@ def test_secret_written_for_json_or_a_url_is_redacted_too() -> None:
     assert safe_text(f"at /{quote(secret, safe='')}/x") == f"at /{REDACTED}/x"
 
 
+def test_lines_of_a_secret_are_redacted_one_by_one_and_with_other_spaces() -> None:
+    KNOWN.add("first1line\n two  words 2 ")
+    assert KNOWN.redact("first1line, two words 2, two  words 2") == f"{REDACTED}, {REDACTED}, {REDACTED}"
+
+
+def test_every_piece_of_a_long_secret_is_redacted() -> None:
+    secret = "-".join(str(number) for number in range(MAX_SECRET))[: 2 * MAX_SECRET]
+    KNOWN.add(secret)
+    assert secret[-100:] not in KNOWN.redact(f"x {secret}")
+
+
+def test_word_is_redacted_whole_if_too_many_secrets_end_as_it_does() -> None:
+    known = KnownSecrets()
+    for length in range(10, 60):
+        known.add("x" * length + "y12345")
+    assert known.redact(f"at {'x' * 40}y12345 now") == f"at {REDACTED} now"
+
+
+def test_name_that_was_shown_before_is_redacted_once_it_is_a_secret() -> None:
+    assert safe_name("openai:hunter9pw") == "openai:hunter9pw"
+    KNOWN.add("hunter9pw")
+    assert "hunter9pw" not in safe_name("openai:hunter9pw")
+
+
 def test_secrets_that_overlap_are_redacted_together() -> None:
     known = KnownSecrets()
-    for secret in ("abcdef12", "ef12ghij", "xabcdef12y"):
+    for secret in ("abcdef12", "ef12ghij", "xabcdef12y", "z-ef12ghij"):
         known.add(secret)
+    assert known.redact("1 z-ef12ghij 2") == f"1 {REDACTED} 2"
     assert known.redact("1 xabcdef12y 2 abcdef12ghij 3") == f"1 {REDACTED} 2 {REDACTED} 3"
 
 
@@ -67,6 +92,7 @@ def test_words_numbers_and_web_hosts_are_no_secrets() -> None:
         ("https://me:hunter2@example.org/", "hunter2"),
         ("https://hooks.example.org/services/T0001234/B0005678", "T0001234"),
         ("https://example.org/push?key=abc12345", "abc12345"),
+        ("https://abc12345@example.org/", "abc12345"),
         ("tgram://123456789abc/99", "123456789abc"),
         ("http://[bad/abc12345", "http://[bad/abc12345"),
     ],
@@ -106,6 +132,25 @@ def test_values_named_like_secrets_are_known() -> None:
     assert [word for word in KNOWN.redact(text).split() if word != REDACTED] == list(kept)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "secrets"),
+    [
+        ("MAIL_PASSWD", "passwd1word", ["passwd1word"]),
+        ("privateKey", "private2key", ["private2key"]),
+        ("GEMINI_API_KEY_1", "numbered3key", ["numbered3key"]),
+        ("TOKENS", "semi4colon;other5key", ["semi4colon", "other5key"]),
+        ("TLS_KEY", "C:\\keys\\one.pem", []),
+        ("TLS_KEY", "/keys/one.pem", []),
+        ("KEYBOARD", "qwerty123", []),
+    ],
+)
+def test_name_decides_what_is_a_secret(name: str, value: str, secrets: list[str]) -> None:
+    remember({name: value})
+    shown = KNOWN.redact(value)
+    assert not any(secret in shown for secret in secrets)
+    assert (shown == value) == (not secrets)
+
+
 def test_log_records_and_tracebacks_are_redacted() -> None:
     KNOWN.add("hunter2pw")
     try:
@@ -129,6 +174,7 @@ def test_memory_is_bounded_and_the_latest_secrets_are_kept() -> None:
     for number in range(1000):
         known.add("always-read-1")
         known.add(f"secret-{number:06}")
+        assert known.redact("always-read-1") == REDACTED
     assert len(known._known) <= 100
     assert len(known._lengths) <= 100
     assert known.redact("always-read-1 secret-000999") == f"{REDACTED} {REDACTED}"

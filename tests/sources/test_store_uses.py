@@ -112,6 +112,12 @@ def test_model_may_be_an_alias_or_an_object_with_fallbacks(place: str, purpose: 
         ({"tools": {"media": {"image": {"enabled": False, "preferredModel": "zai/glm"}}}}, []),
         (nested("tools.media.video.preferredModel", "zai/glm"), [("media", "zai/glm", "")]),
         (nested("messages.tts.summaryModel", "zai/glm"), [("voice", "zai/glm", "")]),
+        (nested("tts.summaryModel", "zai/glm"), [("voice", "zai/glm", "")]),
+        (nested("channels.discord.voice.tts.summaryModel", "zai/glm"), [("voice", "zai/glm", "")]),
+        (
+            {"hooks": {"enabled": True, "mappings": [{"match": {"path": "gh"}, "model": "zai/glm"}]}},
+            [("hook", "zai/glm", "gh")],
+        ),
     ],
 )
 def test_model_that_the_configuration_names_for_all_agents_is_in_use(
@@ -152,7 +158,17 @@ def test_providers_are_known_only_with_a_chat_model() -> None:
     assert providers_of(uses_of(configured({"heartbeat": {"model": "zai/glm"}}), "main")) == ("anthropic", "zai")
 
 
-@pytest.mark.parametrize("place", ["$include", "agents.$include", "agents.defaults.$include", "hooks.$include"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "$include",
+        "agents.$include",
+        "agents.defaults.$include",
+        "hooks.$include",
+        "channels.$include",
+        "tools.$include",
+    ],
+)
 def test_configuration_that_includes_a_file_may_use_more_than_was_seen(home: Home, place: str) -> None:
     home.write_config(configured())
     assert home.read().sees_uses
@@ -245,6 +261,35 @@ def test_enabled_cron_jobs_of_the_agent_use_their_models(home: Home, form: str) 
     assert home.read().providers_in_use == ("anthropic", "zai", "groq")
     home.write_config({**config, "cron": {**config.get("cron", {}), "enabled": False}})
     assert [use.model for use in home.read().uses] == ["anthropic/opus"]
+
+
+def test_moved_jobs_file_may_be_in_the_home_of_the_user_who_runs_openclaw(home: Home) -> None:
+    home.write_config({**configured(), "cron": {"store": "~/jobs.json"}})
+    write_jobs_file(home.state_dir.parent / "jobs.json")
+    assert "zai/glm" in [use.model for use in home.read().uses]
+
+
+def test_jobs_of_another_store_in_the_database_use_nothing(home: Home) -> None:
+    home.write_config(configured())
+    database = home.state_dir / "state" / "openclaw.sqlite"
+    write_jobs_table(database, str(home.state_dir / "cron" / "jobs.json"))
+    with sqlite3.connect(database) as db:
+        db.execute("UPDATE cron_jobs SET store_key = '/an/older/place/jobs.json' WHERE job_id = '3'")
+        db.execute("UPDATE cron_jobs SET job_json = replace(job_json, '\"work\"', '\"main\"')")
+    db.close()
+    assert "mistral/large" not in [use.model for use in home.read().uses]
+
+
+def test_cron_job_in_the_database_that_is_not_json_is_noted(home: Home) -> None:
+    home.write_config(configured())
+    database = home.state_dir / "state" / "openclaw.sqlite"
+    write_jobs_table(database, str(home.state_dir / "cron" / "jobs.json"))
+    with sqlite3.connect(database) as db:
+        db.execute("UPDATE cron_jobs SET job_json = '{' WHERE job_id = '1'")
+    db.close()
+    facts = home.read()
+    assert (facts.uses, facts.sees_uses) == ((CHAT,), False)
+    assert [note for note in facts.notes if note.endswith("holds a cron job that is not JSON")]
 
 
 def test_change_of_a_cron_job_matters_and_its_runs_do_not(home: Home) -> None:

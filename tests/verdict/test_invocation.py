@@ -172,6 +172,7 @@ def test_openclaw_is_called_as_configured(
     ("invocation", "place"),
     [
         (Invocation(), Place("localhost", None, "~/.openclaw")),
+        (Invocation(("/opt/bin/clawdbot",)), Place("localhost", None, "~/.clawdbot")),
         (Invocation(("openclaw", "--profile=work")), Place("localhost", None, "~/.openclaw-work")),
         (Invocation(("openclaw", "--profile", "default")), Place("localhost", None, "~/.openclaw")),
         (Invocation(("env", "OPENCLAW_STATE_DIR=/oc", "openclaw")), Place("localhost", None, "/oc")),

@@ -51,6 +51,17 @@ def rank(report: AgentReport) -> int:
     return max((condition.severity.rank for condition in report.conditions), default=-1)
 
 
+def test_people_wait_for_chat_and_channels_and_openclaw_examines_some_other_models() -> None:
+    assert {purpose.value for purpose in Purpose if purpose.is_chat} == {"chat", "channel"}
+    assert {purpose.value for purpose in Purpose if purpose.is_examined} == {"chat", "images", "utility"}
+
+
+def test_each_use_counts_once_under_its_provider_in_lower_case() -> None:
+    heartbeat = Use("ZAI/glm", Purpose.HEARTBEAT)
+    assert heartbeat.provider == "zai"
+    assert most_important_first([heartbeat, CHAT, heartbeat]) == (CHAT, heartbeat)
+
+
 @pytest.mark.parametrize("trouble", TROUBLE)
 @pytest.mark.parametrize("dialect", [Dialect.STORE, Dialect.GATEWAY, Dialect.STATUS, Dialect.LISTING, Dialect.ROUTES])
 @pytest.mark.parametrize("purpose", BESIDE_CHAT)
@@ -138,6 +149,12 @@ def test_many_uses_are_counted() -> None:
     uses = [CHAT, *(Use("zai/glm", Purpose.CRON_JOB, name) for name in "abcd")]
     (condition,) = verdict(observed(uses)).conditions
     assert condition.summary.endswith('needed by cron job "a" (zai/glm), cron job "b" (zai/glm) and 2 more')
+
+
+def test_three_uses_are_all_named() -> None:
+    uses = [CHAT, *(Use("zai/glm", Purpose.CRON_JOB, name) for name in "abc")]
+    (condition,) = verdict(observed(uses)).conditions
+    assert condition.summary.endswith('cron job "a" (zai/glm), cron job "b" (zai/glm) and cron job "c" (zai/glm)')
 
 
 def test_each_use_is_explained() -> None:
