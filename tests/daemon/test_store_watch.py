@@ -18,7 +18,7 @@ from exporter.model import CheckError, FailureReason
 from exporter.sources import Fingerprint, Source, SourceContext
 
 ONE, TWO = Fingerprint("one"), Fingerprint("two")
-PARTIAL = Fingerprint("one", is_complete=False)
+PARTIAL = Fingerprint("a part", is_complete=False)
 TROUBLE = RuntimeError("PLANTED-SECRET")
 
 
