@@ -67,8 +67,11 @@ def is_typed(release: str, name: str, place: str) -> bool:
     return name != "key-openai-missing" or version < (2026, 9)
 
 
-def heals_by_command(release: str, name: str) -> bool:
-    """Whether commands alone end the fault. 2026.2 has none that ends a disable."""
+def heals_by_command(release: str, name: str, place: str) -> bool:
+    """Whether commands alone end the fault, as far as is known. 2026.2 has none that ends a disable."""
+    version = tuple(map(int, release.split(".")))
+    if name == "token-auth-cooldown" and version < (2026, 8) and not place.startswith(("local", "named")):
+        return False  # only the store shows why the profile cools down
     return name != "token-rate-limit" and not (release == OLDEST and FAULTS[name].is_disable)
 
 
@@ -139,7 +142,7 @@ def _type(cell: Cell, shell: Shell, step: dict[str, Any], *, cancels: bool) -> N
 
 @pytest.mark.parametrize("cell", cells(), indirect=True, ids="-".join)
 def test_remedy_heals(cell: Cell, request: pytest.FixtureRequest) -> None:
-    release, name, _ = request.node.callspec.params["cell"]
+    release, name, place = request.node.callspec.params["cell"]
     found = cell.conditions(cell.check())
     if not cell.fault.conditions:  # OpenClaw's own mistake
         assert found == []
@@ -149,7 +152,7 @@ def test_remedy_heals(cell: Cell, request: pytest.FixtureRequest) -> None:
     print(found[0]["condition"], *found[0]["remedy"], sep="\n")  # pytest shows it if the test fails, or with -rP
     assert [step["text"] for step in steps] == found[0]["remedy"]
     waits = [step["text"] for step in steps if step["kind"] == "wait"]
-    if heals_by_command(release, name):
+    if heals_by_command(release, name, place):
         assert waits == []
     else:
         assert re.search(r"^Wait until \d{4}-\d\d-\d\dT", waits[0])
