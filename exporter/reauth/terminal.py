@@ -34,9 +34,10 @@ NOTHING_PASTED = 65
 # The script waits for the first byte as long as it takes. The paste ends after $4 tenths of a second
 # without another byte, however many lines it has. Echo is off. `echo` is built into every sh, so the
 # secret is on no command line. The 2026.2 prompt needs the Enter key's own character at the end; the
-# others ignore it.
+# others ignore it. Without the trap, dash forgets a ^C that comes while stty runs, and waits for a paste.
 _PASTE = r"""
 saved=$(stty -g) || exit 70
+trap 'stty "$saved"; exit 130' INT
 stty -icanon -echo min 1 time 0
 secret=$( { dd bs=1 count=1 2>/dev/null; stty min 0 time "$4"; cat; } | tr -d '[:space:]' )
 stty "$saved"
