@@ -43,6 +43,7 @@ class ResolutionCause(enum.StrEnum):
     OVER = ""
     TARGET_REMOVED = "unwatched"  # the target is no longer configured, or no longer checked on a schedule
     PROFILE_REMOVED = "gone"  # the agent or the profile no longer exists
+    REPLACED = "replaced"  # another credential took its place, which does not work yet
     IGNORED = "ignored"  # the policy now ignores the profile
     OTHER_PROBLEM = "other_trouble"  # another problem keeps the profile from working
     NOT_NEEDED = "unneeded"  # nothing shows that it works; it just does not matter now: nothing uses it, say
@@ -72,14 +73,40 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentFact:
+    """What one agent contributes to an alert. Times are Unix seconds."""
+
+    condition: ConditionName
+    severity: Severity
+    began_at: float  # first seen by the lifecycle at this agent
+    since: float | None = None  # since when it holds, if that is known
+    deadline: float | None = None
+    until: float | None = None  # when an unusable credential recovers
+    cause: str | None = None  # OpenClaw's reason, or why the check failed
+    owner: str | None = None  # the agent whose store has the credential, if that is known
+    seen_at: float | None = None  # when it was last seen, if checks have failed since
+    self_healing: bool = False  # may recover on its own, so it must last before it is confirmed
+    inhibited: bool = False  # notified as part of no_usable_profile, not separately
+    confirmed: bool = False
+    checks: int = 0  # checks in a row that found it
+    checked_at: float | None = None  # the last of these
+    is_assumed: bool = False  # the deadline is counted from when the credential was first seen
+    credentials: tuple[Credential, ...] = ()  # of a fact about a provider: its failing credentials
+
+
+@dataclass(frozen=True, slots=True)
 class LastNotification:
     """The last notification of an alert on one channel."""
 
     severity: Severity
     condition: ConditionName
     reason: NotificationReason
-    at: float
+    at: float  # also identifies the message: a channel gets one at a time
     step: float | None = None  # the latest reminder step that had passed, in seconds before the deadline
+    agents: tuple[str, ...] = ()  # those whose trouble it reported
+    times: int = 0  # how often the alert had begun within a day, if it was flapping
+    has_arrived: bool = False
+    before: LastNotification | None = None  # the one before, until this one has arrived
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +133,28 @@ class Resolution:
     reason: NotificationReason  # resolved or renewed
     cause: ResolutionCause = ResolutionCause.OVER
     until: float | None = None  # the new deadline, if renewed; None if there is none
+    is_assumed: bool = False  # that deadline is counted from when the credential was first seen
+    agents: tuple[str, ...] = ()  # those that it ended for so; others lost the trouble in another way
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Notifications of an alert that never arrived on a channel: when the last was given up (Unix seconds)."""
+
+    at: float
+    times: int = 1
 
 
 @dataclass(frozen=True)
 class AlertState:
-    """One alert from its beginning to its end. Times are Unix seconds. Without slots, for ``changed``."""
+    """One alert from its beginning to its end. Times are Unix seconds. Without slots, for ``changed``.
+
+    ``facts`` has what each agent contributes. ``condition``, ``severity`` and what follows from them are those of
+    the worst confirmed fact, and ``agents`` the agents that have this condition.
+    """
 
     key: str
+    fingerprint: str  # 32 hex characters, the same for the life of the alert and for its resolution
     subject: AlertSubject
     condition: ConditionName
     severity: Severity
@@ -123,7 +165,7 @@ class AlertState:
     firing: bool = True
     confirmed: bool = False
     inhibited: bool = False  # notified as part of no_usable_profile, not separately
-    self_healing: bool = False  # may recover on its own, so it must last before it is confirmed
+    self_healing: bool = False  # may recover on its own
     summary: str = ""
     remedy: tuple[str, ...] = ()
     cause: str | None = None  # OpenClaw's reason, or why the check failed
@@ -131,16 +173,20 @@ class AlertState:
     seen_at: float | None = None  # when the condition was last seen, if checks have failed since
     secret: str | None = None  # keyed hash
     credentials: tuple[Credential, ...] = ()  # of an alert about a provider: its failing credentials
+    until: float | None = None  # when an unusable credential recovers
+    is_assumed: bool = False  # the deadline is counted from when the credential was first seen
     checks: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # agent -> checks in a row, time of the last
+    facts: Mapping[str, AgentFact] = field(default_factory=dict)  # by agent
+    ended: Mapping[str, Resolution] = field(default_factory=dict)  # agents that lost the trouble while others have it
+    begun_at: tuple[float, ...] = ()  # when it was confirmed anew within the last day, which shows flapping
+    dormant: bool = False  # the verdict no longer has it, but nothing shows that it is over: no reminders
+    forked_from: str | None = None  # the fingerprint of the alert whose agent took its own credential
     acknowledged_step: float | None = None  # a renewal acknowledged this reminder step and all earlier ones
     resolution: Resolution | None = None
     notified: Mapping[str, LastNotification] = field(default_factory=dict)  # by channel
     pending: Mapping[str, float] = field(default_factory=dict)  # channel -> since when it waits for its group
     suppressed: Mapping[str, SuppressedAlert] = field(default_factory=dict)  # by channel
-
-    @property
-    def fingerprint(self) -> str:
-        return fingerprint(self.key)
+    lost: Mapping[str, Loss] = field(default_factory=dict)  # by channel
 
     @property
     def family(self) -> Family:
@@ -179,7 +225,7 @@ def differ_only_in_wording(state: AlertState, other: AlertState) -> bool:
 
 @lru_cache(maxsize=65536)
 def fingerprint(key: str) -> str:
-    """32 hex characters, the same for the life of an alert and for its resolution."""
+    """32 hex characters for the identity of an alert."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -189,8 +235,17 @@ def fingerprint_of_test(channel: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentNote:
+    """An agent for which an alert's main facts do not hold."""
+
+    agent: str
+    condition: ConditionName | None = None  # its own; None: the credential works there, or is gone
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert as a message reports it."""
+    """One alert as a message reports it. Every agent in ``agents`` has the condition; ``notes`` has the others."""
 
     fingerprint: str
     reason: NotificationReason
@@ -209,6 +264,13 @@ class Alert:
     cause: str | None = None
     summary: str = ""
     remedy: tuple[str, ...] = ()
+    exporter: str = ""  # the name of the exporter
+    key: str = ""  # hash of exporter, target, credential and family: what Alertmanager tells alerts apart by
+    until: float | None = None  # when an unusable credential recovers
+    is_assumed: bool = False  # the deadline is counted from when the credential was first seen
+    times: int = 0  # how often it began within a day, if it is flapping
+    notes: tuple[AgentNote, ...] = ()
+    new_agents: tuple[str, ...] = ()  # the agents that the trouble has reached since the last notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +281,7 @@ class Message:
     at: float
     alerts: tuple[Alert, ...] = ()
     suppressed: tuple[SuppressedAlert, ...] = ()
+    withdrawn: tuple[str, ...] = ()  # fingerprints whose notification a phone takes away without a new one
 
     @property
     def severity(self) -> Severity:

@@ -55,6 +55,7 @@ class Alerts(Model):
     remind_before: list[Duration] = [14 * 86400.0, 7 * 86400.0, 3 * 86400.0, 86400.0, 6 * 3600.0, 3600.0]
     repeat_every: Duration = Field(6 * 3600.0, gt=0)
     confirm_checks: Count = Field(2, ge=1, le=100)
+    check_failed_after: Duration = Field(900.0, ge=0)
     cooldown_after: Duration = Field(900.0, ge=0)
     group_wait: Duration = Field(10.0, ge=0)
     escalate_after: Duration | None = None
@@ -132,6 +133,9 @@ class Web(WithSecrets):
 
 class Config(Model):
     interval: Duration = Field(300.0, ge=1, description="time between two checks of a target")
+    name: Annotated[str, Field(max_length=64, pattern=r"^[^/\x00-\x1f\x7f]*$")] = Field(
+        "", description="who this exporter is in alerts; default: the host's name at its first start"
+    )
     targets: Annotated[list[Target], Field(min_length=1)] = [AutoTarget()]
     policy: Policy = Policy()
     alerts: Alerts = Alerts()

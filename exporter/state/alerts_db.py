@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from typing import Any
 
@@ -38,6 +39,34 @@ def _rename_alert_fields(db: sqlite3.Connection) -> None:
 
     rewrite_json(db, "state", ("key",), "body", state)
     rewrite_json(db, "message", ("sequence",), "body", message)
+
+
+def _add_agent_facts(db: sqlite3.Connection) -> None:
+    """Gives each alert its fingerprint, which was computed from the key, and each of its agents a fact of its own."""
+
+    def state(old: Any) -> Any:
+        key = str(old.get("key", ""))
+        identity = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        checks = old.pop("checks", {})
+        same = ("condition", "severity", "since", "deadline", "cause", "seen_at", "self_healing", "inhibited")
+        common = {name: old[name] for name in same if name in old}
+        facts = {}
+        for agent in old.get("agents", ()):
+            count, at = checks.get(agent, (0, None))
+            facts[agent] = common | {
+                "began_at": old.get("started_at", 0.0),
+                "confirmed": bool(old.get("confirmed")),
+                "credentials": old.get("credentials", []),
+                "checks": count,
+                "checked_at": at,
+            }
+        agents = list(old.get("agents", ()))
+        notified = {
+            name: last | {"agents": agents, "has_arrived": True} for name, last in old.get("notified", {}).items()
+        }
+        return old | {"fingerprint": identity, "facts": facts, "notified": notified}
+
+    rewrite_json(db, "state", ("key",), "body", state)
 
 
 SCHEMA = Schema(
@@ -100,5 +129,6 @@ SCHEMA = Schema(
         ALTER TABLE planted RENAME TO scheduled_message;
         """,
         _rename_alert_fields,
+        _add_agent_facts,
     ),
 )

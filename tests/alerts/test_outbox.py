@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from alerts.worlds import DAY, HOUR, NOW, Life, P, policy, world
 from exporter.alerts.delivery.outbox import KEEP, UNDELIVERABLE_AFTER, Outbox
 from exporter.alerts.delivery.ulid import next_ulid
-from exporter.alerts.values import Alert, AlertState, AlertSubject, Message, NotificationReason
+from exporter.alerts.values import Alert, AlertState, AlertSubject, Message, NotificationReason, fingerprint
 from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, Family, Severity
 
@@ -36,7 +36,9 @@ def message(reason: NotificationReason, *about: str, channel: str = "hook", at: 
 
 def state(key: str) -> AlertState:
     slot = AlertSubject("home", "anthropic", key, "deadline")
-    return AlertState(key, slot, ConditionName.EXPIRING, Severity.WARNING, ("main",), NOW, NOW, NOW, summary="soon")
+    return AlertState(
+        key, fingerprint(key), slot, ConditionName.EXPIRING, Severity.WARNING, ("main",), NOW, NOW, NOW, summary="soon"
+    )
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from exporter.alerts.values import (
     NotificationReason,
     Resolution,
     States,
+    fingerprint,
 )
 from exporter.model import ConditionName, Family, Severity
 
@@ -47,6 +48,7 @@ def alert(name: str = "a", severity: Severity = Severity.WARNING, **changes: Any
     """A confirmed alert that no channel has been notified of."""
     values: dict[str, Any] = {
         "key": name,
+        "fingerprint": fingerprint(name),
         "subject": AlertSubject("home", "anthropic", f"anthropic:{name}", Family.DEADLINE),
         "condition": ConditionName.EXPIRED,
         "severity": severity,

@@ -23,6 +23,7 @@ from exporter.alerts.values import (
     Resolution,
     ResolutionCause,
     SuppressedAlert,
+    fingerprint,
 )
 from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, Family, Severity
@@ -46,6 +47,7 @@ SUPPRESSED = SuppressedAlert(
 )
 FIRING = AlertState(
     key="home|anthropic|anthropic:a|deadline|s1",
+    fingerprint=fingerprint("home|anthropic|anthropic:a|deadline|s1"),
     subject=AlertSubject("home", "anthropic", "anthropic:a", "deadline"),
     condition=ConditionName.EXPIRING,
     severity=Severity.WARNING,
@@ -76,6 +78,7 @@ FIRING = AlertState(
 )
 ENDED = AlertState(
     key="home|openai|openai:b|availability|s2",
+    fingerprint=fingerprint("home|openai|openai:b|availability|s2"),
     subject=AlertSubject("home", "openai", "openai:b", "availability"),
     condition=ConditionName.UNUSABLE,
     severity=Severity.CRITICAL,
@@ -92,6 +95,7 @@ ENDED = AlertState(
 )
 UNREACHABLE = AlertState(
     key="vps|||watch",
+    fingerprint=fingerprint("vps|||watch"),
     subject=AlertSubject("vps", "", "", "watch"),
     condition=ConditionName.CHECK_FAILED,
     severity=Severity.CRITICAL,

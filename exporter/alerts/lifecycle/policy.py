@@ -77,6 +77,9 @@ class ChannelPolicy:
     min_severity: Severity = Severity.INFO
     quiet: QuietPeriod | None = None
     step: int = 0  # its place in ``order``: how many times a critical alert escalates before it gets here
+    for_machines: bool = False  # a program reads it: it gets every end at once
+    can_withdraw: bool = False  # it can take a notification away again
+    last_success: float | None = None  # when it last delivered a message (Unix seconds)
 
     def accepts(self, severity: Severity) -> bool:
         return severity.rank >= self.min_severity.rank
@@ -130,11 +133,13 @@ def no_steps(agent: AgentReport, profile: ProfileReport) -> tuple[Step, ...]:
 class AlertPolicy:
     """Everything that decides about alerts besides the facts. Durations are in seconds."""
 
+    exporter: str = ""  # its name, part of the identity of each alert
     channels: tuple[ChannelPolicy, ...] = ()  # without Alertmanager, which has policies of its own
     targets: frozenset[str] = frozenset()  # the targets that alert: those that are checked on a schedule
     remind_before: tuple[float, ...] = ()  # the longest first
     repeat_every: float = 6 * 3600.0
     confirm_checks: int = 2
+    check_failed_after: float = 900.0
     cooldown_after: float = 900.0
     group_wait: float = 10.0
     escalate_after: float | None = None
@@ -151,8 +156,13 @@ class AlertPolicy:
         silences: tuple[Silence, ...] = (),
         acknowledged: Mapping[str, float] | None = None,
         renew: Renew = no_steps,
+        exporter: str = "",
+        last_success: Mapping[str, float | None] | None = None,
     ) -> AlertPolicy:
-        """The policy of a configuration, with the silences and acknowledgements that people have added since."""
+        """The policy of a configuration, with the silences and acknowledgements that people have added since.
+
+        ``last_success`` says when each channel last delivered a message.
+        """
         alerts = config.alerts
         notified = [channel for channel in config.channels if channel.NOTIFIED]
         order = alerts.order or [channel.name for channel in notified]
@@ -162,15 +172,20 @@ class AlertPolicy:
                 min_severity=Severity(channel.min_severity),
                 quiet=QuietPeriod.of(channel.quiet_hours) if channel.quiet_hours else None,
                 step=order.index(channel.name) if channel.name in order else 0,
+                for_machines=channel.FOR_MACHINES,
+                can_withdraw=channel.CAN_WITHDRAW,
+                last_success=(last_success or {}).get(channel.name),
             )
             for channel in notified
         )
         return cls(
+            exporter=exporter,
             channels=channels,
             targets=frozenset(target.name for target in config.targets if target.schedule),
             remind_before=tuple(sorted(set(alerts.remind_before), reverse=True)),
             repeat_every=alerts.repeat_every,
             confirm_checks=alerts.confirm_checks,
+            check_failed_after=alerts.check_failed_after,
             cooldown_after=alerts.cooldown_after,
             group_wait=alerts.group_wait,
             escalate_after=alerts.escalate_after,

@@ -21,6 +21,7 @@ from exporter.alerts.values import (
     ResolutionCause,
     States,
     changed,
+    fingerprint,
 )
 from exporter.model import Condition, ConditionName, Family, ProfileReport, Report, Severity, Status
 
@@ -125,6 +126,7 @@ def _new_key(fact: Fact, taken: set[str]) -> str:
 def _begin(key: str, fact: Fact, now: float) -> AlertState:
     state = AlertState(
         key=key,
+        fingerprint=fingerprint(key),
         subject=fact.subject,
         condition=fact.worst.name,
         severity=fact.worst.severity,

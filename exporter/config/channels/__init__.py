@@ -42,6 +42,10 @@ class ChannelBase(WithSecrets):
 
     #: Whether the channel is notified of changes. Alertmanager is not: it wants the state, and decides itself.
     NOTIFIED: ClassVar[bool] = True
+    #: Whether a program reads the messages, which then wants every end at once.
+    FOR_MACHINES: ClassVar[bool] = False
+    #: Whether a notification can be taken away again.
+    CAN_WITHDRAW: ClassVar[bool] = False
 
     name: TargetName
     min_severity: Literal["info", "warning", "critical"] = "info"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import SecretStr
 
@@ -12,6 +12,7 @@ from exporter.config.values import FilePath, WithToken, WithUrl
 
 class NtfyChannel(WithToken, WithUrl, ChannelBase):
     NEEDS = ("topic",)
+    CAN_WITHDRAW: ClassVar[bool] = True
 
     type: Literal["ntfy"]
     topic: SecretStr | None = None

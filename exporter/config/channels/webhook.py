@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import SecretStr
 
@@ -11,6 +11,8 @@ from exporter.config.values import FilePath, WithUrl
 
 
 class WebhookChannel(WithUrl, ChannelBase):
+    FOR_MACHINES: ClassVar[bool] = True
+
     type: Literal["webhook"]
     secret: SecretStr | None = None
     secret_file: FilePath | None = None
