@@ -130,5 +130,15 @@ SCHEMA = Schema(
         """,
         _rename_alert_fields,
         _add_agent_facts,
+        """
+        CREATE TABLE phone_notification (
+            channel TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,
+            is_stale INTEGER NOT NULL, withdraw_at REAL, PRIMARY KEY (channel, name)
+        ) WITHOUT ROWID;
+        CREATE TABLE phone_alert (
+            channel TEXT NOT NULL, fingerprint TEXT NOT NULL, name TEXT NOT NULL, fires INTEGER NOT NULL,
+            PRIMARY KEY (channel, fingerprint, name)
+        ) WITHOUT ROWID;
+        """,
     ),
 )
