@@ -42,31 +42,48 @@ def _rename_alert_fields(db: sqlite3.Connection) -> None:
 
 
 def _add_agent_facts(db: sqlite3.Connection) -> None:
-    """Gives each alert its fingerprint, which was computed from the key, and each of its agents a fact of its own."""
+    """Gives each alert its fingerprint, which was computed from its key, and each of its agents a fact of its own.
+
+    A notification has arrived, unless every message about the alert is still waiting or was given up.
+    """
+    of_message = "SELECT channel, fingerprint FROM about JOIN message USING (sequence) WHERE state"
+    arrived = set(db.execute(f"{of_message} = 'delivered'"))
+    not_arrived = set(db.execute(f"{of_message} IN ('pending', 'dead')")) - arrived
 
     def state(old: Any) -> Any:
-        key = str(old.get("key", ""))
-        identity = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        old = dict(old)
         checks = old.pop("checks", {})
-        same = ("condition", "severity", "since", "deadline", "cause", "seen_at", "self_healing", "inhibited")
-        common = {name: old[name] for name in same if name in old}
+        identity = hashlib.sha256(old["key"].encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        agents = list(old["agents"])
+        common = {name: old[name] for name in _FACT_FIELDS if name in old} | {"began_at": old["started_at"]}
         facts = {}
-        for agent in old.get("agents", ()):
+        for agent in agents if old.get("firing", True) else ():  # an alert that has ended has no facts
             count, at = checks.get(agent, (0, None))
-            facts[agent] = common | {
-                "began_at": old.get("started_at", 0.0),
-                "confirmed": bool(old.get("confirmed")),
-                "credentials": old.get("credentials", []),
-                "checks": count,
-                "checked_at": at,
-            }
-        agents = list(old.get("agents", ()))
+            facts[agent] = common | {"checks": count, "checked_at": at}
         notified = {
-            name: last | {"agents": agents, "has_arrived": True} for name, last in old.get("notified", {}).items()
+            channel: last | {"agents": agents, "has_arrived": (channel, identity) not in not_arrived}
+            for channel, last in old.get("notified", {}).items()
         }
+        if old.get("resolution"):
+            old["resolution"] = old["resolution"] | {"agents": agents}
         return old | {"fingerprint": identity, "facts": facts, "notified": notified}
 
     rewrite_json(db, "state", ("key",), "body", state)
+
+
+#: What a fact of an agent has in common with the alert that it belonged to.
+_FACT_FIELDS = (
+    "condition",
+    "severity",
+    "since",
+    "deadline",
+    "cause",
+    "seen_at",
+    "self_healing",
+    "inhibited",
+    "confirmed",
+    "credentials",
+)
 
 
 SCHEMA = Schema(
@@ -129,6 +146,15 @@ SCHEMA = Schema(
         ALTER TABLE planted RENAME TO scheduled_message;
         """,
         _rename_alert_fields,
+        """
+        CREATE TABLE exporter (name TEXT NOT NULL);
+        ALTER TABLE message ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;
+        UPDATE message SET noted = 1 WHERE state IN ('delivered', 'superseded');
+        CREATE INDEX message_outcome ON message (sequence) WHERE state != 'pending' AND NOT noted;
+        ALTER TABLE about ADD COLUMN conditional INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE channel ADD COLUMN settings TEXT;
+        ALTER TABLE channel ADD COLUMN changed_at REAL;
+        """,
         _add_agent_facts,
         """
         CREATE TABLE phone_notification (

@@ -13,6 +13,7 @@ from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.lifecycle.policy import Silence
 from exporter.alerts.values import (
+    AgentFact,
     Alert,
     AlertState,
     AlertSubject,
@@ -45,6 +46,19 @@ SUPPRESSED = SuppressedAlert(
     ended_at=NOW - 400,
     times=3,
 )
+FACT = AgentFact(
+    condition=ConditionName.EXPIRING,
+    severity=Severity.WARNING,
+    began_at=NOW - 9 * DAY,
+    since=NOW - 10 * DAY,
+    deadline=NOW + 72000,
+    cause="auth",
+    seen_at=NOW - 60,
+    self_healing=True,
+    inhibited=True,
+    confirmed=True,
+    credentials=(Credential("anthropic:a", "cd" * 16, NOW + 72000),),
+)
 FIRING = AlertState(
     key="home|anthropic|anthropic:a|deadline|s1",
     fingerprint=fingerprint("home|anthropic|anthropic:a|deadline|s1"),
@@ -65,13 +79,29 @@ FIRING = AlertState(
     seen_at=NOW - 60,
     secret="ab" * 16,
     credentials=(Credential("anthropic:a", "cd" * 16, NOW + 72000),),
-    checks={"main": (2, NOW - 60), "work": (1, NOW - 30)},
+    facts={
+        "main": replace(FACT, checks=2, checked_at=NOW - 60),
+        "work": replace(FACT, checks=1, checked_at=NOW - 30),
+    },
     acknowledged_step=3 * DAY,
     notified={
         "hook": LastNotification(
-            Severity.WARNING, ConditionName.EXPIRING, NotificationReason.REMINDER, NOW - 3600, DAY
+            Severity.WARNING,
+            ConditionName.EXPIRING,
+            NotificationReason.REMINDER,
+            NOW - 3600,
+            DAY,
+            ("main", "work"),
+            has_arrived=True,
         ),
-        "phone": LastNotification(Severity.INFO, ConditionName.EXPIRING, NotificationReason.FIRST, NOW - 9 * DAY),
+        "phone": LastNotification(
+            Severity.INFO,
+            ConditionName.EXPIRING,
+            NotificationReason.FIRST,
+            NOW - 9 * DAY,
+            agents=("main", "work"),
+            has_arrived=True,
+        ),
     },
     pending={"phone": NOW - 10},
     suppressed={"phone": SUPPRESSED},
@@ -88,9 +118,18 @@ ENDED = AlertState(
     worsened_at=NOW - DAY,
     firing=False,
     confirmed=True,
-    resolution=Resolution(NOW - 100, NotificationReason.RENEWED, ResolutionCause.PROFILE_REMOVED, NOW + 30 * DAY),
+    resolution=Resolution(
+        NOW - 100, NotificationReason.RENEWED, ResolutionCause.PROFILE_REMOVED, NOW + 30 * DAY, agents=("main",)
+    ),
     notified={
-        "hook": LastNotification(Severity.CRITICAL, ConditionName.UNUSABLE, NotificationReason.ESCALATED, NOW - DAY / 2)
+        "hook": LastNotification(
+            Severity.CRITICAL,
+            ConditionName.UNUSABLE,
+            NotificationReason.ESCALATED,
+            NOW - DAY / 2,
+            agents=("main",),
+            has_arrived=True,
+        )
     },
 )
 UNREACHABLE = AlertState(
@@ -103,6 +142,7 @@ UNREACHABLE = AlertState(
     started_at=NOW,
     since=NOW,
     worsened_at=NOW,
+    facts={"main": AgentFact(ConditionName.CHECK_FAILED, Severity.CRITICAL, NOW, NOW)},
 )
 FIRST = Alert(
     fingerprint=FIRING.fingerprint,
@@ -142,7 +182,8 @@ ID = "01M81AN4R00000000000000{:03}".format
 def assert_nothing_is_lost(outbox: Outbox, version: int) -> None:
     """The first release knew neither ``seen_at`` nor the cause "other", nor the tables of the second schema."""
     if version == 1:
-        firing, first = replace(FIRING, seen_at=None), replace(FIRST, seen_at=None)
+        facts = {agent: replace(fact, seen_at=None) for agent, fact in FIRING.facts.items()}
+        firing, first = replace(FIRING, seen_at=None, facts=facts), replace(FIRST, seen_at=None)
         resolved = replace(RESOLVED, resolution_cause=ResolutionCause.PROFILE_REMOVED)
     else:
         firing, first, resolved = FIRING, FIRST, RESOLVED
@@ -178,7 +219,7 @@ def assert_nothing_is_lost(outbox: Outbox, version: int) -> None:
     assert ID(1) in [queued.id for queued in outbox.due("phone", NOW + 60)]
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 4])
 def test_file_of_an_earlier_schema_is_migrated(tmp_path: Path, version: int) -> None:
     path = write_old_file(f"alerts-{version}", tmp_path / "alerts.sqlite")
     outbox = Outbox(path, lambda: NOW)
@@ -190,7 +231,7 @@ def test_file_of_an_earlier_schema_is_migrated(tmp_path: Path, version: int) -> 
     database.close()
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 4])
 def test_damaged_file_of_an_earlier_schema_is_taken_over(tmp_path: Path, version: int) -> None:
     path = write_old_file(f"alerts-{version}", tmp_path / "alerts.sqlite")
     damage_index(path, "about_fingerprint")
@@ -199,7 +240,7 @@ def test_damaged_file_of_an_earlier_schema_is_taken_over(tmp_path: Path, version
     assert_nothing_is_lost(outbox, version)
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 4])
 def test_read_only_file_of_an_earlier_schema_is_migrated_in_memory(
     tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +256,19 @@ def test_read_only_file_of_an_earlier_schema_is_migrated_in_memory(
     assert_nothing_is_lost(outbox, version)
     outbox.close()
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(("state", "has_arrived"), [("delivered", True), ("pending", False), ("dead", False)])
+def test_what_did_not_arrive_before_the_migration_has_not_arrived(
+    tmp_path: Path, state: str, has_arrived: bool
+) -> None:
+    path = write_old_file("alerts-4", tmp_path / "alerts.sqlite")
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("UPDATE message SET state = ? WHERE channel = 'hook'", (state,))
+    database.close()
+    outbox = Outbox(path, lambda: NOW)
+    assert {s.notified["hook"].has_arrived for s in outbox.states().values() if s.notified} == {has_arrived}
+    assert outbox.states()[FIRING.key].notified["phone"].has_arrived, "its messages were deleted long ago"
 
 
 def test_undecodable_body_of_an_earlier_schema_costs_that_alert_alone(tmp_path: Path) -> None:

@@ -339,7 +339,7 @@ def _enqueue(db: sqlite3.Connection, message: Message, now: float) -> str:
     count(db, message.channel)
     _supersede(db, message)
     db.executemany(
-        "INSERT OR REPLACE INTO about VALUES (?, ?, ?, 0)",
+        "INSERT OR REPLACE INTO about (sequence, fingerprint, droppable, superseded) VALUES (?, ?, ?, 0)",
         # In the order of the index: ten thousand then take half the time.
         sorted((sequence, alert.fingerprint, alert.reason in SUPERSEDED) for alert in message.alerts),
     )
