@@ -151,7 +151,7 @@ SCHEMA = Schema(
         ALTER TABLE message ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;
         UPDATE message SET noted = 1 WHERE state IN ('delivered', 'superseded');
         CREATE INDEX message_outcome ON message (sequence) WHERE state != 'pending' AND NOT noted;
-        ALTER TABLE about ADD COLUMN conditional INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE about ADD COLUMN ends TEXT NOT NULL DEFAULT '';
         ALTER TABLE channel ADD COLUMN settings TEXT;
         ALTER TABLE channel ADD COLUMN changed_at REAL;
         """,

@@ -64,8 +64,9 @@ class TakenApart(Outbox):
         messages: Iterable[Message],
         now: float,
         tests_sent: Mapping[str, float] | None = None,
+        noted: Iterable[int] = (),
     ) -> list[str]:
-        super().commit(states, [], now, tests_sent)
+        super().commit(states, [], now, tests_sent, noted)
         time.sleep(0.02)
         return super().commit(states, messages, now)
 

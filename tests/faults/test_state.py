@@ -467,7 +467,7 @@ def test_a_damaged_alert_state_keeps_nobody_from_telling(
     kept = outbox.states()
     outbox.silences(NOW)
     outbox.acknowledged()
-    outbox.retire(["hook"], NOW)
+    outbox.use_channels({"hook": ""}, NOW)
     (id,) = outbox.commit({**kept, "new": state("new")}, [message(NotificationReason.FIRST, "new")], NOW)
     ids = []
     while due := outbox.due("hook", NOW):

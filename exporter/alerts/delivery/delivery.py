@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from exporter.alerts.channels import Channel, ChannelContext, Links, alertmanager, build, no_links, webhook
 from exporter.alerts.delivery.alertmanager_publisher import AlertmanagerPublisher
@@ -18,6 +19,7 @@ from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.delivery.worker import ChannelWorker
 from exporter.alerts.values import States
 from exporter.config import Config, ConfigError
+from exporter.config.channels import ChannelBase
 from exporter.config.channels.alertmanager import AlertmanagerChannel
 from exporter.config.channels.webhook import WebhookChannel
 
@@ -28,6 +30,7 @@ class Senders:
 
     channels: Mapping[str, Channel]
     alertmanagers: Mapping[str, alertmanager.AlertmanagerSender]
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)  # by channel; with the secrets
 
 
 def build_senders(config: Config, links: Links = no_links) -> Senders:
@@ -46,7 +49,13 @@ def build_senders(config: Config, links: Links = no_links) -> Senders:
             problems += [f"channel {channel.name}: {problem}" for problem in error.problems]
     if problems:
         raise ConfigError("", problems)
-    return Senders(channels, alertmanagers)
+    return Senders(channels, alertmanagers, {c.name: _settings(c) for c in config.channels if c.name in channels})
+
+
+def _settings(channel: ChannelBase) -> str:
+    """All settings of a channel as one text, to notice a change. Raises ConfigError."""
+    secrets = [channel.read_secret(name) for name in channel.secrets()]
+    return json.dumps([channel.model_dump_json(), *secrets])
 
 
 def warnings(config: Config) -> list[str]:
@@ -67,11 +76,8 @@ class Delivery:
         self._workers = {name: ChannelWorker(outbox, channel, now) for name, channel in senders.channels.items()}
         self._publishers = {name: AlertmanagerPublisher(sender, now) for name, sender in senders.alertmanagers.items()}
         self.scheduled = ScheduledMessages(outbox, senders.channels, now)
-
-    @property
-    def channels(self) -> list[str]:
-        """The names of the channels that are notified of changes."""
-        return list(self._workers)
+        #: The channels that are notified of changes, with their settings.
+        self.channels = {name: senders.settings.get(name, "") for name in senders.channels}
 
     def take_over(self, previous: Delivery) -> None:
         """Continue what the Alertmanagers of ``previous`` were sent."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
 from exporter.alerts import lifecycle
 from exporter.alerts.delivery.outbox import Outbox
+from exporter.alerts.lifecycle.arrivals import settle
 from exporter.alerts.lifecycle.policy import AlertPolicy, Renew, no_steps
 from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at
 from exporter.alerts.values import AlertState, Message
@@ -31,41 +32,52 @@ class Evaluator:
         #: How many silences were active at the last evaluation.
         self.silences = 0
 
-    async def load(self, channels: Iterable[str], now: float) -> None:
-        """Take over the states that an earlier process left. Messages to other channels become undeliverable."""
+    async def load(self, channels: Mapping[str, str], now: float) -> None:
+        """Take over the states that an earlier process left. ``channels`` have their settings, see the outbox."""
 
         def load() -> None:
             self.states, self._tests_sent = self._outbox.states(), self._outbox.tests_sent()
-            self._outbox.retire(channels, now)
+            self._outbox.use_channels(channels, now)
 
         await self._outbox.run(load)
 
     async def policy(self, now: float) -> AlertPolicy:
         """The alert policy as of ``now``, with the silences and acknowledgements of the outbox."""
 
-        def policy() -> AlertPolicy:
-            silences = self._outbox.silences(now)
-            self.silences = len(silences)
-            return AlertPolicy.of(self.config, silences, self._outbox.acknowledged(now), self._renew)
-
-        return await self._outbox.run(policy)
+        policy = await self._outbox.run(policy_of, self.config, self._outbox, now, self._renew)
+        self.silences = len(policy.silences)
+        return policy
 
     async def evaluate(self, report: Report, policy: AlertPolicy, now: float) -> tuple[bool, float | None]:
         """One evaluation, committed. Returns whether there are new messages, and when time alone makes the next."""
 
+        outcomes = await self._outbox.run(self._outbox.outcomes)
+
         def advance() -> tuple[dict[str, AlertState], dict[str, float], list[Message], float | None]:
-            states, messages = lifecycle.advance(self.states, report, policy, now)
+            before = settle(self.states, outcomes.values(), now) if outcomes else self.states
+            states, messages = lifecycle.advance(before, report, policy, now)
             sent, tests = due_tests(self._tests_sent, states, report, policy, now)
             times = lifecycle.next_event(states, report, policy, now), next_test_at(sent, report, policy, now)
             return states, sent, [*messages, *tests], min((at for at in times if at is not None), default=None)
 
         with _without_garbage_collection():
             states, sent, messages, next_at = await asyncio.to_thread(advance)
-            await self._outbox.run(
-                self._outbox.commit, states, messages, now, sent if sent != self._tests_sent else None
-            )
+            tests_sent = sent if sent != self._tests_sent else None
+            await self._outbox.run(self._outbox.commit, states, messages, now, tests_sent, list(outcomes))
         self.states, self._tests_sent = states, sent
         return bool(messages), next_at
+
+
+def policy_of(config: Config, outbox: Outbox, now: float, renew: Renew = no_steps) -> AlertPolicy:
+    """The alert policy as of ``now``, with what ``outbox`` knows. Raises StateError."""
+    return AlertPolicy.of(
+        config,
+        outbox.silences(now),
+        outbox.acknowledged(now),
+        renew,
+        exporter=outbox.exporter_name(config.name),
+        last_success=outbox.last_usable(),
+    )
 
 
 @contextlib.contextmanager

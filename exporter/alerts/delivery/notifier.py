@@ -147,7 +147,7 @@ class Notifier:
                 changed = [channel.name for channel in before.channels if kept.get(channel.name) != channel]
                 delivery.scheduled.take_over(previous.scheduled, changed, done=self.wake)
                 try:
-                    await self.outbox.run(self.outbox.retire, delivery.channels, self._now())
+                    await self.outbox.run(self.outbox.use_channels, delivery.channels, self._now())
                 except StateError as error:  # their messages wait until the next start
                     log.error("%s", error)
         self.wake()

@@ -9,21 +9,16 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from exporter.alerts.delivery import queue, settings
 from exporter.alerts.delivery.statistics import OutboxStatistics, count
-from exporter.alerts.delivery.ulid import next_ulid
+from exporter.alerts.lifecycle.arrivals import Outcome
 from exporter.alerts.lifecycle.policy import Silence
-from exporter.alerts.values import (
-    AlertState,
-    Message,
-    NotificationReason,
-    QueuedMessage,
-    differ_only_in_wording,
-)
+from exporter.alerts.values import AlertState, Message, QueuedMessage, differ_only_in_wording
 from exporter.lib import clock
 from exporter.lib.sqlite import StateError
 from exporter.lib.typed_json import dump, load
@@ -38,8 +33,6 @@ UNDELIVERABLE_AFTER = 3 * DAY
 KEEP = 30 * DAY
 #: How many new messages stay in memory, so that a first attempt need not parse ten thousand alerts again.
 FRESH = 16
-#: Superseded by any newer message about the same alert. (A test is about its channel.)
-SUPERSEDED = frozenset({NotificationReason.REMINDER, NotificationReason.REPEAT, NotificationReason.TEST})
 
 
 class Outbox(OutboxStatistics):
@@ -103,26 +96,35 @@ class Outbox(OutboxStatistics):
         messages: Iterable[Message],
         now: float,
         tests_sent: Mapping[str, float] | None = None,
+        noted: Iterable[int] = (),
     ) -> list[str]:
         """Write the new states, when test notifications were sent, and new messages: all or nothing.
 
-        Returns the ids of the messages.
+        ``noted`` are the outcomes that the states follow. Returns the ids of the messages that were queued.
         """
-        messages = list(messages)
         with self.transaction() as db:
             before = self._written if self._written is not None else _read_states(db)
             after = _write_states(db, before, states)
             db.executemany("REPLACE INTO test_notification VALUES (?, ?)", (tests_sent or {}).items())
-            ids = [_enqueue(db, message, now) for message in messages]
+            queue.note(db, noted)
+            sent_before = (
+                {state.fingerprint: state for state in before.values()} if (messages := list(messages)) else {}
+            )
+            queued = [one for m in messages if (one := queue.enqueue(db, m, sent_before, now)) is not None]
             pruned_at = self._pruned_at
             if pruned_at is None or abs(now - pruned_at) > DAY:
                 _prune(db, now)
                 pruned_at = now
-            self._fresh |= zip(ids, messages, strict=True)
+            self._fresh |= queued
             for id in list(self._fresh)[:-FRESH]:
                 del self._fresh[id]
         self._written, self._pruned_at = after, pruned_at
-        return ids
+        return [id for id, _ in queued]
+
+    def outcomes(self) -> dict[int, Outcome]:
+        """What became of the messages that were finished since the last commit that noted it, by sequence."""
+        with self.transaction() as db:
+            return queue.outcomes(db)
 
     # --- the queue -------------------------------------------------------------------------
 
@@ -133,7 +135,7 @@ class Outbox(OutboxStatistics):
         """
         with self.transaction() as db:
             # An attempt in the future means that the clock was set back: nothing waits for that.
-            ready = (m for m in _unblocked(db, channel) if m.retry_at <= now or (m.tried_at or 0.0) > now)
+            ready = (m for m in queue.unblocked(db, channel) if m.retry_at <= now or (m.tried_at or 0.0) > now)
             result = []
             for message in itertools.islice(ready, limit):
                 query = "SELECT id, body, attempts FROM message WHERE sequence = ?"
@@ -142,22 +144,21 @@ class Outbox(OutboxStatistics):
                     content = self._fresh.pop(id) if id in self._fresh else load(Message, body)
                     result.append(QueuedMessage(id, content, attempts))
                 except ValueError:
-                    _finish(db, id, "dead", now, "unreadable")
+                    self._finish(db, id, "dead", now, "unreadable")
         return result
 
     def next_due(self, channel: str) -> float | None:
         """When the next message to a channel may be sent, in Unix seconds; None if none is waiting."""
         with self.transaction() as db:
-            return min((message.retry_at for message in _unblocked(db, channel)), default=None)
+            return min((message.retry_at for message in queue.unblocked(db, channel)), default=None)
 
     def sent(self, id: str, now: float) -> None:
         """Record that a message was delivered."""
         self.attempts_recorded += 1
         with self.transaction() as db:
-            channel = _finish(db, id, "delivered", now)
+            channel = self._finish(db, id, "delivered", now)
             if channel is not None:
                 count(db, channel, attempts=1)
-                db.execute("UPDATE channel SET last_success = ? WHERE name = ?", (now, channel))
 
     def failed(self, id: str, now: float, reason: str, retry_at: float, *, permanent: bool = False) -> bool:
         """Record a failed attempt. False if the message is now undeliverable: ``permanent``, or too old to retry."""
@@ -171,7 +172,7 @@ class Outbox(OutboxStatistics):
             if state != "pending":
                 return False
             if permanent or now - made_at >= UNDELIVERABLE_AFTER:
-                _finish(db, id, "dead", now, reason)
+                self._finish(db, id, "dead", now, reason)
                 return False
             db.execute(
                 "UPDATE message SET attempts = attempts + 1, reason = ?, tried_at = ?, retry_at = ? WHERE id = ?",
@@ -179,15 +180,40 @@ class Outbox(OutboxStatistics):
             )
             return True
 
-    def retire(self, channels: Iterable[str], now: float) -> int:
-        """Mark as undeliverable what waits for channels other than ``channels``; returns how many messages."""
-        known = set(channels)
+    def _finish(
+        self,
+        db: sqlite3.Connection,
+        id: str,
+        state: Literal["delivered", "dead"],
+        now: float,
+        reason: str | None = None,
+    ) -> str | None:
+        if state == "dead":
+            self._fresh.clear()  # an end that waited for this message may change
+        return queue.finish(db, id, state, now, reason)
+
+    def use_channels(self, channels: Mapping[str, str], now: float) -> int:
+        """Note the channels there are, with their settings; returns how many messages wait for others.
+
+        These become undeliverable. What a channel lost is tried again at once if its settings are new.
+        """
         with self.transaction() as db:
             waiting = db.execute("SELECT id, channel FROM message WHERE state = 'pending'").fetchall()
-            removed = [id for id, channel in waiting if channel not in known]
+            removed = [id for id, channel in waiting if channel not in channels]
             for id in removed:
-                _finish(db, id, "dead", now, "channel_removed")
+                self._finish(db, id, "dead", now, "channel_removed")
+            settings.note_settings(db, channels, now)
         return len(removed)
+
+    def last_usable(self) -> dict[str, float | None]:
+        """When each channel last delivered a message or got new settings, the later of the two, in Unix seconds."""
+        with self.transaction() as db:
+            return settings.last_usable(db)
+
+    def exporter_name(self, configured: str) -> str:
+        """Who this exporter is in alerts. ``configured`` wins; the default is kept from the first call on."""
+        with self.transaction() as db:
+            return settings.exporter_name(db, configured)
 
     # --- metrics and pages -----------------------------------------------------------------
 
@@ -227,7 +253,7 @@ class Outbox(OutboxStatistics):
     def add_silence(self, matchers: Mapping[str, str], until: float, reason: str, now: float) -> Silence:
         """Silence matching alerts until ``until``."""
         with self.transaction() as db:
-            silence = Silence(_next_id(db, "silence", now), dict(matchers), until, reason, now)
+            silence = Silence(queue.next_id(db, "silence", now), dict(matchers), until, reason, now)
             db.execute(
                 "INSERT INTO silence VALUES (?, ?, ?, ?, ?)",
                 (silence.id, json.dumps(silence.matchers, sort_keys=True), until, reason, now),
@@ -280,27 +306,6 @@ def open_outbox(directory: Path | None, now: Callable[[], float] = clock.now, *,
     return Outbox(directory / FILE if directory is not None else None, now, or_memory=or_memory)
 
 
-class _Waiting(NamedTuple):
-    sequence: int
-    retry_at: float
-    tried_at: float | None
-
-
-def _unblocked(db: sqlite3.Connection, channel: str) -> Iterator[_Waiting]:
-    """Pending messages that wait for no earlier message about one of their alerts, oldest first."""
-    blocked: set[str] = set()
-    rows = db.execute(
-        "SELECT sequence, retry_at, tried_at FROM message WHERE channel = ? AND state = 'pending' ORDER BY sequence",
-        (channel,),
-    ).fetchall()
-    for message in map(_Waiting._make, rows):
-        query = "SELECT fingerprint FROM about WHERE sequence = ?"
-        about = {fingerprint for (fingerprint,) in db.execute(query, (message.sequence,))}
-        if about.isdisjoint(blocked):
-            yield message
-        blocked |= about
-
-
 def _read_states(db: sqlite3.Connection) -> dict[str, AlertState]:
     states = {}
     for key, body in db.execute("SELECT key, body FROM state ORDER BY key"):
@@ -323,67 +328,6 @@ def _write_states(
         [(s.key, s.fingerprint, dump(s)) for key, s in stored.items() if before.get(key) is not s],
     )
     return stored
-
-
-def _next_id(db: sqlite3.Connection, table: Literal["message", "silence"], now: float) -> str:
-    (last,) = db.execute(f"SELECT max(id) FROM {table}").fetchone()
-    return next_ulid(now, last)
-
-
-def _enqueue(db: sqlite3.Connection, message: Message, now: float) -> str:
-    id = _next_id(db, "message", now)
-    sequence = db.execute(
-        "INSERT INTO message (id, channel, body, made_at, retry_at, has_suppressed) VALUES (?, ?, ?, ?, ?, ?)",
-        (id, message.channel, dump(message), now, now, bool(message.suppressed)),
-    ).lastrowid
-    count(db, message.channel)
-    _supersede(db, message)
-    db.executemany(
-        "INSERT OR REPLACE INTO about (sequence, fingerprint, droppable, superseded) VALUES (?, ?, ?, 0)",
-        # In the order of the index: ten thousand then take half the time.
-        sorted((sequence, alert.fingerprint, alert.reason in SUPERSEDED) for alert in message.alerts),
-    )
-    return id
-
-
-def _supersede(db: sqlite3.Connection, message: Message) -> None:
-    """Drop waiting reminders, repeats and tests about alerts that ``message`` is newer about.
-
-    Only whole messages are dropped: the content behind an id never changes.
-    """
-    waiting = db.execute(
-        "SELECT sequence FROM message WHERE channel = ? AND state = 'pending' AND NOT has_suppressed",
-        (message.channel,),
-    ).fetchall()
-    fingerprints = message.fingerprints
-    for (sequence,) in waiting:
-        rows = db.execute(
-            "SELECT fingerprint, droppable, superseded FROM about WHERE sequence = ?", (sequence,)
-        ).fetchall()
-        if not any(droppable for _, droppable, _ in rows):
-            continue
-        newly = [(sequence, row[0]) for row in rows if row[0] in fingerprints]
-        db.executemany("UPDATE about SET superseded = 1 WHERE sequence = ? AND fingerprint = ?", newly)
-        if all(droppable and (superseded or row in fingerprints) for row, droppable, superseded in rows):
-            db.execute(
-                "UPDATE message SET state = 'superseded', done_at = ? WHERE sequence = ?", (message.at, sequence)
-            )
-
-
-def _finish(
-    db: sqlite3.Connection, id: str, state: Literal["delivered", "dead"], now: float, reason: str | None = None
-) -> str | None:
-    """Take a message out of the queue. Returns its channel, or None if there is no such message."""
-    row = db.execute(
-        """UPDATE message SET state = ?, done_at = ?, attempts = attempts + 1, reason = coalesce(?, reason)
-           WHERE id = ? RETURNING channel""",
-        (state, now, reason, id),
-    ).fetchone()
-    if row is None:
-        return None
-    if state == "dead":
-        count(db, row[0], undeliverable=1)
-    return str(row[0])
 
 
 def _note_acknowledged(db: sqlite3.Connection, channel: str, now: float) -> None:
