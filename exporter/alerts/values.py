@@ -104,8 +104,10 @@ class LastNotification:
     at: float  # also identifies the message: a channel gets one at a time
     step: float | None = None  # the latest reminder step that had passed, in seconds before the deadline
     agents: tuple[str, ...] = ()  # those whose trouble it reported
+    since: float | None = None  # since when that condition held
     times: int = 0  # how often the alert had begun within a day, if it was flapping
     has_arrived: bool = False
+    is_withdrawn: bool = False  # taken away from the phone, because it is over and its end waits
     before: LastNotification | None = None  # the one before, until this one has arrived
 
 
@@ -163,6 +165,7 @@ class AlertState:
     since: float  # since when the condition holds
     worsened_at: float  # when it last got worse; that cancels an earlier acknowledgement
     firing: bool = True
+    exporter: str = ""  # the exporter's name when it began
     confirmed: bool = False
     inhibited: bool = False  # notified as part of no_usable_profile, not separately
     self_healing: bool = False  # may recover on its own
@@ -175,17 +178,19 @@ class AlertState:
     credentials: tuple[Credential, ...] = ()  # of an alert about a provider: its failing credentials
     until: float | None = None  # when an unusable credential recovers
     is_assumed: bool = False  # the deadline is counted from when the credential was first seen
-    checks: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # agent -> checks in a row, time of the last
     facts: Mapping[str, AgentFact] = field(default_factory=dict)  # by agent
-    ended: Mapping[str, Resolution] = field(default_factory=dict)  # agents that lost the trouble while others have it
+    ended: Mapping[str, AgentFact] = field(default_factory=dict)  # of agents that lost it while others have it
     begun_at: tuple[float, ...] = ()  # when it was confirmed anew within the last day, which shows flapping
     dormant: bool = False  # the verdict no longer has it, but nothing shows that it is over: no reminders
+    took_over: str | None = None  # the key of the alert whose life this one about a provider goes on with
     forked_from: str | None = None  # the fingerprint of the alert whose agent took its own credential
     acknowledged_step: float | None = None  # a renewal acknowledged this reminder step and all earlier ones
     resolution: Resolution | None = None
     notified: Mapping[str, LastNotification] = field(default_factory=dict)  # by channel
     pending: Mapping[str, float] = field(default_factory=dict)  # channel -> since when it waits for its group
+    held: Mapping[str, float] = field(default_factory=dict)  # channel -> since when its first notification is held back
     suppressed: Mapping[str, SuppressedAlert] = field(default_factory=dict)  # by channel
+    flapped: Mapping[str, float] = field(default_factory=dict)  # channel -> when it was told that the alert flaps
     lost: Mapping[str, Loss] = field(default_factory=dict)  # by channel
 
     @property
@@ -221,6 +226,11 @@ def without(mapping: Mapping[str, T], name: str) -> dict[str, T]:
 def differ_only_in_wording(state: AlertState, other: AlertState) -> bool:
     """Whether two states are equal except for their texts, which change at every check."""
     return state.__dict__ | {"summary": other.summary, "remedy": other.remedy} == other.__dict__
+
+
+def identity(exporter: str, key: str) -> str:
+    """32 hex characters for an alert of an exporter, by the exporter's name and the alert's key."""
+    return fingerprint(f"{exporter}\x1f{key}" if exporter else key)
 
 
 @lru_cache(maxsize=65536)

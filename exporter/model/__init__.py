@@ -271,6 +271,7 @@ class ProfileReport:
     reference: str | None = None
     reason_code: str | None = None
     evidence: tuple[str, ...] = ()  # sentences for explain
+    assumed: bool = False  # ``expires_at`` is counted from when the credential was first seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,7 @@ def _profile_report(inputs: VerdictInputs, profile: ProfileVerdict, providers: P
         reference=seen.reference,
         reason_code=seen.reason_code,
         evidence=evidence(inputs, profile),
+        assumed=profile.assumed,
     )
 
 

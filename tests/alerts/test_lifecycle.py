@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, World, policy, world
-from exporter.alerts.lifecycle import firing, forecast, next_event
-from exporter.alerts.lifecycle.facts import gather
+from exporter.alerts.lifecycle import advance, firing, forecast, next_event
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod, Silence
 from exporter.alerts.values import AlertState, NotificationReason, ResolutionCause
 from exporter.config import Config, Policy, ProfilePolicy
@@ -52,7 +51,7 @@ def test_a_deadline_is_notified_step_by_step_and_renewed_with_its_new_date() -> 
     assert life.at(ends + 2 * DAY, renewed) == [("hook", RENEWED, ConditionName.EXPIRED, WARNING)]
     assert life.messages[-1].alerts[0].deadline == NOW + 380 * DAY
     assert life.messages[-1].alerts[0].since == ends
-    assert life.states == {}
+    assert not any(state.firing or state.notified for state in life.states.values())
     assert len({alert.fingerprint for m in life.messages for alert in m.alerts}) == 1
 
 
@@ -130,19 +129,17 @@ def test_no_usable_profile_inhibits_the_alerts_that_cause_it() -> None:
     ]
 
 
-def test_an_alert_notified_before_it_was_inhibited_ends_with_the_credential() -> None:
+def test_an_outage_goes_on_with_the_life_of_the_alert_that_it_inhibits() -> None:
     life, ends = Life(policy()), NOW + 2 * HOUR
     assert life.at(NOW, world(P(ends=ends))) == [("hook", FIRST, ConditionName.EXPIRING, WARNING)]
-    assert life.at(ends, world(P(ends=ends))) == [("hook", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
+    assert life.at(ends, world(P(ends=ends))) == [("hook", ESCALATED, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
     fixed = world(P(ends=ends + 90 * DAY, secret="secret-2"))
-    assert sorted(life.at(ends + HOUR, fixed)) == [
-        ("hook", RENEWED, ConditionName.EXPIRING, WARNING),
-        ("hook", RENEWED, ConditionName.NO_USABLE_PROFILE, CRITICAL),
-    ]
+    assert life.at(ends + HOUR, fixed) == [("hook", RENEWED, ConditionName.NO_USABLE_PROFILE, CRITICAL)]
+    assert len({alert.fingerprint for message in life.messages for alert in message.alerts}) == 1, "one alert's life"
 
 
 def test_a_failing_check_alerts_after_two_checks_and_resolves_after_a_good_one() -> None:
-    life, healthy = Life(policy()), SPARE
+    life, healthy = Life(policy(check_failed_after=0.0)), SPARE
     once = world(healthy, failing={"main": NOW})
     assert life.at(NOW, once) == []
     assert life.at(NOW + 60, once) == [], "evaluating the same check again is no second check"
@@ -150,6 +147,16 @@ def test_a_failing_check_alerts_after_two_checks_and_resolves_after_a_good_one()
         ("hook", FIRST, ConditionName.CHECK_FAILED, CRITICAL)
     ]
     assert life.at(NOW + 200, world(healthy)) == [("hook", RESOLVED, ConditionName.CHECK_FAILED, CRITICAL)]
+
+
+def test_a_failing_check_must_last() -> None:
+    life = Life(policy())
+    twice = world(SPARE, failing={"main": NOW + 5 * MINUTE})
+    assert life.at(NOW, world(SPARE, failing={"main": NOW})) == []
+    assert life.at(NOW + 5 * MINUTE, twice) == []
+    report = Report(NOW + 5 * MINUTE, (twice.report(NOW + 5 * MINUTE),))
+    assert next_event(life.states, report, life.policy, NOW + 5 * MINUTE) == NOW + 15 * MINUTE
+    assert life.at(NOW + 15 * MINUTE, twice) == [("hook", FIRST, ConditionName.CHECK_FAILED, CRITICAL)]
 
 
 def test_a_good_check_restarts_the_count() -> None:
@@ -166,14 +173,12 @@ def test_agents_that_cannot_be_listed_are_one_failing_target() -> None:
         failure = Failure(FailureReason.TIMEOUT, "no answer", at)
         return Report(at, (TargetReport("home", "openclaw", world(SPARE).report(at).agents, failure),))
 
-    from exporter.alerts.lifecycle import advance
-
     states, sent = advance(life.states, failing(NOW), life.policy, NOW)
     assert sent == ()
-    states, (message,) = advance(states, failing(NOW + 60), life.policy, NOW + 60)
+    states, (message,) = advance(states, failing(NOW + 15 * MINUTE), life.policy, NOW + 15 * MINUTE)
     assert [(a.condition, a.agents) for a in message.alerts] == [(ConditionName.CHECK_FAILED, ("*",))]
     life.states = states
-    assert life.at(NOW + 90, world(SPARE)) == [("hook", RESOLVED, ConditionName.CHECK_FAILED, CRITICAL)]
+    assert life.at(NOW + 16 * MINUTE, world(SPARE)) == [("hook", RESOLVED, ConditionName.CHECK_FAILED, CRITICAL)]
 
 
 def test_a_reminder_while_checks_fail_names_the_time_of_the_last_good_check() -> None:
@@ -201,8 +206,6 @@ def test_a_failed_check_resolves_nothing() -> None:
     assert life.at(NOW + 60, blind) == []
     assert life.at(NOW + 120) == [], "a target without a report"
     absent = TargetReport("home", "openclaw", (), Failure(FailureReason.TIMEOUT, "no answer", NOW))
-    from exporter.alerts.lifecycle import advance
-
     states, sent = advance(life.states, Report(NOW + 130, (absent,)), life.policy, NOW + 130)
     assert sent == ()
     assert [state.condition for state in states.values() if state.confirmed] == [ConditionName.EXPIRING]
@@ -265,8 +268,8 @@ def test_alert_has_the_steps_of_every_agent_once() -> None:
 
     target = World({"main": (P(ends=NOW - HOUR),), "work": (P(ends=NOW - HOUR),)}).report(NOW)
     agents = tuple(replace(a, conditions=(step(f"paste for {a.agent}"),)) for a in target.agents)
-    (fact,) = gather(Report(NOW, (replace(target, agents=agents),)), policy(), NOW)
-    assert fact.worst.remedy == ("claude setup-token", "paste for main", "paste for work")
+    _, (message,) = advance({}, Report(NOW, (replace(target, agents=agents),)), policy(), NOW)
+    assert [alert.remedy for alert in message.alerts] == [("claude setup-token", "paste for main", "paste for work")]
 
 
 def test_agents_with_different_secrets_by_one_name_are_two_alerts() -> None:
@@ -344,15 +347,17 @@ def test_a_resolution_does_not_claim_that_a_broken_profile_works() -> None:
     )
 
 
-def test_a_renewed_date_is_notified_even_if_a_cooldown_remains() -> None:
+def test_what_was_pasted_anew_and_does_not_work_yet_is_not_called_renewed() -> None:
     life = Life(policy())
     assert life.at(NOW, world(P(ends=NOW - HOUR), SPARE)) == [("hook", FIRST, ConditionName.EXPIRED, WARNING)]
     # The cooldown of the old token stays for a while when the new one is pasted.
     pasted = P(ends=NOW + 300 * DAY, secret="new", down="auth")
     assert sorted(life.at(NOW + 60, world(pasted, SPARE))) == [
         ("hook", FIRST, ConditionName.UNUSABLE, WARNING),
-        ("hook", RENEWED, ConditionName.EXPIRED, WARNING),
+        ("hook", RESOLVED, ConditionName.EXPIRED, WARNING),
     ]
+    over = next(alert for alert in life.messages[-1].alerts if alert.reason is RESOLVED)
+    assert over.resolution_cause is ResolutionCause.REPLACED
 
 
 def test_edited_thresholds_are_not_new_alerts() -> None:
@@ -371,14 +376,19 @@ def test_each_channel_is_notified_of_its_severities() -> None:
     # no_usable_profile takes over; it is the first notification of the pager.
     alone = world(P(down="auth"))
     assert life.at(NOW + 1, alone) == [
-        ("all", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL),
+        ("all", ESCALATED, ConditionName.NO_USABLE_PROFILE, CRITICAL),
         ("pager", FIRST, ConditionName.NO_USABLE_PROFILE, CRITICAL),
     ]
+    # The spare works again; the alert goes on with its life.
     assert life.at(NOW + 2, spared) == [
-        ("all", RENEWED, ConditionName.NO_USABLE_PROFILE, CRITICAL),
-        ("pager", RENEWED, ConditionName.NO_USABLE_PROFILE, CRITICAL),
+        ("all", EASED, ConditionName.UNUSABLE, WARNING),
+        ("pager", EASED, ConditionName.UNUSABLE, WARNING),
     ]
-    assert life.at(NOW + 3, world(P(), SPARE)) == [("all", RESOLVED, ConditionName.UNUSABLE, WARNING)]
+    assert life.at(NOW + 3, world(P(), SPARE)) == [
+        ("all", RESOLVED, ConditionName.UNUSABLE, WARNING),
+        ("pager", RESOLVED, ConditionName.UNUSABLE, WARNING),
+    ]
+    assert len({alert.fingerprint for message in life.messages for alert in message.alerts}) == 1
 
 
 def notice(severity: Severity) -> World:
@@ -400,7 +410,7 @@ def test_an_alert_that_was_not_notified_is_not_resolved() -> None:
     life = Life(policy(ChannelPolicy("pager", CRITICAL)))
     assert life.at(NOW, notice(WARNING)) == []
     assert life.at(NOW + 1, world(SPARE)) == []
-    assert life.states == {}
+    assert not any(state.firing or state.notified or state.suppressed for state in life.states.values())
 
 
 def test_an_alert_that_still_fires_is_notified_when_its_silence_ends() -> None:
@@ -449,7 +459,7 @@ def test_an_alert_that_ended_in_the_night_is_one_line() -> None:
     assert [(m.condition, m.times, m.began_at, m.ended_at) for m in message.suppressed] == [
         (ConditionName.CLOCK, 2, NIGHT, NIGHT + 65 * MINUTE)
     ]
-    assert life.states == {}
+    assert not any(state.firing or state.notified or state.suppressed for state in life.states.values())
 
 
 def test_a_critical_alert_and_its_resolution_pass_quiet_hours() -> None:
@@ -587,7 +597,7 @@ def test_an_alert_that_ends_within_group_wait_is_not_notified() -> None:
     life.at(NOW, notice(WARNING))
     assert life.at(NOW + 5, world(SPARE)) == []
     assert life.at(NOW + 60, world(SPARE)) == []
-    assert life.states == {}
+    assert not any(state.firing or state.notified or state.suppressed for state in life.states.values())
 
 
 def test_a_clock_set_back_delays_nothing() -> None:

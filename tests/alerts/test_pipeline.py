@@ -19,6 +19,7 @@ from exporter.alerts.lifecycle.suppression import (
     Suppression,
     allowed,
     drop_lines,
+    note_held,
     note_suppressed,
     silenced_keys,
     summary_lines,
@@ -42,6 +43,7 @@ ASLEEP = Suppression(frozenset(), NIGHT)
 RULES = policy(PHONE, group_wait=10.0)
 FIRST, RESOLVED = NotificationReason.FIRST, NotificationReason.RESOLVED
 OVER = Resolution(NOW, RESOLVED)
+HELD = {"phone": NOW - HOUR}
 
 
 def alert(name: str = "a", severity: Severity = Severity.WARNING, **changes: Any) -> AlertState:
@@ -146,13 +148,19 @@ def test_in_quiet_hours_a_change_counts_with_what_was_notified(
     assert bool(allowed([(state, reason)], PHONE, ASLEEP)) is is_sent
 
 
-def test_an_alert_that_ends_while_suppressed_becomes_one_line() -> None:
-    ended = alert(firing=False, resolution=OVER)
-    (once,) = note_suppressed(by_key(ended), PHONE, RULES, NOW, ASLEEP).values()
+def test_a_first_notification_that_is_held_back_is_noted() -> None:
+    states = by_key(alert("a"), alert("b", notified=notified(Severity.INFO)))
+    held = note_held(states, find_candidates(states, PHONE, RULES, NOW), PHONE, ASLEEP, NOW)
+    assert {key: dict(state.held) for key, state in held.items()} == {"a": {"phone": NOW}, "b": {}}
+
+
+def test_an_alert_that_ends_while_held_back_becomes_one_line() -> None:
+    ended = alert(firing=False, resolution=OVER, held=HELD)
+    (once,) = note_suppressed(by_key(ended), PHONE, NOW).values()
     assert (once.suppressed["phone"].began_at, once.suppressed["phone"].times) == (NOW - HOUR, 1)
-    assert note_suppressed(by_key(once), PHONE, RULES, NOW, ASLEEP) == by_key(once), "noted once"
-    again = replace(once, resolution=Resolution(NOW + HOUR, RESOLVED), since=NOW + HOUR / 2)
-    (twice,) = note_suppressed(by_key(again), PHONE, RULES, NOW + HOUR, ASLEEP).values()
+    assert note_suppressed(by_key(once), PHONE, NOW) == by_key(once), "noted once"
+    again = replace(once, resolution=Resolution(NOW + HOUR, RESOLVED), since=NOW + HOUR / 2, held=HELD)
+    (twice,) = note_suppressed(by_key(again), PHONE, NOW + HOUR).values()
     line = twice.suppressed["phone"]
     assert (line.began_at, line.ended_at, line.times) == (NOW - HOUR, NOW + HOUR, 2)
 
@@ -161,21 +169,28 @@ def test_an_alert_that_ends_while_suppressed_becomes_one_line() -> None:
     "state",
     [
         alert(firing=False, resolution=OVER, notified=notified()),  # its resolution will be sent
-        alert(firing=False, resolution=Resolution(NOW - 1, RESOLVED)),
-        alert(firing=False, resolution=OVER, severity=Severity.CRITICAL),  # not held back
-        alert(resolution=OVER),
+        alert(firing=False, resolution=OVER),  # it was told, or nobody had to be
+        alert(firing=False, resolution=OVER, held={"other": NOW - HOUR}),
+        alert(held=HELD),
     ],
 )
 def test_no_line_is_noted_for_what_was_or_will_be_notified(state: AlertState) -> None:
-    assert note_suppressed(by_key(state), PHONE, RULES, NOW, ASLEEP) == by_key(state)
+    assert note_suppressed(by_key(state), PHONE, NOW) == by_key(state)
 
 
 def test_the_summary_waits_for_the_end_of_the_quiet_hours() -> None:
-    states = note_suppressed(by_key(alert(firing=False, resolution=OVER)), PHONE, RULES, NOW, ASLEEP)
+    states = note_suppressed(by_key(alert(firing=False, resolution=OVER, held=HELD)), PHONE, NOW)
     assert summary_lines(states, PHONE, ASLEEP) == {}
     lines = summary_lines(states, PHONE, AWAKE)
     assert [line.profile for line in lines.values()] == ["anthropic:a"]
     assert summary_lines(drop_lines(states, lines, PHONE), PHONE, AWAKE) == {}
+
+
+def test_a_silence_holds_back_no_end() -> None:
+    over = alert(firing=False, resolution=OVER, notified=notified())
+    silenced = Suppression(frozenset({"a"}), None)
+    assert allowed([(over, RESOLVED)], PHONE, silenced) == [(over, RESOLVED)]
+    assert allowed([(alert(), FIRST)], PHONE, silenced) == []
 
 
 # --- grouping ----------------------------------------------------------------------------------
@@ -233,7 +248,7 @@ def test_what_was_notified_is_recorded() -> None:
     states = by_key(alert(pending={"phone": NOW - 10}, deadline=NOW + HOUR / 2))
     (after,) = mark_notified(states, find_candidates(states, PHONE, RULES, NOW), PHONE, RULES, NOW).values()
     assert dict(after.notified) == {
-        "phone": LastNotification(Severity.WARNING, ConditionName.EXPIRED, FIRST, NOW, step=HOUR)
+        "phone": LastNotification(Severity.WARNING, ConditionName.EXPIRED, FIRST, NOW, step=HOUR, since=NOW - HOUR)
     }
     assert after.pending == {}
 
@@ -250,8 +265,16 @@ def test_an_alert_that_fires_again_forgets_its_resolution_once_every_channel_has
 def test_an_ended_alert_is_dropped_when_no_channel_is_left() -> None:
     ended = alert("a", firing=False, resolution=OVER)
     states = by_key(ended, replace(ended, key="b", notified=notified()), alert("c"))
-    assert set(drop_finished(states, RULES)) == {"b", "c"}
-    assert set(drop_finished(states, replace(RULES, channels=()))) == {"c"}, "the channel was removed"
+    assert set(drop_finished(states, RULES, NOW)) == {"a", "b", "c"}, "an Alertmanager is still told how it ended"
+    later = NOW + HOUR
+    assert set(drop_finished(states, RULES, later)) == {"b", "c"}
+    assert set(drop_finished(states, replace(RULES, channels=()), later)) == {"c"}, "the channel was removed"
+
+
+def test_an_ended_alert_that_may_flap_is_kept_for_a_day() -> None:
+    states = by_key(alert(firing=False, resolution=OVER, begun_at=(NOW,)))
+    assert drop_finished(states, RULES, NOW + DAY - 1) == states
+    assert drop_finished(states, RULES, NOW + DAY) == {}
 
 
 # --- the whole ---------------------------------------------------------------------------------
@@ -268,11 +291,11 @@ def test_a_channel_waits_for_its_group_and_then_is_notified() -> None:
 
 
 def test_a_summary_alone_waits_for_nothing() -> None:
-    states = note_suppressed(by_key(alert(firing=False, resolution=OVER)), PHONE, RULES, NOW, ASLEEP)
+    states = note_suppressed(by_key(alert(firing=False, resolution=OVER, held=HELD)), PHONE, NOW)
     after, group = notify_channel(states, PHONE, RULES, NOW + 1)
     assert group is not None
     assert (len(group.alerts), len(group.summary)) == (0, 1)
-    assert drop_finished(after, RULES) == {}
+    assert drop_finished(after, RULES, NOW + HOUR) == {}
 
 
 def test_no_stage_alters_its_input() -> None:

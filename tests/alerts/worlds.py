@@ -167,6 +167,12 @@ def world(*profiles: P, agent: str = "main", **changes: Any) -> World:
     return World({agent: profiles}, **changes)
 
 
+def _arrived(state: AlertState) -> AlertState:
+    """``state`` after its messages arrived."""
+    notified = {name: replace(last, has_arrived=True, before=None) for name, last in state.notified.items()}
+    return replace(state, notified=notified)
+
+
 Notification = tuple[str, NotificationReason, ConditionName, Severity]
 
 
@@ -185,5 +191,6 @@ class Life:
         self.states, messages = advance(self.states, report, policy, now)
         again, more = advance(self.states, report, policy, now)
         assert (again, more) == (self.states, ()), "the same moment twice sends nothing"
+        self.states = {key: _arrived(state) for key, state in self.states.items()}
         self.messages += messages
         return [(m.channel, a.reason, a.condition, a.severity) for m in messages for a in m.alerts]

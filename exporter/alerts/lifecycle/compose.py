@@ -5,29 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from exporter.alerts.lifecycle.agents import news
+from exporter.alerts.lifecycle.flapping import times_today
 from exporter.alerts.lifecycle.grouping import Group
 from exporter.alerts.message import text
-from exporter.alerts.values import Alert, AlertState, LastNotification, Message, NotificationReason, ResolutionCause
+from exporter.alerts.values import (
+    AgentNote,
+    Alert,
+    AlertState,
+    LastNotification,
+    Message,
+    NotificationReason,
+    Resolution,
+    identity,
+)
 
 
 def compose(groups: Iterable[Group], now: float) -> tuple[Message, ...]:
     """One message per group.
 
     Channels share the Alert objects, which halves the work: an alert reads the same on every
-    channel, except a resolution, which names the severity that this channel was notified of.
+    channel, except what depends on what this channel was notified of.
     """
     shared: dict[tuple[str, NotificationReason], Alert] = {}
     messages = []
-    for channel, candidates, summary in groups:
+    for channel, candidates, summary, withdrawn in groups:
         alerts = []
         for state, reason in candidates:
             alert = shared.get((state.key, reason))
             if alert is None:
                 alert = alert_of(state, reason, now, state.notified.get(channel))
-                if not reason.ends:
+                if not reason.ends and not alert.new_agents:
                     shared[state.key, reason] = alert
             alerts.append(alert)
-        messages.append(Message(channel, now, tuple(sorted(alerts, key=_worst_first)), tuple(summary)))
+        messages.append(Message(channel, now, tuple(sorted(alerts, key=_worst_first)), tuple(summary), withdrawn))
     return tuple(messages)
 
 
@@ -36,31 +47,76 @@ def alert_of(state: AlertState, reason: NotificationReason, now: float, last: La
 
     A resolution carries the condition and severity of ``last``, the notification that it ends.
     """
-    subject = state.subject
     resolution = state.resolution if reason.ends else None
-    is_over = resolution is not None
-    reported = last if is_over and last is not None else state
-    is_renewed = resolution is not None and reason is NotificationReason.RENEWED
+    if resolution is not None:
+        return _ended(state, resolution, last, now)
     alert = Alert(
         fingerprint=state.fingerprint,
         reason=reason,
-        family=reported.condition.family,
-        condition=reported.condition,
-        severity=reported.severity,
-        target=subject.target,
+        family=state.condition.family,
+        condition=state.condition,
+        severity=state.severity,
+        target=state.subject.target,
         agents=state.agents,
-        provider=subject.provider or None,
-        profile=subject.profile or None,
+        provider=state.subject.provider or None,
+        profile=state.subject.profile or None,
         since=state.since,
-        deadline=resolution.until if resolution is not None and is_renewed else state.deadline,
-        seen_at=None if is_over else state.seen_at,
-        ended_at=resolution.at if resolution is not None else None,
-        resolution_cause=resolution.cause if resolution is not None else ResolutionCause.OVER,
+        deadline=state.deadline,
+        seen_at=state.seen_at,
         cause=state.cause,
-        summary="" if is_over else state.summary,
-        remedy=() if is_over else state.remedy,
+        summary=state.summary,
+        remedy=state.remedy,
+        exporter=state.exporter,
+        key=key_of(state),
+        until=state.until,
+        is_assumed=state.is_assumed,
+        times=times_today(state, now),
+        notes=_notes(state),
+        new_agents=news(state, last.agents) if reason is NotificationReason.ESCALATED and last is not None else (),
     )
     return alert if alert.summary else replace(alert, summary=text.sentence(alert, now))
+
+
+def key_of(state: AlertState) -> str:
+    """32 hex characters for exporter, target, credential and family, whatever the alert's fingerprint is."""
+    return identity(state.exporter, state.key)
+
+
+def _notes(state: AlertState) -> tuple[AgentNote, ...]:
+    """The confirmed facts of agents that have another condition, or another date."""
+    if len(state.facts) == len(state.agents):
+        return ()
+    return tuple(
+        AgentNote(agent, fact.condition, fact.deadline)
+        for agent, fact in state.facts.items()
+        if agent not in state.agents and fact.confirmed and not fact.inhibited
+    )
+
+
+def _ended(state: AlertState, resolution: Resolution, last: LastNotification | None, now: float) -> Alert:
+    reason = resolution.reason
+    is_same = last is None or last.condition is state.condition
+    alert = Alert(
+        fingerprint=state.fingerprint,
+        reason=reason,
+        family=(last or state).condition.family,
+        condition=(last or state).condition,
+        severity=(last or state).severity,
+        target=state.subject.target,
+        agents=resolution.agents or state.agents,
+        provider=state.subject.provider or None,
+        profile=state.subject.profile or None,
+        since=state.since if is_same or last is None or last.since is None else last.since,
+        deadline=resolution.until if reason is NotificationReason.RENEWED else state.deadline,
+        ended_at=resolution.at,
+        resolution_cause=resolution.cause,
+        cause=state.cause if is_same else None,
+        exporter=state.exporter,
+        key=key_of(state),
+        is_assumed=resolution.is_assumed if reason is NotificationReason.RENEWED else state.is_assumed,
+        times=max(times_today(state, now), last.times if last is not None else 0) if last and last.times else 0,
+    )
+    return replace(alert, summary=text.sentence(alert, now))
 
 
 def _worst_first(alert: Alert) -> tuple[int, bool, str, str, str, str]:

@@ -1,13 +1,13 @@
-"""Gathers the facts of a Report that alerts are about: one fact per credential, with all agents that share it.
+"""Gathers the facts of a Report that alerts are about: one fact per credential, with what each agent finds of it.
 
-A Report is kept per agent. A fact belongs to a credential, a provider or a target and lists its
-agents. Facts about a provider come before those about its profiles, which they inhibit. Pure.
+A fact belongs to a credential, a provider or a target. Facts about a provider come before those about its profiles,
+which they inhibit. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.values import AlertState, AlertSubject, Credential
@@ -32,18 +32,29 @@ _BADNESS = {name: index for index, name in enumerate(ConditionName)}
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """One condition of one credential, over all agents that share it."""
+class Finding:
+    """The worst condition of one family that one agent has of one credential."""
 
     subject: AlertSubject
-    worst: Condition
-    agents: tuple[str, ...]
-    since: float | None
+    agent: AgentReport
+    condition: Condition
+    profile: ProfileReport | None
+    inhibited: bool
+
+    @property
+    def secret(self) -> str | None:
+        """The keyed hash of the credential's secret, if it is known."""
+        return self.profile.secret_hash if self.profile is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One credential, provider or target that has conditions of one family, with the finding of each agent."""
+
+    subject: AlertSubject
+    findings: Mapping[str, Finding]  # by agent
     secret: str | None = None  # keyed hash
-    self_healing: bool = False
-    inhibited: bool = False
-    checks: Mapping[str, float] = field(default_factory=dict)  # agent -> time of the check that found it
-    credentials: tuple[Credential, ...] = ()
+    waiting: frozenset[str] = frozenset()  # agents whose finding is part of a provider's alert that waits
 
 
 @dataclass(slots=True)
@@ -52,12 +63,16 @@ class ReportIndex:
 
     targets: dict[str, TargetReport]
     agents: dict[tuple[str, str], AgentReport]
+    _profiles: dict[tuple[str, str], dict[tuple[str, str], ProfileReport]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, report: Report) -> ReportIndex:
         targets = {target.target: target for target in report.targets}
         agents = {(target.target, agent.agent): agent for target in report.targets for agent in target.entries}
         return cls(targets, agents)
+
+    def agent(self, subject: AlertSubject, agent: str) -> AgentReport | None:
+        return self.agents.get((subject.target, agent))
 
     def is_unknown(self, state: AlertState, agent: str) -> bool:
         """Whether the report has nothing new about the agent, so that its part of the alert cannot be over."""
@@ -76,18 +91,25 @@ class ReportIndex:
             condition.name is ConditionName.CLOCK for condition in found.conditions
         )
 
-    def profiles(self, state: AlertState) -> Iterator[tuple[str, ProfileReport]]:
-        """The alert's profiles as they are now, each with its agent."""
-        for agent in state.agents:
-            report = self.agents.get((state.subject.target, agent))
-            for profile in report.profiles if report else ():
-                if profile.provider == state.subject.provider and state.subject.profile in ("", profile.id):
-                    yield agent, profile
+    def profile(self, subject: AlertSubject, agent: str) -> ProfileReport | None:
+        """The subject's profile at an agent as it is now."""
+        place = (subject.target, agent)
+        known = self._profiles.get(place)
+        if known is None:
+            report = self.agents.get(place)
+            known = {(profile.provider, profile.id): profile for profile in (report.profiles if report else ())}
+            self._profiles[place] = known
+        return known.get((subject.provider, subject.profile))
+
+    def provider_profiles(self, subject: AlertSubject, agent: str) -> list[ProfileReport]:
+        """All profiles of the subject's provider at an agent as they are now."""
+        report = self.agent(subject, agent)
+        return [profile for profile in (report.profiles if report else ()) if profile.provider == subject.provider]
 
 
 def gather(report: Report, policy: AlertPolicy, now: float) -> list[Fact]:
     """All facts of a report, those about providers before those about profiles."""
-    found: dict[AlertSubject, list[_Finding]] = {}
+    found: dict[AlertSubject, list[Finding]] = {}
     for target in report.targets:
         if target.target in policy.targets:
             for agent in target.entries:
@@ -99,21 +121,10 @@ def gather(report: Report, policy: AlertPolicy, now: float) -> list[Fact]:
 
 def _providers_first(fact: Fact) -> tuple[bool, str, str, str, str, tuple[str, ...]]:
     subject = fact.subject
-    return bool(subject.profile), subject.target, subject.provider, subject.profile, subject.topic, fact.agents
+    return bool(subject.profile), subject.target, subject.provider, subject.profile, subject.topic, (*fact.findings,)
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """One condition at one agent."""
-
-    subject: AlertSubject
-    agent: AgentReport
-    condition: Condition
-    secret: str | None
-    inhibited: bool
-
-
-def _findings(agent: AgentReport, policy: AlertPolicy, now: float) -> Iterator[_Finding]:
+def _findings(agent: AgentReport, policy: AlertPolicy, now: float) -> Iterator[Finding]:
     profiles = {(profile.provider, profile.id): profile for profile in agent.profiles}
     down = {c.provider for c in agent.conditions if c.name is ConditionName.NO_USABLE_PROFILE}
     has_deadline_condition = set()
@@ -127,11 +138,10 @@ def _findings(agent: AgentReport, policy: AlertPolicy, now: float) -> Iterator[_
         inhibited = (
             condition.provider in down and condition.name.definition.causes_outage and condition.profile is not None
         )
-        secret = profile.secret_hash if profile else None
-        yield _Finding(_subject(agent.target, condition), agent, reminder or condition, secret, inhibited)
+        yield Finding(_subject(agent.target, condition), agent, reminder or condition, profile, inhibited)
     for key, profile in profiles.items():
         if key not in has_deadline_condition and (reminder := _reminder(agent, profile, policy, now)) is not None:
-            yield _Finding(_subject(agent.target, reminder), agent, reminder, profile.secret_hash, False)
+            yield Finding(_subject(agent.target, reminder), agent, reminder, profile, False)
 
 
 def _subject(target: str, condition: Condition) -> AlertSubject:
@@ -172,13 +182,13 @@ def _reminder(
     )
 
 
-def _by_credential(findings: list[_Finding]) -> Iterator[list[_Finding]]:
+def _by_credential(findings: list[Finding]) -> Iterator[list[Finding]]:
     """Groups findings by credential: agents whose secrets are known to differ hold different credentials."""
     secrets = {finding.secret for finding in findings if finding.secret is not None}
     if len(secrets) <= 1:
         yield findings
         return
-    groups: dict[str | None, list[_Finding]] = {}
+    groups: dict[str | None, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.secret, []).append(finding)
     yield from groups.values()
@@ -189,38 +199,33 @@ def rank(severity: Severity, name: ConditionName) -> tuple[int, int]:
     return (severity.rank, _BADNESS[name])
 
 
-def _fact(subject: AlertSubject, findings: list[_Finding]) -> Fact:
-    shown = [finding for finding in findings if not finding.inhibited] or findings
-    worst = max((f.condition for f in shown), key=lambda c: (rank(c.severity, c.name), c.seen_at is None))
-    if worst.family in (Family.DEADLINE, Family.AVAILABILITY):
-        # Each agent with a store of its own needs its own steps; for heirs they are the same.
-        steps = (step for f in shown if f.condition.name is worst.name for step in f.condition.steps)
-        worst = replace(worst, steps=tuple(dict.fromkeys(steps)))
-    is_provider_down = not subject.profile and subject.topic == Family.AVAILABILITY
-    return Fact(
-        subject=subject,
-        worst=worst,
-        agents=tuple(dict.fromkeys(finding.agent.agent for finding in shown)),
-        since=min((f.condition.since for f in shown if f.condition.since is not None), default=None),
-        secret=next((finding.secret for finding in shown if finding.secret is not None), None),
-        self_healing=all(_is_self_healing(finding) for finding in shown),
-        inhibited=shown[0].inhibited,
-        checks=_check_times(shown),
-        credentials=_failing_credentials(subject, shown) if is_provider_down else (),
-    )
+def _fact(subject: AlertSubject, findings: list[Finding]) -> Fact:
+    if len(findings) == 1:
+        (only,) = findings
+        return Fact(subject, {only.agent.agent: only}, only.secret)
+    by_agent: dict[str, Finding] = {}
+    for finding in findings:
+        known = by_agent.get(finding.agent.agent)
+        if known is None or _weight(finding) > _weight(known):
+            by_agent[finding.agent.agent] = finding
+    secret = next((finding.secret for finding in findings if finding.secret is not None), None)
+    return Fact(subject, by_agent, secret)
 
 
-def _check_times(findings: list[_Finding]) -> dict[str, float]:
-    """When each agent's check found it, for conditions that several checks in a row must find."""
-    name, agents = findings[0].condition.name, [finding.agent for finding in findings]
-    if name is ConditionName.CHECK_FAILED:
-        return {agent.agent: agent.failure.at for agent in agents if agent.failure is not None}
-    if name is ConditionName.REPORTED:
-        return {agent.agent: agent.checked_at for agent in agents if agent.checked_at is not None}
-    return {}
+def _weight(finding: Finding) -> tuple[bool, tuple[int, int]]:
+    """An agent's worst condition of a family stands for the others; one that is not inhibited comes first."""
+    return not finding.inhibited, rank(finding.condition.severity, finding.condition.name)
 
 
-def _is_self_healing(finding: _Finding) -> bool:
+def checked_at(finding: Finding) -> float | None:
+    """When the agent's check found it (Unix seconds), for conditions that several checks in a row must find."""
+    agent = finding.agent
+    if finding.condition.name is ConditionName.CHECK_FAILED:
+        return agent.failure.at if agent.failure is not None else None
+    return agent.checked_at if finding.condition.name is ConditionName.REPORTED else None
+
+
+def is_self_healing(finding: Finding) -> bool:
     """Whether it may recover on its own: a cooldown, or a provider with a profile in cooldown."""
     if finding.condition.name is ConditionName.UNUSABLE:
         return finding.condition.reason not in NEEDS_PERSON
@@ -235,14 +240,16 @@ def _is_self_healing(finding: _Finding) -> bool:
     return False
 
 
-def _failing_credentials(subject: AlertSubject, findings: list[_Finding]) -> tuple[Credential, ...]:
-    found = {
+def failing_credentials(finding: Finding) -> tuple[Credential, ...]:
+    """The agent's credentials of a provider that has none that works."""
+    subject = finding.subject
+    if subject.profile or subject.topic != Family.AVAILABILITY:
+        return ()
+    return tuple(
         Credential(profile.id, profile.secret_hash, profile.expires_at)
-        for finding in findings
         for profile in finding.agent.profiles
         if profile.provider == subject.provider
-    }
-    return tuple(sorted(found, key=lambda c: (c.profile, c.secret or "", c.deadline or 0.0)))
+    )
 
 
 def is_renewed(before: Credential, now: ProfileReport, *, undated: bool = False) -> bool:

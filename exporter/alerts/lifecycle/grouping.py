@@ -17,11 +17,12 @@ RESOLUTION_WAIT = 2.0
 
 
 class Group(NamedTuple):
-    """What one message holds: the alerts a channel is notified of, and the lines of its summary."""
+    """What one message holds: the alerts a channel is notified of, the lines of its summary, what it takes away."""
 
     channel: str
     alerts: Collection[Candidate]
     summary: Collection[SuppressedAlert]
+    withdrawn: tuple[str, ...] = ()  # fingerprints
 
 
 def group_wait(reason: NotificationReason, policy: AlertPolicy) -> float:

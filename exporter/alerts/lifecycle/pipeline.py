@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.alerts.lifecycle.compose import compose
-from exporter.alerts.lifecycle.decisions import Candidate, reason_to_notify
+from exporter.alerts.lifecycle.decisions import Candidate, end_waits_until, reason_to_notify
+from exporter.alerts.lifecycle.flapping import DAY, times_today
 from exporter.alerts.lifecycle.grouping import Group, drop_stale_pending, group_is_due, mark_pending
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
 from exporter.alerts.lifecycle.suppression import (
     Suppression,
     allowed,
     drop_lines,
+    note_held,
     note_suppressed,
     silenced_keys,
     summary_lines,
 )
+from exporter.alerts.lifecycle.withdrawal import mark_withdrawn, to_withdraw
 from exporter.alerts.values import (
     AlertState,
     LastNotification,
@@ -32,6 +35,9 @@ from exporter.alerts.values import (
     without,
 )
 
+#: An ended alert is kept for so many seconds, so that an Alertmanager is told how it ended.
+KEEP_ENDED = 900.0
+
 
 def notify(states: States, policy: AlertPolicy, now: float) -> tuple[dict[str, AlertState], tuple[Message, ...]]:
     """Runs the pipeline of every channel: the states afterwards, and at most one message per channel."""
@@ -41,7 +47,7 @@ def notify(states: States, policy: AlertPolicy, now: float) -> tuple[dict[str, A
         states, group = notify_channel(states, channel, policy, now, silenced)
         if group is not None:
             groups.append(group)
-    return drop_finished(states, policy), compose(groups, now)
+    return drop_finished(states, policy, now), compose(groups, now)
 
 
 def notify_channel(
@@ -49,14 +55,31 @@ def notify_channel(
 ) -> tuple[States, Group | None]:
     """The states afterwards, and what ``channel`` is sent at ``now``. ``silenced`` holds keys of alerts."""
     suppression = Suppression.on(channel, silenced, now)
-    candidates = allowed(find_candidates(states, channel, policy, now), channel, suppression)
-    states = note_suppressed(states, channel, policy, now, suppression)
+    found = find_candidates(states, channel, policy, now)
+    candidates = allowed(found, channel, suppression)
+    if len(candidates) < len(found):
+        states = note_held(states, found, channel, suppression, now)
+    states = note_suppressed(states, channel, now)
     states = drop_stale_pending(states, candidates, channel)
-    if candidates and not group_is_due(candidates, channel, policy, now):
-        return mark_pending(states, candidates, channel, now), None
     summary = summary_lines(states, channel, suppression)
+    due = [candidate for candidate in candidates if not _may_wait(candidate, channel, now)]
+    if due and not group_is_due(due, channel, policy, now):
+        return mark_pending(states, due, channel, now), None
+    if not due and not summary:
+        candidates = []
+    withdrawn = to_withdraw(states, candidates, channel, now)
+    states = mark_withdrawn(states, withdrawn, channel)
     states = drop_lines(mark_notified(states, candidates, channel, policy, now), summary, channel)
-    return states, Group(channel.name, candidates, summary.values()) if candidates or summary else None
+    has_news = bool(candidates or summary or withdrawn)
+    fingerprints = tuple(states[key].fingerprint for key in withdrawn)
+    return states, Group(channel.name, candidates, summary.values(), fingerprints) if has_news else None
+
+
+def _may_wait(candidate: Candidate, channel: ChannelPolicy, now: float) -> bool:
+    """Whether the candidate is an end that goes with the next message."""
+    state, reason = candidate
+    until = end_waits_until(state, channel) if reason.ends else None
+    return until is not None and until > now
 
 
 def find_candidates(states: States, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> list[Candidate]:
@@ -75,13 +98,21 @@ def mark_notified(
     changes, name = {}, channel.name
     for candidate, reason in candidates:
         state = states[candidate.key]
-        notified, resolution = without(state.notified, name), state.resolution
+        notified, resolution, flapped = without(state.notified, name), state.resolution, state.flapped
         if not reason.ends:
-            notified[name] = _notification(state, reason, state.notified.get(name), policy, now)
+            notified[name] = last = _notification(state, reason, state.notified.get(name), policy, now)
+            if last.times and reason is NotificationReason.FIRST:
+                flapped = {**flapped, name: now}
         elif state.firing and not notified:
             resolution = None  # every channel has it, and the alert fires again
-        pending = without(state.pending, name)
-        changes[state.key] = changed(state, notified=notified, pending=pending, resolution=resolution)
+        changes[state.key] = changed(
+            state,
+            notified=notified,
+            pending=without(state.pending, name),
+            held=without(state.held, name),
+            resolution=resolution,
+            flapped=flapped,
+        )
     return with_changes(states, changes)
 
 
@@ -91,14 +122,26 @@ def _notification(
     step = policy.step_at(state.deadline, now) if state.deadline is not None else None
     if last is not None and last.step is not None:
         step = last.step if step is None else min(step, last.step)  # setting the clock back repeats no reminder
-    return LastNotification(state.severity, state.condition, reason, now, step)
+    agents = tuple(agent for agent, fact in state.facts.items() if fact.confirmed and not fact.inhibited)
+    times = times_today(state, now)
+    return LastNotification(state.severity, state.condition, reason, now, step, agents, state.since, times, before=last)
 
 
-def drop_finished(states: States, policy: AlertPolicy) -> dict[str, AlertState]:
-    """Drops alerts that have ended and that no channel is still to be notified of."""
+def drop_finished(states: States, policy: AlertPolicy, now: float) -> dict[str, AlertState]:
+    """Drops alerts that have ended, that no channel is still to be notified of, and that do not show flapping."""
     names = {channel.name for channel in policy.channels}
     return {
         key: state
         for key, state in states.items()
-        if state.firing or not names.isdisjoint(state.notified) or not names.isdisjoint(state.suppressed)
+        if state.firing
+        or not names.isdisjoint(state.notified)
+        or not names.isdisjoint(state.suppressed)
+        or _is_recent(state, now)
     }
+
+
+def _is_recent(state: AlertState, now: float) -> bool:
+    """Whether an ended alert still counts for flapping, or is new to an Alertmanager."""
+    if state.begun_at and state.begun_at[-1] > now - DAY and state.subject.target:
+        return True
+    return state.resolution is not None and state.resolution.at > now - KEEP_ENDED

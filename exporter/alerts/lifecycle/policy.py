@@ -103,17 +103,21 @@ class Silence:
     reason: str = ""
     created_at: float = 0.0
 
-    def matches(self, state: AlertState) -> bool:
-        """A matcher for an agent matches only if it matches every agent of the alert."""
+    def matches(self, state: AlertState, profile: str | None = None) -> bool:
+        """Whether it matches an alert, or one ``profile`` of an alert about a provider.
+
+        A matcher for an agent matches only if it matches every agent of the alert.
+        """
         subject = state.subject
         values = {
             "target": subject.target,
             "provider": subject.provider,
-            "profile": subject.profile,
+            "profile": profile if profile is not None else subject.profile,
             "condition": str(state.condition),
         }
+        agents = state.facts or state.agents
         return bool(self.matchers) and all(
-            all(agent == value for agent in state.agents) if name == "agent" else values.get(name) == value
+            all(agent == value for agent in agents) if name == "agent" else values.get(name) == value
             for name, value in self.matchers.items()
         )
 
@@ -201,16 +205,34 @@ class AlertPolicy:
         return self.targets <= {target.target for target in report.targets}
 
     def is_silenced(self, state: AlertState, now: float) -> bool:
-        return any(now < silence.until and silence.matches(state) for silence in self.silences)
+        return self.silenced_until(state, now) is not None
 
     def silenced_until(self, state: AlertState, now: float) -> float | None:
-        """When the last silence that matches at ``now`` ends (Unix seconds); None if there is none."""
-        ends = (silence.until for silence in self.silences if now < silence.until and silence.matches(state))
+        """When the last silence that matches at ``now`` ends (Unix seconds); None if there is none.
+
+        An alert about a provider is also silenced while each of its profiles is.
+        """
+        active = [silence for silence in self.silences if now < silence.until]
+        ends = [silence.until for silence in active if silence.matches(state)]
+        profiles = {credential.profile for credential in state.credentials}
+        if active and profiles:
+            by_profile = (
+                max((silence.until for silence in active if silence.matches(state, profile)), default=None)
+                for profile in profiles
+            )
+            until = [end for end in by_profile if end is not None]
+            if len(until) == len(profiles):
+                ends.append(min(until))
         return max(ends, default=None)
 
     def acknowledged_at(self, state: AlertState) -> float | None:
         """When a person acknowledged the alert; None if it has begun again or got worse since."""
-        at = self.acknowledged.get(state.fingerprint) if self.acknowledged else None
+        if not self.acknowledged:
+            return None
+        at = self.acknowledged.get(state.fingerprint)
+        if state.forked_from is not None:  # the trouble that a person saw goes on under another fingerprint
+            before = self.acknowledged.get(state.forked_from)
+            at = before if at is None or (before is not None and before > at) else at
         return at if at is not None and at >= max(state.started_at, state.worsened_at) else None
 
     def step_at(self, deadline: float, now: float) -> float | None:

@@ -5,366 +5,422 @@ Here alerts begin, change, are confirmed, inhibited and resolved. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, ReportIndex, gather, is_renewed, rank
+from exporter.alerts.lifecycle.agents import (
+    agent_fact,
+    confirmed_together,
+    has_same_part,
+    news,
+    shown_facts,
+    worst_agent,
+)
+from exporter.alerts.lifecycle.endings import has_same_deadline, resolution
+from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, Finding, ReportIndex, gather, rank
+from exporter.alerts.lifecycle.matching import match
 from exporter.alerts.lifecycle.policy import AlertPolicy
+from exporter.alerts.lifecycle.takeover import take_over
 from exporter.alerts.values import (
+    AgentFact,
     AlertState,
     AlertSubject,
-    Credential,
     LastNotification,
     NotificationReason,
     Resolution,
     ResolutionCause,
     States,
     changed,
-    fingerprint,
+    identity,
 )
-from exporter.model import Condition, ConditionName, Family, ProfileReport, Report, Severity, Status
+from exporter.model import ConditionName, Family, Report, Severity
 
+DAY = 86400.0
 #: The acknowledged step of a renewal before the first reminder step (JSON has no infinity).
 _BEFORE_FIRST_STEP = 1e12
 
-#: Whether a state and a fact about the same subject are about the same credential, the surest sign first.
-_MATCHES: tuple[Callable[[AlertState, Fact], bool], ...] = (
-    lambda state, fact: state.secret is not None and state.secret == fact.secret,
-    lambda state, fact: not set(state.agents).isdisjoint(fact.agents),
-    lambda state, fact: state.secret is None or fact.secret is None,
-)
-
-#: An alert's profiles as they are now, each with its agent.
-_Profiles = list[tuple[str, ProfileReport]]
+Facts = Mapping[str, AgentFact]
 
 
 def update_states(states: States, report: Report, policy: AlertPolicy, now: float) -> dict[str, AlertState]:
-    """The states as of ``now``. Resolved ones stay for the channels that have yet to be notified of it."""
+    """The states as of ``now``. Resolved ones stay for the channels that have yet to be notified of it, and for a day.
+
+    That day shows whether they flap.
+    """
     index, facts = ReportIndex.of(report), gather(report, policy, now)
     before = {key: _not_in_the_future(state, now) for key, state in states.items()}
     after: dict[str, AlertState] = {}
     providers: dict[AlertSubject, AlertState] = {}
-    for fact, key in _match(before, facts):
+    for fact, key, parent in match(before, facts):
         state = before.get(key)
-        provider = providers.get(AlertSubject(fact.subject.target, fact.subject.provider, "", Family.AVAILABILITY))
-        if fact.inhibited and provider is not None and not provider.confirmed:
-            # While the provider's alert waits to be confirmed, so do the alerts that it inhibits.
-            if state is not None:
-                after[key] = changed(state, inhibited=True)
-            continue
-        state = _continue(state, fact, index, policy, now) if state else _begin(key, fact, now)
-        after[key] = state = _confirm(state, fact, policy, now)
-        if not fact.subject.profile:
-            providers[fact.subject] = state
+        subject = fact.subject
+        if subject.profile:
+            provider = providers.get(AlertSubject(subject.target, subject.provider, "", Family.AVAILABILITY))
+            fact = _without_waiting(fact, state, provider)
+            if not fact.findings:
+                continue
+        next_state = _next(state, before.get(parent or ""), key, fact, index, policy, now)
+        after[key] = next_state
+        if not subject.profile:
+            providers[subject] = next_state
     for key, state in before.items():
         if key not in after and (remaining := _without_fact(state, index, policy, now)) is not None:
             after[key] = remaining
-    return after
+    return take_over(after)
 
 
 def begin_states(states: States, report: Report, policy: AlertPolicy, now: float) -> list[AlertState]:
     """The facts of ``report`` as states that begin at ``now``, with the keys of the states they would continue."""
-    return [_begin(key, fact, now) for fact, key in _match(states, gather(report, policy, now))]
+    return [_begin(key, fact, policy, now) for fact, key, _ in match(states, gather(report, policy, now))]
 
 
 def _not_in_the_future(state: AlertState, now: float) -> AlertState:
     """After the clock was set back, nothing may wait until the recorded time comes again."""
-    notified_at = (last.at for last in state.notified.values())
-    if max(state.started_at, state.worsened_at, *notified_at, *state.pending.values()) <= now:
+    began = (fact.began_at for fact in state.facts.values())
+    notified_at = (last.at for last in state.notified.values() if last.has_arrived)
+    recorded = max(state.started_at, state.worsened_at, *began, *notified_at, *state.pending.values(), *state.begun_at)
+    if recorded <= now and (state.resolution is None or state.resolution.at <= now):
         return state
+    ended = state.resolution
     return changed(
         state,
         started_at=min(state.started_at, now),
         since=min(state.since, now),
         worsened_at=min(state.worsened_at, now),
-        notified={name: replace(last, at=min(last.at, now)) for name, last in state.notified.items()},
+        facts={agent: replace(fact, began_at=min(fact.began_at, now)) for agent, fact in state.facts.items()},
+        # The time of what has not arrived yet identifies its message.
+        notified={
+            name: replace(last, at=min(last.at, now)) if last.has_arrived else last
+            for name, last in state.notified.items()
+        },
         pending={name: min(at, now) for name, at in state.pending.items()},
+        begun_at=tuple(min(at, now) for at in state.begun_at),
+        flapped={name: min(at, now) for name, at in state.flapped.items()},
+        resolution=replace(ended, at=min(ended.at, now)) if ended is not None else None,
     )
 
 
-def _match(states: States, facts: Iterable[Fact]) -> list[tuple[Fact, str]]:
-    """Each fact with the key of the state that it continues or begins.
+def _without_waiting(fact: Fact, state: AlertState | None, provider: AlertState | None) -> Fact:
+    """The fact without what waits: until a provider's alert is confirmed, so do the alerts that it inhibits.
 
-    A state and a fact about the same subject match if they have the same secret; else if they share
-    an agent; else if the secret of one is unknown.
+    What an agent already has stays as it is.
     """
-    by_subject: dict[AlertSubject, list[AlertState]] = {}
-    for state in states.values():
-        by_subject.setdefault(state.subject, []).append(state)
-    groups: dict[AlertSubject, list[Fact]] = {}
-    for fact in facts:
-        groups.setdefault(fact.subject, []).append(fact)
-    result = []
-    for subject, group in groups.items():
-        free = sorted(by_subject.get(subject, ()), key=lambda state: state.key)
-        keys: dict[int, str] = {}
-        for is_same in _MATCHES:
-            for position, fact in enumerate(group):
-                found = None if position in keys else next((state for state in free if is_same(state, fact)), None)
-                if found is not None:
-                    free.remove(found)
-                    keys[position] = found.key
-        taken = {state.key for state in by_subject.get(subject, ())}
-        for position, fact in enumerate(group):
-            if position not in keys:
-                keys[position] = _new_key(fact, taken)
-                taken.add(keys[position])
-            result.append((fact, keys[position]))
-    return result
+    if provider is None or not any(finding.inhibited for finding in fact.findings.values()):
+        return fact
+    waiting = {
+        agent
+        for agent, finding in fact.findings.items()
+        if finding.inhibited and not (agent in provider.facts and provider.facts[agent].confirmed)
+    }
+    if not waiting:
+        return fact
+    known = waiting & state.facts.keys() if state is not None and state.firing else set()
+    findings = {agent: found for agent, found in fact.findings.items() if agent not in waiting or agent in known}
+    return replace(fact, findings=findings, waiting=frozenset(known))
 
 
-def _new_key(fact: Fact, taken: set[str]) -> str:
-    """The alert's identity as text. An agent's name is added if another credential has the same profile name."""
-    subject = fact.subject
-    base = "\x1f".join((subject.target, subject.provider, subject.profile, subject.topic))
-    candidates = [base, *(f"{base}\x1f{agent}" for agent in fact.agents)]
-    free = [key for key in candidates if key not in taken]
-    return free[0] if free else f"{base}\x1f{fact.agents[0]}\x1f{len(taken)}"
+def _next(
+    state: AlertState | None,
+    parent: AlertState | None,
+    key: str,
+    fact: Fact,
+    index: ReportIndex,
+    policy: AlertPolicy,
+    now: float,
+) -> AlertState:
+    if state is not None:
+        return _continue(state, fact, index, policy, now)
+    return _fork(parent, key, fact, policy, now) if parent is not None else _begin(key, fact, policy, now)
 
 
-def _begin(key: str, fact: Fact, now: float) -> AlertState:
+def _begin(key: str, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
+    facts = {agent: agent_fact(finding, None, policy, now) for agent, finding in fact.findings.items()}
+    facts = dict(confirmed_together(facts))
+    worst = facts[worst_agent(shown_facts(facts))]
     state = AlertState(
         key=key,
-        fingerprint=fingerprint(key),
+        fingerprint=identity(policy.exporter, key),
+        exporter=policy.exporter,
         subject=fact.subject,
-        condition=fact.worst.name,
-        severity=fact.worst.severity,
-        agents=fact.agents,
+        condition=worst.condition,
+        severity=worst.severity,
+        agents=(),
         started_at=now,
-        since=_since(fact, now, now),
+        since=now,
         worsened_at=now,
     )
-    return changed(state, **_fact_fields(state, fact, {agent: (1, at) for agent, at in fact.checks.items()}))
+    return _as_shown(state, facts, fact, now)
 
 
-def _since(fact: Fact, otherwise: float, now: float) -> float:
-    return min(fact.since, now) if fact.since is not None else otherwise
+def _fork(parent: AlertState, key: str, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
+    """An alert about a credential that an agent took for itself.
 
-
-def _fact_fields(state: AlertState, fact: Fact, checks: Mapping[str, tuple[int, float]]) -> dict[str, Any]:
-    """The fields that a state copies from its fact."""
-    return {
-        "condition": fact.worst.name,
-        "severity": fact.worst.severity,
-        "summary": fact.worst.summary,
-        "remedy": fact.worst.remedy,
-        "cause": fact.worst.reason,
-        "deadline": fact.worst.deadline,
-        "seen_at": fact.worst.seen_at,
-        "secret": fact.secret or state.secret,
-        "credentials": fact.credentials,
-        "self_healing": fact.self_healing,
-        "checks": checks,
+    Where the trouble is the one that the agent had before, it goes on: it is no news.
+    """
+    begun = _begin(key, fact, policy, now)
+    same = {
+        agent: parent.facts[agent]
+        for agent, own in begun.facts.items()
+        if agent in parent.facts and has_same_part(own, parent.facts[agent])
     }
+    if not same or len(same) < len(begun.facts):
+        return begun
+    facts = {
+        agent: replace(
+            begun.facts[agent], began_at=old.began_at, confirmed=old.confirmed or begun.facts[agent].confirmed
+        )
+        for agent, old in same.items()
+    }
+    notified = {
+        name: replace(last, agents=tuple(agent for agent in last.agents if agent in facts), before=None)
+        for name, last in parent.notified.items()
+        if not facts.keys().isdisjoint(last.agents)
+    }
+    return changed(
+        _as_shown(begun, facts, fact, now),
+        started_at=parent.started_at,
+        worsened_at=parent.worsened_at,
+        begun_at=parent.begun_at,
+        forked_from=parent.fingerprint,
+        notified=notified,
+        flapped=parent.flapped,
+        lost=parent.lost,
+        acknowledged_step=parent.acknowledged_step,
+    )
+
+
+def _as_shown(state: AlertState, facts: Facts, fact: Fact | None, now: float) -> AlertState:
+    """``state`` with these facts, and with what follows from them. ``fact`` has the texts."""
+    shown = shown_facts(facts)
+    agent = worst_agent(shown) if len(shown) > 1 else next(iter(shown))
+    worst = shown[agent]
+    alike = (
+        (agent,)
+        if len(shown) == 1
+        else tuple(a for a, f in shown.items() if f.condition is worst.condition and _is_as_soon(f, worst))
+    )
+    known = [shown[name].since for name in alike]
+    since = min((at for at in known if at is not None), default=None)
+    if since is None:
+        since = state.since if state.condition is worst.condition else now
+    confirmed = any(one.confirmed for one in facts.values())
+    changes: dict[str, Any] = {
+        "facts": facts,
+        "condition": worst.condition,
+        "severity": worst.severity,
+        "agents": alike,
+        "since": min(since, now),
+        "cause": worst.cause,
+        "deadline": worst.deadline,
+        "until": worst.until,
+        "is_assumed": worst.is_assumed,
+        "seen_at": worst.seen_at,
+        "self_healing": all(one.self_healing for one in shown.values()),
+        "inhibited": worst.inhibited,
+        "confirmed": confirmed,
+    }
+    if not state.subject.profile:
+        credentials = {credential for one in shown.values() for credential in one.credentials}
+        ordered = sorted(credentials, key=lambda c: (c.profile, c.secret or "", c.deadline or 0.0))
+        changes["credentials"] = tuple(ordered)
+    if fact is not None:
+        changes["secret"] = fact.secret or state.secret
+        changes |= _texts(fact, agent, alike)
+    if confirmed and (not state.confirmed or not state.begun_at):
+        changes["begun_at"] = (*(at for at in state.begun_at if at > now - DAY), now)[-100:]
+    return changed(state, **changes)
+
+
+def _is_as_soon(fact: AgentFact, worst: AgentFact) -> bool:
+    """Whether an agent's date is the worst one. Other dates are told apart."""
+    if fact.deadline is None or worst.deadline is None:
+        return True
+    return abs(fact.deadline - worst.deadline) < SAME_DATE
+
+
+def _texts(fact: Fact, agent: str, agents: tuple[str, ...]) -> dict[str, Any]:
+    """The summary of the worst, and the steps of every agent: each with a store of its own needs its own."""
+    if agent not in fact.findings:
+        return {}
+    condition = fact.findings[agent].condition
+    if len(agents) == 1 or condition.family not in (Family.DEADLINE, Family.AVAILABILITY):
+        return {"summary": condition.summary, "remedy": condition.remedy}
+    found = (fact.findings[name].condition for name in agents if name in fact.findings)
+    steps = dict.fromkeys(step.text for one in found for step in one.steps)
+    return {"summary": condition.summary, "remedy": tuple(steps)}
 
 
 def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState:
     """A state whose fact is still there, or is back after the alert ended."""
-    unknown = tuple(agent for agent in state.agents if agent not in fact.agents and index.is_unknown(state, agent))
-    agents = tuple(dict.fromkeys((*fact.agents, *unknown)))
-    worst = fact.worst
-    badness, was = rank(worst.severity, worst.name), rank(state.severity, state.condition)
-    if state.firing and unknown and badness < was:
-        return changed(state, agents=agents)  # the worse part belongs to an agent whose checks fail
-    if state.firing and _is_renewed_to_near_date(state, fact, policy, now):
-        return _begin_renewed(state, fact, policy, now)
     begins_again = not state.firing
-    got_worse = begins_again or badness > was or _has_spread(state, fact)
-    return changed(
-        state,
-        firing=True,
-        agents=agents,
-        since=_since(fact, now if begins_again else state.since, now),
-        started_at=now if begins_again else state.started_at,
-        worsened_at=now if got_worse else state.worsened_at,
-        confirmed=state.confirmed and not begins_again,
-        acknowledged_step=None
-        if begins_again or _is_past_acknowledged_step(state, fact, policy, now)
-        else state.acknowledged_step,
-        notified=_with_steps_of_later_date(state, fact, policy, now),
-        **_fact_fields(state, fact, _count_checks(state.checks if state.firing else {}, fact.checks)),
-    )
+    if not begins_again and _is_renewed_to_near_date(state, fact, policy, now):
+        return _begin_renewed(state, fact, policy, now)
+    before: Facts = {} if begins_again else state.facts
+    facts: dict[str, AgentFact] = {
+        agent: replace(before[agent], inhibited=True)
+        if agent in fact.waiting
+        else agent_fact(finding, before.get(agent), policy, now)
+        for agent, finding in fact.findings.items()
+    }
+    gone: dict[str, AgentFact] = {}
+    if len(before) != len(facts) or before.keys() != facts.keys():
+        for agent, old in before.items():
+            if agent not in facts:
+                (facts if index.is_unknown(state, agent) else gone)[agent] = old
+    if len(facts) > 1:
+        facts = dict(confirmed_together(facts))
+    new = _as_shown(changed(state, confirmed=False) if begins_again else state, facts, fact, now)
+    changes: dict[str, Any] = {"dormant": False, "firing": True}
+    if begins_again:
+        changes |= {"started_at": now, "worsened_at": now, "acknowledged_step": None}
+        changes |= {"ended": {}, "held": {}, "lost": {}, "exporter": policy.exporter}
+        if not new.confirmed:
+            changes["begun_at"] = state.begun_at
+    else:
+        worse = rank(new.severity, new.condition) > rank(state.severity, state.condition) and not new.inhibited
+        if worse or (new.confirmed and not state.confirmed) or news(new, _confirmed_agents(state)):
+            changes["worsened_at"] = now
+        if state.acknowledged_step is not None and _is_past_acknowledged_step(state, new, policy, now):
+            changes["acknowledged_step"] = None
+    if gone or not state.ended.keys().isdisjoint(facts):
+        ended = {**state.ended, **gone}
+        changes.setdefault("ended", {agent: old for agent, old in ended.items() if agent not in facts})
+    notified = _still_true(state, new, policy, now)
+    if notified is not state.notified:
+        changes["notified"] = notified
+    new = changed(new, **changes)
+    if new.resolution is not None and new.confirmed and new.acknowledged_step is None:
+        # What is confirmed again before a channel was notified of its resolution has not ended.
+        new = changed(new, resolution=None)
+    return new
 
 
-def _is_past_acknowledged_step(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> bool:
-    """Whether the deadline has come closer than the step that a renewal acknowledged, or the verdict now warns."""
-    if fact.worst.severity is not Severity.INFO:
-        return True
-    return state.acknowledged_step is not None and _stage(fact.worst, policy, now) > (1, -state.acknowledged_step)
+def _confirmed_agents(state: AlertState) -> tuple[str, ...]:
+    return tuple(agent for agent, fact in state.facts.items() if fact.confirmed)
 
 
-def _with_steps_of_later_date(
-    state: AlertState, fact: Fact, policy: AlertPolicy, now: float
-) -> Mapping[str, LastNotification]:
-    """The notifications; if the date moved later, only those of its steps that have passed count as notified."""
-    before, deadline = state.deadline, fact.worst.deadline
-    if before is None or deadline is None or deadline <= before + SAME_DATE:
+def _still_true(state: AlertState, new: AlertState, policy: AlertPolicy, now: float) -> Mapping[str, LastNotification]:
+    """What the channels were told, without what is no longer so.
+
+    An agent that lost the trouble would be news again; one that came to share the credential is not. If the date
+    moved later, only those of its steps that have passed count as notified.
+    """
+    if not state.notified:
         return state.notified
-    step = policy.step_at(deadline, now)
-    return {name: replace(last, step=step) for name, last in state.notified.items()}
-
-
-def _count_checks(before: Mapping[str, tuple[int, float]], now: Mapping[str, float]) -> dict[str, tuple[int, float]]:
-    """Checks in a row per agent. Evaluating the same check again counts nothing."""
-    result = {}
-    for agent, at in now.items():
-        count, last = before.get(agent, (0, None))
-        result[agent] = (count, at) if at == last else (count + 1, at)
+    result = state.notified
+    if len(new.facts) > 1 or len(state.facts) > 1:
+        known = {}
+        for name, last in result.items():
+            fresh = news(new, last.agents)
+            agents = tuple(a for a, f in new.facts.items() if a in last.agents or (f.confirmed and a not in fresh))
+            known[name] = last if agents == last.agents else replace(last, agents=agents)
+        result = known
+    before, deadline = state.deadline, new.deadline
+    if before is not None and deadline is not None and deadline > before + SAME_DATE:
+        step = policy.step_at(deadline, now)
+        result = {name: replace(last, step=step) for name, last in result.items()}
     return result
 
 
-def _has_spread(state: AlertState, fact: Fact) -> bool:
-    """Whether a provider went down at more agents, and these have other credentials."""
-    known = {(credential.profile, credential.secret) for credential in state.credentials}
-    new = {(credential.profile, credential.secret) for credential in fact.credentials}
-    return state.firing and bool(known) and not set(fact.agents) <= set(state.agents) and not new <= known
+def _is_past_acknowledged_step(state: AlertState, new: AlertState, policy: AlertPolicy, now: float) -> bool:
+    """Whether the deadline has come closer than the step that a renewal acknowledged, or the verdict now warns."""
+    if new.severity is not Severity.INFO:
+        return True
+    step = state.acknowledged_step
+    return step is not None and _stage(new.condition, new.deadline, policy, now) > (1, -step)
 
 
-def _stage(of: AlertState | Condition, policy: AlertPolicy, now: float) -> tuple[int, float]:
+def _stage(name: ConditionName, deadline: float | None, policy: AlertPolicy, now: float) -> tuple[int, float]:
     """How near a deadline is, as a sort key: undated, then step by step, then expired."""
-    name = of.condition if isinstance(of, AlertState) else of.name
     if name is ConditionName.EXPIRING:
-        step = policy.step_at(of.deadline, now) if of.deadline is not None else None
+        step = policy.step_at(deadline, now) if deadline is not None else None
         return (1, -step if step is not None else float("-inf"))
     return (0, 0.0) if name is ConditionName.UNDATED else (2, 0.0)
 
 
 def _is_renewed_to_near_date(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> bool:
-    """Whether the credential was renewed, but to a date that is itself within the reminders."""
-    worst = fact.worst
-    if worst.name is not ConditionName.EXPIRING or worst.severity is not Severity.INFO:
+    """Whether the credential was renewed and works, but to a date that is itself within the reminders."""
+    if state.family is not Family.DEADLINE:
+        return False
+    worst = min(fact.findings.values(), key=_deadline_of)
+    condition = worst.condition
+    if any(one.condition.name is not ConditionName.EXPIRING for one in fact.findings.values()):
+        return False
+    if condition.severity is not Severity.INFO or not all(_works(one) for one in fact.findings.values()):
         return False
     was_undated = state.condition is ConditionName.UNDATED
     if fact.secret is None or state.secret is None or fact.secret == state.secret:
-        if worst.deadline is None:
+        if condition.deadline is None:
             return False
-        moved = worst.deadline - state.deadline if state.deadline is not None else float("inf")
+        moved = condition.deadline - state.deadline if state.deadline is not None else float("inf")
         # The assumed date of an undated token may come near without a renewal.
         if not (abs(moved) > SAME_DATE if was_undated else moved > SAME_DATE):
             return False
-    return was_undated or _stage(worst, policy, now) < _stage(state, policy, now)
+    if was_undated:
+        return True
+    before = _stage(state.condition, state.deadline, policy, now)
+    return _stage(condition.name, condition.deadline, policy, now) < before
+
+
+def _deadline_of(finding: Finding) -> float:
+    return finding.condition.deadline if finding.condition.deadline is not None else float("inf")
+
+
+def _works(finding: Finding) -> bool:
+    return finding.profile is not None and finding.profile.usable
 
 
 def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
     """Ends the alert as renewed and begins it again, silent until the next reminder step of the new date."""
-    deadline = fact.worst.deadline
-    step = policy.step_at(deadline, now) if deadline is not None else None
-    return changed(
-        state,
-        agents=fact.agents,
-        started_at=now,
-        since=_since(fact, now, now),
-        worsened_at=now,
-        acknowledged_step=step if step is not None else _BEFORE_FIRST_STEP,
-        resolution=Resolution(now, NotificationReason.RENEWED, until=deadline) if state.notified else None,
-        **_fact_fields(state, fact, {}) | {"secret": fact.secret},
+    begun = _begin(state.key, fact, policy, now)
+    step = policy.step_at(begun.deadline, now) if begun.deadline is not None else None
+    ended = Resolution(
+        now, NotificationReason.RENEWED, until=begun.deadline, is_assumed=begun.is_assumed, agents=tuple(begun.facts)
     )
-
-
-def _confirm(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
-    """The state with what follows from its fact: whether it is inhibited, and whether it is confirmed.
-
-    An alert that is confirmed again before a channel was notified of its resolution has not ended.
-    """
-    confirmed = state.confirmed or _is_confirmed(state, policy, now)
-    resolution = None if confirmed and state.acknowledged_step is None else state.resolution
-    if (state.inhibited, state.confirmed, state.resolution) == (fact.inhibited, confirmed, resolution):
-        return state
-    return changed(state, inhibited=fact.inhibited, confirmed=confirmed, resolution=resolution)
-
-
-def _is_confirmed(state: AlertState, policy: AlertPolicy, now: float) -> bool:
-    if state.condition.definition.confirmed_by_checks:
-        return any(count >= policy.confirm_checks for count, _ in state.checks.values())
-    if state.self_healing:
-        return now - min(state.since, state.started_at) >= policy.cooldown_after
-    return True
+    return changed(
+        begun,
+        fingerprint=state.fingerprint,
+        acknowledged_step=step if step is not None else _BEFORE_FIRST_STEP,
+        resolution=ended if state.notified else None,
+        notified=state.notified,
+        pending=state.pending,
+        suppressed=state.suppressed,
+        begun_at=state.begun_at,
+        flapped=state.flapped,
+        lost=state.lost,
+        forked_from=state.forked_from,
+    )
 
 
 def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState | None:
-    """A state that no fact continues: kept while its agents are unknown, else resolved; None if never confirmed."""
+    """A state that no fact continues: kept while its agents are unknown, else resolved; None if it leaves nothing."""
+    is_removed = state.subject.target not in policy.targets
+    unknown = () if is_removed else tuple(agent for agent in state.facts if index.is_unknown(state, agent))
     if not state.firing:
-        return state
-    if state.subject.target not in policy.targets:
-        return _resolve(state, Resolution(now, NotificationReason.RESOLVED, ResolutionCause.TARGET_REMOVED))
-    unknown = tuple(agent for agent in state.agents if index.is_unknown(state, agent))
+        return _as_it_is_now(state, index, policy, now) if not unknown else state
     if unknown:
-        return changed(state, agents=unknown)
-    profiles = list(index.profiles(state)) if state.subject.provider else []
-    if _has_same_deadline(state, profiles, policy, now):
+        if len(unknown) == len(state.facts):
+            return state
+        gone = {agent: fact for agent, fact in state.facts.items() if agent not in unknown}
+        facts = {agent: state.facts[agent] for agent in unknown}
+        new = changed(_as_shown(state, facts, None, now), ended={**state.ended, **gone})
+        return changed(new, notified=_still_true(state, new, policy, now))
+    if not is_removed and has_same_deadline(state, index, policy, now):
+        return state if state.dormant else changed(state, dormant=True)
+    if not state.confirmed:
+        # It was never confirmed. The resolution of its earlier life may still have to be sent.
+        if state.resolution is None and not state.begun_at:
+            return None
+        return changed(state, firing=False, inhibited=False, confirmed=bool(state.resolution), facts={}, ended={})
+    end = resolution(state, {**state.ended, **state.facts}, index, policy, now)
+    return changed(state, firing=False, resolution=end, acknowledged_step=None, dormant=False)
+
+
+def _as_it_is_now(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState | None:
+    """An ended alert. While its end waits to be sent, it is what the report shows now."""
+    end = state.resolution
+    if end is None or not state.notified or not state.facts or end.cause is ResolutionCause.TARGET_REMOVED:
         return state
-    return _resolve(state, _resolution(state, index, profiles, policy, now))
-
-
-def _resolve(state: AlertState, resolution: Resolution) -> AlertState | None:
-    if state.confirmed:
-        return changed(state, firing=False, inhibited=False, resolution=resolution, acknowledged_step=None)
-    # It was never confirmed. The resolution of its earlier life may still have to be sent.
-    return changed(state, firing=False, inhibited=False, confirmed=True) if state.resolution else None
-
-
-def _has_same_deadline(state: AlertState, profiles: _Profiles, policy: AlertPolicy, now: float) -> bool:
-    """Whether an expiring credential is unchanged, so that only edited steps or the clock moved it out of reach."""
-    if state.condition is not ConditionName.EXPIRING or state.deadline is None or state.deadline <= now:
-        return False
-    before = Credential(state.subject.profile, state.secret, state.deadline)
-    return any(
-        profile.expires_at is not None
-        and not is_renewed(before, profile)
-        and not policy.verdict.of(state.subject.target, agent, profile.id).ignore
-        for agent, profile in profiles
-    )
-
-
-def _resolution(
-    state: AlertState, index: ReportIndex, profiles: _Profiles, policy: AlertPolicy, now: float
-) -> Resolution:
-    """How the alert ended: renewed only if a different, working credential ended it."""
-    if (cause := _removed_or_ignored(state, index, profiles, policy)) is not None:
-        return Resolution(now, NotificationReason.RESOLVED, cause)
-    if state.family not in (Family.DEADLINE, Family.AVAILABILITY):
-        return Resolution(now, NotificationReason.RESOLVED)
-    replaced = [profile for _, profile in profiles if _is_replaced(state, profile)]
-    recovered = not state.subject.profile and any(p.usable and not _is_replaced(state, p) for _, p in profiles)
-    if replaced and not recovered:
-        dates = [profile.expires_at for profile in replaced if profile.expires_at is not None]
-        return Resolution(now, NotificationReason.RENEWED, until=max(dates, default=None))
-    return Resolution(now, NotificationReason.RESOLVED, _resolution_cause(state, index, profiles))
-
-
-def _removed_or_ignored(
-    state: AlertState, index: ReportIndex, profiles: _Profiles, policy: AlertPolicy
-) -> ResolutionCause | None:
-    subject = state.subject
-    ignored = [policy.verdict.of(subject.target, agent, profile.id).ignore for agent, profile in profiles]
-    if subject.profile and ignored and all(ignored):
-        return ResolutionCause.IGNORED
-    agents = [agent for agent in state.agents if agent != "*"]
-    if agents and not any((subject.target, agent) in index.agents for agent in agents):
-        return ResolutionCause.PROFILE_REMOVED
-    if subject.profile and not profiles and state.family is not Family.NOTICE:
-        return ResolutionCause.PROFILE_REMOVED
-    return None
-
-
-def _resolution_cause(state: AlertState, index: ReportIndex, profiles: _Profiles) -> ResolutionCause:
-    """Says ``OVER`` only if the profile or the provider works: no message may claim that without evidence."""
-    if state.subject.profile:
-        works = any(profile.usable for _, profile in profiles)
-        return ResolutionCause.OVER if works else ResolutionCause.OTHER_PROBLEM
-    reports = (index.agents.get((state.subject.target, agent)) for agent in state.agents)
-    works = any(report is not None and bool(report.providers_usable.get(state.subject.provider)) for report in reports)
-    return ResolutionCause.OVER if works else ResolutionCause.NOT_NEEDED
-
-
-def _is_replaced(state: AlertState, profile: ProfileReport) -> bool:
-    """Whether the profile now has another credential than the alert is about, and that one is good."""
-    if profile.status in (Status.EXPIRED, Status.MISSING):
-        return False
-    if not profile.usable and state.family is not Family.DEADLINE:
-        return False  # a cooldown does not affect the date of a credential
-    if state.subject.profile:
-        before = Credential(state.subject.profile, state.secret, state.deadline)
-        return is_renewed(before, profile, undated=state.condition is ConditionName.UNDATED)
-    return all(is_renewed(known, profile) for known in state.credentials if known.profile == profile.id)
+    present = replace(resolution(state, {**state.ended, **state.facts}, index, policy, now), at=end.at)
+    return state if present == end else changed(state, resolution=present)

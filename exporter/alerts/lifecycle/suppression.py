@@ -1,6 +1,6 @@
 """Holds notifications back: silences and quiet hours.
 
-An alert that fires and ends while it is suppressed is never sent as such. It becomes one line of
+An alert that fires and ends while its first notification is held back is never sent as such. It becomes one line of
 the summary that the channel gets with its next message. Pure.
 """
 
@@ -9,9 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.alerts.lifecycle.decisions import Candidate, has_escalated_to
+from exporter.alerts.lifecycle.decisions import Candidate
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod
-from exporter.alerts.values import AlertState, States, SuppressedAlert, changed, with_changes, without
+from exporter.alerts.values import (
+    AlertState,
+    NotificationReason,
+    States,
+    SuppressedAlert,
+    changed,
+    with_changes,
+    without,
+)
 from exporter.model import Severity
 
 
@@ -34,13 +42,20 @@ class Suppression:
         is_quiet = channel.quiet is not None and channel.quiet.is_active(now)
         return cls(silenced, channel.quiet if is_quiet else None)
 
-    def holds_back(self, key: str, severity: Severity) -> bool:
-        return key in self.silenced or (self.quiet is not None and not self.quiet.lets_through(severity))
+    def holds_back(self, candidate: Candidate, channel: ChannelPolicy) -> bool:
+        """Quiet hours hold back what is not severe enough; a silence everything but the end of what was sent."""
+        state, reason = candidate
+        if state.key in self.silenced and not reason.ends:
+            return True
+        return self.is_quiet_for(_severity(candidate, channel))
+
+    def is_quiet_for(self, severity: Severity) -> bool:
+        return self.quiet is not None and not self.quiet.lets_through(severity)
 
 
 def allowed(candidates: Iterable[Candidate], channel: ChannelPolicy, suppression: Suppression) -> list[Candidate]:
     """The candidates that may be sent now."""
-    return [c for c in candidates if not suppression.holds_back(c[0].key, _severity(c, channel))]
+    return [candidate for candidate in candidates if not suppression.holds_back(candidate, channel)]
 
 
 def _severity(candidate: Candidate, channel: ChannelPolicy) -> Severity:
@@ -56,33 +71,31 @@ def _worse(severity: Severity, other: Severity) -> Severity:
     return severity if severity.rank > other.rank else other
 
 
-def note_suppressed(
-    states: States, channel: ChannelPolicy, policy: AlertPolicy, now: float, suppression: Suppression
+def note_held(
+    states: States, candidates: Iterable[Candidate], channel: ChannelPolicy, suppression: Suppression, now: float
 ) -> States:
-    """Adds to the channel's summary each alert that ends at ``now`` and was suppressed all along."""
+    """Records which first notifications are held back."""
+    name = channel.name
     return with_changes(
         states,
         {
-            key: _with_line(state, channel.name, now)
-            for key, state in states.items()
-            if suppression.holds_back(key, state.severity) and _ends_unnotified(state, channel, policy, now)
+            candidate[0].key: changed(states[candidate[0].key], held={**candidate[0].held, name: now})
+            for candidate in candidates
+            if candidate[1] is NotificationReason.FIRST
+            and name not in candidate[0].held
+            and suppression.holds_back(candidate, channel)
         },
     )
 
 
-def _ends_unnotified(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> bool:
-    """Whether the alert ends at ``now``, and ``channel`` would have been notified of it. False if that is noted."""
-    line = state.suppressed.get(channel.name)
-    return (
-        not state.firing
-        and state.resolution is not None
-        and state.resolution.at == now
-        and channel.name not in state.notified
-        and (line is None or line.ended_at != now)
-        and state.acknowledged_step is None
-        and channel.accepts(state.severity)
-        and has_escalated_to(channel, state, policy, now)
-    )
+def note_suppressed(states: States, channel: ChannelPolicy, now: float) -> States:
+    """Adds to the channel's summary each alert that ended while its first notification was held back."""
+    ended = {
+        key: _with_line(state, channel.name, now)
+        for key, state in states.items()
+        if state.held and channel.name in state.held and not state.firing
+    }
+    return with_changes(states, ended)
 
 
 def _with_line(state: AlertState, channel: str, now: float) -> AlertState:
@@ -97,16 +110,20 @@ def _with_line(state: AlertState, channel: str, now: float) -> AlertState:
         provider=subject.provider or None,
         profile=subject.profile or None,
         began_at=earlier.began_at if earlier else state.since,
-        ended_at=now,
+        ended_at=state.resolution.at if state.resolution is not None else now,
         times=earlier.times + 1 if earlier else 1,
     )
-    return changed(state, suppressed={**state.suppressed, channel: line})
+    return changed(state, suppressed={**state.suppressed, channel: line}, held=without(state.held, channel))
 
 
 def summary_lines(states: States, channel: ChannelPolicy, suppression: Suppression) -> dict[str, SuppressedAlert]:
     """The summary lines that the channel may be sent now, by the alert's key."""
-    lines = {key: state.suppressed.get(channel.name) for key, state in states.items()}
-    return {key: line for key, line in lines.items() if line and not suppression.holds_back(key, line.severity)}
+    lines = {key: state.suppressed[channel.name] for key, state in states.items() if channel.name in state.suppressed}
+    return {
+        key: line
+        for key, line in lines.items()
+        if key not in suppression.silenced and not suppression.is_quiet_for(line.severity)
+    }
 
 
 def drop_lines(states: States, keys: Iterable[str], channel: ChannelPolicy) -> States:

@@ -1,0 +1,124 @@
+"""How an alert ends: for each agent, and for all together. A message claims only what the report shows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from exporter.alerts.lifecycle.facts import ReportIndex, is_renewed
+from exporter.alerts.lifecycle.policy import AlertPolicy
+from exporter.alerts.values import (
+    AgentFact,
+    AlertState,
+    Credential,
+    NotificationReason,
+    Resolution,
+    ResolutionCause,
+)
+from exporter.model import ConditionName, Family, ProfileReport, Status
+
+#: The agents of an alert may lose their trouble in different ways. The message is about the first of these that
+#: happened to one of them: what a person did, before what happened by itself.
+_ORDER = (
+    (NotificationReason.RENEWED, ResolutionCause.OVER),
+    (NotificationReason.RESOLVED, ResolutionCause.OVER),
+    (NotificationReason.RESOLVED, ResolutionCause.REPLACED),
+    (NotificationReason.RESOLVED, ResolutionCause.OTHER_PROBLEM),
+    (NotificationReason.RESOLVED, ResolutionCause.NOT_NEEDED),
+    (NotificationReason.RESOLVED, ResolutionCause.IGNORED),
+    (NotificationReason.RESOLVED, ResolutionCause.PROFILE_REMOVED),
+    (NotificationReason.RESOLVED, ResolutionCause.TARGET_REMOVED),
+)
+
+
+def resolution(
+    state: AlertState, facts: Mapping[str, AgentFact], index: ReportIndex, policy: AlertPolicy, now: float
+) -> Resolution:
+    """How an alert ended that none of its agents has any more. ``facts`` has the last fact of each."""
+    ends = {agent: _end(state, agent, fact, index, policy, now) for agent, fact in facts.items()}
+    return _together(ends, now)
+
+
+def _together(ends: Mapping[str, Resolution], now: float) -> Resolution:
+    if not ends:
+        return Resolution(now, NotificationReason.RESOLVED)
+    kind = min(((end.reason, end.cause) for end in ends.values()), key=_ORDER.index)
+    alike = {agent: end for agent, end in ends.items() if (end.reason, end.cause) == kind}
+    dates = [(end.until, end.is_assumed) for end in alike.values() if end.until is not None]
+    # Nothing holds longer than the date that comes first.
+    until, is_assumed = min(dates) if dates and len(dates) == len(alike) else (None, False)
+    return Resolution(now, *kind, until, is_assumed, tuple(alike))
+
+
+def _end(
+    state: AlertState, agent: str, fact: AgentFact, index: ReportIndex, policy: AlertPolicy, now: float
+) -> Resolution:
+    """How the trouble of one agent ended."""
+
+    def ended(cause: ResolutionCause) -> Resolution:
+        return Resolution(now, NotificationReason.RESOLVED, cause)
+
+    subject = state.subject
+    if subject.target not in policy.targets:
+        return ended(ResolutionCause.TARGET_REMOVED)
+    if index.agent(subject, agent) is None and agent != "*":
+        return ended(ResolutionCause.PROFILE_REMOVED)
+    if state.family not in (Family.DEADLINE, Family.AVAILABILITY):
+        is_ignored = bool(subject.profile) and policy.verdict.of(subject.target, agent, subject.profile).ignore
+        return ended(ResolutionCause.IGNORED if is_ignored else ResolutionCause.OVER)
+    if not subject.profile:
+        return _provider_end(state, agent, fact, index, now)
+    profile = index.profile(subject, agent)
+    if profile is None:
+        return ended(ResolutionCause.PROFILE_REMOVED)
+    if policy.verdict.of(subject.target, agent, profile.id).ignore:
+        return ended(ResolutionCause.IGNORED)
+    was_own = fact.owner == agent and profile.owner is not None
+    if was_own and profile.owner != agent:
+        return ended(ResolutionCause.PROFILE_REMOVED)  # it has the credential of another agent again
+    before = Credential(subject.profile, state.secret, fact.deadline)
+    is_new = is_renewed(before, profile, undated=fact.condition is ConditionName.UNDATED)
+    if profile.status in (Status.EXPIRED, Status.MISSING) or not profile.usable:
+        return ended(ResolutionCause.REPLACED if is_new else ResolutionCause.OTHER_PROBLEM)
+    return _renewed(profile, now) if is_new else ended(ResolutionCause.OVER)
+
+
+def _renewed(profile: ProfileReport, now: float) -> Resolution:
+    return Resolution(
+        now,
+        NotificationReason.RENEWED,
+        until=profile.expires_at,
+        is_assumed=profile.assumed and bool(profile.expires_at),
+    )
+
+
+def _provider_end(state: AlertState, agent: str, fact: AgentFact, index: ReportIndex, now: float) -> Resolution:
+    """How it ended that no credential of a provider worked: by a new credential, or because one works again."""
+    report = index.agent(state.subject, agent)
+    if report is None or not report.providers_usable.get(state.subject.provider):
+        return Resolution(now, NotificationReason.RESOLVED, ResolutionCause.NOT_NEEDED)
+    working = [profile for profile in index.provider_profiles(state.subject, agent) if profile.usable]
+    if not working or any(not _is_another(fact.credentials, profile) for profile in working):
+        return Resolution(now, NotificationReason.RESOLVED)
+    # While one of them works, the provider does.
+    last = max(working, key=lambda profile: profile.expires_at if profile.expires_at is not None else float("inf"))
+    return _renewed(last, now)
+
+
+def _is_another(before: Iterable[Credential], profile: ProfileReport) -> bool:
+    """Whether the profile holds none of the credentials that failed."""
+    return all(is_renewed(known, profile) for known in before if known.profile == profile.id)
+
+
+def has_same_deadline(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> bool:
+    """Whether an expiring credential is unchanged, so that only edited steps or the clock moved it out of reach."""
+    if state.condition is not ConditionName.EXPIRING or state.deadline is None or state.deadline <= now:
+        return False
+    subject = state.subject
+    before = Credential(subject.profile, state.secret, state.deadline)
+    return any(
+        (profile := index.profile(subject, agent)) is not None
+        and profile.expires_at is not None
+        and not is_renewed(before, profile)
+        and not policy.verdict.of(subject.target, agent, subject.profile).ignore
+        for agent in state.facts
+    )

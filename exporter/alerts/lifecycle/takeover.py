@@ -1,0 +1,72 @@
+"""One cause, one alarm: ``no_usable_profile`` takes over from the alerts about the profiles that it inhibits. Pure.
+
+It goes on with the life of one that was notified before: under its fingerprint, so that a phone shows one notification,
+and with what the channels know. If that one still fires when a credential works again, it goes on with its life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from exporter.alerts.values import AlertState, AlertSubject, States, changed
+from exporter.model import ConditionName, Family
+
+
+def take_over(states: States) -> dict[str, AlertState]:
+    """The states after lives were taken over or given back. The ends of inhibited alerts wait for the outage's."""
+    after = dict(states)
+    down = {state.subject: state for state in states.values() if _is_outage(state)}
+    for state in states.values():
+        if state.took_over is not None and state.subject not in down:
+            after |= _given_back(state, after.get(state.took_over))
+    for subject, group in _inhibited(states, down).items():
+        if not down[subject].notified:
+            after |= _taken_over(down[subject], min(group, key=lambda state: (state.started_at, state.key)))
+    for key, state in after.items():
+        if state.inhibited and not state.firing and _provider(state) not in down:
+            after[key] = changed(state, inhibited=False)
+    return after
+
+
+def _is_outage(state: AlertState) -> bool:
+    return state.condition is ConditionName.NO_USABLE_PROFILE and state.firing and state.confirmed
+
+
+def _provider(state: AlertState) -> AlertSubject:
+    return AlertSubject(state.subject.target, state.subject.provider, "", Family.AVAILABILITY)
+
+
+def _inhibited(states: States, down: Mapping[AlertSubject, AlertState]) -> dict[AlertSubject, list[AlertState]]:
+    """The notified alerts that each outage inhibits."""
+    found: dict[AlertSubject, list[AlertState]] = {}
+    for state in states.values() if down else ():
+        if state.subject.profile and state.inhibited and state.firing and state.notified:
+            provider = _provider(state)
+            if provider in down:
+                found.setdefault(provider, []).append(state)
+    return found
+
+
+def _taken_over(outage: AlertState, former: AlertState) -> dict[str, AlertState]:
+    return {
+        outage.key: changed(
+            outage,
+            fingerprint=former.fingerprint,
+            notified=former.notified,
+            lost=former.lost,
+            pending={},
+            took_over=former.key,
+        ),
+        former.key: changed(former, fingerprint=outage.fingerprint, notified={}, lost={}, pending={}, resolution=None),
+    }
+
+
+def _given_back(outage: AlertState, former: AlertState | None) -> dict[str, AlertState]:
+    if former is None or not (former.firing and former.confirmed) or former.inhibited or former.notified:
+        return {outage.key: changed(outage, took_over=None)}
+    return {
+        outage.key: changed(outage, fingerprint=former.fingerprint, notified={}, lost={}, pending={}, took_over=None),
+        former.key: changed(
+            former, fingerprint=outage.fingerprint, notified=outage.notified, lost=outage.lost, pending={}
+        ),
+    }
