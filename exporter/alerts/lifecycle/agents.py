@@ -28,42 +28,53 @@ def agent_fact(finding: Finding, before: AgentFact | None, policy: AlertPolicy, 
     checks = 0 if at is None else 1
     if before is not None and at is not None:
         checks = before.checks if at == before.checked_at else before.checks + 1
-    fact = AgentFact(
+    began_at = before.began_at if before is not None else now
+    since = condition.since if condition.since is None or condition.since <= now else now
+    self_healing = is_self_healing(finding)
+    confirmed = before is not None and before.confirmed
+    if not confirmed:
+        ready_at = _ready_at(condition.name, checks, began_at, since, self_healing, policy)
+        confirmed = ready_at is not None and ready_at <= now
+    return AgentFact(
         condition=condition.name,
         severity=condition.severity,
-        began_at=before.began_at if before is not None else now,
-        since=min(condition.since, now) if condition.since is not None else None,
+        began_at=began_at,
+        since=since,
         deadline=condition.deadline,
         until=profile.unusable.until if profile is not None and profile.unusable is not None else None,
         cause=condition.reason,
         owner=profile.owner if profile is not None else None,
         seen_at=condition.seen_at,
-        self_healing=is_self_healing(finding),
+        self_healing=self_healing,
         inhibited=finding.inhibited,
-        confirmed=before is not None and before.confirmed,
+        confirmed=confirmed,
         checks=checks,
         checked_at=at,
         is_assumed=profile.assumed if profile is not None else False,
-        credentials=failing_credentials(finding),
+        credentials=() if profile is not None else failing_credentials(finding),
     )
-    return fact if fact.confirmed or not _is_confirmed(fact, policy, now) else replace(fact, confirmed=True)
-
-
-def _is_confirmed(fact: AgentFact, policy: AlertPolicy, now: float) -> bool:
-    at = confirmed_at(fact, policy)
-    return at is not None and at <= now
 
 
 def confirmed_at(fact: AgentFact, policy: AlertPolicy) -> float | None:
     """When time alone confirms the fact (Unix seconds), which may be past; None if it needs another check."""
-    if fact.condition.definition.confirmed_by_checks:
-        if fact.checks < policy.confirm_checks:
+    return _ready_at(fact.condition, fact.checks, fact.began_at, fact.since, fact.self_healing, policy)
+
+
+def _ready_at(
+    name: ConditionName,
+    checks: int,
+    began_at: float,
+    since: float | None,
+    self_healing: bool,
+    policy: AlertPolicy,
+) -> float | None:
+    if name.definition.confirmed_by_checks:
+        if checks < policy.confirm_checks:
             return None
-        waits = policy.check_failed_after if fact.condition is ConditionName.CHECK_FAILED else 0.0
-        return fact.began_at + waits
-    if fact.self_healing:
-        return min(fact.began_at, fact.since if fact.since is not None else fact.began_at) + policy.cooldown_after
-    return fact.began_at
+        return began_at + (policy.check_failed_after if name is ConditionName.CHECK_FAILED else 0.0)
+    if self_healing:
+        return min(began_at, since if since is not None else began_at) + policy.cooldown_after
+    return began_at
 
 
 def confirmed_together(facts: Mapping[str, AgentFact]) -> Mapping[str, AgentFact]:

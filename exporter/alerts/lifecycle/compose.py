@@ -27,19 +27,28 @@ def compose(groups: Iterable[Group], now: float) -> tuple[Message, ...]:
     Channels share the Alert objects, which halves the work: an alert reads the same on every
     channel, except what depends on what this channel was notified of.
     """
-    shared: dict[tuple[str, NotificationReason], Alert] = {}
+    shared: dict[tuple[object, ...], Alert] = {}
     messages = []
     for channel, candidates, summary, withdrawn in groups:
         alerts = []
         for state, reason in candidates:
-            alert = shared.get((state.key, reason))
+            last = state.notified.get(channel)
+            told = _told(reason, last)
+            alert = shared.get((state.key, reason, told))
             if alert is None:
-                alert = alert_of(state, reason, now, state.notified.get(channel))
-                if not reason.ends and not alert.new_agents:
-                    shared[state.key, reason] = alert
+                shared[state.key, reason, told] = alert = alert_of(state, reason, now, last)
             alerts.append(alert)
         messages.append(Message(channel, now, tuple(sorted(alerts, key=_worst_first)), tuple(summary), withdrawn))
     return tuple(messages)
+
+
+def _told(reason: NotificationReason, last: LastNotification | None) -> tuple[object, ...] | None:
+    """What an alert's text depends on, of what the channel was notified of."""
+    if last is None:
+        return None
+    if reason.ends:
+        return last.severity, last.condition, last.since, last.times
+    return last.agents if reason is NotificationReason.ESCALATED else None
 
 
 def alert_of(state: AlertState, reason: NotificationReason, now: float, last: LastNotification | None = None) -> Alert:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 from exporter.alerts.lifecycle.facts import ReportIndex, is_renewed
 from exporter.alerts.lifecycle.policy import AlertPolicy
@@ -30,23 +30,24 @@ _ORDER = (
 )
 
 
-def resolution(
-    state: AlertState, facts: Mapping[str, AgentFact], index: ReportIndex, policy: AlertPolicy, now: float
-) -> Resolution:
-    """How an alert ended that none of its agents has any more. ``facts`` has the last fact of each."""
-    ends = {agent: _end(state, agent, fact, index, policy, now) for agent, fact in facts.items()}
-    return _together(ends, now)
+def resolution(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> Resolution:
+    """How an alert ended that none of its agents has any more."""
+    facts = {**state.ended, **state.facts} if state.ended else state.facts
+    if len(facts) == 1:
+        ((agent, fact),) = facts.items()
+        return _end(state, agent, fact, index, policy, now)
+    return _together([_end(state, agent, fact, index, policy, now) for agent, fact in facts.items()], now)
 
 
-def _together(ends: Mapping[str, Resolution], now: float) -> Resolution:
+def _together(ends: Sequence[Resolution], now: float) -> Resolution:
     if not ends:
         return Resolution(now, NotificationReason.RESOLVED)
-    kind = min(((end.reason, end.cause) for end in ends.values()), key=_ORDER.index)
-    alike = {agent: end for agent, end in ends.items() if (end.reason, end.cause) == kind}
-    dates = [(end.until, end.is_assumed) for end in alike.values() if end.until is not None]
+    kind = min(((end.reason, end.cause) for end in ends), key=_ORDER.index)
+    alike = [end for end in ends if (end.reason, end.cause) == kind]
+    dates = [(end.until, end.is_assumed) for end in alike if end.until is not None]
     # Nothing holds longer than the date that comes first.
     until, is_assumed = min(dates) if dates and len(dates) == len(alike) else (None, False)
-    return Resolution(now, *kind, until, is_assumed, tuple(alike))
+    return Resolution(now, *kind, until, is_assumed, tuple(agent for end in alike for agent in end.agents))
 
 
 def _end(
@@ -55,7 +56,7 @@ def _end(
     """How the trouble of one agent ended."""
 
     def ended(cause: ResolutionCause) -> Resolution:
-        return Resolution(now, NotificationReason.RESOLVED, cause)
+        return Resolution(now, NotificationReason.RESOLVED, cause, agents=(agent,))
 
     subject = state.subject
     if subject.target not in policy.targets:
@@ -79,29 +80,25 @@ def _end(
     is_new = is_renewed(before, profile, undated=fact.condition is ConditionName.UNDATED)
     if profile.status in (Status.EXPIRED, Status.MISSING) or not profile.usable:
         return ended(ResolutionCause.REPLACED if is_new else ResolutionCause.OTHER_PROBLEM)
-    return _renewed(profile, now) if is_new else ended(ResolutionCause.OVER)
+    return _renewed(profile, agent, now) if is_new else ended(ResolutionCause.OVER)
 
 
-def _renewed(profile: ProfileReport, now: float) -> Resolution:
-    return Resolution(
-        now,
-        NotificationReason.RENEWED,
-        until=profile.expires_at,
-        is_assumed=profile.assumed and bool(profile.expires_at),
-    )
+def _renewed(profile: ProfileReport, agent: str, now: float) -> Resolution:
+    is_assumed = profile.assumed and profile.expires_at is not None
+    return Resolution(now, NotificationReason.RENEWED, until=profile.expires_at, is_assumed=is_assumed, agents=(agent,))
 
 
 def _provider_end(state: AlertState, agent: str, fact: AgentFact, index: ReportIndex, now: float) -> Resolution:
     """How it ended that no credential of a provider worked: by a new credential, or because one works again."""
     report = index.agent(state.subject, agent)
     if report is None or not report.providers_usable.get(state.subject.provider):
-        return Resolution(now, NotificationReason.RESOLVED, ResolutionCause.NOT_NEEDED)
+        return Resolution(now, NotificationReason.RESOLVED, ResolutionCause.NOT_NEEDED, agents=(agent,))
     working = [profile for profile in index.provider_profiles(state.subject, agent) if profile.usable]
     if not working or any(not _is_another(fact.credentials, profile) for profile in working):
-        return Resolution(now, NotificationReason.RESOLVED)
+        return Resolution(now, NotificationReason.RESOLVED, agents=(agent,))
     # While one of them works, the provider does.
     last = max(working, key=lambda profile: profile.expires_at if profile.expires_at is not None else float("inf"))
-    return _renewed(last, now)
+    return _renewed(last, agent, now)
 
 
 def _is_another(before: Iterable[Credential], profile: ProfileReport) -> bool:

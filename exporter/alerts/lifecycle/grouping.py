@@ -26,7 +26,12 @@ class Group(NamedTuple):
 
 
 def group_wait(reason: NotificationReason, policy: AlertPolicy) -> float:
-    """How long a notification waits for others, in seconds."""
+    """How long a notification waits for others, in seconds.
+
+    Reminders and repeats do not wait: what is due by time alone is due together.
+    """
+    if reason in (NotificationReason.REMINDER, NotificationReason.REPEAT):
+        return 0.0
     return min(policy.group_wait, RESOLUTION_WAIT) if reason.ends else policy.group_wait
 
 

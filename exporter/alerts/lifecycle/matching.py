@@ -46,8 +46,11 @@ def match(states: States, facts: Iterable[Fact]) -> list[Match]:
 
 def _match_one(known: list[AlertState], group: list[Fact]) -> list[Match]:
     """The matches of the facts about one subject; firing states come first in ``known``."""
-    if len(known) == 1 and len(group) == 1 and any(is_same(known[0], group[0]) for is_same in _MATCHES):
-        return [Match(group[0], known[0].key)]
+    if len(group) == 1:
+        if not known:
+            return [Match(group[0], _key(group[0].subject))]
+        if len(known) == 1 and any(is_same(known[0], group[0]) for is_same in _MATCHES):
+            return [Match(group[0], known[0].key)]
     free = list(known)
     keys: dict[int, str] = {}
     for is_same in _MATCHES:
@@ -71,8 +74,11 @@ def _match_one(known: list[AlertState], group: list[Fact]) -> list[Match]:
 
 def _new_key(fact: Fact, taken: set[str]) -> str:
     """The alert's identity as text. An agent's name is added if another credential has the same profile name."""
-    subject = fact.subject
-    base = "\x1f".join((subject.target, subject.provider, subject.profile, subject.topic))
+    base = _key(fact.subject)
     candidates = [base, *(f"{base}\x1f{agent}" for agent in fact.findings)]
     free = [key for key in candidates if key not in taken]
     return free[0] if free else f"{base}\x1f{next(iter(fact.findings))}\x1f{len(taken)}"
+
+
+def _key(subject: AlertSubject) -> str:
+    return "\x1f".join((subject.target, subject.provider, subject.profile, subject.topic))

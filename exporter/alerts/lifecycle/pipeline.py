@@ -98,7 +98,8 @@ def mark_notified(
     changes, name = {}, channel.name
     for candidate, reason in candidates:
         state = states[candidate.key]
-        notified, resolution, flapped = without(state.notified, name), state.resolution, state.flapped
+        notified = without(state.notified, name) if state.notified else {}
+        resolution, flapped = state.resolution, state.flapped
         if not reason.ends:
             notified[name] = last = _notification(state, reason, state.notified.get(name), policy, now)
             if last.times and reason is NotificationReason.FIRST:
@@ -108,8 +109,8 @@ def mark_notified(
         changes[state.key] = changed(
             state,
             notified=notified,
-            pending=without(state.pending, name),
-            held=without(state.held, name),
+            pending=without(state.pending, name) if state.pending else state.pending,
+            held=without(state.held, name) if state.held else state.held,
             resolution=resolution,
             flapped=flapped,
         )

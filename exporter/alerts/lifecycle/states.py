@@ -77,10 +77,7 @@ def begin_states(states: States, report: Report, policy: AlertPolicy, now: float
 
 def _not_in_the_future(state: AlertState, now: float) -> AlertState:
     """After the clock was set back, nothing may wait until the recorded time comes again."""
-    began = (fact.began_at for fact in state.facts.values())
-    notified_at = (last.at for last in state.notified.values() if last.has_arrived)
-    recorded = max(state.started_at, state.worsened_at, *began, *notified_at, *state.pending.values(), *state.begun_at)
-    if recorded <= now and (state.resolution is None or state.resolution.at <= now):
+    if _is_past(state, now):
         return state
     ended = state.resolution
     return changed(
@@ -98,6 +95,21 @@ def _not_in_the_future(state: AlertState, now: float) -> AlertState:
         begun_at=tuple(min(at, now) for at in state.begun_at),
         flapped={name: min(at, now) for name, at in state.flapped.items()},
         resolution=replace(ended, at=min(ended.at, now)) if ended is not None else None,
+    )
+
+
+def _is_past(state: AlertState, now: float) -> bool:
+    if (
+        state.started_at > now
+        or state.worsened_at > now
+        or (state.resolution is not None and state.resolution.at > now)
+    ):
+        return False
+    return (
+        all(fact.began_at <= now for fact in state.facts.values())
+        and all(last.at <= now for last in state.notified.values() if last.has_arrived)
+        and all(at <= now for at in state.pending.values())
+        and all(at <= now for at in state.begun_at)
     )
 
 
@@ -135,22 +147,20 @@ def _next(
 
 
 def _begin(key: str, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
-    facts = {agent: agent_fact(finding, None, policy, now) for agent, finding in fact.findings.items()}
-    facts = dict(confirmed_together(facts))
-    worst = facts[worst_agent(shown_facts(facts))]
-    state = AlertState(
+    facts: Facts = {agent: agent_fact(finding, None, policy, now) for agent, finding in fact.findings.items()}
+    facts = confirmed_together(facts)
+    shown = _shown(facts, fact, None, now)
+    return AlertState(
         key=key,
         fingerprint=identity(policy.exporter, key),
         exporter=policy.exporter,
         subject=fact.subject,
-        condition=worst.condition,
-        severity=worst.severity,
-        agents=(),
         started_at=now,
-        since=now,
         worsened_at=now,
+        secret=fact.secret,
+        begun_at=(now,) if shown["confirmed"] else (),
+        **shown,
     )
-    return _as_shown(state, facts, fact, now)
 
 
 def _fork(parent: AlertState, key: str, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
@@ -192,19 +202,31 @@ def _fork(parent: AlertState, key: str, fact: Fact, policy: AlertPolicy, now: fl
 
 def _as_shown(state: AlertState, facts: Facts, fact: Fact | None, now: float) -> AlertState:
     """``state`` with these facts, and with what follows from them. ``fact`` has the texts."""
-    shown = shown_facts(facts)
-    agent = worst_agent(shown) if len(shown) > 1 else next(iter(shown))
-    worst = shown[agent]
-    alike = (
-        (agent,)
-        if len(shown) == 1
-        else tuple(a for a, f in shown.items() if f.condition is worst.condition and _is_as_soon(f, worst))
-    )
-    known = [shown[name].since for name in alike]
-    since = min((at for at in known if at is not None), default=None)
+    changes = _shown(facts, fact, state, now)
+    if fact is not None and fact.secret:
+        changes["secret"] = fact.secret
+    if changes["confirmed"] and (not state.confirmed or not state.begun_at):
+        changes["begun_at"] = (*(at for at in state.begun_at if at > now - DAY), now)[-100:]
+    return changed(state, **changes)
+
+
+def _shown(facts: Facts, fact: Fact | None, before: AlertState | None, now: float) -> dict[str, Any]:
+    """The fields of a state that follow from its facts."""
+    if len(facts) == 1:
+        ((agent, worst),) = facts.items()
+        alike: tuple[str, ...] = (agent,)
+        shown, self_healing, confirmed = facts, worst.self_healing, worst.confirmed
+        since = worst.since
+    else:
+        shown = shown_facts(facts)
+        agent = worst_agent(shown)
+        worst = shown[agent]
+        alike = tuple(a for a, f in shown.items() if f.condition is worst.condition and _is_as_soon(f, worst))
+        self_healing = all(one.self_healing for one in shown.values())
+        confirmed = any(one.confirmed for one in facts.values())
+        since = min((at for name in alike if (at := shown[name].since) is not None), default=None)
     if since is None:
-        since = state.since if state.condition is worst.condition else now
-    confirmed = any(one.confirmed for one in facts.values())
+        since = before.since if before is not None and before.condition is worst.condition else now
     changes: dict[str, Any] = {
         "facts": facts,
         "condition": worst.condition,
@@ -216,20 +238,15 @@ def _as_shown(state: AlertState, facts: Facts, fact: Fact | None, now: float) ->
         "until": worst.until,
         "is_assumed": worst.is_assumed,
         "seen_at": worst.seen_at,
-        "self_healing": all(one.self_healing for one in shown.values()),
+        "self_healing": self_healing,
         "inhibited": worst.inhibited,
         "confirmed": confirmed,
     }
-    if not state.subject.profile:
+    if any(one.credentials for one in shown.values()) or (before is not None and before.credentials):
         credentials = {credential for one in shown.values() for credential in one.credentials}
         ordered = sorted(credentials, key=lambda c: (c.profile, c.secret or "", c.deadline or 0.0))
         changes["credentials"] = tuple(ordered)
-    if fact is not None:
-        changes["secret"] = fact.secret or state.secret
-        changes |= _texts(fact, agent, alike)
-    if confirmed and (not state.confirmed or not state.begun_at):
-        changes["begun_at"] = (*(at for at in state.begun_at if at > now - DAY), now)[-100:]
-    return changed(state, **changes)
+    return changes | _texts(fact, agent, alike) if fact is not None else changes
 
 
 def _is_as_soon(fact: AgentFact, worst: AgentFact) -> bool:
@@ -270,6 +287,8 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
                 (facts if index.is_unknown(state, agent) else gone)[agent] = old
     if len(facts) > 1:
         facts = dict(confirmed_together(facts))
+    if not begins_again and not gone and _is_settled(state) and facts == state.facts:
+        return _with_texts(state, fact)
     new = _as_shown(changed(state, confirmed=False) if begins_again else state, facts, fact, now)
     changes: dict[str, Any] = {"dormant": False, "firing": True}
     if begins_again:
@@ -294,6 +313,19 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
         # What is confirmed again before a channel was notified of its resolution has not ended.
         new = changed(new, resolution=None)
     return new
+
+
+def _is_settled(state: AlertState) -> bool:
+    """Whether only new facts can change the state."""
+    return not state.dormant and state.acknowledged_step is None and state.resolution is None and bool(state.begun_at)
+
+
+def _with_texts(state: AlertState, fact: Fact) -> AlertState:
+    agent = state.agents[0] if len(state.agents) == 1 else worst_agent(shown_facts(state.facts))
+    texts = _texts(fact, agent, state.agents)
+    if texts.get("summary", state.summary) == state.summary and texts.get("remedy", state.remedy) == state.remedy:
+        return state
+    return changed(state, **texts)
 
 
 def _confirmed_agents(state: AlertState) -> tuple[str, ...]:
@@ -413,7 +445,7 @@ def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
         if state.resolution is None and not state.begun_at:
             return None
         return changed(state, firing=False, inhibited=False, confirmed=bool(state.resolution), facts={}, ended={})
-    end = resolution(state, {**state.ended, **state.facts}, index, policy, now)
+    end = resolution(state, index, policy, now)
     return changed(state, firing=False, resolution=end, acknowledged_step=None, dormant=False)
 
 
@@ -422,5 +454,5 @@ def _as_it_is_now(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
     end = state.resolution
     if end is None or not state.notified or not state.facts or end.cause is ResolutionCause.TARGET_REMOVED:
         return state
-    present = replace(resolution(state, {**state.ended, **state.facts}, index, policy, now), at=end.at)
+    present = replace(resolution(state, index, policy, now), at=end.at)
     return state if present == end else changed(state, resolution=present)
