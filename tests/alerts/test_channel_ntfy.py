@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -292,7 +293,13 @@ def due(number: int, deadline: float, severity: Severity = Severity.CRITICAL) ->
     return ScheduledMessage(one, deadline + GRACE)
 
 
-async def update(phone: NtfySender, wanted: list[ScheduledMessage], scheduled: dict[str, float], now: float) -> None:
+async def update(
+    phone: NtfySender,
+    wanted: list[ScheduledMessage],
+    scheduled: dict[str, float],
+    now: float,
+    needed: Collection[str] = (),
+) -> None:
     """Bring the server in line with ``wanted``; ``scheduled`` is what is stored between two calls."""
 
     async def record(name: str, deliver_at: float | None) -> None:
@@ -301,7 +308,7 @@ async def update(phone: NtfySender, wanted: list[ScheduledMessage], scheduled: d
         else:
             scheduled[name] = deliver_at
 
-    await synchronize(phone, wanted, dict(scheduled), record, now)
+    await synchronize(phone, wanted, needed, dict(scheduled), record, now)
 
 
 async def test_scheduled_message_is_delivered_when_the_exporter_is_down(server: FakeNtfy) -> None:

@@ -95,6 +95,30 @@ class SchedulesMessages(Protocol):
         """Cancel the message with that name, if it exists. Raises TemporaryError or PermanentError."""
 
 
+@runtime_checkable
+class ReplacesNotifications(Protocol):
+    """A channel to a phone: a notification stays there under its name until it is replaced or withdrawn."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def show(self, notification: str, message: Message, *, quietly: bool = False) -> None:
+        """Show a message instead of what the notification showed. Raises TemporaryError or PermanentError.
+
+        ``quietly``: without a sound, and not at all where it would be one more notification.
+        """
+
+    async def withdraw(self, notification: str) -> None:
+        """Take a notification away, if it is shown and that is possible. Raises TemporaryError or PermanentError."""
+
+
+def notification_of(outgoing: QueuedMessage) -> str:
+    """The name of the notification that shows a message: that of its only alert, else one of its own."""
+    alerts = outgoing.message.alerts
+    is_alert = len(alerts) == 1 and alerts[0].reason is not NotificationReason.TEST
+    return alerts[0].fingerprint if is_alert else outgoing.id
+
+
 def no_links(action: str, alert: Alert, channel: str) -> str | None:
     """``Links`` for an exporter without a page that a link could open."""
     return None

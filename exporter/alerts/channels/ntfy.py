@@ -1,23 +1,37 @@
-"""ntfy: push notifications to a phone, published as JSON at the root of a server.
+"""ntfy: push notifications to a phone, published as JSON at the root of a server, or at the path a proxy gives it.
 
 The server's behaviour is from its documentation and source (2.13, and 2.16 for ``sequence_id``): a message over
 4,096 bytes becomes an attachment, a JSON body over twice that is refused with 413, a 429 carries no
 ``Retry-After`` (60 messages at once, then one every 5 s; its code 42908 is the day's quota, which is new at midnight
 UTC), and 200 is the answer once the message is stored.
 Since 2.16 a message replaces an earlier one with the same ``sequence_id``, on the phone and, while it is
-delayed, on the server; older servers show one more notification.
+delayed, on the server; a DELETE withdraws it in both places. Older servers show one more notification, and answer
+the DELETE with 404.
+
+A phone that was offline is sent all that the server has kept (12 hours by default). The app (1.22) keeps the latest of
+each sequence by its time in whole seconds, and of two in the same second the first.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from exporter.alerts.channels import ChannelContext, PermanentError, ScheduledMessage, Sender, TemporaryError, _http
+from exporter.alerts.channels import (
+    ChannelContext,
+    PermanentError,
+    ScheduledMessage,
+    Sender,
+    TemporaryError,
+    _http,
+    notification_of,
+)
 from exporter.alerts.values import Message, NotificationReason, QueuedMessage
 from exporter.config import ConfigError
 from exporter.config.channels.ntfy import NtfyChannel
@@ -34,6 +48,8 @@ DAILY_QUOTA, QUOTA_PAUSE, MAX_QUOTA_PAUSE = 42908, 60.0, 3600.0
 MAX_DELAY = 3 * 86400.0 - 60.0  # seconds; slightly less than the server allows
 
 _ID = re.compile(r"[-_A-Za-z0-9]{1,64}")
+#: The topic in the answer to a publication. A quote in a title or message would be escaped.
+_TOPIC = re.compile(rb'"topic": ?"([-_A-Za-z0-9]{1,64})"')
 _ICONS = {Severity.CRITICAL: "rotating_light", Severity.WARNING: "warning", Severity.INFO: "information_source"}
 _CUT = "\n…"
 _SCHEDULED = "Scheduled in advance. The exporter has not cancelled it, so it may be down."
@@ -42,7 +58,7 @@ _SCHEDULED = "Scheduled in advance. The exporter has not cancelled it, so it may
 def build(config: NtfyChannel, context: ChannelContext) -> NtfySender:
     """The channel. Raises ConfigError where its address or topic is not valid."""
     url, topic = config.read_secret("url") or DEFAULT_URL, config.read_secret("topic") or ""
-    problems = [problem for problem in (_url_problem(url), _topic_problem(topic)) if problem]
+    problems = [problem for problem in (_url_problem(url, topic), _topic_problem(topic)) if problem]
     if problems:
         raise ConfigError(f"channel {config.name}", problems)
     config.read_secret("token")
@@ -53,24 +69,38 @@ class NtfySender(Sender[NtfyChannel]):
     """One topic of one ntfy server. Its secrets are read again for each message."""
 
     max_delay = MAX_DELAY
+    min_gap = 1.0  # seconds between two changes of a notification, which then have different times at the server
 
-    _can_cancel: bool | None = None  # None until the server was asked
-    _over_quota = 0  # how often in a row the day's quota was used up
+    def __init__(self, config: NtfyChannel, context: ChannelContext, timeout: float | None = None) -> None:
+        super().__init__(config, context, timeout)
+        self._can_cancel: bool | None = None  # None until the server was asked
+        self._over_quota = 0  # how often in a row the day's quota was used up
+        self._changed_at: dict[str, float] = {}  # recent changes by notification, by the monotonic clock
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Publish a message. Raises TemporaryError or PermanentError."""
-        message, text = outgoing.message, self.context.render(self.config, outgoing.message)
-        buttons = self.context.buttons(message)[:3]
-        await self._publish(
-            {
-                "title": text.title[:MAX_TITLE],
-                "priority": priority(message),
-                "tags": tags(message),
-                "sequence_id": sequence_id(outgoing),
-                "actions": [{"action": "view", "label": label, "url": link} for label, link in buttons],
-            },
-            text.body,
-        )
+        await self.show(notification_of(outgoing), outgoing.message)
+
+    async def show(self, notification: str, message: Message, *, quietly: bool = False) -> None:
+        """Publish a message instead of what the notification shows. Raises TemporaryError or PermanentError.
+
+        ``quietly``: with the lowest priority, and not to a server that would show one more notification.
+        """
+        if quietly and not await self.can_cancel(notification):
+            return
+        text, buttons = self.context.render(self.config, message), self.context.buttons(message)[:3]
+        fields = {
+            "title": text.title[:MAX_TITLE],
+            "priority": 1 if quietly else priority(message),
+            "tags": tags(message),
+            "sequence_id": notification,
+            "actions": [{"action": "view", "label": label, "url": link} for label, link in buttons],
+        }
+        await self._publish(fields, text.body)
+
+    async def withdraw(self, notification: str) -> None:
+        """Take a notification off the phones. Raises TemporaryError or PermanentError."""
+        await self.cancel(notification)
 
     async def schedule(self, name: str, message: ScheduledMessage) -> None:
         """Publish a delayed message. Raises TemporaryError or PermanentError."""
@@ -92,11 +122,11 @@ class NtfySender(Sender[NtfyChannel]):
         return bool(self._can_cancel)
 
     async def cancel(self, name: str) -> None:
-        """Cancel a delayed message if it exists. Raises TemporaryError or PermanentError."""
+        """Cancel a delayed message, or withdraw a delivered one. Raises TemporaryError or PermanentError."""
         if self._can_cancel is False:
             return
         try:
-            await self._request("DELETE", f"{self._topic()}/{name}")
+            await self._request("DELETE", f"{self._topic()}/{name}", name)
         except PermanentError as error:
             if error.reason != FailureReason.HTTP_ERROR:
                 raise
@@ -105,20 +135,45 @@ class NtfySender(Sender[NtfyChannel]):
             self._can_cancel = True
 
     async def _publish(self, fields: Mapping[str, Any], body: str) -> None:
-        every: dict[str, Any] = {"topic": self._topic(), "click": self.context.external_url, **fields}
-        await self._request("POST", "", encoded({key: value for key, value in every.items() if value}, body))
+        topic = self._topic()
+        every: dict[str, Any] = {"topic": topic, "click": self.context.external_url, **fields}
+        content = encoded({key: value for key, value in every.items() if value}, body)
+        answer = await self._request("POST", "", fields["sequence_id"], content)
+        if (reached := _TOPIC.search(answer)) and reached[1].decode() != topic:
+            raise PermanentError(FailureReason.OTHER, "the server took the path in url for a topic: remove it")
 
-    async def _request(self, method: str, path: str, content: bytes = b"") -> None:
+    async def _request(self, method: str, path: str, notification: str, content: bytes = b"") -> bytes:
+        """The beginning of a 2xx answer to a request that changes ``notification``."""
         url = self.secret("url") or DEFAULT_URL
-        if problem := _url_problem(url):
+        if problem := _url_problem(url, self._topic()):
             raise PermanentError(FailureReason.OTHER, problem)
         token, address = self.secret("token"), f"{url.rstrip('/')}/{path}"
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        answer = await _http.send(self, method, address, content=content, headers=headers, pause=self._pause)
+        await self._wait_for_next_second(notification)
+        try:
+            answer = await _http.send(
+                self,
+                method,
+                address,
+                content=content,
+                headers=headers,
+                pause=self._pause,
+                wants_answer=bool(urlsplit(url).path.strip("/")),
+            )
+        finally:
+            self._changed_at[notification] = time.monotonic()
         self._over_quota = 0
         if answer.is_web_page:
             why = "a web page answered, not ntfy: check the url, and whether a captive portal is in the way"
             raise TemporaryError(FailureReason.HTTP_ERROR, why)
+        return answer.body
+
+    async def _wait_for_next_second(self, notification: str) -> None:
+        """Wait until the last change of a notification is ``min_gap`` seconds ago."""
+        now = time.monotonic()
+        self._changed_at = {name: at for name, at in self._changed_at.items() if now - at < self.min_gap}
+        if notification in self._changed_at:
+            await asyncio.sleep(self._changed_at[notification] + self.min_gap - now)
 
     def _pause(self, refusal: Mapping[str, Any]) -> float:
         """Seconds until the next try after a 429. The quota may be raised meanwhile, so midnight is not waited for."""
@@ -135,16 +190,18 @@ class NtfySender(Sender[NtfyChannel]):
         return topic
 
 
-def _url_problem(url: str) -> str | None:
+def _url_problem(url: str, topic: str) -> str | None:
     """The problem with a server's address. JSON that is sent to a topic's own address would be shown as text."""
     try:
         parts = urlsplit(url)
-        is_root = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
+        path, is_server = parts.path.strip("/"), parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
-        is_root = False
-    if is_root and not parts.query and not parts.fragment:
-        return None
-    return "url must be the server alone, like https://ntfy.sh; the topic has its own key"
+        path, is_server = "", False
+    if not is_server or parts.query or parts.fragment:
+        return "url must be the server's address, like https://ntfy.sh or https://example.org/ntfy"
+    if path and (path.rpartition("/")[2] == topic or f"//{parts.hostname}" == DEFAULT_URL.removeprefix("https:")):
+        return "url must be the server alone, like https://ntfy.sh; the topic has its own key"
+    return None
 
 
 def _topic_problem(topic: str) -> str | None:
@@ -179,14 +236,6 @@ def tags(message: Message) -> list[str]:
     if worst.reason is NotificationReason.TEST:
         return ["test_tube", "test"]
     return [_ICONS[worst.severity], str(worst.severity), str(worst.reason), str(worst.condition)]
-
-
-def sequence_id(outgoing: QueuedMessage) -> str | None:
-    """Messages about one alert replace each other. A group is only replaced by another try of itself."""
-    alerts = outgoing.message.alerts
-    is_alert = len(alerts) == 1 and alerts[0].reason is not NotificationReason.TEST
-    found = alerts[0].fingerprint if is_alert else outgoing.id
-    return found if _ID.fullmatch(found) else None
 
 
 def encoded(fields: Mapping[str, Any], body: str) -> bytes:

@@ -1,24 +1,24 @@
 """Termux: a notification on the phone that the exporter runs on, through the app Termux:API.
 
-The flags are those of termux-api 0.59. An alert keeps one notification for its whole life: the id is made from
-its fingerprint, so each message replaces the one before, "resolved" too.
+The flags are those of termux-api 0.59. Each notification has an id, by which a later message replaces it or
+``termux-notification-remove`` withdraws it.
 """
 
 from __future__ import annotations
 
 import shlex
 
-from exporter.alerts.channels import PermanentError, Sender, TemporaryError, _command
+from exporter.alerts.channels import PermanentError, Sender, TemporaryError, _command, notification_of
 from exporter.alerts.values import Message, NotificationReason, QueuedMessage
 from exporter.config.channels.termux import TermuxChannel
 from exporter.lib.redact import safe_text
 from exporter.model import FailureReason, Severity
 
-COMMAND = "termux-notification"
+COMMAND, REMOVE = "termux-notification", "termux-notification-remove"
 MAX_BODY = 4000  # characters
 
 _PRIORITIES = {Severity.CRITICAL: "max", Severity.WARNING: "high", Severity.INFO: "default"}
-_MISSING = f"`{COMMAND}` was not found: on the phone, run `pkg install termux-api` and install the app Termux:API"
+_MISSING = "`{}` was not found: on the phone, run `pkg install termux-api` and install the app Termux:API"
 
 
 class TermuxSender(Sender[TermuxChannel]):
@@ -26,41 +26,51 @@ class TermuxSender(Sender[TermuxChannel]):
 
     timeout = 20.0  # seconds; without the app the command waits for ever
 
-    def arguments(self, outgoing: QueuedMessage) -> list[str]:
+    def arguments(self, notification: str, message: Message, *, quietly: bool = False) -> list[str]:
         """The command that shows a message.
 
         The links of its buttons are among the arguments, because the phone's API accepts them no other way.
         Each is for one action, once, and on Android no other user sees our processes.
         """
-        message, text = outgoing.message, self.context.render(self.config, outgoing.message)
+        text = self.context.render(self.config, message)
         # Without -c the command would wait for standard input.
         body = _command.shortened(text.body, MAX_BODY) or text.title
-        shown = ["-i", notification_id(outgoing), "-t", text.title, "-c", body]
+        shown = ["-i", _id(notification), "-t", text.title, "-c", body]
         buttons = []
         for number, (label, link) in enumerate(self.context.buttons(message)[:3], 1):
             buttons += [f"--button{number}", label, f"--button{number}-action", _open(link)]
         click = ["--action", _open(self.context.external_url)] if self.context.external_url else []
-        group = ["--priority", priority(message), "--group", "openclaw-auth-exporter"]
-        return [COMMAND, *shown, *group, *click, *buttons]
+        group = ["--priority", "low" if quietly else priority(message), "--group", "openclaw-auth-exporter"]
+        once = ["--alert-once"] if quietly else []
+        return [COMMAND, *shown, *group, *click, *buttons, *once]
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Show a message. Raises TemporaryError or PermanentError."""
+        await self.show(notification_of(outgoing), outgoing.message)
+
+    async def show(self, notification: str, message: Message, *, quietly: bool = False) -> None:
+        """Show a message instead of what the notification shows. Raises TemporaryError or PermanentError."""
+        await self._run(self.arguments(notification, message, quietly=quietly))
+
+    async def withdraw(self, notification: str) -> None:
+        """Remove a notification. Raises TemporaryError or PermanentError."""
+        await self._run([REMOVE, _id(notification)])
+
+    async def _run(self, words: list[str]) -> None:
         try:
-            code, output = await _command.run(self, self.arguments(outgoing))
+            code, output = await _command.run(self, words)
         except TemporaryError as error:
             if error.reason == FailureReason.COMMAND_NOT_FOUND:
-                raise PermanentError(error.reason, _MISSING) from None
+                raise PermanentError(error.reason, _MISSING.format(words[0])) from None
             raise
         if code != 0:
             why = safe_text(output)
-            message = f"`{COMMAND}` exited with {code}" + (f": {why}" if why else "")
+            message = f"`{words[0]}` exited with {code}" + (f": {why}" if why else "")
             raise TemporaryError(FailureReason.COMMAND_ERROR, message)
 
 
-def notification_id(outgoing: QueuedMessage) -> str:
-    """The notification that a message replaces: that of its alert, or for a group an earlier try of the message."""
-    alerts = outgoing.message.alerts
-    return f"openclaw-auth-{alerts[0].fingerprint if len(alerts) == 1 else outgoing.id}"
+def _id(notification: str) -> str:
+    return f"openclaw-auth-{notification}"
 
 
 def priority(message: Message) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any
 
 from exporter.alerts.channels import Channel, DeliveryError, ScheduledMessage, SchedulesMessages
@@ -79,24 +79,46 @@ def plan(
     return planned
 
 
+def name_of(fingerprint: str) -> str:
+    """The name of the scheduled message about an alert. The fingerprint differs between exporters."""
+    return f"d-{fingerprint}"
+
+
+def needed_later(states: States, policy: AlertPolicy, channel: ChannelPolicy, now: float) -> frozenset[str]:
+    """The names of the scheduled messages that are needed even after they were delivered.
+
+    Those are about alerts that hold, are not silenced, and of whose condition the channel has not been notified.
+    """
+    return frozenset(
+        name_of(state.fingerprint)
+        for state in states.values()
+        if state.firing
+        and ((last := state.notified.get(channel.name)) is None or last.condition is not state.condition)
+        and not policy.is_silenced(state, now)
+    )
+
+
 async def synchronize(
     channel: SchedulesMessages,
     planned: Iterable[ScheduledMessage],
+    needed: Collection[str],
     scheduled: Mapping[str, float],
     record: Callable[[str, float | None], Awaitable[None]],
     now: float,
 ) -> None:
     """Make ``planned`` all that the channel's server has scheduled: replace what moved, cancel the rest.
 
-    ``scheduled`` is what the server has: name to delivery time, 0 where that is not known. ``record`` stores a
-    change (None: cancelled) before and after each request, because the process may be killed in between. A server
-    that cannot cancel is sent nothing. Raises DeliveryError; another call continues where this one stopped.
+    What was delivered is cancelled too, which takes it off the phones, except where it is ``needed``: then the next
+    message about its alert does that. ``scheduled`` is what the server has: name to delivery time, 0 where that is
+    not known. ``record`` stores a change (None: cancelled) before and after each request, because the process may
+    be killed in between. A server that cannot cancel is sent nothing. Raises DeliveryError; another call continues
+    where this one stopped.
     """
-    by_name = {f"d-{message.alert.fingerprint}": message for message in planned}
+    by_name = {name_of(message.alert.fingerprint): message for message in planned}
     for name, at in scheduled.items():
-        if name not in by_name:
-            if at == 0.0 or at > now:
-                await channel.cancel(name)
+        was_delivered = 0.0 < at <= now
+        if name not in (needed if was_delivered else by_name):
+            await channel.cancel(name)
             await record(name, None)
     for name, message in by_name.items():
         if scheduled.get(name) == message.deliver_at:
@@ -162,11 +184,15 @@ class ScheduledMessages:
         now = self._now()
         passed = await asyncio.to_thread(passed_deadlines, states, report, as_of, policy, now, self.max_delay)
         due = [
-            (self._channels[rules.name], plan(passed, policy, rules, now, self._channels[rules.name].max_delay, grace))
+            (
+                self._channels[rules.name],
+                plan(passed, policy, rules, now, self._channels[rules.name].max_delay, grace),
+                needed_later(states, policy, rules, now),
+            )
             for rules in policy.channels
             if rules.name in self._channels and not now < self._retry_at.get(rules.name, 0.0) <= now + PAUSE
         ]
-        await asyncio.gather(*(self._synchronize(channel, planned, now) for channel, planned in due))
+        await asyncio.gather(*(self._synchronize(*work, now) for work in due))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         self._task = asyncio.create_task(work, name="scheduled messages")
@@ -179,9 +205,11 @@ class ScheduledMessages:
         """End a running update, then cancel everything on the channels that are gone."""
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
-        await asyncio.gather(*(self._synchronize(channel, [], self._now()) for channel in cancelled))
+        await asyncio.gather(*(self._synchronize(channel, [], (), self._now()) for channel in cancelled))
 
-    async def _synchronize(self, channel: SchedulesMessages, planned: list[ScheduledMessage], now: float) -> None:
+    async def _synchronize(
+        self, channel: SchedulesMessages, planned: list[ScheduledMessage], needed: Collection[str], now: float
+    ) -> None:
         async def record(name: str, deliver_at: float | None) -> None:
             await self._outbox.run(self._outbox.schedule, channel.name, name, deliver_at)
 
@@ -189,7 +217,7 @@ class ScheduledMessages:
         try:
             async with asyncio.timeout(TIMEOUT):
                 scheduled = await self._outbox.run(self._outbox.scheduled, channel.name)
-                await synchronize(channel, planned, scheduled, record, now)
+                await synchronize(channel, planned, needed, scheduled, record, now)
             return
         except DeliveryError as error:
             reason, why = error.reason, str(error)

@@ -12,8 +12,9 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 
-from exporter.alerts.channels import Channel, DeliveryError, PermanentError, TemporaryError
+from exporter.alerts.channels import Channel, DeliveryError, PermanentError, ReplacesNotifications, TemporaryError
 from exporter.alerts.delivery.outbox import Outbox
+from exporter.alerts.delivery.phone import Phone
 from exporter.alerts.values import QueuedMessage
 from exporter.lib import tasks
 from exporter.lib.redact import internal_error
@@ -39,7 +40,7 @@ def pause_after(attempts: int, asked: float | None, spread: float = 1.0) -> floa
 
 
 async def attempt(sending: Awaitable[None]) -> DeliveryError | None:
-    """Await one attempt to send a message; returns the error, None if it was delivered."""
+    """Await one attempt to send a message; returns the error, None if it was delivered. Raises StateError."""
     try:
         async with asyncio.timeout(SEND_TIMEOUT):
             await sending
@@ -47,6 +48,8 @@ async def attempt(sending: Awaitable[None]) -> DeliveryError | None:
         return error
     except TimeoutError:
         return TemporaryError(FailureReason.TIMEOUT, f"it took longer than {SEND_TIMEOUT:g} s")
+    except StateError:
+        raise
     except Exception as error:
         return TemporaryError(FailureReason.OTHER, internal_error(error, "sending a message"))
     return None
@@ -64,6 +67,7 @@ class ChannelWorker:
     ) -> None:
         self._outbox = outbox
         self._channel = channel
+        self._phone = Phone(outbox, channel, now) if isinstance(channel, ReplacesNotifications) else None
         self._now = now
         self._spread = spread
         self._wake = asyncio.Event()
@@ -72,6 +76,8 @@ class ChannelWorker:
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._pause = 0.0, 0.0  # that the channel asked for: from, until
+        self._corrections_failed = 0  # in a row
+        self._correction_pause = 0.0, 0.0  # after a failed one: from, until
         self._unmarked: set[str] = set()  # sent, but the outbox could not be written
         #: The last failure as a sentence, for the status page; None once a message is delivered.
         self.problem: str | None = None
@@ -99,6 +105,7 @@ class ChannelWorker:
     async def flush(self) -> bool:
         """Try the messages that are due; returns whether none failed and none is left. Raises StateError."""
         all_sent = await self._send_due()
+        await self._correct()
         return all_sent and await self._outbox.run(self._outbox.next_due, self._channel.name) is None
 
     async def _run(self) -> None:
@@ -107,6 +114,7 @@ class ChannelWorker:
             pause = MAX_SLEEP
             try:
                 await self._send_due()
+                await self._correct()
                 pause = await self._time_to_next()
             except StateError as error:
                 log.error("channel %s: %s", self._channel.name, error)
@@ -121,21 +129,21 @@ class ChannelWorker:
         at = await self._outbox.run(self._outbox.next_due, self._channel.name)
         if at is None:
             return MAX_SLEEP
-        return min(max(max(at, self._paused_until()) - self._now(), 0.05), MAX_SLEEP)
+        return min(max(max(at, self._until(self._pause)) - self._now(), 0.05), MAX_SLEEP)
 
-    def _paused_until(self) -> float:
-        """When the channel may be tried again. A pause that begins in the future is from before a clock change."""
-        since, until = self._pause
+    def _until(self, pause: tuple[float, float]) -> float:
+        """When a pause ends. One that begins in the future is from before a clock change."""
+        since, until = pause
         return until if since <= self._now() else 0.0
 
     async def _send_due(self) -> bool:
         """Send until nothing is due; returns False when a message could not be sent."""
         all_sent = True
-        while self._paused_until() <= self._now():
+        while self._until(self._pause) <= self._now():
             batch = await self._outbox.run(self._outbox.due, self._channel.name, self._now())
             for outgoing in batch:
                 all_sent = await self._send(outgoing) and all_sent
-                if self._stopping or self._paused_until() > self._now():
+                if self._stopping or self._until(self._pause) > self._now():
                     return all_sent
             if not batch:
                 return all_sent
@@ -144,16 +152,39 @@ class ChannelWorker:
     async def _send(self, outgoing: QueuedMessage) -> bool:
         """One try of one message, and its mark in the outbox."""
         if outgoing.id not in self._unmarked:
-            error = await attempt(self._channel.send(outgoing))
+            error = await attempt((self._phone or self._channel).send(outgoing))
             if error is not None:
                 await self._mark_failed(outgoing, error)
                 return False
             self._unmarked.add(outgoing.id)
         # On a full disk this raises StateError. The message is then marked, not sent, when it is due again.
-        await self._outbox.run(self._outbox.sent, outgoing.id, self._now())
+        await self._outbox.run(self._mark_sent, outgoing)
         self._unmarked.discard(outgoing.id)
         self.problem = None
         return True
+
+    def _mark_sent(self, outgoing: QueuedMessage) -> None:
+        if self._phone is not None:
+            self._phone.settle(outgoing)
+        self._outbox.sent(outgoing.id, self._now())
+
+    async def _correct(self) -> None:
+        """Correct what a phone shows. A failure is counted, and tried again later."""
+        now = self._now()
+        if self._phone is None or self._stopping or max(map(self._until, (self._pause, self._correction_pause))) > now:
+            return
+        error = await attempt(self._phone.correct())
+        if error is None:
+            self._corrections_failed = 0
+            return
+        self._corrections_failed += 1
+        pause = pause_after(self._corrections_failed, error.retry_after, self._spread())
+        self._correction_pause = now, now + pause
+        if error.retry_after:
+            self._pause = self._correction_pause
+        level = logging.WARNING if self._corrections_failed == 1 else logging.DEBUG
+        log.log(level, "channel %s: a notification could not be withdrawn (%s)", self._channel.name, error)
+        await self._outbox.run(self._outbox.count_failure, self._channel.name, error.reason)
 
     async def _mark_failed(self, outgoing: QueuedMessage, error: DeliveryError) -> None:
         now, asked = self._now(), error.retry_after

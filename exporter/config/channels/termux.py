@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from exporter.config.channels import ChannelBase
 
 
 class TermuxChannel(ChannelBase):
+    CAN_WITHDRAW: ClassVar[bool] = True
+
     type: Literal["termux"]
