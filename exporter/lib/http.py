@@ -116,14 +116,12 @@ class Client:
         login: tuple[str, str] | None = None,
         max_body: int = 0,
         excerpt: int = 0,
-        excerpt_always: bool = False,
     ) -> Response:
         """The answer to one request, within ``timeout`` seconds. Raises RequestError.
 
         At most ``max_body`` bytes of the body are accepted; with 0 it is not read at all, so an answer is
         complete with its head. Of an answer that is no success, up to ``excerpt`` bytes are read, if they come
-        at once: the server's reason; ``excerpt_always`` reads them of every answer. ``login`` is the user name and
-        password for basic authentication.
+        at once: the server's reason. ``login`` is the user name and password for basic authentication.
         """
         try:
             is_secure = _check(url, headers or {})
@@ -133,7 +131,7 @@ class Client:
                 response = await client.send(request, stream=True, auth=login or httpx.USE_CLIENT_DEFAULT)
                 try:
                     body = await _read(response, max_body) if max_body else b""
-                    if excerpt and (excerpt_always or not response.is_success):
+                    if excerpt and not response.is_success:
                         body = await _excerpt(response, excerpt, min(EXCERPT_TIMEOUT, timeout / 2))
                 finally:
                     await response.aclose()

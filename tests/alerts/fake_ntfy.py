@@ -1,7 +1,8 @@
-"""A stand-in for an ntfy server that keeps its rules, from its documentation and source (2.13, 2.16).
+"""A stand-in for an ntfy server that keeps its rules (2.27, and 2.11 without ``replaces``), and for its app.
 
 Publishing JSON to the root, delayed messages, replacing by ``sequence_id``, deleting, tokens and the rate
-limit. What the real one would ignore without a word (an unknown key) is an error here.
+limit. What the real one would ignore without a word (an unknown key) is an error here. ``tests/real/test_ntfy.py``
+compares both.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +39,37 @@ _TYPES: dict[str, type] = {
 _NEEDED = {"view": ("label", "url"), "http": ("label", "url"), "copy": ("label", "value"), "broadcast": ("label",)}
 
 
+#: What a subscriber is sent: messages, and ``message_delete`` events.
+Event = dict[str, Any]
+
+
+def while_online(events: Iterable[Event]) -> dict[str, Event]:
+    """What the app shows if it is sent each event at once, by sequence or message id, in the order of arrival."""
+    shown: dict[str, Event] = {}
+    for event in events:
+        shown.pop(_sequence(event), None)
+        if event["event"] == "message":
+            shown[_sequence(event)] = event
+    return shown
+
+
+def after_polling(events: Iterable[Event]) -> dict[str, Event]:
+    """What the app (1.22) shows if it fetches the events later: of each sequence the latest by whole seconds.
+
+    Of two in the same second it takes the first: ``Poller.kt`` in ntfy-android.
+    """
+    latest: dict[str, Event] = {}
+    for event in events:
+        name = _sequence(event)
+        if name not in latest or int(event["time"]) > int(latest[name]["time"]):
+            latest[name] = event
+    return {name: event for name, event in latest.items() if event["event"] == "message"}
+
+
+def _sequence(event: Event) -> str:
+    return str(event.get("sequence_id") or event["id"])
+
+
 class Refused(Exception):
     def __init__(self, status: int, code: int, error: str) -> None:
         super().__init__(error)
@@ -46,7 +78,7 @@ class Refused(Exception):
 
 @dataclass
 class FakeNtfy:
-    """One server. ``phone`` is what a subscriber's phone shows now, by sequence id or message id."""
+    """One server. ``events`` are those that a subscriber is sent."""
 
     token: str | None = None
     topics: frozenset[str] | None = None  # that may be written to; None: all
@@ -56,7 +88,12 @@ class FakeNtfy:
     calls: list[tuple[str, str]] = field(default_factory=list)
     published: list[dict[str, Any]] = field(default_factory=list)
     delayed: list[dict[str, Any]] = field(default_factory=list)
-    phone: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def phone(self) -> dict[str, Event]:
+        """What a subscriber's phone shows now, by sequence id or message id."""
+        return while_online(self.events)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """For ``httpx.MockTransport``."""
@@ -76,9 +113,9 @@ class FakeNtfy:
             parts = [part for part in path.split("/") if part]
             if method in ("POST", "PUT") and not parts:
                 return 200, self._publish(self._read(body))
-            if method == "DELETE" and len(parts) == 2 and self.replaces:
+            if method == "DELETE" and len(parts) == 2 and self.replaces and _NAME.fullmatch(parts[1]):
                 return 200, self._delete(*parts)
-            if method in ("POST", "PUT") and len(parts) == 1:
+            if method in ("POST", "PUT") and len(parts) == 1 and not path.endswith("/"):
                 return 200, self._publish({"topic": parts[0], "message": body.decode()})
             raise Refused(404, 40401, "page not found")
         except Refused as refused:
@@ -88,7 +125,7 @@ class FakeNtfy:
         """Deliver the messages that were delayed until ``now`` or earlier."""
         for message in [one for one in self.delayed if float(one["delay"]) <= now]:
             self.delayed.remove(message)
-            self._deliver(message)
+            self._deliver(message, float(message["delay"]))
 
     def _authenticate(self, authorization: str | None) -> None:
         if self.token is None:
@@ -137,8 +174,9 @@ class FakeNtfy:
         if "delay" in message:
             self.delayed.append(stored)
         else:
-            self._deliver(stored)
-        return {"id": stored["id"], "time": int(self.now), "event": "message", "topic": topic}
+            self._deliver(stored, self.now)
+        answer = {"id": stored["id"], "time": int(self.now), "event": "message", "topic": topic}
+        return answer | ({"sequence_id": sequence} if self.replaces and sequence is not None else {})
 
     def _check_actions(self, actions: list[dict[str, Any]]) -> None:
         if len(actions) > 3:
@@ -148,16 +186,20 @@ class FakeNtfy:
             if needed is None or not all(action.get(key) for key in needed):
                 raise Refused(400, 40018, "invalid request: actions invalid")
 
-    def _deliver(self, message: dict[str, Any]) -> None:
-        self.phone[(message.get("sequence_id") if self.replaces else None) or message["id"]] = message
+    def _deliver(self, message: dict[str, Any], at: float) -> None:
+        event = {**message, "event": "message", "time": int(at)}
+        if not self.replaces:
+            event.pop("sequence_id", None)
+        self.events.append(event)
 
     def _cancel(self, topic: str, sequence: str) -> None:
         self.delayed = [one for one in self.delayed if (one["topic"], one.get("sequence_id")) != (topic, sequence)]
 
     def _delete(self, topic: str, sequence: str) -> dict[str, Any]:
         self._cancel(topic, sequence)
-        self.phone.pop(sequence, None)
-        return {"event": "message_delete", "topic": topic, "sequence_id": sequence}
+        id, at = f"e{len(self.events):011}", int(self.now)
+        self.events.append({"id": id, "event": "message_delete", "topic": topic, "sequence_id": sequence, "time": at})
+        return self.events[-1]
 
     @contextmanager
     def serving(self) -> Iterator[str]:

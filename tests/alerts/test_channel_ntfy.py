@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection
+import time
+from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from pydantic import SecretStr
 from exporter.alerts.channels import (
     ChannelContext,
     PermanentError,
+    ReplacesNotifications,
     ScheduledMessage,
     SchedulesMessages,
     TemporaryError,
@@ -48,6 +50,7 @@ def channel(server: FakeNtfy, *, config: dict[str, Any] | None = None, **context
     values = {"name": "phone", "type": "ntfy", "url": "http://ntfy.test", "topic": TOPIC, **(config or {})}
     made = build(NtfyChannel(**values), ChannelContext(transport=server.transport, clock=lambda: NOW, **context))
     assert isinstance(made, NtfySender)
+    made.min_gap = 0.0
     return made
 
 
@@ -79,6 +82,38 @@ async def test_alert_keeps_one_notification(server: FakeNtfy) -> None:
     for alerts in (alert(reason=NotificationReason.FIRST), alert(reason=NotificationReason.REPEAT), ended()):
         await phone.send(outgoing(alerts))
     assert [(name, shown["tags"][0]) for name, shown in server.phone.items()] == [(FINGERPRINT, "white_check_mark")]
+
+
+async def test_notification_is_shown_again_without_a_sound_and_withdrawn(server: FakeNtfy) -> None:
+    phone = channel(server)
+    await phone.show(FINGERPRINT, outgoing(other(1), other(2)).message, quietly=True)
+    assert [(name, shown["priority"]) for name, shown in server.phone.items()] == [(FINGERPRINT, 2)]
+    await phone.withdraw(FINGERPRINT)
+    assert server.phone == {}
+
+
+async def test_server_that_cannot_replace_is_sent_nothing_quietly(server: FakeNtfy) -> None:
+    server.replaces = False
+    phone = channel(server)
+    await phone.show(FINGERPRINT, outgoing().message, quietly=True)
+    await phone.withdraw(FINGERPRINT)
+    assert (server.published, server.calls) == ([], [("DELETE", f"/{TOPIC}/{FINGERPRINT}")])
+
+
+async def test_two_changes_of_a_notification_have_different_seconds(server: FakeNtfy) -> None:
+    """Of two in the same second, a phone that was offline shows the first."""
+    phone = channel(server)
+    phone.min_gap = 0.05
+    at: list[float] = []
+
+    async def change(work: Awaitable[None]) -> None:
+        await work
+        at.append(time.monotonic())
+
+    await change(phone.send(outgoing()))
+    await change(phone.send(outgoing(other(1))))  # another notification waits for nothing
+    await change(phone.withdraw(FINGERPRINT))
+    assert at[2] - at[0] >= 0.05
 
 
 async def test_group_is_replaced_only_by_another_try_of_itself(server: FakeNtfy) -> None:
@@ -255,10 +290,13 @@ async def test_web_page_is_not_a_delivery() -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"url": "https://ntfy.test/PLANTED-SECRET"}, "url must be the server alone"),
-        ({"url": "https://ntfy.test/?auth=PLANTED-SECRET"}, "url must be the server alone"),
-        ({"url": "PLANTED-SECRET"}, "url must be the server alone"),
-        ({"url": "https://[PLANTED-SECRET"}, "url must be the server alone"),
+        ({"url": f"https://ntfy.test/{TOPIC}"}, "url must be the server alone"),
+        ({"url": f"https://ntfy.test/ntfy/{TOPIC}/"}, "url must be the server alone"),
+        ({"url": "https://ntfy.sh/PLANTED-SECRET"}, "url must be the server alone"),
+        ({"url": "https://ntfy.test/?auth=PLANTED-SECRET"}, "url must be the server's address"),
+        ({"url": "https://ntfy.test/ntfy#PLANTED-SECRET"}, "url must be the server's address"),
+        ({"url": "PLANTED-SECRET"}, "url must be the server's address"),
+        ({"url": "https://[PLANTED-SECRET"}, "url must be the server's address"),
         ({"topic": None, "topic_file": "/dev/null"}, "topic must be set"),
         ({"topic": "PLANTED SECRET"}, "topic can only contain letters"),
         ({"topic": "PLANTED-SECRET" * 10}, "topic can only contain letters"),
@@ -268,6 +306,22 @@ def test_invalid_configuration_is_reported_without_its_value(changes: dict[str, 
     with pytest.raises(ConfigError, match=problem) as error:
         channel(FakeNtfy(), config=changes)
     assert "PLANTED" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["https://host.test/ntfy", "https://host.test/ntfy/"])
+async def test_server_behind_a_proxy_may_have_a_path(url: str) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append((request.method, str(request.url)))
+        return httpx.Response(200, json={})
+
+    config = NtfyChannel(name="phone", type="ntfy", url=SecretStr(url), topic=SecretStr("topic"))
+    phone = build(config, ChannelContext(transport=httpx.MockTransport(answer)))
+    assert isinstance(phone, ReplacesNotifications)
+    await phone.send(outgoing())
+    await phone.withdraw("other")
+    assert seen == [("POST", "https://host.test/ntfy/"), ("DELETE", "https://host.test/ntfy/topic/other")]
 
 
 def test_public_server_is_the_default() -> None:
@@ -345,15 +399,17 @@ async def test_scheduled_message_is_replaced_and_cancelled(server: FakeNtfy) -> 
     assert [(one["sequence_id"], float(one["delay"])) for one in server.delayed] == list(scheduled.items())
 
 
-async def test_message_that_is_no_longer_planned_is_cancelled_unless_it_was_delivered(server: FakeNtfy) -> None:
+async def test_delivered_message_is_withdrawn_once_it_is_not_needed(server: FakeNtfy) -> None:
     scheduled: dict[str, float] = {}
     phone = channel(server)
     await update(phone, [due(1, NOW + 3600), due(2, NOW + DAY)], scheduled, NOW)
-    calls = len(server.calls)
     server.deliver_delayed(NOW + 3600 + GRACE)
-    await update(phone, [], scheduled, NOW + 3600 + GRACE + 1)
-    assert (scheduled, server.delayed, list(server.phone)) == ({}, [], [f"d-{1:032x}"])
-    assert server.calls[calls:] == [("DELETE", f"/{TOPIC}/d-{2:032x}")]
+    # The exporter was down. It holds, and the channel has not been notified of it yet.
+    after = NOW + 3600 + GRACE + 1
+    await update(phone, [], scheduled, after, needed=[f"d-{1:032x}"])
+    assert (list(scheduled), server.delayed, list(server.phone)) == ([f"d-{1:032x}"], [], [f"d-{1:032x}"])
+    await update(phone, [], scheduled, after)
+    assert (scheduled, server.delayed, server.phone) == ({}, [], {})
 
 
 async def test_server_that_cannot_cancel_is_sent_no_scheduled_message(server: FakeNtfy) -> None:

@@ -30,26 +30,18 @@ async def send(
     content: bytes = b"",
     headers: Mapping[str, str] | None = None,
     pause: Callable[[Mapping[str, Any]], float] | None = None,
-    wants_answer: bool = False,
 ) -> http.Response:
     """The head of a 2xx answer to a request with a JSON body, within the sender's time limit.
 
-    ``wants_answer`` adds the beginning of its body, as far as it comes at once. ``pause`` makes the ``retry_after``
-    in seconds of a 429 that names none, from its JSON object. Raises TemporaryError (408, 425, 429, 5xx, timeouts,
-    connections, certificates) and PermanentError (every other status, and a URL or header that no request can be
-    made of).
+    ``pause`` makes the ``retry_after`` in seconds of a 429 that names none, from its JSON object. Raises
+    TemporaryError (408, 425, 429, 5xx, timeouts, connections, certificates) and PermanentError (every other
+    status, and a URL or header that no request can be made of).
     """
     headers = {"Content-Type": "application/json", **(headers or {})}
     try:
         async with http.Client(sender.context.transport) as client:
             answer = await client.send(
-                method,
-                url,
-                timeout=sender.timeout,
-                content=content,
-                headers=headers,
-                excerpt=_EXCERPT,
-                excerpt_always=wants_answer,
+                method, url, timeout=sender.timeout, content=content, headers=headers, excerpt=_EXCERPT
             )
     except http.RequestError as error:
         if error.cause is http.Cause.BAD_REQUEST:

@@ -42,14 +42,13 @@ DAY = 86400.0
 MAX_MESSAGE = 4096  # bytes
 MAX_JSON = 2 * MAX_MESSAGE  # bytes
 MAX_TITLE = 250  # characters
+LOW = 2  # the priority of what makes no sound; 1 would also hide it below everything else
 PAUSE = 10.0  # seconds after a 429: the server allows two more messages by then
 #: The code of a 429 for the day's quota; the first pause after it and the longest, in seconds, each four times longer.
 DAILY_QUOTA, QUOTA_PAUSE, MAX_QUOTA_PAUSE = 42908, 60.0, 3600.0
 MAX_DELAY = 3 * 86400.0 - 60.0  # seconds; slightly less than the server allows
 
 _ID = re.compile(r"[-_A-Za-z0-9]{1,64}")
-#: The topic in the answer to a publication. A quote in a title or message would be escaped.
-_TOPIC = re.compile(rb'"topic": ?"([-_A-Za-z0-9]{1,64})"')
 _ICONS = {Severity.CRITICAL: "rotating_light", Severity.WARNING: "warning", Severity.INFO: "information_source"}
 _CUT = "\n…"
 _SCHEDULED = "Scheduled in advance. The exporter has not cancelled it, so it may be down."
@@ -84,14 +83,14 @@ class NtfySender(Sender[NtfyChannel]):
     async def show(self, notification: str, message: Message, *, quietly: bool = False) -> None:
         """Publish a message instead of what the notification shows. Raises TemporaryError or PermanentError.
 
-        ``quietly``: with the lowest priority, and not to a server that would show one more notification.
+        ``quietly``: with a low priority, and not to a server that would show one more notification.
         """
         if quietly and not await self.can_cancel(notification):
             return
         text, buttons = self.context.render(self.config, message), self.context.buttons(message)[:3]
         fields = {
             "title": text.title[:MAX_TITLE],
-            "priority": 1 if quietly else priority(message),
+            "priority": LOW if quietly else priority(message),
             "tags": tags(message),
             "sequence_id": notification,
             "actions": [{"action": "view", "label": label, "url": link} for label, link in buttons],
@@ -135,38 +134,27 @@ class NtfySender(Sender[NtfyChannel]):
             self._can_cancel = True
 
     async def _publish(self, fields: Mapping[str, Any], body: str) -> None:
-        topic = self._topic()
-        every: dict[str, Any] = {"topic": topic, "click": self.context.external_url, **fields}
+        every: dict[str, Any] = {"topic": self._topic(), "click": self.context.external_url, **fields}
         content = encoded({key: value for key, value in every.items() if value}, body)
-        answer = await self._request("POST", "", fields["sequence_id"], content)
-        if (reached := _TOPIC.search(answer)) and reached[1].decode() != topic:
-            raise PermanentError(FailureReason.OTHER, "the server took the path in url for a topic: remove it")
+        await self._request("POST", "", fields["sequence_id"], content)
 
-    async def _request(self, method: str, path: str, notification: str, content: bytes = b"") -> bytes:
-        """The beginning of a 2xx answer to a request that changes ``notification``."""
+    async def _request(self, method: str, path: str, notification: str, content: bytes = b"") -> None:
+        """One request that changes ``notification``; ``path`` is below the server's address."""
         url = self.secret("url") or DEFAULT_URL
         if problem := _url_problem(url, self._topic()):
             raise PermanentError(FailureReason.OTHER, problem)
+        # With the slash at its end a wrong path is not found. Without it, the server would take it for a topic.
         token, address = self.secret("token"), f"{url.rstrip('/')}/{path}"
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         await self._wait_for_next_second(notification)
         try:
-            answer = await _http.send(
-                self,
-                method,
-                address,
-                content=content,
-                headers=headers,
-                pause=self._pause,
-                wants_answer=bool(urlsplit(url).path.strip("/")),
-            )
+            answer = await _http.send(self, method, address, content=content, headers=headers, pause=self._pause)
         finally:
             self._changed_at[notification] = time.monotonic()
         self._over_quota = 0
         if answer.is_web_page:
             why = "a web page answered, not ntfy: check the url, and whether a captive portal is in the way"
             raise TemporaryError(FailureReason.HTTP_ERROR, why)
-        return answer.body
 
     async def _wait_for_next_second(self, notification: str) -> None:
         """Wait until the last change of a notification is ``min_gap`` seconds ago."""
@@ -214,7 +202,7 @@ def _topic_problem(topic: str) -> str | None:
 
 def priority(message: Message) -> int:
     """1 to 5: a new critical alert gets through everything, a resolution disturbs nobody."""
-    highest = 2
+    highest = LOW
     for alert in message.alerts:
         if alert.reason.ends:
             continue
