@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, World, policy, world
-from exporter.alerts.lifecycle import advance, firing, forecast, next_event
+from exporter.alerts.lifecycle import advance, firing, next_event
+from exporter.alerts.lifecycle.forecast import forecast
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod, Silence
 from exporter.alerts.values import AlertState, NotificationReason, ResolutionCause
 from exporter.config import Config, Policy, ProfilePolicy
@@ -639,7 +640,7 @@ def test_forecast_is_the_lifecycle_run_forward() -> None:
         return Report(at, (replace(report, agents=agents),))
 
     sent = forecast({}, evaluate_at(NOW), policy(), NOW, NOW + 200 * DAY, evaluate_at)
-    assert [(round(at - ends), a.reason, a.condition) for at, m in sent for a in m.alerts] == [
+    assert [(round(at - ends), a.reason, a.condition) for at, m, _ in sent for a in m.alerts] == [
         (-10 * DAY, FIRST, ConditionName.EXPIRING),
         (-7 * DAY, REMINDER, ConditionName.EXPIRING),
         (-3 * DAY, REMINDER, ConditionName.EXPIRING),

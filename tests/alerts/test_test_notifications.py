@@ -6,7 +6,8 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from alerts.worlds import DAY, HOUR, NOW, P, World, policy, world
-from exporter.alerts.lifecycle import advance, forecast
+from exporter.alerts.lifecycle import advance
+from exporter.alerts.lifecycle.forecast import forecast
 from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
 from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at, status_alert
 from exporter.alerts.message import text
@@ -129,8 +130,15 @@ def test_its_title_is_the_status_and_its_body_asks_for_an_acknowledgement() -> N
 
 def test_the_forecast_includes_it() -> None:
     rules = replace(RULES, remind_before=())
-    last_tests = forecast({}, report(NOW), rules, NOW, NOW + 15 * DAY, report, {"hook": NOW - DAY})
-    assert [(at, message.alerts[0].reason) for at, message in last_tests] == [
-        (NOW + 6 * DAY, NotificationReason.TEST),
-        (NOW + 13 * DAY, NotificationReason.TEST),
+    expected = forecast({}, report(NOW), rules, NOW, NOW + 35 * DAY, report, {"hook": NOW - DAY})
+    key = fingerprint_of_test("hook")
+    assert [(at, message.alerts[0].reason, every) for at, message, every in expected] == [
+        (NOW + 6 * DAY, NotificationReason.TEST, {key: WEEK}),
+        # The deadline that it names has passed then, so it says something else.
+        (NOW + 34 * DAY, NotificationReason.TEST, {key: WEEK}),
     ]
+
+
+def test_it_names_the_exporter() -> None:
+    rules = replace(RULES, exporter="rack7")
+    assert status_alert("hook", {}, report(NOW), rules, NOW).exporter == "rack7"

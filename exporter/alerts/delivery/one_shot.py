@@ -18,7 +18,7 @@ from exporter.alerts.delivery.scheduled_messages import GRACE
 from exporter.alerts.delivery.ulid import next_ulid
 from exporter.alerts.delivery.worker import attempt
 from exporter.alerts.lifecycle import test_message
-from exporter.alerts.values import QueuedMessage
+from exporter.alerts.values import Message, QueuedMessage
 from exporter.config import Config
 
 
@@ -49,18 +49,18 @@ async def notify_once(
 
 
 async def send_tests(
-    config: Config, names: Iterable[str], now: float, links: Links = no_links
+    config: Config, names: Iterable[str], now: float, links: Links = no_links, exporter: str = ""
 ) -> list[tuple[str, str | None]]:
     """Send a test notification to each named channel: its name, and None or why it failed.
 
-    Raises ConfigError for a channel that cannot be used.
+    ``exporter`` is our name. Raises ConfigError for a channel that cannot be used.
     """
     senders = build_senders(config, links)
-    return list(await asyncio.gather(*(_test(senders, name, now) for name in names)))
+    return list(await asyncio.gather(*(_test(senders, test_message(name, now, exporter)) for name in names)))
 
 
-async def _test(senders: Senders, name: str, now: float) -> tuple[str, str | None]:
-    message = test_message(name, now)
+async def _test(senders: Senders, message: Message) -> tuple[str, str | None]:
+    name, now = message.channel, message.at
     if name in senders.channels:
         error = await attempt(senders.channels[name].send(QueuedMessage(next_ulid(now, None), message)))
     else:

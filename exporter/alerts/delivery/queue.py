@@ -18,6 +18,8 @@ from exporter.lib.typed_json import dump, load
 SUPERSEDED = frozenset({NotificationReason.REMINDER, NotificationReason.REPEAT, NotificationReason.TEST})
 #: Whether a message that ends an alert is sent in any case, or only if something about the alert arrives before it.
 CERTAIN, CONDITIONAL = "certain", "conditional"
+#: Marks an alert whose notification a message only takes away.
+WITHDRAWN = "withdrawn"
 
 
 class Waiting(NamedTuple):
@@ -75,7 +77,7 @@ def enqueue(
         for alert in message.alerts
     ]
     shown = message.fingerprints
-    rows += [(sequence, fingerprint, True, "") for fingerprint in message.withdrawn if fingerprint not in shown]
+    rows += [(sequence, fingerprint, True, WITHDRAWN) for fingerprint in message.withdrawn if fingerprint not in shown]
     db.executemany(
         "INSERT OR REPLACE INTO about (sequence, fingerprint, droppable, superseded, ends) VALUES (?, ?, ?, 0, ?)",
         # In the order of the index: ten thousand then take half the time.
@@ -157,7 +159,7 @@ def _decide_end(
            WHERE fingerprint = ? AND sequence > ? AND channel = ? AND state = 'pending' ORDER BY sequence""",
         (fingerprint, sequence, channel),
     ).fetchall()
-    place = next((place for place, (_, ends) in enumerate(later) if ends), None)
+    place = next((place for place, (_, ends) in enumerate(later) if ends in (CERTAIN, CONDITIONAL)), None)
     if place is None or later[place][1] == CERTAIN:
         return
     if has_arrived:

@@ -56,7 +56,7 @@ class OutboxStatistics(Database):
         """Messages that became undeliverable in the last 30 days, the latest first."""
         rows = self.read(
             """SELECT id, channel, made_at, done_at, coalesce(reason, 'unknown'),
-                      (SELECT count(*) FROM about WHERE about.sequence = message.sequence)
+                      (SELECT count(*) FROM about WHERE about.sequence = message.sequence AND ends != 'withdrawn')
                FROM message WHERE state = 'dead' ORDER BY done_at DESC, sequence DESC LIMIT ?""",
             limit,
         )
@@ -66,7 +66,7 @@ class OutboxStatistics(Database):
         """``pending`` or ``dead`` by channel and fingerprint, if the latest message about the alert did not arrive."""
         rows = self.read(
             """SELECT message.channel, fingerprint, message.state, max(message.sequence)
-               FROM about JOIN message USING (sequence) WHERE message.state != 'superseded'
+               FROM about JOIN message USING (sequence) WHERE message.state != 'superseded' AND ends != 'withdrawn'
                GROUP BY message.channel, fingerprint"""
         )
         return {(channel, fingerprint): state for channel, fingerprint, state, _ in rows if state != "delivered"}

@@ -7,18 +7,18 @@ time (``firing``) and does its own grouping and routing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 
 from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.lifecycle.next_events import next_events
 from exporter.alerts.lifecycle.pipeline import notify
 from exporter.alerts.lifecycle.policy import EPSILON, AlertPolicy
 from exporter.alerts.lifecycle.states import update_states
-from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at
 from exporter.alerts.values import Alert, AlertState, Message, NotificationReason, States, alert_of_test
 from exporter.model import Report
 
-__all__ = ["advance", "firing", "forecast", "next_event", "test_message"]
+__all__ = ["advance", "firing", "next_event", "test_message"]
 
 
 def advance(
@@ -58,39 +58,7 @@ def firing(states: States, now: float) -> tuple[Alert, ...]:
     )
 
 
-def forecast(
-    states: States,
-    report: Report,
-    policy: AlertPolicy,
-    now: float,
-    until: float,
-    evaluate_at: Callable[[float], Report],
-    last_tests: Mapping[str, float] | None = None,
-    limit: int = 1000,
-) -> list[tuple[float, Message]]:
-    """The messages that would be sent until ``until`` if only time changed: at most ``limit``.
-
-    ``evaluate_at`` gives the report of today's facts as of a later moment. ``last_tests`` says when each
-    channel was last sent a test notification.
-    """
-    sent: list[tuple[float, Message]] = []
-    last_tests, at = dict(last_tests or {}), now
-    while at <= until and len(sent) < limit:
-        states, messages = advance(states, report, policy, at)
-        last_tests, tests = due_tests(last_tests, states, report, policy, at)
-        sent += [(at, message) for message in (*messages, *tests)]
-        changes = [agent.changes_at for target in report.targets for agent in target.agents]
-        times = (*changes, next_event(states, report, policy, at), next_test_at(last_tests, report, policy, at))
-        ahead = [time for time in times if time is not None and time > at]
-        if not ahead:
-            break
-        at = min(ahead)
-        if at <= until:
-            report = evaluate_at(at)
-    return sent[:limit]
-
-
-def test_message(channel: str, now: float) -> Message:
-    """The message that ``notify test`` sends."""
-    alert = alert_of_test(channel, now, "This is a test; nothing is wrong, and this channel delivers messages")
-    return Message(channel, now, (alert,))
+def test_message(name: str, now: float, exporter: str) -> Message:
+    """The message that ``notify test`` sends to a channel."""
+    alert = alert_of_test(name, now, "This is a test; nothing is wrong, and this channel delivers messages")
+    return Message(name, now, (replace(alert, exporter=exporter),))

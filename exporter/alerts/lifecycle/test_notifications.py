@@ -58,7 +58,8 @@ def status_alert(channel: str, states: States, report: Report, policy: AlertPoli
     clauses = [_status(states, report, policy, now)]
     if deadline is not None:
         clauses.append(f"the next deadline is that of {profile} on {target}")
-    return replace(alert_of_test(channel, now, "; ".join(clauses)), deadline=deadline, cause=SCHEDULED_TEST)
+    alert = alert_of_test(channel, now, "; ".join(clauses))
+    return replace(alert, deadline=deadline, cause=SCHEDULED_TEST, exporter=policy.exporter)
 
 
 def _status(states: States, report: Report, policy: AlertPolicy, now: float) -> str:

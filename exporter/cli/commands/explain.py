@@ -35,9 +35,9 @@ def explain(profile: str | None, config_file: Path | None) -> int:
 
 def _alert_lines(config: Config) -> dict[tuple[str, str, str, str], list[str]]:
     """The status of each alert as lines. Empty if no alert state exists or it cannot be read."""
+    from exporter.alerts.delivery.evaluation import policy_of
     from exporter.alerts.delivery.outbox import FILE
     from exporter.alerts.delivery.overview import lines_by_profile
-    from exporter.alerts.lifecycle.policy import AlertPolicy
     from exporter.lib.sqlite import StateError
 
     if not config.channels or not (config.state_directory() / FILE).exists():
@@ -45,7 +45,7 @@ def _alert_lines(config: Config) -> dict[tuple[str, str, str, str], list[str]]:
     now = time.time()
     try:
         with runtime.open_outbox(config) as outbox:
-            policy = AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged())
+            policy = policy_of(config, outbox, now)
             return lines_by_profile(outbox.states(), policy, now, outbox.undelivered())
     except StateError as error:
         click.echo(f"The status of alerts is unknown: {error}", err=True)

@@ -12,37 +12,46 @@ from exporter.cli import options, runtime
 
 #: How many messages are shown.
 MAX_MESSAGES = 10_000
+#: Stands for the channel where none is configured.
+NO_CHANNEL = "(no channel)"
 
 
 @click.command()
 @click.option(
     "--for", "length", default="1y", show_default=True, metavar="DURATION", help="How far ahead, like 30d or 1y."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the messages as JSON.")
 @options.config_option
-def forecast(length: str, config_file: Path | None) -> None:
-    """List every notification that the facts of today will lead to: when, on which channel, and its title."""
-    from exporter.alerts import lifecycle
-    from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
-    from exporter.alerts.message import text
-    from exporter.lib.durations import iso, parse_duration
+def forecast(length: str, as_json: bool, config_file: Path | None) -> None:
+    """List every notification that the facts of today will lead to: when, on which channel, and its title.
+
+    What is repeated until someone acts is listed once, with its interval.
+    """
+    from exporter.alerts.delivery import expected
+    from exporter.alerts.delivery.evaluation import policy_of
+    from exporter.alerts.lifecycle.forecast import forecast as expect
+    from exporter.alerts.lifecycle.policy import ChannelPolicy
+    from exporter.lib.durations import parse_duration
 
     ahead = runtime.parse_option(parse_duration, length)
     config = runtime.read_config(config_file)
     now = time.time()
     with runtime.open_outbox(config) as outbox:
-        states, proofs = outbox.states(), outbox.tests_sent()
-        policy = AlertPolicy.of(config, outbox.silences(now), outbox.acknowledged())
+        states, proofs, policy = outbox.states(), outbox.tests_sent(), policy_of(config, outbox, now)
     if not policy.channels:
-        policy = replace(policy, channels=(ChannelPolicy("(no channel configured)"),))
+        policy = replace(policy, channels=(ChannelPolicy(NO_CHANNEL),))
+        hint = "an Alertmanager decides itself what it sends" if config.channels else "add one to `channels`"
+        click.echo(f"No channel is configured that these notifications could be sent to: {hint}.", err=True)
     report, monitor = runtime.check_targets(config)
     policy = replace(policy, renew=monitor.renewal_steps)
-    messages = lifecycle.forecast(states, report, policy, now, now + ahead, monitor.as_of, proofs, MAX_MESSAGES + 1)
-    for at, message in messages[:MAX_MESSAGES]:
-        for alert in message.alerts:
-            click.echo(f"{iso(at)}  {message.channel}  {alert.reason}  {text.title(alert, at)}")
-        if message.suppressed:
-            click.echo(f"{iso(at)}  {message.channel}  summary  {text.summary_title(message)}")
+    messages = expect(states, report, policy, now, now + ahead, monitor.as_of, proofs, MAX_MESSAGES + 1)
+    shown = messages[:MAX_MESSAGES]
+    if as_json:
+        runtime.print_result(runtime.as_json(expected.to_json(shown, now, now + ahead)))
+    else:
+        for line in expected.lines(shown):
+            click.echo(line)
     if len(messages) > MAX_MESSAGES:
-        click.echo(f"Only the first {MAX_MESSAGES:,} notifications are shown. Use a shorter --for.", err=True)
+        click.echo(f"Only the first {MAX_MESSAGES:,} messages are shown. Use a shorter --for.", err=True)
     if not messages:
         click.echo(f"No notification is due within {length}.", err=True)

@@ -39,10 +39,23 @@ def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
             raise click.UsageError(f"there is no channel named {name!r}{suggestion(name, known)}")
     for warning in delivery.warnings(config):
         click.echo(f"warning: {warning}", err=True)
-    results = runtime.run(send_tests(config, dict.fromkeys(names or known), time.time(), button_links(config)))
+    chosen = dict.fromkeys(names or known)
+    results = runtime.run(send_tests(config, chosen, time.time(), button_links(config), exporter_name(config)))
     for name, problem in results:
         click.echo(f"{name}: delivered" if problem is None else f"{name}: FAILED: {problem}")
     return runtime.EX_TEMPFAIL if any(problem for _, problem in results) else 0
+
+
+def exporter_name(config: Config) -> str:
+    """Our name in alerts: as the state has it. A test creates no state, and needs none."""
+    from exporter.alerts.delivery.outbox import FILE
+    from exporter.alerts.delivery.settings import host_name
+    from exporter.lib.sqlite import StateError
+
+    if not config.name and (config.state_directory() / FILE).exists():
+        with contextlib.suppress(StateError), runtime.open_outbox(config) as outbox:
+            return outbox.exporter_name("")
+    return config.name or host_name()
 
 
 def button_links(config: Config) -> Links:
