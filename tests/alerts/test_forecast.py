@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from alerts.worlds import DAY, HOUR, NOW, P, World, policy, world
 from exporter.alerts.delivery import expected
@@ -11,7 +14,6 @@ from exporter.alerts.lifecycle.forecast import Expected, forecast
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
 from exporter.model import Report
 
-GOLDEN = Path(__file__).parent / "golden"
 EXPIRED = world(P(ends=NOW - HOUR))
 EXPIRING = world(P(ends=NOW + 20 * DAY))
 
@@ -42,9 +44,15 @@ def test_each_channel_has_its_own_repeat() -> None:
     ]
 
 
-def test_lines_of_a_year() -> None:
+@pytest.mark.golden
+def test_year_of_one_token() -> None:
     found = expect(EXPIRING, policy(group_wait=10.0), 365)
-    text = "\n".join(expected.lines(found)) + "\n"
-    assert text == (GOLDEN / "forecast.txt").read_text()
-    shown = json.dumps(expected.to_json(found, NOW, NOW + 365 * DAY), indent=2) + "\n"
-    assert shown == (GOLDEN / "forecast.json").read_text()
+    _compare("forecast.txt", "\n".join(expected.lines(found)) + "\n")
+    _compare("forecast.json", json.dumps(expected.to_json(found, NOW, NOW + 365 * DAY), indent=2) + "\n")
+
+
+def _compare(name: str, text: str) -> None:
+    file = Path(__file__).parent / "golden" / name
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8"), "scripts/regenerate writes this file"

@@ -17,6 +17,7 @@ from exporter.alerts.delivery.overview import (
     status_lines,
 )
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod, Silence
+from exporter.alerts.values import Loss, changed
 from exporter.model import ConditionName, Severity
 
 HOOK = ChannelPolicy("hook")
@@ -81,8 +82,10 @@ def test_alert_that_must_last_or_be_confirmed_says_so() -> None:
     life = Life(rules)
     life.at(NOW, world(P(down="rate_limit", down_since=NOW), SPARE, failing={"main": NOW}))
     assert {one.state.condition: one.waits for one in alert_statuses(life.states, rules, NOW)} == {
-        ConditionName.CHECK_FAILED: "notified when 2 checks in a row find it",
-        ConditionName.UNUSABLE: "notified if it lasts until 2026-11-22T10:15:00Z",
+        ConditionName.CHECK_FAILED: (
+            "notified when 2 checks in a row find it, not before 2026-11-22T10:15:00Z (check_failed_after)"
+        ),
+        ConditionName.UNUSABLE: "notified if it lasts until 2026-11-22T10:15:00Z (cooldown_after)",
     }
 
 
@@ -105,3 +108,35 @@ def test_silence_of_an_alert_matches_that_alert() -> None:
     }
     for state in life.states.values():
         assert Silence("1", matchers[state.condition], NOW + 1).matches(state)
+
+
+def test_what_was_not_delivered_is_sent_again() -> None:
+    rules = policy(HOOK)
+    life = Life(rules)
+    life.at(NOW, world(P(ends=NOW + 10 * DAY)))
+    (state,) = life.states.values()
+    lost = changed(state, notified={}, lost={"hook": Loss(NOW + MINUTE)})
+    (one,) = alert_statuses({lost.key: lost}, rules, NOW + HOUR)
+    assert status_lines(one, NOW + HOUR)[0] == (
+        "alert expiring (info): not notified; not delivered on hook 59 min ago (2026-11-22T10:01:00Z), "
+        "sent again at the latest at 2026-11-22T16:01:00Z"
+    )
+
+
+def test_agents_that_differ_have_lines_of_their_own() -> None:
+    rules = policy(HOOK)
+    life = Life(rules)
+    life.at(NOW, world(P(ends=NOW + 10 * DAY)))
+    (state,) = life.states.values()
+    fact = next(iter(state.facts.values()))
+    other = replace(fact, condition=ConditionName.EXPIRED, severity=Severity.CRITICAL, deadline=NOW)
+    waits = replace(fact, condition=ConditionName.UNUSABLE, confirmed=False, self_healing=True, began_at=NOW, since=NOW)
+    state = changed(state, facts={**state.facts, "other": other, "waits": waits}, begun_at=(NOW, NOW + 1, NOW + 2))
+    (one,) = alert_statuses({state.key: state}, rules, NOW + HOUR)
+    first, *others, _ = status_lines(one, NOW + HOUR)
+    assert "began 3 times within a day" in first
+    assert others == [
+        "  agent other: expired (critical), deadline 2026-11-22T10:00:00Z",
+        "  agent waits: unusable (info): notified if it lasts until 2026-11-22T10:15:00Z (cooldown_after)",
+    ]
+    assert {key[1] for key in lines_by_profile({state.key: state}, rules, NOW)} == {"main", "other", "waits"}

@@ -262,7 +262,7 @@ def test_other_resolutions_tests_groups_and_summaries() -> None:
     parts.append(text.render(Message("phone", NOW, (missing,)), NOW, STOCKHOLM))
     undated = replace(alert(ConditionName.EXPIRED, NotificationReason.RENEWED), deadline=None)
     parts.append(text.render(Message("phone", NOW, (replace(undated, summary=text.sentence(undated, NOW)),)), NOW))
-    parts.append(text.render(make_test_message("phone", NOW), NOW))
+    parts.append(text.render(make_test_message("phone", NOW, ""), NOW))
     line = SuppressedAlert(
         "f", ConditionName.UNUSABLE, Severity.WARNING, "home", ("main",), "anthropic", "anthropic:a", NOW - HOUR, NOW, 2
     )

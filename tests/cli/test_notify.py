@@ -40,7 +40,7 @@ def test_each_channel_is_tested_once_and_reported(configure: Callable[..., Path]
 
 def test_the_links_of_a_test_are_valid_at_the_daemon(configure: Callable[..., Path]) -> None:
     config = load(configure("healthy", web={"external_url": "https://status.test/"}))
-    alert = make_test_message("phone", 0.0).alerts[0]
+    alert = make_test_message("phone", 0.0, "").alerts[0]
     made = button_links(config)("acknowledge", alert, "phone")
     assert made is not None
     ledger = CredentialDatabase(config.state_directory())

@@ -106,7 +106,7 @@ async def test_a_used_link_stays_used_after_a_crash(alarm: Alarm) -> None:
 
 
 async def test_the_button_of_a_test_notification_confirms_its_channel(alarm: Alarm) -> None:
-    made = alarm.actions.link("acknowledge", make_test_message("hook", 0.0).alerts[0], "hook")
+    made = alarm.actions.link("acknowledge", make_test_message("hook", 0.0, "").alerts[0], "hook")
     assert made is not None
     async with client(create_app(WithActions(alarm.actions), web())) as http:
         asked = await http.get(made.removeprefix(URL))

@@ -49,10 +49,10 @@ def build_senders(config: Config, links: Links = no_links) -> Senders:
             problems += [f"channel {channel.name}: {problem}" for problem in error.problems]
     if problems:
         raise ConfigError("", problems)
-    return Senders(channels, alertmanagers, {c.name: _settings(c) for c in config.channels if c.name in channels})
+    return Senders(channels, alertmanagers, {c.name: settings_of(c) for c in config.channels if c.name in channels})
 
 
-def _settings(channel: ChannelBase) -> str:
+def settings_of(channel: ChannelBase) -> str:
     """All settings of a channel as one text, to notice a change. Raises ConfigError."""
     secrets = [channel.read_secret(name) for name in channel.secrets()]
     return json.dumps([channel.model_dump_json(), *secrets])

@@ -6,19 +6,23 @@ For ``explain``, the status API and the status page. Nothing is decided here.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.statistics import ChannelStatistics
+from exporter.alerts.lifecycle.agents import confirmed_at
+from exporter.alerts.lifecycle.arrivals import retry_at
 from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.lifecycle.decisions import reason_to_notify
+from exporter.alerts.lifecycle.flapping import times_today
 from exporter.alerts.lifecycle.next_events import EventKind, next_events
 from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.message import text
-from exporter.alerts.values import AlertState, LastNotification, NotificationReason, States
+from exporter.alerts.values import AgentFact, AlertState, LastNotification, Loss, NotificationReason, States
 from exporter.lib.durations import in_words, iso
+from exporter.model import ConditionName
 
 #: "pending" or "dead" by (channel, fingerprint): alerts whose latest message was not delivered to the channel.
 Undelivered = Mapping[tuple[str, str], str]
@@ -53,6 +57,9 @@ class AlertStatus:
     notified: Mapping[str, LastNotification]  # by channel
     undelivered: Mapping[str, str]  # the channels among these that it did not reach: "pending" or "dead"
     waits: str  # why a notification is not sent yet, or nowhere; empty if there is no reason
+    times: int  # how often it began within a day, if it is flapping
+    other_facts: tuple[str, ...]  # a line for each agent that has another condition, or not for long enough
+    lost: Mapping[str, tuple[Loss, float]]  # by channel: what never arrived, and when it is sent again at the latest
     acknowledged_at: float | None
     silenced_until: float | None
     next_at: float | None  # the next reminder or repeat on any channel
@@ -72,6 +79,11 @@ def alert_status(
         notified=notified,
         undelivered={name: undelivered[key] for name in notified if (key := (name, state.fingerprint)) in undelivered},
         waits=_waits(state, policy, now, silenced_until is not None),
+        times=times_today(state, now),
+        other_facts=tuple(_other_facts(state, policy)),
+        lost={
+            c.name: (state.lost[c.name], retry_at(state, c, policy)) for c in policy.channels if c.name in state.lost
+        },
         acknowledged_at=policy.acknowledged_at(state),
         silenced_until=silenced_until,
         next_at=min((at for at, kind in events if kind in (EventKind.REMINDER, EventKind.REPEAT)), default=None),
@@ -91,10 +103,10 @@ def _waits(state: AlertState, policy: AlertPolicy, now: float, is_silenced: bool
     if state.inhibited:
         return "notified as part of no_usable_profile"
     if not state.confirmed:
-        if state.condition.definition.confirmed_by_checks:
-            return f"notified when {policy.confirm_checks} checks in a row find it"
-        ends_at = min(state.since, state.started_at) + policy.cooldown_after
-        return f"notified if it lasts until {iso(ends_at)}"
+        waiting = [_confirmation(fact, policy) for fact in state.facts.values()]
+        return waiting[0] if waiting else ""
+    if state.dormant:
+        return "not repeated: nothing reports it any more, but nothing shows that it is over"
     due = [channel for channel in policy.channels if reason_to_notify(state, channel, policy, now)]
     if due and is_silenced:
         return "suppressed by a silence"
@@ -102,7 +114,30 @@ def _waits(state: AlertState, policy: AlertPolicy, now: float, is_silenced: bool
         return f"suppressed by the quiet hours of {', '.join(quiet)}"
     if due:
         return "about to be sent"
-    return "" if state.notified or not policy.channels else "no channel accepts it"
+    return "" if state.notified or state.lost or not policy.channels else "no channel accepts it"
+
+
+def _confirmation(fact: AgentFact, policy: AlertPolicy) -> str:
+    """What a fact that is not confirmed waits for."""
+    is_failure = fact.condition is ConditionName.CHECK_FAILED
+    setting = "check_failed_after" if is_failure else "cooldown_after"
+    if (at := confirmed_at(fact, policy)) is not None:
+        return f"notified if it lasts until {iso(at)} ({setting})"
+    checks = f"notified when {policy.confirm_checks} checks in a row find it"
+    earliest = iso(fact.began_at + policy.check_failed_after)
+    return f"{checks}, not before {earliest} ({setting})" if is_failure and policy.check_failed_after else checks
+
+
+def _other_facts(state: AlertState, policy: AlertPolicy) -> Iterator[str]:
+    """A line for each agent for which the alert's main facts do not hold, or not yet."""
+    if not state.confirmed:
+        return
+    for agent, fact in sorted(state.facts.items()):
+        if not fact.confirmed:
+            yield f"  agent {agent}: {fact.condition} ({fact.severity}): {_confirmation(fact, policy)}"
+        elif agent not in state.agents:
+            deadline = f", deadline {iso(fact.deadline)}" if fact.deadline is not None else ""
+            yield f"  agent {agent}: {fact.condition} ({fact.severity}){deadline}"
 
 
 def silence_matchers(state: AlertState) -> dict[str, str]:
@@ -121,13 +156,19 @@ def status_lines(status: AlertStatus, now: float) -> list[str]:
         details = [str(last.reason), iso(last.at), _UNDELIVERED_WORDS.get(status.undelivered.get(name, ""))]
         sent.append(f"{name} {_ago(last.at, now)} ({', '.join(filter(None, details))})")
     parts = [f"notified on {', '.join(sent)}" if sent else "not notified", status.waits]
+    if status.times:
+        parts.append(f"began {status.times} times within a day")
+    for name, (loss, again_at) in sorted(status.lost.items()):
+        again = f"at the latest at {iso(again_at)}" if again_at > now else "now"
+        parts.append(f"not delivered on {name} {_ago(loss.at, now)} ({iso(loss.at)}), sent again {again}")
     if status.acknowledged_at is not None:
         parts.append(f"acknowledged {_ago(status.acknowledged_at, now)} ({iso(status.acknowledged_at)})")
     if status.silenced_until is not None:
         parts.append(f"silenced until {iso(status.silenced_until)}")
     if status.next_at is not None:
         parts.append(f"next at {iso(status.next_at)}")
-    return [f"alert {state.condition} ({state.severity}): {'; '.join(filter(None, parts))}", f"  {state.fingerprint}"]
+    first = f"alert {state.condition} ({state.severity}): {'; '.join(filter(None, parts))}"
+    return [first, *status.other_facts, f"  {state.fingerprint}"]
 
 
 def _ago(moment: float, now: float) -> str:
@@ -141,7 +182,7 @@ def lines_by_profile(
     found: dict[tuple[str, str, str, str], list[str]] = {}
     for status in alert_statuses(states, policy, now, undelivered):
         subject = status.state.subject
-        for agent in status.state.agents:
+        for agent in dict.fromkeys((*status.state.agents, *status.state.facts)):
             key = subject.target, agent, subject.provider, subject.profile
             found.setdefault(key, []).extend(status_lines(status, now))
     return found
@@ -199,6 +240,21 @@ def _alert(status: AlertStatus) -> dict[str, Any]:
             for name, last in sorted(status.notified.items())
         ],
         "waits": status.waits or None,
+        "facts": [
+            {
+                "agent": agent,
+                "condition": fact.condition,
+                "severity": fact.severity,
+                "deadline": iso(fact.deadline),
+                "confirmed": fact.confirmed,
+            }
+            for agent, fact in sorted(state.facts.items())
+        ],
+        "times_today": status.times or None,
+        "lost": [
+            {"channel": name, "at": iso(loss.at), "times": loss.times, "retry_at": iso(again_at) if again_at else None}
+            for name, (loss, again_at) in sorted(status.lost.items())
+        ],
         "acknowledged_at": iso(status.acknowledged_at),
         "silenced_until": iso(status.silenced_until),
         "next_at": iso(status.next_at),
