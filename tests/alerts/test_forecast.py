@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
+from reports import compare_golden
 
 from alerts.worlds import DAY, HOUR, NOW, P, World, policy, world
 from exporter.alerts.delivery import expected
@@ -47,12 +46,5 @@ def test_each_channel_has_its_own_repeat() -> None:
 @pytest.mark.golden
 def test_year_of_one_token() -> None:
     found = expect(EXPIRING, policy(group_wait=10.0), 365)
-    _compare("forecast.txt", "\n".join(expected.lines(found)) + "\n")
-    _compare("forecast.json", json.dumps(expected.to_json(found, NOW, NOW + 365 * DAY), indent=2) + "\n")
-
-
-def _compare(name: str, text: str) -> None:
-    file = Path(__file__).parent / "golden" / name
-    if os.environ.get("UPDATE_GOLDEN") == "1":
-        file.write_text(text, encoding="utf-8")
-    assert text == file.read_text(encoding="utf-8"), "scripts/regenerate writes this file"
+    compare_golden("forecast.txt", "\n".join(expected.lines(found)) + "\n")
+    compare_golden("forecast.json", json.dumps(expected.to_json(found, NOW, NOW + 365 * DAY), indent=2) + "\n")
