@@ -158,7 +158,7 @@ class FakeNtfy:
             raise Refused(403, 40301, "forbidden")
         if not 0 <= message.get("priority", 3) <= 5:
             raise Refused(400, 40007, "invalid priority parameter")
-        if sequence is not None and not _NAME.fullmatch(sequence):
+        if self.replaces and sequence is not None and not _NAME.fullmatch(sequence):
             raise Refused(400, 40049, "invalid request: sequence ID invalid")
         self._check_actions(message.get("actions", []))
         if len(message.get("title", "").encode()) > 1024 or len(",".join(message.get("tags", [])).encode()) > 512:

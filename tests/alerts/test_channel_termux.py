@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError, build
+from exporter.alerts.channels import ChannelContext, PermanentError, ReplacesNotifications, TemporaryError, build
 from exporter.alerts.channels.termux import MAX_BODY, TermuxSender
 from exporter.alerts.values import Alert, NotificationReason
 from exporter.config.channels.termux import TermuxChannel
@@ -25,7 +25,9 @@ class Phone:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.command = program(root / "bin/termux-notification", f"#!{sys.executable} -SsE\n{STANDIN.read_text()}")
+        text = f"#!{sys.executable} -SsE\n{STANDIN.read_text()}"
+        self.command = program(root / "bin/termux-notification", text)
+        program(root / "bin/termux-notification-remove", text)
 
     def channel(self, timeout: float = 60.0, **context: Any) -> TermuxSender:
         config = TermuxChannel(name="handset", type="termux")
@@ -35,11 +37,15 @@ class Phone:
         return TermuxSender(config, made, timeout)
 
     @property
-    def shown(self) -> list[dict[str, str]]:
-        """The options of each call."""
+    def calls(self) -> list[dict[str, Any]]:
         calls = [json.loads(line) for line in (self.root / "calls.jsonl").read_text().splitlines()]
         assert not [call for call in calls if "refused" in call]
-        return [dict(zip(call["argv"][::2], call["argv"][1::2], strict=True)) for call in calls]
+        return calls
+
+    @property
+    def shown(self) -> list[dict[str, str]]:
+        """The options of each call."""
+        return [dict(zip(call["argv"][::2], call["argv"][1::2], strict=True)) for call in self.calls]
 
 
 @pytest.fixture
@@ -69,6 +75,17 @@ async def test_alert_keeps_its_notification_and_a_group_has_its_own(phone: Phone
         f"openclaw-auth-{FINGERPRINT}",
         f"openclaw-auth-{ID}",
     ]
+
+
+async def test_notification_is_shown_again_without_a_sound_and_withdrawn(phone: Phone) -> None:
+    handset = phone.channel()
+    assert isinstance(handset, ReplacesNotifications)
+    await handset.show(ID, outgoing(other(1), other(2)).message, quietly=True)
+    await handset.withdraw(ID)
+    shown, removed = phone.calls
+    assert shown["argv"][-1] == "--alert-once"
+    assert shown["argv"][shown["argv"].index("--priority") + 1] == "low"
+    assert (removed["name"], removed["argv"]) == ("termux-notification-remove", [f"openclaw-auth-{ID}"])
 
 
 async def test_priorities(phone: Phone) -> None:

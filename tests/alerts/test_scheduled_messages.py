@@ -20,10 +20,11 @@ from exporter.alerts.delivery.scheduled_messages import (
     PAUSE,
     AsOf,
     ScheduledMessages,
+    needed_later,
     passed_deadlines,
     plan,
 )
-from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod, Silence
 from exporter.alerts.values import QueuedMessage
 from exporter.model import ConditionName, Report, Severity
 
@@ -93,6 +94,22 @@ def test_soonest_deadlines_are_scheduled_and_those_of_a_timer_later() -> None:
     assert [one.alert.profile for one in planned(many)] == [f"anthropic:{n}" for n in range(MAX_SCHEDULED)]
     (one,) = planned(world(P(ends=NOW + HOUR)), grace=2 * HOUR)
     assert one.deliver_at == NOW + 3 * HOUR
+
+
+def test_delivered_message_is_needed_until_its_alert_is_notified_silenced_or_over() -> None:
+    life = Life(RULES)
+    home = world(P(ends=NOW + HOUR))
+    life.at(NOW, home)
+
+    def names(rules: AlertPolicy = RULES) -> set[str]:
+        return set(needed_later(life.states, rules, PHONE, NOW + 2 * HOUR))
+
+    assert names() == set(), "notified"
+    life.states = {key: replace(state, notified={}) for key, state in life.states.items()}
+    assert names() == {f"d-{state.fingerprint}" for state in life.states.values()}
+    assert names(replace(RULES, silences=(Silence("1", {"target": "home"}, NOW + DAY),))) == set()
+    life.states = {key: replace(state, firing=False) for key, state in life.states.items()}
+    assert names() == set(), "over"
 
 
 # --- keeping the servers as planned -----------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real parts that tests/real needs. From npm: OpenClaw releases with a Node that is new enough for them,
 # Claude Code, and Grafana's libraries with the tools that draw them. From Debian: the Prometheus family, Chromium,
-# systemd-nspawn, sshd and shells. Idempotent: keeps what is installed.
+# systemd-nspawn, sshd and shells. From newer Debian releases: ntfy. Idempotent: keeps what is installed.
 #
 #   tests/real/install-parts.sh            install everything, print the folder
 #   OAE_REAL_PARTS=DIR                     the folder (default: ~/.cache/openclaw-auth-exporter/real-parts)
@@ -45,6 +45,27 @@ npm_folder claude-2.1.330 '{}' '' @anthropic-ai/claude-code@2.1.330
 npm_folder grafana-13.2.2 '{}' --save-exact @grafana/ui@13.2.2 @grafana/data@13.2.2 @grafana/schema@13.2.2 \
   react@19.3.1 react-dom@19.3.1 rxjs@7.8.2 @fontsource/inter@5.3.0 typescript@6.0.3 vite@8.3.8 \
   @vitejs/plugin-react@6.3.0 playwright-core@1.65.1
+
+# A package of a newer Debian runs here if it is only unpacked. Its apt has a folder of its own and changes nothing else.
+newer_debian() { # NAME SUITE PACKAGE
+  local dir="$parts/$1" suite=$2 package=$3 keyring=/usr/share/keyrings/debian-archive-keyring.gpg options
+  [ -e "$dir/.complete" ] && return 0
+  log "unpacking $package of Debian $suite into $dir"
+  rm -rf "$dir"
+  mkdir -p "$dir/apt/etc/apt/preferences.d" "$dir/apt/var/lib/apt/lists/partial" \
+    "$dir/apt/var/cache/apt/archives/partial" "$dir/apt/var/lib/dpkg"
+  touch "$dir/apt/var/lib/dpkg/status"
+  printf 'deb [signed-by=%s] http://deb.debian.org/debian %s main\n' $keyring "$suite" >"$dir/apt/etc/apt/sources.list"
+  options="-qq -o Dir=$dir/apt -o Dir::State::status=$dir/apt/var/lib/dpkg/status -o APT::Sandbox::User="
+  # shellcheck disable=SC2086  # the options are words
+  (cd "$dir" && apt-get $options update >&2 && apt-get $options download "$package" >&2 && dpkg -x "$package"_*.deb .)
+  rm -rf "$dir/apt" "$dir"/*.deb
+  touch "$dir/.complete"
+}
+
+# The newest one, and one that cannot replace notifications.
+newer_debian ntfy sid ntfy
+newer_debian ntfy-2.11 trixie ntfy
 
 # Required commands, and the Debian packages that contain them.
 wanted=
