@@ -147,6 +147,7 @@ class Home:
 
 Step = tuple[str, Any]
 NUMBERS = st.integers(1, 5)
+GROUP: Step = ("message", {1: True, 2: True})
 STEPS = st.one_of(
     st.tuples(st.just("message"), st.dictionaries(NUMBERS, st.booleans(), min_size=1)),
     st.tuples(st.just("message"), st.dictionaries(NUMBERS, st.just(True), min_size=1, max_size=1)),
@@ -188,6 +189,8 @@ def run(home: Home, step: Step) -> None:
 @example([("message", {1: True}), ("message", {1: True, 2: True}), ("withdraw", {1})])
 @example([("message", {1: True, 2: True, 3: True}), ("faults", ["killed"]), ("message", {1: True}), ("vanish", 2)])
 @example([("faults", ["refused"]), ("message", {1: True}), ("withdraw", {1})])
+# A group that was published without an answer, and superseded before its next try.
+@example([GROUP, ("faults", ["no answer"]), GROUP, ("message", {1: True}), ("message", {2: True})])
 def test_phone_shows_exactly_the_alerts_that_hold(steps: list[Step]) -> None:
     home = Home()
     for step in steps:
