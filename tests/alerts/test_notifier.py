@@ -167,6 +167,9 @@ async def test_warning_whose_first_was_refused_is_sent_once_the_channel_works(
     house.now, house.world = NOW + 13 * HOUR, FINE
     await house.timer()
     assert len(hook.got) == 2, "its end goes where it arrived"
+    outbox = open_outbox(tmp_path)
+    assert [one.at for one in outbox.outcomes().values()] == [house.now], "what the states follow is noted"
+    outbox.close()
 
 
 async def test_end_of_what_never_arrived_is_not_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -282,4 +282,7 @@ class UndeliverableMessages:
     def _read_title(self, id: str) -> str | None:
         """The title of a message; None where it cannot be read."""
         message = self._outbox.message(id)
-        return text.render(message, message.at).title if message is not None else None
+        if message is None:
+            return None
+        shows_nothing = not message.alerts and not message.suppressed
+        return "takes a notification away" if shows_nothing else text.render(message, message.at).title
