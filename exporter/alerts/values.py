@@ -182,6 +182,7 @@ class AlertState:
     ended: Mapping[str, AgentFact] = field(default_factory=dict)  # of agents that lost it while others have it
     begun_at: tuple[float, ...] = ()  # when it was confirmed anew within the last day, which shows flapping
     dormant: bool = False  # the verdict no longer has it, but nothing shows that it is over: no reminders
+    merged: bool = False  # its agents share another credential again, whose alert goes on
     took_over: str | None = None  # the key of the alert whose life this one about a provider goes on with
     forked_from: str | None = None  # the fingerprint of the alert whose agent took its own credential
     acknowledged_step: float | None = None  # a renewal acknowledged this reminder step and all earlier ones

@@ -28,6 +28,8 @@ def reason_to_notify(
     last = state.notified.get(channel.name)
     if last is not None and state.resolution is not None:
         at = end_at(state, last)
+        if state.merged and not channel.for_machines:
+            return None
         return state.resolution.reason if at is not None and at <= now else None
     if not state.firing or not state.confirmed or state.inhibited or state.dormant:
         return None
@@ -83,7 +85,7 @@ def _reminder_or_repeat(
         step = policy.step_at(state.deadline, now)
         if step is not None and (last.step is None or step < last.step):
             return NotificationReason.REMINDER
-    if last.is_withdrawn:  # it was part of an outage that is over
+    if last.is_withdrawn and policy.acknowledged_at(state) is None:  # it was part of an outage that is over
         return NotificationReason.REPEAT
     times = (repeat_at(state, last, policy), still_fails_at(state, last, now))
     return NotificationReason.REPEAT if any(at is not None and at <= now for at in times) else None

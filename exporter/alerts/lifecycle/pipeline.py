@@ -23,7 +23,7 @@ from exporter.alerts.lifecycle.suppression import (
     silenced_keys,
     summary_lines,
 )
-from exporter.alerts.lifecycle.withdrawal import mark_withdrawn, to_withdraw
+from exporter.alerts.lifecycle.withdrawal import forget_merged, mark_withdrawn, to_withdraw
 from exporter.alerts.values import (
     AlertState,
     LastNotification,
@@ -68,7 +68,7 @@ def notify_channel(
     if not due and not summary:
         candidates = []
     withdrawn = to_withdraw(states, candidates, channel, now)
-    states = mark_withdrawn(states, withdrawn, channel)
+    states = forget_merged(mark_withdrawn(states, withdrawn, channel), channel)
     states = drop_lines(mark_notified(states, candidates, channel, policy, now), summary, channel)
     has_news = bool(candidates or summary or withdrawn)
     fingerprints = tuple(states[key].fingerprint for key in withdrawn)

@@ -18,9 +18,10 @@ from exporter.alerts.lifecycle.agents import (
     worst_agent,
 )
 from exporter.alerts.lifecycle.endings import has_same_deadline, resolution
-from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, Finding, ReportIndex, gather, rank
+from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, ReportIndex, gather, rank
 from exporter.alerts.lifecycle.matching import match
 from exporter.alerts.lifecycle.policy import AlertPolicy
+from exporter.alerts.lifecycle.renewal import is_past_acknowledged_step, is_renewed_to_near_date
 from exporter.alerts.lifecycle.takeover import take_over
 from exporter.alerts.values import (
     AgentFact,
@@ -34,7 +35,7 @@ from exporter.alerts.values import (
     changed,
     identity,
 )
-from exporter.model import ConditionName, Family, Report, Severity
+from exporter.model import Family, Report
 
 DAY = 86400.0
 #: The acknowledged step of a renewal before the first reminder step (JSON has no infinity).
@@ -64,10 +65,40 @@ def update_states(states: States, report: Report, policy: AlertPolicy, now: floa
         after[key] = next_state
         if not subject.profile:
             providers[subject] = next_state
-    for key, state in before.items():
-        if key not in after and (remaining := _without_fact(state, index, policy, now)) is not None:
+    gone = {key: state for key, state in before.items() if key not in after}
+    merged = _merged(gone, after)
+    for key, state in gone.items():
+        if key in merged:
+            after[key] = _merge(state, now)
+        elif (remaining := _without_fact(state, index, policy, now)) is not None:
             after[key] = remaining
     return take_over(after)
+
+
+def _merged(gone: States, after: States) -> set[str]:
+    """The keys of firing states whose agents all have the same trouble in the alert of another credential now."""
+    several = {state.subject for state in gone.values() if state.firing and state.subject.profile}
+    if not several:
+        return set()
+    by_subject: dict[AlertSubject, list[AlertState]] = {}
+    for state in after.values():
+        if state.firing and state.subject in several:
+            by_subject.setdefault(state.subject, []).append(state)
+    return {
+        key
+        for key, state in gone.items()
+        if state.firing
+        and any(
+            all(agent in other.facts and has_same_part(fact, other.facts[agent]) for agent, fact in state.facts.items())
+            for other in by_subject.get(state.subject, ())
+        )
+    }
+
+
+def _merge(state: AlertState, now: float) -> AlertState:
+    """A fork that ends because its agents lost their own credential: for people nothing has changed."""
+    end = Resolution(now, NotificationReason.RESOLVED, ResolutionCause.PROFILE_REMOVED, agents=tuple(state.facts))
+    return changed(state, firing=False, merged=True, resolution=end, acknowledged_step=None, dormant=False)
 
 
 def begin_states(states: States, report: Report, policy: AlertPolicy, now: float) -> list[AlertState]:
@@ -271,7 +302,7 @@ def _texts(fact: Fact, agent: str, agents: tuple[str, ...]) -> dict[str, Any]:
 def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState:
     """A state whose fact is still there, or is back after the alert ended."""
     begins_again = not state.firing
-    if not begins_again and _is_renewed_to_near_date(state, fact, policy, now):
+    if not begins_again and is_renewed_to_near_date(state, fact, policy, now):
         return _begin_renewed(state, fact, policy, now)
     before: Facts = {} if begins_again else state.facts
     facts: dict[str, AgentFact] = {
@@ -290,7 +321,7 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     if not begins_again and not gone and _is_settled(state) and facts == state.facts:
         return _with_texts(state, fact)
     new = _as_shown(changed(state, confirmed=False) if begins_again else state, facts, fact, now)
-    changes: dict[str, Any] = {"dormant": False, "firing": True}
+    changes: dict[str, Any] = {"dormant": False, "firing": True, "merged": False}
     if begins_again:
         changes |= {"started_at": now, "worsened_at": now, "acknowledged_step": None}
         changes |= {"ended": {}, "held": {}, "lost": {}, "exporter": policy.exporter}
@@ -300,7 +331,7 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
         worse = rank(new.severity, new.condition) > rank(state.severity, state.condition) and not new.inhibited
         if worse or (new.confirmed and not state.confirmed) or news(new, _confirmed_agents(state)):
             changes["worsened_at"] = now
-        if state.acknowledged_step is not None and _is_past_acknowledged_step(state, new, policy, now):
+        if state.acknowledged_step is not None and is_past_acknowledged_step(state, new, policy, now):
             changes["acknowledged_step"] = None
     if gone or not state.ended.keys().isdisjoint(facts):
         ended = {**state.ended, **gone}
@@ -355,54 +386,6 @@ def _still_true(state: AlertState, new: AlertState, policy: AlertPolicy, now: fl
     return result
 
 
-def _is_past_acknowledged_step(state: AlertState, new: AlertState, policy: AlertPolicy, now: float) -> bool:
-    """Whether the deadline has come closer than the step that a renewal acknowledged, or the verdict now warns."""
-    if new.severity is not Severity.INFO:
-        return True
-    step = state.acknowledged_step
-    return step is not None and _stage(new.condition, new.deadline, policy, now) > (1, -step)
-
-
-def _stage(name: ConditionName, deadline: float | None, policy: AlertPolicy, now: float) -> tuple[int, float]:
-    """How near a deadline is, as a sort key: undated, then step by step, then expired."""
-    if name is ConditionName.EXPIRING:
-        step = policy.step_at(deadline, now) if deadline is not None else None
-        return (1, -step if step is not None else float("-inf"))
-    return (0, 0.0) if name is ConditionName.UNDATED else (2, 0.0)
-
-
-def _is_renewed_to_near_date(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> bool:
-    """Whether the credential was renewed and works, but to a date that is itself within the reminders."""
-    if state.family is not Family.DEADLINE:
-        return False
-    worst = min(fact.findings.values(), key=_deadline_of)
-    condition = worst.condition
-    if any(one.condition.name is not ConditionName.EXPIRING for one in fact.findings.values()):
-        return False
-    if condition.severity is not Severity.INFO or not all(_works(one) for one in fact.findings.values()):
-        return False
-    was_undated = state.condition is ConditionName.UNDATED
-    if fact.secret is None or state.secret is None or fact.secret == state.secret:
-        if condition.deadline is None:
-            return False
-        moved = condition.deadline - state.deadline if state.deadline is not None else float("inf")
-        # The assumed date of an undated token may come near without a renewal.
-        if not (abs(moved) > SAME_DATE if was_undated else moved > SAME_DATE):
-            return False
-    if was_undated:
-        return True
-    before = _stage(state.condition, state.deadline, policy, now)
-    return _stage(condition.name, condition.deadline, policy, now) < before
-
-
-def _deadline_of(finding: Finding) -> float:
-    return finding.condition.deadline if finding.condition.deadline is not None else float("inf")
-
-
-def _works(finding: Finding) -> bool:
-    return finding.profile is not None and finding.profile.usable
-
-
 def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
     """Ends the alert as renewed and begins it again, silent until the next reminder step of the new date."""
     begun = _begin(state.key, fact, policy, now)
@@ -452,7 +435,13 @@ def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
 def _as_it_is_now(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState | None:
     """An ended alert. While its end waits to be sent, it is what the report shows now."""
     end = state.resolution
-    if end is None or not state.notified or not state.facts or end.cause is ResolutionCause.TARGET_REMOVED:
+    if (
+        end is None
+        or not state.notified
+        or not state.facts
+        or state.merged
+        or end.cause is ResolutionCause.TARGET_REMOVED
+    ):
         return state
     present = replace(resolution(state, index, policy, now), at=end.at)
     return state if present == end else changed(state, resolution=present)

@@ -1,0 +1,64 @@
+"""Renewals to a date that is itself within the reminders: the alert ends, and is silent until the next step. Pure."""
+
+from __future__ import annotations
+
+from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, Finding
+from exporter.alerts.lifecycle.policy import AlertPolicy
+from exporter.alerts.values import AgentFact, AlertState
+from exporter.model import ConditionName, Family, Severity
+
+
+def is_renewed_to_near_date(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> bool:
+    """Whether the credential was renewed and works, but to a date that is itself within the reminders."""
+    if state.family is not Family.DEADLINE:
+        return False
+    worst = min(fact.findings.values(), key=_deadline_of)
+    condition = worst.condition
+    if any(one.condition.name is not ConditionName.EXPIRING for one in fact.findings.values()):
+        return False
+    if condition.severity is not Severity.INFO or not all(_works(one) for one in fact.findings.values()):
+        return False
+    was_undated = state.condition is ConditionName.UNDATED
+    is_new = fact.secret is not None and state.secret is not None and fact.secret != state.secret
+    # The assumed date of an undated token may come near without a renewal.
+    if not is_new and not all(_has_moved(state.facts.get(a), one, was_undated) for a, one in fact.findings.items()):
+        return False
+    if was_undated:
+        return True
+    before = _stage(state.condition, state.deadline, policy, now)
+    return _stage(condition.name, condition.deadline, policy, now) < before
+
+
+def _has_moved(before: AgentFact | None, finding: Finding, was_undated: bool) -> bool:
+    """Whether the date of the credential that an agent has is a later one, or the first."""
+    deadline = finding.condition.deadline
+    if deadline is None or before is None:
+        return False
+    if before.deadline is None:
+        return True
+    moved = deadline - before.deadline
+    return abs(moved) > SAME_DATE if was_undated else moved > SAME_DATE
+
+
+def _deadline_of(finding: Finding) -> float:
+    return finding.condition.deadline if finding.condition.deadline is not None else float("inf")
+
+
+def _works(finding: Finding) -> bool:
+    return finding.profile is not None and finding.profile.usable
+
+
+def is_past_acknowledged_step(state: AlertState, new: AlertState, policy: AlertPolicy, now: float) -> bool:
+    """Whether the deadline has come closer than the step that a renewal acknowledged, or the verdict now warns."""
+    if new.severity is not Severity.INFO:
+        return True
+    step = state.acknowledged_step
+    return step is not None and _stage(new.condition, new.deadline, policy, now) > (1, -step)
+
+
+def _stage(name: ConditionName, deadline: float | None, policy: AlertPolicy, now: float) -> tuple[int, float]:
+    """How near a deadline is, as a sort key: undated, then step by step, then expired."""
+    if name is ConditionName.EXPIRING:
+        step = policy.step_at(deadline, now) if deadline is not None else None
+        return (1, -step if step is not None else float("-inf"))
+    return (0, 0.0) if name is ConditionName.UNDATED else (2, 0.0)
