@@ -137,7 +137,7 @@ async def test_a_resolved_alert_cannot_be_acknowledged(alarm: Alarm) -> None:
     path = alarm.link("acknowledge", "hook", "no_usable_profile")
     alarm.world = world(P(ends=time.time() + 300 * 24 * HOUR, secret="new"))
     alarm.notifier.wake()
-    await until(lambda: not alarm.notifier.states())
+    await until(lambda: not any(state.firing for state in alarm.notifier.states().values()))
     async with client(create_app(WithActions(alarm.actions), web())) as http:
         assert (await http.post(path)).status_code == 410
 

@@ -271,14 +271,15 @@ class Outbox(OutboxStatistics):
         return tuple(Silence(id, json.loads(matchers), *rest) for id, matchers, *rest in rows)
 
     def acknowledge(self, fingerprint: str, now: float, channel: str | None = None) -> bool:
-        """Acknowledge an alert, through ``channel`` if that is known; False if there is no such alert."""
+        """Acknowledge an alert, through ``channel`` if that is known; False if no such alert fires."""
         with self.transaction() as db:
-            known = db.execute("SELECT 1 FROM state WHERE fingerprint = ?", (fingerprint,)).fetchone()
+            rows = db.execute("SELECT key, body FROM state WHERE fingerprint = ?", (fingerprint,))
+            known = any(state.firing for state in _load_states(rows).values())
             if known:
                 db.execute("REPLACE INTO acknowledgement VALUES (?, ?)", (fingerprint, now))
             if channel is not None:
                 _note_acknowledged(db, channel, now)
-        return known is not None
+        return known
 
     def acknowledge_test(self, channel: str, now: float) -> None:
         """Record that a user acknowledged the test notification of a channel."""
@@ -307,8 +308,13 @@ def open_outbox(directory: Path | None, now: Callable[[], float] = clock.now, *,
 
 
 def _read_states(db: sqlite3.Connection) -> dict[str, AlertState]:
+    return _load_states(db.execute("SELECT key, body FROM state ORDER BY key"))
+
+
+def _load_states(rows: Iterable[tuple[str, str]]) -> dict[str, AlertState]:
+    """States by key; a damaged one is left out."""
     states = {}
-    for key, body in db.execute("SELECT key, body FROM state ORDER BY key"):
+    for key, body in rows:
         with suppress(ValueError):
             states[key] = load(AlertState, body)
     return states
