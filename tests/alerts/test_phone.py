@@ -19,12 +19,14 @@ from exporter.alerts.channels.ntfy import NtfySender
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.phone import END_STAYS, SUMMARY_STAYS, left_of, shown_by
 from exporter.alerts.delivery.worker import ChannelWorker
+from exporter.alerts.lifecycle.policy import ChannelPolicy
 from exporter.alerts.message.text import Text
 from exporter.alerts.values import Alert, AlertState, AlertSubject, Message, NotificationReason, SuppressedAlert
 from exporter.config import ChannelBase
 from exporter.config.channels.ntfy import NtfyChannel
 from exporter.model import ConditionName, Severity
 
+from . import worlds
 from .fake_ntfy import Event, FakeNtfy, after_polling
 from .messages import NOW, alert, ended, other
 
@@ -197,6 +199,30 @@ def test_phone_shows_exactly_the_alerts_that_hold(steps: list[Step]) -> None:
         run(home, step)
     home.recover()
     home.assert_true()
+
+
+def test_single_credential_has_one_notification_from_expiring_to_renewed() -> None:
+    home, life = Home(), worlds.Life(worlds.policy(ChannelPolicy("phone", can_withdraw=True)))
+    token, renewed = (
+        worlds.P(ends=worlds.NOW + 2 * HOUR),
+        worlds.P(ends=worlds.NOW + 90 * worlds.DAY, secret="secret-2"),
+    )
+    counts = []
+    for after, profile in (
+        (0, token),
+        (HOUR + 1, token),
+        (2 * HOUR + 1, token),
+        (4 * HOUR, renewed),
+        (6 * HOUR, renewed),
+    ):
+        home.now = worlds.NOW + after
+        sent = len(life.messages)
+        life.at(home.now, worlds.world(profile))
+        home.outbox.commit(life.states, life.messages[sent:], home.now)
+        home.deliver()
+        counts.append(len(home.server.phone))
+    assert counts == [1, 1, 1, 1, 0]
+    assert len(life.messages) == 4
 
 
 def test_group_that_lost_an_alert_is_shown_again_without_a_sound() -> None:
