@@ -49,7 +49,11 @@ def policy(*channels: ChannelPolicy, **changes: Any) -> AlertPolicy:
 
 @dataclass(frozen=True)
 class P:
-    """A profile of a small world. ``ends``: its deadline; ``down``: why it is unusable, since when."""
+    """A profile of a small world at one agent.
+
+    ``ends`` is its deadline, assumed if it is ``undated``. ``down`` is why it is unusable, ``until`` when that ends.
+    ``owner`` is the agent whose store has it, if that is another.
+    """
 
     id: str = "anthropic:default"
     ends: float | None = None
@@ -57,6 +61,18 @@ class P:
     down: str | None = None
     down_since: float | None = None
     undated: bool = False
+    until: float | None = None
+    owner: str | None = None
+    missing: bool = False
+
+    def is_over(self, now: float) -> bool:
+        """Whether nothing but a new credential makes it work."""
+        return self.missing or (self.ends is not None and self.ends <= now)
+
+
+def inherited(*profiles: P, owner: str = "main") -> tuple[P, ...]:
+    """The same profiles as an agent has them that inherits them."""
+    return tuple(replace(profile, owner=owner) for profile in profiles)
 
 
 @dataclass(frozen=True)
@@ -78,14 +94,17 @@ class World:
     def _agent(self, name: str, profiles: tuple[P, ...], now: float) -> AgentReport:
         conditions: list[Condition] = list(self.extra.get(name, ()))
         reports = []
-        usable = {p for p in profiles if not (p.ends is not None and p.ends <= now) and p.down is None}
+        usable = {p for p in profiles if not p.is_over(now) and p.down is None}
         providers = {p.id.split(":")[0] for p in profiles}
         working = {p.id.split(":")[0] for p in usable}
         for p in profiles:
             provider = p.id.split(":")[0]
             relief = Severity.WARNING if provider in working else Severity.CRITICAL
             status = Status.OK
-            if p.ends is not None and p.ends <= now:
+            if p.missing:
+                status = Status.MISSING
+                conditions.append(self._about(p, ConditionName.MISSING, relief))
+            elif p.ends is not None and p.ends <= now:
                 status = Status.EXPIRED
                 conditions.append(self._about(p, ConditionName.EXPIRED, relief, since=p.ends))
             elif p.ends is not None and p.ends - now < self.expiring_within:
@@ -103,15 +122,16 @@ class World:
                     kind="token",
                     status=status,
                     expires_at=p.ends,
-                    basis=Basis.REPORTED if p.ends is not None else None,
+                    basis=None if p.ends is None else Basis.LEDGER if p.undated else Basis.REPORTED,
                     refreshable=False,
                     selected=None,
-                    unusable=Unusable("cooldown", p.down, None) if p.down else None,
+                    unusable=Unusable("cooldown", p.down, p.until) if p.down else None,
                     unusable_seen=True,
                     in_use=True,
                     usable=p in usable,
                     label=p.id,
                     secret_hash=p.secret,
+                    owner=p.owner or name,
                 )
             )
         for provider in sorted(providers - working - self.unused):

@@ -1,0 +1,422 @@
+"""Checks that a message can be believed: compares it with the report of its moment and with what was sent before.
+
+The rules are those of the contract, written without the code that makes messages. Tests check every
+message; the daemon does at debug level. Pure: no clock, no input, no output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from exporter.alerts.lifecycle.ledger import Ledger, Told
+from exporter.alerts.lifecycle.moment import ROUNDING, SAME_DATE, Held, Moment, heals_itself, is_later
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
+from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause
+from exporter.model import Condition, ConditionName, Family, ProfileReport, Report, Severity
+
+__all__ = ["Ledger", "violations"]
+
+#: The families in which a credential works or does not.
+ABOUT_CREDENTIALS = (Family.DEADLINE, Family.AVAILABILITY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """One alert of a message, with all that it is compared with."""
+
+    alert: Alert
+    told: Told | None
+    channel: ChannelPolicy | None  # None: it is no longer configured
+    moment: Moment
+
+    @property
+    def known(self) -> list[str]:
+        """The named agents whose present state the report has."""
+        return [agent for agent in self.alert.agents if not self.moment.is_unknown(self.alert, agent)]
+
+    def facts(self) -> list[tuple[str, Condition]]:
+        """The conditions that the alert reports, by agent."""
+        alert = self.alert
+        return [(agent, c) for agent in alert.agents for c in self.moment.facts(alert, agent, alert.condition)]
+
+
+Rule = Callable[[_Claim], Iterator[str]]
+
+
+def _follows(claim: _Claim) -> Iterator[str]:
+    alert, told = claim.alert, claim.told
+    if alert.reason is NotificationReason.FIRST:
+        if told is not None and alert.times <= told.alert.times:
+            yield "is first, but the channel was told of it and of no end"
+    elif told is None:
+        yield f"is {alert.reason}, but the channel was never told of it, or was told of its end"
+    if alert.reason is NotificationReason.ESCALATED and told is not None and not _is_worse(alert, told.alert):
+        yield "is escalated, but is no worse than the channel knows, and names no further agent"
+    if alert.reason is NotificationReason.EASED and told is not None and _rank(alert) >= _rank(told.alert):
+        yield "is eased, but is no better than the channel knows"
+
+
+def _rank(alert: Alert) -> tuple[int, int]:
+    return alert.severity.rank, list(ConditionName).index(alert.condition)
+
+
+def _is_worse(alert: Alert, told: Alert) -> bool:
+    return _rank(alert) > _rank(told) or bool(set(alert.new_agents) - set(told.agents))
+
+
+def _reminds_once(claim: _Claim) -> Iterator[str]:
+    alert, told = claim.alert, claim.told
+    if alert.reason is not NotificationReason.REMINDER or told is None or told.alert.condition is not alert.condition:
+        return
+    step = claim.moment.policy.step_at(alert.deadline, claim.moment.now) if alert.deadline is not None else None
+    has_passed = told.step is not None and step is not None and step >= told.step
+    if step is None or (has_passed and not is_later(alert.deadline, told.alert.deadline)):
+        yield "is a reminder, but no further step has passed"
+
+
+def _agents_have_it(claim: _Claim) -> Iterator[str]:
+    alert, moment = claim.alert, claim.moment
+    if alert.reason.ends:
+        return
+    for agent in alert.agents:
+        if moment.facts(alert, agent, alert.condition):
+            continue
+        if not moment.is_unknown(alert, agent):
+            yield f"names {agent}, which is not {alert.condition}"
+        elif moment.profiles(alert, agent) and moment.agents[alert.target, agent].failure is not None:
+            yield f"names {agent}, which was last seen without {alert.condition}"
+    if not alert.agents:
+        yield "names no agent"
+
+
+def _names_all(claim: _Claim) -> Iterator[str]:
+    """Nobody has the same trouble, or worse trouble, of the same credential unnamed."""
+    alert, moment = claim.alert, claim.moment
+    if alert.reason.ends or alert.family not in ABOUT_CREDENTIALS:
+        return
+    secrets = {p.secret_hash for agent in alert.agents for p in moment.profiles(alert, agent)} - {None}
+    for agent in moment.of_target(alert.target):
+        own = {profile.secret_hash for profile in moment.profiles(alert, agent.agent)}
+        if moment.is_unknown(alert, agent.agent) or (alert.profile is not None and not own & secrets):
+            continue
+        if alert.profile is not None and moment.is_down(alert.target, agent.agent, alert.provider):
+            continue
+        for name in ConditionName:
+            if name.family is not alert.family:
+                continue
+            for condition in moment.verdict(alert, agent.agent, name):
+                badness = condition.severity.rank, list(ConditionName).index(name)
+                if heals_itself(condition, agent):
+                    continue
+                if badness > _rank(alert):
+                    yield f"says {alert.severity} {alert.condition}, but {agent.agent} is {condition.severity} {name}"
+                elif name is alert.condition and agent.agent not in alert.agents and _same_date(alert, condition):
+                    yield f"does not name {agent.agent}, which is {name} too"
+
+
+def _same_date(alert: Alert, condition: Condition) -> bool:
+    if alert.deadline is None or condition.deadline is None:
+        return True
+    return abs(alert.deadline - condition.deadline) <= SAME_DATE
+
+
+def _severity_is_theirs(claim: _Claim) -> Iterator[str]:
+    alert, facts = claim.alert, claim.facts()
+    if alert.reason.ends or not facts or len(claim.known) < len(alert.agents):
+        return
+    severities = {condition.severity for _, condition in facts}
+    worst = max(severities, key=lambda severity: severity.rank)
+    if alert.severity is not worst:
+        yield f"is {alert.severity}, but the report says {worst}"
+
+
+def _dates_are_theirs(claim: _Claim) -> Iterator[str]:
+    alert, facts, moment = claim.alert, claim.facts(), claim.moment
+    if alert.reason.ends or not facts:
+        return
+    dates = [condition.deadline for _, condition in facts]
+    if alert.family is Family.DEADLINE:
+        for agent, condition in facts:
+            if (condition.deadline is None) is not (alert.deadline is None) or not _same_date(alert, condition):
+                yield f"gives {agent} the date {alert.deadline}, but its date is {condition.deadline}"
+    elif alert.deadline is not None and not any(d is not None and abs(d - alert.deadline) <= SAME_DATE for d in dates):
+        yield f"has the date {alert.deadline}, which no agent's report has"
+    if alert.until is not None:
+        recoveries = [
+            p.unusable.until for a in alert.agents for p in moment.profiles(alert, a) if p.unusable is not None
+        ]
+        if alert.until not in recoveries and claim.known:
+            yield f"says that it recovers at {alert.until}, which no agent's report has"
+
+
+def _assumed_is_marked(claim: _Claim) -> Iterator[str]:
+    """A date counted from when the credential was first seen is in the ledger before it passes."""
+    alert, moment = claim.alert, claim.moment
+    if alert.deadline is None or alert.family not in ABOUT_CREDENTIALS:
+        return
+    profiles = [p for agent in alert.agents for p in moment.profiles(alert, agent) if p.expires_at is not None]
+    same = [p for p in profiles if p.expires_at is not None and abs(p.expires_at - alert.deadline) <= SAME_DATE]
+    is_past = alert.deadline <= moment.now
+    if same and all(p.basis == "ledger" for p in same) and not alert.is_assumed and not is_past:
+        yield "has an assumed date that is not marked"
+    if same and all(p.basis not in (None, "ledger") for p in same) and alert.is_assumed:
+        yield "calls a reported date assumed"
+
+
+def _notes_are_true(claim: _Claim) -> Iterator[str]:
+    alert, moment = claim.alert, claim.moment
+    for note in alert.notes:
+        if note.agent in alert.agents:
+            yield f"names {note.agent} and notes that it differs"
+        if moment.is_unknown(alert, note.agent):
+            continue
+        dates = [profile.expires_at for profile in moment.profiles(alert, note.agent)]
+        if note.deadline is not None and not any(d is not None and abs(d - note.deadline) <= SAME_DATE for d in dates):
+            yield f"notes a date of {note.agent} that its report does not have"
+        agent = moment.agents.get((alert.target, note.agent))
+        if note.condition is not None and not moment.facts(alert, note.agent, note.condition):
+            yield f"notes that {note.agent} is {note.condition}, which it is not"
+        if note.condition is None and agent is not None and alert.family in ABOUT_CREDENTIALS:
+            for condition in agent.conditions:
+                is_same = (condition.provider, condition.profile) == (alert.provider, alert.profile)
+                if is_same and condition.family is alert.family and not heals_itself(condition, agent):
+                    yield f"notes that it works at {note.agent}, which is {condition.name}"
+
+
+def _new_agents_are_new(claim: _Claim) -> Iterator[str]:
+    alert, told = claim.alert, claim.told
+    if set(alert.new_agents) - set(alert.agents):
+        yield "calls an agent new that it does not name"
+    if told is not None and set(alert.new_agents) & set(told.alert.agents):
+        yield "calls an agent new that the channel knows"
+
+
+def _inhibited_is_silent(claim: _Claim) -> Iterator[str]:
+    """No alert beside the no_usable_profile that inhibits it."""
+    alert, moment = claim.alert, claim.moment
+    if alert.reason.ends or alert.profile is None or not alert.condition.definition.causes_outage:
+        return
+    down = [agent for agent in alert.agents if moment.is_down(alert.target, agent, alert.provider)]
+    having = [agent for agent, _ in claim.facts() if agent not in down]
+    if down and not having:
+        yield f"is sent beside the no_usable_profile of {', '.join(down)}"
+
+
+def _end_is_true(claim: _Claim) -> Iterator[str]:
+    alert, moment, cause = claim.alert, claim.moment, claim.alert.resolution_cause
+    if not alert.reason.ends:
+        return
+    if alert.ended_at is None or alert.ended_at > moment.now:
+        yield "ends, but says no time at which it did"
+    for agent in claim.known:
+        still = [
+            c
+            for c in moment.verdict(alert, agent, alert.condition)
+            if c.name is not ConditionName.EXPIRING or _same_date_as_told(c, claim.told)
+        ]
+        if still and cause not in (ResolutionCause.TARGET_REMOVED, ResolutionCause.IGNORED):
+            yield f"ends, but {agent} is still {alert.condition}"
+        yield from (f"{sentence} at {agent}" for sentence in _agent_end_is_true(claim, agent))
+    if alert.reason is NotificationReason.RENEWED and not alert.agents:
+        yield "is renewed, but names no agent"
+    if alert.deadline is not None and alert.reason is NotificationReason.RENEWED:
+        dates = [p.expires_at for agent in alert.agents for p in moment.profiles(alert, agent) if p.usable]
+        if not any(date is not None and abs(date - alert.deadline) <= SAME_DATE for date in dates):
+            yield f"is renewed until {alert.deadline}, which no agent's report has"
+
+
+def _same_date_as_told(condition: Condition, told: Told | None) -> bool:
+    return told is None or _same_date(told.alert, condition)
+
+
+def _agent_end_is_true(claim: _Claim, agent: str) -> Iterator[str]:
+    alert, moment, cause = claim.alert, claim.moment, claim.alert.resolution_cause
+    profiles, is_renewed = moment.profiles(alert, agent), alert.reason is NotificationReason.RENEWED
+    if cause is ResolutionCause.TARGET_REMOVED:
+        if alert.target in moment.policy.targets:
+            yield "says that the target is not watched, but it is"
+    elif cause is ResolutionCause.IGNORED:
+        if not all(moment.policy.verdict.of(alert.target, agent, p.id).ignore for p in profiles):
+            yield "says that the profile is ignored, but it is not"
+    elif cause is ResolutionCause.PROFILE_REMOVED:
+        if is_renewed:
+            yield "is renewed, but was removed"
+        if profiles and alert.family is not Family.NOTICE:
+            yield "says that it is gone, but it is there"
+    elif alert.family is Family.WATCH:
+        found = moment.agents.get((alert.target, agent))
+        if cause is ResolutionCause.OVER and found is not None and found.failure is not None:
+            yield "says that the check works, but it fails"
+    elif alert.family in ABOUT_CREDENTIALS:
+        works = moment.works(alert, agent)
+        if (is_renewed or cause is ResolutionCause.OVER) and not works:
+            yield f"is {alert.reason} as if it worked, but it does not work"
+        if cause in (ResolutionCause.REPLACED, ResolutionCause.OTHER_PROBLEM) and works:
+            yield f"says that it does not work ({cause}), but it works"
+        if is_renewed and claim.told is not None and claim.told.held and not _is_new(claim.told.held, agent, profiles):
+            yield "is renewed, but is the credential that it was"
+
+
+def _is_new(held: frozenset[Held], agent: str, profiles: list[ProfileReport]) -> bool:
+    """Whether a profile that works is another credential than before, or has a later date or its first date."""
+    before = {profile: (secret, date) for name, profile, secret, date in held if name == agent}
+    for profile in profiles:
+        secret, date = before.get(profile.id, (None, None))
+        if secret is None or profile.secret_hash is None or secret != profile.secret_hash:
+            return True
+        if profile.expires_at is not None and (date is None or abs(profile.expires_at - date) > SAME_DATE):
+            return True
+    return False
+
+
+def _is_wanted(claim: _Claim) -> Iterator[str]:
+    alert, told, channel, moment = claim.alert, claim.told, claim.channel, claim.moment
+    if channel is None:
+        yield "goes to a channel that is not configured"
+        return
+    if told is None and not alert.reason.ends and not channel.accepts(alert.severity):
+        yield f"is below min_severity {channel.min_severity}"
+    severities = [told.alert.severity] if told is not None else []
+    if not alert.reason.ends:
+        severities.append(alert.severity)
+    worst = max(severities, key=lambda severity: severity.rank, default=alert.severity)
+    if channel.is_quiet_for(worst, moment.now):
+        yield "is sent in quiet hours"
+    if alert.reason is NotificationReason.FIRST and moment.policy.escalate_after is not None and channel.step:
+        is_early = alert.since is not None and moment.now + ROUNDING < (
+            alert.since + channel.step * moment.policy.escalate_after
+        )
+        if alert.severity is not Severity.CRITICAL or is_early:
+            yield "is sent to a later channel of the order before it escalated there"
+
+
+def _silences_hold(claim: _Claim) -> Iterator[str]:
+    """Silences hold everything back but ends."""
+    alert, moment = claim.alert, claim.moment
+    if alert.reason.ends or not moment.policy.silences:
+        return
+    if _is_silenced(alert, moment):
+        yield "is sent although it is silenced"
+    if alert.condition is ConditionName.NO_USABLE_PROFILE:
+        profiles = [(agent, profile.id) for agent in alert.agents for profile in moment.profiles(alert, agent)]
+        each = (replace(alert, agents=(agent,), profile=id) for agent, id in profiles)
+        if profiles and all(_is_silenced(profile, moment, by_condition=False) for profile in each):
+            yield "is sent although each of its profiles is silenced"
+
+
+def _is_silenced(alert: Alert, moment: Moment, *, by_condition: bool = True) -> bool:
+    for silence in moment.policy.silences:
+        values = {"target": alert.target, "provider": alert.provider or "", "profile": alert.profile or ""}
+        if by_condition:
+            values["condition"] = str(alert.condition)
+        fits = (
+            bool(alert.agents) and all(agent == value for agent in alert.agents)
+            if name == "agent"
+            else values.get(name) == value
+            for name, value in silence.matchers.items()
+        )
+        if moment.now < silence.until and silence.matchers and all(fits):
+            return True
+    return False
+
+
+def _acknowledged_is_silent(claim: _Claim) -> Iterator[str]:
+    alert, told = claim.alert, claim.told
+    at = claim.moment.policy.acknowledged.get(alert.fingerprint)
+    if at is None or alert.reason is not NotificationReason.REPEAT or told is None or alert.times:
+        return
+    has_begun_again = alert.since is not None and alert.since > at
+    has_spread = not set(alert.agents) <= set(told.alert.agents)
+    if at >= told.news_at and not has_begun_again and not has_spread:
+        yield "is repeated although it was acknowledged"
+
+
+def _is_identified(claim: _Claim) -> Iterator[str]:
+    alert = claim.alert
+    if alert.exporter != claim.moment.policy.exporter:
+        yield f"is from the exporter {alert.exporter!r}, not {claim.moment.policy.exporter!r}"
+    if len(alert.fingerprint) != 32 or len(alert.key) != 32:
+        yield "has no fingerprint or no key of 32 characters"
+    if not alert.summary:
+        yield "has no summary"
+    if alert.since is not None and alert.since > claim.moment.now + ROUNDING:
+        yield "begins in the future"
+
+
+RULES: tuple[Rule, ...] = (
+    _follows,
+    _reminds_once,
+    _agents_have_it,
+    _names_all,
+    _severity_is_theirs,
+    _dates_are_theirs,
+    _assumed_is_marked,
+    _notes_are_true,
+    _new_agents_are_new,
+    _inhibited_is_silent,
+    _end_is_true,
+    _is_wanted,
+    _silences_hold,
+    _acknowledged_is_silent,
+    _is_identified,
+)
+
+
+# --- one message -------------------------------------------------------------------------------
+
+
+def violations(message: Message, report: Report, policy: AlertPolicy, before: Ledger) -> list[str]:
+    """What is wrong with ``message``, one sentence each; empty if it can be believed.
+
+    ``report`` is evaluated as of ``message.at``. ``before`` has what was sent earlier.
+    """
+    moment = Moment.of(report, policy, message.at)
+    channel = next((one for one in policy.channels if one.name == message.channel), None)
+    found = [f"{message.channel}: {sentence}" for sentence in _about_message(message, channel, moment, before)]
+    for alert in message.alerts:
+        if alert.reason is NotificationReason.TEST:
+            continue
+        claim = _Claim(alert, before.told.get((message.channel, alert.fingerprint)), channel, moment)
+        subject = alert.profile or alert.provider or alert.target
+        where = f"{message.channel}: {alert.reason} {alert.condition} of {subject} ({', '.join(alert.agents)})"
+        found += [f"{where} {sentence}" for rule in RULES for sentence in rule(claim)]
+    return found
+
+
+def _about_message(message: Message, channel: ChannelPolicy | None, moment: Moment, before: Ledger) -> Iterator[str]:
+    if len(message.fingerprints) < len(message.alerts):
+        yield "the message has one alert twice"
+    if not (message.alerts or message.suppressed or message.withdrawn):
+        yield "the message is empty"
+    if message.withdrawn and channel is not None and not channel.can_withdraw:
+        yield "the channel cannot withdraw a notification"
+    for line in message.suppressed:
+        place = (message.channel, line.fingerprint)
+        told_at = before.last_at.get(place)
+        if place in before.told or (told_at is not None and line.began_at <= told_at <= line.ended_at):
+            yield f"the summary says that {line.condition} came and went unsent, but it was sent"
+        if channel is not None and not channel.accepts(line.severity):
+            yield f"the summary has {line.condition} below min_severity"
+        if channel is not None and channel.is_quiet_for(line.severity, moment.now):
+            yield f"the summary of {line.condition} is sent in quiet hours"
+    yield from _ends_together(message, moment, before)
+
+
+def _ends_together(message: Message, moment: Moment, before: Ledger) -> Iterator[str]:
+    """The end of no_usable_profile ends, in the same message, all that it inhibited and that is over too."""
+    over = [a for a in message.alerts if a.reason.ends and a.condition is ConditionName.NO_USABLE_PROFILE]
+    for (channel, fingerprint), told in before.told.items():
+        known = told.alert
+        if channel != message.channel or fingerprint in message.fingerprints or known.profile is None:
+            continue
+        if not any((a.target, a.provider) == (known.target, known.provider) for a in over):
+            continue
+        holds = any(
+            moment.is_unknown(known, agent.agent) or moment.facts(known, agent.agent, name)
+            for agent in moment.of_target(known.target)
+            for name in ConditionName
+            if name.family is known.family
+        )
+        if not holds and known.condition.definition.causes_outage:
+            yield f"no_usable_profile of {known.provider} ends, but not {known.condition} of {known.profile} with it"
