@@ -5,10 +5,12 @@ The few rules of the verdict that the lifecycle depends on are written here by h
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exporter.alerts.lifecycle import advance
+from exporter.alerts.lifecycle.invariants import Ledger, violations
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
 from exporter.alerts.values import AlertState, Message, NotificationReason
 from exporter.model import (
@@ -86,10 +88,12 @@ class World:
     extra: dict[str, tuple[Condition, ...]] = field(default_factory=dict)
     expiring_within: float = DAY
     unused: frozenset[str] = frozenset()  # providers that no route uses
+    unlisted: float | None = None  # when its agents could not be listed
 
     def report(self, now: float) -> TargetReport:
         agents = tuple(self._agent(name, profiles, now) for name, profiles in self.agents.items())
-        return TargetReport(self.target, "openclaw", agents)
+        failure = Failure(FailureReason.TIMEOUT, "no answer", self.unlisted) if self.unlisted is not None else None
+        return TargetReport(self.target, "openclaw", agents, failure)
 
     def _agent(self, name: str, profiles: tuple[P, ...], now: float) -> AgentReport:
         conditions: list[Condition] = list(self.extra.get(name, ()))
@@ -132,6 +136,7 @@ class World:
                     label=p.id,
                     secret_hash=p.secret,
                     owner=p.owner or name,
+                    assumed=p.undated and p.ends is not None,
                 )
             )
         for provider in sorted(providers - working - self.unused):
@@ -193,16 +198,25 @@ def _arrived(state: AlertState) -> AlertState:
     return replace(state, notified=notified)
 
 
+def believe(messages: Iterable[Message], report: Report, policy: AlertPolicy, ledger: Ledger) -> None:
+    """Checks messages with the invariant checker, and records them as sent."""
+    for message in messages:
+        found = violations(message, report, policy, ledger)
+        assert not found, "\n".join(found)
+        ledger.note(message, report, policy)
+
+
 Notification = tuple[str, NotificationReason, ConditionName, Severity]
 
 
 class Life:
-    """Runs the lifecycle over worlds and keeps its messages."""
+    """Runs the lifecycle over worlds, keeps its messages, and checks that each can be believed."""
 
     def __init__(self, policy: AlertPolicy) -> None:
         self.policy = policy
         self.states: dict[str, AlertState] = {}
         self.messages: list[Message] = []
+        self.ledger = Ledger()
 
     def at(self, now: float, *worlds: World, **changes: Any) -> list[Notification]:
         """Advances to ``now``. Returns the notifications, one per alert and channel."""
@@ -212,5 +226,6 @@ class Life:
         again, more = advance(self.states, report, policy, now)
         assert (again, more) == (self.states, ()), "the same moment twice sends nothing"
         self.states = {key: _arrived(state) for key, state in self.states.items()}
+        believe(messages, report, policy, self.ledger)
         self.messages += messages
         return [(m.channel, a.reason, a.condition, a.severity) for m in messages for a in m.alerts]

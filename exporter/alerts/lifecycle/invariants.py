@@ -151,16 +151,14 @@ def _dates_are_theirs(claim: _Claim) -> Iterator[str]:
 
 
 def _assumed_is_marked(claim: _Claim) -> Iterator[str]:
-    """A date counted from when the credential was first seen is in the ledger before it passes."""
     alert, moment = claim.alert, claim.moment
     if alert.deadline is None or alert.family not in ABOUT_CREDENTIALS:
         return
     profiles = [p for agent in alert.agents for p in moment.profiles(alert, agent) if p.expires_at is not None]
     same = [p for p in profiles if p.expires_at is not None and abs(p.expires_at - alert.deadline) <= SAME_DATE]
-    is_past = alert.deadline <= moment.now
-    if same and all(p.basis == "ledger" for p in same) and not alert.is_assumed and not is_past:
+    if same and all(p.assumed for p in same) and not alert.is_assumed:
         yield "has an assumed date that is not marked"
-    if same and all(p.basis not in (None, "ledger") for p in same) and alert.is_assumed:
+    if same and not any(p.assumed for p in same) and alert.is_assumed:
         yield "calls a reported date assumed"
 
 

@@ -72,10 +72,8 @@ class Ledger:
                 self.told.pop(place, None)
 
     def set_clock_back(self, now: float) -> None:
-        """After the clock was set back, nothing was sent in the future."""
-        self.told = {
-            place: replace(t, at=min(t.at, now), news_at=min(t.news_at, now)) for place, t in self.told.items()
-        }
+        """After the clock was set back, nothing was sent in the future. ``Told.at`` still identifies its message."""
+        self.told = {place: replace(told, news_at=min(told.news_at, now)) for place, told in self.told.items()}
         self.last_at = {place: min(at, now) for place, at in self.last_at.items()}
 
 
