@@ -7,14 +7,15 @@ Channels refuse messages, hang and work again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from exporter.alerts.lifecycle.arrivals import Outcome, settle
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, STEPS, P, World, believe, policy
 from exporter.alerts.lifecycle import advance, next_event
+from exporter.alerts.lifecycle.arrivals import Outcome, settle
 from exporter.alerts.lifecycle.invariants import Ledger
 from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
 from exporter.alerts.values import AlertState, Message
@@ -154,7 +155,8 @@ class Histories(RuleBasedStateMachine):
     @rule(agent=agents, id=ids)
     def is_removed(self, agent: str, id: str) -> None:
         """An agent's own one; it inherits again, if main has one."""
-        if agent in self.stores and self.stores[agent].pop(id, None):
+        if id in self.stores.get(agent, {}):
+            del self.stores[agent][id]
             self.dates.pop((agent, id), None)
             self.check()
 
@@ -216,8 +218,8 @@ class Histories(RuleBasedStateMachine):
                     self.ledger.lose(message)
                 else:
                     channel.last_success = self.now
-                outcome = "dead" if is_dead else "delivered"
-                outcomes.append(Outcome(name, message.at, message.fingerprints, outcome, self.now))
+                state: Literal["delivered", "dead"] = "dead" if is_dead else "delivered"
+                outcomes.append(Outcome(name, message.at, message.fingerprints, state, self.now))
             channel.queue = waiting
             self.states = settle(self.states, outcomes, self.now)
         configured = tuple(replace(c, last_success=self.channels[c.name].last_success) for c in self.policy.channels)

@@ -174,11 +174,10 @@ def test_agents_that_cannot_be_listed_are_one_failing_target() -> None:
         failure = Failure(FailureReason.TIMEOUT, "no answer", at)
         return Report(at, (TargetReport("home", "openclaw", world(SPARE).report(at).agents, failure),))
 
-    states, sent = advance(life.states, failing(NOW), life.policy, NOW)
-    assert sent == ()
-    states, (message,) = advance(states, failing(NOW + 15 * MINUTE), life.policy, NOW + 15 * MINUTE)
-    assert [(a.condition, a.agents) for a in message.alerts] == [(ConditionName.CHECK_FAILED, ("*",))]
-    life.states = states
+    assert life.sees(failing(NOW), NOW) == []
+    later = NOW + 15 * MINUTE
+    assert life.sees(failing(later), later) == [("hook", FIRST, ConditionName.CHECK_FAILED, CRITICAL)]
+    assert life.messages[-1].alerts[0].agents == ("*",)
     assert life.at(NOW + 16 * MINUTE, world(SPARE)) == [("hook", RESOLVED, ConditionName.CHECK_FAILED, CRITICAL)]
 
 

@@ -220,8 +220,10 @@ class Life:
 
     def at(self, now: float, *worlds: World, **changes: Any) -> list[Notification]:
         """Advances to ``now``. Returns the notifications, one per alert and channel."""
+        return self.sees(Report(now, tuple(one.report(now) for one in worlds)), now, **changes)
+
+    def sees(self, report: Report, now: float, **changes: Any) -> list[Notification]:
         policy = replace(self.policy, **changes)
-        report = Report(now, tuple(one.report(now) for one in worlds))
         self.states, messages = advance(self.states, report, policy, now)
         again, more = advance(self.states, report, policy, now)
         assert (again, more) == (self.states, ()), "the same moment twice sends nothing"

@@ -240,7 +240,8 @@ def _agent_end_is_true(claim: _Claim, agent: str) -> Iterator[str]:
     elif cause is ResolutionCause.PROFILE_REMOVED:
         if is_renewed:
             yield "is renewed, but was removed"
-        if profiles and alert.family is not Family.NOTICE:
+        own = [profile for profile in profiles if profile.owner in (None, agent)]  # it may inherit one again
+        if own and alert.profile is not None and alert.family is not Family.NOTICE:
             yield "says that it is gone, but it is there"
     elif alert.family is Family.WATCH:
         found = moment.agents.get((alert.target, agent))
@@ -375,7 +376,7 @@ def violations(message: Message, report: Report, policy: AlertPolicy, before: Le
     for alert in message.alerts:
         if alert.reason is NotificationReason.TEST:
             continue
-        claim = _Claim(alert, before.told.get((message.channel, alert.fingerprint)), channel, moment)
+        claim = _Claim(alert, before.of_alert(message.channel, alert), channel, moment)
         subject = alert.profile or alert.provider or alert.target
         where = f"{message.channel}: {alert.reason} {alert.condition} of {subject} ({', '.join(alert.agents)})"
         found += [f"{where} {sentence}" for rule in RULES for sentence in rule(claim)]

@@ -45,13 +45,22 @@ class Ledger:
                 ledger.told[channel, state.fingerprint] = told
         return ledger
 
+    def of_alert(self, channel: str, alert: Alert) -> Told | None:
+        """What the channel was told of an alert. An agent that took its own credential goes on with what it had."""
+        told = self.told.get((channel, alert.fingerprint))
+        if told is not None or alert.reason is NotificationReason.FIRST:
+            return told
+        known = (told for (where, _), told in self.told.items() if where == channel)
+        return next((told for told in known if _is_of_one(told.alert, alert)), None)
+
     def note(self, message: Message, report: Report, policy: AlertPolicy) -> None:
         """Record that a message was sent."""
         moment = Moment.of(report, policy, message.at)
         for alert in message.alerts:
             place = (message.channel, alert.fingerprint)
             self.last_at[place] = message.at
-            before = self.told.pop(place, None)
+            before = self.of_alert(message.channel, alert)
+            self.told.pop(place, None)
             if alert.reason.ends or alert.reason is NotificationReason.TEST:
                 continue
             is_news = alert.reason in (NotificationReason.FIRST, NotificationReason.ESCALATED)
@@ -75,6 +84,12 @@ class Ledger:
         """After the clock was set back, nothing was sent in the future. ``Told.at`` still identifies its message."""
         self.told = {place: replace(told, news_at=min(told.news_at, now)) for place, told in self.told.items()}
         self.last_at = {place: min(at, now) for place, at in self.last_at.items()}
+
+
+def _is_of_one(told: Alert, alert: Alert) -> bool:
+    """Whether two alerts are about one subject and share an agent."""
+    subject, other = ((a.target, a.provider, a.profile, a.family) for a in (told, alert))
+    return subject == other and not set(told.agents).isdisjoint(alert.agents)
 
 
 def _without(told: Told | None, at: float) -> Told | None:
