@@ -21,7 +21,7 @@ from panels import (
     words,
 )
 
-from exporter.alerts.channels.alertmanager import RUNBOOK
+from exporter.model import RUNBOOK
 
 #: The version of @grafana/schema. Older Grafana reads it as it is, newer Grafana migrates it.
 SCHEMA_VERSION = 42

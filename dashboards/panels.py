@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.alerts.channels.alertmanager import RUNBOOK
+from exporter.model import RUNBOOK
 
 Json = dict[str, Any]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from exporter.alerts.channels.alertmanager import RUNBOOK
 from exporter.metrics.definitions import METRICS
+from exporter.model import RUNBOOK
 from exporter.setup import assets
 
 ROOT = Path(__file__).parent.parent

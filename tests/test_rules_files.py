@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.alerts.channels.alertmanager import RUNBOOK, alertname
+from exporter.alerts.channels.alertmanager import alertname
 from exporter.alerts.values import Alert, NotificationReason
 from exporter.metrics.definitions import METRICS
-from exporter.model import ConditionName, Severity
+from exporter.model import RUNBOOK, ConditionName, Severity
 
 ROOT = Path(__file__).parent.parent
 RULES = (ROOT / "deploy/prometheus/openclaw-auth.rules.yml").read_text()

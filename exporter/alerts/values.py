@@ -125,6 +125,7 @@ class SuppressedAlert:
     began_at: float
     ended_at: float
     times: int = 1
+    exporter: str = ""  # the name of the exporter
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,5 +7,13 @@ a file, and ``mistakes`` turns a problem into a sentence. Other packages import 
 from exporter.config.channels import Channel, ChannelBase, QuietHours
 from exporter.config.models import Alerts, Config, Policy, ProfilePolicy, ProviderPolicy, Tls, Web
 from exporter.config.reading import default_config_file, load, parse, redacted, schema, unreadable_secrets
-from exporter.config.targets import AutoTarget, ClaudeTarget, GatewayTarget, OpenClawTarget, StoreTarget, Target
+from exporter.config.targets import (
+    DEFAULT_TARGET,
+    AutoTarget,
+    ClaudeTarget,
+    GatewayTarget,
+    OpenClawTarget,
+    StoreTarget,
+    Target,
+)
 from exporter.config.values import ConfigError, expand, find_credential

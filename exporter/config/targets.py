@@ -8,9 +8,12 @@ from pydantic import BeforeValidator, Field
 
 from exporter.config.values import Agents, Command, Count, Duration, FilePath, Flag, TargetName, WithSecrets, WithToken
 
+#: The name of a target that has none in the configuration, so that many hosts have a target of this name.
+DEFAULT_TARGET = "local"
+
 
 class TargetBase(WithSecrets):
-    name: TargetName = "local"
+    name: TargetName = DEFAULT_TARGET
     interval: Duration | None = Field(None, ge=1, description="time between two checks; default: the global interval")
     timeout: Duration = Field(60.0, gt=0, le=3600)
     schedule: Flag = Field(True, description="false: checked only through /probe and check")

@@ -16,6 +16,7 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from exporter.model.conditions import RUNBOOK as RUNBOOK
 from exporter.model.conditions import ConditionName as ConditionName
 from exporter.model.conditions import Family as Family
 from exporter.model.conditions import LineWord as LineWord
@@ -315,7 +316,8 @@ def failed_report(
     """
     summary, rule = f"The check of {target}/{agent} failed: {failure.message}", f"the check failed ({failure.reason})"
     if agent == "*":
-        summary, rule = failure.message, "the agents could not be listed"
+        summary = f"The agents of {target} could not be listed: {failure.message}"
+        rule = "the agents could not be listed"
     name, reason = ConditionName.CHECK_FAILED, failure.reason.value
     condition = Condition(name, Severity.CRITICAL, summary=summary, steps=steps, reason=reason, rule=rule)
     if known is None:

@@ -34,18 +34,27 @@ class LineWord(enum.StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+#: The page whose sections say what a condition means and what to do.
+RUNBOOK = "https://github.com/openclaw-auth-exporter/openclaw-auth-exporter/blob/main/docs/runbook.md"
+
+
 class Wording(NamedTuple):
     """The words of notifications about a condition.
 
     ``title`` may contain ``{subject}`` (the profile, else the provider, else the target),
     ``{cause}`` (the reason in parentheses), ``{window}`` (a quota's window) and ``{expires}``
-    (when it expires). ``ended`` and ``duration`` follow the same subject; a length of time follows
-    ``duration``.
+    (when it expires). The others follow the same subject; a length of time follows ``duration``.
     """
 
     title: str  # of its notification: "{subject} has expired"
     ended: str  # of its resolution: "works again"
     duration: str  # "was expired for"
+    present: str  # "has expired"
+
+    @property
+    def past(self) -> str:
+        """``was expired``."""
+        return self.duration.removesuffix(" for")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +79,11 @@ class ConditionDefinition:
     severity: str
     action: str
 
+    @property
+    def runbook_url(self) -> str:
+        """The address of its section in the runbook."""
+        return f"{RUNBOOK}#{self.runbook.lower()}"
+
 
 class ConditionName(enum.StrEnum):
     """Every condition. Within a family, a later member is worse than an earlier one of its severity."""
@@ -92,7 +106,9 @@ class ConditionName(enum.StrEnum):
     UNDATED = ConditionDefinition(
         word="undated",
         family=Family.DEADLINE,
-        wording=Wording("{subject} has no expiry date", "is no longer undated", "had no expiry date for"),
+        wording=Wording(
+            "{subject} has no expiry date", "is no longer undated", "had no expiry date for", "has no expiry date"
+        ),
         renewal_rank=5,
         runbook="OpenClawAuthUndated",
         when="An Anthropic token has no expiry date.",
@@ -102,7 +118,7 @@ class ConditionName(enum.StrEnum):
     EXPIRING = ConditionDefinition(
         word="expiring",
         family=Family.DEADLINE,
-        wording=Wording("{subject} {expires}", "is no longer expiring", "was expiring for"),
+        wording=Wording("{subject} {expires}", "is no longer expiring", "was expiring for", "is expiring"),
         line=LineWord.EXPIRING,
         renewal_rank=4,
         runbook="OpenClawAuthExpiringVerySoon",
@@ -114,7 +130,7 @@ class ConditionName(enum.StrEnum):
     EXPIRED = ConditionDefinition(
         word="expired",
         family=Family.DEADLINE,
-        wording=Wording("{subject} has expired", "works again", "was expired for"),
+        wording=Wording("{subject} has expired", "works again", "was expired for", "has expired"),
         line=LineWord.EXPIRED,
         causes_outage=True,
         renewal_rank=1,
@@ -126,7 +142,7 @@ class ConditionName(enum.StrEnum):
     UNUSABLE = ConditionDefinition(
         word="unusable",
         family=Family.AVAILABILITY,
-        wording=Wording("{subject} is unusable{cause}", "works again", "was unusable for"),
+        wording=Wording("{subject} is unusable{cause}", "works again", "was unusable for", "is unusable"),
         line=LineWord.UNUSABLE,
         causes_outage=True,
         renewal_rank=3,
@@ -139,8 +155,10 @@ class ConditionName(enum.StrEnum):
     MISSING = ConditionDefinition(
         word="missing",
         family=Family.AVAILABILITY,
-        wording=Wording("{subject} is not eligible", "works again", "was not eligible for"),
-        provider_wording=Wording("{subject} has no credential", "works again", "had no credential for"),
+        wording=Wording("{subject} is not eligible", "works again", "was not eligible for", "is not eligible"),
+        provider_wording=Wording(
+            "{subject} has no credential", "works again", "had no credential for", "has no credential"
+        ),
         line=LineWord.MISSING,
         causes_outage=True,
         renewal_rank=2,
@@ -152,7 +170,9 @@ class ConditionName(enum.StrEnum):
     NO_USABLE_PROFILE = ConditionDefinition(
         word="no_usable_profile",
         family=Family.AVAILABILITY,
-        wording=Wording("No {subject} credential works", "works again", "had no working credential for"),
+        wording=Wording(
+            "No {subject} credential works", "works again", "had no working credential for", "has no working credential"
+        ),
         line=LineWord.MISSING,
         runbook="OpenClawAuthNoUsableCredential",
         when="Every credential of a provider in use is expired, missing or unusable.",
@@ -162,7 +182,9 @@ class ConditionName(enum.StrEnum):
     CHECK_FAILED = ConditionDefinition(
         word="check_failed",
         family=Family.WATCH,
-        wording=Wording("{subject} cannot be checked{cause}", "answers again", "could not be checked for"),
+        wording=Wording(
+            "{subject} cannot be checked{cause}", "answers again", "could not be checked for", "cannot be checked"
+        ),
         confirmed_by_checks=True,
         runbook="OpenClawAuthCheckFailing",
         when="No answer could be read, an error of the exporter itself ended the check, or the check is overdue.",
@@ -172,7 +194,12 @@ class ConditionName(enum.StrEnum):
     REPORTED = ConditionDefinition(
         word="reported",
         family=Family.NOTICE,
-        wording=Wording("OpenClaw reports a problem", "no longer reports a problem", "reported a problem for"),
+        wording=Wording(
+            "OpenClaw reports a problem",
+            "no longer reports a problem",
+            "reported a problem for",
+            "reports a problem",
+        ),
         confirmed_by_checks=True,
         runbook="OpenClawAuthReported",
         when="OpenClaw's own check exits 1 or 2, and no credential explains why.",
@@ -186,6 +213,7 @@ class ConditionName(enum.StrEnum):
             "{subject} has conflicting status and date",
             "has a status that matches its date",
             "contradicted its date for",
+            "contradicts its date",
         ),
         runbook="status_disagrees",
         when="OpenClaw's status of a profile contradicts the profile's date.",
@@ -195,7 +223,7 @@ class ConditionName(enum.StrEnum):
     IDLE = ConditionDefinition(
         word="idle",
         family=Family.NOTICE,
-        wording=Wording("{subject} has an expired access token", "is no longer idle", "was idle for"),
+        wording=Wording("{subject} has an expired access token", "is no longer idle", "was idle for", "is idle"),
         runbook="idle",
         when="An OAuth access token expired more than `policy.oauth_idle_after` ago and was not refreshed, "
         "and OpenClaw does not report that it cannot be.",
@@ -205,7 +233,7 @@ class ConditionName(enum.StrEnum):
     VANISHED = ConditionDefinition(
         word="vanished",
         family=Family.NOTICE,
-        wording=Wording("{subject} is gone", "is no longer reported as gone", "was gone for"),
+        wording=Wording("{subject} is gone", "is no longer reported as gone", "was gone for", "is gone"),
         runbook="vanished",
         when="A profile has disappeared and nothing replaced it. Ends after 7 days, or when acknowledged.",
         severity="info",
@@ -215,7 +243,10 @@ class ConditionName(enum.StrEnum):
         word="credential_changed",
         family=Family.NOTICE,
         wording=Wording(
-            "{subject} is served by another credential", "keeps its new credential", "was reported as changed for"
+            "{subject} is served by another credential",
+            "keeps its new credential",
+            "was reported as changed for",
+            "has changed",
         ),
         runbook="credential_changed",
         when="Another kind of credential serves a provider. Ends after 7 days.",
@@ -225,7 +256,9 @@ class ConditionName(enum.StrEnum):
     PARTIAL_VIEW = ConditionDefinition(
         word="partial_view",
         family=Family.NOTICE,
-        wording=Wording("Cooldowns cannot be seen", "shows cooldowns again", "did not show cooldowns for"),
+        wording=Wording(
+            "Cooldowns cannot be seen", "shows cooldowns again", "did not show cooldowns for", "does not show cooldowns"
+        ),
         runbook="partial_view",
         when="The source cannot see cooldowns, and no store on this host supplies them.",
         severity="info",
@@ -238,6 +271,7 @@ class ConditionName(enum.StrEnum):
             "{subject} has used over 90 % of its{window} quota",
             "is below 90 % of its quota again",
             "was above 90 % of its quota for",
+            "is above 90 % of its quota",
         ),
         runbook="OpenClawAuthQuota",
         when="More than 90 % of a usage window is used.",
@@ -248,7 +282,10 @@ class ConditionName(enum.StrEnum):
         word="clock",
         family=Family.NOTICE,
         wording=Wording(
-            "The clock is wrong; deadlines are ignored", "has the right time again", "had the wrong time for"
+            "The clock is wrong; deadlines are ignored",
+            "has the right time again",
+            "had the wrong time for",
+            "has the wrong time",
         ),
         runbook="OpenClawAuthClock",
         when="The clock is earlier than a stored time, or than 2026. Deadlines are not evaluated.",

@@ -211,7 +211,8 @@ def check_failed(inputs: VerdictInputs) -> Iterator[Condition]:
 def clock(inputs: VerdictInputs) -> Iterator[Condition]:
     if inputs.clock_is_wrong:
         known = max(EARLIEST, inputs.history.latest)
-        summary = f"The clock shows {iso(inputs.now)}, but the time is at least {iso(known)}: deadlines are ignored"
+        shown = f"The exporter's clock shows {iso(inputs.now)}, but the time is at least {iso(known)}"
+        summary = f"{shown}: deadlines on {inputs.subject} are ignored"
         yield Condition(ConditionName.CLOCK, Severity.WARNING, summary=summary, steps=fixes.set_clock())
 
 

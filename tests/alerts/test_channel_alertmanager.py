@@ -20,27 +20,36 @@ from exporter.alerts.channels.alertmanager import (
     AlertmanagerSender,
     Labels,
     Publication,
+    PublishedAlert,
     build,
     labels,
     next_publication,
     postable,
 )
+from exporter.alerts.message import text
 from exporter.alerts.values import Alert, NotificationReason
 from exporter.config import ConfigError
 from exporter.config.channels.alertmanager import AlertmanagerChannel
 from exporter.lib.durations import iso
-from exporter.model import ConditionName, Severity
+from exporter.model import RUNBOOK, ConditionName, Severity
 
-from .messages import FINGERPRINT, NOW, alert, ended, other
+from .messages import NOW, alert, ended, other
 
 MINUTE = 60.0
+KEY = "0" * 32
+
+
+def published(about: Alert, ended_at: float | None = None, starts_at: float = NOW) -> PublishedAlert:
+    return PublishedAlert(labels(about), about, starts_at, ended_at)
 
 
 def test_firing_alert_is_postable() -> None:
-    assert postable(alert(), None, NOW, "https://status.test/") == {
+    about = alert(exporter="rack7", key=KEY, is_assumed=True)
+    assert postable(published(about, starts_at=NOW - 60), NOW, "https://status.test/") == {
         "labels": {
             "alertname": "OpenClawAuthDeadline",
-            "fingerprint": FINGERPRINT,
+            "exporter": "rack7",
+            "fingerprint": KEY,
             "profile": "anthropic:default",
             "provider": "anthropic",
             "severity": "critical",
@@ -48,32 +57,60 @@ def test_firing_alert_is_postable() -> None:
         },
         "annotations": {
             "summary": "anthropic:default on home has expired",
-            "description": "anthropic:default on home has expired.\nAgents: main.\n"
-            f"Deadline: {iso(NOW - 3600)}.\nDo:\n  claude setup-token\n"
+            "description": "anthropic:default on home has expired.\nAgents: main.\nExporter: rack7.\n"
+            f"Since: {iso(NOW - 3600)}.\nDeadline: {iso(NOW - 3600)} at the latest.\nDo:\n  claude setup-token\n"
             "  openclaw models auth paste-token --provider anthropic",
             "condition": "expired",
             "agents": "main",
             "runbook_url": "https://github.com/openclaw-auth-exporter/openclaw-auth-exporter/blob/main/docs/"
             "runbook.md#openclawauthexpired",
         },
-        "startsAt": iso(NOW - 3600),
+        "startsAt": iso(NOW - 60),
         "endsAt": iso(NOW + ENDS_AFTER),
         "generatorURL": "https://status.test/",
     }
 
 
 def test_ended_alert_has_its_end() -> None:
-    found = postable(alert(), NOW - 30, NOW)
+    found = postable(published(alert(), NOW - 30, NOW - 3600), NOW)
     assert (found["startsAt"], found["endsAt"]) == (iso(NOW - 3600), iso(NOW - 30))
     assert "generatorURL" not in found
 
 
+def test_alert_starts_when_it_was_first_published() -> None:
+    """Not when it began: Alertmanager would send its group at once, with this alert alone."""
+    first = next_publication(Publication(), [alert(since=NOW - 3600)], [], NOW)
+    again = next_publication(first, [alert(since=NOW - 3600)], [], NOW + MINUTE)
+    assert [postable(one, NOW + MINUTE)["startsAt"] for one in again.at(NOW + MINUTE)] == [iso(NOW)]
+
+
+def test_end_says_what_ended_it_and_until_when_it_works() -> None:
+    over = ended(NotificationReason.RENEWED, deadline=NOW + 86400, summary="")
+    over = replace(over, summary=text.sentence(over, NOW))
+    first = next_publication(Publication(), [alert()], [], NOW)
+    (one,) = next_publication(first, [], [over], NOW + 1).at(NOW + 1)
+    assert postable(one, NOW + 1)["annotations"] == {
+        "summary": f"anthropic:default on home/main was renewed and works until {iso(NOW + 86400)}; "
+        "it was expired for 1 h",
+        "description": f"anthropic:default on home/main was renewed and works until {iso(NOW + 86400)}; "
+        "it was expired for 1 h.\nAgents: main.",
+        "condition": "expired",
+        "agents": "main",
+        "runbook_url": f"{RUNBOOK}#openclawauthexpired",
+    }
+
+
+def test_end_without_a_known_cause_claims_nothing() -> None:
+    first = next_publication(Publication(), [alert()], [], NOW)
+    (one,) = next_publication(first, [], [], NOW + 1).at(NOW + 1)
+    assert postable(one, NOW + 1)["annotations"]["summary"] == "anthropic:default on home: this alert is over"
+
+
 @pytest.mark.parametrize(
-    ("since", "ended_at", "starts"),
-    [(None, None, NOW), (NOW + 99, None, NOW), (NOW, NOW - 30, NOW - 30), (-5, None, 0)],
+    ("starts_at", "ended_at", "starts"), [(NOW + 99, None, NOW), (NOW, NOW - 30, NOW - 30), (-5, None, 0)]
 )
-def test_alert_never_starts_after_its_end(since: float | None, ended_at: float | None, starts: float) -> None:
-    assert postable(alert(since=since), ended_at, NOW)["startsAt"] == iso(starts)
+def test_alert_never_starts_after_its_end(starts_at: float, ended_at: float | None, starts: float) -> None:
+    assert postable(published(alert(), ended_at, starts_at), NOW)["startsAt"] == iso(starts)
 
 
 @pytest.mark.parametrize(
@@ -93,16 +130,17 @@ def test_alertnames(about: Alert, name: str) -> None:
 def test_every_condition_has_a_section_in_the_runbook() -> None:
     runbook = (Path(__file__).parents[2] / "docs/runbook.md").read_text()
     sections = {line.lstrip("# ").lower() for line in runbook.splitlines() if line.startswith("### ")}
-    urls = [postable(alert(condition=name), None, NOW)["annotations"]["runbook_url"] for name in ConditionName]
+    urls = [postable(published(alert(condition=name)), NOW)["annotations"]["runbook_url"] for name in ConditionName]
     assert {url.partition("#")[2] for url in urls} <= sections
 
 
 def test_only_the_severity_and_the_subject_change_the_labels() -> None:
     """Every other change in an alert's life leaves its labels as they are."""
-    published = alert()
+    published = alert(key=KEY)
     for change in (
         {"condition": ConditionName.EXPIRING},
         {"reason": NotificationReason.REPEAT},
+        {"fingerprint": "f" * 32},
         {"agents": ("main", "work")},
         {"since": None},
         {"deadline": NOW},
@@ -112,6 +150,7 @@ def test_only_the_severity_and_the_subject_change_the_labels() -> None:
         assert labels(replace(published, **change)) == labels(published)
     assert labels(replace(published, severity=Severity.WARNING)) != labels(published)
     assert labels(replace(published, target="other")) != labels(published)
+    assert labels(replace(published, exporter="other")) != labels(published)
 
 
 def test_empty_label_is_left_out_and_surrogate_replaced() -> None:
@@ -125,8 +164,9 @@ def story(*chapters: tuple[float, list[Alert], list[Alert]]) -> list[dict[str, f
     last, found = Publication(), []
     for at, firing, resolved in chapters:
         last = next_publication(last, firing, resolved, at)
-        published = last.alerts(at)
-        found.append({f"{one.severity} {one.profile}": when for one, when in published})
+        published = last.at(at)
+        shown = [(dict(one.labels), one.ended_at) for one in published]
+        found.append({f"{of['severity']} {of['profile']}": when for of, when in shown})
         assert len(found[-1]) == len(published)
     return found
 
@@ -162,11 +202,32 @@ def test_alert_that_ended_during_downtime_is_published_for_a_while() -> None:
 
 
 def test_changed_severity_ends_the_old_label_set() -> None:
+    """After the new one, which inhibits its end in the configuration that we ship."""
     soon = alert(condition=ConditionName.EXPIRING, severity=Severity.WARNING)
     assert story((NOW, [soon], []), (NOW + MINUTE, [alert()], []), (NOW + 2 * MINUTE, [soon], [])) == [
         {"warning anthropic:default": None},
         {"critical anthropic:default": None, "warning anthropic:default": NOW + MINUTE},
         {"warning anthropic:default": None, "critical anthropic:default": NOW + 2 * MINUTE},
+    ]
+
+
+def test_end_of_a_superseded_label_set_says_that_it_is_not_over() -> None:
+    soon = alert(condition=ConditionName.EXPIRING, severity=Severity.WARNING)
+    last = next_publication(next_publication(Publication(), [soon], [], NOW), [alert()], [], NOW + 1)
+    new, old = last.at(NOW + 1)
+    assert (new.ended_at, old.ended_at) == (None, NOW + 1)
+    assert old.alert.summary == "This is not over, but critical now: anthropic:default on home has expired"
+
+
+def test_earlier_label_sets_end_with_the_alert() -> None:
+    """A receiver that was notified of the warning alone learns of the end, hours after the severity changed."""
+    soon = alert(condition=ConditionName.EXPIRING, severity=Severity.WARNING)
+    later = NOW + 10 * REPEAT_ENDED_FOR
+    over = replace(ended(NotificationReason.RENEWED), ended_at=later)
+    found = story((NOW, [soon], []), (NOW + 1, [alert()], []), (later - 1, [alert()], []), (later, [], [over]))
+    assert found[-2:] == [
+        {"critical anthropic:default": None},
+        {"critical anthropic:default": later, "warning anthropic:default": later},
     ]
 
 
@@ -199,13 +260,13 @@ def test_every_history_fires_and_ends_each_label_set_once(history: list[tuple[in
         now += seconds
         alerts = [other(number, severity=severity) for number, severity in firing]
         last = next_publication(last, alerts, [], now)
-        published = last.alerts(now)
-        keys = [labels(one) for one, _ in published]
+        published = [(one.labels, one.ended_at) for one in last.at(now)]
+        keys = [key for key, _ in published]
         assert len(keys) == len(set(keys))
-        fires = {labels(one) for one, at in published if at is None}
+        fires = {key for key, at in published if at is None}
         assert fires == set(map(labels, alerts))
         assert all(at is None or at <= now for _, at in published)
-        assert before - fires <= {labels(one) for one, at in published if at is not None}
+        assert before - fires <= {key for key, at in published if at is not None}
         before = fires
 
 
@@ -236,7 +297,9 @@ async def test_failing_instance_keeps_no_other_from_the_state() -> None:
     instances = Instances(two=503, three=400)
     result = await channel(instances, "one", "two", "three", "four").publish([alert()], [], NOW)
     assert [type(error) for error in result] == [type(None), TemporaryError, PermanentError, type(None)]
-    assert instances.received == {host: [[postable(alert(), None, NOW)]] for host in ("one", "two", "three", "four")}
+    assert instances.received == {
+        host: [[postable(published(alert()), NOW)]] for host in ("one", "two", "three", "four")
+    }
 
 
 async def test_instance_that_was_down_is_sent_the_end() -> None:
@@ -246,7 +309,7 @@ async def test_instance_that_was_down_is_sent_the_end() -> None:
     await am.publish([], [ended()], NOW + 1)
     instances.broken = {}
     await am.publish([], [], NOW + MINUTE)
-    assert instances.received["one"][-1] == [postable(alert(), NOW, NOW + MINUTE)]
+    assert instances.received["one"][-1] == [postable(published(ended(), NOW), NOW + MINUTE)]
 
 
 async def test_nothing_to_publish_is_no_request() -> None:
@@ -304,6 +367,6 @@ async def test_alert_that_falls_below_min_severity_ends() -> None:
 async def test_alert_of_an_earlier_process_is_ended() -> None:
     instances = Instances()
     am = channel(instances, "one")
-    am.assume_sent([alert()])
+    am.assume_sent([alert()], NOW - MINUTE)
     await am.publish([], [], NOW)
     assert [one["endsAt"] for one in instances.received["one"][0]] == [iso(NOW)]

@@ -15,6 +15,7 @@ from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryEr
 from exporter.alerts.channels.command import CommandSender
 from exporter.alerts.values import Message, QueuedMessage
 from exporter.config.channels.command import CommandChannel
+from exporter.model import RUNBOOK
 
 
 def channel(*argv: str, timeout: float = 30.0, **environment: str) -> CommandSender:
@@ -45,10 +46,12 @@ async def test_message_is_on_standard_input_and_in_the_environment(tmp_path: Pat
     assert values == {
         "OPENCLAW_AUTH_ALERT_ID": OUTGOING.id,
         "OPENCLAW_AUTH_ALERT_CHANNEL": "hook",
-        "OPENCLAW_AUTH_ALERT_TITLE": "anthropic:default has expired on home",
+        "OPENCLAW_AUTH_ALERT_TITLE": "anthropic:default has expired on rack7",
         "OPENCLAW_AUTH_ALERT_SEVERITY": "critical",
         "OPENCLAW_AUTH_ALERT_REASON": "first",
         "OPENCLAW_AUTH_ALERT_COUNT": "1",
+        "OPENCLAW_AUTH_ALERT_EXPORTER": "rack7",
+        "OPENCLAW_AUTH_ALERT_RUNBOOK": f"{RUNBOOK}#openclawauthexpired",
     }
 
 

@@ -193,7 +193,11 @@ async def test_message_opens_the_status_page_and_has_buttons(server: FakeNtfy) -
     assert "https://status.test/" in first["message"]
     # A link is for one action on one firing alert.
     assert "actions" not in over
-    assert "actions" not in group
+    # In a group, each critical alert can be acknowledged.
+    assert [(action["label"], action["url"][-4:]) for action in group["actions"]] == [
+        ("Acknowledge anthropic:1 on home", "0000"),
+        ("Acknowledge anthropic:2 on home", "0000"),
+    ]
 
 
 async def test_message_without_links_has_no_buttons(server: FakeNtfy) -> None:

@@ -17,10 +17,19 @@ import pytest
 from alerts.worlds import HOUR, NOW
 from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryError, build
 from exporter.alerts.channels.webhook import WebhookSender, body_of
-from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage, ResolutionCause, SuppressedAlert
+from exporter.alerts.values import (
+    AgentNote,
+    Alert,
+    Message,
+    NotificationReason,
+    QueuedMessage,
+    ResolutionCause,
+    SuppressedAlert,
+    alert_of_test,
+)
 from exporter.config import ConfigError
 from exporter.config.channels.webhook import WebhookChannel
-from exporter.model import ConditionName, Family, Severity
+from exporter.model import RUNBOOK, ConditionName, Family, Severity
 
 SECRET = "PLANTED-SECRET-signing-key"
 URL = "https://example.org/hook/PLANTED-SECRET-path"
@@ -30,7 +39,8 @@ ALERT = Alert(
     family=Family.DEADLINE,
     condition=ConditionName.EXPIRED,
     severity=Severity.CRITICAL,
-    target="home",
+    exporter="rack7",
+    target="local",
     agents=("main",),
     provider="anthropic",
     profile="anthropic:default",
@@ -70,6 +80,12 @@ async def test_body_and_signature() -> None:
         "id": OUTGOING.id,
         "sent_at": "2026-11-22T10:00:05Z",
         "channel": "hook",
+        "title": "anthropic:default has expired on rack7",
+        "text": "It expired on Sun 2026-11-22 09:00 UTC (1 h ago).\n"
+        "Target local; agent main; profile anthropic:default; exporter rack7.\n"
+        "Critical: act now.\nTo fix it:\n  claude setup-token",
+        "severity": "critical",
+        "runbook": f"{RUNBOOK}#openclawauthexpired",
         "alerts": [
             {
                 "fingerprint": "f" * 32,
@@ -77,14 +93,17 @@ async def test_body_and_signature() -> None:
                 "family": "deadline",
                 "condition": "expired",
                 "severity": "critical",
-                "target": "home",
+                "exporter": "rack7",
+                "target": "local",
                 "agents": ["main"],
                 "provider": "anthropic",
                 "profile": "anthropic:default",
                 "since": "2026-11-22T09:00:00Z",
                 "deadline": "2026-11-22T09:00:00Z",
+                "title": "anthropic:default has expired on rack7",
                 "summary": "expired – an hour ago",
                 "remedy": ["claude setup-token"],
+                "runbook": f"{RUNBOOK}#openclawauthexpired",
             }
         ],
     }
@@ -107,12 +126,60 @@ async def test_message_without_a_secret_has_an_id_and_no_signature(tmp_path: Pat
     assert seen[1].headers["X-Signature-256"] == f"sha256={expected}"
 
 
+CONFIG = WebhookChannel.model_validate({"name": "hook", "type": "webhook", "url": URL})
+
+
+def body(*alerts: Alert, at: float = NOW, now: float = NOW) -> dict[str, Any]:
+    context = ChannelContext(clock=lambda: now)
+    return body_of(QueuedMessage("id", Message("hook", at, alerts)), context, CONFIG)
+
+
+def test_only_the_time_of_sending_differs_between_two_tries() -> None:
+    alerts = (ALERT, replace(ALERT, condition=ConditionName.EXPIRING, deadline=NOW + HOUR))
+    first, second = body(*alerts), body(*alerts, now=NOW + 50 * HOUR)
+    assert first.pop("sent_at") != second.pop("sent_at")
+    assert first == second
+
+
+def test_new_critical_alert_leads_the_message() -> None:
+    repeat = replace(ALERT, reason=NotificationReason.REPEAT, target="rack8")
+    over = replace(ALERT, reason=NotificationReason.RESOLVED, ended_at=NOW)
+    soon = replace(ALERT, condition=ConditionName.EXPIRING, severity=Severity.WARNING, deadline=NOW + HOUR)
+    found = body(over, soon, repeat, ALERT)
+    assert [(one["reason"], one["severity"]) for one in found["alerts"]] == [
+        ("first", "critical"),
+        ("repeat", "critical"),
+        ("first", "warning"),
+        ("resolved", "critical"),
+    ]
+    assert (found["severity"], found["runbook"]) == ("critical", f"{RUNBOOK}#openclawauthexpired")
+
+
+def test_facts_that_an_alert_need_not_have() -> None:
+    notes = (AgentNote("work", None, NOW + HOUR), AgentNote("third", ConditionName.EXPIRING))
+    some = replace(ALERT, is_assumed=True, times=3, until=NOW, new_agents=("main",), notes=notes, cause="auth")
+    found = body(some)["alerts"][0]
+    assert {name: found[name] for name in found.keys() - body(ALERT)["alerts"][0].keys()} == {
+        "cause": "auth",
+        "deadline_is_latest": True,
+        "times": 3,
+        "until": "2026-11-22T10:00:00Z",
+        "new_agents": ["main"],
+        "other_agents": [
+            {"agent": "work", "condition": None, "deadline": "2026-11-22T11:00:00Z"},
+            {"agent": "third", "condition": "expiring", "deadline": None},
+        ],
+    }
+
+
+def test_test_has_no_section_of_the_runbook() -> None:
+    found = body(alert_of_test("hook", NOW, "This is a test"))
+    assert (found["runbook"], found["alerts"][0]["runbook"]) == (None, None)
+
+
 def test_resolution_has_its_cause() -> None:
     over = replace(ALERT, reason=NotificationReason.RESOLVED, ended_at=NOW)
-    bodies = [
-        body_of(QueuedMessage("id", Message("hook", NOW, (replace(over, resolution_cause=why),))), NOW)
-        for why in ResolutionCause
-    ]
+    bodies = [body(replace(over, resolution_cause=why)) for why in ResolutionCause]
     assert [body["alerts"][0].get("why") for body in bodies] == [why.value or None for why in ResolutionCause]
 
 
@@ -129,6 +196,8 @@ async def test_suppressed_alerts_are_in_the_body() -> None:
     await channel(answer).send(QueuedMessage("id", Message("hook", NOW, (), (line,))))
     assert bodies[0]["alerts"] == []
     assert bodies[0]["held_back"][0]["times"] == 2
+    assert bodies[0]["title"] == "Over: a on home/main was unusable"
+    assert bodies[0]["runbook"] is None
 
 
 @pytest.mark.parametrize(

@@ -330,7 +330,7 @@ def test_a_resolution_does_not_claim_that_a_broken_profile_works() -> None:
     over = next(alert for alert in life.messages[-1].alerts if alert.reason is RESOLVED)
     assert (str(over.resolution_cause), over.summary) == (
         ResolutionCause.OTHER_PROBLEM,
-        "anthropic:default on home now has another problem; it was unusable for 1 h 1 min",
+        "anthropic:default on home/main now has another problem; it was unusable for 1 h 1 min",
     )
     assert life.at(ends + 120, world(P(ends=ends + 300 * DAY, secret="new"), SPARE)) == [
         ("hook", RENEWED, ConditionName.EXPIRED, WARNING)

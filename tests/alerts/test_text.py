@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from alerts.worlds import DAY, HOUR, MINUTE, NOW
 from exporter.alerts.lifecycle import test_message as make_test_message
 from exporter.alerts.message import text
-from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause, SuppressedAlert
+from exporter.alerts.values import AgentNote, Alert, Message, NotificationReason, ResolutionCause, SuppressedAlert
 from exporter.model import ConditionName, Family, Severity
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -233,79 +233,196 @@ def test_every_condition_and_reason(condition: ConditionName) -> None:
     check(condition, rendered(condition))
 
 
+def check_all(name: str, messages: list[Message], links: list[tuple[str, str]] | None = None) -> None:
+    shown = [text.render(message, NOW, STOCKHOLM, links=links or ()) for message in messages]
+    check(name, "\n".join(f"=== {one.title}\n---\n{one.body}\n" for one in shown))
+
+
+def message(*alerts: Alert, suppressed: tuple[SuppressedAlert, ...] = ()) -> Message:
+    return Message("phone", NOW, alerts, suppressed)
+
+
+def over(condition: ConditionName, reason: NotificationReason = NotificationReason.RESOLVED, **changes: Any) -> Alert:
+    """An alert that ended, with the summary that it then has."""
+    one = replace(alert(condition, reason), **changes)
+    return replace(one, summary=text.sentence(one, NOW))
+
+
+FIRST, ESCALATED, EASED, REMINDER, REPEAT, RESOLVED, RENEWED, _ = NotificationReason
+EXPIRING, EXPIRED, UNUSABLE = ConditionName.EXPIRING, ConditionName.EXPIRED, ConditionName.UNUSABLE
+MISSING, NOTHING_WORKS, CHECK_FAILED = (
+    ConditionName.MISSING,
+    ConditionName.NO_USABLE_PROFILE,
+    ConditionName.CHECK_FAILED,
+)
+LINE = SuppressedAlert("f", UNUSABLE, WARNING, "home", ("main",), "anthropic", "anthropic:a", NOW - HOUR, NOW, 2)
+
+
 @pytest.mark.golden
-def test_other_resolutions_tests_groups_and_summaries() -> None:
-    parts = []
-    for why in (
-        ResolutionCause.TARGET_REMOVED,
-        ResolutionCause.PROFILE_REMOVED,
-        ResolutionCause.IGNORED,
-        ResolutionCause.OTHER_PROBLEM,
-        ResolutionCause.NOT_NEEDED,
-    ):
-        over = replace(alert(ConditionName.EXPIRING, NotificationReason.RESOLVED), resolution_cause=why)
-        over = replace(over, summary=text.sentence(over, NOW))
-        parts.append(text.render(Message("phone", NOW, (over,)), NOW))
-    gone = replace(
-        alert(ConditionName.CHECK_FAILED, NotificationReason.RESOLVED), resolution_cause=ResolutionCause.TARGET_REMOVED
+def test_ends() -> None:
+    """Every cause of an end, and every kind of date until which a renewed credential works."""
+    causes = [why for why in ResolutionCause if why is not ResolutionCause.OVER]
+    ends = [over(EXPIRING, resolution_cause=why) for why in causes]
+    ends += [
+        over(CHECK_FAILED, resolution_cause=ResolutionCause.TARGET_REMOVED),
+        over(EXPIRED, RENEWED, deadline=None),
+        over(EXPIRED, RENEWED, is_assumed=True),
+        over(EXPIRED, RENEWED, deadline=NOW + 20 * HOUR),
+        over(UNUSABLE, RENEWED, deadline=NOW + 20 * HOUR, is_assumed=True),
+        over(UNUSABLE, deadline=NOW + 90 * DAY),
+    ]
+    check_all("ends", list(map(message, ends)))
+
+
+@pytest.mark.golden
+def test_facts_of_single_agents() -> None:
+    """What holds at other agents, which agent the trouble reached, and for which agents it is over."""
+    until = NOW + 7 * DAY
+    works, notes = AgentNote("a1", None, until), (AgentNote("a1", EXPIRING, until), AgentNote("a2", MISSING))
+    heirs = tuple(AgentNote(f"heir-{number}", EXPIRED, NOW - DAY) for number in range(50))
+    check_all(
+        "agents",
+        [
+            message(replace(alert(EXPIRED, FIRST), agents=("a0",), notes=(works,))),
+            message(replace(alert(EXPIRED, FIRST), agents=("a0",), notes=(*notes, AgentNote("a3")))),
+            message(replace(alert(EXPIRED, FIRST), agents=("a0",), notes=heirs)),
+            message(replace(alert(EXPIRED, FIRST), agents=tuple(f"a{number}" for number in range(50)))),
+            message(replace(alert(EXPIRED, ESCALATED), new_agents=("work",))),
+            message(replace(alert(CHECK_FAILED, ESCALATED), new_agents=("work",))),
+            message(
+                replace(alert(UNUSABLE, ESCALATED), profile="anthropic:the-token-of-the-team", new_agents=("work",))
+            ),
+            message(replace(alert(EXPIRED, ESCALATED), new_agents=("b", "c"), agents=("a", "b", "c"))),
+            message(over(EXPIRED, RENEWED, agents=("a0",), notes=(AgentNote("a1", EXPIRED, NOW - DAY),))),
+        ],
     )
-    parts.append(text.render(Message("phone", NOW, (gone,)), NOW))
-    for one in (
-        alert(ConditionName.EXPIRING, NotificationReason.FIRST),
-        alert(ConditionName.EXPIRED, NotificationReason.FIRST),
-    ):
-        assumed = replace(one, summary=f"{one.summary} at the latest")
-        parts.append(text.render(Message("phone", NOW, (assumed,)), NOW, STOCKHOLM))
-    missing = replace(
-        alert(ConditionName.MISSING, NotificationReason.FIRST), profile="anthropic:default", cause="missing_credential"
-    )
-    parts.append(text.render(Message("phone", NOW, (missing,)), NOW, STOCKHOLM))
-    undated = replace(alert(ConditionName.EXPIRED, NotificationReason.RENEWED), deadline=None)
-    parts.append(text.render(Message("phone", NOW, (replace(undated, summary=text.sentence(undated, NOW)),)), NOW))
-    parts.append(text.render(make_test_message("phone", NOW, ""), NOW))
-    line = SuppressedAlert(
-        "f", ConditionName.UNUSABLE, Severity.WARNING, "home", ("main",), "anthropic", "anthropic:a", NOW - HOUR, NOW, 2
-    )
-    parts.append(text.render(Message("phone", NOW, (), (line,)), NOW, STOCKHOLM))
-    both = (
-        alert(ConditionName.NO_USABLE_PROFILE, NotificationReason.FIRST),
-        alert(ConditionName.EXPIRING, NotificationReason.RENEWED),
-    )
-    parts.append(text.render(Message("phone", NOW, both, (line,)), NOW, STOCKHOLM))
-    over_all = (
-        alert(ConditionName.NO_USABLE_PROFILE, NotificationReason.RENEWED),
-        alert(ConditionName.EXPIRED, NotificationReason.RENEWED),
-    )
-    parts.append(text.render(Message("phone", NOW, over_all), NOW, STOCKHOLM))
-    many = tuple(
-        replace(
-            alert(ConditionName.EXPIRED, NotificationReason.FIRST),
-            profile=f"anthropic:{number}",
-            target=f"gateway-{number // 20}",
-        )
-        for number in range(10_000)
-    )
-    parts.append(text.render(Message("phone", NOW, many), NOW, STOCKHOLM))
-    same = tuple(
-        replace(alert(ConditionName.EXPIRED, NotificationReason.FIRST), profile=f"anthropic:{number}")
-        for number in range(3)
-    )
-    parts.append(text.render(Message("phone", NOW, same), NOW, STOCKHOLM))
-    links = [("Acknowledge", "https://status.example/act/a.b")]
-    linked = Message("phone", NOW, (alert(ConditionName.EXPIRED, NotificationReason.FIRST),))
-    parts.append(text.render(linked, NOW, STOCKHOLM, "https://status.example", links))
+
+
+@pytest.mark.golden
+def test_exporter_and_assumed_dates() -> None:
     seen_at = NOW - 2 * HOUR
-    for one in (
-        alert(ConditionName.EXPIRING, NotificationReason.REMINDER),
-        alert(ConditionName.UNUSABLE, NotificationReason.REPEAT),
-        replace(
-            alert(ConditionName.EXPIRED, NotificationReason.FIRST),
-            summary="anthropic:default expired on home/main at the latest",
-        ),
-    ):
-        aged = replace(one, seen_at=seen_at, summary=f"{one.summary}, as last seen at 2026-11-22T08:00:00Z")
-        parts.append(text.render(Message("phone", NOW, (aged,)), NOW, STOCKHOLM))
-    check("others", "\n".join(f"=== {part.title}\n---\n{part.body}\n" for part in parts))
+    local = {"target": "local", "exporter": "rack7"}
+    aged = [alert(EXPIRING, REMINDER), alert(UNUSABLE, REPEAT), replace(alert(EXPIRED, FIRST), is_assumed=True)]
+    missing = replace(alert(MISSING, FIRST), profile="anthropic:default", cause="missing_credential")
+    check_all(
+        "others",
+        [
+            message(replace(alert(EXPIRED, FIRST), **local)),
+            message(replace(alert(CHECK_FAILED, FIRST), **local)),
+            message(over(EXPIRED, RENEWED, **local)),
+            message(replace(alert(EXPIRED, FIRST), exporter="rack7")),
+            message(replace(alert(EXPIRING, FIRST), is_assumed=True)),
+            message(replace(alert(EXPIRED, FIRST), is_assumed=True)),
+            message(replace(alert(EXPIRED, FIRST), deadline=None)),
+            message(missing),
+            make_test_message("phone", NOW, ""),
+            *(
+                message(replace(one, seen_at=seen_at, summary=f"{one.summary}, as last seen at 2026-11-22T08:00:00Z"))
+                for one in aged
+            ),
+        ],
+        [("Acknowledge", "https://status.example/act/a.b")],
+    )
+
+
+@pytest.mark.golden
+def test_flapping() -> None:
+    check_all(
+        "flapping",
+        [
+            message(replace(alert(condition, FIRST), times=3))
+            for condition in (UNUSABLE, NOTHING_WORKS, CHECK_FAILED, ConditionName.QUOTA)
+        ]
+        + [
+            message(replace(alert(CHECK_FAILED, REPEAT), times=7)),
+            message(over(CHECK_FAILED, times=7)),
+            message(over(UNUSABLE, times=3, resolution_cause=ResolutionCause.OTHER_PROBLEM)),
+        ],
+    )
+
+
+@pytest.mark.golden
+def test_groups_and_summaries() -> None:
+    many = [
+        replace(alert(EXPIRED, FIRST), profile=f"anthropic:{number}", target=f"gateway-{number // 20}")
+        for number in range(10_000)
+    ]
+    rack = replace(alert(CHECK_FAILED, REPEAT), target="rack7", agents=("*",), cause="connection")
+    rack = replace(rack, summary="The agents of rack7 could not be listed: http://127.0.0.1:18: cannot connect")
+    check_all(
+        "groups",
+        [
+            message(suppressed=(LINE,)),
+            message(suppressed=(LINE, replace(LINE, target="rack7", agents=("a", "b")))),
+            message(rack, replace(alert(NOTHING_WORKS, FIRST), target="solo", agents=("main",))),
+            message(over(EXPIRING, RENEWED), alert(NOTHING_WORKS, FIRST), suppressed=(LINE,)),
+            message(alert(EXPIRING, FIRST), over(UNUSABLE), rack, alert(MISSING, EASED), over(CHECK_FAILED)),
+            message(over(NOTHING_WORKS, RENEWED), over(EXPIRED, RENEWED)),
+            message(*(over(UNUSABLE, profile=f"anthropic:{number}") for number in range(3))),
+            message(*many[:14]),
+            message(*many),
+        ],
+    )
+
+
+def test_news_and_the_worst_lead_a_group() -> None:
+    repeat, new = alert(CHECK_FAILED, REPEAT), alert(NOTHING_WORKS, FIRST)
+    soon, done = alert(EXPIRING, FIRST), over(EXPIRED, RENEWED)
+    assert text.in_order([done, soon, repeat, new]) == [new, repeat, soon, done]
+
+
+@given(st.permutations(range(30)), st.integers(1000, 9000))
+def test_every_critical_alert_of_a_group_is_named_whole(order: list[int], limit: int) -> None:
+    """However little room there is for their commands, and whatever else is in the message."""
+    alerts = [
+        replace(alert(EXPIRED, FIRST), profile=f"anthropic:{n}-end", target="rack")
+        if n < 12
+        else replace(alert(EXPIRING, FIRST), profile=f"anthropic:{n}-end")
+        for n in order
+    ]
+    shown = text.render(message(*alerts), NOW, STOCKHOLM, limit=limit)
+    assert len(shown.body.encode()) <= limit
+    for number in range(12):
+        assert f"- anthropic:{number}-end has expired on rack (critical, new)" in shown.body.splitlines()
+    for line in shown.body.splitlines():
+        assert not line.startswith("  openclaw") or line.endswith("--expires-in 365d")
+
+
+def test_title_of_a_group_names_the_new_critical_alert_whole() -> None:
+    new = replace(
+        alert(UNUSABLE, FIRST), profile="anthropic:the-token-of-a-team", target="rack7", cause="auth_permanent"
+    )
+    for others in range(1, 40):
+        shown = text.render(message(*[alert(CHECK_FAILED, REPEAT)] * others, new), NOW).title
+        assert shown.startswith("anthropic:the-token-of-a-team is unusable on rack7 · "), shown
+        assert len(shown) <= text.TITLE
+
+
+@pytest.mark.parametrize("limit", [10, 100, 500, 5000])
+def test_no_line_is_cut(limit: int) -> None:
+    lines = [f"{number} {'x' * (number % 50)}" for number in range(200)]
+    shown = text.whole_lines("\n".join(lines), limit).split("\n")
+    assert set(shown[:-1]) <= set(lines)
+    assert limit < 100 or len("\n".join(shown).encode()) <= limit
+
+
+def test_time_of_day_stands_beside_a_near_date() -> None:
+    near, far = (text.title(over(EXPIRED, RENEWED, deadline=NOW + days * DAY), NOW, STOCKHOLM) for days in (1, 3))
+    assert near == "anthropic:default renewed until 2026-11-23 11:00 CET on home"
+    assert far == "anthropic:default renewed until 2026-11-25 on home"
+
+
+def test_date_that_has_no_room_is_left_out_and_not_cut() -> None:
+    one = over(EXPIRED, RENEWED, profile="anthropic:the-token-of-a-team", deadline=NOW + 20 * HOUR)
+    assert text.title(one, NOW, STOCKHOLM) == "anthropic:the-token-of-a-team renewed on home"
+
+
+@pytest.mark.parametrize("condition", list(ConditionName))
+def test_sentence_names_target_and_agents(condition: ConditionName) -> None:
+    for reason in (FIRST, RESOLVED):
+        one = replace(alert(condition, reason), agents=("main",))
+        assert "home/main" in text.sentence(one, NOW)
+        assert "home (agents a, b)" in text.sentence(replace(one, agents=("a", "b")), NOW)
 
 
 IDS = st.text(min_size=1, max_size=300)

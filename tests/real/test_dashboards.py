@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.alerts.channels.alertmanager import RUNBOOK
+from exporter.model import RUNBOOK
 
 from .conftest import need
 from .dashboard_claims import COURSES, MOMENTS, Answer, Labels, Series, single

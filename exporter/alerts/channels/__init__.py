@@ -19,7 +19,7 @@ from exporter.alerts.message import text
 from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage
 from exporter.config import ChannelBase, ConfigError
 from exporter.lib.known_secrets import KNOWN
-from exporter.model import FailureReason
+from exporter.model import FailureReason, Severity
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +30,8 @@ Configured = TypeVar("Configured", bound=ChannelBase)
 #: channel with that name; None where there is no link.
 Links = Callable[[str, Alert, str], str | None]
 
+#: How many buttons a phone shows below a notification.
+MAX_BUTTONS = 3
 #: The actions of a message's buttons, and their labels.
 _ACTIONS = {"acknowledge": "Acknowledge", "silence": "Silence"}
 
@@ -135,23 +137,41 @@ class ChannelContext:
     environment: Mapping[str, str] | None = None  # of commands; None: the exporter's own
     clock: Callable[[], float] = time.time
 
-    def render(self, channel: ChannelBase, message: Message, *, with_links: bool = False) -> text.Text:
-        """Title and body of a message as of now, in the time zone of the channel's quiet hours.
+    def render(
+        self,
+        channel: ChannelBase,
+        message: Message,
+        *,
+        with_links: bool = False,
+        now: float | None = None,
+        limit: int = text.LIMIT,
+    ) -> text.Text:
+        """Title and body of a message as of ``now``, in the time zone of the channel's quiet hours.
 
-        ``with_links`` adds the links that other channels have as buttons to the body.
+        ``with_links`` adds the links that other channels have as buttons to the body. ``limit`` is the longest body
+        that the channel accepts, in bytes.
         """
         zone = ZoneInfo(channel.quiet_hours.timezone) if channel.quiet_hours else self.zone
-        links = self.buttons(message) if with_links else ()
-        return text.render(message, self.clock(), zone, self.external_url, links)
+        links = self.buttons(message, text.WORST) if with_links else ()
+        return text.render(message, self.clock() if now is None else now, zone, self.external_url, links, limit)
 
-    def buttons(self, message: Message) -> list[tuple[str, str]]:
-        """Label and link of each button. Only a message about a single alert that still fires has buttons."""
-        if len(message.alerts) != 1 or message.alerts[0].reason.ends:
-            return []
-        alert = message.alerts[0]
-        actions = ["acknowledge"] if alert.reason is NotificationReason.TEST else _ACTIONS
-        links = [(_ACTIONS[action], self.links(action, alert, message.channel)) for action in actions]
-        return [(label, link) for label, link in links if link]
+    def buttons(self, message: Message, most: int = MAX_BUTTONS) -> list[tuple[str, str]]:
+        """Label and link of each button, at most ``most``. An alert that ended needs none.
+
+        In a group each critical alert has a button that acknowledges it, or the worst alert if none is critical.
+        """
+        firing = [alert for alert in text.in_order(message.alerts) if not alert.reason.ends]
+        if len(firing) == 1:
+            alert = firing[0]
+            actions = ["acknowledge"] if alert.reason is NotificationReason.TEST else list(_ACTIONS)
+            links = [(_ACTIONS[action], self.links(action, alert, message.channel)) for action in actions]
+        else:
+            urgent = [alert for alert in firing if alert.severity is Severity.CRITICAL] or firing[:1]
+            links = [
+                (f"{_ACTIONS['acknowledge']} {text.subject(alert)}", self.links("acknowledge", alert, message.channel))
+                for alert in urgent[:most]
+            ]
+        return [(label, link) for label, link in links[:most] if link]
 
 
 class Sender(Generic[Configured]):

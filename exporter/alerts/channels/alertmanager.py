@@ -1,22 +1,29 @@
 """Alertmanager: it is sent the state and not the changes, and groups, routes, repeats and silences on its own.
 
 While anything fires, all of it goes to every configured instance each ``PUBLISH_EVERY`` seconds, with an
-``endsAt`` a few minutes ahead: when the exporter dies, Alertmanager resolves the alerts. An alert that ended is
+``endsAt`` some minutes ahead: when the exporter dies, Alertmanager resolves the alerts. An alert that ended is
 repeated for a while with its end, so that an instance that was down receives it too.
 
-The labels are an alert's identity, and the severity is among them because routes need it. When the severity
-changes, the old label set is therefore ended and a new one begins. (API v2 since Alertmanager 0.25: alerts with
-the same labels are the same alert, the earliest ``startsAt`` wins, a later ``endsAt`` replaces an earlier one.)
+The labels are an alert's identity, and the severity is among them because routes need it. When the severity changes,
+the old label set is ended and a new one begins. Alertmanager notifies of every end that is not inhibited, so the
+configuration that we ship lets the new label set inhibit the end of the old one. When the alert is over, all its label
+sets are ended (again): a receiver that was notified of an earlier severity is then notified of the real end.
+
+``startsAt`` is when an alert was first published: Alertmanager sends a group at once, without its ``group_wait``, if
+an alert in it began long ago. (API v2 since Alertmanager 0.25: alerts with the same labels are the same alert, the
+earliest ``startsAt`` wins, a later ``endsAt`` replaces an earlier one.)
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exporter.alerts.channels import ChannelContext, DeliveryError, Sender, _http, as_json
+from exporter.alerts.message import text
 from exporter.alerts.values import Alert, NotificationReason
 from exporter.config import ConfigError
 from exporter.config.channels.alertmanager import AlertmanagerChannel
@@ -24,11 +31,11 @@ from exporter.lib.durations import iso
 from exporter.model import Family, Severity
 
 PUBLISH_EVERY = 60.0  # seconds between two publications
-ENDS_AFTER = 240.0  # seconds from now to the endsAt of a firing alert: three publications may fail
+#: Seconds from now to the ``endsAt`` of a firing alert. More than the rule OpenClawAuthExporterDown needs to fire (five
+#: minutes, a scrape, an evaluation and its group's wait), so that nobody reads "resolved" of an exporter that died.
+ENDS_AFTER = 600.0
 REPEAT_ENDED_FOR = 900.0  # seconds for which an ended alert is repeated
 BATCH_SIZE = 500  # alerts in one request
-
-RUNBOOK = "https://github.com/openclaw-auth-exporter/openclaw-auth-exporter/blob/main/docs/runbook.md"
 
 _NAMES = {
     Family.DEADLINE: "OpenClawAuthDeadline",
@@ -39,26 +46,37 @@ Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class EndedAlert:
-    """A label set that no longer fires. Times are Unix seconds."""
+class PublishedAlert:
+    """One label set. Times are Unix seconds. It has ended if ``ended_at`` is set."""
 
-    alert: Alert
-    at: float
-    repeat_until: float
+    labels: Labels
+    alert: Alert  # for its texts
+    starts_at: float  # when it was first published
+    ended_at: float | None = None
+    repeat_until: float = math.inf  # it is published until then
+    is_superseded: bool = False  # the same alert fires with another severity
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
     """What an Alertmanager was sent last, by label set. It may be lost: alerts that are not repeated end there."""
 
-    firing: Mapping[Labels, Alert] = field(default_factory=dict)
-    ended: Mapping[Labels, EndedAlert] = field(default_factory=dict)
+    alerts: Mapping[Labels, PublishedAlert] = field(default_factory=dict)
 
-    def alerts(self, now: float) -> list[tuple[Alert, float | None]]:
-        """Each alert with the time it ended; None while it fires."""
+    @property
+    def firing(self) -> list[PublishedAlert]:
+        return [one for one in self.alerts.values() if one.ended_at is None]
+
+    def at(self, now: float) -> list[PublishedAlert]:
+        """What to send at ``now``. A label set comes after the one that supersedes it, which inhibits its end."""
         # After the clock was set back an end would lie ahead, and the alert would fire until then.
-        ended = [(end.alert, min(end.at, now)) for end in self.ended.values()]
-        return [*((alert, None) for alert in self.firing.values()), *ended]
+        shown = [
+            one if one.ended_at is None else replace(one, ended_at=min(one.ended_at, now))
+            for one in self.alerts.values()
+            if one.repeat_until > now
+        ]
+        place = {_identity(one.labels): number for number, one in enumerate(shown) if one.ended_at is None}
+        return sorted(shown, key=lambda one: (place.get(_identity(one.labels), len(shown)), one.ended_at is not None))
 
 
 def labels(alert: Alert) -> Labels:
@@ -66,10 +84,11 @@ def labels(alert: Alert) -> Labels:
     found = {
         "alertname": alertname(alert),
         "severity": str(alert.severity),
+        "exporter": alert.exporter,
         "target": alert.target,
         "provider": alert.provider,
         "profile": alert.profile,
-        "fingerprint": alert.fingerprint,  # tells apart credentials with one name, and windows of one quota
+        "fingerprint": alert.key or alert.fingerprint,  # tells apart credentials with one name
     }
     return tuple(sorted((name, _valid(value)) for name, value in found.items() if value))
 
@@ -82,38 +101,75 @@ def alertname(alert: Alert) -> str:
     return _NAMES.get(alert.family) or "OpenClawAuth" + "".join(map(str.capitalize, words))
 
 
-def next_publication(last: Publication, firing: Iterable[Alert], resolved: Iterable[Alert], now: float) -> Publication:
-    """What to send after ``last``.
+def _identity(labels: Labels) -> Labels:
+    """The labels that an alert keeps for its life."""
+    return tuple(label for label in labels if label[0] != "severity")
 
-    An alert that fired in ``last`` and does not now has ended, at its time in ``resolved`` or now: a changed
-    severity ends the old label set. An alert in ``resolved`` that is not in ``last`` (after a restart) has
-    ended too.
+
+def next_publication(
+    last: Publication,
+    firing: Iterable[Alert],
+    resolved: Iterable[Alert],
+    now: float,
+    least: Severity = Severity.INFO,
+) -> Publication:
+    """What to send after ``last``; an alert below the severity ``least`` is not sent.
+
+    A label set in ``last`` that does not fire now has ended: at the time of its alert in ``resolved``, or now. If its
+    alert fires with another severity, it is only superseded, and its end is published again when the alert is over.
+    An alert in ``resolved`` that is not in ``last`` (after a restart) has ended too.
     """
     fires = {labels(alert): alert for alert in firing}
-    ends = {alert.fingerprint: alert for alert in resolved}
-    ended = {key: end for key, end in last.ended.items() if end.repeat_until > now and key not in fires}
-    for key, alert in last.firing.items():
-        if key not in fires:
-            end = ends.get(alert.fingerprint)
-            at = end.ended_at if end is not None and end.ended_at is not None else now
-            ended[key] = EndedAlert(alert, min(at, now), now + REPEAT_ENDED_FOR)
-    for alert in ends.values():
-        key, at = labels(alert), alert.ended_at if alert.ended_at is not None else now
-        if key not in fires and key not in ended and at > now - REPEAT_ENDED_FOR:
-            ended[key] = EndedAlert(alert, min(at, now), now + REPEAT_ENDED_FOR)
-    return Publication(fires, ended)
+    present = {_identity(key): alert for key, alert in fires.items()}
+    ends = {_identity(labels(alert)): alert for alert in resolved}
+    found = {}
+    for key, alert in fires.items():
+        before = last.alerts.get(key)
+        starts_at = before.starts_at if before is not None and before.ended_at is None else now
+        if alert.severity.rank >= least.rank:
+            found[key] = PublishedAlert(key, alert, starts_at)
+    for key, one in last.alerts.items():
+        if key not in found:
+            identity = _identity(key)
+            if identity in present:
+                found[key] = _superseded(one, present[identity], now)
+            elif one.ended_at is None or one.is_superseded:
+                found[key] = _ended(one, ends.get(identity), now)
+            elif one.repeat_until > now:
+                found[key] = one
+    for identity, end in ends.items():
+        key, at = labels(end), end.ended_at if end.ended_at is not None else now
+        is_new = identity not in present and key not in found and at > now - REPEAT_ENDED_FOR
+        if is_new and end.severity.rank >= least.rank:
+            found[key] = _ended(PublishedAlert(key, end, now), end, now)
+    return Publication(found)
 
 
-def postable(
-    alert: Alert, ended_at: float | None, now: float, external_url: str = "", ends_after: float = ENDS_AFTER
-) -> dict[str, Any]:
+def _superseded(one: PublishedAlert, present: Alert, now: float) -> PublishedAlert:
+    """The end of a label set whose alert fires with another severity."""
+    if one.ended_at is not None:
+        return replace(one, is_superseded=True)
+    words = f"This is not over, but {present.severity} now: {present.summary}"
+    texts = replace(present, summary=words, remedy=())
+    return replace(one, alert=texts, ended_at=now, repeat_until=now + REPEAT_ENDED_FOR, is_superseded=True)
+
+
+def _ended(one: PublishedAlert, end: Alert | None, now: float) -> PublishedAlert:
+    """The end of a label set whose alert is over. ``end`` is None if nothing is known but that it no longer fires."""
+    at = end.ended_at if end is not None and end.ended_at is not None else now
+    words = f"{text.subject(one.alert)}: this alert is over"
+    texts = end or replace(one.alert, summary=words, remedy=(), deadline=None)
+    until = now + REPEAT_ENDED_FOR
+    return replace(one, alert=texts, ended_at=min(at, now), repeat_until=until, is_superseded=False)
+
+
+def postable(one: PublishedAlert, now: float, external_url: str = "", ends_after: float = ENDS_AFTER) -> dict[str, Any]:
     """One alert as ``POST /api/v2/alerts`` accepts it; a firing one lasts ``ends_after`` seconds from now."""
-    ends = now + ends_after if ended_at is None else ended_at
-    starts = min(now if alert.since is None else alert.since, now, ends)
+    ends = now + ends_after if one.ended_at is None else one.ended_at
     found = {
-        "labels": dict(labels(alert)),
-        "annotations": annotations_of(alert),
-        "startsAt": iso(max(starts, 0.0)),
+        "labels": dict(one.labels),
+        "annotations": annotations_of(one.alert),
+        "startsAt": iso(max(min(one.starts_at, now, ends), 0.0)),
         "endsAt": iso(ends),
         "generatorURL": external_url,
     }
@@ -122,16 +178,23 @@ def postable(
 
 def annotations_of(alert: Alert) -> dict[str, str]:
     """The texts of an alert. They do not depend on the time: a changed annotation would be a change of the alert."""
-    agents = [f"Agents: {', '.join(alert.agents)}."] if alert.agents else []
-    deadline = [f"Deadline: {iso(alert.deadline)}."] if iso(alert.deadline) else []
-    remedy = ["Do:", *(f"  {command}" for command in alert.remedy)] if alert.remedy else []
     summary = alert.summary or f"{alert.condition} on {alert.target}"
+    lines = [f"{summary}."]
+    if alert.agents:
+        lines.append(f"Agents: {', '.join(alert.agents)}.")
+    if alert.exporter:
+        lines.append(f"Exporter: {alert.exporter}.")
+    if not alert.reason.ends:
+        latest = " at the latest" if alert.is_assumed else ""
+        lines += [f"Since: {iso(alert.since)}."] if iso(alert.since) else []
+        lines += [f"Deadline: {iso(alert.deadline)}{latest}."] if iso(alert.deadline) else []
+        lines += ["Do:", *(f"  {command}" for command in alert.remedy)] if alert.remedy else []
     found = {
         "summary": summary,
-        "description": "\n".join([f"{summary}.", *agents, *deadline, *remedy]),
+        "description": "\n".join(lines),
         "condition": str(alert.condition),
         "agents": ", ".join(alert.agents),
-        "runbook_url": f"{RUNBOOK}#{alert.condition.definition.runbook.lower()}",
+        "runbook_url": alert.condition.definition.runbook_url,
     }
     return {name: _valid(text) for name, text in found.items() if text}
 
@@ -159,9 +222,9 @@ class AlertmanagerSender(Sender[AlertmanagerChannel]):
     #: What was sent last. A reload passes it on.
     last = Publication()
 
-    def assume_sent(self, alerts: Iterable[Alert]) -> None:
+    def assume_sent(self, alerts: Iterable[Alert], now: float) -> None:
         """Take ``alerts`` as sent by an earlier process: those that no longer fire will be ended."""
-        self.last = Publication({labels(alert): alert for alert in self._accepted(alerts)})
+        self.last = next_publication(Publication(), alerts, [], now, Severity(self.config.min_severity))
 
     async def publish(
         self, firing: Sequence[Alert], resolved: Sequence[Alert], now: float, ends_after: float = ENDS_AFTER
@@ -173,27 +236,22 @@ class AlertmanagerSender(Sender[AlertmanagerChannel]):
         the error for each instance, in the configured order. Nothing is retried here: the next call is the
         next try. When there is nothing to send, nothing is sent and the list is empty.
         """
-        self.last = next_publication(self.last, self._accepted(firing), self._accepted(resolved), now)
-        return await self._send(self.last.alerts(now), now, ends_after)
-
-    def _accepted(self, alerts: Iterable[Alert]) -> list[Alert]:
-        least = Severity(self.config.min_severity).rank
-        return [alert for alert in alerts if alert.severity.rank >= least]
+        self.last = next_publication(self.last, firing, resolved, now, Severity(self.config.min_severity))
+        return await self._send(self.last.at(now), now, ends_after)
 
     async def test(self, alert: Alert, now: float) -> None:
         """Send every instance a test alert that ends on its own. What fires stays as it is. Raises DeliveryError."""
-        for error in filter(None, await self._send([(alert, None)], now, ENDS_AFTER)):
+        test = PublishedAlert(labels(alert), alert, now)
+        for error in filter(None, await self._send([test], now, ENDS_AFTER)):
             raise error
 
     async def _send(
-        self, alerts: Sequence[tuple[Alert, float | None]], now: float, ends_after: float
+        self, alerts: Sequence[PublishedAlert], now: float, ends_after: float
     ) -> list[DeliveryError | None]:
         batches = []
         for start in range(0, len(alerts), BATCH_SIZE):
-            batch = [
-                postable(alert, ended_at, now, self.context.external_url, ends_after)
-                for alert, ended_at in alerts[start : start + BATCH_SIZE]
-            ]
+            url = self.context.external_url
+            batch = [postable(one, now, url, ends_after) for one in alerts[start : start + BATCH_SIZE]]
             batches.append(as_json(batch))
             await asyncio.sleep(0)  # ten thousand alerts are megabytes: let others use the loop
         if not batches:

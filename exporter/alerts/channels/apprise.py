@@ -20,7 +20,7 @@ from exporter.config import ConfigError
 from exporter.config.channels.apprise import AppriseChannel
 from exporter.model import FailureReason, Severity
 
-MAX_BODY = 8000  # characters
+MAX_BODY = 8000  # bytes
 
 _LOGGERS = ("apprise", "urllib3", "requests")
 _MISSING = 'apprise is not installed: pip install "openclaw-auth-exporter[apprise]"'
@@ -52,14 +52,14 @@ class AppriseSender(Sender[AppriseChannel]):
         if self._thread is not None and self._thread.is_alive():
             raise TemporaryError(FailureReason.TIMEOUT, "apprise is still busy with the previous message")
         url = self.secret("url") or ""
-        text = self.context.render(self.config, outgoing.message, with_links=True)
+        text = self.context.render(self.config, outgoing.message, with_links=True, limit=MAX_BODY)
         done: Future[bool] = Future()
 
         def work() -> None:
             with contextlib.suppress(InvalidStateError):  # nobody waits any more
                 try:
                     notified = _load(url).notify(
-                        body=text.body[:MAX_BODY] or text.title,
+                        body=text.body or text.title,
                         title=text.title,
                         notify_type=notify_type(outgoing.message),
                         body_format="text",

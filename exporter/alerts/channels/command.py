@@ -8,6 +8,8 @@ script whose curl finds no network exits with curl's code, and its alert must no
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from exporter.alerts.channels import PermanentError, Sender, TemporaryError, _command, as_json
 from exporter.alerts.channels.webhook import body_of
@@ -26,26 +28,30 @@ class CommandSender(Sender[CommandChannel]):
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Run the command; its output is ignored. Raises TemporaryError or PermanentError."""
-        message = as_json(body_of(outgoing, self.context.clock())) + b"\n"
-        code, _ = await _command.run(self, self.config.command, env=self._environment(outgoing), stdin=message)
+        body = body_of(outgoing, self.context, self.config)
+        stdin = as_json(body) + b"\n"
+        code, _ = await _command.run(self, self.config.command, env=_environment(body), stdin=stdin)
         if code in _PERMANENT:
             raise PermanentError(FailureReason.COMMAND_ERROR, f"exit code {code}, which is not retried")
         if code != 0:
             raise TemporaryError(FailureReason.COMMAND_ERROR, f"exit code {code}")
 
-    def _environment(self, outgoing: QueuedMessage) -> dict[str, str]:
-        message = outgoing.message
-        text = self.context.render(self.config, message)
-        values = {
-            "ID": outgoing.id,
-            "CHANNEL": message.channel,
-            "TITLE": text.title,
-            "BODY": text.body,
-            "SEVERITY": message.severity,
-            "REASON": message.alerts[0].reason if message.alerts else "",
-            "COUNT": str(len(message.alerts)),
-        }
-        return {f"{_PREFIX}{name}": value for name, value in values.items()}
+
+def _environment(body: Mapping[str, Any]) -> dict[str, str]:
+    """The message in variables; ``REASON``, ``EXPORTER`` and ``RUNBOOK`` are those of its first alert."""
+    alerts = body["alerts"] or body.get("held_back") or [{}]
+    values = {
+        "ID": body["id"],
+        "CHANNEL": body["channel"],
+        "TITLE": body["title"],
+        "BODY": body["text"],
+        "SEVERITY": body["severity"],
+        "REASON": alerts[0].get("reason", ""),
+        "COUNT": str(len(body["alerts"])),
+        "EXPORTER": alerts[0].get("exporter", ""),
+        "RUNBOOK": body["runbook"] or "",
+    }
+    return {f"{_PREFIX}{name}": value for name, value in values.items()}
 
 
 build = CommandSender

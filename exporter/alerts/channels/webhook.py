@@ -8,8 +8,9 @@ import re
 from typing import Any
 
 from exporter.alerts.channels import ChannelContext, PermanentError, Sender, _http, as_json
-from exporter.alerts.values import Alert, QueuedMessage, SuppressedAlert
-from exporter.config import ConfigError
+from exporter.alerts.message import text
+from exporter.alerts.values import AgentNote, Alert, NotificationReason, QueuedMessage, SuppressedAlert
+from exporter.config import ChannelBase, ConfigError
 from exporter.config.channels.webhook import WebhookChannel
 from exporter.lib import http
 from exporter.lib.durations import iso
@@ -53,7 +54,7 @@ class WebhookSender(Sender[WebhookChannel]):
         url, key = self.secret("url"), self.secret("secret")
         if not url:
             raise PermanentError(FailureReason.OTHER, "the webhook has no url")
-        content = as_json(body_of(outgoing, self.context.clock()))
+        content = as_json(body_of(outgoing, self.context, self.config))
         headers = {"Idempotency-Key": outgoing.id}
         if key:
             headers["X-Signature-256"] = signature(content, key)
@@ -70,33 +71,62 @@ def signature(content: bytes, key: str) -> str:
     return "sha256=" + hmac.new(key.encode(), content, hashlib.sha256).hexdigest()
 
 
-def body_of(outgoing: QueuedMessage, now: float) -> dict[str, Any]:
-    """The machine-readable form of a message. It has ``held_back`` only when alerts came and went while suppressed."""
+def body_of(outgoing: QueuedMessage, context: ChannelContext, config: ChannelBase) -> dict[str, Any]:
+    """The machine-readable form of a message, with its words ready to show.
+
+    It has ``held_back`` only if alerts came and went while suppressed. Only ``sent_at`` differs between two tries.
+    """
     message = outgoing.message
+    alerts = text.in_order(message.alerts)
+    shown = context.render(config, message, now=message.at)
     body: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "id": outgoing.id,
-        "sent_at": iso(now),
+        "sent_at": iso(context.clock()),
         "channel": message.channel,
-        "alerts": [_alert(alert) for alert in message.alerts],
+        "title": shown.title,
+        "text": shown.body,
+        "severity": message.severity,
+        "runbook": _runbook(alerts[0]) if alerts else None,
+        "alerts": [_alert(alert, message.at) for alert in alerts],
     }
     if message.suppressed:
         body["held_back"] = [_suppressed(alert) for alert in message.suppressed]
     return body
 
 
-def _alert(alert: Alert) -> dict[str, Any]:
-    optional = {"cause": alert.cause, "ended_at": iso(alert.ended_at), "why": alert.resolution_cause or None}
+def _alert(alert: Alert, now: float) -> dict[str, Any]:
+    optional = {
+        "cause": alert.cause,
+        "until": iso(alert.until),
+        "times": alert.times or None,
+        "new_agents": list(alert.new_agents) or None,
+        "ended_at": iso(alert.ended_at),
+        "why": alert.resolution_cause or None,
+    }
     return {
         "reason": alert.reason,
         "family": alert.family,
         **_subject(alert),
         "since": iso(alert.since),
         "deadline": iso(alert.deadline),
+        "title": text.heading(alert, now),
         "summary": alert.summary,
         "remedy": list(alert.remedy),
+        "runbook": _runbook(alert),
         **{name: value for name, value in optional.items() if value is not None},
+        **({"deadline_is_latest": True} if alert.is_assumed and alert.deadline is not None else {}),
+        **({"other_agents": [_note(note) for note in alert.notes]} if alert.notes else {}),
     }
+
+
+def _note(note: AgentNote) -> dict[str, Any]:
+    return {"agent": note.agent, "condition": note.condition, "deadline": iso(note.deadline)}
+
+
+def _runbook(alert: Alert) -> str | None:
+    """The section of the runbook about an alert; a test has none."""
+    return None if alert.reason is NotificationReason.TEST else alert.condition.definition.runbook_url
 
 
 def _suppressed(alert: SuppressedAlert) -> dict[str, Any]:
@@ -109,6 +139,7 @@ def _subject(alert: Alert | SuppressedAlert) -> dict[str, Any]:
         "fingerprint": alert.fingerprint,
         "condition": alert.condition,
         "severity": alert.severity,
+        "exporter": alert.exporter,
         "target": alert.target,
         "agents": list(alert.agents),
         "provider": alert.provider,

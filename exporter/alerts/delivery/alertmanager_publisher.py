@@ -79,7 +79,8 @@ class AlertmanagerPublisher:
     def _assume_published(self, states: States) -> None:
         self.update(states)
         if not self._sender.last.firing:
-            self._sender.assume_sent(firing(states, self._now()))
+            now = self._now()
+            self._sender.assume_sent(firing(states, now), now)
 
     async def _run(self) -> None:
         while True:

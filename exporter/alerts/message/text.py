@@ -1,31 +1,49 @@
 """Renders a message as text for a person: a title with what and where, then when, then how to fix it.
 
-Names and summaries from outside are escaped and shortened. Commands stay whole, so that they can
-be copied. Pure.
+Names and summaries from outside are escaped and shortened. Lines are never cut: a command that does not fit is left
+out as a whole. Pure.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from exporter.alerts.message.titles import TITLE, group_title, how_it_ended, summary_title, title, wording
-from exporter.alerts.values import Alert, Message, NotificationReason, SuppressedAlert
-from exporter.lib.durations import END_OF_DATES, in_words, iso
-from exporter.model import ConditionName, Severity
+from exporter.alerts.message.groups import WORST, group_lines, group_title, in_order, summary_title
+from exporter.alerts.message.moments import UTC, absolute, in_full
+from exporter.alerts.message.places import listed, named, subject, subject_and_place, where
+from exporter.alerts.message.titles import TITLE, heading, how_it_ended, title, wording, wording_of
+from exporter.alerts.values import AgentNote, Alert, Message, NotificationReason, ResolutionCause, SuppressedAlert
+from exporter.lib.durations import in_words, iso
+from exporter.model import ConditionName, Family, Severity
 from exporter.present.words import visible
 
-__all__ = ["TITLE", "WORST", "Text", "body", "render", "sentence", "summary_title", "title"]
+__all__ = [
+    "LIMIT",
+    "TITLE",
+    "WORST",
+    "Text",
+    "body",
+    "heading",
+    "in_order",
+    "render",
+    "sentence",
+    "subject",
+    "summary_title",
+    "title",
+    "whole_lines",
+]
 
-#: How many alerts of a large group are listed.
-WORST = 10
+#: The longest body in bytes, unless a channel accepts less.
+LIMIT = 8000
 _ISO = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\b")
 _AS_SEEN = ", as last seen at "
-#: The longest command and the longest body, in characters.
-_COMMAND, _BODY = 2000, 8000
+_CUT = "… (shortened: `openclaw-auth-exporter check` prints everything)"
+#: How many kinds of other agents an alert describes.
+_MOST_NOTES = 5
 
 #: How soon someone must act, in the words of the exit codes of ``check``.
 _LEVELS = {
@@ -39,6 +57,16 @@ _CHANGES = {
     NotificationReason.REMINDER: " This is a reminder.",
     NotificationReason.REPEAT: " It is still not fixed.",
 }
+#: What the end of an alert means if the problem itself is not gone.
+_OTHER_ENDS = {
+    ResolutionCause.TARGET_REMOVED: "The target is no longer checked on a schedule.",
+    ResolutionCause.PROFILE_REMOVED: "It no longer exists there.",
+    ResolutionCause.REPLACED: "A new credential is stored, and it does not work yet.",
+    ResolutionCause.IGNORED: "The configuration ignores it now.",
+    ResolutionCause.OTHER_PROBLEM: "Something else keeps it from working now.",
+    ResolutionCause.NOT_NEEDED: "It does not matter any more, for example because nothing uses it.",
+}
+_DATED = (ConditionName.EXPIRING, ConditionName.EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,47 +78,62 @@ class Text:
 
 
 def render(
-    message: Message, now: float, zone: ZoneInfo | None = None, link: str = "", links: Iterable[tuple[str, str]] = ()
+    message: Message,
+    now: float,
+    zone: ZoneInfo | None = None,
+    link: str = "",
+    links: Iterable[tuple[str, str]] = (),
+    limit: int = LIMIT,
 ) -> Text:
-    """Renders ``message`` as of ``now`` with times in ``zone`` (default UTC).
+    """Renders ``message`` as of ``now`` with times in ``zone`` (default UTC), in at most ``limit`` bytes.
 
     ``link`` leads to the status page; each of ``links`` is an action's label and address.
     """
-    zone = zone or ZoneInfo("UTC")
-    alerts, lines = message.alerts, []
-    if len(alerts) == 1:
-        heading = title(alerts[0], now)
-        lines.append(body(alerts[0], now, zone))
-    else:
-        heading = group_title(message, now)
-        for alert in alerts[:WORST]:
-            level = "" if alert.reason.ends else f" ({alert.severity})"
-            lines.append(f"- {title(alert, now)}{level}\n{_indented(_short_body(alert, now, zone))}")
-        if len(alerts) > WORST:
-            lines.append(f"… and {len(alerts) - WORST:,} more.")
-    if message.suppressed:
-        lines.append(_summary(message.suppressed, zone))
-    lines += (f"{label}: {address}" for label, address in links)
+    zone = zone or UTC
+    alerts = in_order(message.alerts)
+    last = [f"{label}: {address}" for label, address in links]
     if link:
-        lines.append(f"Status: {link}")
-    text = "\n".join(filter(None, lines))
-    return Text(heading, text if len(text) <= _BODY else text[: _BODY - 1] + "…")
+        last.append(f"Status: {link}")
+    if len(alerts) == 1:
+        shown = [title(alerts[0], now, zone), body(alerts[0], now, zone)]
+    else:
+        room = limit - sum(len(line.encode("utf-8", "replace")) + 1 for line in last)
+        lines = group_lines(alerts, now, zone, lambda alert: _details(alert, now, zone), room)
+        shown = [group_title(message, now, zone), *lines]
+    if message.suppressed:
+        last.insert(0, _summary(message.suppressed, zone))
+    return Text(shown[0], whole_lines("\n".join(filter(None, [*shown[1:], *last])), limit))
+
+
+def whole_lines(text: str, limit: int) -> str:
+    """The lines of ``text`` that fit into ``limit`` bytes, with a last line that says so if some do not."""
+    if len(text.encode("utf-8", "replace")) <= limit:
+        return text
+    room, lines = limit - len(_CUT.encode()) - 1, []
+    for line in text.split("\n"):
+        room -= len(line.encode("utf-8", "replace")) + 1
+        if room < 0:
+            break
+        lines.append(line)
+    return "\n".join([*lines, _CUT])
 
 
 def sentence(alert: Alert, now: float) -> str:
     """The summary of an alert that the verdict has no summary for: a reminder or a resolution."""
-    where = _subject(alert)
+    about = subject_and_place(alert)
     if alert.reason.ends:
-        return f"{where} {how_it_ended(alert)}; it {_lasted(alert)}"
-    when = f" in {in_words(alert.deadline - now)} ({iso(alert.deadline)})" if alert.deadline else ""
-    words = "expires" if alert.condition is ConditionName.EXPIRING else str(alert.condition).replace("_", " ")
+        return f"{about} {how_it_ended(alert)}; it {_lasted(alert)}"
     seen = f"{_AS_SEEN}{iso(alert.seen_at)}" if alert.seen_at is not None else ""
-    return f"{where} {words}{when}{_at_the_latest(alert, ' ')}{seen}"
+    verb = "expires" if alert.condition is ConditionName.EXPIRING else wording(alert).present
+    return f"{about} {verb}{_when_in_iso(alert, now)}{seen}"
 
 
-def _subject(alert: Alert | SuppressedAlert) -> str:
-    subject, target = visible(alert.profile or alert.provider or "", 128), visible(alert.target, 64)
-    return f"{subject} on {target}" if subject else target
+def _when_in_iso(alert: Alert, now: float) -> str:
+    if alert.deadline is None or alert.condition not in _DATED:
+        return ""
+    away = in_words(alert.deadline - now)
+    words = f"in {away}" if alert.deadline > now else f"{away} ago"
+    return f" {words} ({iso(alert.deadline)}){' at the latest' if alert.is_assumed else ''}"
 
 
 def _lasted(alert: Alert) -> str:
@@ -100,146 +143,153 @@ def _lasted(alert: Alert) -> str:
     return f"{wording(alert).duration} {lasted}"
 
 
-def _at_the_latest(alert: Alert, before: str = ", ") -> str:
-    """Marks a date that is assumed, because it is counted from when a token was first seen."""
-    assumed = alert.cause == "undated" or _without_age(alert).endswith("at the latest")
-    is_dated = alert.condition in (ConditionName.EXPIRING, ConditionName.EXPIRED)
-    return f"{before}at the latest" if assumed and is_dated else ""
-
-
-def _without_age(alert: Alert) -> str:
-    """The summary without the time at which the condition was last seen; that has a line of its own."""
-    return alert.summary.rpartition(_AS_SEEN)[0] if alert.seen_at is not None else alert.summary
-
-
 def body(alert: Alert, now: float, zone: ZoneInfo) -> str:
     """The text below the title: the summary, when, where, how urgent, and the commands that fix it."""
     if alert.reason is NotificationReason.TEST:
         return _test_body(alert, now, zone)
-    lines = [_summary_line(alert, now, zone), *_when(alert, now, zone), _where(alert), _level(alert)]
+    lines = [*_facts(alert, now, zone), _level(alert)]
     if alert.remedy and not alert.reason.ends:
         lines += ["To fix it:", *(f"  {command}" for command in _commands(alert))]
     return "\n".join(filter(None, lines))
 
 
+def _details(alert: Alert, now: float, zone: ZoneInfo) -> str:
+    """The text of an alert in a group: the same without its urgency, which its heading has."""
+    lines = _facts(alert, now, zone)
+    if alert.remedy and not alert.reason.ends:
+        lines += _commands(alert)
+    return "\n".join(filter(None, lines))
+
+
+def _facts(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
+    when = _when_it_ended if alert.reason.ends else _when_it_began
+    return [_summary_line(alert, now, zone), *when(alert, now, zone), where(alert), *_notes(alert, now, zone)]
+
+
 def _commands(alert: Alert) -> list[str]:
-    """The remedy, one step a line."""
-    return [visible(command, _COMMAND) for command in alert.remedy]
+    """The remedy, one step a line and none of them cut."""
+    return [visible(command, max(len(command), 1)) for command in alert.remedy]
 
 
 def _test_body(alert: Alert, now: float, zone: ZoneInfo) -> str:
     """The clauses of the summary that the title does not show, and how to acknowledge the test."""
     clauses = [clause.strip() for clause in visible(alert.summary, 600).split(";")]
     rest = clauses[1:] if alert.cause is not None else clauses
-    when = f": {_moment(alert.deadline, now, zone)}" if alert.deadline is not None else ""
+    when = f": {in_full(alert.deadline, now, zone)}" if alert.deadline is not None else ""
     lines = [f"{clause[:1].upper()}{clause[1:]}{when if clause is rest[-1] else ''}." for clause in rest]
+    if alert.exporter:
+        lines.append(f"Exporter {visible(alert.exporter, 64)}.")
     return "\n".join([*lines, f"Acknowledge this to confirm that messages reach you here ({alert.fingerprint})."])
 
 
 def _summary_line(alert: Alert, now: float, zone: ZoneInfo) -> str:
     """The part of the summary that neither the title nor the times repeat, with times in ``zone``."""
-    is_dated = alert.condition in (ConditionName.EXPIRING, ConditionName.EXPIRED)
-    if alert.reason.ends or (is_dated and (alert.deadline is not None or alert.since is not None)):
+    if alert.reason.ends or (alert.condition in _DATED and (alert.deadline is not None or alert.since is not None)):
         return ""
-    summary = _without_age(alert)
+    # The time at which it was last seen has a line of its own.
+    summary = alert.summary.rpartition(_AS_SEEN)[0] if alert.seen_at is not None else alert.summary
     if alert.condition is ConditionName.UNDATED and alert.deadline is not None:
         summary = summary.partition(";")[0]  # the date has a line of its own
     summary = visible(summary, 600).removesuffix(".")
 
     def in_zone(found: re.Match[str]) -> str:
         try:
-            return _moment(dt.datetime.fromisoformat(found[0]).timestamp(), now, zone)
+            return in_full(dt.datetime.fromisoformat(found[0]).timestamp(), now, zone)
         except ValueError:  # a name that resembles a time
             return found[0]
 
     return f"{_ISO.sub(in_zone, summary)}." if summary else ""
 
 
-def _short_body(alert: Alert, now: float, zone: ZoneInfo) -> str:
-    """The text of an alert in a group: when, where, and the commands."""
-    lines = [*_when(alert, now, zone), _where(alert)]
-    if alert.remedy and not alert.reason.ends:
-        lines += _commands(alert)
-    return "\n".join(filter(None, lines))
-
-
-def _when(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
-    return _when_it_ended(alert, now, zone) if alert.reason.ends else _when_it_began(alert, now, zone)
-
-
 def _when_it_began(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
-    """Since when, or until when it works; and when it was last seen."""
-    lines = []
-    if alert.condition is ConditionName.UNDATED and alert.deadline is not None:
-        lines.append(f"It expires by {_moment(alert.deadline, now, zone)} at the latest.")
-    elif alert.condition is ConditionName.EXPIRING and alert.deadline is not None:
-        lines.append(f"Works until {_moment(alert.deadline, now, zone)}{_at_the_latest(alert)}.")
+    """Since when, or until when it works; how often it failed; and when it was last seen."""
+    lines, deadline = [], alert.deadline
+    latest = " at the latest" if alert.is_assumed else ""
+    if alert.condition is ConditionName.UNDATED and deadline is not None:
+        lines.append(f"It expires by {in_full(deadline, now, zone)} at the latest.")
+    elif alert.condition is ConditionName.EXPIRING and deadline is not None:
+        lines.append(f"Works until {in_full(deadline, now, zone)}{latest}.")
+    elif alert.condition is ConditionName.EXPIRED and deadline is not None and deadline <= now:
+        lines.append(f"It expired on {in_full(deadline, now, zone)}{latest}.")
     elif alert.since is not None:
-        lines.append(f"Since {_moment(alert.since, now, zone)}{_at_the_latest(alert)}.")
+        lines.append(f"Since {in_full(alert.since, now, zone)}.")
+    if alert.times:
+        lines.append(_how_often(alert))
     if alert.seen_at is not None:
-        lines.append(f"Last seen at {_moment(alert.seen_at, now, zone)}. Checks have failed since then.")
+        lines.append(f"Last seen at {in_full(alert.seen_at, now, zone)}. Checks have failed since then.")
     return lines
+
+
+def _how_often(alert: Alert) -> str:
+    if alert.reason is NotificationReason.REPEAT:
+        return f"It failed {alert.times} times today, and has not recovered for an hour now."
+    following = "The next message comes when it has worked or failed for a whole hour, or when it gets worse."
+    return f"It comes and goes: {alert.times} times today. {following}"
 
 
 def _when_it_ended(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
-    """Until when the new credential works, and how long the problem lasted."""
+    """Until when the credential works or why it does not, and how long the problem lasted."""
     lines, renewed = [], ""
-    if alert.reason is NotificationReason.RENEWED and not alert.resolution_cause:
-        until = _moment(alert.deadline, now, zone) if alert.deadline is not None else ""
-        lines.append(f"Works until {until}." if until else "It has no expiry date.")
+    is_over = alert.resolution_cause is ResolutionCause.OVER
+    is_credential = alert.family in (Family.DEADLINE, Family.AVAILABILITY)
+    if not is_over:
+        lines.append(_OTHER_ENDS[alert.resolution_cause])
+    elif is_credential and alert.deadline is not None and alert.deadline > now:
+        latest = " at the latest" if alert.is_assumed else ""
+        lines.append(f"Works until {in_full(alert.deadline, now, zone)}{latest}.")
+    elif alert.reason is NotificationReason.RENEWED:
+        lines.append("It works. No expiry date is known.")
+    if alert.reason is NotificationReason.RENEWED and is_over:
         renewed = " before it was renewed"
+    if alert.times and is_over:
+        lines.append(f"It failed {alert.times} times today, and has been stable for an hour.")
     if alert.since is not None and alert.ended_at is not None:
-        period = f"{_at(alert.since, zone)} to {_at(alert.ended_at, zone)}"
-        lines.append(f"It {_lasted(alert)}{renewed} ({period}).")
+        period = f"{absolute(alert.since, zone)} to {absolute(alert.ended_at, zone)}"
+        last = "The last time, it" if alert.times else "It"
+        lines.append(f"{last} {_lasted(alert)}{renewed} ({period}).")
     return lines
 
 
-def _moment(moment: float, now: float, zone: ZoneInfo) -> str:
-    """An absolute time with its zone, and how far away it is."""
-    words = f"in {in_words(moment - now)}" if moment > now else f"{in_words(now - moment)} ago"
-    return f"{_at(moment, zone)} ({words})"
+def _notes(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
+    """The agents for which it is different, those with the same difference together."""
+    kinds: dict[tuple[ConditionName | None, float | None], list[str]] = {}
+    for note in alert.notes:
+        if note.agent != "*":
+            kinds.setdefault((note.condition, note.deadline), []).append(note.agent)
+    lines = [
+        f"At {listed('agent', named(agents))} it {_note(AgentNote('', *kind), alert, now, zone)}."
+        for kind, agents in list(kinds.items())[:_MOST_NOTES]
+    ]
+    more = sum(map(len, list(kinds.values())[_MOST_NOTES:]))
+    return [*lines, f"At {more:,} more agents it is different again."] if more else lines
 
 
-def _at(moment: float, zone: ZoneInfo) -> str:
-    if not 0 <= moment <= END_OF_DATES - 86400:
-        return "beyond the year 9999"
-    return dt.datetime.fromtimestamp(moment, zone).strftime("%a %Y-%m-%d %H:%M %Z")
-
-
-def _where(alert: Alert) -> str:
-    parts = [f"Target {visible(alert.target, 64)}", _agents(alert)]
-    if alert.profile:
-        parts.append(f"profile {visible(alert.profile, 128)}")
-    elif alert.provider:
-        parts.append(f"provider {visible(alert.provider, 64)}")
-    return "; ".join(filter(None, parts)) + "."
-
-
-def _agents(alert: Alert) -> str:
-    names = [visible(agent, 60) for agent in alert.agents if agent != "*"]
-    if not names:
-        return ""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"agent{'s' if len(names) > 1 else ''} {', '.join(names[:5])}{more}"
+def _note(note: AgentNote, alert: Alert, now: float, zone: ZoneInfo) -> str:
+    if note.condition in (None, ConditionName.EXPIRING) and note.deadline is not None and note.deadline > now:
+        return f"works until {in_full(note.deadline, now, zone)}"
+    if note.condition is None:
+        return "is not affected"
+    if note.condition is ConditionName.EXPIRED and note.deadline is not None and note.deadline <= now:
+        return f"expired on {in_full(note.deadline, now, zone)}"
+    return wording_of(note.condition, alert.profile).present
 
 
 def _level(alert: Alert) -> str:
-    return "" if alert.reason.ends else f"{_LEVELS[alert.severity]}{_CHANGES.get(alert.reason, '')}"
+    if alert.reason.ends:
+        return ""
+    agents = named(alert.new_agents)
+    if alert.reason is NotificationReason.ESCALATED and agents:
+        return f"{_LEVELS[alert.severity]} Now at {listed('agent', agents)}, too."
+    return f"{_LEVELS[alert.severity]}{_CHANGES.get(alert.reason, '')}"
 
 
-def _summary(suppressed: tuple[SuppressedAlert, ...], zone: ZoneInfo) -> str:
+def _summary(suppressed: Sequence[SuppressedAlert], zone: ZoneInfo) -> str:
     """One line for each alert that fired and was resolved while it was suppressed."""
     lines = ["Fired and resolved while suppressed:"]
-    for alert in suppressed[:WORST]:
-        times = f", {alert.times} times" if alert.times > 1 else ""
-        condition = str(alert.condition).replace("_", " ")
-        lines.append(
-            f"  {_subject(alert)}: {condition}, {_at(alert.began_at, zone)} to {_at(alert.ended_at, zone)}{times}"
-        )
+    for line in suppressed[:WORST]:
+        times = f", {line.times} times" if line.times > 1 else ""
+        period = f"{absolute(line.began_at, zone)} to {absolute(line.ended_at, zone)}"
+        lines.append(f"  {subject_and_place(line)} {wording(line).past}, {period}{times}")
     if len(suppressed) > WORST:
         lines.append(f"  … and {len(suppressed) - WORST:,} more")
     return "\n".join(lines)
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -1,85 +1,153 @@
 """Titles of messages: what and where in at most 60 characters, which is what a lock screen shows.
 
-The words come from the catalogue of conditions. Names are escaped and shortened in their middle. Pure.
+The words come from the catalogue of conditions. A title that is too long is built with fewer parts; only a name that
+is too long for the simplest title is shortened, in its middle. Pure.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
 
-from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause
+from exporter.alerts.message.moments import UTC, date
+from exporter.alerts.message.places import named, place
+from exporter.alerts.values import Alert, NotificationReason, ResolutionCause, SuppressedAlert
 from exporter.lib.durations import in_words, iso
-from exporter.model import Family, Severity, Wording
+from exporter.model import ConditionName, Family, Wording
 from exporter.present.words import visible
 
 #: The characters of a title that a lock screen shows.
 TITLE = 60
 
+_LEADS = {NotificationReason.REPEAT: "Unresolved: ", NotificationReason.EASED: "Less urgent: "}
+#: OpenClaw's reasons that are longer are left out of titles.
+_LONGEST_CAUSE = 24
+
 #: How an alert ended if the problem itself is not gone.
 _OTHER_ENDS = {
     ResolutionCause.TARGET_REMOVED: "is no longer monitored",
     ResolutionCause.PROFILE_REMOVED: "was removed",
+    ResolutionCause.REPLACED: "was replaced but still fails",
     ResolutionCause.IGNORED: "is now ignored",
     ResolutionCause.OTHER_PROBLEM: "now has another problem",
     ResolutionCause.NOT_NEEDED: "no longer needs attention",
 }
-_LEADS = {NotificationReason.REPEAT: "Unresolved: ", NotificationReason.EASED: "Less urgent: "}
-_COUNTED = {Severity.CRITICAL: "critical", Severity.WARNING: "warnings", Severity.INFO: "notices"}
 
 
-class _Phrase(NamedTuple):
-    """A title in parts. ``target`` is empty if the subject is the target, or if no target is named."""
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A title in parts. ``place`` is empty if the subject is the place, or if no place is named."""
 
     before: str
     subject: str
     after: str
-    target: str
+    place: str
+    suffix: str = ""
+    preposition: str = "on"
+
+    def __str__(self) -> str:
+        where = f" {self.preposition} {self.place}" if self.place else ""
+        return f"{self.before}{self.subject}{self.after}{where}{self.suffix}"
 
 
-def title(alert: Alert, now: float) -> str:
-    """What and where in at most 60 characters."""
+def title(alert: Alert, now: float, zone: ZoneInfo = UTC) -> str:
+    """What and where in at most 60 characters. Dates are those of ``zone``."""
+    return fitted(list(phrases(alert, now, zone)))
+
+
+def heading(alert: Alert, now: float, zone: ZoneInfo = UTC) -> str:
+    """The same with all its parts, however long."""
+    return str(next(phrases(alert, now, zone)))
+
+
+def phrases(alert: Alert, now: float, zone: ZoneInfo) -> Iterator[Phrase]:
+    """Titles with fewer and fewer parts, the most complete first."""
     if alert.reason is NotificationReason.TEST:
         words = "Test: this channel works" if alert.cause is None else alert.summary.split(";")[0]
-        return _fit(_Phrase("", "", words, ""))
-    return _fit(_phrase(alert, now))
+        yield Phrase("", "", words, "")
+    elif alert.reason.ends:
+        yield from _ends(alert, now, zone)
+    elif alert.times:
+        yield from _flapping(alert, now)
+    else:
+        yield from _problems(alert, now)
 
 
-def _phrase(alert: Alert, now: float) -> _Phrase:
-    if alert.reason.ends:
-        return _resolution(alert)
-    phrase = _problem(alert, now)
-    return phrase._replace(before=_LEADS.get(alert.reason, "") + phrase.before)
+def _problems(alert: Alert, now: float) -> Iterator[Phrase]:
+    lead = _LEADS.get(alert.reason, "")
+    cause = visible(alert.cause or "", 100)
+    for shown in dict.fromkeys((cause if len(cause) <= _LONGEST_CAUSE else "", "")):
+        phrase = _problem(alert, now, shown)
+        agents = named(alert.new_agents) if alert.reason is NotificationReason.ESCALATED else []
+        if agents:
+            few = len(agents) == 1
+            yield replace(phrase, suffix=f", now at {agents[0]}, too" if few else f", now at {len(agents)} more agents")
+            phrase = _at_agent(phrase, alert, agents[0]) if few else phrase
+            yield replace(phrase, before=f"Also: {phrase.before}")
+        yield replace(phrase, before=f"{lead}{phrase.before}")
 
 
-def _problem(alert: Alert, now: float) -> _Phrase:
+def _at_agent(phrase: Phrase, alert: Alert, agent: str) -> Phrase:
+    name = f"{place(replace(alert, notes=()))}/{agent}"
+    return replace(phrase, place=name) if phrase.place else replace(phrase, subject=name)
+
+
+def _problem(alert: Alert, now: float, cause: str) -> Phrase:
     """The title of the condition in the catalogue, with its fields filled in."""
     before, has_subject, after = wording(alert).title.partition("{subject}")
     fields = {
-        "cause": f" ({visible(alert.cause, 24)})" if alert.cause else "",
-        "window": f" {visible(alert.cause, 12)}" if alert.cause else "",
-        "expires": _expires(alert.deadline, now),
+        "cause": f" ({cause})" if cause else "",
+        "window": f" {cause}" if cause else "",
+        "expires": _expires(alert, now),
     }
-    before, after = before.format(**fields), after.format(**fields)
+    return _about(alert, before.format(**fields), after.format(**fields), has_subject != "")
+
+
+def _about(alert: Alert, before: str, after: str, has_subject: bool = True) -> Phrase:
+    subject = visible(alert.profile or alert.provider or "", 1000)
     if not has_subject:
-        return _Phrase(before, "", after, alert.target)
-    subject = alert.profile or alert.provider
-    return _Phrase(before, subject, after, alert.target) if subject else _Phrase(before, alert.target, after, "")
+        return Phrase(before, "", after, place(alert))
+    return Phrase(before, subject, after, place(alert)) if subject else Phrase(before, place(alert), after, "")
 
 
-def _expires(deadline: float | None, now: float) -> str:
-    if deadline is None:
+def _expires(alert: Alert, now: float) -> str:
+    if alert.deadline is None:
         return "expires soon"
-    return f"expires in {in_words(deadline - now)}" if deadline > now else "has expired"
+    if alert.deadline <= now:
+        return "has expired"
+    return f"expires {'within' if alert.is_assumed else 'in'} {in_words(alert.deadline - now)}"
 
 
-def _resolution(alert: Alert) -> _Phrase:
-    subject = alert.profile or alert.provider or ""
-    after = f" {how_it_ended(alert)}"
+def _flapping(alert: Alert, now: float) -> Iterator[Phrase]:
+    """A problem that comes and goes: how often, or that it now stays."""
+    often = f": {alert.times} times today"
+    if alert.family is Family.NOTICE:
+        phrase = _problem(alert, now, "")
+        yield replace(phrase, suffix=often)
+        yield phrase
+    elif alert.reason is NotificationReason.REPEAT:
+        yield _about(alert, "", " still fails")
+    else:
+        phrase = _about(alert, "", " keeps failing")
+        yield replace(phrase, suffix=often)
+        yield phrase
+
+
+def _ends(alert: Alert, now: float, zone: ZoneInfo) -> Iterator[Phrase]:
     if alert.reason is NotificationReason.RENEWED and not alert.resolution_cause:
-        date = (iso(alert.deadline) or "")[:10]
         done = "works again" if alert.family is Family.AVAILABILITY else "renewed"
-        after = f" {done} until {date}" if date else f" {done}"
-    return _Phrase("", subject, after, alert.target) if subject else _Phrase("", alert.target, after, "")
+        if alert.deadline is not None:
+            latest = " at the latest" if alert.is_assumed else ""
+            yield _about(alert, "", f" {done} until {date(alert.deadline, now, zone)}{latest}")
+        yield _about(alert, "", f" {done}")
+        return
+    phrase = _about(alert, "", f" {how_it_ended(alert)}")
+    if alert.resolution_cause is ResolutionCause.PROFILE_REMOVED:
+        phrase = replace(phrase, preposition="from")
+    if alert.times and not alert.resolution_cause:
+        yield replace(phrase, suffix=", stable for 1 h")
+    yield phrase
 
 
 def how_it_ended(alert: Alert) -> str:
@@ -87,58 +155,40 @@ def how_it_ended(alert: Alert) -> str:
     if alert.resolution_cause in _OTHER_ENDS:
         return _OTHER_ENDS[alert.resolution_cause]
     if alert.reason is NotificationReason.RENEWED:
-        date = iso(alert.deadline)
-        return f"was renewed and works until {date}" if date else "was renewed and has no expiry date"
+        day, latest = iso(alert.deadline), " at the latest" if alert.is_assumed else ""
+        return f"was renewed and works until {day}{latest}" if day else "was renewed and works"
     return wording(alert).ended
 
 
-def wording(alert: Alert) -> Wording:
-    """The words of the alert's condition, for a profile or for a provider as a whole."""
-    definition = alert.condition.definition
-    return definition.wording if alert.profile else definition.provider_wording or definition.wording
+def wording(alert: Alert | SuppressedAlert) -> Wording:
+    """The words of the alert's condition."""
+    return wording_of(alert.condition, alert.profile)
 
 
-def group_title(message: Message, now: float) -> str:
-    """How many alerts and where, then the worst, in at most 60 characters."""
-    alerts = message.alerts
-    if not alerts:
-        return summary_title(message)
-    firing = [alert for alert in alerts if not alert.reason.ends]
-    worst = (firing or alerts)[0]
-    phrase = _phrase(worst, now)
-    before = f"{_count(alerts, firing)} {_place(firing or alerts)}: {phrase.before}"
-    return _fit(phrase._replace(before=before, target=""))
+def wording_of(condition: ConditionName, profile: str | None) -> Wording:
+    """The words of a condition, for a profile or for a provider as a whole."""
+    definition = condition.definition
+    return definition.wording if profile else definition.provider_wording or definition.wording
 
 
-def summary_title(message: Message) -> str:
-    """The title of a message that has only a summary."""
-    number = len(message.suppressed)
-    return f"{number:,} alert{'s' if number > 1 else ''} fired and resolved while suppressed"
+def fitted(choices: list[Phrase], room: int = TITLE) -> str:
+    """The first of ``choices`` that has at most ``room`` characters; else the last one with shortened names."""
+    for phrase in choices:
+        if len(text := str(phrase)) <= room:
+            return text
+    return _shortened_names(choices[-1], room)
 
 
-def _count(alerts: tuple[Alert, ...], firing: list[Alert]) -> str:
-    if not firing:
-        return f"{len(alerts):,} resolved"
-    severities = {alert.severity for alert in firing}
-    if len(firing) == len(alerts) and len(severities) == 1:
-        return f"{len(alerts):,} {_COUNTED[severities.pop()]}"
-    critical = sum(alert.severity is Severity.CRITICAL for alert in firing)
-    return f"{len(alerts):,} alerts" + (f", {critical:,} critical," if critical else "")
-
-
-def _place(alerts: tuple[Alert, ...] | list[Alert]) -> str:
-    targets = {alert.target for alert in alerts}
-    return f"on {_shortened(visible(min(targets), 1000), 14)}" if len(targets) == 1 else f"on {len(targets):,} targets"
-
-
-def _fit(phrase: _Phrase) -> str:
-    """Fits the title into its length: shortens the target, down to 18 characters, then the subject."""
-    subject, target = visible(phrase.subject, 1000), visible(phrase.target, 1000)
-    on = " on " if target else ""
-    room = TITLE - len(phrase.before) - len(phrase.after) - len(on)
-    place = _shortened(target, max(room - len(subject), 18, room if not subject else 0)) if target else ""
-    shown = _shortened(subject, max(room - len(place), 4)) if subject else ""
-    return f"{phrase.before}{shown}{phrase.after}{on}{place}"[:TITLE]
+def _shortened_names(phrase: Phrase, room: int) -> str:
+    """Shortens the place, down to 18 characters, then the subject."""
+    fixed = len(str(replace(phrase, subject="", place="-" if phrase.place else ""))) - (1 if phrase.place else 0)
+    free = room - fixed
+    subject, place = phrase.subject, phrase.place
+    if place:
+        place = _shortened(place, max(free - len(subject), 18, free if not subject else 0))
+    if subject:
+        subject = _shortened(subject, max(free - len(place), 4))
+    return str(replace(phrase, subject=subject, place=place))[:room]
 
 
 def _shortened(text: str, length: int) -> str:
