@@ -343,7 +343,7 @@ def test_a_resolution_does_not_claim_that_a_broken_profile_works() -> None:
     over = next(alert for alert in life.messages[-1].alerts if alert.reason is RESOLVED)
     assert (str(over.resolution_cause), over.summary) == (
         ResolutionCause.NOT_NEEDED,
-        "anthropic on home no longer needs attention; it had no working credential for 1 min",
+        "anthropic on home/main no longer needs attention; it had no working credential for 1 min",
     )
 
 

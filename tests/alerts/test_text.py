@@ -301,7 +301,7 @@ def test_facts_of_single_agents() -> None:
 @pytest.mark.golden
 def test_exporter_and_assumed_dates() -> None:
     seen_at = NOW - 2 * HOUR
-    local = {"target": "local", "exporter": "rack7"}
+    local: dict[str, Any] = {"target": "local", "exporter": "rack7"}
     aged = [alert(EXPIRING, REMINDER), alert(UNUSABLE, REPEAT), replace(alert(EXPIRED, FIRST), is_assumed=True)]
     missing = replace(alert(MISSING, FIRST), profile="anthropic:default", cause="missing_credential")
     check_all(
@@ -336,6 +336,7 @@ def test_flapping() -> None:
         + [
             message(replace(alert(CHECK_FAILED, REPEAT), times=7)),
             message(over(CHECK_FAILED, times=7)),
+            message(over(CHECK_FAILED, times=7, ended_at=NOW - HOUR)),
             message(over(UNUSABLE, times=3, resolution_cause=ResolutionCause.OTHER_PROBLEM)),
         ],
     )

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from exporter.alerts.message.groups import WORST, group_lines, group_title, in_order, summary_title
 from exporter.alerts.message.moments import UTC, absolute, in_full
 from exporter.alerts.message.places import listed, named, subject, subject_and_place, where
-from exporter.alerts.message.titles import TITLE, heading, how_it_ended, title, wording, wording_of
+from exporter.alerts.message.titles import TITLE, heading, how_it_ended, is_stable, title, wording, wording_of
 from exporter.alerts.values import AgentNote, Alert, Message, NotificationReason, ResolutionCause, SuppressedAlert
 from exporter.lib.durations import in_words, iso
 from exporter.model import ConditionName, Family, Severity
@@ -221,10 +221,14 @@ def _when_it_began(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
 
 
 def _how_often(alert: Alert) -> str:
+    """How often a flapping alert began today, and if it is told only once, when the next message comes."""
     if alert.reason is NotificationReason.REPEAT:
         return f"It failed {alert.times} times today, and has not recovered for an hour now."
-    following = "The next message comes when it has worked or failed for a whole hour, or when it gets worse."
-    return f"It comes and goes: {alert.times} times today. {following}"
+    often = f"It comes and goes: {alert.times} times today."
+    needs_person = alert.severity is Severity.CRITICAL and alert.condition is not ConditionName.CHECK_FAILED
+    if alert.reason is not NotificationReason.FIRST or needs_person:
+        return often
+    return f"{often} The next message comes when it has worked or failed for a whole hour, or when it gets worse."
 
 
 def _when_it_ended(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
@@ -242,7 +246,8 @@ def _when_it_ended(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
     if alert.reason is NotificationReason.RENEWED and is_over:
         renewed = " before it was renewed"
     if alert.times and is_over:
-        lines.append(f"It failed {alert.times} times today, and has been stable for an hour.")
+        stable = ", and has been stable for an hour" if is_stable(alert, now) else ""
+        lines.append(f"It failed {alert.times} times today{stable}.")
     if alert.since is not None and alert.ended_at is not None:
         period = f"{absolute(alert.since, zone)} to {absolute(alert.ended_at, zone)}"
         last = "The last time, it" if alert.times else "It"

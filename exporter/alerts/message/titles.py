@@ -24,6 +24,9 @@ _LEADS = {NotificationReason.REPEAT: "Unresolved: ", NotificationReason.EASED: "
 #: OpenClaw's reasons that are longer are left out of titles.
 _LONGEST_CAUSE = 24
 
+#: How long a flapping alert must be over to be called stable, in seconds; rounding may take a moment off.
+_STABLE_AFTER = 3600.0 - 60.0
+
 #: How an alert ended if the problem itself is not gone.
 _OTHER_ENDS = {
     ResolutionCause.TARGET_REMOVED: "is no longer monitored",
@@ -68,7 +71,7 @@ def phrases(alert: Alert, now: float, zone: ZoneInfo) -> Iterator[Phrase]:
         yield Phrase("", "", words, "")
     elif alert.reason.ends:
         yield from _ends(alert, now, zone)
-    elif alert.times:
+    elif alert.times and alert.reason in (NotificationReason.FIRST, NotificationReason.REPEAT):
         yield from _flapping(alert, now)
     else:
         yield from _problems(alert, now)
@@ -145,9 +148,15 @@ def _ends(alert: Alert, now: float, zone: ZoneInfo) -> Iterator[Phrase]:
     phrase = _about(alert, "", f" {how_it_ended(alert)}")
     if alert.resolution_cause is ResolutionCause.PROFILE_REMOVED:
         phrase = replace(phrase, preposition="from")
-    if alert.times and not alert.resolution_cause:
+    if is_stable(alert, now):
         yield replace(phrase, suffix=", stable for 1 h")
     yield phrase
+
+
+def is_stable(alert: Alert, now: float) -> bool:
+    """Whether a flapping alert has been over for an hour, so that its end is likely to last."""
+    is_over = alert.ended_at is not None and not alert.resolution_cause
+    return is_over and alert.times > 0 and now - (alert.ended_at or 0.0) >= _STABLE_AFTER
 
 
 def how_it_ended(alert: Alert) -> str:
