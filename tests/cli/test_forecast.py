@@ -76,5 +76,5 @@ def test_the_summary_of_suppressed_alerts_is_listed(configure: Callable[..., Pat
     run(config, "silence", "add", "--target", "home", "--for", "8d")
     lines = run(config, "forecast", "--for", "30d")[1].splitlines()  # `vanished` lasts a week
     assert [line.split("  ")[1:] for line in lines] == [
-        ["script", "summary", "1 alert fired and resolved while suppressed"]
+        ["script", "summary", "Over: groq:b on home/main was gone"]
     ]

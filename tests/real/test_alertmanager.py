@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import threading
 import time
@@ -37,10 +38,11 @@ class Receiver:
 
     def __init__(self) -> None:
         self.received: list[tuple[str, str, str]] = []
+        self.notifications: list[tuple[str, int, str]] = []  # receiver, number of alerts, summary of the first
 
     @contextmanager
     def listening(self) -> Iterator[str]:
-        received = self.received
+        received, notifications = self.received, self.notifications
 
         class Handler(BaseHTTPRequestHandler):
             def log_message(self, *words: Any) -> None:
@@ -48,6 +50,8 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                summary = body["alerts"][0]["annotations"]["summary"]
+                notifications.append((self.path.strip("/"), len(body["alerts"]), summary))
                 for alert in body["alerts"]:
                     received.append((alert["status"], alert["labels"]["severity"], alert["labels"]["profile"]))
                 self.send_response(200)
@@ -70,7 +74,9 @@ class Receiver:
 class Instance:
     """One Alertmanager on free loopback ports, with one notification per alert."""
 
-    def __init__(self, directory: Path, webhook: str, cluster: Sequence[int] = (), number: int = 0) -> None:
+    def __init__(
+        self, directory: Path, webhook: str, cluster: Sequence[int] = (), number: int = 0, text: str = ""
+    ) -> None:
         directory.mkdir(parents=True)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -78,7 +84,8 @@ class Instance:
         config = directory / "alertmanager.yml"
         route = {"receiver": "hook", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s"}
         receiver = {"name": "hook", "webhook_configs": [{"url": webhook, "send_resolved": True}]}
-        config.write_text(json.dumps({"route": {**route, "repeat_interval": "1h"}, "receivers": [receiver]}))
+        default = json.dumps({"route": {**route, "repeat_interval": "1h"}, "receivers": [receiver]})
+        config.write_text(text or default)
         flags = [f"--config.file={config}", f"--storage.path={directory / 'data'}"]
         flags += [f"--web.listen-address=127.0.0.1:{port}"]
         if cluster:
@@ -215,6 +222,51 @@ def test_one_alertmanager(alone: Instance, receiver: Receiver) -> None:
     assert alone.alerts() == [("critical", "anthropic:two")]
     time.sleep(3)  # a few group intervals, for a notification that must not come
     assert sorted(receiver.received) == sorted([*fires, *escalated, end])
+
+
+def test_shipped_configuration_groups_and_sends_no_end_for_a_change_of_severity(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    with ExitStack() as stack:
+        webhook = stack.enter_context(receiver.listening())
+        shipped = (Path(__file__).parents[2] / "deploy/alertmanager/from-exporter.yml").read_text()
+        quick = shipped.replace("http://127.0.0.1:9099/", webhook)
+        quick = re.sub(
+            r"group_wait: \w+", "group_wait: 2s", re.sub(r"group_interval: \w+", "group_interval: 2s", quick)
+        )
+        instance = Instance(tmp_path / "alertmanager", webhook, text=quick)
+        stack.callback(instance.end)
+        instance.wait_until_ready(0)
+        am, warning = channel(instance), Severity.WARNING
+        one, two = alert("anthropic:one", warning), alert("anthropic:two", warning)
+
+        # Problems that began an hour ago share one notification.
+        publish(am, [one, two])
+        fires = [("firing", "warning", "anthropic:one"), ("firing", "warning", "anthropic:two")]
+        receiver.wait_for(*fires)
+        assert [(where, number) for where, number, _ in receiver.notifications] == [("chat", 2)]
+
+        # It gets worse and better again: the phone is notified, and nobody of an end.
+        worse = replace(one, severity=Severity.CRITICAL)
+        publish(am, [worse, two])
+        receiver.wait_for(*fires, ("firing", "critical", "anthropic:one"))
+        time.sleep(5)
+        publish(am, [one, two])
+        time.sleep(7)
+        assert {status for status, _, _ in receiver.received} == {"firing"}
+
+        # Then it is over, and both receivers hear of it.
+        publish(am, [two], [replace(resolved(one), summary="anthropic:one works until 2027-11-22T10:00:00Z")])
+        wait_for(
+            "an end for both receivers",
+            lambda: (
+                {severity for status, severity, _ in receiver.received if status == "resolved"}
+                == {"critical", "warning"}
+            ),
+            30,
+        )
+        ends = [summary for where, _, summary in receiver.notifications if where == "phone"]
+        assert ends[-1] == "anthropic:one works until 2027-11-22T10:00:00Z"
 
 
 def test_an_alert_that_is_not_published_again_resolves(alone: Instance, receiver: Receiver) -> None:
