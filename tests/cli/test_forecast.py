@@ -75,6 +75,4 @@ def test_the_summary_of_suppressed_alerts_is_listed(configure: Callable[..., Pat
     store.write_text(json.dumps({"version": 1, "profiles": {"openai:a": key}}))
     run(config, "silence", "add", "--target", "home", "--for", "8d")
     lines = run(config, "forecast", "--for", "30d")[1].splitlines()  # `vanished` lasts a week
-    assert [line.split("  ")[1:] for line in lines] == [
-        ["script", "summary", "Over: groq:b on home/main was gone"]
-    ]
+    assert [line.split("  ")[1:] for line in lines] == [["script", "summary", "Over: groq:b on home/main was gone"]]
