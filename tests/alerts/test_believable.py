@@ -199,7 +199,6 @@ def test_an_agent_that_takes_its_own_secret_while_it_is_still_disabled_is_no_sec
     assert FIRST not in [reason for reason, _ in reasons]
 
 
-@pytest.mark.xfail(reason="the end of the fork is sent, although its trouble goes on", strict=False)
 def test_an_agent_that_loses_its_own_secret_again_is_no_news() -> None:
     life, old = Life(policy()), P(down="auth")
     both = World({"main": (old, SPARE), "work": inherited(old, SPARE)})
@@ -215,7 +214,6 @@ def test_an_agent_that_loses_its_own_secret_again_is_no_news() -> None:
 # --- dates ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="the date of another agent counts as a renewal", strict=False)
 def test_one_secret_with_two_dates_names_only_the_agent_where_it_has_expired() -> None:
     life = Life(policy())
     late = P(ends=NOW + 7 * DAY + HOUR)

@@ -184,7 +184,7 @@ def _notes_are_true(claim: _Claim) -> Iterator[str]:
 
 def _new_agents_are_new(claim: _Claim) -> Iterator[str]:
     alert, told = claim.alert, claim.told
-    if set(alert.new_agents) - set(alert.agents):
+    if set(alert.new_agents) - set(alert.agents) - {note.agent for note in alert.notes}:
         yield "calls an agent new that it does not name"
     if told is not None and set(alert.new_agents) & set(told.alert.agents):
         yield "calls an agent new that the channel knows"
