@@ -12,10 +12,7 @@ from exporter.model import ConditionName, Severity
     "durations",
     [
         month.SHORT,
-        pytest.param(
-            month.LONG,
-            marks=pytest.mark.xfail(reason="rate limits that last cost three messages a day", strict=False),
-        ),
+        month.LONG,
     ],
     ids=["short", "long"],
 )

@@ -56,7 +56,7 @@ def end_at(state: AlertState, last: LastNotification) -> float | None:
     """When the end of an alert is due (Unix seconds); None while it waits for that of ``no_usable_profile``."""
     if state.resolution is None or (state.inhibited and not state.firing):
         return None
-    is_flapping = last.times > 0 and not state.firing
+    is_flapping = last.times > 0 and not _has_begun_again(state)
     return stable_at(state) if is_flapping else state.resolution.at
 
 
@@ -85,9 +85,7 @@ def _reminder_or_repeat(
         step = policy.step_at(state.deadline, now)
         if step is not None and (last.step is None or step < last.step):
             return NotificationReason.REMINDER
-    if last.is_withdrawn and policy.acknowledged_at(state) is None:  # it was part of an outage that is over
-        return NotificationReason.REPEAT
-    times = (repeat_at(state, last, policy), still_fails_at(state, last, now))
+    times = (repeat_at(state, last, policy), still_fails_at(state, last, now), shown_again_at(state, last, policy))
     return NotificationReason.REPEAT if any(at is not None and at <= now for at in times) else None
 
 
@@ -102,6 +100,18 @@ def still_fails_at(state: AlertState, last: LastNotification, now: float) -> flo
     """When a flapping alert that began again since the channel was told has failed for long enough to say so."""
     has_begun_again = last.times > 0 and state.firing and state.started_at > last.at
     return stable_at(state) if has_begun_again and times_today(state, now) else None
+
+
+def shown_again_at(state: AlertState, last: LastNotification, policy: AlertPolicy) -> float | None:
+    """When an alert is shown again whose notification was taken away (Unix seconds).
+
+    At once if it was part of an outage that is over. Trouble that heals by itself, and came back before its end was
+    told, is shown if it lasts.
+    """
+    if not last.is_withdrawn or policy.acknowledged_at(state) is not None:
+        return None
+    is_brief = state.self_healing and state.severity is not Severity.CRITICAL
+    return state.started_at + policy.repeat_every if is_brief else last.at
 
 
 def _is_acknowledged_by_renewal(state: AlertState, policy: AlertPolicy, now: float) -> bool:
@@ -138,4 +148,9 @@ def end_waits_until(state: AlertState, channel: ChannelPolicy) -> float | None:
     last, end = state.notified.get(channel.name), state.resolution
     if last is None or end is None or channel.for_machines or last.severity is Severity.CRITICAL:
         return None
-    return end.at + DAY if state.self_healing and not state.firing else None
+    return end.at + DAY if state.self_healing and not _has_begun_again(state) else None
+
+
+def _has_begun_again(state: AlertState) -> bool:
+    """Whether an alert that still has an end to send fires again, for certain."""
+    return state.firing and state.confirmed

@@ -17,6 +17,7 @@ from exporter.alerts.lifecycle.decisions import (
     escalates_at,
     reason_to_notify,
     repeat_at,
+    shown_again_at,
     still_fails_at,
 )
 from exporter.alerts.lifecycle.flapping import first_at
@@ -110,8 +111,9 @@ def _scheduled(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, n
     yield from _next_step(state, last.step, EventKind.REMINDER, policy)
     if (at := repeat_at(state, last, policy)) is not None:
         yield at, EventKind.REPEAT
-    if (at := still_fails_at(state, last, now)) is not None:
-        yield at, EventKind.LASTS
+    for at in (still_fails_at(state, last, now), shown_again_at(state, last, policy)):
+        if at is not None:
+            yield at, EventKind.LASTS
 
 
 def _next_step(state: AlertState, after: float | None, kind: EventKind, policy: AlertPolicy) -> Iterator[NextEvent]:
