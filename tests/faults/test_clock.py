@@ -84,7 +84,7 @@ async def test_a_running_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         try:
             await goes_on_with("first", "expiring")
             offset = HOUR
-            await goes_on_with("first", "no_usable_profile")
+            await goes_on_with("escalated", "no_usable_profile")
             assert fakes["home"].checks == ["main"]
             await daemon.check_now(None)  # OpenClaw's word is still "ok": its own clock was never wrong
             await goes_on_with("first", "status_disagrees")

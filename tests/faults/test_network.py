@@ -50,7 +50,7 @@ async def test_two_days_without_a_network(tmp_path: Path) -> None:
                 (SOON.id, "escalated", "expired"),
                 (SOON.id, "renewed", "expired"),
                 ("openai:b", "first", "expiring"),
-                (None, "first", "no_usable_profile"),
+                (None, "escalated", "no_usable_profile"),
                 (None, "repeat", "no_usable_profile"),  # 6 h later
             ]
             notifier = setting.notifier()
@@ -71,7 +71,7 @@ async def test_two_days_without_a_network(tmp_path: Path) -> None:
     ]
     assert [told for told in late if told[0] != SOON.id] == [
         ("openai:b", "first", "expiring"),
-        (None, "first", "no_usable_profile"),
+        (None, "escalated", "no_usable_profile"),
         (None, "repeat", "no_usable_profile"),
     ]
     assert len(late) == 6
@@ -126,7 +126,7 @@ async def test_what_only_a_person_can_mend_is_given_up_in_sight_and_what_follows
         server.recover()
         setting.clock.now = NOW + DAY
         assert await setting.timer()
-        assert server.reasons("hook") == ["first", "escalated"]
+        assert server.reasons("hook") == ["first", "first"], "what did not arrive was not sent"
         notifier = setting.notifier()
         assert [(one.channel, one.alerts) for one in notifier.outbox.undeliverable()] == [("hook", 1)]
         assert notifier.outbox.statistics()["hook"].undeliverable == 1

@@ -24,7 +24,7 @@ def is_renewed_to_near_date(state: AlertState, fact: Fact, policy: AlertPolicy, 
     if not is_new and not all(_has_moved(state.facts.get(a), one, was_undated) for a, one in fact.findings.items()):
         return False
     if was_undated:
-        return True
+        return not worst.profile.assumed if worst.profile is not None else True
     before = _stage(state.condition, state.deadline, policy, now)
     return _stage(condition.name, condition.deadline, policy, now) < before
 
