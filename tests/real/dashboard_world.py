@@ -277,7 +277,7 @@ def staged(directory: Path, seconds: float = 0.0) -> Iterator[Stage]:
             home,
             place,
             targets=targets,
-            alerts={"group_wait": "4s", "confirm_checks": 1},
+            alerts={"group_wait": "4s", "confirm_checks": 1, "check_failed_after": "0s"},
             channels=[
                 {"name": "phone", "type": "ntfy", "url": f"http://{address}", "topic": "topic"},
                 {"name": "hook", "type": "webhook", "url": f"http://{address}/busy", "min_severity": "critical"},
