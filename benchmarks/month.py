@@ -19,10 +19,10 @@ def main() -> None:
         for channel in month.CHANNELS:
             sent = month.shown(messages, channel.name)
             print(f"{name}: {channel.name} {len(sent)} messages, {len(month.at_night(sent))} at night")
-        told = {
+        notified = {
             (a.target, str(a.condition)) for m in month.shown(messages, "phone") for a in m.alerts if not a.reason.ends
         }
-        print("  troubles on the phone: " + ", ".join(sorted(f"{target} {name}" for target, name in told)))
+        print("  troubles on the phone: " + ", ".join(sorted(f"{target} {name}" for target, name in notified)))
 
 
 if __name__ == "__main__":

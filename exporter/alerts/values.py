@@ -192,7 +192,7 @@ class AlertState:
     pending: Mapping[str, float] = field(default_factory=dict)  # channel -> since when it waits for its group
     held: Mapping[str, float] = field(default_factory=dict)  # channel -> since when its first notification is held back
     suppressed: Mapping[str, SuppressedAlert] = field(default_factory=dict)  # by channel
-    flapped: Mapping[str, float] = field(default_factory=dict)  # channel -> when it was told that the alert flaps
+    flapped: Mapping[str, float] = field(default_factory=dict)  # channel -> when it was notified that the alert flaps
     lost: Mapping[str, Loss] = field(default_factory=dict)  # by channel
 
     @property

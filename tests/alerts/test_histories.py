@@ -351,17 +351,17 @@ class Histories(RuleBasedStateMachine):
         for agent, condition in self.truth():
             assert any(_covers(state, agent, condition) for state in wanted), f"nothing says {condition} of {agent}"
         for channel in CHANNELS:
-            told = {name: t.alert for (where, name), t in self.ledger.told.items() if where == channel.name}
-            assert set(told) <= set(firing), f"{channel.name} was not notified of the resolution"
+            notified = {name: t.alert for (where, name), t in self.ledger.notified.items() if where == channel.name}
+            assert set(notified) <= set(firing), f"{channel.name} was not notified of the resolution"
             for state in wanted:
-                if not channel.accepts(state.severity) and state.fingerprint not in told:
+                if not channel.accepts(state.severity) and state.fingerprint not in notified:
                     continue
                 if state.acknowledged_step is not None and state.severity is Severity.INFO:
                     continue  # a person has just renewed it to a near date: silent until the next step
-                if channel.step and self.now < state.worsened_at + ESCALATE_AFTER and state.fingerprint not in told:
+                if channel.step and self.now < state.worsened_at + ESCALATE_AFTER and state.fingerprint not in notified:
                     continue  # it has not escalated yet
-                assert state.fingerprint in told, f"{channel.name} was not notified of {state.condition}"
-                last = told[state.fingerprint]
+                assert state.fingerprint in notified, f"{channel.name} was not notified of {state.condition}"
+                last = notified[state.fingerprint]
                 assert (last.condition, last.severity) == (state.condition, state.severity), channel.name
 
     def truth(self) -> list[tuple[str, Condition]]:

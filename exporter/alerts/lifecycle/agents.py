@@ -124,7 +124,7 @@ def _same_date(one: float | None, other: float | None) -> bool:
     return one is other if one is None or other is None else abs(one - other) < SAME_DATE
 
 
-def news(state: AlertState, known: Iterable[str]) -> tuple[str, ...]:
+def new_agents(state: AlertState, known: Iterable[str]) -> tuple[str, ...]:
     """The agents that the trouble has reached and that are not among ``known``, unless it is nothing new there.
 
     One credential in many agents is one fact: its date, or a cooldown of the store that they inherit. What an agent
@@ -132,7 +132,7 @@ def news(state: AlertState, known: Iterable[str]) -> tuple[str, ...]:
     """
     if len(state.facts) < 2:
         return ()
-    told = [state.facts[agent] for agent in known if agent in state.facts]
+    known_facts = [state.facts[agent] for agent in known if agent in state.facts]
     return tuple(
         agent
         for agent, fact in state.facts.items()
@@ -140,7 +140,7 @@ def news(state: AlertState, known: Iterable[str]) -> tuple[str, ...]:
         and not fact.inhibited
         and fact.severity is not Severity.INFO
         and agent not in known
-        and not any(_is_shared(state, fact, other) for other in told)
+        and not any(_is_shared(state, fact, other) for other in known_facts)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from exporter.alerts.lifecycle.agents import news
+from exporter.alerts.lifecycle.agents import new_agents
 from exporter.alerts.lifecycle.flapping import times_today
 from exporter.alerts.lifecycle.grouping import Group
 from exporter.alerts.message import text
@@ -33,16 +33,16 @@ def compose(groups: Iterable[Group], now: float) -> tuple[Message, ...]:
         alerts = []
         for state, reason in candidates:
             last = state.notified.get(channel)
-            told = _told(reason, last)
-            alert = shared.get((state.key, reason, told))
+            known = _known(reason, last)
+            alert = shared.get((state.key, reason, known))
             if alert is None:
-                shared[state.key, reason, told] = alert = alert_of(state, reason, now, last)
+                shared[state.key, reason, known] = alert = alert_of(state, reason, now, last)
             alerts.append(alert)
         messages.append(Message(channel, now, tuple(sorted(alerts, key=_worst_first)), tuple(summary), withdrawn))
     return tuple(messages)
 
 
-def _told(reason: NotificationReason, last: LastNotification | None) -> tuple[object, ...] | None:
+def _known(reason: NotificationReason, last: LastNotification | None) -> tuple[object, ...] | None:
     """What an alert's text depends on, of what the channel was notified of."""
     if last is None:
         return None
@@ -81,9 +81,17 @@ def alert_of(state: AlertState, reason: NotificationReason, now: float, last: La
         is_assumed=state.is_assumed,
         times=times_today(state, now),
         notes=_notes(state),
-        new_agents=news(state, last.agents) if reason is NotificationReason.ESCALATED and last is not None else (),
+        new_agents=new_agents(state, last.agents)
+        if reason is NotificationReason.ESCALATED and last is not None
+        else (),
     )
     return alert if alert.summary else replace(alert, summary=text.sentence(alert, now))
+
+
+def _reached(state: AlertState, reason: NotificationReason, last: LastNotification | None) -> tuple[str, ...]:
+    if last is None or reason is not NotificationReason.ESCALATED:
+        return ()
+    return new_agents(state, last.agents)
 
 
 def key_of(state: AlertState) -> str:

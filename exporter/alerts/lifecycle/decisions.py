@@ -7,7 +7,7 @@ quiet hours and grouping are later stages (``pipeline``).
 
 from __future__ import annotations
 
-from exporter.alerts.lifecycle.agents import news
+from exporter.alerts.lifecycle.agents import new_agents
 from exporter.alerts.lifecycle.arrivals import retry_at
 from exporter.alerts.lifecycle.facts import rank
 from exporter.alerts.lifecycle.flapping import first_at, stable_at, times_today
@@ -61,14 +61,14 @@ def end_at(state: AlertState, last: LastNotification) -> float | None:
 
 
 def _waits(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> bool:
-    """Whether a first notification waits, because the channel was told today that the alert flaps."""
+    """Whether a first notification waits, because the channel knows that the alert flaps."""
     at = first_at(state, channel.name, policy, now)
     return at is not None and at > now
 
 
 def _change(state: AlertState, last: LastNotification) -> NotificationReason | None:
     """Reports another condition of the same severity, or trouble that has reached a further agent."""
-    if news(state, last.agents):
+    if new_agents(state, last.agents):
         return NotificationReason.ESCALATED
     if state.condition is last.condition:
         return None
@@ -97,7 +97,7 @@ def repeat_at(state: AlertState, last: LastNotification, policy: AlertPolicy) ->
 
 
 def still_fails_at(state: AlertState, last: LastNotification, now: float) -> float | None:
-    """When a flapping alert that began again since the channel was told has failed for long enough to say so."""
+    """When a flapping alert that began again since the last notification has failed for long enough to say so."""
     has_begun_again = last.times > 0 and state.firing and state.started_at > last.at
     return stable_at(state) if has_begun_again and times_today(state, now) else None
 
@@ -106,7 +106,7 @@ def shown_again_at(state: AlertState, last: LastNotification, policy: AlertPolic
     """When an alert is shown again whose notification was taken away (Unix seconds).
 
     At once if it was part of an outage that is over. Trouble that heals by itself, and came back before its end was
-    told, is shown if it lasts.
+    sent, is shown if it lasts.
     """
     if not last.is_withdrawn or policy.acknowledged_at(state) is not None:
         return None

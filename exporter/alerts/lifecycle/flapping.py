@@ -1,4 +1,4 @@
-"""Flapping: an alert that begins again and again is told once, and once when it has become stable. Pure."""
+"""Flapping: an alert that begins again and again is notified once, and once when it has become stable. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ DAY = 86400.0
 FLAPS_FROM = 3
 #: It is stable again after so many seconds.
 STABLE_AFTER = 3600.0
-#: While it goes on beginning every day, it is told again after so many seconds.
-TELL_AGAIN_AFTER = 7 * DAY
+#: While it goes on beginning every day, it is notified again after so many seconds.
+NOTIFY_AGAIN_AFTER = 7 * DAY
 
 
 def times_today(state: AlertState, now: float) -> int:
@@ -30,15 +30,15 @@ def stable_at(state: AlertState) -> float:
 
 
 def first_at(state: AlertState, channel: str, policy: AlertPolicy, now: float) -> float | None:
-    """When a beginning is sent although the channel was told that the alert flaps (Unix seconds); None: at once.
+    """When a beginning is sent although the channel knows that the alert flaps (Unix seconds); None: at once.
 
     Trouble that needs a person at once, and trouble that lasts, is sent all the same.
     """
-    told = state.flapped.get(channel)
+    notified_at = state.flapped.get(channel)
     goes_on = len(state.begun_at) > 1  # it began before within a day
-    if told is None or not goes_on or told <= now - TELL_AGAIN_AFTER:
+    if notified_at is None or not goes_on or notified_at <= now - NOTIFY_AGAIN_AFTER:
         return None
     needs_person = state.severity is Severity.CRITICAL and not state.self_healing
     if needs_person and state.condition is not ConditionName.CHECK_FAILED:
         return None
-    return min(state.started_at + policy.repeat_every, told + TELL_AGAIN_AFTER)
+    return min(state.started_at + policy.repeat_every, notified_at + NOTIFY_AGAIN_AFTER)

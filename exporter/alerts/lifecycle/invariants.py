@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from exporter.alerts.lifecycle.ledger import Ledger, Told
+from exporter.alerts.lifecycle.ledger import Ledger, Notified
 from exporter.alerts.lifecycle.moment import ROUNDING, SAME_DATE, Held, Moment, heals_itself, is_later
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
 from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause
@@ -26,7 +26,7 @@ class _Claim:
     """One alert of a message, with all that it is compared with."""
 
     alert: Alert
-    told: Told | None
+    last: Notified | None
     channel: ChannelPolicy | None  # None: it is no longer configured
     moment: Moment
 
@@ -45,15 +45,15 @@ Rule = Callable[[_Claim], Iterator[str]]
 
 
 def _follows(claim: _Claim) -> Iterator[str]:
-    alert, told = claim.alert, claim.told
+    alert, last = claim.alert, claim.last
     if alert.reason is NotificationReason.FIRST:
-        if told is not None and alert.times <= told.alert.times:
-            yield "is first, but the channel was told of it and of no end"
-    elif told is None:
-        yield f"is {alert.reason}, but the channel was never told of it, or was told of its end"
-    if alert.reason is NotificationReason.ESCALATED and told is not None and not _is_worse(alert, told.alert):
+        if last is not None and alert.times <= last.alert.times:
+            yield "is first, but the channel was notified of it and of no end"
+    elif last is None:
+        yield f"is {alert.reason}, but the channel was never notified of it, or was notified of its end"
+    if alert.reason is NotificationReason.ESCALATED and last is not None and not _is_worse(alert, last.alert):
         yield "is escalated, but is no worse than the channel knows, and names no further agent"
-    if alert.reason is NotificationReason.EASED and told is not None and _rank(alert) >= _rank(told.alert):
+    if alert.reason is NotificationReason.EASED and last is not None and _rank(alert) >= _rank(last.alert):
         yield "is eased, but is no better than the channel knows"
 
 
@@ -61,17 +61,17 @@ def _rank(alert: Alert) -> tuple[int, int]:
     return alert.severity.rank, list(ConditionName).index(alert.condition)
 
 
-def _is_worse(alert: Alert, told: Alert) -> bool:
-    return _rank(alert) > _rank(told) or bool(set(alert.new_agents) - set(told.agents))
+def _is_worse(alert: Alert, last: Alert) -> bool:
+    return _rank(alert) > _rank(last) or bool(set(alert.new_agents) - set(last.agents))
 
 
 def _reminds_once(claim: _Claim) -> Iterator[str]:
-    alert, told = claim.alert, claim.told
-    if alert.reason is not NotificationReason.REMINDER or told is None or told.alert.condition is not alert.condition:
+    alert, last = claim.alert, claim.last
+    if alert.reason is not NotificationReason.REMINDER or last is None or last.alert.condition is not alert.condition:
         return
     step = claim.moment.policy.step_at(alert.deadline, claim.moment.now) if alert.deadline is not None else None
-    has_passed = told.step is not None and step is not None and step >= told.step
-    if step is None or (has_passed and not is_later(alert.deadline, told.alert.deadline)):
+    has_passed = last.step is not None and step is not None and step >= last.step
+    if step is None or (has_passed and not is_later(alert.deadline, last.alert.deadline)):
         yield "is a reminder, but no further step has passed"
 
 
@@ -183,10 +183,10 @@ def _notes_are_true(claim: _Claim) -> Iterator[str]:
 
 
 def _new_agents_are_new(claim: _Claim) -> Iterator[str]:
-    alert, told = claim.alert, claim.told
+    alert, last = claim.alert, claim.last
     if set(alert.new_agents) - set(alert.agents) - {note.agent for note in alert.notes}:
         yield "calls an agent new that it does not name"
-    if told is not None and set(alert.new_agents) & set(told.alert.agents):
+    if last is not None and set(alert.new_agents) & set(last.alert.agents):
         yield "calls an agent new that the channel knows"
 
 
@@ -211,7 +211,7 @@ def _end_is_true(claim: _Claim) -> Iterator[str]:
         still = [
             c
             for c in moment.verdict(alert, agent, alert.condition)
-            if c.name is not ConditionName.EXPIRING or _same_date_as_told(c, claim.told)
+            if c.name is not ConditionName.EXPIRING or _same_date_as_before(c, claim.last)
         ]
         if still and cause not in (ResolutionCause.TARGET_REMOVED, ResolutionCause.IGNORED):
             yield f"ends, but {agent} is still {alert.condition}"
@@ -224,8 +224,8 @@ def _end_is_true(claim: _Claim) -> Iterator[str]:
             yield f"is renewed until {alert.deadline}, which no agent's report has"
 
 
-def _same_date_as_told(condition: Condition, told: Told | None) -> bool:
-    return told is None or _same_date(told.alert, condition)
+def _same_date_as_before(condition: Condition, last: Notified | None) -> bool:
+    return last is None or _same_date(last.alert, condition)
 
 
 def _agent_end_is_true(claim: _Claim, agent: str) -> Iterator[str]:
@@ -253,7 +253,7 @@ def _agent_end_is_true(claim: _Claim, agent: str) -> Iterator[str]:
             yield f"is {alert.reason} as if it worked, but it does not work"
         if cause in (ResolutionCause.REPLACED, ResolutionCause.OTHER_PROBLEM) and works:
             yield f"says that it does not work ({cause}), but it works"
-        if is_renewed and claim.told is not None and claim.told.held and not _is_new(claim.told.held, agent, profiles):
+        if is_renewed and claim.last is not None and claim.last.held and not _is_new(claim.last.held, agent, profiles):
             yield "is renewed, but is the credential that it was"
 
 
@@ -270,13 +270,13 @@ def _is_new(held: frozenset[Held], agent: str, profiles: list[ProfileReport]) ->
 
 
 def _is_wanted(claim: _Claim) -> Iterator[str]:
-    alert, told, channel, moment = claim.alert, claim.told, claim.channel, claim.moment
+    alert, last, channel, moment = claim.alert, claim.last, claim.channel, claim.moment
     if channel is None:
         yield "goes to a channel that is not configured"
         return
-    if told is None and not alert.reason.ends and not channel.accepts(alert.severity):
+    if last is None and not alert.reason.ends and not channel.accepts(alert.severity):
         yield f"is below min_severity {channel.min_severity}"
-    severities = [told.alert.severity] if told is not None else []
+    severities = [last.alert.severity] if last is not None else []
     if not alert.reason.ends:
         severities.append(alert.severity)
     worst = max(severities, key=lambda severity: severity.rank, default=alert.severity)
@@ -321,13 +321,13 @@ def _is_silenced(alert: Alert, moment: Moment, *, by_condition: bool = True) -> 
 
 
 def _acknowledged_is_silent(claim: _Claim) -> Iterator[str]:
-    alert, told = claim.alert, claim.told
+    alert, last = claim.alert, claim.last
     at = claim.moment.policy.acknowledged.get(alert.fingerprint)
-    if at is None or alert.reason is not NotificationReason.REPEAT or told is None or alert.times:
+    if at is None or alert.reason is not NotificationReason.REPEAT or last is None or alert.times:
         return
     has_begun_again = alert.since is not None and alert.since > at
-    has_spread = not set(alert.agents) <= set(told.alert.agents)
-    if at >= told.news_at and not has_begun_again and not has_spread:
+    has_spread = not set(alert.agents) <= set(last.alert.agents)
+    if at >= last.news_at and not has_begun_again and not has_spread:
         yield "is repeated although it was acknowledged"
 
 
@@ -392,8 +392,8 @@ def _about_message(message: Message, channel: ChannelPolicy | None, moment: Mome
         yield "the channel cannot withdraw a notification"
     for line in message.suppressed:
         place = (message.channel, line.fingerprint)
-        told_at = before.last_at.get(place)
-        if place in before.told or (told_at is not None and line.began_at <= told_at <= line.ended_at):
+        notified_at = before.last_at.get(place)
+        if place in before.notified or (notified_at is not None and line.began_at <= notified_at <= line.ended_at):
             yield f"the summary says that {line.condition} came and went unsent, but it was sent"
         if channel is not None and not channel.accepts(line.severity):
             yield f"the summary has {line.condition} below min_severity"
@@ -405,8 +405,8 @@ def _about_message(message: Message, channel: ChannelPolicy | None, moment: Mome
 def _ends_together(message: Message, moment: Moment, before: Ledger) -> Iterator[str]:
     """The end of no_usable_profile ends, in the same message, all that it inhibited and that is over too."""
     over = [a for a in message.alerts if a.reason.ends and a.condition is ConditionName.NO_USABLE_PROFILE]
-    for (channel, fingerprint), told in before.told.items():
-        known = told.alert
+    for (channel, fingerprint), last in before.notified.items():
+        known = last.alert
         if channel != message.channel or fingerprint in message.fingerprints or known.profile is None:
             continue
         if not any((a.target, a.provider) == (known.target, known.provider) for a in over):

@@ -35,7 +35,7 @@ from exporter.alerts.values import (
     without,
 )
 
-#: An ended alert is kept for so many seconds, so that an Alertmanager is told how it ended.
+#: An ended alert is kept for so many seconds, so that an Alertmanager learns how it ended.
 KEEP_ENDED = 900.0
 
 

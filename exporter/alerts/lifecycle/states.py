@@ -13,7 +13,7 @@ from exporter.alerts.lifecycle.agents import (
     agent_fact,
     confirmed_together,
     has_same_part,
-    news,
+    new_agents,
     shown_facts,
     worst_agent,
 )
@@ -281,7 +281,7 @@ def _shown(facts: Facts, fact: Fact | None, before: AlertState | None, now: floa
 
 
 def _is_as_soon(fact: AgentFact, worst: AgentFact) -> bool:
-    """Whether an agent's date is the worst one. Other dates are told apart."""
+    """Whether an agent's date is the worst one. Other dates are notes."""
     if fact.deadline is None or worst.deadline is None:
         return True
     return abs(fact.deadline - worst.deadline) < SAME_DATE
@@ -329,7 +329,7 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
             changes["begun_at"] = state.begun_at
     else:
         worse = rank(new.severity, new.condition) > rank(state.severity, state.condition) and not new.inhibited
-        if worse or (new.confirmed and not state.confirmed) or news(new, _confirmed_agents(state)):
+        if worse or (new.confirmed and not state.confirmed) or new_agents(new, _confirmed_agents(state)):
             changes["worsened_at"] = now
         if state.acknowledged_step is not None and is_past_acknowledged_step(state, new, policy, now):
             changes["acknowledged_step"] = None
@@ -364,7 +364,7 @@ def _confirmed_agents(state: AlertState) -> tuple[str, ...]:
 
 
 def _still_true(state: AlertState, new: AlertState, policy: AlertPolicy, now: float) -> Mapping[str, LastNotification]:
-    """What the channels were told, without what is no longer so.
+    """What the channels were notified of, without what is no longer so.
 
     An agent that lost the trouble would be news again; one that came to share the credential is not. If the date
     moved later, only those of its steps that have passed count as notified.
@@ -375,7 +375,7 @@ def _still_true(state: AlertState, new: AlertState, policy: AlertPolicy, now: fl
     if len(new.facts) > 1 or len(state.facts) > 1:
         known = {}
         for name, last in result.items():
-            fresh = news(new, last.agents)
+            fresh = new_agents(new, last.agents)
             agents = tuple(a for a, f in new.facts.items() if a in last.agents or (f.confirmed and a not in fresh))
             known[name] = last if agents == last.agents else replace(last, agents=agents)
         result = known

@@ -43,7 +43,7 @@ def _withdrawn(state: AlertState, channel: str) -> AlertState:
 
 
 def forget_merged(states: States, channel: ChannelPolicy) -> States:
-    """Forgets what people were told of alerts that another one goes on with. A program is sent their end."""
+    """Forgets what people were notified of alerts that another one goes on with. A program is sent their end."""
     name = channel.name
     if channel.for_machines:
         return states

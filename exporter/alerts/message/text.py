@@ -221,7 +221,7 @@ def _when_it_began(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
 
 
 def _how_often(alert: Alert) -> str:
-    """How often a flapping alert began today, and if it is told only once, when the next message comes."""
+    """How often a flapping alert began today, and if it is notified only once, when the next message comes."""
     if alert.reason is NotificationReason.REPEAT:
         return f"It failed {alert.times} times today, and has not recovered for an hour now."
     often = f"It comes and goes: {alert.times} times today."
