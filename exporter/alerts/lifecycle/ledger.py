@@ -82,7 +82,7 @@ class Ledger:
                 self.notified.pop(place, None)
 
     def set_clock_back(self, now: float) -> None:
-        """After the clock was set back, nothing was sent in the future. ``Notified.at`` still identifies a message."""
+        """After the clock was set back nothing was sent in the future. ``Notified.at`` still identifies a message."""
         self.notified = {place: replace(last, news_at=min(last.news_at, now)) for place, last in self.notified.items()}
         self.last_at = {place: min(at, now) for place, at in self.last_at.items()}
 
