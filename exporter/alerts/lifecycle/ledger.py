@@ -47,7 +47,7 @@ class Ledger:
         return ledger
 
     def of_alert(self, channel: str, alert: Alert) -> Notified | None:
-        """The channel's last notification of an alert. An agent with a credential of its own goes on with what it had."""
+        """The channel's last notification of an alert. An agent that took its own credential goes on with it."""
         last = self.notified.get((channel, alert.fingerprint))
         if last is not None or alert.reason is NotificationReason.FIRST:
             return last
