@@ -70,10 +70,8 @@ def run(config: Path, *words: str) -> tuple[int, str]:
     match result.exception:
         case click.UsageError() as error:
             return 64, error.format_message()
-        case click.ClickException() as error:
-            return 70, error.format_message()
         case ExpectedError() as error:
-            return 70, str(error)
+            return error.exit_code, str(error)
         case error:
             assert error is None, error
     return int(result.return_value or 0), result.output

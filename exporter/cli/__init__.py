@@ -21,7 +21,7 @@ import click
 from exporter import __version__
 from exporter.cli import commands
 from exporter.cli.options import config_option
-from exporter.cli.runtime import EX_CONFIG, EX_PIPE, EX_SOFTWARE, EX_USAGE, discard_output
+from exporter.cli.runtime import EX_PIPE, discard_output
 from exporter.lib.errors import ExpectedError
 from exporter.lib.known_secrets import KNOWN, remember
 from exporter.lib.redact import RedactingFormatter
@@ -77,33 +77,22 @@ def _run() -> int:
         code = cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-        return EX_USAGE
+        return os.EX_USAGE
     except click.UsageError as error:
         error.show()
-        return EX_USAGE
-    except click.ClickException as error:
-        click.echo(f"Error: {KNOWN.redact(error.format_message())}", err=True)
-        return EX_SOFTWARE
+        return os.EX_USAGE
     except (click.Abort, KeyboardInterrupt, asyncio.CancelledError):
         return 130
     except SystemExit:  # click exits by itself when the reader of its output has gone
         discard_output()
         return EX_PIPE
     except ExpectedError as error:
-        return _report_expected(error)
+        kind = "" if error.exit_code == os.EX_CONFIG else "Error: "  # a mistake there begins with its place
+        click.echo(f"{kind}{KNOWN.redact(str(error))}", err=True)
+        return error.exit_code
     except Exception as error:
         return _report_internal(error)
     return code if isinstance(code, int) else 0
-
-
-def _report_expected(error: ExpectedError) -> int:
-    from exporter.config import ConfigError  # here, because --help and usage errors do not need pydantic
-
-    if isinstance(error, ConfigError):
-        click.echo(KNOWN.redact(str(error)), err=True)
-        return EX_CONFIG
-    click.echo(f"Error: {KNOWN.redact(str(error))}", err=True)
-    return EX_SOFTWARE
 
 
 def _report_internal(error: Exception) -> int:
@@ -113,4 +102,4 @@ def _report_internal(error: Exception) -> int:
         place = place.tb_next
     line = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else "an unknown place"
     click.echo(f"Internal error ({type(error).__name__} at {line}). Please report it.", err=True)
-    return EX_SOFTWARE
+    return os.EX_SOFTWARE

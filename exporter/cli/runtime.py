@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from exporter.lib.errors import ExpectedError
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -25,11 +26,15 @@ if TYPE_CHECKING:
     from exporter.model import Report
     from exporter.state.credentials_db import CredentialDatabase
 
-#: Exit codes for our own errors, from sysexits.h. A verdict is 0, 1 or 2, so they never mix.
-EX_USAGE, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 64, 70, 75, 78
 #: The shell's exit code for a program whose reader has gone (128 + SIGPIPE).
 EX_PIPE = 141
 T = TypeVar("T")
+
+
+class OutputError(ExpectedError):
+    """The result cannot be printed."""
+
+    exit_code = os.EX_CANTCREAT
 
 
 def read_config(config_file: Path | None) -> Config:
@@ -129,7 +134,7 @@ def print_result(text: str) -> None:
         discard_output()
     except OSError as error:
         discard_output()
-        raise click.ClickException(f"the result cannot be written: {error.strerror}") from None
+        raise OutputError(f"the result cannot be written: {error.strerror}") from None
 
 
 def as_json(value: object) -> str:

@@ -31,6 +31,8 @@ class ConfigError(ExpectedError):
     Without ``where`` the sentences name the place themselves.
     """
 
+    exit_code = os.EX_CONFIG
+
     def __init__(self, where: str, problems: list[str]) -> None:
         super().__init__("\n".join(f"{where}: {problem}" if where else problem for problem in problems))
         self.where = where

@@ -11,16 +11,22 @@ from exporter.lib.errors import ExpectedError
 
 
 class ExportError(ExpectedError):
-    """The report could not be written or pushed. The message is a sentence without the URL's password."""
+    """The report could not be pushed. The message is a sentence without the URL's password."""
+
+
+class TextfileError(ExportError):
+    """The file could not be written."""
+
+    exit_code = os.EX_CANTCREAT
 
 
 def write_textfile(path: Path, text: bytes) -> None:
     """Replace the file ``path`` by ``text``, atomically and durably: node_exporter reads the old or the new one.
 
-    The file is world-readable, because node_exporter runs as another user. Raises ExportError.
+    The file is world-readable, because node_exporter runs as another user. Raises TextfileError.
     """
     if path.suffix != ".prom":
-        raise ExportError(f"{path}: node_exporter only reads files whose names end in .prom")
+        raise TextfileError(f"{path}: node_exporter only reads files whose names end in .prom")
     temporary = None
     try:
         # In the same directory, so that the rename is atomic; not *.prom, so that node_exporter ignores it.
@@ -38,7 +44,7 @@ def write_textfile(path: Path, text: bytes) -> None:
         finally:
             os.close(directory)
     except OSError as error:
-        raise ExportError(f"{path} cannot be written: {error.strerror}") from None
+        raise TextfileError(f"{path} cannot be written: {error.strerror}") from None
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

@@ -22,6 +22,8 @@ FOLDERS = ("dashboards", "deploy", "scripts/termux")
 class AssetsError(ExpectedError):
     """A shipped file cannot be found, or the files cannot be written."""
 
+    exit_code = os.EX_CANTCREAT
+
 
 @cache
 def _root() -> Traversable:

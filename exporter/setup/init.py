@@ -38,6 +38,12 @@ class InitError(ExpectedError):
     """The set-up cannot be done. The message says what to do."""
 
 
+class FileNotWrittenError(InitError):
+    """A file is already there, or cannot be created."""
+
+    exit_code = os.EX_CANTCREAT
+
+
 # --- the configuration -----------------------------------------------------------------------
 
 
@@ -72,7 +78,7 @@ def found_env_file() -> str | None:
 
 
 def write_config(path: Path, text: str, force: bool) -> Path | None:
-    """Write the configuration, readable only by its owner. Raises InitError if the file exists.
+    """Write the configuration, readable only by its owner. Raises FileNotWrittenError if the file exists.
 
     With ``force``, an existing file is renamed; returns its new path.
     """
@@ -85,11 +91,11 @@ def write_config(path: Path, text: str, force: bool) -> Path | None:
             path.rename(kept)
         _write_new(path, text)
     except FileExistsError:
-        raise InitError(
+        raise FileNotWrittenError(
             f"{path} already exists and was not changed; --force replaces it and keeps the old file beside it"
         ) from None
     except OSError as error:
-        raise InitError(f"{error.filename}: {error.strerror}") from None
+        raise FileNotWrittenError(f"{error.filename}: {error.strerror}") from None
     return kept
 
 
@@ -102,7 +108,7 @@ def write_topic(path: Path) -> str:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_new(path, topic + "\n")
     except OSError as error:
-        raise InitError(f"{error.filename}: {error.strerror}") from None
+        raise FileNotWrittenError(f"{error.filename}: {error.strerror}") from None
     return topic
 
 
@@ -186,7 +192,7 @@ def write_units(config_file: Path, environ: Mapping[str, str] = os.environ) -> l
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InitError(f"{error.filename}: {error.strerror}") from None
+        raise FileNotWrittenError(f"{error.filename}: {error.strerror}") from None
     return list(files)
 
 

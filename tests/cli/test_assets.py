@@ -91,7 +91,7 @@ def test_list_show_and_export(tmp_path: Path, run_assets: Assets) -> None:
     )
     (tmp_path / UNIT).write_text("mine")
     code, _, stderr = run_assets("export", str(tmp_path))
-    assert code == 70
+    assert code == 73
     assert b"--force overwrites" in stderr
     assert run_assets("export", "--force", str(tmp_path))[1] == f"1 file written below {tmp_path}\n".encode()
 

@@ -58,12 +58,12 @@ def test_an_unwritable_ledger_is_an_error_sentence(
     words = ("deadline", "set", "openai:a", "2020-01-01")
     assert run(configure("healthy"), *words)[0] == 0
     monkeypatch.setattr(CredentialDatabase, "set_date", refuse)
-    assert run(configure("healthy"), *words) == (70, "the ledger cannot be written: disk full")
+    assert run(configure("healthy"), *words) == (69, "the ledger cannot be written: disk full")
 
 
 def test_a_ledger_in_memory_is_refused(configure: Callable[..., Path], tmp_path: Path) -> None:
     """A date that would be lost at the end of the command is not recorded."""
     (tmp_path / "state").write_text("")
     code, printed = run(configure("healthy"), "deadline", "set", "openai:a", "2020-01-01")
-    assert code == 70
+    assert code == 69
     assert "cannot be used" in printed

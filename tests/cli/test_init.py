@@ -131,7 +131,7 @@ def test_an_existing_file_is_not_overwritten(home: Home) -> None:
     home.config.parent.mkdir(parents=True)
     home.config.write_text("mine")
     done = home()
-    assert done.returncode == 70
+    assert done.returncode == 73
     assert done.stderr == (
         f"Error: {home.config} already exists and was not changed; "
         "--force replaces it and keeps the old file beside it\n"
@@ -142,7 +142,7 @@ def test_an_existing_file_is_not_overwritten(home: Home) -> None:
 def test_a_dangling_link_counts_as_an_existing_file(home: Home) -> None:
     home.config.parent.mkdir(parents=True)
     home.config.symlink_to("gone")
-    assert home().returncode == 70
+    assert home().returncode == 73
     assert home.config.is_symlink()
 
 
@@ -168,7 +168,7 @@ def test_the_path_of_the_configuration() -> None:
 def test_a_directory_that_cannot_be_created_is_an_error_sentence(home: Home) -> None:
     (home.home / ".config").write_text("")
     done = home()
-    assert done.returncode == 70
+    assert done.returncode == 73
     assert done.stderr == f"Error: {home.config.parent}: Not a directory\n"
 
 
@@ -333,7 +333,7 @@ def test_systemd_with_a_bad_configuration_starts_nothing(home: Home) -> None:
 def test_nothing_is_written_if_systemd_cannot_be_reached(home: Home) -> None:
     home.systemctl("echo 'Failed to connect to bus: No medium found' >&2; exit 1")
     done = home("--systemd")
-    assert done.returncode == 70
+    assert done.returncode == 69
     assert "Log in as this user" in done.stderr
     assert "No medium found" in done.stderr
     assert home.files() == set()
@@ -343,7 +343,7 @@ def test_nothing_is_written_without_systemctl(home: Home) -> None:
     (home.bin / "systemctl").unlink()
     home.env["PATH"] = str(home.bin)
     done = home("--systemd")
-    assert done.returncode == 70
+    assert done.returncode == 69
     assert "systemctl was not found" in done.stderr
     assert home.files() == set()
 
@@ -351,7 +351,7 @@ def test_nothing_is_written_without_systemctl(home: Home) -> None:
 def test_a_daemon_that_does_not_start_is_an_error(home: Home) -> None:
     home.systemctl('case $2 in restart) echo "Job failed" >&2; exit 1;; esac')
     done = home("--systemd")
-    assert done.returncode == 70
+    assert done.returncode == 69
     assert done.stderr == (
         "Error: `systemctl --user restart openclaw-auth-exporter.service` failed; see "
         "`journalctl --user -u openclaw-auth-exporter.service -e`. systemctl printed: Job failed\n"

@@ -87,7 +87,7 @@ def test_a_reader_that_leaves_changes_no_verdict(cli: CommandLine) -> None:
     assert cli.in_shell("$X check --config $C | true; echo ${PIPESTATUS[0]}") == "2\n"
     assert cli.in_shell("$X explain --config $C | true; echo ${PIPESTATUS[0]}") == "2\n"
     assert cli.in_shell("$X check --config $C 2>&1 >/dev/full; echo $?") == (
-        "Error: the result cannot be written: No space left on device\n70\n"
+        "Error: the result cannot be written: No space left on device\n73\n"
     )
     assert cli.in_shell("$X config schema | true; echo ${PIPESTATUS[0]}") in ("0\n", "141\n")
 

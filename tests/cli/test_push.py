@@ -25,5 +25,5 @@ def test_the_group_and_the_metrics_of_one_check_are_pushed(
 
 def test_a_gateway_that_cannot_be_reached_is_an_error_sentence(configure: Callable[..., Path]) -> None:
     code, printed = run(configure("healthy"), "push", "--url", "http://127.0.0.1:1")
-    assert code == 70
+    assert code == 69
     assert "the Pushgateway http://127.0.0.1:1 cannot be reached" in printed

@@ -19,5 +19,5 @@ def test_a_busy_port_is_an_error_sentence(cli: CommandLine) -> None:
         address = f"127.0.0.1:{busy.getsockname()[1]}"
         cli.configure({"web": {"listen": address}})
         served = cli("serve")
-    assert served.returncode == 70
+    assert served.returncode == 69
     assert f"Error: web.listen: cannot listen on {address}: another program " in served.stderr

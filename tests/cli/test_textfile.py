@@ -15,4 +15,4 @@ def test_the_file_is_replaced_as_a_whole(cli: CommandLine) -> None:
     assert "_total" not in text
     assert sorted(path.name for path in cli.home.iterdir()) == ["config.json5", "openclaw.prom", "state", "world.json"]
     assert output.stat().st_mode & 0o777 == 0o644
-    assert cli("textfile", "--output", str(cli.home / "none" / "x.prom")).returncode == 70
+    assert cli("textfile", "--output", str(cli.home / "none" / "x.prom")).returncode == 73

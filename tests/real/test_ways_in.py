@@ -150,6 +150,6 @@ def test_a_push_replaces_its_whole_group(host: Host) -> None:
     mine = value(text, lambda line: line.startswith("openclaw_auth_exit_code{") and 'instance="closet/a"' in line)
     assert mine == [0, 1]
     refused = host.run("push", "--url", f"http://user:PLANTED-SECRET@127.0.0.1:{free_port()}")
-    assert refused.returncode == 70
+    assert refused.returncode == 69
     assert "cannot be reached" in refused.stderr
     assert "PLANTED-SECRET" not in refused.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -33,7 +34,7 @@ def check(targets: tuple[str, ...], notify: bool, config_file: Path | None, **st
         if delivered is None:
             click.echo("A daemon sends the notifications. This command only checked.", err=True)
         if delivered is False and code == 0:
-            code = runtime.EX_TEMPFAIL
+            code = os.EX_TEMPFAIL
     if chosen == ["quiet"]:
         return code
     from exporter import present

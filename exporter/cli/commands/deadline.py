@@ -115,8 +115,10 @@ def _means(key: str, name: str) -> bool:
 
 @contextlib.contextmanager
 def _durable_ledger(config: Config) -> Iterator[CredentialDatabase]:
-    """The credential database on disk. Raises ClickException if only one in memory could be opened."""
+    """The credential database on disk. Raises StateError if only one in memory could be opened."""
     import logging
+
+    from exporter.lib.sqlite import StateError
 
     log = logging.getLogger("exporter.state.credentials_db")
     log.disabled = True  # the exception below reports the problem once
@@ -126,5 +128,5 @@ def _durable_ledger(config: Config) -> Iterator[CredentialDatabase]:
         log.disabled = False
     with contextlib.closing(ledger):
         if ledger.problem is not None:
-            raise click.ClickException(ledger.problem)
+            raise StateError(ledger.problem)
         yield ledger

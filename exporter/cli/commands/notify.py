@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
     results = runtime.run(send_tests(config, chosen, time.time(), button_links(config), exporter_name(config)))
     for name, problem in results:
         click.echo(f"{name}: delivered" if problem is None else f"{name}: FAILED: {problem}")
-    return runtime.EX_TEMPFAIL if any(problem for _, problem in results) else 0
+    return os.EX_TEMPFAIL if any(problem for _, problem in results) else 0
 
 
 def exporter_name(config: Config) -> str:
