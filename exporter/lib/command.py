@@ -11,8 +11,9 @@ prints.
 * A command dies with the exporter. ``PR_SET_PDEATHSIG`` would be Linux only, needs ``preexec_fn`` (Python code between
   fork and exec, deprecated beside threads), and reaches the child but not its children. So each command has a *guard*,
   which is started before it: a shell that reads from a pipe to which only the exporter writes. When the exporter is
-  gone, however it went, the shell reads end of file and kills the group. (One gap is left: a SIGKILL between the start
-  of a command and the line that names it to its guard leaves that command running.)
+  gone, however it went, the shell reads end of file and kills the group. A SIGKILL may hit the exporter before it has
+  named the group, so the guard knows the command's output pipe from before its start, and on Linux finds the group by
+  that.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from exporter.model import CheckError, FailureReason
 
@@ -39,10 +41,17 @@ _CHUNK = 64 * 1024
 _PIPE_CAPACITY = 1024 * 1024  # the most that a pipe can hold when its writers are gone
 _GUARD = """
 below() { for pid in $(cat "/proc/$1/task/"*/children 2>/dev/null); do echo "$pid"; below "$pid"; done; }
-read -r group || exit
-read -r _
-below=$(below "$group")
-kill -s KILL -- "-$group" $below
+writers() {
+  ls -l /proc/[0-9]*/fd/1 2>/dev/null | while read -r line; do
+    case $line in *"/fd/1 -> pipe:[$1]") line=${line##*/proc/}; echo "${line%%/*}";; esac
+  done
+}
+read -r output || exit
+if read -r group; then read -r _; else group=$(writers "$output"); fi
+for pid in $group; do
+  below=$(below "$pid")
+  kill -s KILL -- "-$pid" $below
+done
 """
 
 
@@ -81,7 +90,7 @@ async def run(
     started = time.monotonic()
     guard = _Guard()
     try:
-        process = _start(argv, env, wants_stdin=stdin is not None or hold_stdin)
+        process = _start(argv, env, guard, wants_stdin=stdin is not None or hold_stdin)
     except BaseException:
         guard.dismiss()
         raise
@@ -131,20 +140,27 @@ def _name(argv: Sequence[str]) -> str:
     return f"`{os.path.basename(argv[0])[:64]}`"
 
 
-def _start(argv: Sequence[str], env: Mapping[str, str], *, wants_stdin: bool) -> subprocess.Popen[bytes]:
+def _start(argv: Sequence[str], env: Mapping[str, str], guard: _Guard, *, wants_stdin: bool) -> subprocess.Popen[bytes]:
     # Not asyncio's subprocess: it reaps the command before we can kill its group, needs a child watcher, and on some
     # releases waits for the end of file that a grandchild holds back.
     name = _name(argv)
     try:
-        return subprocess.Popen(
-            list(argv),
-            env=dict(env),
-            stdin=subprocess.PIPE if wants_stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
-        )
+        with contextlib.ExitStack() as on_error:
+            ours, its = map(on_error.enter_context, map(_unbuffered, os.pipe(), ("rb", "wb")))
+            guard.expect(its.fileno())
+            process = subprocess.Popen(
+                list(argv),
+                env=dict(env),
+                stdin=subprocess.PIPE if wants_stdin else subprocess.DEVNULL,
+                stdout=its,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+            its.close()
+            process.stdout = ours
+            on_error.pop_all()
+            return process
     except (FileNotFoundError, NotADirectoryError):
         if shutil.which(argv[0], path=env.get("PATH", os.defpath)):
             message = f"{name} exists, but the interpreter that its first line names does not"
@@ -159,6 +175,10 @@ def _start(argv: Sequence[str], env: Mapping[str, str], *, wants_stdin: bool) ->
         nul = "a NUL in its arguments or environment"  # for which Popen raises ValueError
         cause = (error.strerror or "").lower() if isinstance(error, OSError) else nul
         raise CheckError(FailureReason.OTHER, f"{name} could not be started: {cause}") from None
+
+
+def _unbuffered(fd: int, mode: str) -> IO[bytes]:
+    return open(fd, mode, buffering=0)
 
 
 class _Guard:
@@ -177,10 +197,18 @@ class _Guard:
                 start_new_session=True,  # so that neither Ctrl-C nor the end of our own group reaches it
             )
 
+    def expect(self, output: int) -> None:
+        """Before the start of a command: the pipe, by its file descriptor, to which it will write."""
+        self._tell(os.fstat(output).st_ino)
+
     def watch(self, group: int) -> None:
+        """After the start: the command's process group."""
+        self._tell(group)
+
+    def _tell(self, number: int) -> None:
         if self._shell is not None and self._shell.stdin is not None:
             with contextlib.suppress(OSError):  # the shell has died
-                self._shell.stdin.write(f"{group}\n".encode())
+                self._shell.stdin.write(f"{number}\n".encode())
 
     def dismiss(self) -> None:
         if self._shell is not None:

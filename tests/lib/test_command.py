@@ -232,6 +232,28 @@ async def test_commands_die_with_a_daemon_that_was_killed(script: Script, tmp_pa
     await until(lambda: not any(map(alive, pids(folder))))
 
 
+#: Is killed after it has started its command, before it can name it to the guard. Prints the command's process id.
+DAEMON_WITHOUT_A_MOMENT = f"""
+import asyncio, os, signal, sys
+from exporter.lib import command
+def watch(self, group):
+    print(group, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+command._Guard.watch = watch
+asyncio.run(command.run(sys.argv[1:], env={ENV!r}, timeout=600))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells who has a pipe")
+async def test_command_dies_with_a_daemon_that_was_killed_before_it_could_name_it(tmp_path: Path) -> None:
+    (tmp_path / "daemon.py").write_text(DAEMON_WITHOUT_A_MOMENT)
+    argv = [sys.executable, str(tmp_path / "daemon.py"), "sleep", "600"]
+    environment = {**ENV, "PYTHONPATH": ROOT}
+    daemon = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, check=False)  # noqa: ASYNC221 - as above
+    assert daemon.returncode == -signal.SIGKILL
+    await until(lambda: not alive(int(daemon.stdout)))
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux lists the descendants of a process")
 @pytest.mark.parametrize("how", ["timeout", "cancelled"])
 async def test_descendant_in_another_session_is_killed(
