@@ -33,13 +33,18 @@ async def test_of_two_daemons_and_a_timer_one_tells_and_another_goes_on(
         await until_told(server, 1)
         two.start()
         assert await setting.timer() is None, "it only looks"
-        await asyncio.sleep(0.3)  # some turns of the second, for what should not come
+        for _ in range(3):  # turns of the second, as after a check, for what should not come
+            two.wake()
+            await asyncio.sleep(0.1)
         assert not two.holds_lock
-        assert "sends the notifications; this one waits" in caplog.text
+        assert caplog.text.count("sends the notifications; this one waits") == 1
+        assert "from now on" not in caplog.text
         assert server.reasons("hook") == ["first"]
 
         await one.stop()
         await until(lambda: two.holds_lock)
+        assert caplog.text.count("the other process has ended; this one sends the notifications from now on") == 1
+        assert "this one waits" not in caplog.text.rpartition("from now on")[2]
         setting.clock.now += 2 * HOUR
         two.wake()
         await until_told(server, 2)

@@ -95,6 +95,7 @@ class Notifier:
             self._statistics = outbox.statistics(self._delivery.channels)  # every series exists from the start
         #: Whether this process notifies; False while another one does.
         self.holds_lock = False
+        self._waits_for_lock = False
         self._problem: str | None = outbox.problem
         self._turn_began: float | None = None  # by the monotonic clock, while a turn runs
 
@@ -205,10 +206,15 @@ class Notifier:
             return True
         if not await self.outbox.run(self.outbox.acquire_lock, f"process {os.getpid()}"):
             holder = await self.outbox.run(lambda: self.outbox.lock_holder)
-            log.warning("another process (%s) sends the notifications; this one waits", holder)
+            if not self._waits_for_lock:  # say it once, not at every turn
+                log.warning("another process (%s) sends the notifications; this one waits", holder)
+            self._waits_for_lock = True
             return False
         await self._evaluator.load(self._delivery.channels, self._now())
         self.holds_lock = True
+        if self._waits_for_lock:
+            log.warning("the other process has ended; this one sends the notifications from now on")
+        self._waits_for_lock = False
         self._delivery.start(self._evaluator.states)
         return True
 
