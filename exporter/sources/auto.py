@@ -23,7 +23,7 @@ from exporter.verdict.invocation import Programs
 
 #: How long a note reports that the choice has changed, and how long the last choice is kept, seconds.
 NOTE_CHANGE_FOR = 86400.0
-KEEP_CHOICE_FOR = 10 * 365 * 86400.0
+KEEP_CHOICE_FOR = 60 * 86400.0
 #: For looking what is on this host, in seconds.
 PATIENCE = 10.0
 
@@ -101,7 +101,7 @@ class AutoSource(Source):
             if self._source is None or (self.kind, self._program) != (choice.kind, choice.program):
                 await self.aclose()
                 self._source = build(_target_of(choice.kind, self._target, choice.program), self._context)
-                self._record(choice)
+            self._record(choice)
             self.kind, self._program, self.chosen = choice.kind, choice.program, f"{choice.kind}: {choice.reason}"
             return self._source
 

@@ -35,6 +35,14 @@ from exporter.state.history import (
 log = logging.getLogger(__name__)
 
 FILE = "ledger.sqlite"
+DAY = 86400.0
+#: How long a text stays in the cache, in seconds. No source asks for an older one.
+KEEP_CACHED = 60 * DAY
+#: How long a secret is remembered that no agent has, in seconds, and how many secrets are at most.
+KEEP_SIGHTING = 2 * 365 * DAY
+MAX_SIGHTINGS = 20_000
+#: Seconds between two removals of what is no longer needed.
+PRUNE_EVERY = DAY
 
 
 def _rename_history_fields(db: sqlite3.Connection) -> None:
@@ -107,6 +115,7 @@ class CredentialDatabase(Database):
         self._unsaved: dict[tuple[str, str], tuple[CredentialHistory, Observation | None] | None] = {}  # None: forget
         self._unsaved_cache: dict[str, tuple[float, str]] = {}
         self._save_error: str | None = None
+        self._pruned_at: float | None = None
         try:
             self._key = self._hash_key()
         except StateError as error:
@@ -205,6 +214,8 @@ class CredentialDatabase(Database):
             self._unsaved, self._unsaved_cache, self._unsaved_sightings = {}, {}, {}
         if not agents and not texts and not sightings:
             return
+        now = self._now()
+        prunes = self._pruned_at is None or abs(now - self._pruned_at) >= PRUNE_EVERY
         rows = [
             # Supplied dates have a table of their own.
             (*key, dump(replace(record[0], supplied={})), dump(record[1]) if record[1] is not None else None)
@@ -218,6 +229,8 @@ class CredentialDatabase(Database):
                 db.executemany("REPLACE INTO cache VALUES (?, ?, ?)", ((key, *entry) for key, entry in texts.items()))
                 for secret, at in sightings.items():
                     _write_sighting(db, secret, at)
+                if prunes:
+                    _prune(db, now)
             self._save_error = None
         except StateError as error:
             with self._queue_lock:
@@ -227,6 +240,12 @@ class CredentialDatabase(Database):
             if self._save_error != str(error):
                 self._save_error = str(error)
                 log.error("%s", error)
+            return
+        if prunes:
+            self._pruned_at = now
+            self._read_sightings()
+            with self._queue_lock:
+                self._cache = {key: entry for key, entry in self._cache.items() if entry[0] >= now - KEEP_CACHED}
 
     def sync(self) -> int:
         """``save``. Returns a number that differs once another process has written to the file."""
@@ -283,6 +302,17 @@ class CredentialDatabase(Database):
         """Store a text, and queue it for ``save``."""
         with self._queue_lock:
             self._cache[key] = self._unsaved_cache[key] = self._now(), text
+
+
+def _prune(db: sqlite3.Connection, now: float) -> None:
+    """Remove the texts that nobody asks for any more, and the secrets that no agent has had for a long time."""
+    db.execute("DELETE FROM cache WHERE at < ?", (now - KEEP_CACHED,))
+    rows = db.execute("SELECT secret, at FROM sighting ORDER BY at DESC").fetchall()
+    old = {secret for place, (secret, at) in enumerate(rows) if place >= MAX_SIGHTINGS or at < now - KEEP_SIGHTING}
+    if old:
+        histories = [_history(text) for (text,) in db.execute("SELECT history FROM agent")]
+        old -= {record.secret_hash for history in histories for record in history.profiles.values()}
+        db.executemany("DELETE FROM sighting WHERE secret = ?", ((secret,) for secret in old))
 
 
 def _history(text: str) -> CredentialHistory:

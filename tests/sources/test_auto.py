@@ -236,6 +236,20 @@ async def test_next_run_notices_a_choice_that_changed_in_between(host: Host, sta
     assert "the source changed from claude to openclaw" in (await subject.check("main")).notes
 
 
+async def test_choice_of_a_process_that_runs_for_months_is_known_to_the_next_one(host: Host, stand: Stand) -> None:
+    clock = Clock()
+    cache = InMemorySourceCache(clock)
+    host.credentials()
+    subject = make(host, cache)
+    for _ in range(100):
+        await subject.agents()
+        clock.now += 86400.0
+    host.command("openclaw")
+    again = make(host, cache)
+    await again.agents()
+    assert "the source changed from claude to openclaw" in (await again.check("main")).notes
+
+
 async def test_same_choice_keeps_its_source(host: Host, stand: Stand) -> None:
     host.command("openclaw")
     subject = make(host)
