@@ -114,6 +114,7 @@ def test_every_useful_metric_is_on_a_dashboard() -> None:
         "openclaw_auth_unusable_profiles",  # the profiles themselves are shown
         "openclaw_auth_openclaw_exit_code",  # the verdict is shown
         "openclaw_auth_checks_total",
+        "openclaw_auth_exporter_task_restarts_total",  # the heartbeat and /-/healthy report a task that is down
     }
     assert LABELS.keys() - shown == not_shown, "add the metric to a panel in dashboards/, or name it here with a reason"
 

@@ -36,12 +36,13 @@ class Monitor:
         self._limiter = ConcurrencyLimiter()
         self._make = make
         self._context = SourceContext(ledger.keyed_hash, ledger, now)
+        self._unused: list[TargetChecker] = []  # not closed yet
         self.config = config
         self.checkers: dict[str, TargetChecker] = {}
         self.configure(config)
 
     def configure(self, config: Config) -> list[TargetChecker]:
-        """Use another configuration. Returns the checkers that are no longer used; the caller closes them.
+        """Use another configuration. Returns the checkers that are no longer used, for ``close_unused``.
 
         A target whose configuration is unchanged keeps its checker and all facts.
         """
@@ -54,7 +55,13 @@ class Monitor:
             checkers[target.name] = known
         unused = [checker for name, checker in self.checkers.items() if checkers.get(name) is not checker]
         self.config, self.checkers = config, checkers  # last: if a source cannot be made, nothing has changed
+        self._unused += unused
         return unused
+
+    async def close_unused(self) -> None:
+        """Cancel the checks of what is no longer configured, and close its sources."""
+        await asyncio.gather(*(checker.aclose() for checker in self._unused))
+        self._unused.clear()
 
     async def check(self, names: list[str] | None = None) -> Report:
         """Check the named targets once, or all that have a schedule."""
@@ -103,4 +110,5 @@ class Monitor:
 
     async def aclose(self) -> None:
         """Cancel the checks that are under way and close all sources."""
+        await self.close_unused()
         await asyncio.gather(*(checker.aclose() for checker in self.checkers.values()))

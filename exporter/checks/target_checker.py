@@ -142,7 +142,7 @@ class TargetChecker:
         if force and self._checking is not None:
             await asyncio.wait([self._checking])
         if self._checking is None or not self.is_checking:
-            self._checking = asyncio.create_task(self._check(policy), name=f"check {self.name}")
+            self._checking = tasks.begin(self._check(policy), name=f"check {self.name}")
         # Shielded: a caller that stops waiting (a probe out of time) does not cancel it for the others.
         return await asyncio.shield(self._checking)
 

@@ -12,6 +12,7 @@ from exporter.alerts.delivery.notifier import Notifier
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.config import Config
 from exporter.daemon.heartbeat import HeartbeatSender
+from exporter.lib.supervisor import Supervisor
 
 #: Seconds after which a message that waits for delivery fails the heartbeat.
 UNDELIVERED_AFTER = 3600.0
@@ -26,6 +27,7 @@ class Alerting:
         make_notifier: Callable[[Config], Notifier],
         daemon_problem: Callable[[], str | None],
         now: Callable[[], float],
+        supervisor: Supervisor,
     ) -> None:
         """``daemon_problem`` returns the daemon's own trouble as a sentence, or None.
 
@@ -34,12 +36,15 @@ class Alerting:
         self._make_notifier = make_notifier
         self._daemon_problem = daemon_problem
         self._now = now
+        self._supervisor = supervisor
         self._config = config
         self._heartbeat = self._make_heartbeat(config)
         self.notifier = make_notifier(config) if config.channels else None
 
     def _make_heartbeat(self, config: Config) -> HeartbeatSender | None:
-        return HeartbeatSender(config.heartbeat, self.problem, self._now) if config.heartbeat else None
+        if config.heartbeat is None:
+            return None
+        return HeartbeatSender(config.heartbeat, self.problem, self._now, supervisor=self._supervisor)
 
     def start(self) -> None:
         if self.notifier is not None:

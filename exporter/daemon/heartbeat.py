@@ -18,8 +18,9 @@ import httpx
 
 from exporter.config import ConfigError
 from exporter.config.models import Heartbeat
-from exporter.lib import http, tasks
+from exporter.lib import http
 from exporter.lib.redact import internal_error
+from exporter.lib.supervisor import SupervisedTask, Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -40,28 +41,31 @@ class HeartbeatSender:
         problem: Callable[[], str | None],
         now: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._config = config
         self._problem = problem
         self._now = now
         self._transport = transport
-        self._task: asyncio.Task[None] | None = None
+        self._supervisor = supervisor or Supervisor()
+        self._task: SupervisedTask | None = None
+        self._started = False  # it has announced itself
         #: When "all is well" last arrived, Unix seconds.
         self.success_at: float | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="heartbeat")
+        self._task = self._supervisor.start("heartbeat", self._run)
 
     async def stop(self) -> None:
-        await tasks.end(self._task)
+        if self._task is not None:
+            await self._task.stop()
 
     async def _run(self) -> None:
-        await self._send("/start", "")
+        if not self._started:
+            self._started = True
+            await self._send("/start", "")
         while True:
-            try:
-                await self.send()
-            except Exception as error:  # the next one may succeed; the text may quote the URL
-                log.error("%s", internal_error(error, "sending the heartbeat"))
+            await self.send()
             await asyncio.sleep(self._config.every)
 
     async def send(self) -> bool:

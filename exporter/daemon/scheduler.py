@@ -6,36 +6,31 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 import time
-import zlib
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.date import DateTrigger
-from apscheduler.triggers.interval import IntervalTrigger
-
 from exporter import __version__
 from exporter.alerts.delivery.notifier import Notifier, ReportSource
 from exporter.alerts.delivery.outbox import open_outbox
 from exporter.checks.monitor import Monitor
-from exporter.checks.schedule import CheckTrigger, ScheduleInputs, baseline, next_check
+from exporter.checks.schedule import ScheduleInputs
 from exporter.checks.target_checker import TargetChecker
-from exporter.config import Config, ConfigError, Target
+from exporter.config import Config, Target
 from exporter.daemon import preflight, systemd
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.exposition_cache import ExpositionCache
 from exporter.daemon.faults import Faults
+from exporter.daemon.jobs import Jobs
 from exporter.daemon.overdue import OverdueCheck, OverdueWatch
 from exporter.daemon.probe import probe
+from exporter.daemon.pulse import Pulse
+from exporter.daemon.reloading import Reloader
 from exporter.daemon.store_watch import StoreWatch
-from exporter.lib.durations import END_OF_DATES
-from exporter.lib.redact import internal_error
+from exporter.lib.supervisor import Supervisor
 from exporter.metrics.definitions import ExporterState
 from exporter.model import Report, TargetReport
 from exporter.present.calendar import calendar
@@ -48,18 +43,18 @@ log = logging.getLogger(__name__)
 
 #: How often the stores on this host are compared, in seconds.
 COMPARE_EVERY = 2.0
-#: How often the loop's lag and the clock are measured, and the state files synchronized, in seconds.
-PULSE = 1.0
+#: How often the state files are synchronized, in seconds.
+SAVE_EVERY = 1.0
 #: How long a ledger that cannot be written is left alone, in seconds.
 SAVE_RETRY = 10.0
 #: A step of the wall clock against the monotonic clock that makes all checks be scheduled again, in seconds.
 CLOCK_STEP = 5.0
-#: Without a pulse for this long the daemon is unhealthy, in seconds.
-PULSE_LOST = 30.0
 #: How long one round of what the daemon repeats may take, in seconds.
 REPEAT_LIMIT = 60.0
 #: How long passing on a report may take, in seconds: notifying, then rendering.
 PUBLISH_LIMIT, NOTIFY_LIMIT = 120.0, 30.0
+#: How long each step of stopping may take, in seconds. systemd kills the process after 15.
+STOP_LIMIT = 6.0
 
 
 class Daemon:
@@ -84,23 +79,20 @@ class Daemon:
         self._reread = reread
         self._now = now
         self._monitor = Monitor(config, ledger, now, make)
-        self._scheduler = AsyncIOScheduler(
-            timezone="UTC",
-            # None: a late run is still wanted. One is enough, however many were missed.
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-        )
-        self._scheduler.add_listener(self._job_ended, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
         self._exposition = ExpositionCache(self._exporter_state)
         self._stores = StoreWatch(now)
         self._overdue = OverdueWatch(now, self._schedule_inputs)
         self._faults = Faults()
-        self._reload_succeeded = True
-        self._reloaded_at = now()
-        self._lag = 0.0  # of the event loop, in seconds
-        self._pulse_at = time.monotonic()
+        self._jobs = Jobs(
+            self._check, self._evaluate, lambda: self._monitor.checkers, self._schedule_inputs, now, self._faults
+        )
+        self._pulse = Pulse(now, self._beat)
+        self._reloader = Reloader(self._load_and_apply, self.status, now)
+        #: Every task that outlives its caller.
+        self.supervisor = Supervisor()
         self._ledger_version: int | None = None
-        self._ready = False
-        self._background: set[asyncio.Task[Any]] = set()
+        self._ready = self._stops = False
+        self._turn = asyncio.Lock()  # of starting and stopping
         self.alert_actions = AlertActions(
             ledger,
             lambda: self._alerting.notifier,
@@ -108,40 +100,43 @@ class Daemon:
             now,
             self._acknowledge_gone,
         )
-        self._alerting = Alerting(config, self._make_notifier, self._own_problem, now)
+        self._alerting = Alerting(config, self._make_notifier, self._own_problem, now, self.supervisor)
 
     # --- start and stop --------------------------------------------------------------------
 
     async def start(self) -> None:
         """Schedule all checks, the first ones at once, and begin."""
-        await self._sync_ledger()
-        self._scheduler.start()
-        for checker in self._monitor.checkers.values():
-            await self._schedule(checker)
-        await self._exposition.compose()
-        self._spawn(self._pulse())
-        self._spawn(self._repeat("saving what was checked", PULSE, self._watch_ledger))
-        # As a job of the scheduler it would cost twice as much.
-        self._spawn(self._repeat("comparing stores", COMPARE_EVERY, self._compare_stores))
-        self._spawn(systemd.feed(self.healthy))
-        self._alerting.start()
-        self._ready = True
+        async with self._turn:
+            if self._stops:
+                return
+            await self._sync_ledger()
+            self._jobs.start()
+            for checker in self._monitor.checkers.values():
+                await self._schedule(checker)
+            await self._exposition.compose()
+            start = self.supervisor.start
+            start("pulse", self._pulse.run)
+            start("ledger", partial(self._repeat, "saving what was checked", SAVE_EVERY, self._watch_ledger))
+            # As a job of APScheduler it would cost twice as much.
+            start("stores", partial(self._repeat, "comparing stores", COMPARE_EVERY, self._compare_stores))
+            if systemd.watchdog_interval() is not None:
+                start("watchdog", partial(systemd.feed, self.alive))
+            self._alerting.start()
+            self._reloader.open()
+            self._ready = True
 
     async def stop(self) -> None:
-        """Stop everything, and end the processes of checks that are under way."""
-        self._ready = False
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
-        await self._monitor.aclose()
-        await self._alerting.stop()
+        """Stop everything, and end the processes of checks that are under way. A step that fails skips no other."""
+        self._ready, self._stops = False, True
+        await self._reloader.close()  # first: it would start things again
+        async with self._turn:
+            for step in (self._jobs.stop, self._monitor.aclose, self._alerting.stop, self.supervisor.stop):
+                with self._faults.surviving("stopping"):
+                    async with asyncio.timeout(STOP_LIMIT):
+                        await step()
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    def _spawn(self, doing: str, work: Coroutine[Any, Any, None]) -> None:
+        self.supervisor.begin(doing, work)
 
     async def _repeat(self, doing: str, interval: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -153,27 +148,12 @@ class Daemon:
     # --- scheduling ------------------------------------------------------------------------
 
     async def _schedule(self, checker: TargetChecker) -> None:
-        """Add the repeating job of a target. ``_plan`` moves its next run after each check."""
+        """Add the repeating job of a target. ``Jobs.plan`` moves its next run after each check."""
         if checker.report is None:
             with self._faults.surviving(f"preparing the metrics of {checker.name}"):
                 self._exposition.expect(checker.name, checker.source.kind, await checker.expected_counters())
         if checker.target.schedule:
-            self._add_check_job(checker)
-
-    def _add_check_job(self, checker: TargetChecker) -> None:
-        seconds = baseline(self._schedule_inputs(checker))
-        trigger = IntervalTrigger(seconds=seconds, jitter=min(seconds / 10, 30.0))
-        self._set_job("check", checker.name, self._check, trigger, self._now())
-
-    def _set_job(self, kind: str, name: str, work: Callable[[str], Any], trigger: object, at: float) -> None:
-        self._scheduler.add_job(
-            work, trigger, args=[name], id=f"{kind}:{name}", replace_existing=True, next_run_time=_moment(at)
-        )
-
-    def _unschedule(self, name: str) -> None:
-        for job in (f"check:{name}", f"evaluate:{name}"):
-            if self._scheduler.get_job(job):
-                self._scheduler.remove_job(job)
+            self._jobs.add(checker)
 
     def _schedule_inputs(self, checker: TargetChecker) -> ScheduleInputs:
         return ScheduleInputs(
@@ -185,26 +165,6 @@ class Daemon:
             check_at=checker.check_at,
             changed_at=self._stores.changed_at(checker.name),
         )
-
-    def _plan(self, checker: TargetChecker) -> None:
-        """Move a target's next check to when it is due, and evaluate again when time alone changes the verdict."""
-        job = self._scheduler.get_job(f"check:{checker.name}")
-        if job is not None:
-            due, why = next_check(self._schedule_inputs(checker))
-            if why is CheckTrigger.SCHEDULE:  # spread, so that many targets are not checked at once
-                due -= max(_spread(checker.name) * min(due - self._now(), 300.0) / 10, 0.0)
-            job.modify(next_run_time=_moment(max(due, self._now())))
-        if checker.changes_at is not None:
-            trigger = DateTrigger(_moment(checker.changes_at))
-            self._set_job("evaluate", checker.name, self._evaluate, trigger, checker.changes_at)
-
-    def _job_ended(self, event: JobExecutionEvent) -> None:
-        if event.exception is not None and not isinstance(event.exception, asyncio.CancelledError):
-            log.error("job %s failed (%s)", event.job_id, type(event.exception).__name__)
-        checker = self._monitor.checkers.get(event.job_id.partition(":")[2])
-        if checker is not None and checker.check_started_at is not None:
-            with self._faults.surviving("scheduling"):
-                self._plan(checker)  # runs that became due meanwhile were skipped
 
     # --- checks ----------------------------------------------------------------------------
 
@@ -243,7 +203,7 @@ class Daemon:
             async with asyncio.timeout(PUBLISH_LIMIT):
                 with self._faults.surviving("scheduling"):
                     for checker, report in reports:
-                        self._plan(checker)
+                        self._jobs.plan(checker)
                         self._exposition.log_changes(report)
                 if any(checker.target.schedule for checker, _ in reports):
                     with self._faults.surviving("notifying"):  # before rendering, which would slow it down
@@ -262,39 +222,34 @@ class Daemon:
 
     async def _compare_stores(self) -> None:
         """Plan a check where a store on this host is no longer what the last check read."""
-        await self._stores.compare(list(self._monitor.checkers.values()), self._plan)
+        await self._stores.compare(list(self._monitor.checkers.values()), self._jobs.plan)
 
     # --- clock and state -------------------------------------------------------------------
 
-    async def _pulse(self) -> None:
-        """Beat every ``PULSE`` seconds. It waits for nothing else, so nothing that hangs stops it."""
-        wall, steady = self._now(), time.monotonic()
-        while True:
-            await asyncio.sleep(PULSE)
-            with self._faults.surviving("keeping the time"):
-                before, (wall, steady) = (wall, steady), (self._now(), time.monotonic())
-                self._beat(wall, wall - before[0], steady - before[1])
-                self._pulse_at = steady
-
     def _beat(self, now: float, wall_elapsed: float, elapsed: float) -> None:
-        """Measure the loop's lag, react to steps of the wall clock, and find checks that do not come."""
-        self._lag = max(0.0, elapsed - PULSE)
-        self._alerting.poll_outbox()
-        if abs(step := wall_elapsed - elapsed) > CLOCK_STEP:
-            log.warning("the clock stepped by %.0f s: all checks are scheduled again", step)
-            self._after_step(now)
+        """React to steps of the wall clock, and find checks that do not come. A duty that fails delays no other."""
         checkers = self._monitor.checkers.values()
-        for late in self._overdue.beat((c for c in checkers if c.target.schedule), elapsed):
-            self._hurry(late)
-        if self._exposition.problem is not None:
-            self._spawn(self._publish(*(c for c in checkers if c.name in self._exposition.unrendered)))
+        with self._faults.surviving("looking at the outbox"):
+            self._alerting.poll_outbox()
+        with self._faults.surviving("keeping the time"):
+            if abs(step := wall_elapsed - elapsed) > CLOCK_STEP:
+                log.warning("the clock stepped by %.0f s: all checks are scheduled again", step)
+                self._after_step(now)
+        with self._faults.surviving("finding overdue checks"):
+            for late in self._overdue.beat((c for c in checkers if c.target.schedule), elapsed):
+                self._hurry(late)
+        with self._faults.surviving("rendering again"):
+            if self._exposition.problem is not None:
+                unrendered = self._exposition.unrendered
+                self._spawn("rendering again", self._publish(*(c for c in checkers if c.name in unrendered)))
 
     def _hurry(self, late: OverdueCheck) -> None:
         """Schedule an overdue check again, and report its target as stale once that has not helped."""
         checker = late.checker
-        if self._scheduler.get_job(f"check:{checker.name}") is None:
+        if not self._jobs.has(checker.name):
             log.error("%s: its job was lost and is added again", checker.name)
-            self._add_check_job(checker)
+            self._jobs.add(checker)
+        self._jobs.hurry()
         if late.is_stale:
             checker.mark_stale(self._monitor.config.policy, late.seconds)
             self._publish_soon(checker)
@@ -304,7 +259,7 @@ class Daemon:
         for checker in self._monitor.checkers.values():
             checker.after_step(now)
         self._stores.after_step(now)
-        self._spawn(self._evaluate(*self._monitor.checkers))
+        self._spawn("evaluating after a step of the clock", self._evaluate(*self._monitor.checkers))
 
     async def _sync_ledger(self) -> None:
         """Save what checks recorded, and use the dates that users supplied through other processes."""
@@ -323,9 +278,8 @@ class Daemon:
 
     def _own_problem(self) -> str | None:
         """Why the daemon cannot do its work, apart from alerting; None if it can."""
-        if not self.healthy():
-            return "the scheduler does not run"
-        return self._ledger.problem or self._exposition.problem or self._faults.first or self._failing_check()
+        of_parts = self.health_problem() or self._ledger.problem or self._exposition.problem
+        return of_parts or self._faults.first or self._failing_check()
 
     def _failing_check(self) -> str | None:
         """The first check that fails because of us, as a sentence."""
@@ -338,18 +292,19 @@ class Daemon:
     def _make_notifier(self, config: Config) -> Notifier:
         monitor, outbox = self._monitor, open_outbox(self._directory, self._now, or_memory=True)
         reports = ReportSource(monitor.scheduled, monitor.target_as_of, monitor.renewal_steps)
-        return Notifier(config, outbox, reports, self._now, self.alert_actions.link)
+        return Notifier(config, outbox, reports, self._now, self.alert_actions.link, self.supervisor)
 
     def _exporter_state(self) -> ExporterState:
         return ExporterState(
             __version__,
-            self._reload_succeeded,
-            self._reloaded_at,
-            self._lag,
+            self._reloader.succeeded,
+            self._reloader.succeeded_at,
+            self._pulse.lag,
             self._ledger.problem is None and self._alerting.state_problem is None,
             channels=self._alerting.statistics(),
             heartbeat_success_at=self._alerting.heartbeat_success_at,
             silences=self._alerting.silences,
+            task_restarts=self.supervisor.restarts,
         )
 
     # --- DaemonApi -------------------------------------------------------------------------
@@ -366,8 +321,16 @@ class Daemon:
         remind_before = self._monitor.config.alerts.remind_before
         return calendar(self.report(), remind_before, self._now(), self._monitor.renewal_steps)
 
-    def healthy(self) -> bool:
-        return self._scheduler.running and time.monotonic() - self._pulse_at < PULSE_LOST
+    def alive(self) -> bool:
+        """Whether checks are started and the time is kept. If not, systemd's watchdog restarts the exporter."""
+        return self._jobs.running and not self._pulse.is_lost
+
+    def health_problem(self) -> str | None:
+        if not self._jobs.running:
+            return "the scheduler does not run"
+        if self._pulse.is_lost:
+            return "the pulse has stopped"
+        return self.supervisor.problem
 
     def ready(self) -> bool:
         return self._ready
@@ -379,7 +342,7 @@ class Daemon:
     def status(self) -> str:
         """The line that ``systemctl status`` shows."""
         count = len(self._monitor.checkers)
-        note = "" if self._reload_succeeded else "; the last reload failed, so the previous configuration is in use"
+        note = "" if self._reloader.succeeded else "; the last reload failed, so the previous configuration is in use"
         return f"Watching {count} target{'' if count == 1 else 's'}{note}"
 
     def scrape_targets(self) -> list[tuple[str, dict[str, str]]]:
@@ -397,30 +360,17 @@ class Daemon:
 
     def _publish_soon(self, checker: TargetChecker) -> None:
         """``_publish`` for callers that do not wait for the alerting."""
-        self._spawn(self._publish(checker))
+        self._spawn("passing on a report", self._publish(checker))
 
     def reload_soon(self) -> None:
         """Handle SIGHUP."""
-        self._spawn(self.reload())
+        self._reloader.request()
 
     async def reload(self) -> str | None:
         """Load the configuration again. A bad one changes nothing, and its problem is returned."""
-        systemd.reloading()
-        try:
-            await self._reload()
-        except Exception as error:
-            self._reload_succeeded = False
-            why = str(error) if isinstance(error, ConfigError) else internal_error(error, "reloading")
-            log.error("the configuration is not used: %s", why)
-            return why
-        else:
-            self._reload_succeeded, self._reloaded_at = True, self._now()
-            log.info("the configuration is reloaded: %d targets", len(self._monitor.config.targets))
-            return None
-        finally:
-            systemd.ready(self.status())
+        return await self._reloader.reload()
 
-    async def _reload(self) -> None:
+    async def _load_and_apply(self) -> None:
         config = await asyncio.to_thread(self._reread)
         await asyncio.to_thread(preflight.require_usable, config)
         for name in ("web", "state_dir"):
@@ -428,22 +378,12 @@ class Daemon:
                 log.warning("%s changed: this takes a restart", name)
         await self._alerting.reconfigure(config)
         for removed in self._monitor.configure(config):
-            self._unschedule(removed.name)
+            self._jobs.remove(removed.name)
             self._exposition.remove(removed.name)
             self._stores.remove(removed.name)
-            await removed.aclose()
+        await self._monitor.close_unused()
         for checker in list(self._monitor.checkers.values()):
-            if self._scheduler.get_job(f"check:{checker.name}") is None:
+            if not self._jobs.has(checker.name):
                 await self._schedule(checker)
         await self._evaluate(*self._monitor.checkers)
         await self._exposition.compose()
-
-
-def _moment(seconds: float) -> dt.datetime:
-    """The aware datetime that APScheduler wants, at most the end of the year 9999."""
-    return dt.datetime.fromtimestamp(min(seconds, END_OF_DATES), dt.UTC)
-
-
-def _spread(name: str) -> float:
-    """A share of 0 to 1 that stays the same for a name."""
-    return (zlib.crc32(name.encode("utf-8", "surrogatepass")) % 1000) / 1000

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from exporter.config import Config
 from exporter.daemon import preflight, runtime_tuning, systemd
+from exporter.daemon.loop_errors import LoopErrors
 from exporter.daemon.scheduler import Daemon
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.web.app import create_app
@@ -28,13 +29,15 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
     await asyncio.to_thread(preflight.require_usable, config)
     runtime_tuning.prepare()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(LoopErrors())
     end = asyncio.Event()
     ledger = await asyncio.to_thread(CredentialDatabase, directory)
     daemon = await asyncio.to_thread(partial(Daemon, config, ledger, reread, directory=directory))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
-    web = WebServer(create_app(daemon, config.web), config.web.host, config.web.port, config.web.tls)
+    app = create_app(daemon, config.web)
+    web = WebServer(app, config.web.host, config.web.port, config.web.tls, daemon.supervisor)
     try:
         await web.start()
         await daemon.start()
@@ -43,6 +46,8 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
         await end.wait()
     finally:
         systemd.stopping()
-        await web.stop()
-        await daemon.stop()
-        await asyncio.to_thread(ledger.close)
+        try:
+            await web.stop()
+        finally:
+            await daemon.stop()
+            await asyncio.to_thread(ledger.close)

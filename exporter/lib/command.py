@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from exporter.lib import tasks
 from exporter.model import CheckError, FailureReason
 
 MAX_STDOUT = 32 * 1024 * 1024  # 10,000 profiles are 10 MB
@@ -99,7 +100,7 @@ async def run(
     assert process.stderr is not None
     tree = _ProcessTree(process)
     stdout, stderr = _Reader(process.stdout.fileno(), max_stdout), _Reader(process.stderr.fileno(), max_stderr)
-    feeding = asyncio.ensure_future(_feed(process, stdin or b"", hold_stdin))
+    feeding = tasks.begin(_feed(process, stdin or b"", hold_stdin))
     try:
         if not await _exits_within(timeout, process):
             tree.signal(signal.SIGTERM)
@@ -330,9 +331,9 @@ class _ProcessTree:
 
 def _descendants(pid: int) -> Iterator[int]:
     """The children of a process and their children, from /proc; on other systems than Linux none."""
-    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            for child in tasks.read_text().split():
+            for child in thread.read_text().split():
                 yield int(child)
                 yield from _descendants(int(child))
 

@@ -1,4 +1,4 @@
-"""asyncio helpers: wait for an event or for work with a limit, and end tasks."""
+"""asyncio helpers: begin and end tasks, and wait for an event or for work with a limit."""
 
 from __future__ import annotations
 
@@ -26,14 +26,38 @@ async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
+def begin(work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
+    """A task for work that ends. Its error is for whoever awaits it: asyncio logs none that nobody awaits.
+
+    Work that does not end by itself belongs to a ``Supervisor``.
+    """
+    task = asyncio.create_task(work, name=name or getattr(work, "__qualname__", None))
+    task.add_done_callback(_retrieve)
+    return task
+
+
+def _retrieve(ended: asyncio.Task[Any]) -> None:
+    if not ended.cancelled():
+        ended.exception()  # asyncio would log it with its text, which may quote a secret
+
+
 async def end(*tasks: asyncio.Task[Any] | None, grace: float = 0.0) -> None:
-    """Cancel tasks (None: not started) that are not done within ``grace`` seconds, and wait until all have ended."""
-    started = [task for task in tasks if task is not None]
-    if started and grace > 0:
+    """Cancel tasks (None: not started) that are not done within ``grace`` seconds, and wait until all have ended.
+
+    A task that goes on although it is cancelled is left alone after ``CLEAN_UP`` seconds.
+    """
+    started = {task for task in tasks if task is not None}
+    if not started:
+        return
+    for task in started:
+        task.add_done_callback(_retrieve)
+    if grace > 0:
         await asyncio.wait(started, timeout=grace)
     for task in started:
         task.cancel()
-    await asyncio.gather(*started, return_exceptions=True)
+    _, left = await asyncio.wait(started, timeout=CLEAN_UP)
+    for task in left:
+        log.error("the task %r does not end although it is cancelled: it is left alone", task.get_name())
 
 
 async def finish_within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
@@ -42,26 +66,18 @@ async def finish_within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     Raises what ``work`` raises, StrayCancellationError if it cancels itself, and TimeoutError after ``seconds``. Work
     that goes on although it is cancelled is left alone after ``CLEAN_UP`` seconds; its result is ignored.
     """
-    task = asyncio.create_task(work)
+    task = begin(work)
     try:
         await asyncio.wait({task}, timeout=seconds)
     except asyncio.CancelledError:
-        await _give_up(task)
+        await end(task)
         raise
     if not task.done():
-        await _give_up(task)
+        await end(task)
         raise TimeoutError
     if task.cancelled():
         raise StrayCancellationError
     return task.result()
-
-
-async def _give_up(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.wait({task}, timeout=CLEAN_UP)
-    if not task.done():
-        log.error("%s does not end although it is cancelled: it is left alone", task.get_coro())
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # retrieved: nobody else will
 
 
 def is_cancelled() -> bool:

@@ -45,6 +45,7 @@ class ExporterState:
     channels: Mapping[str, ChannelStatistics] = field(default_factory=dict)  # by the channel's name
     heartbeat_success_at: float | None = None  # 0: none yet; None: no heartbeat is configured
     silences: int | None = None  # None: no channel is configured
+    task_restarts: Mapping[str, int] = field(default_factory=dict)  # by the name of the long-lived task
 
 
 @dataclass(frozen=True)
@@ -336,6 +337,11 @@ def exporter_event_loop_lag_seconds(state: ExporterState) -> Value:
 @_exporter("1 if the state files can be read and written, else 0 (a full or read-only disk, a damaged file).")
 def exporter_state_ok(state: ExporterState) -> Value:
     return state.state_ok
+
+
+@_labelled("Number of times this long-lived task failed and was started again, since the exporter started.", "task")
+def exporter_task_restarts_total(state: ExporterState) -> Iterable[Row]:
+    return [((task,), restarts) for task, restarts in sorted(state.task_restarts.items())]
 
 
 @_channel("Number of attempts to deliver a notification, over the life of the state file.")

@@ -138,9 +138,9 @@ class _Site:
         return Response(body, headers={"Content-Type": "text/calendar; charset=utf-8"})
 
     async def healthy(self, request: Request) -> Response:
-        if self._daemon.healthy():
+        if (problem := self._daemon.health_problem()) is None:
             return sentence(200, "Healthy.")
-        return sentence(503, "Not healthy: the scheduler does not run. Restart the exporter and read its log.")
+        return sentence(503, f"Not healthy: {problem}. If this lasts, read the exporter's log and restart it.")
 
     async def ready(self, request: Request) -> Response:
         if self._daemon.ready():

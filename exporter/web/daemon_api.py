@@ -25,8 +25,8 @@ class DaemonApi(Protocol):
     def report(self) -> Report:
         """The last report."""
 
-    def healthy(self) -> bool:
-        """Whether the daemon itself works: its scheduler is alive."""
+    def health_problem(self) -> str | None:
+        """What part of the daemon itself is down, as a sentence; None if all work. No target's trouble is one."""
 
     def ready(self) -> bool:
         """Whether the server listens and the state is open."""

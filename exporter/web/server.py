@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.config import ConfigError, Tls, expand
+from exporter.lib.supervisor import SupervisedTask, Supervisor
 from exporter.web import listen
 from exporter.web.limits import MAX_HEADERS
 
@@ -200,7 +201,7 @@ class _Connection(H11Protocol):
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn's server on our sockets. ``open`` and ``until_ended`` are the steps of its ``serve``, without signals."""
+    """uvicorn's server on our sockets. ``open``, ``main_loop`` and ``close`` are its ``serve`` without signals."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config)
@@ -224,8 +225,7 @@ class _Uvicorn(uvicorn.Server):
         loop = asyncio.get_running_loop()
         self.servers = [await loop.create_server(connection, sock=sock, backlog=128, **tls) for sock in self._sockets]
 
-    async def until_ended(self) -> None:
-        await self.main_loop()
+    async def close(self) -> None:
         await self.shutdown(self._sockets)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
@@ -251,7 +251,9 @@ class WebServer:
     ``app`` can be replaced while the server runs, as after a reload; the address cannot.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, tls: Tls | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, tls: Tls | None = None, supervisor: Supervisor | None = None
+    ) -> None:
         """``host`` is an address, a name, or empty for every address of this machine. Port 0 is any free port."""
         self.app = app
         #: The bound hosts and ports, with the real port instead of 0.
@@ -260,7 +262,8 @@ class WebServer:
         self._port = port
         self._tls = tls if tls is not None and tls.cert_file else None
         self._uvicorn: _Uvicorn | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._supervisor = supervisor or Supervisor()
+        self._task: SupervisedTask | None = None
 
     @property
     def url(self) -> str:
@@ -280,7 +283,7 @@ class WebServer:
     @property
     def serving(self) -> bool:
         """Whether the server accepts connections."""
-        return self._task is not None and not self._task.done()
+        return self._task is not None and self._task.is_running
 
     async def start(self) -> None:
         """Bind and serve. Returns when the server listens. Raises ListenError or ConfigError."""
@@ -308,8 +311,7 @@ class WebServer:
         )
         await server.open(certificates)
         self._uvicorn = server
-        self._task = asyncio.create_task(server.until_ended(), name="web")
-        self._task.add_done_callback(_report)
+        self._task = self._supervisor.start("web", server.main_loop)
 
     async def stop(self) -> None:
         """Stop: accept no connection, wait STOP_TIMEOUT for answers, then close all connections."""
@@ -317,13 +319,9 @@ class WebServer:
         if server is None or task is None:
             return
         server.end()
-        await asyncio.wait({task})
+        await task.stop(grace=1.0)
         self._uvicorn = self._task = None
+        await server.close()
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.error("web: the server stopped", exc_info=task.exception())

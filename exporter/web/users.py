@@ -24,6 +24,7 @@ from starlette.types import Scope
 
 from exporter.config import ConfigError, find_credential
 from exporter.config.reading import parse_json5, read_text
+from exporter.lib import tasks
 from exporter.web.sessions import Guard
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ class Users:
             return True
         task = self._running.get(key)
         if task is None:
-            task = asyncio.create_task(self._compare(key, password, self.load().get(user)))
+            task = tasks.begin(self._compare(key, password, self.load().get(user)))
             self._running[key] = task
             task.add_done_callback(lambda _: self._running.pop(key, None))
         return await asyncio.shield(task)

@@ -55,7 +55,10 @@ async def test_state_that_no_instance_accepts_is_pending() -> None:
 
 
 async def test_internal_error_does_not_end_the_publishing(monkeypatch: pytest.MonkeyPatch) -> None:
-    instances, faults = Instances(), [ValueError("it may quote a secret")]
+    instances, faults = (
+        Instances(),
+        [ValueError("it may quote a secret") for _ in range(2)],
+    )  # at the start, and when it publishes
 
     def firing(states: Mapping[str, AlertState], now: float) -> tuple[Alert, ...]:
         if faults:
@@ -65,8 +68,8 @@ async def test_internal_error_does_not_end_the_publishing(monkeypatch: pytest.Mo
     publisher = AlertmanagerPublisher(channel(instances, "one"), Clock())
     monkeypatch.setattr(alertmanager_publisher, "firing", firing)
     monkeypatch.setattr(alertmanager_publisher, "PUBLISH_EVERY", 0.01)
-    publisher.update(FIRING.states)
-    publisher._task = asyncio.create_task(publisher._run())
+    monkeypatch.setattr("exporter.lib.supervisor.FIRST_PAUSE", 0.01)
+    publisher.start(FIRING.states)
     async with asyncio.timeout(30):
         while not instances.received:  # noqa: ASYNC110  # what is waited for has no event
             await asyncio.sleep(0.01)

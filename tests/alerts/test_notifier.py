@@ -413,10 +413,10 @@ async def test_internal_error_does_not_end_the_notifications(
         return good(*given)
 
     monkeypatch.setattr(lifecycle, "advance", advance)
+    monkeypatch.setattr("exporter.lib.supervisor.FIRST_PAUSE", 0.1)
     async with running(house) as notifying:
         await until(lambda: notifying.problem is not None)
         assert notifying.problem == f"Internal error while evaluating alerts ({type(error).__name__})"
-        notifying.wake()
         await until(lambda: len(house.hook.got) == 1)
         await until(lambda: notifying.problem is None)
     assert "PLANTED-SECRET" not in caplog.text

@@ -88,14 +88,14 @@ async def test_internal_error_does_not_end_the_delivery(
         return due(name, now, limit)
 
     monkeypatch.setattr(outbox, "due", failing_once)
-    monkeypatch.setattr("exporter.alerts.delivery.worker.MAX_SLEEP", 0.01)
+    monkeypatch.setattr("exporter.lib.supervisor.FIRST_PAUSE", 0.01)
     worker = worker_for(outbox, clock, channel)
     worker.start()
     async with asyncio.timeout(30):
         await channel.arrived.wait()
     await worker.stop()
     assert channel.got == ["a"]
-    assert "Internal error while delivering messages (ValueError)" in caplog.text
+    assert "Internal error while running the task 'channel hook' (ValueError)" in caplog.text
     assert PLANTED not in caplog.text
 
 

@@ -13,7 +13,7 @@ import pytest
 from fakes import Fakes, config, token
 from waiting import until
 
-from exporter.daemon import scheduler
+from exporter.daemon import pulse, scheduler
 from exporter.daemon.scheduler import Daemon
 from exporter.lib import sqlite
 from exporter.state.credentials_db import CredentialDatabase
@@ -65,7 +65,8 @@ class Holder:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Poll the files all the time, and let a transaction on the loop wait for longer than the holder tolerates."""
-    monkeypatch.setattr(scheduler, "PULSE", 0.01)
+    monkeypatch.setattr(pulse, "PULSE", 0.01)
+    monkeypatch.setattr(scheduler, "SAVE_EVERY", 0.01)
     monkeypatch.setattr(sqlite, "BUSY", 60.0)
 
 

@@ -18,7 +18,7 @@ from waiting import until
 from exporter.alerts.delivery.notifier import Notifier
 from exporter.checks import schedule, target_checker
 from exporter.config import Config, ConfigError
-from exporter.daemon import exposition_cache, store_watch
+from exporter.daemon import exposition_cache, pulse, store_watch
 from exporter.daemon import scheduler as module
 from exporter.daemon.scheduler import Daemon
 from exporter.metrics import render
@@ -65,7 +65,7 @@ async def test_first_check_is_immediate_and_exported() -> None:
     async with running("home", "vps") as setting:
         await until(lambda: setting.metrics().count("openclaw_auth_check_success{") == 2)
         assert setting.daemon.report().exit_code == 0
-        assert setting.daemon.healthy()
+        assert setting.daemon.health_problem() is None
         assert setting.daemon.ready()
 
 
@@ -197,7 +197,7 @@ async def test_hanging_channel_is_waited_for_once_however_many_targets_change(
         await until(lambda: settled == 2)
         monkeypatch.setattr(setting.ledger, "sync", lambda: -1)  # another process has written
         await until(lambda: settled == 3)
-        assert setting.daemon.healthy()
+        assert setting.daemon.health_problem() is None
 
 
 @pytest.mark.parametrize("date", [253402300800.0, 5e12, 1e300])
@@ -227,7 +227,7 @@ async def test_passed_deadline_is_evaluated_at_once_and_checked_soon(monkeypatch
         await daemon._evaluate("home")
         assert 'status="expired",target="home"} 1' in daemon.exposition("", "")[0].decode()
         assert len(fakes["home"].checks) == 1
-        check = daemon._scheduler.get_job("check:home")
+        check = daemon._jobs._scheduler.get_job("check:home")
         assert check.next_run_time.timestamp() == pytest.approx(expires_at + 50, abs=0.001)
         check.modify(next_run_time=check.next_run_time - timedelta(seconds=1050))
         await until(lambda: len(fakes["home"].checks) == 2)
@@ -259,7 +259,7 @@ async def test_date_supplied_through_another_process_is_used(tmp_path: object, m
     from pathlib import Path
 
     assert isinstance(tmp_path, Path)
-    monkeypatch.setattr(module, "PULSE", 0.05)
+    monkeypatch.setattr(module, "SAVE_EVERY", 0.05)
     setting = Setting(config("home"), CredentialDatabase(tmp_path))
     setting.fakes["home"].profiles = (token(None),)
     await setting.daemon.start()
@@ -306,7 +306,7 @@ async def test_removed_target_has_no_jobs_left() -> None:
         await until(lambda: 'exit_code{agent="main",target="old"}' in setting.metrics())
 
         def jobs() -> list[str]:
-            return sorted(job.id for job in setting.daemon._scheduler.get_jobs())
+            return sorted(job.id for job in setting.daemon._jobs._scheduler.get_jobs())
 
         assert jobs() == ["check:home", "check:old", "evaluate:home", "evaluate:old"]
         setting.config = config("home")
@@ -326,7 +326,7 @@ async def test_check_is_repeated_when_the_target_asked_for_it() -> None:
         assert checker.check_started_at is not None
 
         def next_check() -> float:
-            job = setting.daemon._scheduler.get_job("check:home")
+            job = setting.daemon._jobs._scheduler.get_job("check:home")
             return float(job.next_run_time.timestamp())
 
         await until(lambda: next_check() == pytest.approx((checker.check_started_at or 0.0) + 120.0, abs=0.001))
@@ -487,7 +487,7 @@ async def test_failures_are_counted_by_reason_from_0() -> None:
 async def test_step_of_the_clock_reschedules_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    monkeypatch.setattr(module, "PULSE", 0.05)
+    monkeypatch.setattr(pulse, "PULSE", 0.05)
     step = 0.0
     fakes = Fakes()
     daemon = Daemon(

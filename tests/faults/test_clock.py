@@ -12,7 +12,7 @@ from fakes import Fakes, token
 from fakes import config as watching
 from waiting import until
 
-from exporter.daemon import scheduler as module
+from exporter.daemon import pulse
 from exporter.daemon.scheduler import Daemon
 from exporter.state.credentials_db import CredentialDatabase
 
@@ -58,7 +58,7 @@ async def test_jumps_between_looks_tell_the_truth_once(tmp_path: Path, first: fl
 async def test_a_running_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past a deadline: told without a look. Back before it, and before what is stored: the clock is told, and
     nothing is called over. When the clock is right again nothing is told once more."""
-    monkeypatch.setattr(module, "PULSE", 0.02)
+    monkeypatch.setattr(pulse, "PULSE", 0.02)
     offset = 0.0
 
     def now() -> float:

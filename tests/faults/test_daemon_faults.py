@@ -17,7 +17,7 @@ from waiting import LoopClock, until
 
 from exporter.checks import target_checker
 from exporter.config import Config
-from exporter.daemon import exposition_cache, store_watch
+from exporter.daemon import exposition_cache, jobs, pulse, store_watch
 from exporter.daemon import scheduler as module
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.exposition_cache import ExpositionCache
@@ -163,7 +163,7 @@ async def test_step_that_raises_is_never_ok_fails_the_heartbeat_and_heals(
         ((Alerting, "notify"), raising),
         ((Alerting, "notify"), cancelling),
         ((ExpositionCache, "log_changes"), raising),
-        ((module, "next_check"), raising),
+        ((jobs, "next_check"), raising),
     ],
     ids=lambda value: value[1] if isinstance(value, tuple) else value.__name__,
 )
@@ -334,8 +334,8 @@ async def test_target_whose_job_was_lost_is_stale_until_its_job_is_added_again(
     async with running() as world:
         _is_overdue(world)
         with monkeypatch.context() as patch:
-            patch.setattr(world.daemon._scheduler, "add_job", lambda *_, **__: None)
-            world.daemon._scheduler.remove_job("check:home")
+            patch.setattr(world.daemon._jobs._scheduler, "add_job", lambda *_, **__: None)
+            world.daemon._jobs._scheduler.remove_job("check:home")
             for _ in range(15):  # 225 s: the check may still come
                 world.beat()
             assert world.is_ok()
@@ -355,11 +355,11 @@ async def test_target_whose_job_was_lost_is_stale_until_its_job_is_added_again(
 
 async def test_evaluation_that_became_due_during_the_last_one_is_not_lost() -> None:
     async with running() as world:
-        jobs = world.daemon._scheduler
-        jobs.remove_job("evaluate:home")  # as APScheduler does with a run that it skips
+        scheduler = world.daemon._jobs._scheduler
+        scheduler.remove_job("evaluate:home")  # as APScheduler does with a run that it skips
         now = datetime.now(UTC)
-        world.daemon._job_ended(JobExecutionEvent(EVENT_JOB_EXECUTED, "evaluate:home", "default", now))
-        assert jobs.get_job("evaluate:home") is not None
+        world.daemon._jobs._ended(JobExecutionEvent(EVENT_JOB_EXECUTED, "evaluate:home", "default", now))
+        assert scheduler.get_job("evaluate:home") is not None
 
 
 async def test_stale_target_is_reported_again_so_that_alerting_sees_it_more_than_once() -> None:
@@ -422,7 +422,7 @@ async def test_target_without_schedule_is_never_stale() -> None:
 
 
 async def test_pulse_that_fails_makes_the_daemon_unhealthy_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PULSE", 0.01)
+    monkeypatch.setattr(pulse, "PULSE", 0.01)
     async with running() as world:
         with monkeypatch.context() as patch:
             patch.setattr(Alerting, "poll_outbox", raising)
@@ -447,7 +447,7 @@ async def test_reload_that_fails_keeps_every_target(monkeypatch: pytest.MonkeyPa
 async def test_ledger_that_cannot_be_synchronized_fails_the_heartbeat_until_it_can(
     fault: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PULSE", 0.01)
+    monkeypatch.setattr(module, "SAVE_EVERY", 0.01)
     async with running() as world:
         with monkeypatch.context() as patch:
             patch.setattr(Daemon, "_sync_ledger", fault)
@@ -456,7 +456,7 @@ async def test_ledger_that_cannot_be_synchronized_fails_the_heartbeat_until_it_c
 
 
 async def test_ledger_that_hangs_fails_the_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PULSE", 0.01)
+    monkeypatch.setattr(module, "SAVE_EVERY", 0.01)
     async with running() as world:
         clock, began = LoopClock(monkeypatch), asyncio.Event()
 

@@ -252,7 +252,7 @@ async def test_a_daemon_without_a_usable_state_tells_all_the_same_and_says_so(tm
             await until(lambda: server.received("hook"))
             assert server.reasons("hook") == ["first"]
             assert "openclaw_auth_exporter_state_ok 0.0" in daemon.exposition("", "")[0].decode()
-            assert daemon.healthy()
+            assert daemon.alive()
             assert "cannot be used" in (daemon.problem() or "")
         finally:
             await daemon.stop()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 
 import pytest
 from waiting import LoopClock, until
 
-from exporter.lib.tasks import StrayCancellationError, end, finish_within, wait_at_most
+from exporter.lib.tasks import StrayCancellationError, begin, end, finish_within, wait_at_most
 
 
 async def test_wait_ends_with_the_event_or_the_limit() -> None:
@@ -87,3 +89,35 @@ async def test_caller_that_is_cancelled_takes_its_work_with_it() -> None:
     await end(waiting)
     assert ended.is_set()
     assert waiting.cancelled()
+
+
+async def test_error_that_nobody_awaits_is_not_logged_by_asyncio(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise ValueError("PLANTED-SECRET")
+
+    task = begin(fail())
+    await asyncio.wait({task})
+    del task
+    gc.collect()
+    assert caplog.text == ""
+
+
+async def test_end_leaves_a_task_alone_that_ignores_its_cancellation(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, go_on = LoopClock(monkeypatch), asyncio.Event()
+
+    async def ignore() -> None:
+        while not go_on.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await go_on.wait()
+
+    task = begin(ignore(), name="stubborn")
+    await asyncio.sleep(0)
+    ending = asyncio.create_task(end(task))
+    await asyncio.sleep(0)
+    clock.advance(11.0)
+    await ending
+    assert "the task 'stubborn' does not end although it is cancelled: it is left alone" in caplog.text
+    go_on.set()
+    await task

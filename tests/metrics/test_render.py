@@ -267,6 +267,13 @@ def test_channels_have_metrics() -> None:
     assert of("silences") == 2
 
 
+def test_restarts_of_tasks_are_counted() -> None:
+    state = ExporterState("1", task_restarts={"pulse": 2, "channel phone": 0})
+    text = one_shot(Report(NOW), state).decode()
+    assert 'openclaw_auth_exporter_task_restarts_total{task="channel phone"} 0.0' in text
+    assert 'openclaw_auth_exporter_task_restarts_total{task="pulse"} 2.0' in text
+
+
 def test_exposition_contains_no_secret() -> None:
     for example in EXAMPLES.values():
         assert SECRET.encode() not in exposition(example()).body()[0]

@@ -71,7 +71,7 @@ class FakeDaemon:
     """A daemon with fixed answers that records the calls of the web side."""
 
     shown: Report = field(default_factory=lambda: report(agent(profile())))
-    is_healthy: bool = True
+    down: str | None = None
     is_ready: bool = True
     problem: str | None = None
     notifies: bool = True
@@ -91,8 +91,8 @@ class FakeDaemon:
     def report(self) -> Report:
         return self.shown
 
-    def healthy(self) -> bool:
-        return self.is_healthy
+    def health_problem(self) -> str | None:
+        return self.down
 
     def ready(self) -> bool:
         return self.is_ready

@@ -142,13 +142,13 @@ async def test_health_and_readiness_say_why_not() -> None:
         (
             "/-/healthy",
             "Healthy.\n",
-            "Not healthy: the scheduler does not run. Restart the exporter and read its log.\n",
+            "Not healthy: the pulse has stopped. If this lasts, read the exporter's log and restart it.\n",
         ),
         ("/-/ready", "Ready.\n", "Not ready: the state is not open yet.\n"),
     ):
         answer = await ask(FakeDaemon(), "GET", path)
         assert (answer.status_code, answer.text) == (200, good)
-        answer = await ask(FakeDaemon(is_healthy=False, is_ready=False), "GET", path)
+        answer = await ask(FakeDaemon(down="the pulse has stopped", is_ready=False), "GET", path)
         assert (answer.status_code, answer.text) == (503, bad)
 
 

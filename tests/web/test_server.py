@@ -60,6 +60,29 @@ def connections(server: WebServer) -> set[Any]:
 # --- listening ---------------------------------------------------------------------------------
 
 
+async def test_main_loop_that_fails_is_started_again_and_requests_are_served(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, faults = server_module._Uvicorn.on_tick, [RuntimeError("PLANTED-SECRET")]
+
+    async def on_tick(server: Any, counter: int) -> bool:
+        if faults:
+            raise faults.pop()
+        return await good(server, counter)
+
+    monkeypatch.setattr(server_module._Uvicorn, "on_tick", on_tick)
+    monkeypatch.setattr("exporter.lib.supervisor.FIRST_PAUSE", 0.05)
+    async with running() as server, httpx.AsyncClient() as scraper:
+        await until(lambda: "running the task 'web' (RuntimeError)" in caplog.text)
+        for _ in range(2):
+            assert (await scraper.get(f"{server.url}/metrics")).status_code == 200
+            await until(lambda: server._supervisor.problem is None)
+        assert server.serving
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*server.addresses[0])
+    assert "PLANTED-SECRET" not in caplog.text
+
+
 async def test_port_0_is_any_free_port_and_is_reported() -> None:
     async with running() as server:
         assert server.serving

@@ -19,6 +19,7 @@ from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.values import States
 from exporter.lib import tasks
 from exporter.lib.redact import internal_error
+from exporter.lib.supervisor import SupervisedTask, Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +27,17 @@ log = logging.getLogger(__name__)
 class AlertmanagerPublisher:
     """Sends one Alertmanager every firing alert, and the ones that have ended."""
 
-    def __init__(self, sender: AlertmanagerSender, now: Callable[[], float]) -> None:
+    def __init__(
+        self, sender: AlertmanagerSender, now: Callable[[], float], supervisor: Supervisor | None = None
+    ) -> None:
         self._sender = sender
         self._now = now
         self._states: States = {}
+        self._unassumed: States | None = None  # given to ``start``, until its task has begun
         self._published: frozenset[object] = frozenset()
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._supervisor = supervisor or Supervisor()
+        self._task: SupervisedTask | None = None
         #: Counted since the process started; not stored. One publication waits while no instance accepts the state.
         self.statistics = ChannelStatistics()
         #: The last failure as a sentence, for the status page; None once every instance accepts the state.
@@ -49,11 +54,13 @@ class AlertmanagerPublisher:
 
     def start(self, states: States) -> None:
         """Begin to publish. Alerts that fired when an earlier process ended are taken as published by it."""
-        self._assume_published(states)
-        self._task = asyncio.create_task(self._run(), name=f"publish to {self._sender.name}")
+        self.update(states)
+        self._unassumed = states
+        self._task = self._supervisor.start(f"channel {self._sender.name}", self._run)
 
     async def stop(self) -> None:
-        await tasks.end(self._task)
+        if self._task is not None:
+            await self._task.stop()
 
     def update(self, states: States) -> None:
         """Take over the present states, and publish at once if something changed that an Alertmanager shows."""
@@ -77,12 +84,14 @@ class AlertmanagerPublisher:
         return await self._publish(ends_after)
 
     def _assume_published(self, states: States) -> None:
-        self.update(states)
         if not self._sender.last.firing:
             now = self._now()
             self._sender.assume_sent(firing(states, now), now)
 
     async def _run(self) -> None:
+        if self._unassumed is not None:
+            self._assume_published(self._unassumed)
+            self._unassumed = None
         while True:
             self._wake.clear()
             await self._publish(ENDS_AFTER)

@@ -22,6 +22,7 @@ from exporter.config import Config, ConfigError
 from exporter.config.channels import ChannelBase
 from exporter.config.channels.alertmanager import AlertmanagerChannel
 from exporter.config.channels.webhook import WebhookChannel
+from exporter.lib.supervisor import Supervisor
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,18 @@ def warnings(config: Config) -> list[str]:
 class Delivery:
     """A worker per channel, a publisher per Alertmanager, and the scheduled messages."""
 
-    def __init__(self, senders: Senders, outbox: Outbox, now: Callable[[], float]) -> None:
-        self._workers = {name: ChannelWorker(outbox, channel, now) for name, channel in senders.channels.items()}
-        self._publishers = {name: AlertmanagerPublisher(sender, now) for name, sender in senders.alertmanagers.items()}
-        self.scheduled = ScheduledMessages(outbox, senders.channels, now)
+    def __init__(
+        self, senders: Senders, outbox: Outbox, now: Callable[[], float], supervisor: Supervisor | None = None
+    ) -> None:
+        supervisor = supervisor or Supervisor()
+        self._workers = {
+            name: ChannelWorker(outbox, channel, now, supervisor=supervisor)
+            for name, channel in senders.channels.items()
+        }
+        self._publishers = {
+            name: AlertmanagerPublisher(sender, now, supervisor) for name, sender in senders.alertmanagers.items()
+        }
+        self.scheduled = ScheduledMessages(outbox, senders.channels, now, supervisor)
         #: The channels that are notified of changes, with their settings.
         self.channels = {name: senders.settings.get(name, "") for name in senders.channels}
 

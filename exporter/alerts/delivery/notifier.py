@@ -28,6 +28,7 @@ from exporter.lib import tasks
 from exporter.lib.durations import in_words
 from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError, UnwritableError
+from exporter.lib.supervisor import SupervisedTask, Supervisor
 from exporter.model import Report
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Notifier:
         reports: ReportSource,
         now: Callable[[], float] = time.time,
         links: Links = no_links,
+        supervisor: Supervisor | None = None,
     ) -> None:
         """Takes over ``outbox`` and closes it in the end. Raises ConfigError for a channel that cannot be used.
 
@@ -81,11 +83,12 @@ class Notifier:
         self._reports = reports
         self._now = now
         self._links = links
-        self._delivery = Delivery(senders, outbox, now)
+        self._supervisor = supervisor or Supervisor()
+        self._delivery = Delivery(senders, outbox, now, self._supervisor)
         self._evaluator = Evaluator(config, outbox, reports.renew)
         self._fallback = MemoryFallback(outbox)
         self._undeliverable = UndeliverableMessages(outbox)
-        self._task: asyncio.Task[None] | None = None
+        self._task: SupervisedTask | None = None
         self._polling: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._turn_lock = asyncio.Lock()
@@ -110,7 +113,7 @@ class Notifier:
     # --- running ---------------------------------------------------------------------------
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="notifier")
+        self._task = self._supervisor.start("notifier", self._run)
 
     def wake(self) -> None:
         """Evaluate soon: there is a new report, a silence or an acknowledgement."""
@@ -129,14 +132,16 @@ class Notifier:
                 await self._delivery.wait_until_idle()
 
     async def stop(self) -> None:
-        await tasks.end(self._task, self._polling)
+        if self._task is not None:
+            await self._task.stop()
+        await tasks.end(self._polling)
         await asyncio.gather(self._delivery.stop(), self._delivery.scheduled.stop())
         await self.outbox.run(self.outbox.close)
 
     async def reconfigure(self, config: Config) -> None:
         """Continue with another configuration. Raises ConfigError, and then everything stays as it is."""
         senders = await asyncio.to_thread(build_senders, config, self._links)  # it reads secrets
-        delivery = Delivery(senders, self.outbox, self._now)
+        delivery = Delivery(senders, self.outbox, self._now, self._supervisor)
         async with self._turn_lock:  # a running turn would use channels that are gone
             previous, before = self._delivery, self._config
             await previous.stop()
@@ -156,7 +161,7 @@ class Notifier:
     def poll_outbox(self) -> None:
         """Wake if another process wrote to the outbox, as ``silence add`` does; refresh the statistics after tries."""
         if self._polling is None or self._polling.done():
-            self._polling = asyncio.create_task(self._poll(), name="poll the outbox")
+            self._polling = self._supervisor.begin("looking at the outbox", self._poll())
 
     async def _poll(self) -> None:
         with contextlib.suppress(StateError):
@@ -179,12 +184,12 @@ class Notifier:
                     log.error("%s", error)
                 elif await self._fallback.begin(str(error)):
                     pause = 0.05
-            except (Exception, asyncio.CancelledError) as error:  # one bug must not end the notifications
-                if isinstance(error, asyncio.CancelledError) and tasks.is_cancelled():
-                    raise
-                self._problem = internal_error(error, "evaluating alerts")
-                log.error("%s. Notifications are delayed; please report this.", self._problem)
-            self._turn_began = None
+            except (Exception, asyncio.CancelledError) as error:
+                if not tasks.is_cancelled():
+                    self._problem = internal_error(error, "evaluating alerts")
+                raise
+            finally:
+                self._turn_began = None
             await asyncio.sleep(min(TURN_GAP * (time.monotonic() - began), MAX_TURN_GAP))
             await tasks.wait_at_most(self._wake, pause)
             self._wake.clear()

@@ -20,6 +20,7 @@ from exporter.alerts.values import AlertState, NotificationReason, States
 from exporter.lib import tasks
 from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError
+from exporter.lib.supervisor import Supervisor
 from exporter.model import ConditionName, FailureReason, Report, Severity
 
 log = logging.getLogger(__name__)
@@ -133,11 +134,18 @@ async def synchronize(
 class ScheduledMessages:
     """Keeps the messages that the channels' servers have scheduled as planned."""
 
-    def __init__(self, outbox: Outbox, channels: Mapping[str, Channel], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        channels: Mapping[str, Channel],
+        now: Callable[[], float],
+        supervisor: Supervisor | None = None,
+    ) -> None:
         self._outbox = outbox
         self._channels = {name: channel for name, channel in channels.items() if isinstance(channel, SchedulesMessages)}
         self._now = now
         self._retry_at: dict[str, float] = {}  # by channel
+        self._supervisor = supervisor or Supervisor()
         self._task: asyncio.Task[None] | None = None
         self._updated_at: float | None = None
 
@@ -162,7 +170,9 @@ class ScheduledMessages:
         """
         channels = [previous._channels[name] for name in changed if name in previous._channels]
         if channels or previous.is_busy:
-            self._start(previous._finish(channels)).add_done_callback(lambda _: done())
+            self._start(previous._finish(channels))
+            if self._task is not None:
+                self._task.add_done_callback(lambda _: done())
 
     @property
     def is_busy(self) -> bool:
@@ -194,9 +204,8 @@ class ScheduledMessages:
         ]
         await asyncio.gather(*(self._synchronize(*work, now) for work in due))
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        self._task = asyncio.create_task(work, name="scheduled messages")
-        return self._task
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = self._supervisor.begin("updating the scheduled messages", work)
 
     def _can_update(self, report: Report, policy: AlertPolicy) -> bool:
         return self.max_delay > 0 and policy.is_complete(report)

@@ -19,6 +19,7 @@ from exporter.alerts.values import QueuedMessage
 from exporter.lib import tasks
 from exporter.lib.redact import internal_error
 from exporter.lib.sqlite import StateError
+from exporter.lib.supervisor import SupervisedTask, Supervisor
 from exporter.model import FailureReason
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class ChannelWorker:
         channel: Channel,
         now: Callable[[], float] = time.time,
         spread: Callable[[], float] = lambda: random.uniform(0.8, 1.2),
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._outbox = outbox
         self._channel = channel
@@ -73,7 +75,8 @@ class ChannelWorker:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._task: asyncio.Task[None] | None = None
+        self._supervisor = supervisor or Supervisor()
+        self._task: SupervisedTask | None = None
         self._stopping = False
         self._pause = 0.0, 0.0  # that the channel asked for: from, until
         self._corrections_failed = 0  # in a row
@@ -85,7 +88,7 @@ class ChannelWorker:
     def start(self) -> None:
         """Begin to deliver, first what an earlier process left."""
         self._stopping = False
-        self._task = asyncio.create_task(self._run(), name=f"deliver to {self._channel.name}")
+        self._task = self._supervisor.start(f"channel {self._channel.name}", self._run)
 
     def wake(self) -> None:
         """Look for new messages in the outbox now."""
@@ -100,7 +103,8 @@ class ChannelWorker:
         """End the worker. A message that is being sent has ``grace`` seconds; after that it is sent again next time."""
         self._stopping = True
         self.wake()
-        await tasks.end(self._task, grace=grace)
+        if self._task is not None:
+            await self._task.stop(grace)
 
     async def flush(self) -> bool:
         """Try the messages that are due; returns whether none failed and none is left. Raises StateError."""
@@ -118,8 +122,6 @@ class ChannelWorker:
                 pause = await self._time_to_next()
             except StateError as error:
                 log.error("channel %s: %s", self._channel.name, error)
-            except Exception as error:  # one bug must not end the delivery
-                log.error("channel %s: %s", self._channel.name, internal_error(error, "delivering messages"))
             if not self._wake.is_set():
                 self._idle.set()
             if not self._stopping:

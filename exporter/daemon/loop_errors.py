@@ -1,0 +1,58 @@
+"""What asyncio itself reports: errors in callbacks, in tasks nobody awaits, and connections it cannot accept.
+
+asyncio's own handler logs each with the error's text and its arguments, which may quote a secret, and as often as it
+happens: without free file descriptors that is thousands of times a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+#: For how long errors of one kind are only counted after one was logged, in seconds.
+LOG_EVERY = 60.0
+
+
+class LoopErrors:
+    """An exception handler for one event loop: at most a line a minute for each kind of error, without its text."""
+
+    def __init__(self) -> None:
+        self._more: Counter[str] = Counter()  # by what was logged less than LOG_EVERY ago: how often it happened since
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        what = _described(context)
+        if what in self._more:
+            self._more[what] += 1
+            return
+        self._more[what] = 0
+        log.error("%s", what)
+        loop.call_later(LOG_EVERY, self._sum_up, loop, what)
+
+    def _sum_up(self, loop: asyncio.AbstractEventLoop, what: str) -> None:
+        if (count := self._more.pop(what)) > 0:
+            log.error("%s (%d times more in the last %.0f s)", what, count, LOG_EVERY)
+            self._more[what] = 0
+            loop.call_later(LOG_EVERY, self._sum_up, loop, what)
+
+
+def _described(context: dict[str, Any]) -> str:
+    """asyncio's message without the arguments in it, the kind of the error, and where it was raised."""
+    message = str(context.get("message", "error in the event loop"))
+    if not message.startswith("socket."):
+        message = message.partition("(")[0].partition("<")[0].strip()
+    error = context.get("exception")
+    if not isinstance(error, BaseException):
+        return f"asyncio: {message}"
+    kind = type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None:
+        kind += f": {os.strerror(error.errno)}"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"asyncio: {message} ({kind}{where})"
