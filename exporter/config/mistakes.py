@@ -100,7 +100,7 @@ def _walk(location: list[Any]) -> tuple[str, type[BaseModel] | None, list[type[B
         model = models[0] if len(models) == 1 else None
         fields = {info.alias or name: info for m in models for name, info in m.model_fields.items()}
         current = fields[step].annotation if step in fields else current
-    return re.sub(r"\.(literal\['all'\]|list\[.*|function-.*|constrained-str)$", "", place), model, others
+    return re.sub(r"(?s)\.(literal\['all'\]|list\[.*|function-.*|constrained-str)\Z", "", place), model, others
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,10 @@ def parse_json5(text: str, where: str) -> Any:
     except RecursionError:
         raise ConfigError(where, ["is nested too deeply"]) from None
     except ValueError as error:
-        found = re.search(r"<string>:(\d+) (.*?) at column (\d+)", str(error))
+        found = re.search(r"(?s)<string>:(\d{1,9}) (.{0,200}?) at column (\d{1,9})", str(error))
         if found:
             # Report only the place: the text around it may be a secret.
-            problem = re.sub(r'"(\\.|[^"])*"', "character", found[2])
+            problem = re.sub(r'(?s)"."', "character", found[2])
             place = f"line {found[1]}, column {found[3]}: {problem}"
         else:
             place = str(error) if str(error).endswith(_TWICE) else "cannot be read"
@@ -108,8 +109,9 @@ def _once_each(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     pairs = list(pairs)
     unique = dict(pairs)
     if len(unique) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} {_TWICE}")
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key, count in counts.items() if count > 1)
+        raise ValueError(f"the key {twice!r} {_TWICE}")
     return unique
 
 

@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w|y)")
+_DURATION = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(ms|s|m|h|d|w|y)")
 #: The longest duration, in seconds. Added to the present it is still a year of four digits.
 MAX_DURATION = 1000 * _UNITS["y"]
 
@@ -23,7 +23,7 @@ def parse_duration(text: str) -> float:
     whole = text.strip()
     parts = _DURATION.findall(whole)
     if not parts or "".join(number + unit for number, unit in parts) != whole:
-        raise ValueError(f'{text!r} is no duration: write a number and a unit, like "90s", "5m", "24h" or "14d"')
+        raise ValueError(f'{text[:40]!r} is no duration: write a number and a unit, like "90s", "5m", "24h" or "14d"')
     seconds = float(sum(float(number) * _UNITS[unit] for number, unit in parts))
     if seconds > MAX_DURATION:
         raise ValueError(f"{text[:40]!r} is too long: write at most 1000y")
@@ -46,11 +46,11 @@ def parse_date(text: str) -> float:
     try:
         moment = dt.datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError(f'{text!r} is no date: write it like "2026-03-01" or "2026-03-01T12:00:00Z"') from None
+        raise ValueError(f'{text[:40]!r} is no date: write it like "2026-03-01" or "2026-03-01T12:00:00Z"') from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)
     if moment.timestamp() < 0:
-        raise ValueError(f"{text!r} is before 1970, so it cannot be the date of a credential")
+        raise ValueError(f"{text[:40]!r} is before 1970, so it cannot be the date of a credential")
     return moment.timestamp()
 
 

@@ -116,7 +116,7 @@ _NO_SECRET = re.compile(
 )
 #: The commit of a version: "2026.9.6 (4f3c…)", "1.2.3+g4f3c…".
 _COMMIT = re.compile(r"(?:[0-9]*[+-])?g?[0-9a-f]{7,40}")
-_AFTER_VERSION = re.compile(r"[0-9]\.[0-9]+(?:\.|\.[0-9]+| ?\()*\Z")
+_AFTER_VERSION = re.compile(r"[0-9]\.[0-9]{1,20}(?:\.[0-9]{0,20}| ?\(){0,8}\Z")
 #: Words, numbers and camelCase. A random text has many short ones.
 _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _HEX = re.compile("[0-9a-fA-F]{14,}")

@@ -60,6 +60,13 @@ _NEEDS_DOCTOR = re.compile(
     r"openclaw doctor --fix|AUTH_PROFILE_MIGRATION_REQUIRED|requires legacy \w+ migration|"
     r"Invalid config at|Config invalid"
 )
+#: What marks the line with the reason, the best mark first. A group holds the reason; without one it is the whole line.
+_REASONS = (
+    re.compile(r"\bReason:(.+)", re.I),
+    re.compile(r"\berror:(.+)", re.I),
+    re.compile(r"\berror\b.", re.I),
+    re.compile(r"^[^\"{}\]]."),
+)
 _VERSION = re.compile(
     r"(?:(?:openclaw|clawdbot)\s+)?v?(\d{1,5}(?:\.\d{1,5}){1,3}(?:[-+.][0-9A-Za-z.-]{1,40})?)(?:\s+\(\w+\))?", re.I
 )
@@ -370,10 +377,11 @@ def _with(sentence: str, reason: str) -> str:
 def _reason_line(stderr: bytes) -> str:
     """The line with the reason: OpenClaw's ``Reason:``, else an ``Error:``, else the first that is not JSON."""
     lines = [line.strip() for line in ANSI.sub("", stderr.decode("utf-8", "replace")).splitlines()]
-    for pattern in (r"\bReason:\s*(.+)", r"\berror:\s*(.+)", r"(.*\berror\b.+)", r"^([^\"{}\]].+)"):
+    for pattern in _REASONS:
         for line, following in pairwise([*lines, ""]):
-            if found := re.search(pattern, line, re.IGNORECASE):
-                return f"{found[1].strip()} {following if line.endswith(':') else ''}".strip()
+            if found := pattern.search(line):
+                reason = found[1] if pattern.groups else line
+                return f"{reason.strip()} {following if line.endswith(':') else ''}".strip()
     return ""
 
 

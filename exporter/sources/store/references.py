@@ -23,7 +23,7 @@ _IDS = {
     "env": re.compile(r"[A-Z][A-Z0-9_]{0,127}"),
     "store": re.compile(r"[A-Z][A-Z0-9_]{0,127}"),
     "file": re.compile(r"value|(?:/(?:[^~/]|~0|~1)*)+"),
-    "exec": re.compile(r"(?!(?:.*/)?\.{1,2}(?:/|\Z))[A-Za-z0-9][A-Za-z0-9._:/#-]{0,255}"),
+    "exec": re.compile(r"(?!(?:.{0,255}/)?\.{1,2}(?:/|\Z))[A-Za-z0-9][A-Za-z0-9._:/#-]{0,255}"),
 }
 _OLD_MARKERS = ("secretref-env:", "__env__:")
 _SIDECAR = re.compile(r"[a-f0-9]{32}")
