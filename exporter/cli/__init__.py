@@ -10,7 +10,6 @@ import asyncio
 import atexit
 import gc
 import importlib
-import logging
 import os
 import pkgutil
 import sys
@@ -22,9 +21,9 @@ from exporter import __version__
 from exporter.cli import commands
 from exporter.cli.options import config_option
 from exporter.cli.runtime import EX_PIPE, discard_output
+from exporter.lib import logs
 from exporter.lib.errors import ExpectedError
 from exporter.lib.known_secrets import KNOWN, remember
-from exporter.lib.redact import RedactingFormatter
 
 
 class CommandFinder(click.Group):
@@ -58,8 +57,7 @@ def main() -> None:
     gc.disable()
     atexit.register(gc.freeze)
     remember(os.environ)
-    if logging.lastResort is not None:  # it prints the warnings of commands that configure no logging
-        logging.lastResort.setFormatter(RedactingFormatter())
+    logs.install()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an escape is better than no output
@@ -97,9 +95,5 @@ def _run() -> int:
 
 def _report_internal(error: Exception) -> int:
     """Report a bug of ours by its kind and place. Its text stays unprinted: it may quote a secret."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    line = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else "an unknown place"
-    click.echo(f"Internal error ({type(error).__name__} at {line}). Please report it.", err=True)
+    click.echo(f"Internal error ({logs.kind_and_place(error)}). Please report it.", err=True)
     return os.EX_SOFTWARE

@@ -114,16 +114,22 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def run_daemon(config: Config, state_dir: Path | None, reread: Callable[[], Config]) -> None:
     """Serve until SIGTERM or SIGINT. A reload calls ``reread``; without ``state_dir`` the state is in memory."""
+    from exporter.daemon.serve import serve
+
+    log_to_stderr()
+    asyncio.run(serve(config, state_dir, reread))
+
+
+def log_to_stderr() -> None:
+    """Log what the daemon and its libraries report, one line each."""
     import logging
 
-    from exporter.daemon.serve import serve
-    from exporter.lib.redact import RedactingFormatter
+    from exporter.lib.logs import SafeFormatter
 
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactingFormatter("%(levelname)s %(message)s"))
+    handler.setFormatter(SafeFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    asyncio.run(serve(config, state_dir, reread))
 
 
 def print_result(text: str) -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import traceback
 from collections import Counter
-from pathlib import Path
 from typing import Any
+
+from exporter.lib.logs import kind_and_place, without_arguments
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +45,6 @@ def _described(context: dict[str, Any]) -> str:
     """asyncio's message without the arguments in it, the kind of the error, and where it was raised."""
     message = str(context.get("message", "error in the event loop"))
     if not message.startswith("socket."):
-        message = message.partition("(")[0].partition("<")[0].strip()
+        message = without_arguments(message)
     error = context.get("exception")
-    if not isinstance(error, BaseException):
-        return f"asyncio: {message}"
-    kind = type(error).__name__
-    if isinstance(error, OSError) and error.errno is not None:
-        kind += f": {os.strerror(error.errno)}"
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"asyncio: {message} ({kind}{where})"
+    return f"asyncio: {message}" + (f" ({kind_and_place(error)})" if isinstance(error, BaseException) else "")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import logging
 import re
 import unicodedata
 
@@ -68,13 +67,6 @@ def _numbered(secret: str) -> str:
 def internal_error(error: BaseException, doing: str) -> str:
     """A sentence for a bug of our own. The text of the error is left out: it may quote a secret."""
     return f"Internal error while {doing} ({type(error).__name__})"
-
-
-class RedactingFormatter(logging.Formatter):
-    """Formats log records, tracebacks included, without the secrets that this process knows."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return KNOWN.redact(super().format(record))
 
 
 def _is_space(char: str) -> bool:

@@ -12,6 +12,7 @@ from command_line import DAY, CommandLine
 
 from exporter import cli as program
 from exporter.checks.monitor import Monitor
+from exporter.lib import logs
 
 
 def test_our_own_errors_never_use_the_codes_of_a_verdict(cli: CommandLine) -> None:
@@ -58,6 +59,7 @@ def test_an_internal_error_is_70_and_quotes_nothing(
         raise error
 
     monkeypatch.setattr(program.cli, "main", fail)
+    monkeypatch.setattr(logs, "install", lambda: None)  # pytest has its own hooks
     with pytest.raises(SystemExit) as caught:
         program.main()
     assert caught.value.code == 70

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from urllib.parse import quote
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.lib.known_secrets import KNOWN, MAX_SECRET, REDACTED, KnownSecrets, remember
-from exporter.lib.redact import RedactingFormatter, safe_name, safe_text
+from exporter.lib.redact import safe_name, safe_text
 
 #: Not a plain word, which needs eight characters to count.
 _SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=8, max_size=60)
@@ -149,18 +148,6 @@ def test_name_decides_what_is_a_secret(name: str, value: str, secrets: list[str]
     shown = KNOWN.redact(value)
     assert not any(secret in shown for secret in secrets)
     assert (shown == value) == (not secrets)
-
-
-def test_log_records_and_tracebacks_are_redacted() -> None:
-    KNOWN.add("hunter2pw")
-    try:
-        raise ValueError("no hunter2pw")
-    except ValueError as error:
-        info = (ValueError, error, error.__traceback__)
-    record = logging.LogRecord("x", logging.ERROR, "f", 1, "pw %s", ("hunter2pw",), info)
-    shown = RedactingFormatter("%(levelname)s %(message)s").format(record)
-    assert shown.startswith(f"ERROR pw {REDACTED}\n")
-    assert "hunter2pw" not in shown
 
 
 def test_nothing_that_is_kept_contains_a_secret() -> None:
