@@ -56,6 +56,10 @@ def main() -> None:
     # (exporter.daemon.runtime_tuning).
     gc.disable()
     atexit.register(gc.freeze)
+    if instruction := os.environ.get("_OPENCLAW_AUTH_EXPORTER_COMPLETE"):
+        from exporter.cli import shells  # imported only when someone presses Tab
+
+        return shells.answer(cli, instruction)
     remember(os.environ)
     logs.install()
     for stream in (sys.stdout, sys.stderr):

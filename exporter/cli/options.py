@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from exporter.cli import names
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HELP = (
@@ -26,7 +28,9 @@ def _effective(context: click.Context, parameter: click.Parameter, value: str | 
 
 def config_option(command: F) -> F:
     """``--config FILE``, as the argument ``config_file``."""
-    return click.option("--config", "config_file", metavar="FILE", callback=_effective, help=_HELP)(command)
+    return click.option(
+        "--config", "config_file", metavar="FILE", callback=_effective, help=_HELP, shell_complete=names.files
+    )(command)
 
 
 def ignored_config_option(command: F) -> F:

@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -283,13 +283,7 @@ class CredentialDatabase(Database):
 
     def profiles(self) -> list[str]:
         """Every known profile that still exists, as ``target/agent/profile``."""
-        rows = self._read("SELECT target, agent, history FROM agent ORDER BY target, agent")
-        return [
-            f"{target}/{agent}/{profile}"
-            for target, agent, history in rows
-            for profile, record in sorted(_history(history).profiles.items())
-            if record.gone_at is None
-        ]
+        return _existing(self._read(_HISTORIES))
 
     # --- the sources' cache ----------------------------------------------------------------
 
@@ -302,6 +296,30 @@ class CredentialDatabase(Database):
         """Store a text, and queue it for ``save``."""
         with self._queue_lock:
             self._cache[key] = self._unsaved_cache[key] = self._now(), text
+
+
+_HISTORIES = "SELECT target, agent, history FROM agent ORDER BY target, agent"
+
+
+def _existing(rows: list[Any]) -> list[str]:
+    return [
+        f"{target}/{agent}/{profile}"
+        for target, agent, history in rows
+        for profile, record in sorted(_history(history).profiles.items())
+        if record.gone_at is None
+    ]
+
+
+def recorded_profiles(directory: Path) -> list[str]:
+    """``profiles`` of the ledger in ``directory`` without opening it for writing, waiting for it or creating it.
+
+    Empty if there is none or it cannot be read.
+    """
+    try:
+        with closing(sqlite3.connect(f"{(directory / FILE).absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)) as db:
+            return _existing(db.execute(_HISTORIES).fetchall())
+    except (sqlite3.Error, ValueError):
+        return []
 
 
 def _prune(db: sqlite3.Connection, now: float) -> None:

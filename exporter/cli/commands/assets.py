@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from exporter.cli import names
 from exporter.cli.options import ignored_config_option
 
 
@@ -25,7 +26,7 @@ def assets_list() -> None:
 
 
 @assets.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=names.assets)
 @ignored_config_option
 def assets_show(name: str) -> None:
     """Print one file. NAME may be the end of a name if only one file has it."""

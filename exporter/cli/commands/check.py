@@ -7,11 +7,18 @@ from pathlib import Path
 
 import click
 
-from exporter.cli import options, runtime
+from exporter.cli import names, options, runtime
 
 
 @click.command()
-@click.option("--target", "targets", multiple=True, metavar="NAME", help="Check only this target. May be repeated.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME",
+    help="Check only this target. May be repeated.",
+    shell_complete=names.targets,
+)
 @click.option("--json", "json", is_flag=True, help="Print the full result as JSON.")
 @click.option("--line", "line", is_flag=True, help="Print one line, for scripts and widgets.")
 @click.option("--nagios", "nagios", is_flag=True, help="Print Nagios plugin output and use Nagios' exit codes.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli import options, runtime
+from exporter.cli import names, options, runtime
 
 if TYPE_CHECKING:
     from exporter.config import Config
@@ -23,7 +23,7 @@ def deadline() -> None:
 
 
 @deadline.command("set")
-@click.argument("profile")
+@click.argument("profile", shell_complete=names.places)
 @click.argument("date")
 @options.config_option
 def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
@@ -46,8 +46,8 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
         known = ledger.profiles()
         key = _key_of(config, profile, known)
         if known and not any(_means(key, name) for name in known):
-            names = ", ".join(dict.fromkeys(name.split("/", 2)[2] for name in known[:20]))
-            click.echo(f"No check has seen the profile {key} yet, only {names}. The date waits for it.", err=True)
+            seen = ", ".join(dict.fromkeys(name.split("/", 2)[2] for name in known[:20]))
+            click.echo(f"No check has seen the profile {key} yet, only {seen}. The date waits for it.", err=True)
         ledger.set_date(key, supplied)
     if is_created:
         life = config.policy.setup_token_lifetime
@@ -73,7 +73,7 @@ def deadline_list(config_file: Path | None) -> None:
 
 
 @deadline.command("clear")
-@click.argument("profile")
+@click.argument("profile", shell_complete=names.places)
 @options.config_option
 def deadline_clear(profile: str, config_file: Path | None) -> None:
     """Forget the recorded date of PROFILE."""

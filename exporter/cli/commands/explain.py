@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli import options, runtime
+from exporter.cli import names, options, runtime
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("profile", required=False)
+@click.argument("profile", required=False, shell_complete=names.profiles)
 @options.config_option
 def explain(profile: str | None, config_file: Path | None) -> int:
     """Show each verdict with its evidence and the rule that decided. PROFILE is an id or an alias."""
@@ -27,8 +27,8 @@ def explain(profile: str | None, config_file: Path | None) -> int:
     if profile is not None:
         known = {p.id: p.label for target in report.targets for agent in target.agents for p in agent.profiles}
         if profile not in known and profile not in known.values():
-            names = [present.visible(name, 80) for name in known]
-            raise click.UsageError(f"there is no profile named {profile!r}{suggestion(profile, names)}")
+            shown = [present.visible(name, 80) for name in known]
+            raise click.UsageError(f"there is no profile named {profile!r}{suggestion(profile, shown)}")
     runtime.print_result(present.explain(report, profile, alerts=_alert_lines(config)))
     return report.exit_code
 

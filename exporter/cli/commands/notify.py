@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli import options, runtime
+from exporter.cli import names, options, runtime
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -24,9 +24,16 @@ def notify() -> None:
 
 
 @notify.command("test")
-@click.option("--channel", "names", multiple=True, metavar="NAME", help="Only this channel. May be repeated.")
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    metavar="NAME",
+    help="Only this channel. May be repeated.",
+    shell_complete=names.channels,
+)
 @options.config_option
-def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
+def notify_test(channels: tuple[str, ...], config_file: Path | None) -> int:
     """Send one real test notification per channel and report each. Exits 75 if one failed."""
     from exporter.alerts.delivery import delivery
     from exporter.alerts.delivery.one_shot import send_tests
@@ -35,12 +42,12 @@ def notify_test(names: tuple[str, ...], config_file: Path | None) -> int:
     known = [channel.name for channel in config.channels]
     if not known:
         raise click.UsageError("no channel is configured: add one to `channels`")
-    for name in names:
+    for name in channels:
         if name not in known:
             raise click.UsageError(f"there is no channel named {name!r}{suggestion(name, known)}")
     for warning in delivery.warnings(config):
         click.echo(f"warning: {warning}", err=True)
-    chosen = dict.fromkeys(names or known)
+    chosen = dict.fromkeys(channels or known)
     results = runtime.run(send_tests(config, chosen, time.time(), button_links(config), exporter_name(config)))
     for name, problem in results:
         click.echo(f"{name}: delivered" if problem is None else f"{name}: FAILED: {problem}")

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import click
 
-from exporter.cli import options, runtime
+from exporter.cli import names, options, runtime
 
 
 @click.command()
-@click.option("--target", metavar="NAME", help="Only this target.")
-@click.option("--agent", metavar="ID", help="Only this agent.")
-@click.option("--profile", metavar="ID", help="Only this profile (its id or alias), even if nothing is wrong with it.")
+@click.option("--target", metavar="NAME", help="Only this target.", shell_complete=names.targets)
+@click.option("--agent", metavar="ID", help="Only this agent.", shell_complete=names.agents)
+@click.option(
+    "--profile",
+    metavar="ID",
+    help="Only this profile (its id or alias), even if nothing is wrong with it.",
+    shell_complete=names.profiles,
+)
 @options.config_option
 def reauth(target: str | None, agent: str | None, profile: str | None, config_file: Path | None) -> int:
     """Sign in again, step by step in this terminal, and check that it worked.
@@ -29,9 +34,9 @@ def reauth(target: str | None, agent: str | None, profile: str | None, config_fi
     config = runtime.read_config(config_file)
     report, monitor = Report(0.0, ()), None
 
-    def check(names: list[str] | None) -> Report:
+    def check(targets: list[str] | None) -> Report:
         nonlocal report, monitor
-        report, monitor = runtime.check_targets(config, names or ())
+        report, monitor = runtime.check_targets(config, targets or ())
         return report
 
     def notify(targets: list[str]) -> bool | None:

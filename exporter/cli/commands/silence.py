@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli import options, runtime
+from exporter.cli import names, options, runtime
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ def silence() -> None:
 
 
 @silence.command("add")
-@click.option("--target", metavar="NAME", help="Alerts of this target.")
-@click.option("--agent", metavar="ID", help="Alerts whose agents all match.")
-@click.option("--provider", metavar="NAME", help="Alerts of this provider.")
-@click.option("--profile", metavar="ID", help="Alerts of this profile.")
-@click.option("--condition", metavar="NAME", help="Alerts of this condition.")
+@click.option("--target", metavar="NAME", help="Alerts of this target.", shell_complete=names.targets)
+@click.option("--agent", metavar="ID", help="Alerts whose agents all match.", shell_complete=names.agents)
+@click.option("--provider", metavar="NAME", help="Alerts of this provider.", shell_complete=names.providers)
+@click.option("--profile", metavar="ID", help="Alerts of this profile.", shell_complete=names.profiles)
+@click.option("--condition", metavar="NAME", help="Alerts of this condition.", shell_complete=names.conditions)
 @click.option("--for", "length", required=True, metavar="DURATION", help="How long, like 8h or 3d.")
 @click.option("--reason", default="", help="A note for the people who list silences later.")
 @options.config_option

@@ -1,0 +1,20 @@
+"""``completion``: print a shell's completion script."""
+
+from __future__ import annotations
+
+import click
+
+from exporter.cli import options
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@options.ignored_config_option
+def completion(shell: str) -> None:
+    """Print the script that completes commands, options and names in SHELL.
+
+    For this session: `eval "$(openclaw-auth-exporter completion bash)"`. docs/install.md describes how to keep it.
+    """
+    from exporter.cli import shells
+
+    click.echo(shells.script(shell), nl=False)
