@@ -62,6 +62,32 @@ def test_every_module_says_its_role() -> None:
     assert silent == []
 
 
+#: The modules that open files themselves: what they open is theirs, or the kernel's.
+OPENS = {
+    "exporter/cli/runtime.py",  # /dev/null
+    "exporter/lib/command.py",  # pipes and /proc
+    "exporter/lib/files.py",
+    "exporter/lib/sqlite.py",  # the state, by a call that does not wait
+    "exporter/metrics/push.py",  # a directory
+    "exporter/setup/assets.py",  # files of the package, and those that it writes
+    "exporter/setup/init.py",  # files of the package, and those that it writes
+    "exporter/state/lock.py",  # the lock, by a call that does not wait
+    "exporter/web/page.py",  # files of the package
+}
+
+
+def test_files_that_others_name_are_read_in_one_place() -> None:
+    openers = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(ast.Name("open")) | ast.Call(ast.Attribute(ast.Name("os"), "open")):
+                    openers.add(str(path.relative_to(ROOT)))
+                case ast.Call(ast.Attribute(_, "read_text" | "read_bytes")):
+                    openers.add(str(path.relative_to(ROOT)))
+    assert openers == OPENS
+
+
 def test_the_contract_has_no_exceptions() -> None:
     assert "ignore_imports" not in CONTRACT
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr, ValidationError
 
 from exporter.config.models import Config
 from exporter.config.values import WRITTEN, ConfigError, Model, WithSecrets, expand
+from exporter.lib.files import MIB, TooLargeError, read_regular
 
 
 def default_config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -54,11 +55,9 @@ def load(path: Path | None) -> Config:
 def read_text(path: Path, limit: int, role: str) -> str:
     """The text of a file of at most ``limit`` MiB that a person wrote as ``role``. Raises ConfigError."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(limit * 1024**2 + 1)
-        if len(raw) > limit * 1024**2:
-            raise ConfigError(str(path), [f"is larger than {limit} MiB: it cannot be {role}"])
-        return raw.decode("utf-8-sig")
+        return read_regular(path, limit * MIB).decode("utf-8-sig")
+    except TooLargeError:
+        raise ConfigError(str(path), [f"is larger than {limit} MiB: it cannot be {role}"]) from None
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:

@@ -22,6 +22,7 @@ from pydantic import (
 
 from exporter.lib.durations import format_duration, iso, parse_date, parse_duration
 from exporter.lib.errors import ExpectedError
+from exporter.lib.files import MIB, read_regular
 from exporter.lib.known_secrets import KNOWN
 
 
@@ -122,7 +123,7 @@ class WithSecrets(Model):
         plain, file, variable = (getattr(self, name + end) for end in ("", "_file", "_env"))
         if file:
             try:
-                return find_credential(file).read_text(encoding="utf-8").strip()
+                return read_regular(find_credential(file), MIB).decode().strip()
             except (OSError, UnicodeDecodeError) as error:
                 why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
                 raise ConfigError(f"{name}_file", [f"{file}: {why}"]) from None

@@ -18,6 +18,7 @@ import httpx
 
 from exporter.config import ConfigError
 from exporter.config.models import Heartbeat
+from exporter.config.secret_reader import SecretReader
 from exporter.lib import http
 from exporter.lib.redact import internal_error
 from exporter.lib.supervisor import SupervisedTask, Supervisor
@@ -44,6 +45,7 @@ class HeartbeatSender:
         supervisor: Supervisor | None = None,
     ) -> None:
         self._config = config
+        self._secrets = SecretReader(config)
         self._problem = problem
         self._now = now
         self._transport = transport
@@ -85,7 +87,7 @@ class HeartbeatSender:
             if attempt:
                 await asyncio.sleep(PAUSE)
             try:
-                url = await asyncio.to_thread(self._config.read_secret, "url")
+                url = await self._secrets.read("url")
                 async with http.Client(self._transport) as client:
                     for_kuma = _for_kuma(url or "", path, body)
                     if for_kuma is None:

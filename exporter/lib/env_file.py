@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+from exporter.lib.files import MIB, read_regular, why_unusable
 from exporter.lib.known_secrets import remember
 from exporter.model import CheckError, FailureReason
 
@@ -16,7 +17,6 @@ _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.D
 _DOUBLE_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SINGLE_QUOTED = re.compile(r"'([^']*)'")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
-_MAX_BYTES = 1024 * 1024
 
 
 def read_env_file(path: str) -> dict[str, str]:
@@ -26,12 +26,11 @@ def read_env_file(path: str) -> dict[str, str]:
     names the path, never a value.
     """
     try:
-        with Path(path).expanduser().open("rb") as file:
-            content = file.read(_MAX_BYTES)
+        content = read_regular(Path(path).expanduser(), MIB)
     except PermissionError:
         raise CheckError(FailureReason.PERMISSION, f"env_file {path}: this user may not read it") from None
-    except (OSError, RuntimeError, ValueError) as error:
-        why = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "is no path"
+    except (OSError, RuntimeError) as error:
+        why = why_unusable(error) if isinstance(error, OSError) else "its user has no home directory"
         raise CheckError(FailureReason.OTHER, f"env_file {path}: {why}") from None
     return parse_env_file(os.fsdecode(content))
 

@@ -28,6 +28,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from exporter import __version__
+from exporter.lib.files import MIB, stat_regular, why_unusable
+from exporter.lib.threads import IsolatedThread
 
 # Below this level both log the URL of every request, and a URL may be a secret.
 for _name in ("httpx", "httpcore"):
@@ -38,6 +40,10 @@ KEEP_ALIVE = 3.0
 
 #: How long the start of an answer's body may take, seconds.
 EXCERPT_TIMEOUT = 2.0
+#: The largest file of certificate authorities, in bytes. All that browsers trust are 0.3 MB.
+MAX_CA_FILE = 16 * MIB
+#: How long reading that file may take, in seconds.
+CA_PATIENCE = 10.0
 
 #: What to do about a status; the others have the words of the standard.
 _ADVICE = {
@@ -104,6 +110,7 @@ class Client:
         self._transport = transport  # tests pass their own
         self._client: httpx.AsyncClient | None = None
         self._verify: ssl.SSLContext | bool = False
+        self._thread = IsolatedThread("certificate authorities")
 
     async def send(
         self,
@@ -157,9 +164,11 @@ class Client:
     async def _open(self, is_secure: bool) -> httpx.AsyncClient:
         """The client for a request; a new one when the CA file has changed."""
         try:
-            verify = await asyncio.to_thread(_trusted, self._ca_file) if is_secure else False
+            verify = (
+                await self._thread.run(functools.partial(_trusted, self._ca_file), CA_PATIENCE) if is_secure else False
+            )
         except OSError as error:  # ssl.SSLError is one
-            why = "it contains no certificate" if isinstance(error, ssl.SSLError) else _system_text(error)
+            why = "it contains no certificate" if isinstance(error, ssl.SSLError) else why_unusable(error)
             raise RequestError(Cause.CONNECTION, f"ca_file cannot be used: {why}") from None
         if self._client is None or self._verify is not verify:
             previous, self._verify = self._client, verify
@@ -265,7 +274,9 @@ async def _excerpt(response: httpx.Response, limit: int, timeout: float) -> byte
 
 def _trusted(ca_file: Path | None) -> ssl.SSLContext:
     """The certificate authorities to trust: the same object until the file changes. Raises OSError."""
-    return _tls_context(ca_file, ca_file.stat().st_mtime_ns if ca_file else None)
+    if ca_file is None:
+        return _tls_context(None, None)
+    return _tls_context(ca_file, stat_regular(ca_file, MAX_CA_FILE).st_mtime_ns)  # OpenSSL would wait for a pipe
 
 
 @functools.lru_cache(maxsize=16)

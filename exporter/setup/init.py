@@ -20,6 +20,7 @@ from pathlib import Path
 
 from exporter.config import parse
 from exporter.lib.errors import ExpectedError
+from exporter.lib.files import MIB, read_regular
 from exporter.setup import assets
 
 SERVICE = "openclaw-auth-exporter.service"
@@ -103,7 +104,7 @@ def write_topic(path: Path) -> str:
     """The ntfy topic in ``path``, generated at random if the file is missing: anyone who knows a topic can read it."""
     try:
         with contextlib.suppress(FileNotFoundError):
-            return path.read_text(encoding="ascii").strip()
+            return read_regular(path, MIB).decode("ascii").strip()
         topic = f"openclaw-{secrets.token_urlsafe(18)}"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_new(path, topic + "\n")

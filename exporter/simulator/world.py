@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from exporter.lib.files import MIB, read_regular
 from exporter.model import Dialect, FailureReason
 
 KINDS = ("token", "oauth", "api_key")
@@ -220,7 +221,7 @@ class World:
     @classmethod
     def load(cls, path: Path) -> World:
         """The world in a file. Raises OSError and ValueError."""
-        return cls.from_json(path.read_text(encoding="utf-8"))
+        return cls.from_json(read_regular(path, 16 * MIB).decode())
 
 
 _RECORDS: dict[str, type[Any]] = {"profiles": Profile, "usage": Usage, "configured": Configured}

@@ -23,6 +23,7 @@ from exporter.lib.durations import parse_date
 from exporter.lib.env_file import read_env_file
 from exporter.lib.known_secrets import remember
 from exporter.lib.loose_json import seconds
+from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
 from exporter.sources import Fingerprint, Source, SourceContext, as_typed
 from exporter.sources.openclaw.source import ELSEWHERE, failure_of
@@ -68,6 +69,7 @@ class ClaudeSource(Source):
         self._on_this_host = os.path.basename(target.command[0]) not in ELSEWHERE
         self._typed = as_typed(target.command, context.environ or os.environ)
         self._checking = asyncio.Lock()
+        self._thread = IsolatedThread("claude")
 
     async def agents(self) -> list[str]:
         """Always ``claude-code``."""
@@ -78,9 +80,8 @@ class ClaudeSource(Source):
         if agent != AGENT:
             raise CheckError(FailureReason.UNKNOWN_AGENT, f"Claude Code has no agents: its login is called {AGENT}")
         async with self._checking:
-            environ = self._environment()
             notes: list[str] = []
-            stored = self._stored(environ, notes)
+            environ, stored = await self._read(notes)
             try:
                 status = await self._status(environ)
             except CheckError as error:
@@ -128,6 +129,18 @@ class ClaudeSource(Source):
     def programs(self) -> Programs:
         claude = Invocation(self._typed)
         return Programs(claude=claude, env_file=self._target.env_file)
+
+    async def _read(self, notes: list[str]) -> tuple[dict[str, str], StoredLogin | None]:
+        """The environment of the command, and the login in the credentials file."""
+
+        def read() -> tuple[dict[str, str], StoredLogin | None]:
+            environ = self._environment()
+            return environ, self._stored(environ, notes)
+
+        try:
+            return await self._thread.run(read, self._target.timeout)
+        except TimeoutError:
+            raise CheckError(FailureReason.TIMEOUT, "the file system of this host does not answer") from None
 
     # --- running ---------------------------------------------------------------------------------
 

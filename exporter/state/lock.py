@@ -7,6 +7,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from exporter.lib.files import MIB, read_regular
+
 
 class FileLock:
     """An advisory lock on ``FILE.lock``. Without a file (state in memory) it is always acquired."""
@@ -48,6 +50,6 @@ class FileLock:
         if self._path is None:
             return None
         try:
-            return self._path.read_bytes()[:200].decode("utf-8", "replace") or None
+            return read_regular(self._path, MIB)[:200].decode("utf-8", "replace") or None
         except OSError:
             return None

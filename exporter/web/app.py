@@ -26,6 +26,7 @@ from exporter.model import ConditionName, Report
 from exporter.present import to_line
 from exporter.present.as_json import encodable, to_json
 from exporter.web.actions import NoChannelError
+from exporter.web.current_token import CurrentToken
 from exporter.web.daemon_api import DaemonApi, OutdatedError
 from exporter.web.forms import probe_timeout, read_form
 from exporter.web.hosts import HostRule
@@ -41,9 +42,11 @@ def create_app(daemon: DaemonApi, web: Web, guard: Guard | None = None) -> ASGIA
     Sessions and limits live in ``guard``; pass the same one to keep them over a reload. Raises ConfigError if
     ``web.users_file`` cannot be used.
     """
-    if guard is None:
-        guard = Guard(lambda: web.read_secret("token"), web.external_url)
     checks = [check_header_size, HostRule.of(web.host, web.external_url).check]
+    if guard is None:
+        token = CurrentToken(web)
+        guard = Guard(token.value, web.external_url)
+        checks.append(token.refresh)
     if web.users_file:
         users = Users(web.users_file)
         users.load()

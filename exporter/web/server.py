@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import ssl
+import threading
 from typing import Any
 
 import uvicorn
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.config import ConfigError, Tls, expand
+from exporter.lib.files import MIB, read_regular
 from exporter.lib.supervisor import SupervisedTask, Supervisor
 from exporter.web import listen
 from exporter.web.limits import MAX_HEADERS
@@ -30,6 +32,9 @@ MAX_CONNECTIONS = 512
 HEADER_TIMEOUT = 10.0  # seconds from a connection, or a request's first byte, to the last header
 STALL_TIMEOUT = 20.0  # seconds without the client reading any of its answer
 HANDSHAKE_TIMEOUT = 10.0  # seconds
+#: How long a connection waits for the comparison of the certificates' files, in seconds: once while it hangs.
+COMPARE_PATIENCE = 0.05
+MAX_CERTIFICATES = 16 * MIB
 # Longer than the usual scrape interval, so that Prometheus keeps its connection.
 KEEP_ALIVE = 75  # seconds
 STOP_TIMEOUT = 3  # seconds to finish answers when the server stops
@@ -41,9 +46,10 @@ STOP_TIMEOUT = 3  # seconds to finish answers when the server stops
 class Certificates(ssl.SSLContext):
     """The server side of TLS: version 1.2 or later, with client certificates if ``tls`` names a CA.
 
-    Every connection compares the files and reads them again if they have changed. While they cannot be used, as in the
-    middle of a rotation, the old ones stay in use. Each change makes a new context: a context that is loaded twice
-    keeps the first certificate if the kind of key differs, and resumes sessions that an old CA had allowed.
+    For every connection a thread compares the files and reads them again if they have changed. While they cannot be
+    used, as in the middle of a rotation, the old ones stay in use; no connection waits for a file system that hangs.
+    Each change makes a new context: a context that is loaded twice keeps the first certificate if the kind of key
+    differs, and resumes sessions that an old CA had allowed.
     """
 
     def __new__(cls, tls: Tls) -> Certificates:
@@ -54,9 +60,17 @@ class Certificates(ssl.SSLContext):
         self._tls = tls
         self._current_signature = self._signature()
         self._current = self._load()
+        self._comparing: threading.Thread | None = None
 
     def wrap_bio(self, *args: Any, **keys: Any) -> ssl.SSLObject:
         """asyncio calls this for each connection."""
+        if self._comparing is None or not self._comparing.is_alive():
+            self._comparing = threading.Thread(target=self._compare, name="certificates", daemon=True)
+            self._comparing.start()
+            self._comparing.join(COMPARE_PATIENCE)
+        return self._current.wrap_bio(*args, **keys)
+
+    def _compare(self) -> None:
         signature = self._signature()
         if signature != self._current_signature:
             self._current_signature = signature
@@ -65,7 +79,6 @@ class Certificates(ssl.SSLContext):
                 log.info("web: the certificates were reloaded")
             except ConfigError as error:
                 log.error("web: the old certificates stay in use: %s", error)
-        return self._current.wrap_bio(*args, **keys)
 
     def _files(self) -> list[str]:
         return [file for file in (self._tls.cert_file, self._tls.key_file, self._tls.client_ca_file) if file]
@@ -83,7 +96,7 @@ class Certificates(ssl.SSLContext):
     def _load(self) -> ssl.SSLContext:
         for file in self._files():
             try:
-                expand(file).open("rb").close()
+                read_regular(expand(file), MAX_CERTIFICATES)  # OpenSSL would wait for the writer of a pipe
             except OSError as error:
                 raise ConfigError("web.tls", [f"{file} cannot be read: {error.strerror}"]) from None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -287,7 +300,7 @@ class WebServer:
 
     async def start(self) -> None:
         """Bind and serve. Returns when the server listens. Raises ListenError or ConfigError."""
-        certificates = Certificates(self._tls) if self._tls else None
+        certificates = await asyncio.to_thread(Certificates, self._tls) if self._tls else None
         sockets = await asyncio.to_thread(listen.bind, self._host, self._port)
         self.addresses = [sock.getsockname()[:2] for sock in sockets]
         server = _Uvicorn(

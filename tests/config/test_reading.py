@@ -200,7 +200,7 @@ def test_unreadable_secrets_are_named(tmp_path: Path, monkeypatch: pytest.Monkey
     assert unreadable_secrets(config) == [
         f"targets[1].token_file: {tmp_path}/none: No such file or directory",
         "channels[0].secret_env: the environment variable NOPE is not set",
-        f"web.token_file: {tmp_path}: Is a directory",
+        f"web.token_file: {tmp_path}: Is a directory: put a regular file there",
     ]
     assert unreadable_secrets(Config()) == []
 

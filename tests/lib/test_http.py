@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import socket
 import ssl
@@ -142,6 +143,15 @@ async def test_changed_ca_file_is_used(tmp_path: Path) -> None:
         file.unlink()
         with pytest.raises(http.RequestError, match="ca_file cannot be used: no such file"):
             await client.send("GET", "https://host.test/", timeout=30)
+
+
+async def test_ca_file_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ca.pem")
+    async with http.Client(ca_file=tmp_path / "ca.pem") as client:
+        with pytest.raises(
+            http.RequestError, match="ca_file cannot be used: is a named pipe: put a regular file there"
+        ):
+            await client.send("GET", "https://host.test", timeout=60.0)
 
 
 @pytest.mark.parametrize("use_proxies", [True, False])

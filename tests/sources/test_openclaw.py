@@ -152,7 +152,8 @@ async def test_unreadable_env_file_fails_the_check(stand_in: StandIn, tmp_path: 
     def refuse(*_: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    (tmp_path / "env").touch()
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(CheckError, match="may not read it") as caught:
         await stand_in.source(env_file=str(tmp_path / "env")).check("main")
     assert caught.value.reason is FailureReason.PERMISSION

@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from exporter.config import ConfigError, Tls
 from exporter.web import server as server_module
 from exporter.web.app import create_app
 from exporter.web.listen import ListenError, bind
-from exporter.web.server import WebServer
+from exporter.web.server import Certificates, WebServer
 
 HOST = "127.0.0.1"
 
@@ -358,7 +359,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture
-def tls(authority: Authority, tmp_path: Path) -> Tls:
+def tls(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tls:
+    monkeypatch.setattr(server_module, "COMPARE_PATIENCE", 30.0)  # a changed file is noticed, however slow the machine
     cert, key = authority.issue("server", common_name="first")
     shutil.copy(cert, tmp_path / "cert.pem")
     shutil.copy(key, tmp_path / "key.pem")
@@ -445,6 +447,42 @@ async def test_changed_certificates_are_used_by_new_connections(
 
 
 @needs_openssl
+async def test_pipe_in_place_of_a_certificate_leaves_the_server_alive(
+    tls: Tls, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(tls=tls) as server:
+        for file in (tls.cert_file, tls.key_file):
+            os.rename(file, f"{file}.aside")
+            os.mkfifo(file)
+            assert (await certificate(server, authority))[0] == "first"
+            assert (
+                f"web: the old certificates stay in use: web.tls: {file} cannot be read: Is a named pipe" in caplog.text
+            )
+            os.rename(f"{file}.aside", file)
+        install(tls, *authority.issue("second", common_name="second"))
+        assert (await certificate(server, authority))[0] == "second"
+
+
+@needs_openssl
+async def test_certificates_on_a_file_system_that_hangs_delay_no_connection(
+    tls: Tls, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, hangs = threading.Event(), []
+
+    def hang(self: Certificates) -> None:
+        hangs.append(threading.current_thread())
+        go_on.wait(60)
+
+    async with running(tls=tls) as server:
+        monkeypatch.setattr(Certificates, "_compare", hang)
+        monkeypatch.setattr(server_module, "COMPARE_PATIENCE", 0.001)
+        for _ in range(3):
+            assert (await certificate(server, authority))[0] == "first"
+        assert len(hangs) == 1
+        go_on.set()
+
+
+@needs_openssl
 async def test_with_a_client_ca_only_its_certificates_get_in(tls: Tls, authority: Authority, tmp_path: Path) -> None:
     clients, strangers = Authority(tmp_path / "clients"), Authority(tmp_path / "strangers")
     ca = tmp_path / "client-ca.pem"
@@ -497,9 +535,12 @@ async def test_invalid_tls_files_are_error_sentences(tls: Tls, authority: Author
     encrypted, junk = str(tmp_path / "encrypted.key"), str(tmp_path / "junk.pem")
     openssl("ec", "-in", tls.key_file, "-aes256", "-passout", "pass:PLANTED-SECRET", "-out", encrypted)
     shutil.copy(__file__, junk)
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
     pair = f"{tls.cert_file} and "
     for changes, text in (
         ({"cert_file": "/nowhere.pem"}, "/nowhere.pem cannot be read: No such file or directory"),
+        ({"key_file": pipe}, f"{pipe} cannot be read: Is a named pipe: put a regular file there"),
         ({"key_file": other_key}, f"{pair}{other_key} do not work together: the key belongs to another certificate"),
         ({"key_file": encrypted}, f"{pair}{encrypted} do not work together: the key is encrypted; store it without"),
         ({"key_file": junk}, f"{pair}{junk} do not work together: "),

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from exporter.alerts.message import text
 from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage
 from exporter.config import ChannelBase, ConfigError
+from exporter.config.secret_reader import SecretReader
 from exporter.lib.known_secrets import KNOWN
 from exporter.model import FailureReason, Severity
 
@@ -184,11 +185,12 @@ class Sender(Generic[Configured]):
         self.config = config
         self.context = context
         self.timeout = timeout or self.timeout
+        self._secrets = SecretReader(config)
 
-    def secret(self, name: str) -> str | None:
+    async def secret(self, name: str) -> str | None:
         """The present value of a secret. Raises TemporaryError where it cannot be read: it may be back soon."""
         try:
-            return self.config.read_secret(name)
+            return await self._secrets.read(name)
         except ConfigError as error:
             raise TemporaryError(FailureReason.OTHER, f"the channel's {name} cannot be read: {error}") from None
 

@@ -51,7 +51,7 @@ class AppriseSender(Sender[AppriseChannel]):
         """Hand a message to apprise. Raises TemporaryError or PermanentError."""
         if self._thread is not None and self._thread.is_alive():
             raise TemporaryError(FailureReason.TIMEOUT, "apprise is still busy with the previous message")
-        url = self.secret("url") or ""
+        url = await self.secret("url") or ""
         text = self.context.render(self.config, outgoing.message, with_links=True, limit=MAX_BODY)
         done: Future[bool] = Future()
 

@@ -125,7 +125,7 @@ class NtfySender(Sender[NtfyChannel]):
         if self._can_cancel is False:
             return
         try:
-            await self._request("DELETE", f"{self._topic()}/{name}", name)
+            await self._request("DELETE", f"{await self._topic()}/{name}", name)
         except PermanentError as error:
             if error.reason != FailureReason.HTTP_ERROR:
                 raise
@@ -134,17 +134,17 @@ class NtfySender(Sender[NtfyChannel]):
             self._can_cancel = True
 
     async def _publish(self, fields: Mapping[str, Any], body: str) -> None:
-        every: dict[str, Any] = {"topic": self._topic(), "click": self.context.external_url, **fields}
+        every: dict[str, Any] = {"topic": await self._topic(), "click": self.context.external_url, **fields}
         content = encoded({key: value for key, value in every.items() if value}, body)
         await self._request("POST", "", fields["sequence_id"], content)
 
     async def _request(self, method: str, path: str, notification: str, content: bytes = b"") -> None:
         """One request that changes ``notification``; ``path`` is below the server's address."""
-        url = self.secret("url") or DEFAULT_URL
-        if problem := _url_problem(url, self._topic()):
+        url = await self.secret("url") or DEFAULT_URL
+        if problem := _url_problem(url, await self._topic()):
             raise PermanentError(FailureReason.OTHER, problem)
         # With the slash at its end a wrong path is not found. Without it, the server would take it for a topic.
-        token, address = self.secret("token"), f"{url.rstrip('/')}/{path}"
+        token, address = await self.secret("token"), f"{url.rstrip('/')}/{path}"
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         await self._wait_for_next_second(notification)
         try:
@@ -171,8 +171,8 @@ class NtfySender(Sender[NtfyChannel]):
         self._over_quota += 1
         return min(pause, DAY - self.context.clock() % DAY + PAUSE)
 
-    def _topic(self) -> str:
-        topic = self.secret("topic") or ""
+    async def _topic(self) -> str:
+        topic = await self.secret("topic") or ""
         if problem := _topic_problem(topic):
             raise PermanentError(FailureReason.OTHER, problem)
         return topic

@@ -51,7 +51,7 @@ class WebhookSender(Sender[WebhookChannel]):
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """POST a message. Raises TemporaryError or PermanentError."""
-        url, key = self.secret("url"), self.secret("secret")
+        url, key = await self.secret("url"), await self.secret("secret")
         if not url:
             raise PermanentError(FailureReason.OTHER, "the webhook has no url")
         content = as_json(body_of(outgoing, self.context, self.config))

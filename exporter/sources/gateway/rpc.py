@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import httpx
 
 from exporter.config import ConfigError, GatewayTarget, expand
+from exporter.config.secret_reader import SecretReader
 from exporter.lib import http
 from exporter.lib.known_secrets import KNOWN
 from exporter.lib.loose_json import mapping, number, parse
@@ -40,6 +41,7 @@ class AdminRpc:
 
     def __init__(self, target: GatewayTarget, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._target = target
+        self._secrets = SecretReader(target)
         self._client = http.Client(transport, expand(target.ca_file) if target.ca_file else None)
 
     async def call(self, method: str, params: Mapping[str, Any], seconds: float | None = None) -> dict[str, Any]:
@@ -51,7 +53,7 @@ class AdminRpc:
         """
         limit = self._target.timeout if seconds is None else min(seconds, self._target.timeout)
         url, where, login = _address(self._target.url)
-        token = self._token()
+        token = await self._token()
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"], login = f"Bearer {token}", None
@@ -67,9 +69,9 @@ class AdminRpc:
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    def _token(self) -> str | None:
+    async def _token(self) -> str | None:
         try:
-            token = self._target.read_secret("token")
+            token = await self._secrets.read("token")
         except ConfigError as error:
             denied = any("denied" in problem.lower() for problem in error.problems)
             reason = FailureReason.PERMISSION if denied else FailureReason.UNAUTHORIZED

@@ -136,6 +136,8 @@ def _in_one_snapshot(
 ) -> _Selected | None:
     if regular_size(path) is None:
         return None
+    for tail in ("-wal", "-shm", "-journal"):  # SQLite would wait for the writer of a pipe
+        regular_size(path.with_name(path.name + tail))
     for _ in range(2):
         before = _database_stamps(path)
         options, pragma = _open_options(before)

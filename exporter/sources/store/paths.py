@@ -6,12 +6,12 @@ The places are those of OpenClaw 2026.2 to 2026.9. Importing this module is chea
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exporter.lib.files import NotRegularError, TooLargeError, read_regular, stat_regular, why_unusable
 from exporter.model import CheckError, FailureReason
 
 #: OpenClaw's folder in the home directory and its configuration file, with the former names that it still reads if
@@ -135,14 +135,11 @@ def regular_size(path: Path) -> int | None:
     Raises CheckError PERMISSION, or STORE_UNREADABLE if it is not a regular file.
     """
     try:
-        found = path.stat()
+        return stat_regular(path).st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise _denied(path, error) from None
-    if not stat.S_ISREG(found.st_mode):
-        raise unreadable(path, "is not a regular file")
-    return found.st_size
 
 
 def read_file(path: Path, limit: int = MAX_BYTES) -> bytes | None:
@@ -150,23 +147,19 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes | None:
 
     Raises CheckError like ``regular_size``, and STORE_UNREADABLE if it is over ``limit`` bytes.
     """
-    size = regular_size(path)
-    if size is None:
-        return None
-    if size > limit:
-        raise unreadable(path, f"is larger than {limit // 2**20} MB: it cannot be an auth store")
     try:
-        # Opening a pipe that appears under that name must not block.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-            return file.read(limit)
+        return read_regular(path, limit)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except TooLargeError:
+        raise unreadable(path, f"is larger than {limit // 2**20} MB: it cannot be an auth store") from None
     except OSError as error:
         raise _denied(path, error) from None
 
 
-def _denied(path: Path, error: OSError | ValueError) -> CheckError:
+def _denied(path: Path, error: OSError) -> CheckError:
     if isinstance(error, PermissionError):
         return CheckError(FailureReason.PERMISSION, f"{path}: this user may not read it")
-    why = (error.strerror or "cannot be read").lower() if isinstance(error, OSError) else "is no path"
-    return CheckError(FailureReason.STORE_UNREADABLE, f"{path}: {why}")
+    if isinstance(error, NotRegularError):
+        return unreadable(path, f"is not a regular file: it {why_unusable(error)}")
+    return CheckError(FailureReason.STORE_UNREADABLE, f"{path}: {why_unusable(error)}")
