@@ -34,6 +34,12 @@ from panels import (
 UNKNOWN = "–"
 
 
+def _failed_checks(window: str) -> str:
+    """The increase of the failures. A series may begin with the first failure, which ``increase()`` does not see."""
+    counted = series("check_failures_total")
+    return f"({counted} unless {counted} offset {window} or increase({counted}[{window}]))"
+
+
 def _count_or_0(counted: str) -> str:
     """The number of series; 0 only if anything is scraped at all."""
     return f"count({counted}) or 0 * count({series('exit_code')})"
@@ -43,10 +49,10 @@ def _with_code(number: int) -> str:
     return f"max by ({TARGET}) ({series('exit_code')} == {number})"
 
 
-def _failed(title: str, description: str, counter: str, *by: str) -> Json:
+def _failed(title: str, description: str, increased: str, *by: str) -> Json:
     """The increase of a counter of failures, by reason and ``by``."""
     labels = (*by, "reason")
-    counted = f"sum by ({', '.join(labels)}) (increase({series(counter)}[$__rate_interval]))"
+    counted = f"sum by ({', '.join(labels)}) ({increased})"
     legend = ": ".join(f"{{{{{label}}}}}" for label in labels)
     return lines(title, description, [over_time(f"{counted} > 0", legend)], stacked=True, decimals=0, min=0)
 
@@ -144,7 +150,7 @@ def usable_share() -> Json:
 
 
 def failing() -> Json:
-    failures = f"increase({series('check_failures_total')}[$__range])"
+    failures = _failed_checks("$__range")
     return table(
         "Failing checks",
         "The checks that failed within the time shown, by target and reason. The reason links to the runbook.",
@@ -160,9 +166,8 @@ def failing() -> Json:
 
 
 def failures() -> Json:
-    return _failed(
-        "Checks that failed, by reason", "The number of failed checks of all targets.", "check_failures_total"
-    )
+    increased = _failed_checks("$__rate_interval")
+    return _failed("Checks that failed, by reason", "The number of failed checks of all targets.", increased)
 
 
 def durations() -> Json:
@@ -274,7 +279,8 @@ def releases() -> Json:
 
 def failed_notifications() -> Json:
     title, description = "Notifications that failed, by reason", "Failed attempts. They are retried for three days."
-    return _failed(title, description, "notifications_failed_total", "channel")
+    increased = f"increase({series('notifications_failed_total')}[$__rate_interval])"
+    return _failed(title, description, increased, "channel")
 
 
 def fleet() -> Json:

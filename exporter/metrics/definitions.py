@@ -123,6 +123,7 @@ class CheckedAgent(NamedTuple):
     agent: AgentReport
     profiles: tuple[tuple[tuple[str, str], ProfileReport], ...]  # each with its labels provider, profile
     counters: AgentCounters
+    stands_for_target: bool = True  # shows the failure reasons with 0, once for the whole target
 
 
 _checks: list[MetricDefinition[CheckedAgent]] = []
@@ -278,9 +279,14 @@ def checks_total(checked: CheckedAgent) -> Iterable[Row]:
     return [((), checked.counters.checks)]
 
 
-@_check("Number of failed checks by reason since the exporter started. Every reason starts at 0.", "reason")
-def check_failures_total(checked: CheckedAgent) -> Iterable[Row]:
-    return [((reason.value,), checked.counters.failures.get(reason, 0)) for reason in FailureReason]
+@_check(
+    "Number of failed checks by reason since the exporter started. Every reason starts at 0, once per target.", "reason"
+)
+def check_failures_total(checked: CheckedAgent) -> Iterator[Row]:
+    for reason in FailureReason:
+        number = checked.counters.failures.get(reason, 0)
+        if number or checked.stands_for_target:
+            yield (reason.value,), number
 
 
 #: The metrics of each check, in the order of the exposition. Counters come last (see Exposition).

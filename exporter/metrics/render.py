@@ -87,6 +87,9 @@ def render_target(report: TargetReport, counters: Mapping[str, AgentCounters] | 
     for id in sorted((counters or {}).keys() - {agent.agent for agent in report.entries}):
         unreported = AgentReport(report.target, id, report.source, 0.0, None, 0)
         counted.append(((target, texts[id]), CheckedAgent(unreported, (), (counters or {})[id])))
+    # The agent "*" stands for the target: unlike others it is known from the start and is never removed.
+    first = next((i for i, (_, checked) in enumerate(counted) if checked.agent.agent == "*"), 0)
+    counted = [(common, checked._replace(stands_for_target=i == first)) for i, (common, checked) in enumerate(counted)]
     fragment = {}
     for metric in CHECK_METRICS:
         is_counter = metric.type == "counter"

@@ -476,8 +476,8 @@ async def test_failures_are_counted_by_reason_from_0() -> None:
         assert len(counted()) == len(FailureReason)  # before the first check, for the target as a whole
         await until(lambda: any('agent="main"' in line for line in counted()))
         counts = counted()
-        assert len([line for line in counts if 'agent="main"' in line]) == len(FailureReason)
-        assert [line for line in counts if 'agent="main"' in line and not line.endswith(" 0.0")] == [
+        assert len([line for line in counts if line.endswith(" 0.0")]) == len(FailureReason)
+        assert [line for line in counts if 'agent="main"' in line] == [
             'openclaw_auth_check_failures_total{agent="main",reason="timeout",target="home"} 1.0'
         ]
     finally:

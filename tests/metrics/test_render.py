@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -234,6 +235,24 @@ def test_agent_without_a_report_keeps_its_counters() -> None:
     ]
 
 
+def test_failure_reasons_with_0_stand_once_per_target() -> None:
+    """At ``*``, which is known before the agents are and is never removed; the agents show what failed."""
+    subject = report(agent(profile()), replace(agent(profile()), agent="work"))
+    counted = {"main": AgentCounters(5, {FailureReason.TIMEOUT: 2}), "work": AgentCounters(5), "*": AgentCounters()}
+    lines = render_target(subject.targets[0], counted)["openclaw_auth_check_failures_total"].decode().splitlines()
+    assert sum('agent="*"' in line and line.endswith(" 0.0") for line in lines) == len(FailureReason)
+    assert [line for line in lines if 'agent="*"' not in line] == [
+        'openclaw_auth_check_failures_total{agent="main",reason="timeout",target="home"} 2.0'
+    ]
+
+
+def test_profile_has_few_series() -> None:
+    """A further profile costs seven series, and none of them is an enumeration's value that does not hold."""
+    few, many = (report(agent(*(profile(id=f"a:{i}") for i in range(n)))) for n in (1, 11))
+    lines = [sum(text.count(b"\n") for text in render_target(r.targets[0], {}).values()) for r in (few, many)]
+    assert (lines[1] - lines[0]) / 10 <= 7
+
+
 def test_exporter_has_metrics_about_itself() -> None:
     series = series_of(exposition(healthy()).body()[0].decode())
     mine = {name: value for (name, _), value in series.items() if name.startswith("openclaw_auth_exporter")}
@@ -335,10 +354,10 @@ class Collected(Collector):
         for metric in CHECK_METRICS:
             built = metric.empty()
             for target in sorted(subject.targets, key=lambda target: target.target):
-                for entry in target.entries:
+                for index, entry in enumerate(target.entries):
                     counted = counters(subject)[target.target][entry.agent]
                     profiles = tuple(zip(profile_labels(entry), entry.profiles, strict=True))
-                    for labels, value in metric.rows(CheckedAgent(entry, profiles, counted)):
+                    for labels, value in metric.rows(CheckedAgent(entry, profiles, counted, index == 0)):
                         if value is not None:
                             built.add_metric([target.target, entry.agent, *labels], value)  # type: ignore[attr-defined]  # each kind has one
             if built.samples:
