@@ -65,6 +65,23 @@ def test_selectors_name_existing_labels() -> None:
         assert labels <= LABELS[metric] | {"job", "instance"}, f"{metric}{{{matchers}}}"
 
 
+def test_queries_in_descriptions_select_what_the_alert_is_about() -> None:
+    """Each is run per firing alert at each evaluation: one selector without matchers reads every profile."""
+    queries = re.findall(r"query \(printf \"(.+?)(?<!\\)\"", CODE)
+    queries += re.findall(r":= printf \"(openclaw_auth.+?)(?<!\\)\"", CODE)
+    assert len(queries) > 12
+    for query in queries:
+        for selector in re.findall(r"\bopenclaw_auth[_:][\w:]+(\{[^}]*\})?", query):
+            assert re.match(r"\{job=%(\[1\])?q,instance=%(\[2\])?q,(target|channel)=%", selector), query
+
+
+def test_job_names_stand_once() -> None:
+    """Whoever names the jobs differently changes one line of each file."""
+    code = [re.sub(r"#.*", "", text) for text in (RULES, *(path.read_text() for path in EXAMPLES))]
+    for job in ("openclaw_auth", "openclaw_auth_probe"):
+        assert all(text.count(f'job="{job}"') <= 1 for text in code), job
+
+
 def test_alerts_use_recording_rules_above_them_in_their_group() -> None:
     for group in CODE.split("  - name: ")[1:]:
         recorded = {found[1]: found.start() for found in re.finditer(r"- record: (\S+)", group)}

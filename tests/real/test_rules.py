@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -96,11 +101,11 @@ def test_alerts_are_routed(example: str, labels: str, receiver: str) -> None:
 # --- inhibition --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def alertmanager(tmp_path: Path) -> Iterator[str]:
-    """The URL of an Alertmanager that runs the unchanged example for alerts from rules."""
+@contextmanager
+def running(config: Path, tmp_path: Path) -> Iterator[str]:
+    """The URL of an Alertmanager with this configuration."""
     url = f"http://127.0.0.1:{free_port()}"
-    flags = [f"--config.file={DEPLOY}/alertmanager/from-rules.yml", f"--storage.path={tmp_path}"]
+    flags = [f"--config.file={config}", f"--storage.path={tmp_path}"]
     flags += [f"--web.listen-address={url.removeprefix('http://')}", "--cluster.listen-address="]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([need("prometheus-alertmanager"), *flags], stdout=log, stderr=log)
@@ -118,6 +123,13 @@ def alertmanager(tmp_path: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[str]:
+    """The URL of an Alertmanager that runs the unchanged example for alerts from rules."""
+    with running(DEPLOY / "alertmanager/from-rules.yml", tmp_path) as url:
+        yield url
 
 
 def test_one_cause_is_one_notification_and_inhibits_no_other_target(alertmanager: str) -> None:
@@ -157,3 +169,67 @@ def test_one_cause_is_one_notification_and_inhibits_no_other_target(alertmanager
     state = {frozenset(one["labels"].items()): one["status"]["state"] != "suppressed" for one in there}
     assert [labels for labels in notified if not state[frozenset(labels.items())]] == []
     assert [labels for labels in inhibited if state[frozenset(labels.items())]] == []
+
+
+# --- grouping --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("example", "labels"),
+    [
+        ("from-rules", {"alertname": "OpenClawAuthExpired", "job": "openclaw_auth"}),
+        ("from-exporter", {"alertname": "OpenClawAuthDeadline"}),
+        ("from-exporter", {"alertname": "OpenClawAuthExpired", "job": "openclaw_auth_probe"}),
+    ],
+)
+def test_500_targets_that_expire_together_are_one_page_that_counts_them(
+    example: str, labels: dict[str, str], tmp_path: Path
+) -> None:
+    pages: list[dict[str, Any]] = []
+    arrived = threading.Event()
+
+    class Pager(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            pages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+            arrived.set()
+
+        def log_message(self, *words: object) -> None: ...
+
+    alerts = [
+        {
+            "labels": {**labels, "severity": "critical", "target": f"gw{n}", "provider": "p", "profile": "x"}
+            | ({"fingerprint": f"f{n}", "exporter": "a"} if "job" not in labels else {"instance": f"gw{n}"}),
+            "annotations": {"summary": f"x on gw{n} has expired"},
+        }
+        for n in range(500)
+    ]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pager) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        config = tmp_path / "alertmanager.yml"  # without the template: it may be left out
+        shipped = (DEPLOY / f"alertmanager/{example}.yml").read_text()
+        text = shipped.replace("127.0.0.1:9099", f"127.0.0.1:{server.server_address[1]}")
+        config.write_text(text.replace("group_wait: 30s", "group_wait: 2s"))
+        with running(config, tmp_path) as url:
+            httpx.post(f"{url}/api/v2/alerts", json=alerts, trust_env=False).raise_for_status()
+            assert arrived.wait(60)
+            wait_for(
+                "every group", lambda: all(g["receiver"]["name"] == "phone" for g in groups(url)) and groups(url), 10
+            )
+            assert len(groups(url)) == 1
+        server.shutdown()
+    assert [len(page["alerts"]) for page in pages] == [500]
+    page = tmp_path / "page.json"
+    page.write_text(json.dumps(pages[0]))
+    text = '--template.text={{ template "openclaw_auth.title" . }}\n{{ template "openclaw_auth.text" . }}'
+    template = f"--template.glob={DEPLOY}/alertmanager/openclaw-auth.tmpl"
+    said = run("amtool", "template", "render", template, f"--template.data={page}", text)
+    assert said.startswith(f"500 firing: {labels['alertname']}")
+    assert "The first 10 of 500:" in said
+    assert said.count("has expired") == 10
+
+
+def groups(url: str) -> list[dict[str, Any]]:
+    """The groups of alerts of an Alertmanager."""
+    return list(httpx.get(f"{url}/api/v2/alerts/groups", trust_env=False).json())
