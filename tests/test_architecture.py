@@ -52,6 +52,38 @@ def test_no_two_classes_share_a_name() -> None:
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
 
 
+def calls(path: Path) -> set[str]:
+    """The last part of the name of everything that a file calls."""
+    found = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    return {f.attr if isinstance(f, ast.Attribute) else f.id for f in found if isinstance(f, ast.Attribute | ast.Name)}
+
+
+def test_every_task_is_begun_by_the_supervisor_or_by_who_awaits_its_end() -> None:
+    """A task that nobody owns is lost when it fails, and left when the daemon stops."""
+    makers = {"create_task", "ensure_future", "TaskGroup", "run_coroutine_threadsafe"}
+    found = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if calls(path) & makers}
+    assert found == {"lib/tasks.py", "lib/supervisor.py"}
+
+
+def test_tasks_without_supervision_end_by_themselves() -> None:
+    """``tasks.begin`` is for work that ends. Each module here keeps what it begins, and ends it or waits for it."""
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"\btasks\.begin\(", path.read_text())
+    }
+    assert found == {
+        "checks/target_checker.py",  # one check
+        "daemon/alerting.py",  # opening files in a thread
+        "daemon/reloading.py",  # one reload
+        "daemon/scheduler.py",  # starting and stopping
+        "daemon/serve.py",  # starting
+        "lib/command.py",  # the input of one command
+        "lib/supervisor.py",
+        "web/users.py",  # the comparison of one password
+    }
+
+
 def test_modules_are_short() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}

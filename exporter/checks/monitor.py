@@ -41,8 +41,19 @@ class Monitor:
         self.checkers: dict[str, TargetChecker] = {}
         self.configure(config)
 
-    def configure(self, config: Config) -> list[TargetChecker]:
+    def configure(self, config: Config, checkers: dict[str, TargetChecker] | None = None) -> list[TargetChecker]:
         """Use another configuration. Returns the checkers that are no longer used, for ``close_unused``.
+
+        ``checkers`` are those that ``prepare`` returned for it.
+        """
+        used = checkers if checkers is not None else self.prepare(config)
+        unused = [checker for name, checker in self.checkers.items() if used.get(name) is not checker]
+        self.config, self.checkers = config, used
+        self._unused += unused
+        return unused
+
+    def prepare(self, config: Config) -> dict[str, TargetChecker]:
+        """The checkers for another configuration, which are not used yet: if a source cannot be made, nothing changed.
 
         A target whose configuration is unchanged keeps its checker and all facts.
         """
@@ -53,10 +64,7 @@ class Monitor:
                 source = self._make(target, self._context)
                 known = TargetChecker(target, source, self._ledger, self._now, self._limiter)
             checkers[target.name] = known
-        unused = [checker for name, checker in self.checkers.items() if checkers.get(name) is not checker]
-        self.config, self.checkers = config, checkers  # last: if a source cannot be made, nothing has changed
-        self._unused += unused
-        return unused
+        return checkers
 
     async def close_unused(self) -> None:
         """Cancel the checks of what is no longer configured, and close its sources."""

@@ -51,6 +51,10 @@ EVALUATE_AGAIN = 60.0
 T = TypeVar("T")
 
 
+class CheckerClosedError(Exception):
+    """The target is no longer configured, or the exporter stops: there is no check."""
+
+
 @dataclass
 class _Agent:
     """The latest facts about one agent."""
@@ -93,7 +97,7 @@ class TargetChecker:
         self._failure: Failure | None = None  # of listing the agents
         self._listing = AgentCounters()  # of listing the agents, exported as agent "*"
         self._checking: asyncio.Task[TargetReport] | None = None
-        self._is_stale = False
+        self._is_stale = self._is_closed = False
 
     @property
     def name(self) -> str:
@@ -137,14 +141,22 @@ class TargetChecker:
     async def check(self, policy: Policy, *, force: bool = False) -> TargetReport:
         """Check every agent, or wait for the check that is under way.
 
-        ``force`` waits for one that began after this call, for a caller that has changed something.
+        ``force`` waits for one that began after this call, for a caller that has changed something. Raises
+        CheckerClosedError after ``aclose``.
         """
         if force and self._checking is not None:
             await asyncio.wait([self._checking])
+        if self._is_closed:
+            raise CheckerClosedError
         if self._checking is None or not self.is_checking:
             self._checking = tasks.begin(self._check(policy), name=f"check {self.name}")
         # Shielded: a caller that stops waiting (a probe out of time) does not cancel it for the others.
-        return await asyncio.shield(self._checking)
+        try:
+            return await asyncio.shield(self._checking)
+        except asyncio.CancelledError:
+            if self._is_closed and not tasks.is_cancelled():
+                raise CheckerClosedError from None
+            raise
 
     async def _check(self, policy: Policy) -> TargetReport:
         """One check. Whatever happens in it, it ends with a report; only ``aclose`` cancels it."""
@@ -350,7 +362,8 @@ class TargetChecker:
             agent.history = acknowledge_gone(agent.history, profile)
 
     async def aclose(self) -> None:
-        """Cancel the check that is under way and close the source."""
+        """Cancel the check that is under way, begin none any more, and close the source."""
+        self._is_closed = True
         await tasks.end(self._checking)
         try:
             await tasks.finish_within(tasks.CLEAN_UP, self.source.aclose())

@@ -12,6 +12,7 @@ from exporter.alerts.delivery.notifier import Notifier
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.config import Config
 from exporter.daemon.heartbeat import HeartbeatSender
+from exporter.lib import tasks
 from exporter.lib.supervisor import Supervisor
 
 #: Seconds after which a message that waits for delivery fails the heartbeat.
@@ -63,7 +64,7 @@ class Alerting:
         if self.notifier is not None:
             await self.notifier.reconfigure(config)
         elif config.channels:
-            self.notifier = await asyncio.to_thread(self._make_notifier, config)  # it opens files
+            self.notifier = await self._make_in_thread(config)
             self.notifier.start()
         if config.heartbeat != self._config.heartbeat:
             if self._heartbeat is not None:
@@ -72,6 +73,15 @@ class Alerting:
             if self._heartbeat is not None:
                 self._heartbeat.start()
         self._config = config
+
+    async def _make_in_thread(self, config: Config) -> Notifier:
+        """A notifier, made in a thread because it opens files. If nobody waits for it any more, it is closed."""
+        making = tasks.begin(asyncio.to_thread(self._make_notifier, config), name="opening the alert state")
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_close)
+            raise
 
     async def notify(self) -> None:
         """Evaluate a new report; returns when its messages were tried once, or after a moment."""
@@ -110,3 +120,8 @@ class Alerting:
     def heartbeat_success_at(self) -> float | None:
         """When "all is well" last arrived, Unix seconds; 0 if it never did, None without a heartbeat."""
         return (self._heartbeat.success_at or 0.0) if self._heartbeat is not None else None
+
+
+def _close(made: asyncio.Task[Notifier]) -> None:
+    if not made.cancelled() and made.exception() is None:
+        made.result().outbox.close()

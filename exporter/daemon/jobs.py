@@ -102,6 +102,8 @@ class Jobs:
             self._scheduler.wakeup()
 
     def _set(self, kind: str, name: str, work: JobWork, trigger: object, at: float) -> None:
+        if self._stops:
+            return
         self._scheduler.add_job(
             self._run, trigger, args=[work, name], id=f"{kind}:{name}", replace_existing=True, next_run_time=_moment(at)
         )

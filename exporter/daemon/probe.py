@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from exporter.checks.monitor import Monitor
-from exporter.checks.target_checker import TargetChecker
+from exporter.checks.target_checker import CheckerClosedError, TargetChecker
 from exporter.metrics.definitions import TEXT
 from exporter.metrics.render import one_shot
 from exporter.model import Failure, FailureReason, Report, TargetReport, failed_report
@@ -34,6 +34,8 @@ async def probe(
     if report is None:
         try:
             report = await asyncio.wait_for(checker.check(monitor.config.policy), timeout)
+        except CheckerClosedError:  # a reload removed the target meanwhile
+            raise KeyError(target) from None
         except TimeoutError:  # the check goes on: the next probe gets its result
             return _answer(_timed_out(checker, agent, timeout, now()), now())
         checked(checker)

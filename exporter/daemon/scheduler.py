@@ -18,7 +18,7 @@ from exporter.alerts.delivery.notifier import Notifier, ReportSource
 from exporter.alerts.delivery.outbox import open_outbox
 from exporter.checks.monitor import Monitor
 from exporter.checks.schedule import ScheduleInputs
-from exporter.checks.target_checker import TargetChecker
+from exporter.checks.target_checker import CheckerClosedError, TargetChecker
 from exporter.config import Config, Target
 from exporter.daemon import preflight, systemd
 from exporter.daemon.alerting import Alerting
@@ -30,6 +30,7 @@ from exporter.daemon.probe import probe
 from exporter.daemon.pulse import Pulse
 from exporter.daemon.reloading import Reloader
 from exporter.daemon.store_watch import StoreWatch
+from exporter.lib import tasks
 from exporter.lib.supervisor import Supervisor
 from exporter.metrics.definitions import ExporterState
 from exporter.model import Report, TargetReport
@@ -91,8 +92,9 @@ class Daemon:
         #: Every task that outlives its caller.
         self.supervisor = Supervisor()
         self._ledger_version: int | None = None
-        self._ready = self._stops = False
-        self._turn = asyncio.Lock()  # of starting and stopping
+        self._ready = False
+        self._starting: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
         self.alert_actions = AlertActions(
             ledger,
             lambda: self._alerting.notifier,
@@ -105,35 +107,50 @@ class Daemon:
     # --- start and stop --------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Schedule all checks, the first ones at once, and begin."""
-        async with self._turn:
-            if self._stops:
-                return
-            await self._sync_ledger()
-            self._jobs.start()
-            for checker in self._monitor.checkers.values():
-                await self._schedule(checker)
-            await self._exposition.compose()
-            start = self.supervisor.start
-            start("pulse", self._pulse.run)
-            start("ledger", partial(self._repeat, "saving what was checked", SAVE_EVERY, self._watch_ledger))
-            # As a job of APScheduler it would cost twice as much.
-            start("stores", partial(self._repeat, "comparing stores", COMPARE_EVERY, self._compare_stores))
-            if systemd.watchdog_interval() is not None:
-                start("watchdog", partial(systemd.feed, self.alive))
-            self._alerting.start()
-            self._reloader.open()
-            self._ready = True
+        """Schedule all checks, the first ones at once, and begin. Returns early once ``stop`` is called.
+
+        A daemon starts once: another call waits for the first one.
+        """
+        if self._stopping is not None:
+            return
+        if self._starting is None:
+            self._starting = tasks.begin(self._start(), name="start")
+        await asyncio.wait({self._starting})  # not the task itself: ``stop`` ends it
+        if not self._starting.cancelled():
+            self._starting.result()
+
+    async def _start(self) -> None:
+        await self._sync_ledger()
+        self._jobs.start()
+        for checker in self._monitor.checkers.values():
+            await self._schedule(checker)
+        await self._exposition.compose()
+        start = self.supervisor.start
+        start("pulse", self._pulse.run)
+        start("ledger", partial(self._repeat, "saving what was checked", SAVE_EVERY, self._watch_ledger))
+        # As a job of APScheduler it would cost twice as much.
+        start("stores", partial(self._repeat, "comparing stores", COMPARE_EVERY, self._compare_stores))
+        if systemd.watchdog_interval() is not None:
+            start("watchdog", partial(systemd.feed, self.alive))
+        self._alerting.start()
+        self._reloader.open()
+        self._ready = True
 
     async def stop(self) -> None:
-        """Stop everything, and end the processes of checks that are under way. A step that fails skips no other."""
-        self._ready, self._stops = False, True
-        await self._reloader.close()  # first: it would start things again
-        async with self._turn:
-            for step in (self._jobs.stop, self._monitor.aclose, self._alerting.stop, self.supervisor.stop):
-                with self._faults.surviving("stopping"):
-                    async with asyncio.timeout(STOP_LIMIT):
-                        await step()
+        """Stop everything, for good, and end the processes of checks that are under way. May be called again."""
+        self._ready = False
+        if self._stopping is None:
+            self._stopping = tasks.begin(self._stop(), name="stop")
+        await asyncio.wait({self._stopping})
+
+    async def _stop(self) -> None:
+        """A step that fails skips no other."""
+        await tasks.end(self._starting)  # first: these two would start things again
+        await self._reloader.close()
+        for step in (self._jobs.stop, self._monitor.aclose, self._alerting.stop, self.supervisor.stop):
+            with self._faults.surviving("stopping"):
+                async with asyncio.timeout(STOP_LIMIT):
+                    await step()
 
     def _spawn(self, doing: str, work: Coroutine[Any, Any, None]) -> None:
         self.supervisor.begin(doing, work)
@@ -175,12 +192,11 @@ class Daemon:
         before = await self._stores.before_check(checker)
         try:
             await checker.check(self._monitor.config.policy, force=force)
-        except asyncio.CancelledError:
-            if self._is_current(checker) and self._ready:
-                raise
-            return  # the target was removed, or the daemon stops
-        await self._stores.after_check(checker, before)
-        await self._publish(checker)
+        except CheckerClosedError:
+            return
+        if self._is_current(checker):
+            await self._stores.after_check(checker, before)
+            await self._publish(checker)
 
     async def _evaluate(self, *names: str) -> None:
         """Evaluate targets again, without a check."""
@@ -376,8 +392,9 @@ class Daemon:
         for name in ("web", "state_dir"):
             if getattr(self._monitor.config, name) != getattr(config, name):
                 log.warning("%s changed: this takes a restart", name)
+        checkers = self._monitor.prepare(config)  # first: if a source cannot be made, nothing has changed
         await self._alerting.reconfigure(config)
-        for removed in self._monitor.configure(config):
+        for removed in self._monitor.configure(config, checkers):
             self._jobs.remove(removed.name)
             self._exposition.remove(removed.name)
             self._stores.remove(removed.name)

@@ -17,6 +17,7 @@ from exporter.config import Config
 from exporter.daemon import preflight, runtime_tuning, systemd
 from exporter.daemon.loop_errors import LoopErrors
 from exporter.daemon.scheduler import Daemon
+from exporter.lib import tasks
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.web.app import create_app
 from exporter.web.server import WebServer
@@ -40,7 +41,9 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
     web = WebServer(app, config.web.host, config.web.port, config.web.tls, daemon.supervisor)
     try:
         await web.start()
-        await daemon.start()
+        await _start(daemon, end)
+        if end.is_set():
+            return
         log.info("%s, listening on %s", daemon.status(), web.listens_on)
         systemd.ready(daemon.status())
         await end.wait()
@@ -51,3 +54,14 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
         finally:
             await daemon.stop()
             await asyncio.to_thread(ledger.close)
+
+
+async def _start(daemon: Daemon, end: asyncio.Event) -> None:
+    """Start the daemon; return early when ``end`` is set: the first step may hang, as state on a dead mount does."""
+    starting, ending = tasks.begin(daemon.start()), tasks.begin(end.wait())
+    try:
+        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await tasks.end(ending)
+    if starting.done():
+        starting.result()
