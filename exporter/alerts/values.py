@@ -108,6 +108,7 @@ class LastNotification:
     times: int = 0  # how often the alert had begun within a day, if it was flapping
     has_arrived: bool = False
     is_withdrawn: bool = False  # taken away from the phone, because it is over and its end waits
+    is_inherited: bool = False  # of the alert from which this one forked, under that one's fingerprint
     before: LastNotification | None = None  # the one before, until this one has arrived
 
 

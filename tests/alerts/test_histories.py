@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, STEPS, P, World, believe, policy
 from exporter.alerts.lifecycle import advance, next_event
 from exporter.alerts.lifecycle.arrivals import Outcome, settle
-from exporter.alerts.lifecycle.invariants import Ledger
+from exporter.alerts.lifecycle.invariants import Ledger, doubts
 from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
 from exporter.alerts.values import AlertState, Message
 from exporter.config import QuietHours as Configured
@@ -166,7 +166,6 @@ class Histories(RuleBasedStateMachine):
             self.stores[agent] = {}
         else:
             del self.stores[agent]
-            self.failing.pop(agent, None)
             for place in [place for place in (*self.down, *self.dates) if place[0] == agent]:
                 self.down.pop(place, None)
                 self.dates.pop(place, None)
@@ -205,8 +204,12 @@ class Histories(RuleBasedStateMachine):
         self.deliver()
         self.step()
 
-    def deliver(self) -> None:
-        """Delivers what can be, gives up what is too old or refused, and tells the lifecycle."""
+    def deliver(self) -> bool:
+        """Delivers what can be, gives up what is too old or refused, and tells the lifecycle.
+
+        Returns whether there was any.
+        """
+        has_outcomes = False
         for name, channel in self.channels.items():
             waiting, outcomes = [], []
             for message in channel.queue:
@@ -221,9 +224,11 @@ class Histories(RuleBasedStateMachine):
                 state: Literal["delivered", "dead"] = "dead" if is_dead else "delivered"
                 outcomes.append(Outcome(name, message.at, message.fingerprints, state, self.now))
             channel.queue = waiting
+            has_outcomes = has_outcomes or bool(outcomes)
             self.states = settle(self.states, outcomes, self.now)
         configured = tuple(replace(c, last_success=self.channels[c.name].last_success) for c in self.policy.channels)
         self.policy = replace(self.policy, channels=configured)
+        return has_outcomes
 
     # --- us ----------------------------------------------------------------------------------
 
@@ -288,7 +293,7 @@ class Histories(RuleBasedStateMachine):
         if self.unlisted is not None:
             self.unlisted = self.now
         else:
-            self.failing = dict.fromkeys(self.failing, self.now)
+            self.failing = dict.fromkeys((agent for agent in self.failing if agent in self.stores), self.now)
             self.seen = {
                 agent: self.seen.get(agent, ()) if agent in self.failing else self.profiles(agent)
                 for agent in self.stores
@@ -296,16 +301,23 @@ class Histories(RuleBasedStateMachine):
         self.step()
 
     def step(self) -> None:
+        while self.evaluate():
+            pass  # as the notifier does: what was delivered or lost may be news
+
+    def evaluate(self) -> bool:
+        """Evaluates once and delivers. Returns whether something was delivered or lost."""
         report, before = self.report(), self.states
+        self.ledger.observe(report, self.policy, self.now)
         self.states, messages = advance(before, report, self.policy, self.now)
         blind = set(self.failing) if self.unlisted is None else set(AGENTS)
         for key, state in before.items():
             if state.firing and state.confirmed and set(state.agents) <= blind and key in self.states:
                 assert self.states[key].firing, "a failed check resolves nothing"
         believe(messages, report, self.policy, self.ledger)
+        assert not doubts(messages, before, report, self.policy)
         for message in messages:
             self.channels[message.channel].queue.append(message)
-        self.deliver()
+        return self.deliver()
 
     def live_until(self, end: float) -> None:
         """Does as the daemon does: checks every five minutes at first, and whenever time alone changes something."""
@@ -352,7 +364,9 @@ class Histories(RuleBasedStateMachine):
             assert any(_covers(state, agent, condition) for state in wanted), f"nothing says {condition} of {agent}"
         for channel in CHANNELS:
             notified = {name: t.alert for (where, name), t in self.ledger.notified.items() if where == channel.name}
-            assert set(notified) <= set(firing), f"{channel.name} was not notified of the resolution"
+            # The end of what an outage inhibits waits for the outage's.
+            waiting = {s.fingerprint for s in self.states.values() if s.inhibited and not s.firing}
+            assert set(notified) <= set(firing) | waiting, f"{channel.name} was not notified of the resolution"
             for state in wanted:
                 if not channel.accepts(state.severity) and state.fingerprint not in notified:
                     continue
@@ -362,6 +376,8 @@ class Histories(RuleBasedStateMachine):
                     continue  # it has not escalated yet
                 assert state.fingerprint in notified, f"{channel.name} was not notified of {state.condition}"
                 last = notified[state.fingerprint]
+                if not channel.accepts(state.severity) and not channel.accepts(last.severity):
+                    continue  # it eased below what the channel is told
                 assert (last.condition, last.severity) == (state.condition, state.severity), channel.name
 
     def truth(self) -> list[tuple[str, Condition]]:

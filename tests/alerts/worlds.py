@@ -224,6 +224,7 @@ class Life:
 
     def sees(self, report: Report, now: float, **changes: Any) -> list[Notification]:
         policy = replace(self.policy, **changes)
+        self.ledger.observe(report, policy, now)
         self.states, messages = advance(self.states, report, policy, now)
         again, more = advance(self.states, report, policy, now)
         assert (again, more) == (self.states, ()), "the same moment twice sends nothing"

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 from collections.abc import Iterator, Mapping
 
 from exporter.alerts import lifecycle
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.lifecycle.arrivals import settle
+from exporter.alerts.lifecycle.invariants import doubts
 from exporter.alerts.lifecycle.policy import AlertPolicy, Renew, no_steps
 from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at
 from exporter.alerts.values import AlertState, Message
 from exporter.config import Config
 from exporter.model import Report
+
+log = logging.getLogger(__name__)
 
 
 class Evaluator:
@@ -56,6 +60,9 @@ class Evaluator:
         def advance() -> tuple[dict[str, AlertState], dict[str, float], list[Message], float | None]:
             before = settle(self.states, outcomes.values(), now) if outcomes else self.states
             states, messages = lifecycle.advance(before, report, policy, now)
+            if log.isEnabledFor(logging.DEBUG):
+                for sentence in doubts(messages, before, report, policy):
+                    log.warning("a message cannot be believed, please report it: %s", sentence)
             sent, tests = due_tests(self._tests_sent, states, report, policy, now)
             times = lifecycle.next_event(states, report, policy, now), next_test_at(sent, report, policy, now)
             return states, sent, [*messages, *tests], min((at for at in times if at is not None), default=None)

@@ -144,6 +144,13 @@ def new_agents(state: AlertState, known: Iterable[str]) -> tuple[str, ...]:
     )
 
 
+def known_agents(state: AlertState, known: Iterable[str]) -> tuple[str, ...]:
+    """The agents of the state whose trouble is no news to who knows ``known``."""
+    known = tuple(known)
+    fresh = new_agents(state, known)
+    return tuple(a for a, fact in state.facts.items() if a in known or (fact.confirmed and a not in fresh))
+
+
 def _is_shared(state: AlertState, fact: AgentFact, other: AgentFact) -> bool:
     if not state.subject.profile:
         secrets = {(credential.profile, credential.secret) for credential in other.credentials}

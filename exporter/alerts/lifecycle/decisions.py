@@ -53,8 +53,13 @@ def reason_to_notify(
 
 
 def end_at(state: AlertState, last: LastNotification) -> float | None:
-    """When the end of an alert is due (Unix seconds); None while it waits for that of ``no_usable_profile``."""
-    if state.resolution is None or (state.inhibited and not state.firing):
+    """When the end of an alert is due (Unix seconds).
+
+    None while it waits for that of ``no_usable_profile``, and while the trouble is back but not yet confirmed.
+    """
+    waits_for_outage = state.inhibited and not state.firing
+    waits_for_confirmation = state.firing and not state.confirmed
+    if state.resolution is None or waits_for_outage or waits_for_confirmation:
         return None
     is_flapping = last.times > 0 and not _has_begun_again(state)
     return stable_at(state) if is_flapping else state.resolution.at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from exporter.alerts.lifecycle.facts import ReportIndex, is_renewed
+from exporter.alerts.lifecycle.facts import ReportIndex, is_renewed, subject_of
 from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.values import (
     AgentFact,
@@ -32,11 +32,23 @@ _ORDER = (
 
 def resolution(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> Resolution:
     """How an alert ended that none of its agents has any more."""
-    facts = {**state.ended, **state.facts} if state.ended else state.facts
+    # An agent that took a credential of its own may have left this alert, and not the trouble.
+    left = {agent: fact for agent, fact in state.ended.items() if not _has_trouble(state, agent, index)}
+    facts = {**left, **state.facts} if left else state.facts
+    # Who is told of the end was told of the confirmed ones.
+    facts = {agent: fact for agent, fact in facts.items() if fact.confirmed} or facts
     if len(facts) == 1:
         ((agent, fact),) = facts.items()
         return _end(state, agent, fact, index, policy, now)
     return _together([_end(state, agent, fact, index, policy, now) for agent, fact in facts.items()], now)
+
+
+def _has_trouble(state: AlertState, agent: str, index: ReportIndex) -> bool:
+    """Whether an agent has a condition of the alert's family and subject."""
+    report = index.agent(state.subject, agent)
+    return report is not None and any(
+        subject_of(report.target, condition) == state.subject for condition in report.conditions
+    )
 
 
 def _together(ends: Sequence[Resolution], now: float) -> Resolution:

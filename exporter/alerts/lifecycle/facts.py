@@ -138,13 +138,13 @@ def _findings(agent: AgentReport, policy: AlertPolicy, now: float) -> Iterator[F
         inhibited = (
             condition.provider in down and condition.name.definition.causes_outage and condition.profile is not None
         )
-        yield Finding(_subject(agent.target, condition), agent, reminder or condition, profile, inhibited)
+        yield Finding(subject_of(agent.target, condition), agent, reminder or condition, profile, inhibited)
     for key, profile in profiles.items():
         if key not in has_deadline_condition and (reminder := _reminder(agent, profile, policy, now)) is not None:
-            yield Finding(_subject(agent.target, reminder), agent, reminder, profile, False)
+            yield Finding(subject_of(agent.target, reminder), agent, reminder, profile, False)
 
 
-def _subject(target: str, condition: Condition) -> AlertSubject:
+def subject_of(target: str, condition: Condition) -> AlertSubject:
     topic: str = condition.family
     if condition.family is Family.NOTICE:
         topic = f"{topic}:{condition.name}"

@@ -6,16 +6,16 @@ message; the daemon does at debug level. Pure: no clock, no input, no output.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from exporter.alerts.lifecycle.ledger import Ledger, Notified
 from exporter.alerts.lifecycle.moment import ROUNDING, SAME_DATE, Held, Moment, heals_itself, is_later
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
-from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause
+from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause, States
 from exporter.model import Condition, ConditionName, Family, ProfileReport, Report, Severity
 
-__all__ = ["Ledger", "violations"]
+__all__ = ["Ledger", "doubts", "violations"]
 
 #: The families in which a credential works or does not.
 ABOUT_CREDENTIALS = (Family.DEADLINE, Family.AVAILABILITY)
@@ -29,6 +29,7 @@ class _Claim:
     last: Notified | None
     channel: ChannelPolicy | None  # None: it is no longer configured
     moment: Moment
+    ends_with_outage: bool = False  # the message has the end of no_usable_profile too
 
     @property
     def known(self) -> list[str]:
@@ -51,7 +52,7 @@ def _follows(claim: _Claim) -> Iterator[str]:
             yield "is first, but the channel was notified of it and of no end"
     elif last is None:
         yield f"is {alert.reason}, but the channel was never notified of it, or was notified of its end"
-    if alert.reason is NotificationReason.ESCALATED and last is not None and not _is_worse(alert, last.alert):
+    if alert.reason is NotificationReason.ESCALATED and last is not None and not _is_worse(alert, last):
         yield "is escalated, but is no worse than the channel knows, and names no further agent"
     if alert.reason is NotificationReason.EASED and last is not None and _rank(alert) >= _rank(last.alert):
         yield "is eased, but is no better than the channel knows"
@@ -61,8 +62,8 @@ def _rank(alert: Alert) -> tuple[int, int]:
     return alert.severity.rank, list(ConditionName).index(alert.condition)
 
 
-def _is_worse(alert: Alert, last: Alert) -> bool:
-    return _rank(alert) > _rank(last) or bool(set(alert.new_agents) - set(last.agents))
+def _is_worse(alert: Alert, last: Notified) -> bool:
+    return _rank(alert) > _rank(last.alert) or bool(set(alert.new_agents) - last.agents)
 
 
 def _reminds_once(claim: _Claim) -> Iterator[str]:
@@ -146,7 +147,7 @@ def _dates_are_theirs(claim: _Claim) -> Iterator[str]:
         recoveries = [
             p.unusable.until for a in alert.agents for p in moment.profiles(alert, a) if p.unusable is not None
         ]
-        if alert.until not in recoveries and claim.known:
+        if alert.until not in recoveries and len(claim.known) == len(alert.agents):
             yield f"says that it recovers at {alert.until}, which no agent's report has"
 
 
@@ -186,7 +187,7 @@ def _new_agents_are_new(claim: _Claim) -> Iterator[str]:
     alert, last = claim.alert, claim.last
     if set(alert.new_agents) - set(alert.agents) - {note.agent for note in alert.notes}:
         yield "calls an agent new that it does not name"
-    if last is not None and set(alert.new_agents) & set(last.alert.agents):
+    if last is not None and set(alert.new_agents) & last.agents:
         yield "calls an agent new that the channel knows"
 
 
@@ -218,7 +219,8 @@ def _end_is_true(claim: _Claim) -> Iterator[str]:
         yield from (f"{sentence} at {agent}" for sentence in _agent_end_is_true(claim, agent))
     if alert.reason is NotificationReason.RENEWED and not alert.agents:
         yield "is renewed, but names no agent"
-    if alert.deadline is not None and alert.reason is NotificationReason.RENEWED:
+    is_known = len(claim.known) == len(alert.agents)
+    if is_known and alert.deadline is not None and alert.reason is NotificationReason.RENEWED:
         dates = [p.expires_at for agent in alert.agents for p in moment.profiles(alert, agent) if p.usable]
         if not any(date is not None and abs(date - alert.deadline) <= SAME_DATE for date in dates):
             yield f"is renewed until {alert.deadline}, which no agent's report has"
@@ -280,7 +282,7 @@ def _is_wanted(claim: _Claim) -> Iterator[str]:
     if not alert.reason.ends:
         severities.append(alert.severity)
     worst = max(severities, key=lambda severity: severity.rank, default=alert.severity)
-    if channel.is_quiet_for(worst, moment.now):
+    if channel.is_quiet_for(worst, moment.now) and not claim.ends_with_outage:
         yield "is sent in quiet hours"
     if alert.reason is NotificationReason.FIRST and moment.policy.escalate_after is not None and channel.step:
         is_early = alert.since is not None and moment.now + ROUNDING < (
@@ -309,8 +311,10 @@ def _is_silenced(alert: Alert, moment: Moment, *, by_condition: bool = True) -> 
         values = {"target": alert.target, "provider": alert.provider or "", "profile": alert.profile or ""}
         if by_condition:
             values["condition"] = str(alert.condition)
+        # The message is also about the agents that its notes give a condition of their own.
+        agents = [*alert.agents, *(note.agent for note in alert.notes if note.condition is not None)]
         fits = (
-            bool(alert.agents) and all(agent == value for agent in alert.agents)
+            bool(alert.agents) and all(agent == value for agent in agents)
             if name == "agent"
             else values.get(name) == value
             for name, value in silence.matchers.items()
@@ -326,7 +330,7 @@ def _acknowledged_is_silent(claim: _Claim) -> Iterator[str]:
     if at is None or alert.reason is not NotificationReason.REPEAT or last is None or alert.times:
         return
     has_begun_again = alert.since is not None and alert.since > at
-    has_spread = not set(alert.agents) <= set(last.alert.agents)
+    has_spread = not set(alert.agents) <= last.agents or (last.spread_at is not None and last.spread_at > at)
     if at >= last.news_at and not has_begun_again and not has_spread:
         yield "is repeated although it was acknowledged"
 
@@ -376,11 +380,18 @@ def violations(message: Message, report: Report, policy: AlertPolicy, before: Le
     for alert in message.alerts:
         if alert.reason is NotificationReason.TEST:
             continue
-        claim = _Claim(alert, before.of_alert(message.channel, alert), channel, moment)
+        ends_with_outage = alert.reason.ends and any(_is_end_of_outage(other, alert) for other in message.alerts)
+        claim = _Claim(alert, before.of_alert(message.channel, alert), channel, moment, ends_with_outage)
         subject = alert.profile or alert.provider or alert.target
         where = f"{message.channel}: {alert.reason} {alert.condition} of {subject} ({', '.join(alert.agents)})"
         found += [f"{where} {sentence}" for rule in RULES for sentence in rule(claim)]
     return found
+
+
+def doubts(messages: Iterable[Message], before: States, report: Report, policy: AlertPolicy) -> list[str]:
+    """What is wrong with messages whose ledger nobody kept; ``before`` has the states from which they were made."""
+    ledger = Ledger.of(before)
+    return [sentence for message in messages for sentence in violations(message, report, policy, ledger)]
 
 
 def _about_message(message: Message, channel: ChannelPolicy | None, moment: Moment, before: Ledger) -> Iterator[str]:
@@ -402,14 +413,18 @@ def _about_message(message: Message, channel: ChannelPolicy | None, moment: Mome
     yield from _ends_together(message, moment, before)
 
 
+def _is_end_of_outage(alert: Alert, known: Alert) -> bool:
+    is_outage = alert.condition is ConditionName.NO_USABLE_PROFILE
+    return alert.reason.ends and is_outage and (alert.target, alert.provider) == (known.target, known.provider)
+
+
 def _ends_together(message: Message, moment: Moment, before: Ledger) -> Iterator[str]:
     """The end of no_usable_profile ends, in the same message, all that it inhibited and that is over too."""
-    over = [a for a in message.alerts if a.reason.ends and a.condition is ConditionName.NO_USABLE_PROFILE]
     for (channel, fingerprint), last in before.notified.items():
         known = last.alert
         if channel != message.channel or fingerprint in message.fingerprints or known.profile is None:
             continue
-        if not any((a.target, a.provider) == (known.target, known.provider) for a in over):
+        if not any(_is_end_of_outage(alert, known) for alert in message.alerts):
             continue
         holds = any(
             moment.is_unknown(known, agent.agent) or moment.facts(known, agent.agent, name)

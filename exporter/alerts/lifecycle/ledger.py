@@ -23,6 +23,10 @@ class Notified:
     step: float | None = None  # the latest reminder step that had passed, in seconds before the deadline
     held: frozenset[Held] = frozenset()  # the credentials it was about; empty: not recorded
     before: Notified | None = None
+    #: The agents that have had the trouble ever since.
+    agents: frozenset[str] = frozenset()
+    #: When a further agent was last seen to have it.
+    spread_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -41,8 +45,11 @@ class Ledger:
                 alert = replace(
                     _alert_like(state), reason=last.reason, condition=last.condition, severity=last.severity
                 )
-                ledger.notified[channel, state.fingerprint] = Notified(
-                    replace(alert, agents=last.agents), last.at, max(state.worsened_at, last.at), last.step
+                alert, news_at = replace(alert, agents=last.agents), max(state.worsened_at, last.at)
+                # What a fork inherited was sent by another alert, and is found by its agents.
+                name = f"origin of {state.fingerprint}" if last.is_inherited else state.fingerprint
+                ledger.notified[channel, name] = Notified(
+                    alert, last.at, news_at, last.step, agents=frozenset(last.agents)
                 )
         return ledger
 
@@ -51,8 +58,8 @@ class Ledger:
         last = self.notified.get((channel, alert.fingerprint))
         if last is not None or alert.reason is NotificationReason.FIRST:
             return last
-        known = (last for (where, _), last in self.notified.items() if where == channel)
-        return next((last for last in known if _is_of_one(last.alert, alert)), None)
+        known = (_naming(last, alert) for (where, _), last in self.notified.items() if where == channel)
+        return next((last for last in known if last is not None), None)
 
     def note(self, message: Message, report: Report, policy: AlertPolicy) -> None:
         """Record that a message was sent."""
@@ -69,7 +76,19 @@ class Ledger:
             step = policy.step_at(alert.deadline, message.at) if alert.deadline is not None else None
             if before is not None and before.step is not None and not is_later(alert.deadline, before.alert.deadline):
                 step = before.step if step is None else min(step, before.step)
-            self.notified[place] = Notified(alert, message.at, news_at, step, moment.held(alert), before)
+            agents = frozenset(alert.agents)
+            self.notified[place] = Notified(alert, message.at, news_at, step, moment.held(alert), before, agents)
+
+    def observe(self, report: Report, policy: AlertPolicy, now: float) -> None:
+        """Record which agents lost their trouble, so that it is news when they have it again, and where it spread."""
+        moment = Moment.of(report, policy, now)
+        for place, last in self.notified.items():
+            agents = frozenset(agent for agent in last.agents if moment.has_trouble(last.alert, agent))
+            others = (agent.agent for agent in moment.of_target(last.alert.target) if agent.agent not in last.agents)
+            has_spread = any(moment.has_trouble(last.alert, agent) for agent in others)
+            if has_spread or agents != last.agents:
+                spread_at = now if has_spread else last.spread_at
+                self.notified[place] = replace(last, agents=agents, spread_at=spread_at)
 
     def lose(self, message: Message) -> None:
         """Record that a message never arrived: what was sent before counts again."""
@@ -87,10 +106,14 @@ class Ledger:
         self.last_at = {place: min(at, now) for place, at in self.last_at.items()}
 
 
-def _is_of_one(last: Alert, alert: Alert) -> bool:
-    """Whether two alerts are about one subject and share an agent."""
-    subject, other = ((a.target, a.provider, a.profile, a.family) for a in (last, alert))
-    return subject == other and not set(last.agents).isdisjoint(alert.agents)
+def _naming(last: Notified | None, alert: Alert) -> Notified | None:
+    """The last notification of the alert's subject that named one of its agents, among ``last`` and those before."""
+    while last is not None:
+        subject, other = ((a.target, a.provider, a.profile, a.family) for a in (last.alert, alert))
+        if subject == other and not set(last.alert.agents).isdisjoint(alert.agents):
+            return last
+        last = last.before
+    return None
 
 
 def _without(last: Notified | None, at: float) -> Notified | None:

@@ -94,6 +94,11 @@ class Moment:
             and not self.policy.verdict.of(alert.target, agent, profile.id).ignore
         ]
 
+    def has_trouble(self, alert: Alert, agent: str) -> bool:
+        """Whether an agent has, or was last seen to have, a condition of the alert's family and subject."""
+        names = (name for name in ConditionName if name.family is alert.family)
+        return self.is_unknown(alert, agent) or any(self.facts(alert, agent, name) for name in names)
+
     def is_down(self, target: str, agent: str, provider: str | None) -> bool:
         """Whether no credential of the provider works at the agent."""
         found = self.agents.get((target, agent))

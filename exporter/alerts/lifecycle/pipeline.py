@@ -54,6 +54,7 @@ def notify_channel(
     states: States, channel: ChannelPolicy, policy: AlertPolicy, now: float, silenced: frozenset[str] = frozenset()
 ) -> tuple[States, Group | None]:
     """The states afterwards, and what ``channel`` is sent at ``now``. ``silenced`` holds keys of alerts."""
+    states = forget_origins(states, channel)
     suppression = Suppression.on(channel, silenced, now)
     found = find_candidates(states, channel, policy, now)
     candidates = allowed(found, channel, suppression)
@@ -73,6 +74,31 @@ def notify_channel(
     has_news = bool(candidates or summary or withdrawn)
     fingerprints = tuple(states[key].fingerprint for key in withdrawn)
     return states, Group(channel.name, candidates, summary.values(), fingerprints) if has_news else None
+
+
+def forget_origins(states: States, channel: ChannelPolicy) -> States:
+    """Forgets what the channel was notified of by the alert that a fork comes from, once that one has ended.
+
+    Its end says nothing of the fork, whose trouble goes on: the channel is notified of it. One that merged with the
+    fork has an end for programs alone.
+    """
+    name = channel.name
+    forks = {
+        key: state
+        for key, state in states.items()
+        if state.forked_from is not None and name in state.notified and state.notified[name].is_inherited
+    }
+    if not forks:
+        return states
+    origins = {state.fingerprint: state for state in states.values()}
+    ended = {
+        key: changed(fork, notified=without(fork.notified, name))
+        for key, fork in forks.items()
+        if (origin := origins.get(fork.forked_from or "")) is not None
+        and not origin.firing
+        and (channel.for_machines or not origin.merged)
+    }
+    return with_changes(states, ended)
 
 
 def _may_wait(candidate: Candidate, channel: ChannelPolicy, now: float) -> bool:

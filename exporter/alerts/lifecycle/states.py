@@ -13,6 +13,7 @@ from exporter.alerts.lifecycle.agents import (
     agent_fact,
     confirmed_together,
     has_same_part,
+    known_agents,
     new_agents,
     shown_facts,
     worst_agent,
@@ -119,7 +120,7 @@ def _not_in_the_future(state: AlertState, now: float) -> AlertState:
         facts={agent: replace(fact, began_at=min(fact.began_at, now)) for agent, fact in state.facts.items()},
         # The time of what has not arrived yet identifies its message.
         notified={
-            name: replace(last, at=min(last.at, now)) if last.has_arrived else last
+            name: replace(last, at=min(last.at, now) if last.has_arrived else last.at, since=_earlier(last.since, now))
             for name, last in state.notified.items()
         },
         pending={name: min(at, now) for name, at in state.pending.items()},
@@ -127,6 +128,10 @@ def _not_in_the_future(state: AlertState, now: float) -> AlertState:
         flapped={name: min(at, now) for name, at in state.flapped.items()},
         resolution=replace(ended, at=min(ended.at, now)) if ended is not None else None,
     )
+
+
+def _earlier(at: float | None, now: float) -> float | None:
+    return at if at is None else min(at, now)
 
 
 def _is_past(state: AlertState, now: float) -> bool:
@@ -139,6 +144,7 @@ def _is_past(state: AlertState, now: float) -> bool:
     return (
         all(fact.began_at <= now for fact in state.facts.values())
         and all(last.at <= now for last in state.notified.values() if last.has_arrived)
+        and all(last.since is None or last.since <= now for last in state.notified.values())
         and all(at <= now for at in state.pending.values())
         and all(at <= now for at in state.begun_at)
     )
@@ -214,7 +220,9 @@ def _fork(parent: AlertState, key: str, fact: Fact, policy: AlertPolicy, now: fl
         for agent, old in same.items()
     }
     notified = {
-        name: replace(last, agents=tuple(agent for agent in last.agents if agent in facts), before=None)
+        name: replace(
+            last, agents=tuple(agent for agent in last.agents if agent in facts), is_inherited=True, before=None
+        )
         for name, last in parent.notified.items()
         if not facts.keys().isdisjoint(last.agents)
     }
@@ -320,7 +328,7 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
         facts = dict(confirmed_together(facts))
     if not begins_again and not gone and _is_settled(state) and facts == state.facts:
         return _with_texts(state, fact)
-    new = _as_shown(changed(state, confirmed=False) if begins_again else state, facts, fact, now)
+    new = _as_shown(changed(state, confirmed=False, since=now) if begins_again else state, facts, fact, now)
     changes: dict[str, Any] = {"dormant": False, "firing": True, "merged": False}
     if begins_again:
         changes |= {"started_at": now, "worsened_at": now, "acknowledged_step": None}
@@ -329,7 +337,9 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
             changes["begun_at"] = state.begun_at
     else:
         worse = rank(new.severity, new.condition) > rank(state.severity, state.condition) and not new.inhibited
-        if worse or (new.confirmed and not state.confirmed) or new_agents(new, _confirmed_agents(state)):
+        # Whoever was not notified of an end has seen the trouble, confirmed or not.
+        begins = new.confirmed and not state.confirmed and state.resolution is None
+        if worse or begins or new_agents(new, _confirmed_agents(state)):
             changes["worsened_at"] = now
         if state.acknowledged_step is not None and is_past_acknowledged_step(state, new, policy, now):
             changes["acknowledged_step"] = None
@@ -375,8 +385,7 @@ def _still_true(state: AlertState, new: AlertState, policy: AlertPolicy, now: fl
     if len(new.facts) > 1 or len(state.facts) > 1:
         known = {}
         for name, last in result.items():
-            fresh = new_agents(new, last.agents)
-            agents = tuple(a for a, f in new.facts.items() if a in last.agents or (f.confirmed and a not in fresh))
+            agents = known_agents(new, last.agents)
             known[name] = last if agents == last.agents else replace(last, agents=agents)
         result = known
     before, deadline = state.deadline, new.deadline
@@ -398,7 +407,7 @@ def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: floa
         fingerprint=state.fingerprint,
         acknowledged_step=step if step is not None else _BEFORE_FIRST_STEP,
         resolution=ended if state.notified else None,
-        notified=state.notified,
+        notified=_still_true(state, begun, policy, now),
         pending=state.pending,
         suppressed=state.suppressed,
         begun_at=state.begun_at,
@@ -423,7 +432,7 @@ def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
         return changed(new, notified=_still_true(state, new, policy, now))
     if not is_removed and has_same_deadline(state, index, policy, now):
         return state if state.dormant else changed(state, dormant=True)
-    if not state.confirmed:
+    if not state.confirmed and (state.resolution is not None or not state.notified):
         # It was never confirmed. The resolution of its earlier life may still have to be sent.
         if state.resolution is None and not state.begun_at:
             return None

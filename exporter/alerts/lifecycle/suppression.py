@@ -13,6 +13,7 @@ from exporter.alerts.lifecycle.decisions import Candidate
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod
 from exporter.alerts.values import (
     AlertState,
+    AlertSubject,
     NotificationReason,
     States,
     SuppressedAlert,
@@ -20,7 +21,7 @@ from exporter.alerts.values import (
     with_changes,
     without,
 )
-from exporter.model import Severity
+from exporter.model import ConditionName, Family, Severity
 
 
 def silenced_keys(states: States, policy: AlertPolicy, now: float) -> frozenset[str]:
@@ -54,8 +55,26 @@ class Suppression:
 
 
 def allowed(candidates: Iterable[Candidate], channel: ChannelPolicy, suppression: Suppression) -> list[Candidate]:
-    """The candidates that may be sent now."""
-    return [candidate for candidate in candidates if not suppression.holds_back(candidate, channel)]
+    """The candidates that may be sent now. An end goes with that of the outage that it was part of."""
+    candidates = list(candidates)
+    sent = [candidate for candidate in candidates if not suppression.holds_back(candidate, channel)]
+    if len(sent) == len(candidates):
+        return sent
+    over = {state.subject for state, reason in sent if reason.ends and _is_of_outage(state, channel)}
+    if not over:
+        return sent
+    keys = {state.key for state, _ in sent}
+    return [(s, reason) for s, reason in candidates if s.key in keys or (reason.ends and _provider(s) in over)]
+
+
+def _is_of_outage(state: AlertState, channel: ChannelPolicy) -> bool:
+    return state.notified[channel.name].condition is ConditionName.NO_USABLE_PROFILE
+
+
+def _provider(state: AlertState) -> AlertSubject | None:
+    if not state.condition.definition.causes_outage:
+        return None
+    return AlertSubject(state.subject.target, state.subject.provider, "", Family.AVAILABILITY)
 
 
 def _severity(candidate: Candidate, channel: ChannelPolicy) -> Severity:
@@ -91,20 +110,26 @@ def note_held(
 def note_suppressed(states: States, channel: ChannelPolicy, now: float) -> States:
     """Adds to the channel's summary each alert that ended while its first notification was held back."""
     ended = {
-        key: _with_line(state, channel.name, now)
+        key: _with_line(state, channel, now)
         for key, state in states.items()
         if state.held and channel.name in state.held and not state.firing
     }
     return with_changes(states, ended)
 
 
-def _with_line(state: AlertState, channel: str, now: float) -> AlertState:
-    """``state`` with its line in the summary of ``channel``; an alert that came back has one line for all its times."""
-    subject, earlier = state.subject, state.suppressed.get(channel)
+def _with_line(state: AlertState, channel: ChannelPolicy, now: float) -> AlertState:
+    """``state`` with its line in the summary of ``channel``; an alert that came back has one line for all its times.
+
+    What had become too mild for the channel has none.
+    """
+    subject, earlier = state.subject, state.suppressed.get(channel.name)
+    severity = _worse(state.severity, earlier.severity) if earlier else state.severity
+    if not channel.accepts(severity):
+        return changed(state, held=without(state.held, channel.name))
     line = SuppressedAlert(
         fingerprint=state.fingerprint,
         condition=state.condition,
-        severity=_worse(state.severity, earlier.severity) if earlier else state.severity,
+        severity=severity,
         target=subject.target,
         agents=state.agents,
         provider=subject.provider or None,
@@ -113,7 +138,8 @@ def _with_line(state: AlertState, channel: str, now: float) -> AlertState:
         ended_at=state.resolution.at if state.resolution is not None else now,
         times=earlier.times + 1 if earlier else 1,
     )
-    return changed(state, suppressed={**state.suppressed, channel: line}, held=without(state.held, channel))
+    suppressed = {**state.suppressed, channel.name: line}
+    return changed(state, suppressed=suppressed, held=without(state.held, channel.name))
 
 
 def summary_lines(states: States, channel: ChannelPolicy, suppression: Suppression) -> dict[str, SuppressedAlert]:

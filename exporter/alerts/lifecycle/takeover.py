@@ -7,8 +7,10 @@ and with what the channels know. If that one still fires when a credential works
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from exporter.alerts.values import AlertState, AlertSubject, States, changed
+from exporter.alerts.lifecycle.agents import known_agents
+from exporter.alerts.values import AlertState, AlertSubject, LastNotification, States, changed
 from exporter.model import ConditionName, Family
 
 
@@ -23,13 +25,18 @@ def take_over(states: States) -> dict[str, AlertState]:
         if not down[subject].notified:
             after |= _taken_over(down[subject], min(group, key=lambda state: (state.started_at, state.key)))
     for key, state in after.items():
-        if state.inhibited and not state.firing and _provider(state) not in down:
+        if state.inhibited and not state.firing and not _has_agent_of(state, down.get(_provider(state))):
             after[key] = changed(state, inhibited=False)
     return after
 
 
 def _is_outage(state: AlertState) -> bool:
     return state.condition is ConditionName.NO_USABLE_PROFILE and state.firing and state.confirmed
+
+
+def _has_agent_of(state: AlertState, outage: AlertState | None) -> bool:
+    """Whether one of the alert's agents is part of the outage."""
+    return outage is not None and not outage.facts.keys().isdisjoint(state.facts)
 
 
 def _provider(state: AlertState) -> AlertSubject:
@@ -52,7 +59,7 @@ def _taken_over(outage: AlertState, former: AlertState) -> dict[str, AlertState]
         outage.key: changed(
             outage,
             fingerprint=former.fingerprint,
-            notified=former.notified,
+            notified=_passed_on(former, outage),
             lost=former.lost,
             pending={},
             took_over=former.key,
@@ -67,6 +74,10 @@ def _given_back(outage: AlertState, former: AlertState | None) -> dict[str, Aler
     return {
         outage.key: changed(outage, fingerprint=former.fingerprint, notified={}, lost={}, pending={}, took_over=None),
         former.key: changed(
-            former, fingerprint=outage.fingerprint, notified=outage.notified, lost=outage.lost, pending={}
+            former, fingerprint=outage.fingerprint, notified=_passed_on(outage, former), lost=outage.lost, pending={}
         ),
     }
+
+
+def _passed_on(giver: AlertState, taker: AlertState) -> dict[str, LastNotification]:
+    return {name: replace(last, agents=known_agents(taker, last.agents)) for name, last in giver.notified.items()}
