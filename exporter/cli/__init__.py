@@ -24,6 +24,7 @@ from exporter.cli.runtime import EX_PIPE, discard_output
 from exporter.lib import logs
 from exporter.lib.errors import ExpectedError
 from exporter.lib.known_secrets import KNOWN, remember
+from exporter.lib.names import suggestion
 
 
 class CommandFinder(click.Group):
@@ -41,6 +42,14 @@ class CommandFinder(click.Group):
         command = getattr(importlib.import_module(f"{commands.__name__}.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        if not args[0].startswith("-") and args[0] not in known:
+            raise click.UsageError(f"there is no command named {args[0]!r}{suggestion(args[0], known)}", ctx)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=CommandFinder, context_settings={"help_option_names": ["-h", "--help"]})

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from exporter.config import Config
+    from exporter.state.credentials_db import RecordedProfile
 
 #: What click calls with the context, the parameter and the beginning of the word.
 Completer = Callable[[click.Context, click.Parameter, str], Any]
@@ -34,13 +35,11 @@ def _completer(read: Callable[[Config], Iterable[str]]) -> Completer:
     return complete
 
 
-def _seen(config: Config) -> Iterator[tuple[str, str, str]]:
-    """Target, agent and id of every profile that the ledger has."""
+def _seen(config: Config) -> list[RecordedProfile]:
+    """Every profile that the ledger has."""
     from exporter.state.credentials_db import recorded_profiles
 
-    for name in recorded_profiles(config.state_directory()):
-        target, agent, id = name.split("/", 2)
-        yield target, agent, id
+    return recorded_profiles(config.state_directory())
 
 
 def _targets(config: Config) -> Iterator[str]:
@@ -52,7 +51,7 @@ def _channels(config: Config) -> Iterator[str]:
 
 
 def _agents(config: Config) -> Iterator[str]:
-    yield from (agent for _, agent, _ in _seen(config))
+    yield from (seen.agent for seen in _seen(config))
     for target in config.targets:
         agents = getattr(target, "agents", "all")
         yield from agents if isinstance(agents, list) else ()
@@ -60,7 +59,7 @@ def _agents(config: Config) -> Iterator[str]:
 
 def _profiles(config: Config) -> Iterator[str]:
     """Ids and aliases."""
-    yield from (id for _, _, id in _seen(config))
+    yield from (seen.profile for seen in _seen(config))
     for key, policy in config.policy.profiles.items():
         yield from filter(None, [key.rpartition("/")[2], policy.alias])
 
@@ -69,12 +68,12 @@ def _places(config: Config) -> Iterator[str]:
     """Profiles, and profiles of one target or agent, as ``deadline`` takes them."""
     yield from _profiles(config)
     yield from config.policy.profiles
-    for target, agent, id in _seen(config):
-        yield from (f"{target}/{id}", f"{target}/{agent}/{id}")
+    for target, agent, _, profile in _seen(config):
+        yield from (f"{target}/{profile}", f"{target}/{agent}/{profile}")
 
 
 def _providers(config: Config) -> Iterator[str]:
-    yield from (id.partition(":")[0] for _, _, id in _seen(config) if not id.startswith("env:"))
+    yield from (seen.provider for seen in _seen(config))
     yield from config.policy.providers
 
 

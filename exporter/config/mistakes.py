@@ -57,7 +57,7 @@ def sentence(problem: Any) -> str:
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
         tag = context["discriminator"].strip("'")
         tags = set(re.findall(r"'(\w+)'", context.get("expected_tags", ""))) - {"simulated"}
-        message = f"unknown {tag}; known: {', '.join(sorted(tags))}" if tags else f"{tag} is missing"
+        message = f"unknown {tag}{suggestion(str(context.get('tag', '')), tags)}" if tags else f"{tag} is missing"
         place = f"{place}.{tag}" if tags else place
     elif kind == "literal_error":
         message = f"must be {context['expected']}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from exporter.lib.names import suggestion
 from exporter.model import (
     AgentReport,
     Condition,
@@ -151,7 +152,7 @@ def unknown_name(report: Report, selection: Selection) -> str | None:
     profile = None if is_alias else selection.profile
     for noun, name, known in (("agent", selection.agent, agents), ("profile", profile, profiles)):
         if name is not None and known and name not in known:
-            return f"there is no {noun} named {name!r}; there are {', '.join(sorted(known)[:20])}"
+            return f"there is no {noun} named {name!r}{suggestion(name, known)}"
     return None
 
 

@@ -14,6 +14,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from exporter.lib.errors import ExpectedError
+from exporter.lib.names import nearest
 
 #: The shipped folders.
 FOLDERS = ("dashboards", "deploy", "scripts/termux")
@@ -60,7 +61,9 @@ def read(name: str) -> bytes:
     known = names()
     found = [name] if name in known else [file for file in known if file.endswith(f"/{name}")]
     if not found:
-        raise AssetsError(f"there is no shipped file {name!r}: see `openclaw-auth-exporter assets list`")
+        alike = nearest(name, [*known, *(file.rpartition("/")[2] for file in known)], cutoff=0.6)
+        end = f"; did you mean {alike!r}?" if alike else ": see `openclaw-auth-exporter assets list`"
+        raise AssetsError(f"there is no shipped file {name!r}{end}")
     if len(found) > 1:
         raise AssetsError(f"{name!r} can be {' or '.join(found)}: name one of them")
     return _root().joinpath(*found[0].split("/")).read_bytes()

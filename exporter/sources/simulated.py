@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from exporter.config.targets import SimulatedTarget
+from exporter.lib.names import suggestion
 from exporter.model import CheckError, FailureReason, Observation
 from exporter.simulator.scenarios import SCENARIOS, cycle_start, scenario_world
 from exporter.simulator.status import RELEASES, status_json
@@ -48,7 +49,7 @@ class SimulatedSource(Source):
         """The time, and the World of its cycle. Raises CheckError for an unknown scenario."""
         name, now = self._target.scenario, self._context.now()
         if name not in SCENARIOS:
-            raise CheckError(FailureReason.OTHER, f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+            raise CheckError(FailureReason.OTHER, f"there is no scenario {name!r}{suggestion(name, SCENARIOS)}")
         start = cycle_start(now, SCENARIOS[name].cycle)
         if self._world is None or self._world[0] != start:
             self._world = start, scenario_world(name, now, self._target.profiles)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.lib import clock
 from exporter.lib.sqlite import Database, Schema, StateError, renamed, rewrite_json
@@ -97,6 +97,15 @@ SCHEMA = Schema(
         _collect_sightings,
     ),
 )
+
+
+class RecordedProfile(NamedTuple):
+    """A profile that a check has seen."""
+
+    target: str
+    agent: str
+    provider: str
+    profile: str
 
 
 class CredentialDatabase(Database):
@@ -283,6 +292,10 @@ class CredentialDatabase(Database):
 
     def profiles(self) -> list[str]:
         """Every known profile that still exists, as ``target/agent/profile``."""
+        return [f"{seen.target}/{seen.agent}/{seen.profile}" for seen in self.recorded_profiles()]
+
+    def recorded_profiles(self) -> list[RecordedProfile]:
+        """Every known profile that still exists."""
         return _existing(self._read(_HISTORIES))
 
     # --- the sources' cache ----------------------------------------------------------------
@@ -301,17 +314,17 @@ class CredentialDatabase(Database):
 _HISTORIES = "SELECT target, agent, history FROM agent ORDER BY target, agent"
 
 
-def _existing(rows: list[Any]) -> list[str]:
+def _existing(rows: list[Any]) -> list[RecordedProfile]:
     return [
-        f"{target}/{agent}/{profile}"
+        RecordedProfile(target, agent, record.provider, profile)
         for target, agent, history in rows
         for profile, record in sorted(_history(history).profiles.items())
         if record.gone_at is None
     ]
 
 
-def recorded_profiles(directory: Path) -> list[str]:
-    """``profiles`` of the ledger in ``directory`` without opening it for writing, waiting for it or creating it.
+def recorded_profiles(directory: Path) -> list[RecordedProfile]:
+    """Every known profile that still exists: without opening the ledger for writing, waiting for it or creating it.
 
     Empty if there is none or it cannot be read.
     """

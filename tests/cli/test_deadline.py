@@ -26,9 +26,14 @@ def test_dates_are_recorded_listed_and_cleared(cli: CommandLine) -> None:
     assert cli("deadline", "clear", "anthropic:default").returncode == 64
     assert cli("check").returncode == 0
     assert cli("deadline", "set", "x", "soon").returncode == 64
-    typo = cli("deadline", "set", "anthropic:defualt", ends)
-    assert typo.stderr.startswith("No check has seen the profile anthropic:defualt yet, only anthropic:default.")
-    assert cli("deadline", "clear", "anthropic:defualt").returncode == 0
+    early = cli("deadline", "set", "openai:api", ends)
+    assert early.stderr.startswith("No check has seen the profile openai:api yet, only anthropic:default.")
+    misspelt = cli("deadline", "clear", "openai:pai")
+    assert (misspelt.returncode, misspelt.stderr.splitlines()[-1]) == (
+        64,
+        "Error: no date is recorded for 'openai:pai'; did you mean 'openai:api'?",
+    )
+    assert cli("deadline", "clear", "openai:api").returncode == 0
     created = cli("deadline", "set", "anthropic:default", "2020-01-01").stdout
     assert created == "anthropic:default: created 2020-01-01T00:00:00Z, so it ends 2020-12-31T00:00:00Z (365d later)\n"
 
@@ -47,6 +52,28 @@ def test_a_date_is_recorded_by_alias_and_before_the_first_check(cli: CommandLine
         assert cli("deadline", "clear", f"{place}/mine").returncode == 0
     with pytest.raises(click.UsageError, match="'x' is the alias of anthropic:a and of b: name one of them"):
         program.main(["deadline", "set", "x", ends, "--config", str(cli.config)], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("anthropic:defualt", "anthropic:default"),
+        ("default", "anthropic:default"),
+        ("hoem/anthropic:default", "home/anthropic:default"),
+        ("home/mainn/anthropic:default", "home/main/anthropic:default"),
+        ("privat", "private"),
+    ],
+)
+def test_a_date_for_a_misspelt_profile_is_refused(configure: Callable[..., Path], typed: str, meant: str) -> None:
+    config = configure("healthy", policy={"profiles": {"anthropic:default": {"alias": "private"}}})
+    assert run(config, "check", "--quiet")[0] == 0
+    code, printed = run(config, "deadline", "set", typed, "2020-01-01")
+    assert (code, printed) == (
+        64,
+        f"no check has seen a profile named {typed!r}; did you mean {meant!r}? "
+        "If it is new, run `openclaw-auth-exporter check` first",
+    )
+    assert "No date is recorded" in run(config, "deadline", "list")[1]
 
 
 def test_an_unwritable_ledger_is_an_error_sentence(

@@ -19,6 +19,7 @@ def test_our_own_errors_never_use_the_codes_of_a_verdict(cli: CommandLine) -> No
     assert cli("check", "--no-such-option").returncode == 64
     assert cli("no-such-command").returncode == 64
     assert cli(with_config=False).returncode == 64
+    assert "there is no command named 'checkq'; did you mean 'check'?" in cli("checkq").stderr
     unknown = cli("check", "--target", "vps")
     assert (unknown.returncode, "there is no target named 'vps'; known: home" in unknown.stderr) == (64, True)
     cli.config.write_text("{intervall: '5m'}")

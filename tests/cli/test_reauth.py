@@ -18,6 +18,13 @@ def test_without_a_terminal_the_exit_code_is_that_of_check(configure: Callable[.
     assert run(configure("expired"), "reauth")[0] == run(configure("expired"), "check", "--quiet")[0] == 1
 
 
+def test_an_unknown_name_is_answered_with_the_nearest_known(configure: Callable[..., Path]) -> None:
+    code, printed = run(configure("expired"), "reauth", "--agent", "mainn")
+    assert (code, "there is no agent named 'mainn'; did you mean 'main'?" in printed) == (64, True)
+    code, printed = run(configure("expired"), "reauth", "--profile", "anthropic:defualt")
+    assert (code, "did you mean 'anthropic:default'?" in printed) == (64, True)
+
+
 def test_an_unknown_target_is_wrong_usage(configure: Callable[..., Path]) -> None:
     assert run(configure("healthy"), "reauth", "--target", "hme") == (
         64,

@@ -30,6 +30,54 @@ def test_an_unknown_condition_is_answered_with_the_nearest_known(configure: Call
     )
 
 
+@pytest.mark.parametrize(
+    ("filters", "reason"),
+    [
+        (["--target", "hoem"], "there is no target named 'hoem'; did you mean 'home'?"),
+        (["--agent", "mainn"], "there is no agent named 'mainn'; did you mean 'main'?"),
+        (["--provider", "antropic"], "there is no provider named 'antropic'; did you mean 'anthropic'?"),
+        (["--profile", "anthropic:defualt"], "there is no profile named 'anthropic:defualt'; did you mean"),
+        (["--target", "cold", "--profile", "private"], "no profile has target 'cold' and profile 'private'"),
+    ],
+)
+def test_a_silence_that_matches_nothing_is_made_with_a_warning(
+    configure: Callable[..., Path], filters: list[str], reason: str
+) -> None:
+    targets = [
+        {"name": "home", "source": "simulated", "scenario": "healthy"},
+        {"name": "cold", "source": "simulated", "scenario": "expired"},
+    ]
+    profiles = {"home/main/anthropic:default": {"alias": "private"}}
+    config = configure("healthy", targets=targets, policy={"profiles": profiles})
+    assert run(config, "check", "--quiet")[0] == 1
+    code, printed = run(config, "silence", "add", *filters, "--for", "1h")
+    assert code == 0
+    assert f"warning: it matches nothing now: {reason}" in printed
+    assert filters[1] in run(config, "silence", "list")[1]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        ["--target", "home"],
+        ["--agent", "main", "--condition", "expired"],
+        ["--target", "home", "--profile", "private"],
+        ["--profile", "anthropic:default"],
+    ],
+    ids=" ".join,
+)
+def test_a_silence_that_may_match_has_no_warning(configure: Callable[..., Path], filters: list[str]) -> None:
+    config = configure("healthy", policy={"profiles": {"anthropic:default": {"alias": "private"}}})
+    assert run(config, "check", "--quiet")[0] == 0
+    assert "warning" not in run(config, "silence", "add", *filters, "--for", "1h")[1]
+
+
+def test_before_the_first_check_only_targets_are_known(configure: Callable[..., Path]) -> None:
+    config = configure("healthy")
+    assert "warning" not in run(config, "silence", "add", "--profile", "anthropic:defualt", "--for", "1h")[1]
+    assert "did you mean 'home'" in run(config, "silence", "add", "--target", "hme", "--for", "1h")[1]
+
+
 def test_a_silence_of_no_length_is_wrong_usage(configure: Callable[..., Path]) -> None:
     assert run(configure("healthy"), "silence", "add", "--target", "home", "--for", "0s") == (
         64,

@@ -56,7 +56,14 @@ def test_a_remote_target_is_checked_hourly_by_default() -> None:
         ('{interval: "99999999y"}', "interval: '99999999y' is too long"),
         ('{targets: [{timeout: "2h"}]}', "targets[0].timeout: must be at most 1h"),
         ('{targets: [{timeout: "0s"}]}', "targets[0].timeout: must be more than 0s"),
-        ('{targets: [{source: "stor"}]}', "targets[0].source: unknown source; known: auto, claude, gateway"),
+        ('{targets: [{source: "stor"}]}', "targets[0].source: unknown source; did you mean 'store'?"),
+        ('{targets: [{source: "shell"}]}', "targets[0].source: unknown source; known: auto, claude, gateway"),
+        ('{channels: [{name: "a", type: "nfty"}]}', "channels[0].type: unknown type; did you mean 'ntfy'?"),
+        (
+            '{channels: [{name: "a", type: "ntfy", topic: "t", quiet_hours: '
+            '{from: "22:00", to: "07:00", timezone: "Europe/Stokholm"}}]}',
+            "channels[0].quiet_hours.timezone: 'Europe/Stokholm' is not a time zone: did you mean 'Europe/Stockholm'?",
+        ),
         ('{targets: [{source: "openclaw", agents: []}]}', 'targets[0].agents: write "all" or a list of agent ids'),
         ('{targets: [{name: "a"}, {name: "a"}]}', "targets: two are named 'a'"),
         ('{targets: [{name: "a/b"}]}', "targets[0].name: "),
@@ -97,7 +104,6 @@ def test_a_remote_target_is_checked_hourly_by_default() -> None:
         ("{policy: {profiles: {x: {issued_at: 2026}}}}", "policy.profiles.x.issued_at: write a date like"),
         ('{policy: {profiles: {x: {issued_at: "1969-12-31"}}}}', "policy.profiles.x.issued_at: '1969-12-31' is before"),
         ("{web: {nonsense: 1}}", "web.nonsense: unknown key; known: external_url, listen, tls, "),
-        ('{channels: [{name: "x", type: "ntfi"}]}', "channels[0].type: unknown type; known: alertmanager"),
         ('{channels: [{name: "x", type: "ntfy", topc: "y"}]}', "channels[0].topc: unknown key; did you mean 'topic'?"),
         ('{alerts: {order: ["x"]}}', "alerts.order: there is no channel named 'x'"),
         ('{web: {listen: "10785"}}', "web.listen: '10785' is not an address"),

@@ -275,7 +275,8 @@ def test_credential_fixed_by_an_earlier_renewal_is_not_offered() -> None:
 @pytest.mark.parametrize("selection", [Selection(agent="nobody"), Selection(profile="nothing:here")])
 def test_unknown_name_is_a_usage_error(selection: Selection) -> None:
     with pytest.raises(
-        click.UsageError, match=r"there is no (agent|profile) named .*; there are (main|anthropic:default)$"
+        click.UsageError,
+        match=r"there is no (agent|profile) named .*; (did you mean|known:) .?(main|anthropic:default)('\?)?$",
     ):
         talk(World(token()), Scripted([]), selection)
 

@@ -17,7 +17,7 @@ import pytest
         ("healthy", [], 0, "No credential needs renewing."),
         ("healthy", ["--profile", "anthropic:default"], 0, "claude setup-token"),
         ("failing", [], 1, "Renewing does not fix this, critical: "),
-        ("healthy", ["--profile", "nobody"], 64, "there is no profile named 'nobody'; there are anthropic:default"),
+        ("healthy", ["--profile", "nobody"], 64, "there is no profile named 'nobody'; known: anthropic:default"),
         ("healthy", ["--target", "nobody"], 64, "there is no target named 'nobody'"),
         (7, [], 78, "scenario"),
     ],

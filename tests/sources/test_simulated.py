@@ -67,7 +67,7 @@ async def test_scenario_without_profiles_gives_its_failure_or_none() -> None:
     with pytest.raises(CheckError) as failed:
         await check("failing", Clock())
     assert failed.value.reason is FailureReason.TIMEOUT
-    with pytest.raises(CheckError, match="no scenario 'sunny'; there are healthy"):
+    with pytest.raises(CheckError, match="no scenario 'sunny'; known: aging"):
         await check("sunny", Clock())
     assert set(SCENARIOS) == {*STATES, "missing", "failing"}
 

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli import names, options, runtime
+from exporter.lib.names import nearest, suggestion
 
 if TYPE_CHECKING:
     from exporter.config import Config
     from exporter.state.credentials_db import CredentialDatabase
+
+#: How much a name must be like a known one to be taken for a typing error of it (0 to 1).
+TYPING_ERROR = 0.75
 
 
 @click.group()
@@ -46,6 +50,7 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
         known = ledger.profiles()
         key = _key_of(config, profile, known)
         if known and not any(_means(key, name) for name in known):
+            _require_unlike(profile, key, known, config)
             seen = ", ".join(dict.fromkeys(name.split("/", 2)[2] for name in known[:20]))
             click.echo(f"No check has seen the profile {key} yet, only {seen}. The date waits for it.", err=True)
         ledger.set_date(key, supplied)
@@ -81,7 +86,8 @@ def deadline_clear(profile: str, config_file: Path | None) -> None:
     with _durable_ledger(config) as ledger:
         key = _key_of(config, profile, ledger.profiles())
         if not (ledger.clear_date(profile) or ledger.clear_date(key)):
-            raise click.UsageError(f"no date is recorded for {profile!r}: see `openclaw-auth-exporter deadline list`")
+            end = suggestion(profile, ledger.supplied_dates()) or ": see `openclaw-auth-exporter deadline list`"
+            raise click.UsageError(f"no date is recorded for {profile!r}{end}")
     click.echo(f"{profile}: cleared")
 
 
@@ -105,6 +111,23 @@ def _key_of(config: Config, profile: str, known: list[str]) -> str:
             if profile == f"{prefix}/{alias}":
                 return f"{prefix}/{id}"
     return profile
+
+
+def _require_unlike(profile: str, key: str, known: list[str], config: Config) -> None:
+    """Refuse what is probably a typing error: no check has seen such a profile, but one whose name is much like it."""
+    if key in config.policy.profiles:
+        return
+    parts = [name.split("/", 2) for name in known]
+    forms = {id for _, _, id in parts} | {f"{target}/{id}" for target, _, id in parts} | {*known}
+    forms |= {policy.alias for policy in config.policy.profiles.values() if policy.alias}
+    alike = nearest(profile, forms, TYPING_ERROR) or next(
+        (id for _, _, id in parts if id.endswith(f":{profile}")), None
+    )
+    if alike is not None:
+        raise click.UsageError(
+            f"no check has seen a profile named {profile!r}; did you mean {alike!r}? "
+            "If it is new, run `openclaw-auth-exporter check` first"
+        )
 
 
 def _means(key: str, name: str) -> bool:

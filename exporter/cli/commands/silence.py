@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from exporter.cli import names, options, runtime
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
+    from exporter.alerts.delivery.outbox import Outbox
     from exporter.alerts.lifecycle.policy import Silence
+    from exporter.config import Config
 
 
 @click.group()
@@ -44,9 +47,13 @@ def silence_add(length: str, reason: str, config_file: Path | None, **matchers: 
     if not seconds:
         raise click.UsageError(f"--for: {length!r} must be longer than 0")
     now = time.time()
-    with runtime.open_outbox(runtime.read_config(config_file)) as outbox:
+    config = runtime.read_config(config_file)
+    with runtime.open_outbox(config) as outbox:
         added = outbox.add_silence(given, now + seconds, reason, now)
+        subjects = [*_seen(config), *_alerting(outbox)]
     click.echo(f"{added.id}: {_filters(added)} until {iso(added.until)}")
+    if (warning := matches_nothing(given, {target.name for target in config.targets}, subjects)) is not None:
+        click.echo(f"warning: it matches nothing now: {warning}", err=True)
 
 
 @silence.command("list")
@@ -73,6 +80,52 @@ def silence_remove(id: str, config_file: Path | None) -> None:
         if not outbox.remove_silence(id):
             raise click.UsageError(f"there is no silence {id!r}: see `openclaw-auth-exporter silence list`")
     click.echo(f"{id}: removed")
+
+
+#: The names of one profile or alert, by what a silence can match on. An alert has several agents, a profile two names.
+Subject = Mapping[str, Collection[str]]
+
+
+def matches_nothing(given: Mapping[str, str], targets: Collection[str], subjects: Iterable[Subject]) -> str | None:
+    """Why a silence matches nothing that is known now, as a phrase; None if it may match. Pure.
+
+    An unknown name comes with the nearest known one. Nothing is said about profiles before the first check.
+    """
+    subjects = list(subjects)
+    known: dict[str, set[str]] = {"target": {*targets}}
+    for subject in subjects:
+        for name, values in subject.items():
+            known.setdefault(name, set()).update(values)
+    for name, value in given.items():
+        if name != "condition" and known.get(name) and value not in known[name]:
+            return f"there is no {name} named {value!r}{suggestion(value, known[name])}"
+    named = {name: value for name, value in given.items() if name != "condition"}
+    if not subjects or not {*named} - {"target"}:
+        return None  # any of the target's profiles may come to match
+    if any(all(value in subject.get(name, ()) for name, value in named.items()) for subject in subjects):
+        return None
+    return f"no profile has {' and '.join(f'{name} {value!r}' for name, value in named.items())}"
+
+
+def _seen(config: Config) -> Iterator[Subject]:
+    from exporter.state.credentials_db import recorded_profiles
+
+    for target, agent, provider, profile in recorded_profiles(config.state_directory()):
+        alias = config.policy.of(target, agent, profile).alias
+        yield {
+            "target": [target],
+            "agent": [agent],
+            "provider": [provider],
+            "profile": [profile, alias] if alias else [profile],
+        }
+
+
+def _alerting(outbox: Outbox) -> Iterator[Subject]:
+    for state in outbox.states().values():
+        subject = state.subject
+        names = {"target": subject.target, "provider": subject.provider, "profile": subject.profile}
+        found = {name: [value] for name, value in names.items() if value}
+        yield {**found, "agent": [*(state.facts or state.agents)]}
 
 
 def _filters(silence: Silence) -> str:

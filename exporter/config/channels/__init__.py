@@ -11,12 +11,13 @@ import importlib
 import operator
 import pkgutil
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo, field_validator
 from pydantic_core import core_schema
 
 from exporter.config.values import Model, TargetName, WithSecrets
+from exporter.lib.names import nearest
 
 _TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
@@ -33,7 +34,9 @@ class QuietHours(Model):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError):
-            raise ValueError(f'{value!r} is not a time zone: write one like "Europe/Stockholm"') from None
+            alike = nearest(value, available_timezones(), cutoff=0.7)
+            advice = f"did you mean {alike!r}?" if alike else 'write one like "Europe/Stockholm"'
+            raise ValueError(f"{value!r} is not a time zone: {advice}") from None
         return value
 
 
