@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from exporter.cli import screen
 from exporter.lib.errors import ExpectedError
 from exporter.lib.names import suggestion
 
@@ -73,7 +74,8 @@ def check_targets(config: Config, names: Sequence[str] = ()) -> tuple[Report, Mo
         ledger = open_ledger(config)
         monitor = Monitor(config, ledger)
         try:
-            return await monitor.check(list(names) or known), monitor
+            async with screen.progress(f"Checking {', '.join(names or known)}"):
+                return await monitor.check(list(names) or known), monitor
         finally:
             await monitor.aclose()
             ledger.close()
@@ -132,10 +134,10 @@ def log_to_stderr() -> None:
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
 
 
-def print_result(text: str) -> None:
+def print_result(text: str, *, is_coloured: bool = False) -> None:
     """Print a result that the exit code repeats. A reader that has gone (``| head``) changes nothing."""
     try:
-        click.echo(text)
+        click.echo(text, color=is_coloured)
     except BrokenPipeError:
         discard_output()
     except OSError as error:

@@ -1,90 +1,154 @@
-"""Report → a short table for a terminal."""
+"""Report → a short table for a terminal: first what needs someone, with its commands, then every credential."""
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from exporter.model import AgentReport, ProfileReport, Report, Severity, Status
-from exporter.present.problems import conditions_to_show, problems_of
+from exporter.model import Report, Severity
+from exporter.present.problems import problems_of
+from exporter.present.shared import SharedCondition, SharedProfile, shared_conditions, shared_profiles
+from exporter.present.style import PLAIN, Style
 from exporter.present.words import (
     VERDICTS,
     count,
     counts,
-    heading,
     listed,
     now_of,
+    relative,
     remedy_lines,
     until_of,
     visible,
 )
 
-#: How many entries a table shows. It counts the rest.
-MAX_AGENTS, MAX_PROFILES, MAX_CONDITIONS = 20, 20, 10
+#: How many entries a table shows unless it shows everything. It counts the rest.
+MAX_PROFILES, MAX_CONDITIONS, MAX_PLACES, MAX_AGENTS = 40, 20, 20, 3
+#: The width of a column where nothing is shortened: a longer name moves the rest of its row.
+MAX_COLUMN = 60
+#: A terminal with fewer columns gets no absolute times.
+_NARROW = 72
+_TONES = {0: "ok", 1: "critical", 2: "warning"}
 
-_WORST_FIRST = {1: 0, 2: 1, 0: 2}  # exit codes
-_STATUS_ORDER = (Status.EXPIRED, Status.MISSING, Status.EXPIRING, Status.UNKNOWN, Status.OK, Status.STATIC)
 
+def to_table(report: Report, now: float | None = None, style: Style = PLAIN) -> str:
+    """What needs someone and all credentials, by severity and then by deadline; ends with a summary.
 
-def to_table(report: Report, now: float | None = None) -> str:
-    """A short table, worst first, that ends with a summary.
-
-    Beyond MAX_AGENTS, MAX_PROFILES and MAX_CONDITIONS it only counts entries. The JSON has all.
+    What agents share is shown once, with its agents. Beyond the limits above it only counts, unless ``style`` asks
+    for everything. The JSON has all.
     """
     now = now_of(report, now)
-    agents = sorted(
-        (agent for target in report.targets for agent in target.entries),
-        key=lambda agent: _WORST_FIRST[agent.exit_code],
-    )
-    blocks = ["\n".join(_agent_block(agent, now)) for agent in agents[:MAX_AGENTS]]
-    if len(agents) > MAX_AGENTS:
-        rest = Counter(VERDICTS[agent.exit_code] for agent in agents[MAX_AGENTS:])
-        blocks.append(f"... and {count(sum(rest.values()), 'more agent')}: " + listed(rest))
-    blocks += [f"{visible(t.target, 60)} ({visible(t.source, 20)}): no agents" for t in report.targets if not t.entries]
+    limit = None if style.everything else MAX_CONDITIONS
+    conditions = shared_conditions(report)
+    blocks = ["\n".join(_condition(shared, now, style)) for shared in conditions[:limit]]
+    if len(blocks) < len(conditions):
+        rest = Counter(shared.condition.severity.value for shared in conditions[len(blocks) :])
+        blocks.append(f"... and {count(sum(rest.values()), 'more condition')}: {listed(rest)} (--all lists them)")
+    blocks += filter(None, ["\n".join(_profiles(shared_profiles(report), now, style)), _empty(report, style)])
     severities = [problem.severity for problem in problems_of(report, now)]
     critical, warnings = severities.count(Severity.CRITICAL), severities.count(Severity.WARNING)
     serious = [f"{critical} critical"] * bool(critical) + [count(warnings, "warning")] * bool(warnings)
     where = f"{', '.join(serious)} in {counts(report)}" if serious else counts(report)
-    blocks.append(f"{VERDICTS[report.exit_code].capitalize()}: {where} (exit code {report.exit_code}).")
+    verdict = style.paint(VERDICTS[report.exit_code].capitalize(), _TONES[report.exit_code])
+    blocks.append(f"{verdict}: {where} (exit code {report.exit_code}).")
     return "\n\n".join(blocks)
 
 
-def _agent_block(agent: AgentReport, now: float) -> Iterator[str]:
-    yield f"{heading(agent, now)}: {VERDICTS[agent.exit_code]}"
-    worst = sorted(agent.profiles, key=_profile_rank)
-    rows = [(_name(p), p.unusable.kind if p.unusable else p.status.value, p) for p in worst[:MAX_PROFILES]]
-    width = max((len(name) for name, _, _ in rows), default=0)
-    for name, word, profile in rows:
-        yield f"  {name:<{width}}  {visible(word, 20):<8}  {until_of(profile, now)}"
-    if len(worst) > MAX_PROFILES:
-        rest = Counter(profile.status.value for profile in worst[MAX_PROFILES:])
-        yield f"  ... and {count(sum(rest.values()), 'more profile')}: " + listed(rest)
-    conditions = sorted(conditions_to_show(agent), key=lambda condition: -condition.severity.rank)
-    for condition in conditions[:MAX_CONDITIONS]:
-        yield from _paragraph(
-            f"{condition.severity.value.upper()} {condition.name.value}: {visible(condition.summary, 600)}"
-        )
-        yield from remedy_lines(condition.remedy, "    ")
-    if len(conditions) > MAX_CONDITIONS:
-        yield f"  ... and {count(len(conditions) - MAX_CONDITIONS, 'more condition')}"
-
-
-def _name(profile: ProfileReport) -> str:
-    alias = f" ({visible(profile.label, 20)})" if profile.label != profile.id else ""
-    return visible(profile.id, 40) + alias
-
-
-def _profile_rank(profile: ProfileReport) -> tuple[bool, int, float, str]:
-    date = profile.expires_at
-    soon = date if date is not None and math.isfinite(date) else math.inf
-    status = _STATUS_ORDER.index(profile.status)
-    is_down = profile.unusable is not None or status < _STATUS_ORDER.index(Status.EXPIRING)
-    return (not is_down, status, soon, profile.id)
-
-
-def _paragraph(text: str) -> list[str]:
-    return textwrap.wrap(
-        text, 78, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+def _condition(shared: SharedCondition, now: float, style: Style) -> Iterator[str]:
+    condition = shared.condition
+    severity = condition.severity.value
+    subject = visible(condition.profile or condition.provider or "", 128)
+    place = _place(shared.target, shared.agents, style)
+    about = f"{subject} on {place}" if subject else place
+    title = f"{severity.upper()} {condition.name.value}: "
+    yield style.paint(title.rstrip(), severity) + " " + style.fit(about, style.columns - len(title))
+    summary = visible(condition.summary, 600)
+    if shared.checked_at is not None:
+        summary += f" (last successful check {relative(shared.checked_at, now)})"
+    yield from textwrap.wrap(
+        summary,
+        style.columns - 2,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+    for agents, commands in shared.remedies:
+        if len(shared.remedies) > 1:
+            yield f"  {', '.join(visible(agent, 60) for agent in agents)}:"
+        yield from remedy_lines(commands, "    ")
+
+
+def _profiles(profiles: Sequence[SharedProfile], now: float, style: Style) -> Iterator[str]:
+    """A row for each credential, the widest columns shortened to the width of a terminal."""
+    shown = profiles if style.everything else profiles[:MAX_PROFILES]
+    if not shown:
+        return
+    rows = [
+        (
+            _name(shared),
+            visible(shared.profile.unusable.kind if shared.profile.unusable else shared.profile.status.value, 20),
+            _place(shared.target, shared.agents, style),
+            _until(shared, now, style),
+        )
+        for shared in shown
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    if style.width is None:
+        widths = [min(width, MAX_COLUMN) for width in widths]
+    else:
+        # Names and places share what the rest leaves; the narrower column keeps its width if it needs less than half.
+        room = max(style.width - 8 - widths[1] - widths[3], 16)
+        names, places = widths[0], widths[2]
+        widths[0] = min(names, max(room - places, room // 2))
+        widths[2] = min(places, room - widths[0])
+    tones = [shared.severity.value if shared.severity else _TONES[0] for shared in shown]
+    for (name, status, place, until), tone in zip(rows, tones, strict=True):
+        tone = tone if tone != "ok" or status in ("ok", "static") else "info"
+        yield "  " + "  ".join(
+            (
+                f"{style.fit(name, widths[0]):<{widths[0]}}",
+                style.paint(f"{status:<{widths[1]}}", tone),
+                f"{style.fit(place, widths[2]):<{widths[2]}}",
+                until,
+            )
+        )
+    if len(shown) < len(profiles):
+        rest = Counter(shared.profile.status.value for shared in profiles[len(shown) :])
+        yield f"  ... and {count(sum(rest.values()), 'more profile')}: {listed(rest)} (--all lists them)"
+
+
+def _empty(report: Report, style: Style) -> str:
+    """The places without a credential, in one line; empty if there are none."""
+    places = [
+        f"{visible(target.target, 60)}/{visible(agent.agent, 60)}"
+        for target in report.targets
+        for agent in target.entries
+        if not agent.profiles and agent.failure is None
+    ]
+    lines = [f"{visible(t.target, 60)} ({visible(t.source, 20)}): no agents" for t in report.targets if not t.entries]
+    limit = None if style.everything else MAX_PLACES
+    if places:
+        more = f" and {len(places) - MAX_PLACES} more" if limit and len(places) > limit else ""
+        lines.append(f"No profiles: {', '.join(places[:limit])}{more}")
+    return "\n".join(lines[:limit] + [f"... and {len(lines) - MAX_PLACES} more"] * bool(limit and len(lines) > limit))
+
+
+def _name(shared: SharedProfile) -> str:
+    profile = shared.profile
+    return visible(profile.id) + (f" ({visible(profile.label)})" if profile.label != profile.id else "")
+
+
+def _place(target: str, agents: Sequence[str], style: Style) -> str:
+    names = [visible(agent, 60) for agent in agents]
+    if names == ["*"]:
+        return visible(target, 60)
+    if len(names) == 1:
+        return f"{visible(target, 60)}/{names[0]}"
+    more = len(names) - MAX_AGENTS
+    listed = ", ".join(names if style.everything or more <= 0 else names[:MAX_AGENTS])
+    return f"{visible(target, 60)} ({listed}{'' if style.everything or more <= 0 else f' and {more} more'})"
+
+
+def _until(shared: SharedProfile, now: float, style: Style) -> str:
+    return until_of(shared.profile, now, style.zone, short=style.width is not None and style.width < _NARROW)

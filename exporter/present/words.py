@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from exporter.lib.durations import END_OF_DATES, in_words, iso
+from exporter.lib.durations import END_OF_DATES, in_words
 from exporter.model import AgentReport, ProfileReport, Report
 
 #: The meaning of each exit code.
@@ -37,9 +38,16 @@ def relative(moment: float | None, now: float) -> str:
     return f"in {in_words(moment - now)}" if moment > now else f"{in_words(now - moment)} ago"
 
 
-def in_full(moment: float | None, now: float) -> str:
-    """``moment`` relative to ``now`` and as an absolute time in UTC."""
-    return "  ".join(filter(None, [relative(moment, now), iso(moment)]))
+def absolute(moment: float | None, zone: dt.tzinfo) -> str:
+    """``2026-11-22 08:00 CET``; empty without a moment, and for one that no calendar has."""
+    if moment is None or not 0 <= moment <= END_OF_DATES - 86400:
+        return ""
+    return dt.datetime.fromtimestamp(moment, zone).strftime("%Y-%m-%d %H:%M %Z")
+
+
+def in_full(moment: float | None, now: float, zone: dt.tzinfo) -> str:
+    """``moment`` relative to ``now`` and as an absolute time in ``zone``."""
+    return "  ".join(filter(None, [relative(moment, now), absolute(moment, zone)]))
 
 
 def count(number: int, noun: str) -> str:
@@ -70,16 +78,20 @@ def heading(agent: AgentReport, now: float) -> str:
     return f"{visible(agent.target, 60)}/{visible(agent.agent, 60)} ({about})"
 
 
-def until_of(profile: ProfileReport, now: float) -> str:
-    """When a profile stops working, or when it works again."""
+def until_of(profile: ProfileReport, now: float, zone: dt.tzinfo, *, short: bool = False) -> str:
+    """When a profile stops working, or when it works again; in ``short`` only how far away that is."""
+
+    def when(moment: float | None) -> str:
+        return relative(moment, now) if short else in_full(moment, now, zone)
+
     unusable = profile.unusable
     if unusable is not None:
-        ends = in_full(unusable.until, now)
+        ends = when(unusable.until)
         if unusable.until is not None and unusable.until > now:
             ends = f"ends {ends}"
         return ", ".join(filter(None, [ends, visible(unusable.reason or "", 40)])) or "-"
     if profile.expires_at is not None:
-        return in_full(profile.expires_at, now) or "no date"
+        return when(profile.expires_at) or "no date"
     return "refreshes itself" if profile.refreshable else "no date"
 
 

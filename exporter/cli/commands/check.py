@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
 
-from exporter.cli import names, options, runtime
+from exporter.cli import names, options, runtime, screen
 
 
 @click.command()
@@ -24,8 +25,17 @@ from exporter.cli import names, options, runtime
 @click.option("--nagios", "nagios", is_flag=True, help="Print Nagios plugin output and use Nagios' exit codes.")
 @click.option("--quiet", "quiet", is_flag=True, help="Print nothing. The exit code is the result.")
 @click.option("--notify", is_flag=True, help="Send notifications too, unless a daemon already does.")
+@click.option("--all", "everything", is_flag=True, help="List everything in the table, however much it is.")
+@screen.color_option
 @options.config_option
-def check(targets: tuple[str, ...], notify: bool, config_file: Path | None, **styles: bool) -> int:
+def check(
+    targets: tuple[str, ...],
+    notify: bool,
+    everything: bool,
+    color: screen.Colour,
+    config_file: Path | None,
+    **styles: bool,
+) -> int:
     """Check every target once.
 
     Exit codes: 0, nothing to do; 1, someone must act now or the state is unknown; 2, someone must act soon.
@@ -54,6 +64,6 @@ def check(targets: tuple[str, ...], notify: bool, config_file: Path | None, **st
         case ["nagios"]:
             text, code = present.to_nagios(report)
         case _:
-            text = present.to_table(report)
-    runtime.print_result(text)
+            text = present.to_table(report, style=screen.style_of(config, color, everything))
+    runtime.print_result(text, is_coloured=screen.has_colours(color, sys.stdout))
     return code

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli import names, options, runtime
+from exporter.cli import names, options, runtime, screen
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("profile", required=False, shell_complete=names.profiles)
+@screen.color_option
 @options.config_option
-def explain(profile: str | None, config_file: Path | None) -> int:
+def explain(profile: str | None, color: screen.Colour, config_file: Path | None) -> int:
     """Show each verdict with its evidence and the rule that decided. PROFILE is an id or an alias."""
     from exporter import present
 
@@ -29,7 +31,8 @@ def explain(profile: str | None, config_file: Path | None) -> int:
         if profile not in known and profile not in known.values():
             shown = [present.visible(name, 80) for name in known]
             raise click.UsageError(f"there is no profile named {profile!r}{suggestion(profile, shown)}")
-    runtime.print_result(present.explain(report, profile, alerts=_alert_lines(config)))
+    text = present.explain(report, profile, alerts=_alert_lines(config), style=screen.style_of(config, color))
+    runtime.print_result(text, is_coloured=screen.has_colours(color, sys.stdout))
     return report.exit_code
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exporter.cli import names, options, runtime
+from exporter.cli import names, options, runtime, screen
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -48,7 +48,13 @@ def notify_test(channels: tuple[str, ...], config_file: Path | None) -> int:
     for warning in delivery.warnings(config):
         click.echo(f"warning: {warning}", err=True)
     chosen = dict.fromkeys(channels or known)
-    results = runtime.run(send_tests(config, chosen, time.time(), button_links(config), exporter_name(config)))
+    tests = send_tests(config, chosen, time.time(), button_links(config), exporter_name(config))
+
+    async def send() -> list[tuple[str, str | None]]:
+        async with screen.progress(f"Sending to {', '.join(chosen)}"):
+            return await tests
+
+    results = runtime.run(send())
     for name, problem in results:
         click.echo(f"{name}: delivered" if problem is None else f"{name}: FAILED: {problem}")
     return os.EX_TEMPFAIL if any(problem for _, problem in results) else 0
