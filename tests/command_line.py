@@ -55,7 +55,12 @@ class CommandLine:
 
     @property
     def env(self) -> dict[str, str]:
-        return {"HOME": str(self.home), "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+        return {
+            "HOME": str(self.home),
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "TZ": "UTC",
+        }
 
     def in_shell(self, line: str) -> str:
         """The output of a shell for ``line``, in which ``$X`` is the program and ``$C`` its configuration."""

@@ -16,6 +16,8 @@ from exporter.state.credentials_db import CredentialDatabase
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+os.environ["TZ"] = "UTC"  # times that people see are in the host's zone
+
 # No test depends on the speed of the machine. The usual run is the same every time, so that a failure means changed
 # code; HYPOTHESIS_PROFILE=thorough searches for new failures.
 settings.register_profile("usual", deadline=None, max_examples=40, derandomize=True)

@@ -47,7 +47,8 @@ def style_of(config: Config, color: Colour, everything: bool = False) -> Style:
     from exporter.present import Style
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    return Style(width=width, colour=has_colours(color, sys.stdout), everything=everything)
+    colour = has_colours(color, sys.stdout)
+    return Style(width=width, colour=colour, zone=config.zone(), everything=everything)
 
 
 @contextlib.asynccontextmanager

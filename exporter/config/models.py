@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from exporter.config.channels import Channel
 from exporter.config.targets import AutoTarget, OpenClawTarget, Target, TargetBase
-from exporter.config.values import Count, Date, Duration, FilePath, Flag, Model, WithSecrets, WithUrl, expand
+from exporter.config.values import Count, Date, Duration, FilePath, Flag, Model, WithSecrets, WithUrl, Zone, expand
 from exporter.lib.names import suggestion
+from exporter.lib.zones import host_zone
 
 
 class ProfilePolicy(Model):
@@ -136,6 +138,7 @@ class Config(Model):
     name: Annotated[str, Field(max_length=64, pattern=r"^[^/\x00-\x1f\x7f]*$")] = Field(
         "", description="who this exporter is in alerts; default: the host's name at its first start"
     )
+    timezone: Zone = Field("", description="of times that people see; default: this host's; JSON and metrics have UTC")
     targets: Annotated[list[Target], Field(min_length=1)] = [AutoTarget()]
     policy: Policy = Policy()
     alerts: Alerts = Alerts()
@@ -164,6 +167,10 @@ class Config(Model):
             return Path(environ["STATE_DIRECTORY"].split(":")[0])
         home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
         return Path(home) / "openclaw-auth-exporter"
+
+    def zone(self) -> ZoneInfo:
+        """The time zone of times that people see."""
+        return ZoneInfo(self.timezone) if self.timezone else host_zone()
 
     def interval_of(self, target: TargetBase) -> float:
         """Seconds between two checks of a target whose store is not on this host."""

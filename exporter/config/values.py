@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -24,6 +26,7 @@ from exporter.lib.durations import format_duration, iso, parse_date, parse_durat
 from exporter.lib.errors import ExpectedError
 from exporter.lib.files import MIB, read_regular
 from exporter.lib.known_secrets import KNOWN
+from exporter.lib.names import nearest
 
 
 class ConfigError(ExpectedError):
@@ -75,7 +78,21 @@ Date = Annotated[
     PlainSerializer(iso, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["2026-03-01", "2026-03-01T12:00:00Z"]}),
 ]
+
+
 #: Strict, like the JSON Schema: text is neither a number nor a boolean.
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        alike = nearest(value, available_timezones(), cutoff=0.7)
+        advice = f"did you mean {alike!r}?" if alike else 'write one like "Europe/Stockholm"'
+        raise ValueError(f"{value!r} is not a time zone: {advice}") from None
+    return value
+
+
+#: The name of a time zone; empty: a default.
+Zone = Annotated[str, AfterValidator(lambda value: value and _zone(value))]
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict()]
 FilePath = Annotated[str, Field(min_length=1)]

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from exporter import __version__
 from exporter.alerts.delivery.notifier import Notifier, ReportSource
@@ -340,6 +341,9 @@ class Daemon:
     def alive(self) -> bool:
         """Whether checks are started and the time is kept. If not, systemd's watchdog restarts the exporter."""
         return self._jobs.running and not self._pulse.is_lost
+
+    def zone(self) -> ZoneInfo:
+        return self._monitor.config.zone()
 
     def health_problem(self) -> str | None:
         if not self._jobs.running:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from exporter.lib.zones import in_zone
 from exporter.model import AgentReport, Condition, ProfileReport, Report
 from exporter.present.style import PLAIN, Style
 from exporter.present.words import heading, in_full, now_of, remedy_lines, until_of, visible
@@ -51,14 +52,14 @@ def _explanation(
         for condition in agent.conditions:
             if (condition.provider, condition.profile) == (profile.provider, profile.id):
                 yield from _condition_lines(condition, style)
-        yield from _alert_lines(alerts, agent, profile.provider, profile.id)
+        yield from _alert_lines(alerts, agent, profile.provider, profile.id, style)
     explained = {(profile.provider, profile.id) for profile in profiles}
     providers = {profile.provider for profile in profiles}
     rest = [c for c in agent.conditions if (c.provider, c.profile) not in explained]
     if only:
         rest = [c for c in rest if c.profile is None and (c.provider is None or c.provider in providers)]
     about = {("", ""), *((name, "") for name in providers), *((c.provider or "", c.profile or "") for c in rest)}
-    other_alerts = [line for provider, id in sorted(about) for line in _alert_lines(alerts, agent, provider, id)]
+    other_alerts = [line for provider, id in sorted(about) for line in _alert_lines(alerts, agent, provider, id, style)]
     if rest or other_alerts:
         yield "  other conditions"
         for condition in rest:
@@ -69,8 +70,9 @@ def _explanation(
         yield from (f"    - {visible(note, 400)}" for note in agent.notes)
 
 
-def _alert_lines(alerts: Alerts, agent: AgentReport, provider: str, profile: str) -> Iterator[str]:
-    yield from (f"    {visible(line, 600)}" for line in alerts.get((agent.target, agent.agent, provider, profile), ()))
+def _alert_lines(alerts: Alerts, agent: AgentReport, provider: str, profile: str, style: Style) -> Iterator[str]:
+    lines = alerts.get((agent.target, agent.agent, provider, profile), ())
+    yield from (f"    {in_zone(visible(line, 600), style.zone)}" for line in lines)
 
 
 def _profile_lines(profile: ProfileReport, now: float, style: Style) -> Iterator[str]:
@@ -92,12 +94,12 @@ def _profile_lines(profile: ProfileReport, now: float, style: Style) -> Iterator
     for name, moment in (("first seen", profile.first_seen_at), ("last used", profile.last_used_at)):
         if moment is not None and (when := in_full(moment, now, style.zone)):
             yield f"    {name}: {when}"
-    yield from (f"    - {visible(sentence, 400)}" for sentence in profile.evidence)
+    yield from (f"    - {in_zone(visible(sentence, 400), style.zone)}" for sentence in profile.evidence)
 
 
 def _condition_lines(condition: Condition, style: Style) -> Iterator[str]:
     severity = condition.severity.value
     title = style.paint(f"{severity} {condition.name.value}:", severity)
-    yield f"    {title} {visible(condition.summary, 600)}"
+    yield f"    {title} {in_zone(visible(condition.summary, 600), style.zone)}"
     yield f"      rule: {visible(condition.rule or condition.name.definition.when, 400)}"
     yield from remedy_lines(condition.remedy, "      ")

@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from exporter.lib.zones import in_zone
 from exporter.model import Report, Severity
 from exporter.present.problems import problems_of
 from exporter.present.shared import SharedCondition, SharedProfile, shared_conditions, shared_profiles
@@ -62,7 +63,7 @@ def _condition(shared: SharedCondition, now: float, style: Style) -> Iterator[st
     about = f"{subject} on {place}" if subject else place
     title = f"{severity.upper()} {condition.name.value}: "
     yield style.paint(title.rstrip(), severity) + " " + style.fit(about, style.columns - len(title))
-    summary = visible(condition.summary, 600)
+    summary = in_zone(visible(condition.summary, 600), style.zone)
     if shared.checked_at is not None:
         summary += f" (last successful check {relative(shared.checked_at, now)})"
     yield from textwrap.wrap(

@@ -133,6 +133,7 @@ class _Site:
             csrf=session.csrf if session else None,
             can_log_in=session is None and self._guard.token() is not None,
             notifications=await self._overview(page.MAX_ALERTS),
+            zone=self._daemon.zone(),
         )
         return page.answer(html)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Protocol
 
 from exporter.lib.errors import ExpectedError
@@ -24,6 +25,9 @@ class DaemonApi(Protocol):
 
     def report(self) -> Report:
         """The last report."""
+
+    def zone(self) -> dt.tzinfo:
+        """The time zone of times on the page."""
 
     def health_problem(self) -> str | None:
         """What part of the daemon itself is down, as a sentence; None if all work. No target's trouble is one."""

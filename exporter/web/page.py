@@ -21,6 +21,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from exporter.lib.durations import in_words, iso
+from exporter.lib.zones import in_zone
 from exporter.model import AgentReport, ProfileReport, Report, TargetReport
 from exporter.present.as_json import encodable
 from exporter.present.words import visible
@@ -50,9 +51,11 @@ def status_page(
     can_log_in: bool = False,
     now: float | None = None,
     notifications: Mapping[str, Any] | None = None,
+    zone: dt.tzinfo = dt.UTC,
 ) -> str:
-    """The status page. With the ``csrf`` token of a session it has buttons. ``now`` is in Unix seconds.
+    """The status page, with times in ``zone``. With the ``csrf`` token of a session it has buttons.
 
+    ``now`` is in Unix seconds.
     ``notifications`` is the status of channels and alerts, as in the status API. None if no channel is configured.
     """
     targets = sorted(report.targets, key=_urgency)  # stable: equals stay in the configured order
@@ -68,6 +71,7 @@ def status_page(
             csrf=csrf,
             can_log_in=can_log_in,
             notifications=notifications,
+            zone=zone,
         )
     )
 
@@ -119,8 +123,10 @@ def _colour(profile: ProfileReport, colours: Mapping[str | None, str]) -> str:
     return colours.get(profile.id, without_condition)
 
 
-def _plain(text: str) -> str:
-    return visible(text, 300)  # bounded, and without characters that reorder or hide the text around it
+@pass_context
+def _plain(context: Context, text: str) -> str:
+    """Bounded, without characters that reorder or hide the text around it, and with times in the page's zone."""
+    return in_zone(visible(text, 300), context.get("zone", dt.UTC))
 
 
 def _command(text: str) -> str:
@@ -134,7 +140,7 @@ def _when(context: Context, seconds: float) -> str:
     if moment is None:
         return "an invalid date" if not seconds > 0 else "a date after the year 9999"
     distance = f"in {in_words(seconds - now)}" if seconds >= now else f"{in_words(now - seconds)} ago"
-    return f"{moment.replace('T', ' ').replace('Z', ' UTC')}, {distance}"
+    return f"{in_zone(moment, context['zone'])}, {distance}"
 
 
 @pass_context

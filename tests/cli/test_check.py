@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from command_line import DAY, CommandLine, run, writing
 
@@ -150,6 +152,22 @@ def test_an_unscheduled_target_never_notifies(configure: Callable[..., Path], tm
     assert reasons() == ["first", "resolved"]
     assert run(config, "check", "--notify", "--quiet", "--target", "cold") == (1, "")
     assert reasons() == ["first", "resolved"]
+
+
+def test_people_see_times_in_the_configured_zone_and_programs_in_utc(configure: Callable[..., Path]) -> None:
+    config = configure("expiring", timezone="Asia/Kolkata")
+    table = run(config, "check", "--all")[1]
+    assert " IST" in table
+    assert "UTC" not in table
+    assert " UTC" not in run(config, "explain")[1]
+    ends = json.loads(run(config, "check", "--json")[1])["targets"][0]["agents"][0]["profiles"][0]["expires_at"]
+    local = dt.datetime.fromisoformat(ends).astimezone(ZoneInfo("Asia/Kolkata"))
+    assert f"{local:%Y-%m-%d %H:%M} IST" in table
+
+
+def test_without_a_configured_zone_times_are_the_hosts(cli: CommandLine) -> None:
+    cli.paste(DAY / 2)
+    assert " CET" in cli("check", TZ="Europe/Stockholm").stdout + cli("explain", TZ="Europe/Stockholm").stdout
 
 
 def test_secret_of_the_environment_is_shown_nowhere(cli: CommandLine) -> None:

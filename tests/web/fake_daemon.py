@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -90,6 +91,9 @@ class FakeDaemon:
 
     def report(self) -> Report:
         return self.shown
+
+    def zone(self) -> dt.tzinfo:
+        return dt.UTC
 
     def health_problem(self) -> str | None:
         return self.down

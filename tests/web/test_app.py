@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from fake_daemon import BEARER, TOKEN, FakeDaemon, ask, client, web
@@ -353,8 +354,8 @@ def test_the_page_shows_each_problem_its_deadline_and_its_remedy() -> None:
     words = re.sub(r"\s+", " ", text)
     assert "Someone must act soon" in words
     assert "expiring Ends in 11 h. openclaw models auth …" in words
-    assert "anthropic:default in use now anthropic token expiring 2026-11-22 21:00:00 UTC, in 11 h" in words
-    assert "As of 2026-11-22 10:00:00 UTC, in 0 s." in words
+    assert "anthropic:default in use now anthropic token expiring 2026-11-22 21:00 UTC, in 11 h" in words
+    assert "As of 2026-11-22 10:00 UTC, in 0 s." in words
 
 
 def test_a_command_to_copy_is_whole() -> None:
@@ -382,7 +383,7 @@ def test_colours_are_those_of_the_conditions() -> None:
         ("info", "cooldown"),
         ("ok", "ok"),
     ]
-    assert "rate_limit until 2026-11-22 10:01:00 UTC, in 1 min" in html
+    assert "rate_limit until 2026-11-22 10:01 UTC, in 1 min" in html
 
 
 def test_the_page_before_the_first_check_claims_nothing() -> None:
@@ -424,3 +425,13 @@ async def test_the_page_shows_buttons_only_to_a_signed_in_visitor() -> None:
     with_token = await ask(FakeDaemon(), "GET", "/")
     assert 'href="login"' in with_token.text
     assert "<form" not in with_token.text
+
+
+def test_page_has_times_in_its_zone() -> None:
+    condition = Condition(ConditionName.EXPIRING, Severity.WARNING, summary="It ends at 2026-11-22 21:59 UTC.")
+    one = profile(expires_at=NOW + 3600)
+    subject = report(agent(one, exit_code=2, conditions=(condition,)))
+    text = Seen(page.status_page(subject, now=NOW, zone=ZoneInfo("Asia/Kolkata"))).text
+    assert "It ends at 2026-11-23 03:29 IST." in text
+    assert "2026-11-22 16:30 IST, in 1 h" in text
+    assert "UTC" not in text

@@ -20,6 +20,7 @@ from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMes
 from exporter.config import ChannelBase, ConfigError
 from exporter.config.secret_reader import SecretReader
 from exporter.lib.known_secrets import KNOWN
+from exporter.lib.zones import UTC
 from exporter.model import FailureReason, Severity
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class ChannelContext:
         ``with_links`` adds the links that other channels have as buttons to the body. ``limit`` is the longest body
         that the channel accepts, in bytes.
         """
-        zone = ZoneInfo(channel.quiet_hours.timezone) if channel.quiet_hours else self.zone
+        zone = channel.quiet_hours.zone(self.zone or UTC) if channel.quiet_hours else self.zone
         links = self.buttons(message, text.WORST) if with_links else ()
         return text.render(message, self.clock() if now is None else now, zone, self.external_url, links, limit)
 

@@ -36,7 +36,7 @@ class Senders:
 
 def build_senders(config: Config, links: Links = no_links) -> Senders:
     """The channels of ``config``. Raises ConfigError with every problem of those that cannot be used."""
-    context = ChannelContext(external_url=config.web.external_url, links=links)
+    context = ChannelContext(external_url=config.web.external_url, links=links, zone=config.zone())
     channels: dict[str, Channel] = {}
     alertmanagers: dict[str, alertmanager.AlertmanagerSender] = {}
     problems: list[str] = []

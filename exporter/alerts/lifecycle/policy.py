@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.alerts.values import AlertState
 from exporter.config import Config, Policy, QuietHours
+from exporter.lib.zones import UTC
 from exporter.model import AgentReport, ProfileReport, Report, Severity, Step
 
 #: Seconds added to a threshold, so that rounding cannot put us just before it. The verdict does the same.
@@ -25,9 +26,10 @@ class QuietPeriod:
     passes: Severity | None = None  # alerts of this severity and above are sent all the same
 
     @classmethod
-    def of(cls, hours: QuietHours) -> QuietPeriod:
+    def of(cls, hours: QuietHours, zone: ZoneInfo = UTC) -> QuietPeriod:
+        """The configured hours, in ``zone`` unless they name another."""
         passes = Severity(hours.except_) if hours.except_ else None
-        return cls(_minutes(hours.from_), _minutes(hours.to), ZoneInfo(hours.timezone), passes)
+        return cls(_minutes(hours.from_), _minutes(hours.to), hours.zone(zone), passes)
 
     def is_active(self, now: float) -> bool:
         """Whether ``now`` is inside the quiet hours. Hours that end when they begin are never active."""
@@ -174,7 +176,7 @@ class AlertPolicy:
             ChannelPolicy(
                 name=channel.name,
                 min_severity=Severity(channel.min_severity),
-                quiet=QuietPeriod.of(channel.quiet_hours) if channel.quiet_hours else None,
+                quiet=QuietPeriod.of(channel.quiet_hours, config.zone()) if channel.quiet_hours else None,
                 step=order.index(channel.name) if channel.name in order else 0,
                 for_machines=channel.FOR_MACHINES,
                 can_withdraw=channel.CAN_WITHDRAW,

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from zoneinfo import ZoneInfo
 
-from exporter.alerts.message.moments import UTC
 from exporter.alerts.message.places import subject, subject_and_place
 from exporter.alerts.message.titles import TITLE, Phrase, fitted, heading, phrases, wording
 from exporter.alerts.values import Alert, Message, NotificationReason
+from exporter.lib.zones import UTC
 from exporter.model import Severity
 
 #: How many alerts of a large group are shown with all that is known of them.

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from exporter.lib.durations import END_OF_DATES, in_words
 
-UTC = ZoneInfo("UTC")
 #: The time of day matters for dates that are less than this many seconds away.
 _NEAR = 2 * 86400.0
 _BEYOND = "beyond the year 9999"

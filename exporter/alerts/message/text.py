@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from exporter.alerts.message.groups import WORST, group_lines, group_title, in_order, summary_title
-from exporter.alerts.message.moments import UTC, absolute, in_full
+from exporter.alerts.message.moments import absolute, in_full
 from exporter.alerts.message.places import listed, named, subject, subject_and_place, where
 from exporter.alerts.message.titles import TITLE, heading, how_it_ended, is_stable, title, wording, wording_of
 from exporter.alerts.values import AgentNote, Alert, Message, NotificationReason, ResolutionCause, SuppressedAlert
 from exporter.lib.durations import in_words, iso
+from exporter.lib.zones import UTC
 from exporter.model import ConditionName, Family, Severity
 from exporter.present.words import visible
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
-from exporter.alerts.message.moments import UTC, date
+from exporter.alerts.message.moments import date
 from exporter.alerts.message.places import named, place
 from exporter.alerts.values import Alert, NotificationReason, ResolutionCause, SuppressedAlert
 from exporter.lib.durations import in_words, iso
+from exporter.lib.zones import UTC
 from exporter.model import ConditionName, Family, Wording
 from exporter.present.words import visible
 

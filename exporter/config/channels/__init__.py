@@ -11,13 +11,12 @@ import importlib
 import operator
 import pkgutil
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo, field_validator
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo
 from pydantic_core import core_schema
 
-from exporter.config.values import Model, TargetName, WithSecrets
-from exporter.lib.names import nearest
+from exporter.config.values import Model, TargetName, WithSecrets, Zone
 
 _TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
@@ -25,19 +24,12 @@ _TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 class QuietHours(Model):
     from_: Annotated[str, Field(alias="from", pattern=_TIME_OF_DAY, examples=["22:00"])]
     to: Annotated[str, Field(pattern=_TIME_OF_DAY, examples=["07:00"])]
-    timezone: str = "UTC"
+    timezone: Zone = Field("", description="default: the timezone at the top of the configuration")
     except_: Annotated[Literal["critical", "warning"] | None, Field(alias="except")] = None
 
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            alike = nearest(value, available_timezones(), cutoff=0.7)
-            advice = f"did you mean {alike!r}?" if alike else 'write one like "Europe/Stockholm"'
-            raise ValueError(f"{value!r} is not a time zone: {advice}") from None
-        return value
+    def zone(self, default: ZoneInfo) -> ZoneInfo:
+        """The time zone of these hours and of the channel's messages."""
+        return ZoneInfo(self.timezone) if self.timezone else default
 
 
 class ChannelBase(WithSecrets):
