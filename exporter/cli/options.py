@@ -33,6 +33,28 @@ def config_option(command: F) -> F:
     )(command)
 
 
+def log_options(command: F) -> F:
+    """``--log-format`` and ``--log-level``, also as Prometheus' exporters spell them."""
+    command = click.option(
+        "--log-level",
+        "--log.level",
+        "log_level",
+        type=click.Choice(["debug", "info", "warn", "error"]),
+        default="info",
+        show_default=True,
+        help="What is logged on standard error.",
+    )(command)
+    return click.option(
+        "--log-format",
+        "--log.format",
+        "log_format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How: lines, or one JSON object a line. Lines have a time unless systemd's journal adds one.",
+    )(command)
+
+
 def ignored_config_option(command: F) -> F:
     """``--config FILE`` on a command that reads no configuration, for scripts that pass it to every command."""
     return click.option("--config", metavar="FILE", expose_value=False, hidden=True)(command)

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import click
 
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 #: The shell's exit code for a program whose reader has gone (128 + SIGPIPE).
 EX_PIPE = 141
 T = TypeVar("T")
+
+
+class LogOptions(NamedTuple):
+    """``--log-format`` and ``--log-level``."""
+
+    format: Literal["text", "json"] = "text"
+    level: str = "info"
 
 
 class OutputError(ExpectedError):
@@ -114,24 +121,25 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(guarded())
 
 
-def run_daemon(config: Config, state_dir: Path | None, reread: Callable[[], Config]) -> None:
+def run_daemon(config: Config, state_dir: Path | None, reread: Callable[[], Config], log: LogOptions) -> None:
     """Serve until SIGTERM or SIGINT. A reload calls ``reread``; without ``state_dir`` the state is in memory."""
     from exporter.daemon.serve import serve
 
-    log_to_stderr()
+    log_to_stderr(log)
     asyncio.run(serve(config, state_dir, reread))
 
 
-def log_to_stderr() -> None:
+def log_to_stderr(options: LogOptions) -> None:
     """Log what the daemon and its libraries report, one line each."""
     import logging
 
-    from exporter.lib.logs import SafeFormatter
+    from exporter.lib.logs import formatter
 
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(SafeFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    handler.setFormatter(formatter(options.format))
+    level = logging.getLevelNamesMapping()[options.level.upper()]
+    logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger("apscheduler").setLevel(max(level, logging.WARNING))
 
 
 def print_result(text: str, *, is_coloured: bool = False) -> None:

@@ -6,15 +6,18 @@ of ours uses ``line_of``; ``install`` also leads to the log what Python itself w
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import logging
 import os
 import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Literal, TextIO
 
 from exporter.lib.known_secrets import KNOWN, MAX_SECRET
 from exporter.lib.printable import one_line
@@ -44,6 +47,47 @@ class SafeFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return f"{record.levelname} {line_of(record)}"
+
+
+class TimedFormatter(SafeFormatter):
+    """``2026-11-29T08:00:00.000Z LEVEL message``, always one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{_time_of(record)} {super().format(record)}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ``time``, ``level``, ``logger``, ``msg``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "time": _time_of(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "msg": line_of(record),
+        }
+        return json.dumps(fields)
+
+
+def formatter(kind: Literal["text", "json"], descriptor: int = 2) -> logging.Formatter:
+    """How records look that are written to ``descriptor``. Text has a time unless journald adds one."""
+    if kind == "json":
+        return JsonFormatter()
+    return SafeFormatter() if is_journal(descriptor) else TimedFormatter()
+
+
+def is_journal(descriptor: int, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether ``descriptor`` leads to journald, as JOURNAL_STREAM says (systemd.exec): device and inode of its pipe."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+def _time_of(record: logging.LogRecord) -> str:
+    moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def line_of(record: logging.LogRecord) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,12 +20,13 @@ def test_a_bad_address_is_wrong_usage(cli: CommandLine) -> None:
 
 
 def test_it_serves_simulated_targets_and_keeps_no_state(cli: CommandLine, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "exporter.cli", "demo", "--listen", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "exporter.cli", "demo", "--listen", "127.0.0.1:0", "--log.format", "json"]
     before = sorted(tmp_path.rglob("*"))
     with subprocess.Popen(command, env=cli.env, stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stderr is not None
         try:
-            address = next(line.split()[-1] for line in demo.stderr if "listening on" in line)
+            logged = (json.loads(line) for line in demo.stderr)
+            address = next(line["msg"].split()[-1] for line in logged if "listening on" in line["msg"])
             answer = httpx.get(f"{address}/metrics", timeout=30)
         finally:
             os.kill(demo.pid, signal.SIGTERM)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -10,7 +13,16 @@ from typing import Any
 import pytest
 
 from exporter.lib.known_secrets import KNOWN
-from exporter.lib.logs import MAX_MESSAGE, SafeFormatter, kind_and_place, trace_of
+from exporter.lib.logs import (
+    MAX_MESSAGE,
+    JsonFormatter,
+    SafeFormatter,
+    TimedFormatter,
+    formatter,
+    is_journal,
+    kind_and_place,
+    trace_of,
+)
 
 #: Looks like no secret, is unknown, and is in no source line below.
 PLANTED = "-".join(["planted", "horse"])
@@ -108,14 +120,51 @@ def test_a_line_is_bounded() -> None:
     assert len(shown("%s", "a" * 26_000_000)) < MAX_MESSAGE + 20
 
 
+def record_at(moment: float, msg: str, *args: object) -> logging.LogRecord:
+    record = logging.LogRecord("exporter.x", logging.WARNING, "f", 1, msg, args, None)
+    record.created = moment
+    return record
+
+
+def test_json_is_one_safe_object_a_line() -> None:
+    KNOWN.add("hunter2pw")
+    line = JsonFormatter().format(record_at(1795939200.5, "%s hunter2pw", HOSTILE))
+    assert "\n" not in line
+    fields = json.loads(line)
+    assert {**fields, "msg": ""} == {
+        "time": "2026-11-29T08:00:00.500Z",
+        "level": "warning",
+        "logger": "exporter.x",
+        "msg": "",
+    }
+    assert fields["msg"].endswith("<redacted>")
+    assert fields["msg"].isprintable()
+
+
+def test_text_has_a_time_unless_the_journal_adds_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    try:
+        found = os.fstat(writing)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        assert type(formatter("text", writing)) is SafeFormatter
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino + 1}")  # inherited by what logs to a file
+        assert type(formatter("text", writing)) is TimedFormatter
+        assert type(formatter("json", writing)) is JsonFormatter
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert not is_journal(writing)
+    assert TimedFormatter().format(record_at(1795939200.0, "went")) == "2026-11-29T08:00:00.000Z WARNING went"
+
+
 SCRIPT = """
 import asyncio, gc, logging, sys, threading, warnings
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from exporter.cli.runtime import log_to_stderr
+from exporter.cli.runtime import LogOptions, log_to_stderr
 from exporter.lib import logs
 
 logs.install()
-log_to_stderr()
+log_to_stderr(LogOptions())
 planted = "-".join(["planted", "horse"])
 
 def fail(*_):
@@ -164,7 +213,9 @@ def test_nothing_that_python_or_a_library_prints_quotes_an_exception() -> None:
         env={"PYTHONPATH": ":".join(sys.path)},
     )
     assert "planted-horse" not in ran.stdout + ran.stderr
-    lines = ran.stderr.splitlines()
+    timed = [re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (.*)", line) for line in ran.stderr.splitlines()]
+    assert None not in timed, ran.stderr
+    lines = [line[1] for line in timed if line]
     assert [line for line in lines if not line.startswith(("ERROR ", "WARNING "))] == []
     for what in (
         'ERROR apscheduler.executors.default: Job "work.<locals>.job',

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 from exporter.cli import options, runtime
@@ -11,8 +13,9 @@ from exporter.cli import options, runtime
 @click.option(
     "--listen", metavar="HOST:PORT", default="127.0.0.1:10785", show_default=True, help="The address to serve on."
 )
+@options.log_options
 @options.ignored_config_option
-def demo(listen: str) -> None:
+def demo(listen: str, log_format: Literal["text", "json"], log_level: str) -> None:
     """Run the daemon over simulated targets in every state. Needs no OpenClaw and keeps no state."""
     from exporter.config import Config
     from exporter.simulator.demo import demo_config
@@ -24,4 +27,4 @@ def demo(listen: str) -> None:
         first = config()
     except ValueError:  # the address is all that the user supplied
         raise click.UsageError(f"--listen: {listen!r} is not an address: write host:port") from None
-    runtime.run_daemon(first, None, config)
+    runtime.run_daemon(first, None, config, runtime.LogOptions(log_format, log_level))

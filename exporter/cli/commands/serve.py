@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -10,9 +11,10 @@ from exporter.cli import options, runtime
 
 
 @click.command()
+@options.log_options
 @options.config_option
-def serve(config_file: Path | None) -> None:
+def serve(log_format: Literal["text", "json"], log_level: str, config_file: Path | None) -> None:
     """Run the daemon: check on a schedule, send notifications, serve /metrics, the status page and the API."""
-
     config = runtime.read_config(config_file)
-    runtime.run_daemon(config, config.state_directory(), lambda: runtime.read_config(config_file))
+    log = runtime.LogOptions(log_format, log_level)
+    runtime.run_daemon(config, config.state_directory(), lambda: runtime.read_config(config_file), log)
