@@ -1,4 +1,4 @@
-"""Writes the tables in docs/ that are generated from the program. ``scripts/regenerate`` runs it.
+"""Writes the tables in docs/ that are generated from the program, and the manual page. ``scripts/regenerate`` runs it.
 
 A generated table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+import manual
 
 from exporter.metrics.definitions import METRICS
 from exporter.model import ConditionName
@@ -55,3 +57,5 @@ def documents() -> Iterable[tuple[Path, str]]:
 if __name__ == "__main__":
     for path, text in documents():
         path.write_text(text, encoding="utf-8")
+    manual.PAGE.parent.mkdir(exist_ok=True)
+    manual.PAGE.write_text(manual.page(), encoding="utf-8")

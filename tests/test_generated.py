@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
+import manual
 import pytest
 from regenerate import TABLES, documents
 
@@ -13,6 +16,24 @@ from regenerate import TABLES, documents
 )
 def test_generated_tables_are_current(path: Path, text: str) -> None:
     assert path.read_text(encoding="utf-8") == text, f"{path.name} is out of date: run scripts/regenerate"
+
+
+def test_manual_page_is_current() -> None:
+    assert manual.PAGE.read_text(encoding="utf-8") == manual.page(), (
+        "the manual page is out of date: scripts/regenerate"
+    )
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff")
+def test_manual_page_has_no_mistake_in_its_markup() -> None:
+    checked = subprocess.run(
+        ["groff", "-man", "-ww", "-z", "-Tutf8", str(manual.PAGE)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert checked.stderr == ""
 
 
 def test_every_generated_table_has_its_place() -> None:

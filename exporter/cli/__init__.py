@@ -19,7 +19,7 @@ import click
 
 from exporter import __version__
 from exporter.cli import commands
-from exporter.cli.options import config_option
+from exporter.cli.options import config_option, examples
 from exporter.cli.runtime import EX_PIPE, discard_output
 from exporter.lib import logs
 from exporter.lib.errors import ExpectedError
@@ -52,7 +52,11 @@ class CommandFinder(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=CommandFinder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=CommandFinder,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples("check", "explain anthropic:default", "init --systemd", "demo"),
+)
 @click.version_option(__version__, prog_name="openclaw-auth-exporter")
 @config_option
 def cli(config_file: Path | None) -> None:

@@ -10,6 +10,7 @@ import click
 
 from exporter.cli import names
 
+PROGRAM = "openclaw-auth-exporter"
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HELP = (
@@ -24,6 +25,11 @@ def _effective(context: click.Context, parameter: click.Parameter, value: str | 
         raise click.BadParameter("is empty: name a file, or omit the option")
     given = value if value is not None else context.find_root().params.get("config_file")
     return None if given is None else Path(given)
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: ``lines``, each the words after the program's name."""
+    return "\n".join(["\b", "Examples:", *(f"  {PROGRAM} {line}" for line in lines)])
 
 
 def config_option(command: F) -> F:

@@ -16,7 +16,8 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-PROGRAM = "openclaw-auth-exporter"
+from exporter.cli.options import PROGRAM
+
 #: The variable with which a script asks for an answer instead of running a command.
 VARIABLE = "_OPENCLAW_AUTH_EXPORTER_COMPLETE"
 

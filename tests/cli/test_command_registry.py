@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 import pytest
 
 from exporter.cli import cli
+from exporter.cli.options import PROGRAM
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
@@ -29,6 +31,12 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 
 COMMANDS = dict(sorted(commands()))
+GROUPS = {
+    name: command
+    for name in cli.list_commands(click.Context(cli))
+    if isinstance(command := cli.get_command(click.Context(cli), name), click.Group)
+}
+HELPED: dict[str, click.Command] = {"": cli, **GROUPS, **COMMANDS}
 
 
 def test_commands_are_found() -> None:
@@ -45,6 +53,25 @@ def test_every_command_has_a_summary(name: str) -> None:
 def test_every_option_is_explained(name: str) -> None:
     options = [option for option in COMMANDS[name].params if isinstance(option, click.Option) and not option.hidden]
     assert [option.name for option in options if not option.help] == [], f"`{name}` has options without a help text"
+
+
+@pytest.mark.parametrize("name", HELPED)
+def test_every_help_text_ends_with_examples_that_parse(name: str) -> None:
+    """Each is about the command itself, and is a line for a shell."""
+    help = HELPED[name].get_help(click.Context(HELPED[name], info_name="x"))
+    _, found, lines = help.partition("\n  Examples:\n")
+    assert found, f"the help of `{name}` has no examples: add epilog=examples(...)"
+    assert lines.split("\n")
+    for line in lines.split("\n"):
+        words = shlex.split(re.split(r" [|>]", line)[0])
+        assert " ".join(words).startswith(f"{PROGRAM} {name}".strip()), line
+        command, context = cli, click.Context(cli, info_name=PROGRAM)
+        words = words[1:]
+        while isinstance(command, click.Group):
+            found_command = command.get_command(context, words.pop(0))
+            assert found_command is not None, line
+            command, context = found_command, click.Context(found_command, parent=context)  # type: ignore[assignment]
+        command.make_context(command.name, words, parent=context.parent)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from exporter.cli import names
-from exporter.cli.options import ignored_config_option
+from exporter.cli.options import examples, ignored_config_option
 
 
-@click.group()
+@click.group(epilog=examples("assets list", "assets export ~/openclaw-auth-exporter-assets"))
 def assets() -> None:
     """List, print and export the shipped dashboards, alert rules, units and Termux scripts."""
 
 
-@assets.command("list")
+@assets.command("list", epilog=examples("assets list"))
 @ignored_config_option
 def assets_list() -> None:
     """List the names of the shipped files."""
@@ -25,7 +25,12 @@ def assets_list() -> None:
         click.echo(name)
 
 
-@assets.command("show")
+@assets.command(
+    "show",
+    epilog=examples(
+        "assets show deploy/systemd/openclaw-auth-exporter.service", "assets show openclaw-auth.rules.yml >rules.yml"
+    ),
+)
 @click.argument("name", shell_complete=names.assets)
 @ignored_config_option
 def assets_show(name: str) -> None:
@@ -39,7 +44,12 @@ def assets_show(name: str) -> None:
     click.echo(content, nl=False)
 
 
-@assets.command("export")
+@assets.command(
+    "export",
+    epilog=examples(
+        "assets export ~/openclaw-auth-exporter-assets", "assets export --force ~/openclaw-auth-exporter-assets"
+    ),
+)
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--force", is_flag=True, help="Overwrite files that differ from the shipped ones.")
 @ignored_config_option

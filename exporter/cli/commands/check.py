@@ -9,9 +9,18 @@ from pathlib import Path
 import click
 
 from exporter.cli import names, options, runtime, screen
+from exporter.cli.options import examples
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "check",
+        "check --target home --target vps",
+        "check --line",
+        "check --json | jq .exit_code",
+        "check --notify --quiet",
+    )
+)
 @click.option(
     "--target",
     "targets",

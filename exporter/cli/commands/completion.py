@@ -5,9 +5,16 @@ from __future__ import annotations
 import click
 
 from exporter.cli import options
+from exporter.cli.options import examples
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "completion bash >~/.local/share/bash-completion/completions/openclaw-auth-exporter",
+        "completion zsh >~/.zfunc/_openclaw-auth-exporter",
+        "completion fish >~/.config/fish/completions/openclaw-auth-exporter.fish",
+    )
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @options.ignored_config_option
 def completion(shell: str) -> None:

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from exporter.cli.options import config_option, ignored_config_option
+from exporter.cli.options import config_option, examples, ignored_config_option
 from exporter.cli.runtime import as_json, read_config
 
 
-@click.group()
+@click.group(epilog=examples("config check", "config show"))
 def config() -> None:
     """Validate and show the configuration."""
 
 
-@config.command("check")
+@config.command("check", epilog=examples("config check", "config check --config ./config.json5"))
 @config_option
 def config_check(config_file: Path | None) -> None:
     """Validate the configuration. Prints a sentence for each problem and exits 78 if there is one.
@@ -38,7 +38,7 @@ def config_check(config_file: Path | None) -> None:
     click.echo(f"{where}: valid; {len(checked.targets)} target{'s' if len(checked.targets) > 1 else ''} ({names})")
 
 
-@config.command("show")
+@config.command("show", epilog=examples("config show"))
 @config_option
 def config_show(config_file: Path | None) -> None:
     """Print the configuration in effect as JSON, with secrets redacted."""
@@ -47,7 +47,7 @@ def config_show(config_file: Path | None) -> None:
     click.echo(as_json(redacted(read_config(config_file))))
 
 
-@config.command("schema")
+@config.command("schema", epilog=examples("config schema >schema.json"))
 @ignored_config_option
 def config_schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli import names, options, runtime
+from exporter.cli.options import examples
 from exporter.lib.names import nearest, suggestion
 
 if TYPE_CHECKING:
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
 TYPING_ERROR = 0.75
 
 
-@click.group()
+@click.group(epilog=examples("deadline set anthropic:default 2026-03-01", "deadline list"))
 def deadline() -> None:
     """Record dates that the exporter cannot know: when a setup-token was created, or when it ends."""
 
 
-@deadline.command("set")
+@deadline.command(
+    "set",
+    epilog=examples(
+        "deadline set anthropic:default 2026-03-01", "deadline set vps/main/anthropic:default 2027-06-30T12:00:00Z"
+    ),
+)
 @click.argument("profile", shell_complete=names.places)
 @click.argument("date")
 @options.config_option
@@ -61,7 +67,7 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
         click.echo(f"{key}: ends {iso(at)}")
 
 
-@deadline.command("list")
+@deadline.command("list", epilog=examples("deadline list"))
 @options.config_option
 def deadline_list(config_file: Path | None) -> None:
     """List the recorded dates."""
@@ -77,7 +83,7 @@ def deadline_list(config_file: Path | None) -> None:
         click.echo("No date is recorded.", err=True)
 
 
-@deadline.command("clear")
+@deadline.command("clear", epilog=examples("deadline clear anthropic:default"))
 @click.argument("profile", shell_complete=names.places)
 @options.config_option
 def deadline_clear(profile: str, config_file: Path | None) -> None:

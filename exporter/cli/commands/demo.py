@@ -7,9 +7,10 @@ from typing import Literal
 import click
 
 from exporter.cli import options, runtime
+from exporter.cli.options import examples
 
 
-@click.command()
+@click.command(epilog=examples("demo", "demo --listen 127.0.0.1:8080"))
 @click.option(
     "--listen", metavar="HOST:PORT", default="127.0.0.1:10785", show_default=True, help="The address to serve on."
 )

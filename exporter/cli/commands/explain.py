@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli import names, options, runtime, screen
+from exporter.cli.options import examples
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
     from exporter.config import Config
 
 
-@click.command()
+@click.command(epilog=examples("explain", "explain anthropic:default"))
 @click.argument("profile", required=False, shell_complete=names.profiles)
 @screen.color_option
 @options.config_option

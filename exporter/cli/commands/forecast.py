@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from exporter.cli import options, runtime
+from exporter.cli.options import examples
 
 #: How many messages are shown.
 MAX_MESSAGES = 10_000
@@ -16,7 +17,7 @@ MAX_MESSAGES = 10_000
 NO_CHANNEL = "(no channel)"
 
 
-@click.command()
+@click.command(epilog=examples("forecast", "forecast --for 30d", "forecast --json | jq length"))
 @click.option(
     "--for", "length", default="1y", show_default=True, metavar="DURATION", help="How far ahead, like 30d or 1y."
 )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from exporter.cli.options import config_option
+from exporter.cli.options import config_option, examples
 
 
-@click.command()
+@click.command(epilog=examples("init", "init --systemd", "init --force"))
 @click.option("--force", is_flag=True, help="Replace an existing configuration file. The old file is kept beside it.")
 @click.option("--systemd", is_flag=True, help="Also install and start the daemon as a systemd user unit.")
 @config_option

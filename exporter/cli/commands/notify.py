@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli import names, options, runtime, screen
+from exporter.cli.options import examples
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from exporter.config import Config
 
 
-@click.group()
+@click.group(epilog=examples("notify test"))
 def notify() -> None:
     """Send test notifications."""
 
 
-@notify.command("test")
+@notify.command("test", epilog=examples("notify test", "notify test --channel phone"))
 @click.option(
     "--channel",
     "channels",

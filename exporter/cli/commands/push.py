@@ -7,9 +7,12 @@ from pathlib import Path
 import click
 
 from exporter.cli import options, runtime
+from exporter.cli.options import examples
 
 
-@click.command()
+@click.command(
+    epilog=examples("push --url http://push.example:9091", "push --url http://push.example:9091 --instance laptop")
+)
 @click.option("--url", required=True, metavar="URL", help="The Pushgateway, like http://push.example:9091.")
 @click.option("--job", default="openclaw-auth-exporter", show_default=True, help="The job label of the group.")
 @click.option("--instance", default=None, help="The instance label of the group (default: this host's name).")

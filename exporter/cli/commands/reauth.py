@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from exporter.cli import names, options, runtime
+from exporter.cli.options import examples
 
 
-@click.command()
+@click.command(epilog=examples("reauth", "reauth --target home --profile anthropic:default"))
 @click.option("--target", metavar="NAME", help="Only this target.", shell_complete=names.targets)
 @click.option("--agent", metavar="ID", help="Only this agent.", shell_complete=names.agents)
 @click.option(

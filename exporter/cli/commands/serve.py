@@ -8,9 +8,10 @@ from typing import Literal
 import click
 
 from exporter.cli import options, runtime
+from exporter.cli.options import examples
 
 
-@click.command()
+@click.command(epilog=examples("serve", "serve --config /etc/openclaw-auth-exporter/config.json5 --log-format json"))
 @options.log_options
 @options.config_option
 def serve(log_format: Literal["text", "json"], log_level: str, config_file: Path | None) -> None:

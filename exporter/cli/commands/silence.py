@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli import names, options, runtime
+from exporter.cli.options import examples
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
     from exporter.config import Config
 
 
-@click.group()
+@click.group(epilog=examples('silence add --target home --for 8h --reason "moving house"', "silence list"))
 def silence() -> None:
     """Mute alerts for a time. An alert that still fires when its silence ends is sent then."""
 
 
-@silence.command("add")
+@silence.command(
+    "add",
+    epilog=examples(
+        'silence add --target home --for 8h --reason "moving house"',
+        "silence add --profile anthropic:spare --condition expired --for 3d",
+    ),
+)
 @click.option("--target", metavar="NAME", help="Alerts of this target.", shell_complete=names.targets)
 @click.option("--agent", metavar="ID", help="Alerts whose agents all match.", shell_complete=names.agents)
 @click.option("--provider", metavar="NAME", help="Alerts of this provider.", shell_complete=names.providers)
@@ -56,7 +63,7 @@ def silence_add(length: str, reason: str, config_file: Path | None, **matchers: 
         click.echo(f"warning: it matches nothing now: {warning}", err=True)
 
 
-@silence.command("list")
+@silence.command("list", epilog=examples("silence list"))
 @options.config_option
 def silence_list(config_file: Path | None) -> None:
     """List the silences in effect."""
@@ -71,7 +78,7 @@ def silence_list(config_file: Path | None) -> None:
         click.echo("No silence is in effect.", err=True)
 
 
-@silence.command("remove")
+@silence.command("remove", epilog=examples("silence remove 01KB6Z3Y7Q"))
 @click.argument("id")
 @options.config_option
 def silence_remove(id: str, config_file: Path | None) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from exporter.cli import options, runtime
+from exporter.cli.options import examples
 
 
-@click.command()
+@click.command(epilog=examples("textfile --output /var/lib/node_exporter/textfile/openclaw.prom"))
 @click.option(
     "--output",
     required=True,
