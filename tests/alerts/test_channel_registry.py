@@ -62,7 +62,7 @@ def test_messages_and_quiet_hours_are_in_the_zone_of_the_configuration_unless_th
     channel = {"type": "command", "command": ["true"]}
     config = Config.model_validate(
         {
-            "timezone": "Asia/Kolkata",
+            "timezone": "Asia/Tokyo",
             "channels": [
                 {**channel, "name": "a"},
                 {**channel, "name": "b", "quiet_hours": hours},
@@ -71,18 +71,18 @@ def test_messages_and_quiet_hours_are_in_the_zone_of_the_configuration_unless_th
         }
     )
     assert [_zone_of(channel, build_senders(config)) for channel in config.channels] == [
-        "Asia/Kolkata",
-        "Asia/Kolkata",
+        "Asia/Tokyo",
+        "Asia/Tokyo",
         "Europe/Stockholm",
     ]
     quiet = [each.quiet for each in AlertPolicy.of(config).channels]
-    assert [period.zone.key if period else None for period in quiet] == [None, "Asia/Kolkata", "Europe/Stockholm"]
+    assert [period.zone.key if period else None for period in quiet] == [None, "Asia/Tokyo", "Europe/Stockholm"]
 
 
 def _zone_of(channel: ChannelBase, senders: Senders) -> str:
     """The zone in which a message of the channel is written."""
     sender: Any = senders.channels[channel.name]
     text = sender.context.render(channel, outgoing().message, now=NOW)
-    found = re.search(r"(IST|CET|UTC)", text.title + text.body)
+    found = re.search(r"(JST|CET|UTC)", text.title + text.body)
     assert found is not None
-    return {"IST": "Asia/Kolkata", "CET": "Europe/Stockholm"}.get(found[1], found[1])
+    return {"JST": "Asia/Tokyo", "CET": "Europe/Stockholm"}.get(found[1], found[1])

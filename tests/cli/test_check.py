@@ -155,14 +155,14 @@ def test_an_unscheduled_target_never_notifies(configure: Callable[..., Path], tm
 
 
 def test_people_see_times_in_the_configured_zone_and_programs_in_utc(configure: Callable[..., Path]) -> None:
-    config = configure("expiring", timezone="Asia/Kolkata")
+    config = configure("expiring", timezone="Asia/Tokyo")
     table = run(config, "check", "--all")[1]
-    assert " IST" in table
+    assert " JST" in table
     assert "UTC" not in table
     assert " UTC" not in run(config, "explain")[1]
     ends = json.loads(run(config, "check", "--json")[1])["targets"][0]["agents"][0]["profiles"][0]["expires_at"]
-    local = dt.datetime.fromisoformat(ends).astimezone(ZoneInfo("Asia/Kolkata"))
-    assert f"{local:%Y-%m-%d %H:%M} IST" in table
+    local = dt.datetime.fromisoformat(ends).astimezone(ZoneInfo("Asia/Tokyo"))
+    assert f"{local:%Y-%m-%d %H:%M} JST" in table
 
 
 def test_without_a_configured_zone_times_are_the_hosts(cli: CommandLine) -> None:
