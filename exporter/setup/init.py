@@ -6,6 +6,7 @@ Pure functions make the contents from the facts of this host; ``write_config`` a
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -18,10 +19,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from exporter.config import parse
+from exporter.config import Web, parse
 from exporter.lib.errors import ExpectedError
 from exporter.lib.files import MIB, read_regular
-from exporter.setup import assets
+from exporter.setup import assets, search_path
 
 SERVICE = "openclaw-auth-exporter.service"
 TIMER = "openclaw-auth-exporter-check.timer"
@@ -71,6 +72,29 @@ def starting_config(env_file: str | None, topic_file: Path | None) -> str:
         phone = f'name: "phone", type: "ntfy", url: "https://ntfy.sh", topic_file: {json.dumps(str(topic_file))}'
         text = re.sub(r'// \{ name: "phone".*', lambda _: f"{{ {phone} }},", text)
     return text
+
+
+def topic_link(topic: str) -> str:
+    """The address that opens the topic in the ntfy app, or in a browser without the app."""
+    return f"https://ntfy.sh/{topic}"
+
+
+def qr_code(text: str) -> str:
+    """``text`` as a QR code of block characters, for the camera of a phone."""
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(text, error="l", micro=False).terminal(out=drawn, border=2, compact=True)
+    return drawn.getvalue()
+
+
+def page_address(web: Web) -> str:
+    """Where the status page is once the daemon runs."""
+    if web.external_url:
+        return web.external_url
+    every = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what someone configured
+    host = every.get(web.host, web.listen.rpartition(":")[0])
+    return f"{'https' if web.tls.cert_file else 'http'}://{host}:{web.port}/"
 
 
 def found_env_file() -> str | None:
@@ -141,8 +165,7 @@ def _drop_in(unit: str, program: list[str], environ: Mapping[str, str], config_f
     ]
     lines.append("[Service]")
     variables = {name: environ[name] for name in INHERITED if environ.get(name)}
-    # A unit has another working directory, so relative folders are left out.
-    variables["PATH"] = ":".join(dict.fromkeys(p for p in environ.get("PATH", "").split(":") if p.startswith("/")))
+    variables["PATH"] = str(search_path.lasting(environ))
     if config_file != Path(os.path.expanduser("~/.config")) / "openclaw-auth-exporter/config.json5":
         variables["OPENCLAW_AUTH_EXPORTER_CONFIG"] = str(config_file.absolute())
     for name, value in sorted(variables.items()):

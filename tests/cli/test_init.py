@@ -7,11 +7,13 @@ import pty
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from exporter.alerts.delivery import one_shot
 from exporter.cli import main
-from exporter.config import default_config_file, load
+from exporter.config import Config, Web, default_config_file, load
 from exporter.config.reading import parse
 from exporter.setup import assets, init
 
@@ -172,8 +174,8 @@ def test_a_directory_that_cannot_be_created_is_an_error_sentence(home: Home) -> 
     assert done.stderr == f"Error: {home.config.parent}: Not a directory\n"
 
 
-@pytest.mark.parametrize(("answer", "wants"), [(b"y\n", True), (b"\n", False)])
-def test_a_user_at_a_terminal_is_asked_one_question(home: Home, answer: bytes, wants: bool) -> None:
+@pytest.mark.parametrize(("answer", "wants"), [(b"y\nn\n", True), (b"\n", False)])
+def test_a_user_at_a_terminal_is_asked_for_a_phone(home: Home, answer: bytes, wants: bool) -> None:
     terminal, its_end = pty.openpty()
     try:
         os.write(terminal, answer)
@@ -182,7 +184,7 @@ def test_a_user_at_a_terminal_is_asked_one_question(home: Home, answer: bytes, w
         os.close(terminal)
         os.close(its_end)
     assert done.returncode == 0, done.stderr
-    assert (done.stdout + done.stderr).count("?") == 1
+    assert (done.stdout + done.stderr).count("?") == 1 + 2 * wants
     topic_file = home.config.parent / "ntfy-topic"
     assert topic_file.exists() == wants
     made = load(home.config)
@@ -192,9 +194,59 @@ def test_a_user_at_a_terminal_is_asked_one_question(home: Home, answer: bytes, w
         assert re.fullmatch(r"openclaw-[-_A-Za-z0-9]{24}", topic)
         assert made.channels[0].read_secret("topic") == topic
         assert f"subscribe to the topic {topic}\n" in done.stdout
+        assert f"https://ntfy.sh/{topic} " in done.stdout
+        assert "To test it later: `openclaw-auth-exporter notify test`." in done.stdout
         assert topic_file.stat().st_mode & 0o777 == 0o600
     home.undo(done.stdout)
     assert home.files() == set()
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (None, "phone: delivered to the server. If the phone stays silent, check the topic."),
+        ("HTTP 500", "phone: FAILED: HTTP 500. Try again: `openclaw-auth-exporter notify test`."),
+    ],
+)
+def test_a_phone_that_has_subscribed_is_rung(
+    home: Home, monkeypatch: pytest.MonkeyPatch, problem: str | None, said: str
+) -> None:
+    async def send_tests(config: Config, names: list[str], now: float) -> list[tuple[str, str | None]]:
+        return [(name, problem) for name in names]
+
+    monkeypatch.setattr(one_shot, "send_tests", send_tests)
+    terminal, its_end = pty.openpty()
+    try:
+        os.write(terminal, b"y\ny\n")
+        done = home(stdin=its_end)
+    finally:
+        os.close(terminal)
+        os.close(its_end)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout + done.stderr
+    home.undo(done.stdout)
+    assert home.files() == set()
+
+
+def test_the_code_for_the_camera_is_square_and_without_escapes() -> None:
+    lines = init.qr_code(init.topic_link("openclaw-abc")).splitlines()
+    assert {len(line) for line in lines} == {len(lines[0])}
+    assert 2 * len(lines) - len(lines[0]) in (0, 1)
+    assert set("".join(lines)) <= set("█▀▄ ")
+
+
+@pytest.mark.parametrize(
+    ("web", "address"),
+    [
+        ({}, "http://127.0.0.1:10785/"),
+        ({"listen": "0.0.0.0:80"}, "http://127.0.0.1:80/"),
+        ({"listen": "[::1]:81"}, "http://[::1]:81/"),
+        ({"listen": "rack7:82", "tls": {"cert_file": "c", "key_file": "k"}}, "https://rack7:82/"),
+        ({"external_url": "https://status.example"}, "https://status.example"),
+    ],
+)
+def test_the_address_of_the_page(web: dict[str, Any], address: str) -> None:
+    assert init.page_address(Web.model_validate(web)) == address
 
 
 def test_an_existing_topic_is_kept(tmp_path: Path) -> None:
@@ -278,6 +330,7 @@ def test_systemd_installs_starts_and_can_be_undone(home: Home) -> None:
     drop_in = (home.units / "openclaw-auth-exporter.service.d/10-init.conf").read_text()
     assert f'PATH={home.env["PATH"]}"' in drop_in
     assert "loginctl enable-linger" in done.stdout
+    assert "The page: http://127.0.0.1:10785/\n" in done.stdout
     home.undo(done.stdout)
     assert home.files() == set()
     assert home.calls()[4:] == [

@@ -207,7 +207,7 @@ def test_one_host_and_a_phone(host: Machine, session: dict[str, str]) -> None:
     recipe = Recipe(host, "One host and a phone", user="alice", env={**session, "PATH": path})
     assert PROFILE in recipe.paste("pipx install")
 
-    output = recipe.paste("openclaw-auth-exporter init", input="y\n", terminal=True)
+    output = recipe.paste("openclaw-auth-exporter init", input="y\nn\n", terminal=True)
     assert "enabled, started and ready" in output
     (topic,) = re.findall(r"subscribe to the topic (\S+)", output)
     config = "/home/alice/.config/openclaw-auth-exporter/config.json5"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import click
 
+from exporter.cli import runtime
 from exporter.cli.options import config_option, examples
 
 
@@ -18,9 +20,12 @@ from exporter.cli.options import config_option, examples
 def init(force: bool, systemd: bool, config_file: Path | None) -> None:
     """Write a commented starting configuration. With --systemd, also install and start the daemon.
 
-    Asks nothing if standard input is not a terminal. Ends with the commands that undo it.
+    On a terminal, it offers notifications on your phone, shows a QR code for them and sends a test. Asks nothing if
+    standard input is not a terminal. Ends with the commands that undo it.
     """
+    from exporter.config import load
     from exporter.setup import init as setup
+    from exporter.setup import search_path
 
     path = config_file.absolute() if config_file else setup.config_path()
     undo: list[str] = []
@@ -31,12 +36,16 @@ def init(force: bool, systemd: bool, config_file: Path | None) -> None:
             _keep_config(path)
         else:
             _write_config(path, force, undo)
+        page = setup.page_address(load(path).web)
         if systemd:
             undo[:0] = setup.undo_units(setup.write_units(path))
-            _start()
+            for note in search_path.lasting(os.environ).notes:
+                click.echo(f"PATH: {note}")
+            _start(page)
         else:
             click.echo(
-                "Next: `openclaw-auth-exporter check` checks once, `openclaw-auth-exporter serve` runs a daemon."
+                "Next: `openclaw-auth-exporter check` checks once, `openclaw-auth-exporter serve` runs a daemon, "
+                f"with its page at {page}"
             )
     finally:
         click.echo("".join(["To undo this:\n", *(f"  {command}\n" for command in undo)]) if undo else "", nl=False)
@@ -56,6 +65,8 @@ def _write_config(path: Path, force: bool, undo: list[str]) -> None:
     kept = setup.write_config(path, setup.starting_config(setup.found_env_file(), topic_file), force)
     undo.append(setup.undo_config(path, kept))
     click.echo(f"{path}: written" + (f"; the old file is now {kept}" if kept else ""))
+    if topic_file is not None:
+        _ring(path)
 
 
 def _topic_file(config_file: Path, undo: list[str]) -> Path | None:
@@ -70,12 +81,35 @@ def _topic_file(config_file: Path, undo: list[str]) -> Path | None:
     topic = setup.write_topic(path)
     if is_new:
         undo.append(setup.undo_config(path, None))
+    if sys.stdout.isatty():
+        click.echo(setup.qr_code(setup.topic_link(topic)))
+    click.echo(f"Install the ntfy app on the phone and open {setup.topic_link(topic)} there, or scan the code.")
     click.echo(f"In the ntfy app, subscribe to the topic {topic}")
     click.echo(f"Anyone who knows the topic can read the notifications. It is kept in {path}.")
     return path
 
 
-def _start() -> None:
+def _ring(path: Path) -> None:
+    """Send a test notification, once the phone has subscribed."""
+    from exporter.alerts.delivery.one_shot import send_tests
+    from exporter.config import load
+
+    try:
+        if not click.confirm("Has the phone subscribed? Send it a test notification now?", default=True):
+            raise click.Abort
+    except click.Abort:
+        click.echo("To test it later: `openclaw-auth-exporter notify test`.")
+        return
+    config = load(path)
+    results = runtime.run(send_tests(config, [channel.name for channel in config.channels], time.time()))
+    for name, problem in results:
+        if problem is None:
+            click.echo(f"{name}: delivered to the server. If the phone stays silent, check the topic.")
+        else:
+            click.echo(f"{name}: FAILED: {problem}. Try again: `openclaw-auth-exporter notify test`.", err=True)
+
+
+def _start(page: str) -> None:
     from exporter.setup import init as setup
 
     unit = setup.chosen_unit()
@@ -84,6 +118,7 @@ def _start() -> None:
         click.echo(f"{unit}: enabled instead of the daemon, as before.")
         return
     click.echo(f"{unit}: enabled, started and ready. See `systemctl --user status {unit}`.")
+    click.echo(f"The page: {page}")
     if not setup.lingers():
         click.echo("It stops when you log out. To keep it running: `loginctl enable-linger`.")
     click.echo(f"To check from a timer instead: `systemctl --user disable --now {unit}` and")
