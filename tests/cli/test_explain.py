@@ -30,12 +30,13 @@ def test_the_status_of_each_alert_is_shown(configure: Callable[..., Path], tmp_p
     lines = run(config, "explain")[1].splitlines()
     expired, down = (line for line in lines if line.startswith("    alert "))
     assert re.fullmatch(
-        r"    alert expired \(critical\): not notified; notified as part of no_usable_profile; silenced until 20\S+Z",
+        r"    alert expired \(critical\): not notified; notified as part of no_usable_profile; "
+        r"silenced until 20\S+ \S+ UTC",
         expired,
     )
     assert re.fullmatch(
-        r"    alert no_usable_profile \(critical\): notified on script \d+ s ago \(first, 20\S+Z\); "
-        r"silenced until 20\S+Z; next at 20\S+Z",
+        r"    alert no_usable_profile \(critical\): notified on script \d+ s ago \(first, 20\S+ \S+ UTC\); "
+        r"silenced until 20\S+ \S+ UTC; next at 20\S+ \S+ UTC",
         down,
     )
     assert lines.index(expired) < lines.index("  other conditions") < lines.index(down)
