@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, TypeVarTuple
 
+from exporter.lib import sqlite_header
 from exporter.lib.errors import ExpectedError
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ Ts = TypeVarTuple("Ts")
 
 class StateError(ExpectedError):
     """A state file cannot be read or written. The message is a sentence for the user."""
+
+
+class NewerStateError(StateError):
+    """The file was written by a newer release. It is left as it is."""
 
 
 class UnwritableError(StateError):
@@ -86,7 +91,8 @@ class Database:
             if not or_memory or path is None:
                 raise
             self._note_not_durable(str(error))
-            self.connection = _readable_copy(path, schema)
+            is_newer = isinstance(error, NewerStateError)
+            self.connection = _connect(":memory:", schema) if is_newer else _readable_copy(path, schema)
 
     def _open(self, path: Path | None, now: float) -> sqlite3.Connection:
         if path is None:
@@ -94,6 +100,9 @@ class Database:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _make_private(path)
+            version, application_id = sqlite_header.read(path)
+            if application_id == self._schema.application_id:
+                _require_known(version, self._schema, path)
             try:
                 return _connect(str(path), self._schema)
             except _DamagedError as error:
@@ -211,6 +220,7 @@ def _connect(path: str, schema: Schema, copy_of: sqlite3.Connection | None = Non
     try:
         if copy_of is not None:
             copy_of.backup(db)
+        _version(db, schema, path)  # first: what is not ours keeps its journal mode
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA synchronous = {schema.synchronous}")
         with _immediate(db):
@@ -230,21 +240,25 @@ def _connect(path: str, schema: Schema, copy_of: sqlite3.Connection | None = Non
 
 
 def _version(db: sqlite3.Connection, schema: Schema, path: str | Path) -> int:
-    """The schema version of an open file, 0 if it is empty. Raises _DamagedError, or StateError for a newer one."""
+    """The schema version of an open file, 0 if it is empty. Raises _DamagedError and NewerStateError."""
     ((version,),) = db.execute("PRAGMA user_version").fetchall()
     ((application_id,),) = db.execute("PRAGMA application_id").fetchall()
     is_empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     is_unmarked = application_id == 0 and 1 <= version <= schema.unmarked
     if not is_empty and application_id != schema.application_id and not is_unmarked:
         raise _DamagedError("it is another program's database")
-    if version > (newest := len(schema.migrations)):
-        raise StateError(
-            f"{schema.title} {path} was written by a newer release (schema {version}; this one knows {newest}): "
-            "use that release, or move the file away"
-        )
+    _require_known(version, schema, path)
     if not is_empty and version < 1:
         raise _DamagedError("it is damaged")
     return 0 if is_empty else int(version)
+
+
+def _require_known(version: int, schema: Schema, path: str | Path) -> None:
+    if version > (newest := len(schema.migrations)):
+        raise NewerStateError(
+            f"{schema.title} {path} was written by a newer release (schema {version}; this one knows {newest}): "
+            "use that release, or move the file away"
+        )
 
 
 def _upgrade(db: sqlite3.Connection, schema: Schema, version: int, to: int) -> None:

@@ -24,6 +24,26 @@ _STATE_FIELDS = {
 }
 
 
+def _columns(db: sqlite3.Connection, table: str) -> set[str]:
+    """Empty if there is no such table."""
+    return {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+
+
+def _rename_tables(db: sqlite3.Connection) -> None:
+    for table, old, new in (
+        ("message", "has_missed", "has_suppressed"),
+        ("channel", "dead", "undeliverable"),
+        ("channel", "proven", "last_acknowledged"),
+        ("proof", "told_at", "sent_at"),
+        ("planted", "rings_at", "deliver_at"),
+    ):
+        if old in _columns(db, table):  # a development version had renamed some of them already
+            db.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+    db.execute("ALTER TABLE proof RENAME TO test_notification")
+    db.execute("ALTER TABLE planted RENAME TO scheduled_message")
+    db.execute("INSERT OR IGNORE INTO channel (name) SELECT DISTINCT channel FROM message")
+
+
 def _rename_alert_fields(db: sqlite3.Connection) -> None:
     def state(old: Any) -> Any:
         new = renamed(old, _STATE_FIELDS)
@@ -41,6 +61,50 @@ def _rename_alert_fields(db: sqlite3.Connection) -> None:
     rewrite_json(db, "message", ("sequence",), "body", message)
 
 
+def _add_outcomes(db: sqlite3.Connection) -> None:
+    """What became of each message, and the exporter's name. Adds only what is not there: see ``_complete``."""
+    db.execute("CREATE TABLE IF NOT EXISTS exporter (name TEXT NOT NULL)")
+    if "noted" not in _columns(db, "message"):
+        db.execute("ALTER TABLE message ADD COLUMN noted INTEGER NOT NULL DEFAULT 0")
+        db.execute("UPDATE message SET noted = 1 WHERE state IN ('delivered', 'superseded')")
+        db.execute("CREATE INDEX message_outcome ON message (sequence) WHERE state != 'pending' AND NOT noted")
+    about = _columns(db, "about")
+    if "ends" not in about:
+        conditional = "CASE WHEN conditional THEN 'conditional' ELSE '' END" if "conditional" in about else "''"
+        db.execute("ALTER TABLE about RENAME TO old_about")
+        db.execute("DROP INDEX about_fingerprint")
+        db.execute(
+            """CREATE TABLE about (
+                sequence INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+                droppable INTEGER NOT NULL, superseded INTEGER NOT NULL, ends TEXT NOT NULL DEFAULT '',
+                PRIMARY KEY (sequence, fingerprint)
+            ) WITHOUT ROWID"""
+        )
+        db.execute("CREATE INDEX about_fingerprint ON about (fingerprint, sequence)")
+        columns = f"sequence, fingerprint, droppable, superseded, {conditional}"
+        db.execute(f"INSERT INTO about SELECT {columns} FROM old_about NOT INDEXED")
+        db.execute("DROP TABLE old_about")
+    channel = _columns(db, "channel")
+    for column, kind in (("settings", "TEXT"), ("changed_at", "REAL")):
+        if column not in channel:
+            db.execute(f"ALTER TABLE channel ADD COLUMN {column} {kind}")
+
+
+def _complete(db: sqlite3.Connection) -> None:
+    """Brings what development versions wrote as schema 5, 6 and 7 to what these became later."""
+    _add_outcomes(db)
+
+    def state(old: Any) -> Any:
+        new = dict(old)
+        if not new.get("firing", True):
+            new["facts"] = {}  # an alert that has ended has none
+        if new.get("resolution"):
+            new["resolution"] = {"agents": list(new["agents"])} | new["resolution"]
+        return new
+
+    rewrite_json(db, "state", ("key",), "body", state)
+
+
 def _add_agent_facts(db: sqlite3.Connection) -> None:
     """Gives each alert its fingerprint, which was computed from its key, and each of its agents a fact of its own.
 
@@ -51,6 +115,8 @@ def _add_agent_facts(db: sqlite3.Connection) -> None:
     not_arrived = set(db.execute(f"{of_message} IN ('pending', 'dead')")) - arrived
 
     def state(old: Any) -> Any:
+        if "facts" in old:  # a development version added them before it had the fifth schema
+            return old
         old = dict(old)
         checks = old.pop("checks", {})
         identity = hashlib.sha256(old["key"].encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -135,36 +201,20 @@ SCHEMA = Schema(
             channel TEXT NOT NULL, name TEXT NOT NULL, rings_at REAL NOT NULL, PRIMARY KEY (channel, name)
         ) WITHOUT ROWID;
         """,
-        """
-        ALTER TABLE message RENAME COLUMN has_missed TO has_suppressed;
-        ALTER TABLE channel RENAME COLUMN dead TO undeliverable;
-        ALTER TABLE channel RENAME COLUMN proven TO last_acknowledged;
-        INSERT OR IGNORE INTO channel (name) SELECT DISTINCT channel FROM message;
-        ALTER TABLE proof RENAME COLUMN told_at TO sent_at;
-        ALTER TABLE proof RENAME TO test_notification;
-        ALTER TABLE planted RENAME COLUMN rings_at TO deliver_at;
-        ALTER TABLE planted RENAME TO scheduled_message;
-        """,
+        _rename_tables,
         _rename_alert_fields,
-        """
-        CREATE TABLE exporter (name TEXT NOT NULL);
-        ALTER TABLE message ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;
-        UPDATE message SET noted = 1 WHERE state IN ('delivered', 'superseded');
-        CREATE INDEX message_outcome ON message (sequence) WHERE state != 'pending' AND NOT noted;
-        ALTER TABLE about ADD COLUMN ends TEXT NOT NULL DEFAULT '';
-        ALTER TABLE channel ADD COLUMN settings TEXT;
-        ALTER TABLE channel ADD COLUMN changed_at REAL;
-        """,
+        _add_outcomes,
         _add_agent_facts,
         """
-        CREATE TABLE phone_notification (
+        CREATE TABLE IF NOT EXISTS phone_notification (
             channel TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,
             is_stale INTEGER NOT NULL, withdraw_at REAL, PRIMARY KEY (channel, name)
         ) WITHOUT ROWID;
-        CREATE TABLE phone_alert (
+        CREATE TABLE IF NOT EXISTS phone_alert (
             channel TEXT NOT NULL, fingerprint TEXT NOT NULL, name TEXT NOT NULL, fires INTEGER NOT NULL,
             PRIMARY KEY (channel, fingerprint, name)
         ) WITHOUT ROWID;
         """,
+        _complete,
     ),
 )

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from exporter.lib import clock
+from exporter.lib import clock, sqlite_header
 from exporter.lib.sqlite import Database, Schema, StateError, renamed, rewrite_json
 from exporter.lib.typed_json import dump, load
 from exporter.model import Observation
@@ -326,12 +326,14 @@ def _existing(rows: list[Any]) -> list[RecordedProfile]:
 def recorded_profiles(directory: Path) -> list[RecordedProfile]:
     """Every known profile that still exists: without opening the ledger for writing, waiting for it or creating it.
 
-    Empty if there is none or it cannot be read.
+    Empty if there is none, if it cannot be read, or if it is of a newer release, which even reading would change.
     """
     try:
+        if sqlite_header.read(directory / FILE)[0] > len(SCHEMA.migrations):
+            return []
         with closing(sqlite3.connect(f"{(directory / FILE).absolute().as_uri()}?mode=ro", uri=True, timeout=0.2)) as db:
             return _existing(db.execute(_HISTORIES).fetchall())
-    except (sqlite3.Error, ValueError):
+    except (sqlite3.Error, ValueError, OSError):
         return []
 
 

@@ -26,7 +26,6 @@ from exporter.alerts.values import (
     SuppressedAlert,
     fingerprint,
 )
-from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, Family, Severity
 from exporter.state.alerts_db import SCHEMA
 
@@ -179,9 +178,9 @@ RESOLVED = Alert(
 ID = "01M81AN4R00000000000000{:03}".format
 
 
-def assert_nothing_is_lost(outbox: Outbox, version: int) -> None:
+def assert_nothing_is_lost(outbox: Outbox, version: str) -> None:
     """The first release knew neither ``seen_at`` nor the cause "other", nor the tables of the second schema."""
-    if version == 1:
+    if version == "1":
         facts = {agent: replace(fact, seen_at=None) for agent, fact in FIRING.facts.items()}
         firing, first = replace(FIRING, seen_at=None, facts=facts), replace(FIRST, seen_at=None)
         resolved = replace(RESOLVED, resolution_cause=ResolutionCause.PROFILE_REMOVED)
@@ -209,7 +208,7 @@ def assert_nothing_is_lost(outbox: Outbox, version: int) -> None:
         Silence(ID(4), {"profile": "anthropic:a", "target": "home"}, NOW + 9 * DAY, "moving house", NOW),
     )
     assert outbox.acknowledged() == {FIRING.fingerprint: NOW + 9}
-    if version == 1:
+    if version == "1":
         assert (outbox.tests_sent(), outbox.scheduled("phone")) == ({}, {})
     else:
         assert outbox.tests_sent() == {"hook": NOW - 5, "phone": NOW - 7 * DAY}
@@ -219,8 +218,12 @@ def assert_nothing_is_lost(outbox: Outbox, version: int) -> None:
     assert ID(1) in [queued.id for queued in outbox.due("phone", NOW + 60)]
 
 
-@pytest.mark.parametrize("version", [1, 2, 4])
-def test_file_of_an_earlier_schema_is_migrated(tmp_path: Path, version: int) -> None:
+#: Every schema that any commit wrote, by the name of its dump. None wrote schema 3: it came together with 4.
+FILES = ["1", "2", "2-renamed", "4", "5", "6", "7-first", "7"]
+
+
+@pytest.mark.parametrize("version", FILES)
+def test_file_of_an_earlier_schema_is_migrated(tmp_path: Path, version: str) -> None:
     path = write_old_file(f"alerts-{version}", tmp_path / "alerts.sqlite")
     outbox = Outbox(path, lambda: NOW)
     assert outbox.problem is None
@@ -231,8 +234,12 @@ def test_file_of_an_earlier_schema_is_migrated(tmp_path: Path, version: int) -> 
     database.close()
 
 
-@pytest.mark.parametrize("version", [1, 2, 4])
-def test_damaged_file_of_an_earlier_schema_is_taken_over(tmp_path: Path, version: int) -> None:
+#: A damaged file is copied column by column, so not if a development version left another order of them.
+REGULAR = ["1", "2", "2-renamed", "4", "7"]
+
+
+@pytest.mark.parametrize("version", REGULAR)
+def test_damaged_file_of_an_earlier_schema_is_taken_over(tmp_path: Path, version: str) -> None:
     path = write_old_file(f"alerts-{version}", tmp_path / "alerts.sqlite")
     damage_index(path, "about_fingerprint")
     outbox = Outbox(path, lambda: NOW)
@@ -240,9 +247,9 @@ def test_damaged_file_of_an_earlier_schema_is_taken_over(tmp_path: Path, version
     assert_nothing_is_lost(outbox, version)
 
 
-@pytest.mark.parametrize("version", [1, 2, 4])
+@pytest.mark.parametrize("version", FILES)
 def test_read_only_file_of_an_earlier_schema_is_migrated_in_memory(
-    tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_old_file(f"alerts-{version}", tmp_path / "alerts.sqlite")
     content = path.read_bytes()
@@ -280,17 +287,3 @@ def test_undecodable_body_of_an_earlier_schema_costs_that_alert_alone(tmp_path: 
     outbox = Outbox(path, lambda: NOW)
     assert outbox.problem is None
     assert outbox.states() == {FIRING.key: FIRING}
-
-
-def test_file_of_a_newer_release_is_refused_and_untouched(tmp_path: Path) -> None:
-    path = tmp_path / "alerts.sqlite"
-    Outbox(path).close()
-    database = sqlite3.connect(path, isolation_level=None)
-    database.execute(f"PRAGMA user_version = {NEWEST + 1}")
-    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    database.close()
-    content = path.read_bytes()
-    with pytest.raises(StateError, match="was written by a newer release"):
-        Outbox(path)
-    assert path.read_bytes() == content
-    assert list(tmp_path.glob("*.corrupt-*")) == []
