@@ -9,7 +9,8 @@ from exporter.lib.errors import ExpectedError
 
 #: Where to reach a server on this host that listens on every address.
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-_BACKLOG = 128
+#: Connections that the system keeps until they are accepted; its own limit may be lower.
+_BACKLOG = 1024
 #: With port 0, the port that the system chooses for the first address may be taken on the next one.
 _ATTEMPTS = 5
 

@@ -1,8 +1,7 @@
 """Sockets, TLS and uvicorn inside the daemon's event loop.
 
 uvicorn's own server handles SIGTERM itself, raises it again afterwards and waits for clients without a limit. Here the
-daemon handles signals, and no client can delay anything: the number of connections, the time for headers and the time
-without reading are limited.
+daemon handles signals, and ``door`` lets clients in and ends those that delay others.
 """
 
 from __future__ import annotations
@@ -18,25 +17,20 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.config import ConfigError, Tls, expand
 from exporter.lib.files import MIB, read_regular
 from exporter.lib.supervisor import SupervisedTask, Supervisor
 from exporter.web import listen
+from exporter.web.connections import Phase
+from exporter.web.door import Connection, Door, free_connections
 from exporter.web.limits import MAX_HEADERS
 
 log = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 512
-HEADER_TIMEOUT = 10.0  # seconds from a connection, or a request's first byte, to the last header
-STALL_TIMEOUT = 20.0  # seconds without the client reading any of its answer
-HANDSHAKE_TIMEOUT = 10.0  # seconds
 #: How long a connection waits for the comparison of the certificates' files, in seconds: once while it hangs.
 COMPARE_PATIENCE = 0.05
 MAX_CERTIFICATES = 16 * MIB
-# Longer than the usual scrape interval, so that Prometheus keeps its connection.
-KEEP_ALIVE = 75  # seconds
 STOP_TIMEOUT = 3  # seconds to finish answers when the server stops
 
 
@@ -134,83 +128,7 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted; store it without a passphrase")
 
 
-# --- connections -----------------------------------------------------------------------------
-
-
-class _Connection(H11Protocol):
-    """uvicorn's HTTP/1.1 with the limits that it lacks."""
-
-    transport: asyncio.Transport
-    _deadline: asyncio.TimerHandle | None = None
-    _stall: asyncio.TimerHandle | None = None
-    idle_since: float
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP only
-        super().connection_made(transport)
-        self.idle_since = self.loop.time()
-        self._expect_headers()
-        if len(self.connections) > MAX_CONNECTIONS:
-            self._make_room()
-
-    def _make_room(self) -> None:
-        """End the connection that has been idle longest, or this one if all are busy."""
-        others = [other for other in self.connections if isinstance(other, _Connection) and other is not self]
-        idle = [other for other in others if other.is_idle]
-        victim = min(idle, key=lambda other: other.idle_since, default=self)
-        self.connections.discard(victim)  # now: more connections may arrive before uvicorn notices its end
-        victim.transport.abort()
-
-    @property
-    def is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.is_idle:
-            self._expect_headers()
-        else:
-            self._cancel_deadline()
-
-    def _expect_headers(self) -> None:
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(HEADER_TIMEOUT, self.transport.abort)
-
-    def _cancel_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def on_response_complete(self) -> None:
-        self.idle_since = self.loop.time()
-        super().on_response_complete()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._watch_reader(self.transport.get_write_buffer_size())
-
-    def _watch_reader(self, unread: int) -> None:
-        self._stall = self.loop.call_later(STALL_TIMEOUT, self._check_reader, unread)
-
-    def _check_reader(self, before: int) -> None:
-        unread = self.transport.get_write_buffer_size()
-        if unread < before:
-            self._watch_reader(unread)
-        else:
-            self.transport.abort()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._cancel_stall()
-
-    def _cancel_stall(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._cancel_deadline()
-        self._cancel_stall()
-        super().connection_lost(exc)
+# --- the server ------------------------------------------------------------------------------
 
 
 class _Uvicorn(uvicorn.Server):
@@ -218,27 +136,22 @@ class _Uvicorn(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config)
+        self.servers = []
         self._sockets = sockets
         self._end = asyncio.Event()
 
-    async def open(self, certificates: Certificates | None) -> None:
+    def open(self, certificates: Certificates | None) -> None:
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
 
-        def connection() -> asyncio.Protocol:
-            return _Connection(self.config, self.server_state, self.lifespan.state)
+        def connection(door: Door) -> Connection:
+            return Connection(door, self.config, self.server_state, self.lifespan.state)
 
-        tls: dict[str, Any] = {}
-        if certificates is not None:
-            tls = {
-                "ssl": certificates,
-                "ssl_handshake_timeout": HANDSHAKE_TIMEOUT,
-                "ssl_shutdown_timeout": 2.0,
-            }
-        loop = asyncio.get_running_loop()
-        self.servers = [await loop.create_server(connection, sock=sock, backlog=128, **tls) for sock in self._sockets]
+        self.door = Door(connection, free_connections(), certificates)
+        self.door.open(self._sockets)
 
     async def close(self) -> None:
+        self.door.close()
         await self.shutdown(self._sockets)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
@@ -253,9 +166,6 @@ class _Uvicorn(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await self._end.wait()
-
-
-# --- the server ------------------------------------------------------------------------------
 
 
 class WebServer:
@@ -307,7 +217,7 @@ class WebServer:
             uvicorn.Config(
                 self._call,
                 loop="none",
-                http=_Connection,
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -316,13 +226,13 @@ class WebServer:
                 access_log=False,
                 proxy_headers=False,  # a client could forge its address
                 server_header=False,
-                timeout_keep_alive=KEEP_ALIVE,
+                timeout_keep_alive=int(Phase.IDLE.value),
                 timeout_graceful_shutdown=STOP_TIMEOUT,
                 h11_max_incomplete_event_size=MAX_HEADERS,
             ),
             sockets,
         )
-        await server.open(certificates)
+        server.open(certificates)
         self._uvicorn = server
         self._task = self._supervisor.start("web", server.main_loop)
 

@@ -210,55 +210,6 @@ async def test_hostile_requests_are_answered_and_the_next_one_is_served(sent: by
         assert (await talk(server, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_headers_that_do_not_end_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "HEADER_TIMEOUT", 0.05)
-    async with running() as server:
-        assert await asyncio.wait_for(talk(server, b""), 10) == b""
-        assert await asyncio.wait_for(talk(server, b"GET / HT"), 10) == b""
-        # And on a connection that was used before.
-        reader, writer = await asyncio.open_connection(*server.addresses[0])
-        writer.write(GET + b"\r\n")
-        assert (await reader.readuntil(b"exit_code 0\n")).startswith(b"HTTP/1.1 200 ")
-        writer.write(GET)
-        with contextlib.suppress(ConnectionResetError):
-            assert await asyncio.wait_for(reader.read(), 10) == b""
-        writer.close()
-
-
-async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "STALL_TIMEOUT", 0.05)
-    big = FakeDaemon(body=b"x" * 30_000_000)
-    async with running(create_app(big, web())) as server:
-        _, writer = await asyncio.open_connection(*server.addresses[0], limit=1024)
-        writer.write(GET + b"\r\n")
-        await until(lambda: bool(connections(server)))
-        await until(lambda: not connections(server))
-        writer.close()
-
-
-async def test_idle_connections_make_room_and_busy_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 3)
-    free = asyncio.Event()
-
-    class Slow(FakeDaemon):
-        async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
-            await free.wait()
-            return b"late\n", "text/plain"
-
-    async with running(create_app(Slow(), web())) as server:
-        busy = asyncio.create_task(
-            talk(server, b"GET /probe?target=home HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        )
-        await until(lambda: bool(connections(server)))
-        idle = [await asyncio.open_connection(*server.addresses[0]) for _ in range(20)]
-        assert (await talk(server, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
-        assert len(connections(server)) <= 3
-        free.set()
-        assert (await busy).endswith(b"late\n")
-        for _, writer in idle:
-            writer.close()
-
-
 # --- stopping ----------------------------------------------------------------------------------
 
 
@@ -549,13 +500,6 @@ async def test_invalid_tls_files_are_error_sentences(tls: Tls, authority: Author
         with pytest.raises(ConfigError) as caught:
             await WebServer(create_app(FakeDaemon(), web()), HOST, 0, tls.model_copy(update=changes)).start()
         assert str(caught.value).startswith(f"web.tls: {text}")
-
-
-@needs_openssl
-async def test_handshakes_that_do_not_end_are_cut_off(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "HANDSHAKE_TIMEOUT", 0.05)
-    async with running(tls=tls) as server:
-        assert await asyncio.wait_for(talk(server, b"\x16\x03\x01"), 10) == b""
 
 
 def test_sockets_are_not_inherited() -> None:

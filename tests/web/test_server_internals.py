@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import h11
 import httpx
 import pytest
 import uvicorn
@@ -139,7 +140,7 @@ async def test_every_overridden_method_is_called_in_this_order() -> None:
         writer.close()
         await until(lambda: bool(run.made) and "connection_lost" in run.made[0].calls)
         assert run.made[0].calls == ["connection_made", "data_received", "on_response_complete", "connection_lost"], (
-            "uvicorn calls its protocol's methods otherwise: exporter/web/server.py overrides them to bound connections"
+            "uvicorn calls its protocol's methods otherwise: exporter/web/door.py overrides them to bound connections"
         )
 
 
@@ -178,6 +179,46 @@ async def test_the_cycle_shows_whether_a_request_is_being_answered() -> None:
         await reader.readuntil(b"hello")
         await until(lambda: "on_response_complete" in connection.calls)
         assert connection.cycle.response_complete is True, "response_complete no longer marks a finished answer"
+        writer.close()
+
+
+async def test_body_and_flow_show_what_a_connection_waits_for() -> None:
+    asked = asyncio.Event()
+
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.set()
+        while (await receive()).get("more_body"):
+            pass
+        await hello(scope, receive, send)
+
+    async with running(reading) as run:
+        reader, writer = await asyncio.open_connection(*run.address)
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\na")
+        await asked.wait()
+        (connection,) = run.made
+        assert connection.cycle.more_body is True, "more_body no longer marks a body that has not arrived"
+        assert connection.conn.their_state is h11.SEND_BODY
+        assert connection.flow.write_paused is False, "flow.write_paused is gone"
+        writer.write(b"a")
+        await reader.readuntil(b"hello")
+        assert connection.cycle.more_body is False
+        writer.write(b"GET / HT")
+        await until(lambda: connection.conn.trailing_data[0] == b"GET / HT")
+        writer.close()
+
+
+async def test_a_connection_that_was_accepted_elsewhere_is_served() -> None:
+    """The door accepts by itself, and replaces ``app`` of each connection."""
+    async with running() as run:
+        connection = run.protocol(run.server.config, run.server.server_state, run.server.lifespan.state)
+        connection.app, replaced = hello, connection.app
+        assert replaced is run.server.config.loaded_app, "uvicorn keeps the application elsewhere"
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, ours)
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        writer.write(GET)
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
         writer.close()
 
 
