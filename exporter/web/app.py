@@ -48,7 +48,7 @@ def create_app(daemon: DaemonApi, web: Web, guard: Guard | None = None) -> ASGIA
         guard = Guard(token.value, web.external_url)
         checks.append(token.refresh)
     if web.users_file:
-        users = Users(web.users_file)
+        users = Users(web.users_file, guard.limiter)
         users.load()
         checks.append(BasicAuth(users, guard).check)
     return Gate(BodyLimit(_Site(daemon, guard).starlette()), checks)

@@ -76,44 +76,57 @@ class BodyLimit:
 
 
 class AttemptLimiter:
-    """Allows ``tries`` failed sign-ins per client address (IPv6: per /64) within ``window`` seconds.
+    """Counts failed sign-ins within ``window`` seconds, per client address (IPv6: per /64) and in all.
 
-    An attempt counts before it is checked, so that concurrent attempts count too; a successful one is forgiven. At most
-    ``MAX_ADDRESSES`` addresses are kept; the least recently seen is dropped first.
+    It answers those that failed, and never refuses one that is right: the secret is compared first. Otherwise anybody
+    could lock out everybody who comes by the same proxy. At most ``MAX_ADDRESSES`` addresses are kept; the least
+    recently seen is dropped first.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic, tries: int = 10, window: float = 60.0) -> None:
+    def __init__(
+        self, now: Callable[[], float] = time.monotonic, tries: int = 10, in_all: int = 100, window: float = 60.0
+    ) -> None:
         self._now = now
         self._tries = tries
         self._window = window
         self._failed: OrderedDict[str, deque[float]] = OrderedDict()
+        self._all: deque[float] = deque()
+        self._in_all = in_all
 
-    def admit(self, scope: Scope) -> None:
-        """Count an attempt. Raises HTTPException (429) if there were too many."""
-        address = _client(scope)
-        failed = self._failed.setdefault(address, deque())
+    def count(self, address: str) -> int:
+        """The failures of an address that still count, at most ``tries``."""
+        return len(self._recent(self._failed.get(address, deque())))
+
+    def wait(self, address: str) -> int:
+        """For how many seconds further failures from there are too many; 0 if they are not."""
+        waits = [0.0]
+        for times, most in ((self._failed.get(address, deque()), self._tries), (self._all, self._in_all)):
+            if len(self._recent(times)) >= most:
+                waits.append(times[0] + self._window - self._now() + 1)
+        return int(max(waits))
+
+    def failed(self, scope: Scope) -> None:
+        """Count a failed sign-in. Raises HTTPException (429) if there were too many."""
+        address = client_of(scope)
+        if wait := self.wait(address):
+            raise HTTPException(429, f"Too many failed attempts: wait {wait} s.", {"Retry-After": str(wait)})
+        self._failed.setdefault(address, deque()).append(self._now())
         self._failed.move_to_end(address)
+        self._all.append(self._now())
         while len(self._failed) > MAX_ADDRESSES:
             self._failed.popitem(last=False)
-        now = self._now()
-        while failed and failed[0] <= now - self._window:
-            failed.popleft()
-        if len(failed) >= self._tries:
-            wait = int(failed[0] + self._window - now) + 1
-            raise HTTPException(429, f"Too many failed attempts: wait {wait} s.", {"Retry-After": str(wait)})
-        failed.append(now)
 
-    def forgive(self, scope: Scope) -> None:
-        """The last attempt succeeded: it does not count."""
-        failed = self._failed.get(_client(scope))
-        if failed:
-            failed.pop()
+    def _recent(self, times: deque[float]) -> deque[float]:
+        while times and times[0] <= self._now() - self._window:
+            times.popleft()
+        return times
 
     def __len__(self) -> int:
         return len(self._failed)
 
 
-def _client(scope: Scope) -> str:
+def client_of(scope: Scope) -> str:
+    """The client's address; of IPv6, its /64."""
     host = (scope.get("client") or ("",))[0].partition("%")[0]
     address = address_of(host)
     if isinstance(address, ipaddress.IPv6Address):

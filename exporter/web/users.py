@@ -25,6 +25,8 @@ from starlette.types import Scope
 from exporter.config import ConfigError, find_credential
 from exporter.config.reading import parse_json5, read_text
 from exporter.lib import tasks
+from exporter.web.limits import AttemptLimiter, client_of
+from exporter.web.passwords import Failures, PasswordQueue
 from exporter.web.sessions import Guard
 
 log = logging.getLogger(__name__)
@@ -79,15 +81,15 @@ def _from_lines(text: str, where: str) -> dict[str, str]:
 class Users:
     """The users of a file, and a cache of correct passwords."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, failures: Failures | None = None) -> None:
         self._path = find_credential(path)
         self._signature: tuple[int, ...] | None = None
         self._users: dict[str, str] = {}
-        self._dummy = ""  # the hash for unknown users, so that they take as long as known ones
+        self._cost = 0  # the highest of all hashes
         self._key = secrets.token_bytes(32)
         self._correct: OrderedDict[bytes, None] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[bool]] = {}
-        self._slots = asyncio.Semaphore(2)
+        self._queue = PasswordQueue(failures or AttemptLimiter())
 
     def load(self) -> dict[str, str]:
         """Hashes by user name, read again when the file has changed. Raises ConfigError."""
@@ -106,21 +108,15 @@ class Users:
             return self._users
         self._signature = None
         self._users = parse_users(read_text(self._path, MAX_FILE, "a users file"), where)
-        cost = max(hashed[4:6] for hashed in self._users.values())
-        self._dummy = f"$2b${cost}${'.' * 21}O{'.' * 31}"
+        self._cost = max(_cost_of(hashed) for hashed in self._users.values())
         self._signature = signature
         return self._users
 
-    def is_known(self, user: str, password: str) -> bool:
-        """Whether ``check`` costs nothing: the password is cached as correct, or is being checked."""
-        key = self._key_of(user, password)
-        return key in self._correct or key in self._running
-
-    async def check(self, user: str, password: str) -> bool:
+    async def check(self, user: str, password: str, address: str = "") -> bool:
         """Whether this is the user's password. An unknown user takes as long as a known one.
 
-        bcrypt is slow on purpose. It runs in a thread, once for concurrent requests with the same password. A correct
-        password is cached by a hash whose key only this process has.
+        bcrypt runs once for concurrent requests with the same password. A correct password is cached by a hash whose
+        key only this process has. Raises HTTPException (429) if too many passwords are waiting.
         """
         key = self._key_of(user, password)
         if key in self._correct:
@@ -128,15 +124,14 @@ class Users:
             return True
         task = self._running.get(key)
         if task is None:
-            task = tasks.begin(self._compare(key, password, self.load().get(user)))
+            task = tasks.begin(self._compare(key, password, self.load().get(user), address))
             self._running[key] = task
             task.add_done_callback(lambda _: self._running.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _compare(self, key: bytes, password: str, hashed: str | None) -> bool:
-        async with self._slots:
-            is_correct = await asyncio.to_thread(_bcrypt, password, hashed or self._dummy)
-        if not is_correct or hashed is None:
+    async def _compare(self, key: bytes, password: str, hashed: str | None, address: str) -> bool:
+        hashes = _hashes_to_compare(hashed, self._cost)
+        if not await self._queue.compare(address, lambda: _matches_first(password, hashes)) or hashed is None:
             return False
         self._correct[key] = None
         while len(self._correct) > MAX_CACHED:
@@ -148,6 +143,26 @@ class Users:
         parts = (user, self.load().get(user, ""), password)
         message = b"".join(len(part).to_bytes(8, "big") + part for part in (text.encode() for text in parts))
         return hmac.digest(self._key, message, "sha256")
+
+
+def _cost_of(hashed: str) -> int:
+    return int(hashed[4:6])
+
+
+def _hashes_to_compare(hashed: str | None, cost: int) -> list[str]:
+    """The user's hash, and hashes that nothing matches, so that it takes the work of one hash of ``cost`` in all."""
+    if hashed is None:
+        return [_unmatched(cost)]
+    return [hashed, *(_unmatched(less) for less in range(_cost_of(hashed), cost))]
+
+
+def _unmatched(cost: int) -> str:
+    return f"$2b${cost:02}${'.' * 21}O{'.' * 31}"
+
+
+def _matches_first(password: str, hashes: list[str]) -> bool:
+    matches = [_bcrypt(password, hashed) for hashed in hashes]  # all of them: an early end would tell
+    return matches[0]
 
 
 def _bcrypt(password: str, hashed: str) -> bool:
@@ -174,14 +189,13 @@ class BasicAuth:
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
         user, password = _credentials(given) if scheme.lower() == "basic" else (None, "")
         try:
-            if user is not None and self._users.is_known(user, password):
-                if await self._users.check(user, password):
-                    return None
-            elif user is not None or scheme.lower() == "bearer":
-                self._guard.limiter.admit(scope)
-                is_right = self._guard.is_bearer(scope) if user is None else await self._users.check(user, password)
-                if is_right:
-                    return self._guard.limiter.forgive(scope)
+            if user is not None:
+                if await self._users.check(user, password, client_of(scope)):
+                    return
+            elif scheme.lower() == "bearer" and self._guard.is_bearer(scope):
+                return
+            if user is not None or scheme.lower() == "bearer":
+                self._guard.limiter.failed(scope)
         except ConfigError as error:
             log.error("web: every request is refused: %s", error)
             raise HTTPException(503, "The users file cannot be used. The log has the reason.") from None

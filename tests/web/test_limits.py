@@ -53,16 +53,29 @@ async def test_headers_over_16_kib_are_431() -> None:
 
 
 def test_the_limiter_is_bounded_and_counts_an_ipv6_network_as_one_client() -> None:
-    limiter = AttemptLimiter(Clock(), tries=2)
+    limiter = AttemptLimiter(Clock(), tries=2, in_all=10_000)
     for number in range(5000):
-        limiter.admit({"client": (f"10.0.{number // 256}.{number % 256}", 1)})
+        limiter.failed({"client": (f"10.0.{number // 256}.{number % 256}", 1)})
     assert len(limiter) == 1024
     for number in (1, 2):
-        limiter.admit({"client": (f"2001:db8::{number}%eth0", 1)})
+        limiter.failed({"client": (f"2001:db8::{number}%eth0", 1)})
     with pytest.raises(HTTPException, match="429"):
-        limiter.admit({"client": ("2001:db8::3%eth0", 1)})
-    limiter.admit({"client": ("2001:db8:0:1::1", 1)})
-    limiter.admit({"client": None})
+        limiter.failed({"client": ("2001:db8::3%eth0", 1)})
+    limiter.failed({"client": ("2001:db8:0:1::1", 1)})
+    limiter.failed({"client": None})
+
+
+def test_failures_from_many_addresses_are_limited_in_all() -> None:
+    clock = Clock()
+    limiter = AttemptLimiter(clock, in_all=100)
+    for number in range(100):
+        limiter.failed({"client": (f"10.0.0.{number}", 1)})
+    with pytest.raises(HTTPException, match="wait 61 s"):
+        limiter.failed({"client": ("10.1.0.1", 1)})
+    clock.now += 60
+    limiter.failed({"client": ("10.1.0.1", 1)})
+    assert limiter.count("10.1.0.1") == 1
+    assert limiter.count("10.0.0.1") == 0
 
 
 @pytest.mark.parametrize("length", ["65537", "9" * 5000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from fake_daemon import BEARER, TOKEN, Clock, FakeDaemon, Site, client, log_in, web
 
 from exporter.web.app import create_app
-from exporter.web.sessions import SESSION_LIFE, Sessions
+from exporter.web.sessions import SESSION_LIFE, Guard, Sessions
 
 # --- the token ---------------------------------------------------------------------------------
 
@@ -249,24 +250,50 @@ async def test_malformed_cookies_are_no_session() -> None:
 # --- guessing ----------------------------------------------------------------------------------
 
 
+async def guess(browser: httpx.AsyncClient, way: str, token: str) -> httpx.Response:
+    if way == "login":
+        return await browser.post("/login", data={"token": token})
+    return await browser.post("/-/reload", headers={"Authorization": f"Bearer {token}"})
+
+
 @pytest.mark.parametrize("way", ["bearer", "login"])
-async def test_ten_wrong_tokens_in_a_minute_block_the_client(way: str) -> None:
-    site = Site()
-
-    async def guess(browser: httpx.AsyncClient, token: str) -> httpx.Response:
-        if way == "login":
-            return await browser.post("/login", data={"token": token})
-        return await browser.post("/-/reload", headers={"Authorization": f"Bearer {token}"})
-
-    async with site.browser() as browser, site.browser(address="10.0.0.2") as other:
-        right = 303 if way == "login" else 200
+async def test_wrong_tokens_are_limited_and_the_right_one_is_never_refused(way: str) -> None:
+    """All come by one address, as behind a proxy."""
+    site, right = Site(), 303 if way == "login" else 200
+    async with site.browser() as browser:
         for number in range(10):
-            assert (await guess(browser, f"wrong-{number}")).status_code == 401
+            assert (await guess(browser, way, f"wrong-{number}")).status_code == 401
             site.clock.now += 1
-            assert (await guess(other, TOKEN)).status_code == right  # the right one does not count
-            assert (await guess(other, TOKEN)).status_code == right
-        answer = await guess(browser, TOKEN)
-        assert (answer.status_code, answer.headers["retry-after"]) == (429, "51")
-        assert "Too many failed attempts: wait 51 s." in answer.text
-        site.clock.now += 50
-        assert (await guess(browser, TOKEN)).status_code == right
+        for number in range(10):
+            answer = await guess(browser, way, f"another-{number}")
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "51")
+            assert "Too many failed attempts: wait 51 s." in answer.text
+            assert (await guess(browser, way, TOKEN)).status_code == right
+        site.clock.now += 51
+        assert (await guess(browser, way, "wrong")).status_code == 401
+
+
+@pytest.mark.parametrize("way", ["bearer", "login"])
+async def test_wrong_tokens_from_200_addresses_are_limited_in_all(way: str) -> None:
+    site, right = Site(), 303 if way == "login" else 200
+    statuses = []
+    for number in range(200):
+        async with site.browser(address=f"10.0.0.{number}") as browser:
+            statuses.append((await guess(browser, way, f"wrong-{number}")).status_code)
+            assert (await guess(browser, way, TOKEN)).status_code == right
+    assert statuses == [401] * 100 + [429] * 100
+
+
+def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(given: bytes, right: bytes) -> bool:
+        compared.append((given, right))
+        return given == right
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    guard = Guard(lambda: TOKEN)
+    for given in (TOKEN, "x", "x" * 1000):
+        guard.is_bearer({"headers": [(b"authorization", f"Bearer {given}".encode())]})
+    assert {len(part) for pair in compared for part in pair} == {32}, "the time would tell how long the token is"
+    assert len(compared) == 3

@@ -16,8 +16,11 @@ import pytest
 from fake_daemon import BEARER, HASHED, PASSWORD, Clock, FakeDaemon, Site, client, log_in, web
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.exceptions import HTTPException
+from waiting import until
 
 from exporter.config import ConfigError
+from exporter.web import passwords
 from exporter.web import users as users_module
 from exporter.web.app import create_app
 from exporter.web.limits import AttemptLimiter
@@ -153,12 +156,20 @@ async def test_an_unknown_user_costs_as_much_as_a_known_one(users_file: Path, bc
     async with client(create_app(FakeDaemon(), web(users_file=str(users_file)))) as browser:
         for name in ("alice", "nobody"):
             assert (await browser.get("/", auth=(name, "wrong"))).status_code == 401
-    assert bcrypts[0] == ("wrong", HASHED)
-    assert bcrypts[1][1].startswith("$2b$05$")
+    known, unknown = bcrypts[:2], bcrypts[2:]
+    assert known[0] == ("wrong", HASHED)
+    rounds = [sum(2 ** int(hashed[4:6]) for _, hashed in made) for made in (known, unknown)]
+    assert rounds == [2**5, 2**5]
     import bcrypt
 
-    # The stand-in is a hash bcrypt works on, and not one it turns down at once.
-    assert bcrypt.checkpw(b"wrong", bcrypts[1][1].encode()) is False
+    # The stand-ins are hashes that bcrypt works on, and does not reject at once.
+    assert [bcrypt.checkpw(b"wrong", hashed.encode()) for _, hashed in bcrypts] == [False] * 3
+
+
+async def test_a_password_of_a_cheaper_hash_takes_as_long_and_is_right(users_file: Path, bcrypts: list[Any]) -> None:
+    replace_file(users_file, f"alice:{HASHED}\nbob:{HASHED.replace('$04$', '$07$')}\n")
+    assert await Users(str(users_file)).check("alice", PASSWORD)
+    assert sum(2 ** int(hashed[4:6]) for _, hashed in bcrypts) == 2**7
 
 
 @pytest.mark.parametrize("password", ["", "wrong", PASSWORD + "x", PASSWORD[:-1], "a\0b", "x" * 100, "ü", "a:b"])
@@ -177,23 +188,41 @@ async def test_concurrent_requests_with_one_password_cost_one_comparison(users_f
     assert len(bcrypts) == 1
 
 
-async def test_guessing_is_limited_and_does_not_lock_out_a_known_client(
-    users_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_wrong_passwords_are_limited_and_the_right_one_is_never_refused(users_file: Path) -> None:
+    """All come by one address, as behind a proxy."""
     guard = Guard(lambda: None, limiter=AttemptLimiter(Clock()))
     async with client(create_app(FakeDaemon(), web(users_file=str(users_file)), guard)) as browser:
+        statuses = [(await browser.get("/", auth=("alice", f"wrong-{n}"))).status_code for n in range(11)]
+        assert statuses == [401] * 10 + [429]
         assert (await browser.get("/metrics", auth=("alice", PASSWORD))).status_code == 200
-        # All at once, while the first is being compared: those count as well.
-        free = threading.Event()
-        monkeypatch.setattr(users_module, "_bcrypt", lambda password, hashed: free.wait(10) and False)
-        guesses = [asyncio.ensure_future(browser.get("/", auth=("alice", f"wrong-{n}"))) for n in range(30)]
-        while len([guess for guess in guesses if guess.done()]) < 20:
-            await asyncio.wait([guess for guess in guesses if not guess.done()], return_when=asyncio.FIRST_COMPLETED)
-        free.set()
-        statuses = sorted([(await guess).status_code for guess in guesses])
-        assert statuses == [401] * 10 + [429] * 20
-        assert (await browser.get("/metrics", auth=("alice", PASSWORD))).status_code == 200
-        assert (await browser.get("/metrics", auth=("alice", "wrong"))).status_code == 429
+
+
+@pytest.mark.parametrize("addresses", [1, 300])
+async def test_300_wrong_passwords_keep_the_right_one_waiting_for_one_comparison(
+    users_file: Path, monkeypatch: pytest.MonkeyPatch, addresses: int
+) -> None:
+    free, made = threading.Semaphore(0), []
+
+    def compare(password: str, hashed: str) -> bool:
+        free.acquire()
+        made.append(password)
+        return password == PASSWORD
+
+    monkeypatch.setattr(users_module, "_bcrypt", compare)
+    users = Users(str(users_file), AttemptLimiter(Clock()))
+    guesses = [asyncio.create_task(users.check("alice", f"wrong-{n}", f"10.0.0.{n % addresses}")) for n in range(300)]
+    await until(lambda: sum(guess.done() for guess in guesses) == 300 - passwords.SLOTS - passwords.MAX_WAITING)
+    right = asyncio.create_task(users.check("alice", PASSWORD, "10.0.0.1"))
+    await asyncio.sleep(0)
+    free.release(passwords.SLOTS + 1)  # those that run already, and one more
+    assert await right
+    assert len(made) <= passwords.SLOTS + 1
+    before = len(made)
+    assert await users.check("alice", PASSWORD, "10.0.0.1")  # remembered: it costs nothing from now on
+    assert len(made) <= max(before, passwords.SLOTS + 1)
+    free.release(1000)
+    for result in await asyncio.gather(*guesses, return_exceptions=True):
+        assert result is False or (isinstance(result, HTTPException) and result.status_code == 429)
 
 
 async def test_the_users_file_is_read_again_when_it_changes(users_file: Path, caplog: pytest.LogCaptureFixture) -> None:
