@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,6 +93,7 @@ class Tls(Model):
 class Web(WithSecrets):
     listen: str = "127.0.0.1:10785"
     external_url: str = ""
+    hosts: tuple[str, ...] = ()
     tls: Tls = Tls()
     users_file: str = ""
     token: SecretStr | None = None
@@ -123,6 +125,16 @@ class Web(WithSecrets):
         if value and not is_url:
             raise ValueError('write the address of the page, like "https://rack7.example"')
         return value
+
+    @field_validator("hosts")
+    @classmethod
+    def _hosts(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if not re.fullmatch(r"[A-Za-z0-9._-]{1,253}", value):
+                raise ValueError(
+                    f'{value!r} is not a host name: write it without scheme and port, like "rack7.example"'
+                )
+        return tuple(value.lower().rstrip(".") for value in values)
 
     @property
     def host(self) -> str:

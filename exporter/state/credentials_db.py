@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from exporter.lib import clock, sqlite_header
-from exporter.lib.sqlite import Database, Schema, StateError, renamed, rewrite_json
+from exporter.lib.sqlite import Database, Schema, StateError, UnwritableError, renamed, rewrite_json
 from exporter.lib.typed_json import dump, load
 from exporter.model import Observation
 from exporter.state.history import (
@@ -41,6 +41,8 @@ KEEP_CACHED = 60 * DAY
 #: How long a secret is remembered that no agent has, in seconds, and how many secrets are at most.
 KEEP_SIGHTING = 2 * 365 * DAY
 MAX_SIGHTINGS = 20_000
+#: How many used links are remembered: by their number, because by their age a wrong clock would forget some.
+MAX_USED_LINKS = 10_000
 #: Seconds between two removals of what is no longer needed.
 PRUNE_EVERY = DAY
 
@@ -95,6 +97,12 @@ SCHEMA = Schema(
         _rename_history_fields,
         "CREATE TABLE sighting (secret TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;",
         _collect_sightings,
+        # Marks in the cache could be lost, and did not count while the clock was behind them.
+        """
+        CREATE TABLE used_link (nonce TEXT PRIMARY KEY, place INTEGER NOT NULL UNIQUE) WITHOUT ROWID;
+        INSERT INTO used_link SELECT substr(key, 6), row_number() OVER (ORDER BY at) FROM cache WHERE key GLOB 'link:*';
+        DELETE FROM cache WHERE key GLOB 'link:*';
+        """,
     ),
 )
 
@@ -135,6 +143,7 @@ class CredentialDatabase(Database):
         self._unsaved_sightings: dict[str, float] = {}
         self._read_sightings()
         self._version = self._data_version()
+        self._used_links = {nonce for (nonce,) in self._read("SELECT nonce FROM used_link")}
 
     @property
     def problem(self) -> str | None:
@@ -297,6 +306,32 @@ class CredentialDatabase(Database):
     def recorded_profiles(self) -> list[RecordedProfile]:
         """Every known profile that still exists."""
         return _existing(self._read(_HISTORIES))
+
+    # --- links -----------------------------------------------------------------------------
+
+    def is_used(self, nonce: str) -> bool:
+        """Whether this process knows that the link was used. Only ``use`` knows it for sure."""
+        return nonce in self._used_links
+
+    def use(self, nonce: str) -> bool:
+        """Mark a link as used, on the disk. False if it was used before.
+
+        Raises StateError if the mark could be lost: a link that is used without a mark could be used again.
+        """
+        if self.not_durable is not None:
+            raise UnwritableError(self.not_durable)
+        with self._lock:
+            self.connection.execute("PRAGMA synchronous = FULL")  # a power failure must not undo it
+            try:
+                with self.transaction() as db:
+                    values = "SELECT ?, coalesce(max(place), 0) + 1 FROM used_link"
+                    is_new = db.execute(f"INSERT OR IGNORE INTO used_link {values}", (nonce,)).rowcount > 0
+                    oldest = "SELECT max(place) FROM used_link"
+                    db.execute(f"DELETE FROM used_link WHERE place <= ({oldest}) - ?", (MAX_USED_LINKS,))
+            finally:
+                self.connection.execute(f"PRAGMA synchronous = {SCHEMA.synchronous}")
+        self._used_links.add(nonce)
+        return is_new
 
     # --- the sources' cache ----------------------------------------------------------------
 

@@ -97,11 +97,7 @@ class AlertActions:
 
     def _read(self, token: str) -> tuple[links.LinkAction, AlertState | None]:
         """The action of a link and its alert; without an alert, it is a test notification. Raises ValueError."""
-
-        def is_used(nonce: str) -> bool:
-            return self._ledger.get_cached(f"link:{nonce}", links.LIFE + 60) is not None
-
-        action = links.read(self._key, token, self._now(), is_used)
+        action = links.read(self._key, token, self._now(), self._ledger.is_used)
         notifier = self._notifier()
         if notifier is not None and notifier.tested_channel(action.fingerprint) is not None:
             return action, None
@@ -121,10 +117,13 @@ class AlertActions:
         return f"Acknowledge this alert, so that it is not repeated? {state.summary}"
 
     async def act(self, token: str) -> str:
-        """Do what the link says, once. Returns a sentence. Raises ValueError with one."""
+        """Do what the link says, once. Returns a sentence. Raises ValueError with one.
+
+        Raises StateError, and does nothing, if the disk cannot hold that the link was used.
+        """
         action, state = self._read(token)
-        self._ledger.put_cached(f"link:{action.nonce}", "used")
-        await self._ledger.run(self._ledger.save)  # first: a crash must not make the link valid again
+        if not await self._ledger.run(self._ledger.use, action.nonce):
+            raise ValueError(links.USED)
         if state is not None and action.name == "silence":
             await self.add_silence(silence_matchers(state), links.SILENCE, "button of a notification")
             return f"Silenced for {in_words(links.SILENCE)}: {state.summary}"

@@ -42,7 +42,7 @@ def create_app(daemon: DaemonApi, web: Web, guard: Guard | None = None) -> ASGIA
     Sessions and limits live in ``guard``; pass the same one to keep them over a reload. Raises ConfigError if
     ``web.users_file`` cannot be used.
     """
-    checks = [check_header_size, HostRule.of(web.host, web.external_url).check]
+    checks = [check_header_size, HostRule.of(web.host, web.external_url, web.hosts).check]
     if guard is None:
         token = CurrentToken(web)
         guard = Guard(token.value, web.external_url)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -47,23 +48,22 @@ def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
 class HostRule:
     """Which Host headers are accepted.
 
-    - If the server listens on loopback: ``localhost``, any loopback address, the host of ``web.listen`` and the host of
-      ``web.external_url``, on every path.
+    - If the server listens on loopback: ``localhost``, any loopback address, the host of ``web.listen``, the host of
+      ``web.external_url`` and ``web.hosts``, on every path.
     - If it listens elsewhere: also any address, this machine's name, and names that public DNS does not serve
-      (``rack7``, ``rack7.lan``, ``rack7.local`` …). ``SCRAPE_PATHS`` accept any name: Prometheus may scrape by a public
-      name, and anyone who reaches the port can read these paths anyway.
+      (``rack7``, ``rack7.lan``, ``rack7.local`` …). ``SCRAPE_PATHS`` accept any name while neither
+      ``web.external_url`` nor ``web.hosts`` says by which names this server is known: Prometheus may scrape by one.
     - A request without a Host header is accepted, because no browser sends one.
     """
 
     listen_host: str
-    external_host: str | None = None
+    configured: frozenset[str] = frozenset()
     own_names: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, listen_host: str, external_url: str) -> HostRule:
-        return cls(
-            listen_host.lower(), urlsplit(external_url).hostname or None, frozenset({socket.gethostname().lower()})
-        )
+    def of(cls, listen_host: str, external_url: str, hosts: Sequence[str] = ()) -> HostRule:
+        configured = {*hosts, urlsplit(external_url).hostname or ""} - {""}
+        return cls(listen_host.lower(), frozenset(configured), frozenset({socket.gethostname().lower()}))
 
     @property
     def on_loopback(self) -> bool:
@@ -74,12 +74,12 @@ class HostRule:
     def allows(self, host: str, path: str) -> bool:
         """Whether a request to ``path`` with this host is accepted."""
         address = address_of(host)
-        if host in ("localhost", self.listen_host, self.external_host) or (address and address.is_loopback):
+        if host in ("localhost", self.listen_host, *self.configured) or (address and address.is_loopback):
             return True
         if self.on_loopback:
             return False
         private = "." not in host or host.endswith(_PRIVATE_SUFFIXES) or host in self.own_names
-        return path in SCRAPE_PATHS or address is not None or private
+        return address is not None or private or (path in SCRAPE_PATHS and not self.configured)
 
     async def check(self, scope: Scope) -> None:
         """Refuse a request with a malformed Host header (400) or with one that is not accepted (421)."""
@@ -88,5 +88,5 @@ class HostRule:
         if headers and host is None:
             raise HTTPException(400, "The Host header is malformed.")
         if host is not None and not self.allows(host, scope["path"]):
-            advice = "set web.external_url to the address that people use"
+            advice = "add the name to web.hosts, or set web.external_url to the address that people use"
             raise HTTPException(421, f"This server is not known as {host}: {advice}.")

@@ -24,6 +24,7 @@ LIFE = 86400.0
 #: How long the button silences an alert, seconds.
 SILENCE = 8 * 3600.0
 ACTIONS = ("acknowledge", "silence")
+USED = "This link has been used."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def read(key: bytes, token: str, now: float, is_used: Callable[[str], bool]) -> 
     if now > action.expires_at:
         raise ValueError("This link has expired.")
     if is_used(action.nonce):
-        raise ValueError("This link has been used.")
+        raise ValueError(USED)
     return action
 
 

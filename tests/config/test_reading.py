@@ -103,7 +103,7 @@ def test_a_remote_target_is_checked_hourly_by_default() -> None:
         ('{channels: [{name: "x", type: "termux", min_severity: "bad"}]}', "channels[0].min_severity: must be 'info'"),
         ("{policy: {profiles: {x: {issued_at: 2026}}}}", "policy.profiles.x.issued_at: write a date like"),
         ('{policy: {profiles: {x: {issued_at: "1969-12-31"}}}}', "policy.profiles.x.issued_at: '1969-12-31' is before"),
-        ("{web: {nonsense: 1}}", "web.nonsense: unknown key; known: external_url, listen, tls, "),
+        ("{web: {nonsense: 1}}", "web.nonsense: unknown key; known: external_url, hosts, listen, tls, "),
         ('{channels: [{name: "x", type: "ntfy", topc: "y"}]}', "channels[0].topc: unknown key; did you mean 'topic'?"),
         ('{alerts: {order: ["x"]}}', "alerts.order: there is no channel named 'x'"),
         ('{web: {listen: "10785"}}', "web.listen: '10785' is not an address"),

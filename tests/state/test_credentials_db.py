@@ -7,6 +7,7 @@ import hmac
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from histories import HISTORY, NOW, OBSERVATION
 from old_files import write_old_file
 
 from exporter.model import Dialect, Observation, ObservedProfile, Unusable
+from exporter.state import credentials_db
 from exporter.state.credentials_db import FILE, SCHEMA, CredentialDatabase
 from exporter.state.history import (
     CredentialChange,
@@ -307,3 +309,25 @@ def test_ledger_of_an_earlier_schema_knows_its_secrets(tmp_path: Path) -> None:
     records = ledger.recorded("home", "main")[0].profiles.values()
     assert ledger._sightings == {r.secret_hash: r.first_seen_at for r in records if r.secret_hash}
     assert ledger._sightings
+
+
+def test_a_link_that_an_earlier_release_marked_in_its_cache_stays_used(tmp_path: Path) -> None:
+    write_old_file("ledger-1", tmp_path / FILE)
+    with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        database.execute("INSERT INTO note VALUES ('link:abc', ?, 'used')", (OLD,))
+    ledger = CredentialDatabase(tmp_path, lambda: OLD - 300 * DAY)
+    assert ledger.is_used("abc")
+    assert not ledger.use("abc")
+    assert ledger.use("def")
+    ledger.close()
+
+
+def test_used_links_are_bounded_by_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials_db, "MAX_USED_LINKS", 3)
+    ledger = CredentialDatabase(tmp_path)
+    assert [ledger.use(nonce) for nonce in "abcde"] == [True] * 5
+    ledger.close()
+    again = CredentialDatabase(tmp_path)
+    assert [again.is_used(nonce) for nonce in "abcde"] == [False, False, True, True, True]
+    assert [again.use(nonce) for nonce in "cde"] == [False] * 3
+    again.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
+import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -45,9 +48,10 @@ class Alarm:
         self.notifier = Notifier(config, open_outbox(None), ReportSource(self.report))
         self.actions = self.actions_after_a_restart()
 
-    def actions_after_a_restart(self) -> AlertActions:
+    def actions_after_a_restart(self, now: Callable[[], float] = time.time) -> AlertActions:
         """Actions over what the disk holds, as after a crash."""
-        return AlertActions(CredentialDatabase(self.directory), lambda: self.notifier, lambda: URL, time.time)
+        self.ledger = CredentialDatabase(self.directory, now)
+        return AlertActions(self.ledger, lambda: self.notifier, lambda: URL, now)
 
     def report(self) -> Report:
         now = time.time()
@@ -103,6 +107,66 @@ async def test_a_used_link_stays_used_after_a_crash(alarm: Alarm) -> None:
         assert (await http.post(path)).status_code == 200
     async with client(create_app(WithActions(alarm.actions_after_a_restart()), web())) as http:
         assert (await http.post(path)).status_code == 410
+
+
+async def test_a_link_acts_once_however_often_it_is_sent_at_once(alarm: Alarm) -> None:
+    path = alarm.link("silence", "phone", "no_usable_profile")
+    async with client(create_app(WithActions(alarm.actions), web())) as http:
+        answers = await asyncio.gather(*(http.post(path) for _ in range(10)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [410] * 9
+    assert len(alarm.notifier.outbox.silences(time.time())) == 1
+
+
+def no_room(ledger: sqlite3.Connection) -> None:
+    (pages,) = ledger.execute("PRAGMA page_count").fetchone()
+    ledger.execute(f"PRAGMA max_page_count = {pages}")
+    with contextlib.suppress(sqlite3.OperationalError):
+        for place in range(1000):
+            ledger.execute("INSERT INTO used_link VALUES (hex(randomblob(8)), ?)", (place,))
+
+
+def read_only(ledger: sqlite3.Connection) -> None:
+    ledger.execute("PRAGMA query_only = 1")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"), [(no_room, "database or disk is full"), (read_only, "attempt to write a readonly database")]
+)
+async def test_while_the_disk_takes_nothing_a_button_changes_nothing_and_says_so(
+    alarm: Alarm, spoil: Callable[[sqlite3.Connection], None], why: str
+) -> None:
+    path, ledger = alarm.link("silence", "phone", "no_usable_profile"), alarm.ledger.connection
+    spoil(ledger)
+    async with client(create_app(WithActions(alarm.actions), web())) as http:
+        answer = await http.post(path)
+        assert answer.status_code == 503
+        assert answer.text == f"Nothing was changed: the ledger cannot be written: {why}.\n"
+        assert alarm.notifier.outbox.silences(time.time()) == ()
+        ledger.execute("PRAGMA max_page_count = 1000000")
+        ledger.execute("PRAGMA query_only = 0")
+        assert (await http.post(path)).status_code == 200  # it was not used up
+    async with client(create_app(WithActions(alarm.actions_after_a_restart()), web())) as http:
+        assert (await http.post(path)).status_code == 410
+
+
+async def test_a_ledger_in_memory_lets_no_button_act(alarm: Alarm) -> None:
+    path = alarm.link("silence", "phone", "no_usable_profile")
+    alarm.ledger.fall_back_to_memory("the disk is read-only")
+    async with client(create_app(WithActions(alarm.actions), web())) as http:
+        answer = await http.post(path)
+    assert (answer.status_code, answer.text[:42]) == (503, "Nothing was changed: the disk is read-only")
+
+
+async def test_a_used_link_stays_used_when_the_clock_is_set_back(alarm: Alarm) -> None:
+    path = alarm.link("silence", "phone", "no_usable_profile")
+    async with client(create_app(WithActions(alarm.actions), web())) as http:
+        assert (await http.post(path)).status_code == 200
+    for hours in (1, 300 * 24):
+        before = time.time() - hours * HOUR
+        actions = alarm.actions_after_a_restart(lambda before=before: before)  # type: ignore[misc]  # bound at once
+        async with client(create_app(WithActions(actions), web())) as http:
+            assert (await http.get(path)).status_code == 410
+            assert (await http.post(path)).status_code == 410
 
 
 async def test_the_button_of_a_test_notification_confirms_its_channel(alarm: Alarm) -> None:

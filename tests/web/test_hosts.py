@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from fake_daemon import BEARER, TOKEN, FakeDaemon, client, web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.config import Web
 from exporter.web.app import create_app
 from exporter.web.hosts import HostRule, host_of
 
 LOOPBACK = HostRule.of("127.0.0.1", "https://status.example.org/auth")
-EVERYWHERE = HostRule("0.0.0.0", "status.example.org", frozenset({"closet.example.net"}))  # noqa: S104 - compared
+OWN = frozenset({"closet.example.net"})
+EVERYWHERE = HostRule("0.0.0.0", own_names=OWN)  # noqa: S104 - compared
+CONFIGURED = HostRule("0.0.0.0", frozenset({"status.example.org", "gw2.example.org"}), OWN)  # noqa: S104 - compared
+PATHS = ("/", "/metrics", "/probe", "/sd", "/-/healthy", "/-/ready", "/api/v1/status", "/calendar.ics", "/nothing")
 
 
 @pytest.mark.parametrize(
@@ -37,15 +42,21 @@ def test_on_loopback_other_names_are_refused(host: str, path: str) -> None:
     ["192.168.1.5", "10.0.0.1", "fe80::1", "localhost", "rack7", "rack7.local", "rack7.lan", "closet.example.net"],
 )
 def test_elsewhere_addresses_and_private_names_are_accepted(host: str) -> None:
-    assert EVERYWHERE.allows(host, "/")
+    for path in PATHS:
+        assert EVERYWHERE.allows(host, path)
+        assert CONFIGURED.allows(host, path)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "rack7.corp.example.com", "192.168.1.5.nip.io"])
-def test_elsewhere_a_public_name_can_only_scrape(host: str) -> None:
+def test_elsewhere_a_public_name_can_only_scrape_while_no_name_is_configured(host: str) -> None:
     for path in ("/metrics", "/probe", "/sd", "/-/healthy", "/-/ready"):
         assert EVERYWHERE.allows(host, path)
     for path in ("/", "/api/v1/status", "/api/v1/check", "/login", "/-/reload", "/metrics/"):
         assert not EVERYWHERE.allows(host, path)
+    for path in PATHS:
+        assert not CONFIGURED.allows(host, path)
+        assert CONFIGURED.allows("status.example.org", path)
+        assert CONFIGURED.allows("gw2.example.org", path)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +92,7 @@ def test_an_accepted_host_contains_only_safe_characters(header: str) -> None:
 @pytest.mark.parametrize(
     ("host", "status", "text"),
     [
-        ("evil.example:10785", 421, "This server is not known as evil.example: set web.external_url to the address"),
+        ("evil.example:10785", 421, "This server is not known as evil.example: add the name to web.hosts, or set"),
         ("<script>", 400, "The Host header is malformed."),
     ],
 )
@@ -94,3 +105,23 @@ async def test_a_foreign_host_is_refused_everywhere(host: str, status: int, text
             assert answer.text.startswith(text)
             assert answer.headers["x-frame-options"] == "DENY"
     assert daemon.calls == []
+
+
+@pytest.mark.parametrize("keys", [{"external_url": "https://status.example.org"}, {"hosts": ("Status.Example.org",)}])
+async def test_once_names_are_configured_every_route_checks_the_host(keys: dict[str, Any]) -> None:
+    daemon = FakeDaemon()
+    app = create_app(daemon, web(token=TOKEN, listen="0.0.0.0:10785", **keys))
+    routes = {"/act/x"} | {path for path in PATHS if path != "/nothing"}
+    async with client(app) as browser:
+        for path in sorted(routes):
+            answer = await browser.get(path, headers=BEARER | {"Host": "evil.example"})
+            assert (path, answer.status_code) == (path, 421)
+        assert daemon.calls == []
+        answer = await browser.get("/metrics", headers={"Host": "status.example.org:10785"})
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("host", ["https://rack7.example", "rack7.example:10785", "", "a b", "rack7/metrics"])
+def test_a_configured_host_is_a_bare_name(host: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a host name: write it without scheme and port"):
+        Web(hosts=(host,))
