@@ -8,6 +8,7 @@ comes first, of one address the newest password, and addresses with too many fai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -112,4 +113,5 @@ class PasswordQueue:
 def _be_nice() -> None:
     """On Linux each thread has a priority of its own: guesses must not take the processor from the event loop."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        with contextlib.suppress(OSError):  # a unit's system call filter may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

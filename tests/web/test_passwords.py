@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 import threading
@@ -152,3 +153,11 @@ async def test_comparisons_run_below_the_priority_of_the_event_loop() -> None:
     before = priority()
     assert await PasswordQueue(Failed()).compare("a", lambda: priority() > before or before >= 10)
     assert priority() == before
+
+
+async def test_comparisons_run_where_their_priority_must_not_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    assert await PasswordQueue(Failed()).compare("a", lambda: True)
