@@ -51,11 +51,21 @@ def series(metric: str, **matchers: str) -> str:
     return plain(metric, **matchers, **chosen)
 
 
-#: Providers that no route uses, if the agent reports which are in use.
-_UNUSED = (
-    f"({plain('profile_info')} and on ({AGENT}) {plain('provider_usable')}"
-    f" unless on ({PROVIDER}) {plain('provider_usable')})"
-)
+#: Series that the shipped rules record, with their labels besides ``job`` and ``instance``. A panel that needs one says
+#: so where it is empty: without the rules, it must not look as if all were well.
+RECORDED = {
+    "provider_unused": ("target", "agent", "provider"),
+    "profile_deadline_timestamp_seconds:nearest": ("target", "provider", "profile"),
+    "check_failures:increase5m": ("target", "agent", "reason"),
+}
+#: Providers that no route uses, if the agent reports which are in use. Without the rules, they have rows too.
+_UNUSED = "openclaw_auth:provider_unused"
+
+
+def recorded(name: str) -> str:
+    """The selector of a recorded series, filtered by every variable whose label it has."""
+    chosen = ",".join(f'{label}=~"${label}"' for label in VARIABLES if label in ("instance", *RECORDED[name]))
+    return f"openclaw_auth:{name}{{{chosen}}}"
 
 
 def known_or_0(on: str, known: str, everything: str) -> str:
@@ -226,12 +236,16 @@ def needs() -> str:
 def by_provider() -> str:
     """The state of each (instance, target, provider): 4 no credential works, 3 some do not, 2 one ends soon,
     1 one ends within 14 days, 0 fine. ``or`` keeps the first of equal label sets, so the worst come first."""
+    by = "by (instance, target, provider)"
+    # Each level is reduced to its providers before they are united: there may be many profiles.
     levels = [
-        f"4 * ({series('provider_usable')} == bool 0)",
-        f"3 * ({series('profile_status', status='~expired|missing')} == 1)",
-        f"3 * ({series('profile_unusable')} == 1)",
-        f"2 * ({series('profile_status', status='expiring')} == 1)",
-        f"({series('profile_expiry_timestamp_seconds')} < bool time() + {AHEAD})",
-        f"0 * {series('profile_info')}",
+        f"4 * (min {by} ({series('provider_usable')}) == bool 0)",
+        f"3 * group {by} ({series('profile_status', status='~expired|missing')})",
+        f"3 * group {by} ({series('profile_unusable_until_timestamp_seconds')})",
+        f"2 * group {by} ({series('profile_status', status='expiring')})",
+        f"(min {by} ({series('profile_expiry_timestamp_seconds')}) < bool time() + {AHEAD})",
+        f"0 * group {by} ({series('profile_info')})",
     ]
-    return f"topk(200, max by (instance, target, provider) ({_union(levels)}))"
+    # The first of equal label sets wins in a union, also with a 0, so each level is without its zeros.
+    some = [f"({level} > 0)" for level in levels[:-1]]
+    return f"topk(200, {_union([*some, levels[-1]])})"

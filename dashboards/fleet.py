@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from findings import by_provider, gone_exporters, series, where
+from findings import by_provider, gone_exporters, recorded, series, where
 from frame import CHECK_AGE, FILLED, TARGET, dashboard, needs_table, oldest_check
 from panels import (
     BLUE,
@@ -34,12 +34,6 @@ from panels import (
 UNKNOWN = "–"
 
 
-def _failed_checks(window: str) -> str:
-    """The increase of the failures. A series may begin with the first failure, which ``increase()`` does not see."""
-    counted = series("check_failures_total")
-    return f"({counted} unless {counted} offset {window} or increase({counted}[{window}]))"
-
-
 def _count_or_0(counted: str) -> str:
     """The number of series; 0 only if anything is scraped at all."""
     return f"count({counted}) or 0 * count({series('exit_code')})"
@@ -49,12 +43,12 @@ def _with_code(number: int) -> str:
     return f"max by ({TARGET}) ({series('exit_code')} == {number})"
 
 
-def _failed(title: str, description: str, increased: str, *by: str) -> Json:
+def _failed(title: str, description: str, increased: str, *by: str, **defaults: Any) -> Json:
     """The increase of a counter of failures, by reason and ``by``."""
     labels = (*by, "reason")
     counted = f"sum by ({', '.join(labels)}) ({increased})"
     legend = ": ".join(f"{{{{{label}}}}}" for label in labels)
-    return lines(title, description, [over_time(f"{counted} > 0", legend)], stacked=True, decimals=0, min=0)
+    return lines(title, description, [over_time(f"{counted} > 0", legend)], stacked=True, decimals=0, min=0, **defaults)
 
 
 def counts() -> Json:
@@ -96,7 +90,7 @@ def providers() -> Json:
         "0": ("Fine", GREEN),
     }
     overview = "/d/openclaw-auth-overview?var-datasource=${datasource}"
-    overview += "".join(f"&var-{name}=${{__data.fields.{name}}}" for name in ("target", "provider"))
+    overview += "".join(f"&var-{name}=${{__data.fields.{name}}}" for name in ("instance", "target", "provider"))
     state = column(
         "Value #A", "State", 98, FILLED, mappings=words(texts), links=link("Overview of this target", overview)
     )
@@ -150,24 +144,30 @@ def usable_share() -> Json:
 
 
 def failing() -> Json:
-    failures = _failed_checks("$__range")
+    # Every five minutes, the failures of the five minutes before.
+    failures = f"sum_over_time({recorded('check_failures:increase5m')}[$__range:5m])"
     return table(
         "Failing checks",
-        "The checks that failed within the time shown, by target and reason. The reason links to the runbook.",
-        [rows(f"topk(50, round(max by ({TARGET}, reason) ({failures})) > 0)")],
+        "How many checks failed within the time shown, by target and reason: the most frequent 50. The reason links to "
+        "the runbook. The shipped rules record the failures.",
+        [rows(f"topk(50, ceil(max by ({TARGET}, reason) ({failures})))")],
         [
             column("target", "Target"),
             column("reason", "Reason", 140, links=runbook("OpenClawAuthCheckFailing")),
             column("Value", "Times", 64, decimals=0),
         ],
         sort=[("Times", True)],
-        empty="No check failed.",
+        empty="The rules have recorded no failed check.",
     )
 
 
 def failures() -> Json:
-    increased = _failed_checks("$__rate_interval")
-    return _failed("Checks that failed, by reason", "The number of failed checks of all targets.", increased)
+    return _failed(
+        "Checks that failed, by reason",
+        "The number of failed checks of all targets within five minutes, as the shipped rules record it.",
+        recorded("check_failures:increase5m"),
+        noValue="The rules have recorded none",
+    )
 
 
 def durations() -> Json:
@@ -189,7 +189,7 @@ def slowest() -> Json:
     return bars(
         "Slowest checks",
         "The ten targets whose last check took longest.",
-        instant(f"topk(10, max by ({TARGET}) ({series('check_duration_seconds')}))", "{{target}}"),
+        instant(f"topk(10, max by ({TARGET}) ({series('check_duration_seconds')}))", "{{target}} ({{instance}})"),
         unit="s",
         decimals=1,
         thresholds=steps(GREEN, (10, ORANGE), (60, RED)),

@@ -151,10 +151,10 @@ def _new_deadlines() -> Json:
         "enable": True,
         "hide": False,
         "iconColor": "blue",
-        "target": {"refId": "Anno", "expr": f"max by (target, profile) ({changed})"},
+        "target": {"refId": "Anno", "expr": f"max by (instance, target, profile) ({changed})"},
         "step": "60s",
         "titleFormat": "New deadline",
-        "textFormat": "{{target}} · {{profile}}",
-        "tagKeys": "target,profile",
+        "textFormat": "{{target}} · {{profile}} ({{instance}})",
+        "tagKeys": "target,profile,instance",
         "useValueForTime": False,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from findings import AGENT, PERSON, PROVIDER, known_or_0, plain, series, where
+from findings import AGENT, PERSON, PROVIDER, STALE, gone_exporters, known_or_0, plain, recorded, series, where
 from frame import CHECK_AGE, PROFILE, dashboard, needs_table, oldest_check
 from panels import (
     BLUE,
@@ -35,12 +35,13 @@ CHANNEL = "instance, channel"
 
 def verdict() -> Json:
     code = series("exit_code")
+    stale = f"{series('check_last_success_timestamp_seconds')} < time() - {STALE}"
     texts = {"3": ("Act now", RED), "2": ("Act soon", ORANGE), "0": ("All is well", GREEN)}
     return stat(
         "Right now",
         "The worst verdict of all targets, like the exit code of `check`: act now (1), act soon (2), or all is well "
-        "(0). It is as old as the last check; see the oldest check.",
-        instant(f"max(({code} == 1) + 2 or {code})"),
+        "(0). Act now also if an exporter is gone or a check is three hours old: then nobody knows.",
+        instant(f"max(({code} == 1) + 2 or 3 + 0 * ({stale}) or {code} or 3 + 0 * ({gone_exporters()}))"),
         mappings=words(texts),
         thresholds=steps(GREEN, (2, ORANGE), (3, RED)),
         noValue="No data",
@@ -82,7 +83,7 @@ def waiting() -> Json:
 
 
 def deadlines() -> Json:
-    expiry = f"min by ({PROFILE}) ({series('profile_expiry_timestamp_seconds')})"
+    expiry = f"bottomk(100, min by ({PROFILE}) ({series('profile_expiry_timestamp_seconds')}))"
     left = column(
         "Value #A",
         "Left",
@@ -95,7 +96,7 @@ def deadlines() -> Json:
     )
     return table(
         "Deadlines",
-        "Every deadline by which a person must renew a profile, the nearest first. A full bar is 90 days or more.",
+        "The deadlines by which a person must renew a profile, the nearest 100 first. A full bar is 90 days or more.",
         [rows(where(f"{expiry} - time()", "target", "profile")), rows(where(f"1000 * {expiry}", "target", "profile"))],
         [
             column("where", "Profile", **{"custom.minWidth": 128}),
@@ -171,11 +172,14 @@ def notifications() -> Json:
 
 
 def days_left() -> Json:
-    days = f"(min by (target, profile) ({series('profile_expiry_timestamp_seconds')}) - time()) / 86400"
+    nearest = recorded("profile_deadline_timestamp_seconds:nearest")
+    days = f"(min by (instance, target, profile) ({nearest}) - time()) / 86400"
     return lines(
         "Days left",
-        "Days left until the ten nearest deadlines. A renewal is a jump upwards. Below zero, the profile has expired.",
-        [over_time(f"bottomk(10, {days})", "{{target}} · {{profile}}")],
+        "Days left until the ten nearest deadlines. A renewal is a jump upwards. Below zero, the profile has expired. "
+        "The shipped rules record the three nearest deadlines of each target.",
+        [over_time(f"bottomk(10, {days})", "{{target}} · {{profile}} ({{instance}})")],
+        noValue="The rules have recorded no deadline",
     )
 
 
@@ -212,11 +216,13 @@ def without_credential() -> Json:
     return bars(
         "Without a usable credential",
         "How long a provider in use had no working credential within the time shown, until now or the last check.",
-        instant(f"sort_desc(max by (target, provider) ({down}) > 0)", "{{target}} · {{provider}}"),
+        instant(
+            f"topk(20, max by (instance, target, provider) ({down}) > 0)", "{{target}} · {{provider}} ({{instance}})"
+        ),
         unit="s",
         decimals=0,
         thresholds=steps(RED),
-        noValue="Never",
+        noValue="None is known",
     )
 
 
@@ -226,9 +232,9 @@ def serving() -> Json:
     used = f"{series('profile_last_used_timestamp_seconds')} and on ({on}) {plain('profile_selected')} == 1"
     return table(
         "Serving now",
-        "The credential that OpenClaw uses. An unexpected one may cost money. Used: the time of its last use, if the "
-        "store reports it.",
-        [rows(f"1000 * max by ({PROFILE}) {known_or_0(on, used, chosen)}")],
+        "The credentials that OpenClaw uses, at most 200. An unexpected one may cost money. Used: the time of its last "
+        "use, if the store reports it.",
+        [rows(f"topk(200, 1000 * max by ({PROFILE}) {known_or_0(on, used, chosen)})")],
         [
             column("target", "Target", **{"custom.minWidth": 70}),
             column("profile", "Profile"),

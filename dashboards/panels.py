@@ -234,6 +234,7 @@ def table(
         "frameIndex": 0,
         "showHeader": True,
         "cellHeight": "sm",
+        "footer": {"show": False, "reducer": [], "countRows": False, "fields": "", "enablePagination": True},
         "sortBy": [{"displayName": title, "desc": descending} for title, descending in sort],
     }
     field_config = {"defaults": defaults, "overrides": overrides}
@@ -243,16 +244,24 @@ def table(
 
 
 def row(title: str) -> Json:
-    """A heading across the dashboard."""
-    return {"type": "row", "title": title, "collapsed": False, "panels": []}
+    """A heading across the dashboard. The panels below it are folded: they are queried when someone opens it."""
+    return {"type": "row", "title": title, "collapsed": True, "panels": []}
 
 
 def placed(*panels: tuple[Json, int, int, int, int]) -> list[Json]:
     """The panels with ids, each placed by x, y, width and height on Grafana's grid of 24 columns.
 
-    On a screen narrower than 768 px Grafana stacks them by y, then x.
+    Those after a row are folded into it. On a screen narrower than 768 px Grafana stacks them by y, then x.
     """
-    return [
-        {"id": index, **panel, "gridPos": {"x": x, "y": y, "w": w, "h": h}}
-        for index, (panel, x, y, w, h) in enumerate(panels, start=1)
-    ]
+    found: list[Json] = []
+    into, folded = found, 0  # the heights of the panels that are folded do not count
+    for index, (panel, x, y, w, h) in enumerate(panels, start=1):
+        numbered = {"id": index, **panel, "gridPos": {"x": x, "y": y - folded, "w": w, "h": h}}
+        if panel["type"] == "row":
+            folded = y - (found[-1]["gridPos"]["y"] + 1) if into is not found else 0
+            numbered["gridPos"]["y"] = y - folded
+            found.append(numbered)
+            into = numbered["panels"]
+        else:
+            into.append(numbered)
+    return found

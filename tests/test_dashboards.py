@@ -23,6 +23,11 @@ FOLDER = ROOT / "dashboards"
 NAMES = ("overview.json", "fleet.json")
 DASHBOARDS = {name: json.loads((FOLDER / name).read_text()) for name in NAMES}
 LABELS = {metric.name: {*metric.labels, "instance"} for metric in METRICS}
+#: Of the series that the shipped rules record for the dashboards.
+LABELS |= {
+    "openclaw_auth:profile_deadline_timestamp_seconds:nearest": {"instance", "target", "provider", "profile"},
+    "openclaw_auth:check_failures:increase5m": {"instance", "target", "agent", "reason"},
+}
 VARIABLES = ("instance", "target", "agent", "provider", "profile")
 #: The width of a table on a phone 390 px wide, without Grafana's margins and borders, in pixels.
 PHONE = 372
@@ -37,8 +42,13 @@ def made(file: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return runpy.run_path(str(FOLDER / file))
 
 
+def panels_of(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every panel, also those in folded rows, and the rows."""
+    return [one for panel in dashboard["panels"] for one in (panel, *panel.get("panels", []))]
+
+
 def expressions(dashboard: dict[str, Any]) -> Iterator[str]:
-    for panel in dashboard["panels"]:
+    for panel in panels_of(dashboard):
         yield from (target["expr"] for target in panel.get("targets", []))
     yield from (variable["query"]["query"] for variable in dashboard["templating"]["list"][1:])
     yield from (annotation["target"]["expr"] for annotation in dashboard["annotations"]["list"])
@@ -73,7 +83,7 @@ def test_dashboard_can_be_imported_and_provisioned(dashboard: dict[str, Any]) ->
     assert (first["type"], first["name"], first["query"]) == ("datasource", "datasource", "prometheus")
     assert tuple(variable["name"] for variable in rest) == VARIABLES
     ours = {"type": "prometheus", "uid": "${datasource}"}
-    drawn = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    drawn = [panel for panel in panels_of(dashboard) if panel["type"] != "row"]
     assert len(drawn) > 10
     asking = [*drawn, *rest, *dashboard["annotations"]["list"], *(t for panel in drawn for t in panel["targets"])]
     assert all(one["datasource"] == ours for one in asking)
@@ -97,12 +107,49 @@ def test_metrics_and_their_labels_exist(dashboard: dict[str, Any]) -> None:
 
 @each
 def test_every_query_is_filtered_by_every_variable_that_applies(dashboard: dict[str, Any]) -> None:
-    for panel in dashboard["panels"]:
+    for panel in panels_of(dashboard):
         for target in panel.get("targets", []):
             wanted = {label for label in VARIABLES if f'{label}=~"${label}"' in target["expr"]}
-            first = re.search(r"(openclaw_auth_\w+)\{", target["expr"])
+            first = re.search(r"(openclaw_auth[_:][\w:]+)\{", target["expr"])
             assert first is not None
             assert wanted >= LABELS[first[1]] & set(VARIABLES), panel["title"]
+
+
+def test_recorded_series_are_recorded_by_the_shipped_rules_and_missed_aloud() -> None:
+    """Without the rules such a panel is empty, and must not look as if all were well."""
+    rules = (ROOT / "deploy/prometheus/openclaw-auth.rules.yml").read_text()
+    used = set()
+    for panel in (panel for dashboard in DASHBOARDS.values() for panel in panels_of(dashboard)):
+        found = {name for t in panel.get("targets", []) for name in re.findall(r"openclaw_auth:[\w:]+", t["expr"])}
+        used |= found
+        if found - {"openclaw_auth:provider_unused"}:  # without it there are more rows
+            assert "rules have recorded no" in panel["fieldConfig"]["defaults"]["noValue"], panel["title"]
+    assert len(used) == 3
+    assert all(f"- record: {name}\n" in rules for name in used)
+
+
+@each
+def test_an_empty_panel_does_not_claim_that_all_is_well(dashboard: dict[str, Any]) -> None:
+    for panel in panels_of(dashboard):
+        text = panel.get("fieldConfig", {}).get("defaults", {}).get("noValue", "")
+        assert not re.search(r"(?i)\b(well|fine|good|healthy|never|no check failed)\b", text), panel["title"]
+
+
+@each
+def test_long_lists_are_bounded_and_have_pages(dashboard: dict[str, Any]) -> None:
+    for panel in panels_of(dashboard):
+        if panel["type"] == "table":
+            assert panel["options"]["footer"]["enablePagination"]
+        if panel["type"] == "bargauge":
+            assert re.match(r"topk\(|sort(_desc)?\((avg|count) by \((provider|version)\)", panel["targets"][0]["expr"])
+
+
+@each
+def test_rows_are_folded(dashboard: dict[str, Any]) -> None:
+    rows = [panel for panel in dashboard["panels"] if panel["type"] == "row"]
+    assert rows
+    assert all(row["collapsed"] and row["panels"] for row in rows)
+    assert [panel["type"] for panel in dashboard["panels"][-len(rows) :]] == ["row"] * len(rows)
 
 
 def test_every_useful_metric_is_on_a_dashboard() -> None:
@@ -111,12 +158,16 @@ def test_every_useful_metric_is_on_a_dashboard() -> None:
     }
     not_shown = {
         "openclaw_auth_profile_errors",
+        "openclaw_auth_profile_unusable",  # until when and why is shown
         "openclaw_auth_unusable_profiles",  # the profiles themselves are shown
         "openclaw_auth_openclaw_exit_code",  # the verdict is shown
         "openclaw_auth_checks_total",
+        "openclaw_auth_check_failures_total",  # as the rules record it
         "openclaw_auth_exporter_task_restarts_total",  # the heartbeat and /-/healthy report a task that is down
     }
-    assert LABELS.keys() - shown == not_shown, "add the metric to a panel in dashboards/, or name it here with a reason"
+    assert {metric.name for metric in METRICS} - shown == not_shown, (
+        "add the metric to a panel in dashboards/, or name it here with a reason"
+    )
 
 
 def test_list_of_problems_has_every_alert_and_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,20 +196,23 @@ def test_links_lead_to_sections_of_the_runbook(dashboard: dict[str, Any]) -> Non
 @each
 def test_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:
     taken: set[tuple[int, int]] = set()
-    for panel in dashboard["panels"]:
+    for panel in panels_of(dashboard):
         place = panel["gridPos"]
         cells = {
             (x, y)
             for x in range(place["x"], place["x"] + place["w"])
             for y in range(place["y"], place["y"] + place["h"])
         }
+        if panel["type"] == "row":
+            taken = {cell for cell in taken if cell[1] < place["y"]}  # as if the rows before were still folded
         assert not cells & taken, f"{panel['title']} is on top of another panel"
         assert max(x for x, _ in cells) < 24
         taken |= cells
-    assert [panel["id"] for panel in dashboard["panels"]] == list(range(1, len(dashboard["panels"]) + 1))
-    titles = [panel["title"] for panel in dashboard["panels"]]
+    whole = panels_of(dashboard)
+    assert [panel["id"] for panel in whole] == list(range(1, len(whole) + 1))
+    titles = [panel["title"] for panel in whole]
     assert len(set(titles)) == len(titles)
-    assert all(panel["description"] for panel in dashboard["panels"] if panel["type"] != "row")
+    assert all(panel["description"] for panel in whole if panel["type"] != "row")
     # A phone stacks them by y, then x: the list of problems comes after the summary.
     order = sorted(dashboard["panels"], key=lambda panel: (panel["gridPos"]["y"], panel["gridPos"]["x"]))
     first = [panel["title"] for panel in order[:3]]
@@ -169,7 +223,7 @@ def test_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:
 @each
 def test_tables_fit_a_phone(dashboard: dict[str, Any]) -> None:
     """All columns but the one that names the exporter of a fleet's row, which is at the far right."""
-    tables = [panel for panel in dashboard["panels"] if panel["type"] == "table"]
+    tables = [panel for panel in panels_of(dashboard) if panel["type"] == "table"]
     assert len(tables) >= 5
     for panel in tables:
         widths = []

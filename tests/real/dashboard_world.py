@@ -36,6 +36,7 @@ from .parts import CURRENT, Exporter, OpenClawHome, free_port, running, wait_for
 from .prometheus import Prometheus
 
 HOUR, DAY = 3600.0, 86400.0
+RULES = Path(__file__).parents[2] / "deploy/prometheus/openclaw-auth.rules.yml"
 DEFAULT, SPARE = "anthropic:default", "anthropic:spare"
 GATEWAY_TOKEN = "g" * 40
 
@@ -144,7 +145,8 @@ class ScrapesAll(Prometheus):
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         static = [{"targets": [address], "labels": {"instance": name}} for name, address in addresses.items()]
         config = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(RULES)],
             "scrape_configs": [{"job_name": "openclaw_auth", "static_configs": static}],
         }
         (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML

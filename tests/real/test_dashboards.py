@@ -75,7 +75,22 @@ class Queries:
 
 def targets(name: str) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the queries of a dashboard by panel and letter."""
-    return {(p["title"], t["refId"]): t for p in DASHBOARDS[name]["panels"] for t in p.get("targets", [])}
+    return {(p["title"], t["refId"]): t for p in unfolded(DASHBOARDS[name])["panels"] for t in p.get("targets", [])}
+
+
+def unfolded(dashboard: dict[str, Any]) -> dict[str, Any]:
+    """The dashboard with every row open, as Grafana shows it when someone opens them."""
+    panels: list[dict[str, Any]] = []
+    for panel in json.loads(json.dumps(dashboard["panels"])):
+        inner = panel.get("panels", [])
+        below = max((one["gridPos"]["y"] + one["gridPos"]["h"] for one in panels), default=0)
+        if panel["type"] == "row":
+            for one in inner:
+                one["gridPos"]["y"] += below - panel["gridPos"]["y"]
+            panel = {**panel, "collapsed": False, "panels": []}
+            panel["gridPos"]["y"] = below
+        panels += [panel, *inner]
+    return {**dashboard, "panels": panels}
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +239,7 @@ def test_variables_offer_the_existing_values(name: str, stage: Stage, queries: Q
 def test_a_renewal_is_marked(name: str, queries: Queries) -> None:
     (annotation,) = DASHBOARDS[name]["annotations"]["list"]
     found = queries.over_time(annotation["target"]["expr"])
-    assert [labels for labels, _ in found] == [{"target": "desk", "profile": "anthropic:default"}]
+    assert [labels for labels, _ in found] == [{"instance": "all", "target": "desk", "profile": "anthropic:default"}]
 
 
 def test_prometheus_refused_nothing(stage: Stage) -> None:
@@ -259,7 +274,8 @@ def test_the_drawn_pages_show_the_findings(stage: Stage, grafana: Grafana, tmp_p
     drawn = {}
     for name in DASHBOARDS:
         files = {width: images / f"{name}-{width}.png" for width in (WIDE, PHONE)}
-        drawn[name] = grafana.draw(site, stage.prometheus.url, FOLDER / f"{name}.json", times, files)
+        (opened := tmp_path / f"{name}.json").write_text(json.dumps(unfolded(DASHBOARDS[name])))
+        drawn[name] = grafana.draw(site, stage.prometheus.url, opened, times, files)
         for width, file in files.items():
             assert drawn[name][width].problems == []
             assert file.stat().st_size < 300_000
@@ -307,7 +323,7 @@ def test_the_drawn_pages_show_the_findings(stage: Stage, grafana: Grafana, tmp_p
     assert states[10][1:3] == ["desk", "anthropic"]
     assert (
         drawn["fleet"][WIDE].panels["By target and provider"]["links"][9]
-        == "/d/openclaw-auth-overview?var-datasource=prometheus&var-target=home&var-provider=anthropic"
+        == "/d/openclaw-auth-overview?var-datasource=prometheus&var-instance=all&var-target=home&var-provider=anthropic"
     )
     # Only the fleet's tables are wider than a phone, because of the column with the exporter's name.
     assert {name: pages[PHONE].scrolled() for name, pages in drawn.items()} == {

@@ -66,7 +66,7 @@ type Annotation = Omit<AnnotationQuery, 'target'> & {
 export type OurDashboard = Json<
   Omit<Dashboard, 'panels' | 'annotations' | 'id'> & {
     uid: string;
-    panels: (Drawn | (Omit<RowPanel, 'panels'> & { panels: never[] }))[];
+    panels: (Drawn | (Omit<RowPanel, 'panels'> & { panels: Drawn[] }))[];
     annotations: { list: Annotation[] };
   }
 >;
