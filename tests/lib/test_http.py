@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shutil
 import socket
 import ssl
+import sys
 from pathlib import Path
 
 import certifi
@@ -162,3 +164,30 @@ async def test_proxies_are_used_only_on_request(use_proxies: bool, monkeypatch: 
             await client.send("GET", "http://127.0.0.1:1/", timeout=30)
         assert client._client is not None
         assert client._client.trust_env is use_proxies
+
+
+async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+    await writer.drain()
+    writer.close()
+
+
+async def test_a_new_connection_imports_nothing_and_makes_no_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed import searches every folder of Python's path, and is tried again each time."""
+    searched: list[str] = []
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            searched.append(name)
+
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, http.Client() as first, http.Client() as second:
+        assert (await first.send("GET", url, timeout=30)).status == 204
+        monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+        monkeypatch.setattr(ssl, "SSLContext", None)
+        for client in (first, second):
+            assert (await client.send("GET", url, timeout=30)).status == 204
+    assert searched == []
