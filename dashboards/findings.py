@@ -57,6 +57,7 @@ RECORDED = {
     "provider_unused": ("target", "agent", "provider"),
     "profile_deadline_timestamp_seconds:nearest": ("target", "provider", "profile"),
     "check_failures:increase5m": ("target", "agent", "reason"),
+    "profile_expiry_timestamp_seconds:shown": ("target", "agent", "provider", "profile"),
 }
 #: Providers that no route uses, if the agent reports which are in use. Without the rules, they have rows too.
 _UNUSED = "openclaw_auth:provider_unused"
@@ -80,14 +81,14 @@ def _row(problem: str, urgency: int, expression: str) -> str:
 
 def _profiles() -> Iterator[str]:
     """Rows of (target, profile)."""
-    expiry = series("profile_expiry_timestamp_seconds")
+    expiry, date = series("profile_expiry_timestamp_seconds"), recorded("profile_expiry_timestamp_seconds:shown")
     usable = plain("provider_usable")
     by_profile = "min by (instance, target, provider, profile)"
 
     def dated(status: str) -> str:
-        there = f"{plain('profile_status', status=status)} == 1"
-        shown = f"{series('profile_status', status=status)} == 1"
-        return known_or_0(PROFILE, f"{expiry} and on ({PROFILE}) {there}", shown)
+        # The date is only shown. The rules select it among all dates; without them the row has none.
+        there = plain("profile_status", status=status)
+        return known_or_0(PROFILE, f"{date} and on ({PROFILE}) {there}", series("profile_status", status=status))
 
     rows_of = {
         "expired": dated("expired"),
@@ -120,7 +121,7 @@ def _profiles() -> Iterator[str]:
 
     undated = {"provider": "anthropic", "kind": "token", "basis": "~none|ledger"}
     has_status = f"{plain('profile_status', status='~ok|static|unknown')} == 1"
-    by_hand = f"{expiry} and on ({PROFILE}) {plain('profile_info', **undated)}"
+    by_hand = f"{date} and on ({PROFILE}) {plain('profile_info', **undated)}"
     active = plain("conditions", condition="undated")
     tokens = series("profile_info", kind="token", basis="~none|ledger") + f" and on ({PROFILE}) "
     tokens += plain("profile_info", **undated)

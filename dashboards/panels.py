@@ -234,7 +234,7 @@ def table(
         "frameIndex": 0,
         "showHeader": True,
         "cellHeight": "sm",
-        "footer": {"show": False, "reducer": [], "countRows": False, "fields": "", "enablePagination": True},
+        "enablePagination": True,
         "sortBy": [{"displayName": title, "desc": descending} for title, descending in sort],
     }
     field_config = {"defaults": defaults, "overrides": overrides}
