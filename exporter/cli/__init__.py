@@ -93,6 +93,11 @@ def _run() -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return os.EX_USAGE
+    except click.MissingParameter as error:
+        error.show()
+        epilog = error.ctx.command.epilog if error.ctx is not None else None
+        click.echo("\n".join((epilog or "").splitlines()[1:]), err=True)
+        return os.EX_USAGE
     except click.UsageError as error:
         error.show()
         return os.EX_USAGE

@@ -95,7 +95,7 @@ def parse_json5(text: str, where: str) -> Any:
         if found:
             # Report only the place: the text around it may be a secret.
             problem = re.sub(r'(?s)"."', "character", found[2])
-            place = f"line {found[1]}, column {found[3]}: {problem}"
+            place = f"line {found[1]}, column {found[3]}: {problem}. A comma or a quote may be missing before it"
         else:
             place = str(error) if str(error).endswith(_TWICE) else "cannot be read"
         raise ConfigError(where, [f"is not JSON5: {place}"]) from None

@@ -59,7 +59,10 @@ BAD_LINE = "line 1: write user:$2y$… (htpasswd -nB prints such lines)"
         ("tls_server_config:\n", BAD_LINE),
         (f":{HASHED}", BAD_LINE),
         (f"alice:{HASHED}\nalice:{HASHED}", "line 2: this user is listed twice"),
-        ("{alice: PLANTED-SECRET", "is not JSON5: line 1, column 9: Unexpected character"),
+        (
+            "{alice: PLANTED-SECRET",
+            "is not JSON5: line 1, column 9: Unexpected character. A comma or a quote may be missing before it",
+        ),
         ('{"alice": ["PLANTED-SECRET"]}', 'must be an object of users and their bcrypt hashes: { alice: "$2y$…" }'),
         (
             '{"alice": "PLANTED-SECRET"}',
