@@ -74,6 +74,7 @@ def test_tasks_without_supervision_end_by_themselves() -> None:
     }
     assert found == {
         "checks/target_checker.py",  # one check
+        "cli/screen.py",  # the progress line
         "daemon/alerting.py",  # opening files in a thread
         "daemon/reloading.py",  # one reload
         "daemon/scheduler.py",  # starting and stopping

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 import click
 
+from exporter.lib import tasks
+
 if TYPE_CHECKING:
     from exporter.config import Config
     from exporter.present import Style
@@ -57,7 +59,7 @@ async def progress(doing: str) -> AsyncIterator[None]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
-    task = asyncio.create_task(_count(doing, sys.stderr))
+    task = tasks.begin(_count(doing, sys.stderr))
     try:
         yield
     finally:

@@ -59,9 +59,9 @@ def test_only_a_terminal_has_a_width(monkeypatch: pytest.MonkeyPatch, configure:
 
     monkeypatch.setenv("COLUMNS", "47")
     config = load(configure("healthy"))
-    assert screen.style_of(config, "never") == Style()
+    assert screen.style_of(config, "never") == Style(zone=config.zone())
     monkeypatch.setattr(sys, "stdout", Terminal())
-    assert screen.style_of(config, "never", everything=True) == Style(width=47, everything=True)
+    assert screen.style_of(config, "never", everything=True) == Style(width=47, zone=config.zone(), everything=True)
 
 
 async def test_what_takes_long_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from exporter.alerts.lifecycle.agents import (
     shown_facts,
     worst_agent,
 )
+from exporter.alerts.lifecycle.clock_steps import not_in_the_future
 from exporter.alerts.lifecycle.endings import has_same_deadline, resolution
 from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, ReportIndex, gather, rank
 from exporter.alerts.lifecycle.matching import match
@@ -51,7 +52,7 @@ def update_states(states: States, report: Report, policy: AlertPolicy, now: floa
     That day shows whether they flap.
     """
     index, facts = ReportIndex.of(report), gather(report, policy, now)
-    before = {key: _not_in_the_future(state, now) for key, state in states.items()}
+    before = {key: not_in_the_future(state, now) for key, state in states.items()}
     after: dict[str, AlertState] = {}
     providers: dict[AlertSubject, AlertState] = {}
     for fact, key, parent in match(before, facts):
@@ -105,49 +106,6 @@ def _merge(state: AlertState, now: float) -> AlertState:
 def begin_states(states: States, report: Report, policy: AlertPolicy, now: float) -> list[AlertState]:
     """The facts of ``report`` as states that begin at ``now``, with the keys of the states they would continue."""
     return [_begin(key, fact, policy, now) for fact, key, _ in match(states, gather(report, policy, now))]
-
-
-def _not_in_the_future(state: AlertState, now: float) -> AlertState:
-    """After the clock was set back, nothing may wait until the recorded time comes again."""
-    if _is_past(state, now):
-        return state
-    ended = state.resolution
-    return changed(
-        state,
-        started_at=min(state.started_at, now),
-        since=min(state.since, now),
-        worsened_at=min(state.worsened_at, now),
-        facts={agent: replace(fact, began_at=min(fact.began_at, now)) for agent, fact in state.facts.items()},
-        # The time of what has not arrived yet identifies its message.
-        notified={
-            name: replace(last, at=min(last.at, now) if last.has_arrived else last.at, since=_earlier(last.since, now))
-            for name, last in state.notified.items()
-        },
-        pending={name: min(at, now) for name, at in state.pending.items()},
-        begun_at=tuple(min(at, now) for at in state.begun_at),
-        flapped={name: min(at, now) for name, at in state.flapped.items()},
-        resolution=replace(ended, at=min(ended.at, now)) if ended is not None else None,
-    )
-
-
-def _earlier(at: float | None, now: float) -> float | None:
-    return at if at is None else min(at, now)
-
-
-def _is_past(state: AlertState, now: float) -> bool:
-    if (
-        state.started_at > now
-        or state.worsened_at > now
-        or (state.resolution is not None and state.resolution.at > now)
-    ):
-        return False
-    return (
-        all(fact.began_at <= now for fact in state.facts.values())
-        and all(last.at <= now for last in state.notified.values() if last.has_arrived)
-        and all(last.since is None or last.since <= now for last in state.notified.values())
-        and all(at <= now for at in state.pending.values())
-        and all(at <= now for at in state.begun_at)
-    )
 
 
 def _without_waiting(fact: Fact, state: AlertState | None, provider: AlertState | None) -> Fact:

@@ -1,0 +1,50 @@
+"""Alert states after the clock was set back: nothing in them lies in the future. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from exporter.alerts.values import AlertState, changed
+
+
+def not_in_the_future(state: AlertState, now: float) -> AlertState:
+    """After the clock was set back, nothing may wait until the recorded time comes again."""
+    if _is_past(state, now):
+        return state
+    ended = state.resolution
+    return changed(
+        state,
+        started_at=min(state.started_at, now),
+        since=min(state.since, now),
+        worsened_at=min(state.worsened_at, now),
+        facts={agent: replace(fact, began_at=min(fact.began_at, now)) for agent, fact in state.facts.items()},
+        # The time of what has not arrived yet identifies its message.
+        notified={
+            name: replace(last, at=min(last.at, now) if last.has_arrived else last.at, since=_earlier(last.since, now))
+            for name, last in state.notified.items()
+        },
+        pending={name: min(at, now) for name, at in state.pending.items()},
+        begun_at=tuple(min(at, now) for at in state.begun_at),
+        flapped={name: min(at, now) for name, at in state.flapped.items()},
+        resolution=replace(ended, at=min(ended.at, now)) if ended is not None else None,
+    )
+
+
+def _earlier(at: float | None, now: float) -> float | None:
+    return at if at is None else min(at, now)
+
+
+def _is_past(state: AlertState, now: float) -> bool:
+    if (
+        state.started_at > now
+        or state.worsened_at > now
+        or (state.resolution is not None and state.resolution.at > now)
+    ):
+        return False
+    return (
+        all(fact.began_at <= now for fact in state.facts.values())
+        and all(last.at <= now for last in state.notified.values() if last.has_arrived)
+        and all(last.since is None or last.since <= now for last in state.notified.values())
+        and all(at <= now for at in state.pending.values())
+        and all(at <= now for at in state.begun_at)
+    )
