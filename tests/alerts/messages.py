@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from exporter.alerts.message import text
 from exporter.alerts.values import Alert, Message, NotificationReason, QueuedMessage
 from exporter.model import ConditionName, Severity
 
@@ -48,6 +49,13 @@ def outgoing(*alerts: Alert, **changes: Any) -> QueuedMessage:
 def other(number: int, **changes: Any) -> Alert:
     """An alert about another profile, with another fingerprint."""
     return alert(fingerprint=f"{number:032x}", profile=f"anthropic:{number}", **changes)
+
+
+def lines_of_a_crowd() -> tuple[QueuedMessage, set[str]]:
+    """A message about more than any channel can show, with names of many lengths; and all lines that it may have."""
+    names = [f"anthropic:{'token-of-a-team-' * (number % 7)}{number}" for number in range(60)]
+    crowd = outgoing(*(alert(fingerprint=f"{number:032x}", profile=name) for number, name in enumerate(names)))
+    return crowd, set(text.render(crowd.message, NOW, limit=10**6).body.splitlines())
 
 
 def program(path: Path, text: str) -> Path:

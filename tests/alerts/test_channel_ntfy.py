@@ -31,17 +31,17 @@ from exporter.alerts.channels.ntfy import (
     PAUSE,
     QUOTA_PAUSE,
     NtfySender,
-    cut,
     encoded,
 )
 from exporter.alerts.delivery.scheduled_messages import synchronize
+from exporter.alerts.message.text import Text, whole_lines
 from exporter.alerts.values import Alert, NotificationReason, SuppressedAlert
 from exporter.config import ConfigError
 from exporter.config.channels.ntfy import NtfyChannel
 from exporter.model import ConditionName, Severity
 
 from .fake_ntfy import FakeNtfy
-from .messages import DAY, FINGERPRINT, ID, NOW, SECRET, alert, ended, other, outgoing
+from .messages import DAY, FINGERPRINT, ID, NOW, SECRET, alert, ended, lines_of_a_crowd, other, outgoing
 
 TOPIC = "PLANTED-SECRET-topic"
 
@@ -210,16 +210,17 @@ async def test_large_message_is_cut_and_does_not_become_an_attachment(server: Fa
     await channel(server).send(outgoing(alert(remedy=remedy)))
     (sent,) = server.published
     assert "attachment" not in sent
-    assert sent["message"].endswith("\n…")
+    assert sent["message"].splitlines()[-1].startswith("… (shortened")
     assert 2000 < len(sent["message"].encode()) <= MAX_MESSAGE
 
 
-@given(st.text(alphabet=st.characters(), max_size=9000), st.integers(0, 5000))
-def test_cut_text_is_within_its_limit_and_begins_the_text(text: str, limit: int) -> None:
-    sent = cut(text, limit)
-    assert len(sent.encode()) <= limit
-    whole = text.encode("utf-8", "replace").decode()
-    assert sent == whole or whole.startswith(sent.removesuffix("…").removesuffix("\n"))
+async def test_nothing_is_cut_inside_a_name(server: FakeNtfy) -> None:
+    crowd, lines = lines_of_a_crowd()
+    await channel(server).send(crowd)
+    *shown, last = server.published[0]["message"].splitlines()
+    assert MAX_MESSAGE - 400 < len(server.published[0]["message"].encode()) <= MAX_MESSAGE
+    assert set(shown) <= lines
+    assert last.startswith("… and ")
 
 
 @given(
@@ -230,7 +231,8 @@ def test_cut_text_is_within_its_limit_and_begins_the_text(text: str, limit: int)
     )
 )
 def test_json_is_within_its_limit(body: str) -> None:
-    whole = encoded({"topic": "t", "title": "T" * 250, "click": "u" * 300}, body)
+    fields = {"topic": "t", "click": "u" * 300}
+    whole = encoded(fields, lambda limit: Text("T" * 60, whole_lines(body, limit)))
     assert len(whole) <= MAX_JSON
     sent = json.loads(whole)["message"]
     assert len(sent.encode()) <= MAX_MESSAGE

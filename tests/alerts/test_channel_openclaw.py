@@ -14,7 +14,7 @@ from exporter.alerts.channels import ChannelContext, PermanentError, TemporaryEr
 from exporter.alerts.channels.openclaw import MAX_TEXT, OpenClawSender
 from exporter.config.channels.openclaw import OpenClawChannel
 
-from .messages import NOW, SECRET, alert, outgoing, program
+from .messages import NOW, SECRET, alert, lines_of_a_crowd, outgoing, program
 
 RECIPIENT = "-1001234567"
 
@@ -65,11 +65,21 @@ async def test_arguments_name_the_chat_and_the_message(fake: FakeOpenClaw) -> No
     assert environment["HOME"] == "/nowhere"
 
 
-async def test_long_text_is_cut(fake: FakeOpenClaw) -> None:
+async def test_long_text_is_cut_at_a_line(fake: FakeOpenClaw) -> None:
     await fake.channel().send(outgoing(alert(remedy=("a" * 1900, "b" * 1900, "c" * 1900))))
     text = fake.called[0][-1]
     assert len(text) <= MAX_TEXT
-    assert text.endswith("b…")
+    assert f"\n  {'a' * 1900}\n… (shortened" in text
+
+
+async def test_nothing_is_cut_inside_a_name(fake: FakeOpenClaw) -> None:
+    crowd, lines = lines_of_a_crowd()
+    await fake.channel().send(crowd)
+    text = fake.called[0][-1]
+    _, _, *shown, last = text.splitlines()
+    assert MAX_TEXT - 700 < len(text) <= MAX_TEXT
+    assert set(shown) <= lines
+    assert last.startswith("… and ")
 
 
 async def test_nul_is_removed(fake: FakeOpenClaw) -> None:

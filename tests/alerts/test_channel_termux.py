@@ -15,7 +15,18 @@ from exporter.alerts.values import Alert, NotificationReason
 from exporter.config.channels.termux import TermuxChannel
 from exporter.model import ConditionName, Severity
 
-from .messages import FINGERPRINT, ID, NOW, SECRET, alert, ended, other, outgoing, program
+from .messages import (
+    FINGERPRINT,
+    ID,
+    NOW,
+    SECRET,
+    alert,
+    ended,
+    lines_of_a_crowd,
+    other,
+    outgoing,
+    program,
+)
 
 STANDIN = Path(__file__).parents[1] / "termux/standin.py"
 
@@ -121,6 +132,16 @@ async def test_long_body_is_cut_and_texts_are_not_flags(phone: Phone) -> None:
     (shown,) = phone.shown
     assert shown["-t"].startswith("-ongoing")
     assert len(shown["-c"]) <= MAX_BODY
+
+
+async def test_nothing_is_cut_inside_a_name(phone: Phone) -> None:
+    crowd, lines = lines_of_a_crowd()
+    await phone.channel().send(crowd)
+    body = phone.shown[0]["-c"]
+    *shown, last = body.splitlines()
+    assert MAX_BODY - 400 < len(body) <= MAX_BODY
+    assert set(shown) <= lines
+    assert last.startswith("… and ")
 
 
 async def test_missing_termux_is_permanent(phone: Phone) -> None:

@@ -413,6 +413,32 @@ def test_time_of_day_stands_beside_a_near_date() -> None:
     assert far == "anthropic:default renewed until 2026-11-25 on home"
 
 
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        # An agent with its own credential; nothing is known of the others.
+        ({"agents": ("work",)}, "anthropic:default has expired on home/work"),
+        ({"agents": ("work",), "target": "local", "exporter": "rack7"}, "anthropic:default has expired on rack7/work"),
+        ({"agents": ("main",)}, "anthropic:default has expired on home"),
+        ({"agents": ("main",), "notes": (AgentNote("work"),)}, "anthropic:default has expired on home/main"),
+        ({"agents": ("main", "work")}, "anthropic:default has expired on home"),
+        # Others are not affected.
+        ({"agents": ("a", "b"), "notes": (AgentNote("c"),)}, "anthropic:default has expired on home (a, b)"),
+        (
+            {"agents": ("anton", "bertha", "caesar", "dora"), "notes": (AgentNote("c"),)},
+            "anthropic:default has expired on home (4 agents)",
+        ),
+    ],
+)
+def test_title_names_the_agents_unless_all_are_meant(changes: dict[str, Any], title: str) -> None:
+    assert text.title(replace(alert(EXPIRED, FIRST), **changes), NOW) == title
+
+
+def test_title_names_the_agent_of_a_failing_check_and_of_an_end() -> None:
+    assert text.title(replace(alert(CHECK_FAILED, FIRST), agents=("work",)), NOW).startswith("home/work ")
+    assert text.title(over(EXPIRED, RENEWED, agents=("work",)), NOW).endswith("on home/work")
+
+
 def test_date_that_has_no_room_is_left_out_and_not_cut() -> None:
     one = over(EXPIRED, RENEWED, profile="anthropic:the-token-of-a-team", deadline=NOW + 20 * HOUR)
     assert text.title(one, NOW, STOCKHOLM) == "anthropic:the-token-of-a-team renewed on home"

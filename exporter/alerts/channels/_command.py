@@ -36,8 +36,3 @@ async def run(
     except CheckError as error:
         raise TemporaryError(error.reason, error.message) from None
     return finished.exit_code, (finished.stderr or finished.stdout).decode("utf-8", "replace")
-
-
-def shortened(text: str, limit: int) -> str:
-    """At most ``limit`` characters of ``text``, with a mark where it was cut."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

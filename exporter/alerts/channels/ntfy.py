@@ -18,7 +18,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +32,7 @@ from exporter.alerts.channels import (
     _http,
     notification_of,
 )
+from exporter.alerts.message.text import Text
 from exporter.alerts.values import Message, NotificationReason, QueuedMessage
 from exporter.config import ConfigError
 from exporter.config.channels.ntfy import NtfyChannel
@@ -41,7 +42,7 @@ DEFAULT_URL = "https://ntfy.sh"
 DAY = 86400.0
 MAX_MESSAGE = 4096  # bytes
 MAX_JSON = 2 * MAX_MESSAGE  # bytes
-MAX_TITLE = 250  # characters
+LEAST = 512  # bytes; a message is never shortened to less
 LOW = 2  # the priority of what makes no sound; 1 would also hide it below everything else
 PAUSE = 10.0  # seconds after a 429: the server allows two more messages by then
 #: The code of a 429 for the day's quota; the first pause after it and the longest, in seconds, each four times longer.
@@ -50,8 +51,10 @@ MAX_DELAY = 3 * 86400.0 - 60.0  # seconds; slightly less than the server allows
 
 _ID = re.compile(r"[-_A-Za-z0-9]{1,64}")
 _ICONS = {Severity.CRITICAL: "rotating_light", Severity.WARNING: "warning", Severity.INFO: "information_source"}
-_CUT = "\n…"
 _SCHEDULED = "Scheduled in advance. The exporter has not cancelled it, so it may be down."
+
+#: Renders a message with a body of at most so many bytes.
+Rendered = Callable[[int], Text]
 
 
 def build(config: NtfyChannel, context: ChannelContext) -> NtfySender:
@@ -87,15 +90,14 @@ class NtfySender(Sender[NtfyChannel]):
         """
         if quietly and not await self.can_cancel(notification):
             return
-        text, buttons = self.context.render(self.config, message), self.context.buttons(message)[:3]
+        buttons = self.context.buttons(message)[:3]
         fields = {
-            "title": text.title[:MAX_TITLE],
             "priority": LOW if quietly else priority(message),
             "tags": tags(message),
             "sequence_id": notification,
             "actions": [{"action": "view", "label": label, "url": link} for label, link in buttons],
         }
-        await self._publish(fields, text.body)
+        await self._publish(fields, lambda limit: self.context.render(self.config, message, limit=limit))
 
     async def withdraw(self, notification: str) -> None:
         """Take a notification off the phones. Raises TemporaryError or PermanentError."""
@@ -104,15 +106,19 @@ class NtfySender(Sender[NtfyChannel]):
     async def schedule(self, name: str, message: ScheduledMessage) -> None:
         """Publish a delayed message. Raises TemporaryError or PermanentError."""
         content = Message(self.name, message.deliver_at, (message.alert,))
-        text = replace(self.context, clock=lambda: message.deliver_at).render(self.config, content)
+        then = replace(self.context, clock=lambda: message.deliver_at)
         fields = {
-            "title": text.title[:MAX_TITLE],
             "delay": str(int(message.deliver_at)),
             "sequence_id": name,
             "priority": priority(content),
             "tags": [_ICONS[message.alert.severity], "scheduled"],
         }
-        await self._publish(fields, f"{text.body}\n{_SCHEDULED}")
+
+        def rendered(limit: int) -> Text:
+            text = then.render(self.config, content, limit=limit - len(_SCHEDULED) - 1)
+            return replace(text, body=f"{text.body}\n{_SCHEDULED}")
+
+        await self._publish(fields, rendered)
 
     async def can_cancel(self, name: str) -> bool:
         """Whether the server can cancel delayed messages (since 2.16)."""
@@ -133,9 +139,9 @@ class NtfySender(Sender[NtfyChannel]):
         else:
             self._can_cancel = True
 
-    async def _publish(self, fields: Mapping[str, Any], body: str) -> None:
+    async def _publish(self, fields: Mapping[str, Any], rendered: Rendered) -> None:
         every: dict[str, Any] = {"topic": await self._topic(), "click": self.context.external_url, **fields}
-        content = encoded({key: value for key, value in every.items() if value}, body)
+        content = encoded({key: value for key, value in every.items() if value}, rendered)
         await self._request("POST", "", fields["sequence_id"], content)
 
     async def _request(self, method: str, path: str, notification: str, content: bytes = b"") -> None:
@@ -226,25 +232,15 @@ def tags(message: Message) -> list[str]:
     return [_ICONS[worst.severity], str(worst.severity), str(worst.reason), str(worst.condition)]
 
 
-def encoded(fields: Mapping[str, Any], body: str) -> bytes:
-    """The JSON to publish. ``body`` is cut at a line where it or the whole would be too large for a message."""
-    message = cut(body, MAX_MESSAGE)
+def encoded(fields: Mapping[str, Any], rendered: Rendered) -> bytes:
+    """The JSON to publish, with less detail where the text or the whole would be too large for a message."""
+    limit = MAX_MESSAGE
     while True:
-        data = json.dumps({**fields, "message": message}, ensure_ascii=False).encode("utf-8", "replace")
-        if len(data) <= MAX_JSON or not message:
+        text = rendered(limit)
+        message = {**fields, "title": text.title, "message": text.body}
+        data = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
+        # JSON may escape one byte as six.
+        excess = len(data) - MAX_JSON
+        if excess <= 0 or limit <= LEAST:
             return data
-        # JSON may escape one byte as six, so a second round may be needed.
-        message = cut(body, max(0, len(message.encode("utf-8", "replace")) - max(1, (len(data) - MAX_JSON) // 6)))
-
-
-def cut(text: str, limit: int) -> str:
-    """At most ``limit`` bytes of UTF-8 of ``text``, if possible whole lines, with a mark where it was cut."""
-    data = text.encode("utf-8", "replace")
-    if len(data) <= limit:
-        return data.decode()
-    room = limit - len(_CUT.encode())
-    if room <= 0:
-        return ""
-    head = data[:room].decode("utf-8", "ignore")
-    line = head.rfind("\n")
-    return (head[:line] if line > len(head) // 2 else head).rstrip() + _CUT
+        limit = max(limit - max(1, excess // 6), LEAST)

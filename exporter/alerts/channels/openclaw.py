@@ -14,7 +14,8 @@ from exporter.config.channels.openclaw import OpenClawChannel
 from exporter.lib.redact import safe_text
 from exporter.model import FailureReason
 
-MAX_TEXT = 3500  # characters; the chat with the smallest limit accepts about 4,000
+MAX_TEXT = 3500  # bytes; the chat with the smallest limit accepts about 4,000 characters
+MAX_TITLE = 242  # bytes: 60 characters, and the empty line below them
 
 #: What the command prints when another try would fail too (seen on 2026.2.9, 2026.6.11 and 2026.9.6).
 _PERMANENT = re.compile("unknown (channel|target|option|command)|does not recognize option|required option", re.I)
@@ -27,8 +28,8 @@ class OpenClawSender(Sender[OpenClawChannel]):
 
     def arguments(self, outgoing: QueuedMessage) -> list[str]:
         """The command that sends a message. None of its words is a secret."""
-        text = self.context.render(self.config, outgoing.message)
-        message = _command.shortened(f"{text.title}\n\n{text.body}", MAX_TEXT)
+        text = self.context.render(self.config, outgoing.message, limit=MAX_TEXT - MAX_TITLE)
+        message = f"{text.title}\n\n{text.body}"
         recipient = ["--channel", self.config.channel, "--target", self.config.recipient]
         return [*self.config.command, "message", "send", *recipient, "--message", message]
 

@@ -15,7 +15,7 @@ from exporter.lib.redact import safe_text
 from exporter.model import FailureReason, Severity
 
 COMMAND, REMOVE = "termux-notification", "termux-notification-remove"
-MAX_BODY = 4000  # characters
+MAX_BODY = 4000  # bytes
 
 _PRIORITIES = {Severity.CRITICAL: "max", Severity.WARNING: "high", Severity.INFO: "default"}
 _MISSING = "`{}` was not found: on the phone, run `pkg install termux-api` and install the app Termux:API"
@@ -32,10 +32,9 @@ class TermuxSender(Sender[TermuxChannel]):
         The links of its buttons are among the arguments, because the phone's API accepts them no other way.
         Each is for one action, once, and on Android no other user sees our processes.
         """
-        text = self.context.render(self.config, message)
+        text = self.context.render(self.config, message, limit=MAX_BODY)
         # Without -c the command would wait for standard input.
-        body = _command.shortened(text.body, MAX_BODY) or text.title
-        shown = ["-i", _id(notification), "-t", text.title, "-c", body]
+        shown = ["-i", _id(notification), "-t", text.title, "-c", text.body or text.title]
         buttons = []
         for number, (label, link) in enumerate(self.context.buttons(message)[:3], 1):
             buttons += [f"--button{number}", label, f"--button{number}-action", _open(link)]

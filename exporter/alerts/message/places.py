@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from exporter.alerts.values import Alert, SuppressedAlert
 from exporter.config import DEFAULT_TARGET
+from exporter.model import SHARED_AGENT
 from exporter.present.words import visible
 
 #: How many agents are named.
@@ -13,25 +14,41 @@ _NAMED = 5
 
 
 def place(alert: Alert | SuppressedAlert) -> str:
-    """The name of the place in titles: the target.
+    """The name of the place in titles: the target, and its agent if the alert is about one of several."""
+    agents = _agents_apart(alert)
+    if len(agents) > 1:
+        return f"{target_name(alert)} ({len(agents)} agents)"
+    return f"{target_name(alert)}/{agents[0]}" if agents else target_name(alert)
 
-    Many hosts have a target with the default name, so there the exporter's name, which is its host's, takes its
-    place. If the alert is about one of several agents, ``/agent`` follows.
+
+def place_with_names(alert: Alert | SuppressedAlert) -> str:
+    """The same with the names of several agents: ``home (main, work)``."""
+    agents = _agents_apart(alert)
+    return f"{target_name(alert)} ({', '.join(agents)})" if 1 < len(agents) <= _NAMED else place(alert)
+
+
+def target_name(alert: Alert | SuppressedAlert) -> str:
+    """The target's name in titles. Many hosts have one with the default name; there the exporter's name, which is its
+    host's, takes its place.
     """
     is_default = alert.target == DEFAULT_TARGET and alert.exporter
-    name = visible(alert.exporter if is_default else alert.target, 1000)
+    return visible(alert.exporter if is_default else alert.target, 1000)
+
+
+def _agents_apart(alert: Alert | SuppressedAlert) -> list[str]:
+    """The alert's agents, if it is about some of several. A single one other than the main agent is always named."""
     agents = named(alert.agents)
-    notes = alert.notes if isinstance(alert, Alert) else ()
-    return f"{name}/{agents[0]}" if notes and len(agents) == 1 else name
+    has_notes = isinstance(alert, Alert) and bool(alert.notes)
+    return agents if has_notes or (len(agents) == 1 and agents != [SHARED_AGENT]) else []
 
 
 def subject_and_place(alert: Alert | SuppressedAlert) -> str:
     """``anthropic:default on home/main``; ``home/main`` for an alert about the target."""
-    subject, name = visible(alert.profile or alert.provider or "", 128), place(alert)
+    subject, name = visible(alert.profile or alert.provider or "", 128), target_name(alert)
     agents = named(alert.agents)
-    if len(agents) == 1 and not name.endswith(f"/{agents[0]}"):
+    if len(agents) == 1:
         name = f"{name}/{agents[0]}"
-    elif len(agents) > 1:
+    elif agents:
         name = f"{name} ({listed('agent', agents)})"
     return f"{subject} on {name}" if subject else name
 

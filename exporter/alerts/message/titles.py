@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from exporter.alerts.message.moments import date
-from exporter.alerts.message.places import named, place
+from exporter.alerts.message.places import named, place, place_with_names, target_name
 from exporter.alerts.values import Alert, NotificationReason, ResolutionCause, SuppressedAlert
 from exporter.lib.durations import in_words, iso
 from exporter.lib.zones import UTC
@@ -67,6 +67,15 @@ def heading(alert: Alert, now: float, zone: ZoneInfo = UTC) -> str:
 
 def phrases(alert: Alert, now: float, zone: ZoneInfo) -> Iterator[Phrase]:
     """Titles with fewer and fewer parts, the most complete first."""
+    found = list(_phrases(alert, now, zone))
+    short, long = place(alert), place_with_names(alert)
+    if long != short:  # the place is the subject where there is no other
+        subject = long if found[0].subject == short else found[0].subject
+        yield replace(found[0], subject=subject, place=found[0].place and long)
+    yield from found
+
+
+def _phrases(alert: Alert, now: float, zone: ZoneInfo) -> Iterator[Phrase]:
     if alert.reason is NotificationReason.TEST:
         words = "Test: this channel works" if alert.cause is None else alert.summary.split(";")[0]
         yield Phrase("", "", words, "")
@@ -93,7 +102,7 @@ def _problems(alert: Alert, now: float) -> Iterator[Phrase]:
 
 
 def _at_agent(phrase: Phrase, alert: Alert, agent: str) -> Phrase:
-    name = f"{place(replace(alert, notes=()))}/{agent}"
+    name = f"{target_name(alert)}/{agent}"
     return replace(phrase, place=name) if phrase.place else replace(phrase, subject=name)
 
 
