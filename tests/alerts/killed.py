@@ -1,5 +1,7 @@
 """A small daemon to be killed: lifecycle, outbox and delivery to one webhook. A file holds the world's present step.
 
+The world's clock moves with its steps; messages are delivered by the real one.
+
 Run as a process that forks one such daemon per line on its standard input, so that 200 of them
 start in seconds. Each daemon writes to standard output which step it has committed.
 """
@@ -18,12 +20,16 @@ from exporter.alerts.channels import ChannelContext, build
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.worker import ChannelWorker
 from exporter.alerts.lifecycle import advance
+from exporter.alerts.lifecycle.arrivals import settle
 from exporter.alerts.values import AlertState, Message, NotificationReason
 from exporter.config.channels.webhook import WebhookChannel
 from exporter.model import AgentReport, Condition, ConditionName, Report, Severity, TargetReport
 
 ALERTS = 5
 PHASES = (None, Severity.WARNING, Severity.CRITICAL)
+#: The first step is at this time of the world, and so many seconds are between two steps. An alert begins every 15
+#: steps: less than three times a day, so that it does not flap. It is critical for 5 steps, so that it is not repeated.
+START, SECONDS_PER_STEP = 4e9, 3600.0
 TOLD = (NotificationReason.RESOLVED, NotificationReason.FIRST, NotificationReason.ESCALATED)
 
 
@@ -80,9 +86,12 @@ async def daemon(path: Path, truth: Path, url: str, taken_apart: bool) -> None:
     worker.start()
     states, rules, written = outbox.states(), policy(), -1
     while True:
-        step, now = int(truth.read_text()), time.time()  # noqa: ASYNC240 - a byte or two
+        step = int(truth.read_text())  # noqa: ASYNC240 - a byte or two
+        now = START + step * SECONDS_PER_STEP
+        outcomes = outbox.outcomes()
+        states = settle(states, outcomes.values(), now)
         states, messages = advance(states, report(step, now), rules, now)
-        outbox.commit(states, messages, now)
+        outbox.commit(states, messages, time.time(), noted=list(outcomes))
         if messages:
             worker.wake()
         if step != written:

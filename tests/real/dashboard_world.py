@@ -7,6 +7,7 @@ a textfile that was written four hours ago, after the clock had been ahead.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shlex
 import signal
@@ -364,3 +365,17 @@ def _go_through(stage: Stage) -> None:
         "the new deadline": 'changes(openclaw_auth_profile_expiry_timestamp_seconds{target="desk"}[1m]) > 0',
     }.items():
         wait_for(what, lambda query=query: seen(query), 60)  # type: ignore[misc]  # the default is its type
+    wait_for("all notifications to be sent", lambda: _is_settled(stage), 60)
+
+
+def _is_settled(stage: Stage) -> bool:
+    """Whether every alert was sent, that of the desk with its new deadline, and Prometheus knows what still waits."""
+    notifications = json.loads(stage.exporter.get("/api/v1/status"))["notifications"]
+    alerts = notifications["alerts"]
+    is_sent = not any(alert["waits"] == "about to be sent" for alert in alerts)
+    deadlines = [dt.datetime.fromisoformat(alert["deadline"]) for alert in alerts if alert["target"] == "desk"]
+    is_renewed = [at.timestamp() < stage.now + 6 * DAY for at in deadlines] == [True]
+    waiting = {channel["name"]: channel["pending"] for channel in notifications["channels"]}
+    found = stage.prometheus.query("openclaw_auth_notifications_pending")
+    seen = {labels["channel"]: value for labels, value in found if labels["instance"] == "all"}
+    return is_sent and is_renewed and seen == waiting and waiting["phone"] == waiting["old"] == 0
