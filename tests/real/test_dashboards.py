@@ -118,6 +118,7 @@ def grafana(tmp_path_factory: pytest.TempPathFactory) -> Grafana:
 def expected_needs(stage: Stage) -> list[tuple[str, str, str, float, float]]:
     """Return (urgency, problem, where, until in Unix seconds, tolerance) in the table's order."""
     now = stage.now
+    since = time.time() - now  # seconds in which the world came to be, more on a busy machine
     found = [
         ("1", "expired", "hut · anthropic:default", 0.0, 0),  # this release does not report the date
         ("1", "nousablecredential", "empty · anthropic", 0.0, 0),
@@ -127,7 +128,7 @@ def expected_needs(stage: Stage) -> list[tuple[str, str, str, float, float]]:
         ("1", "reported", "porch", 0.0, 0),
         ("1", "checkstale", "local", now - 4 * HOUR, 60),
         ("1", "expired", "office · anthropic:default", now - 3 * HOUR, 0),
-        ("1", "exporterdown", "gone", now, 90),
+        ("1", "exporterdown", "gone", now, since),
         ("1", "coolingdown", "cabin · anthropic", now + 20 * 60, 0),
         ("1", "unusable", "shed · anthropic:default", now + HOUR, 0),
         ("2", "clock", "local", 0.0, 0),
@@ -138,12 +139,12 @@ def expected_needs(stage: Stage) -> list[tuple[str, str, str, float, float]]:
         ("2", "expired", "garage · anthropic:default", now - 2 * DAY, 0),  # a spare serves
         ("2", "notificationsfailing", "hook", now - 2 * HOUR, 0),
         ("2", "notificationspilingup", "hook", now - 2 * HOUR, 0),
-        ("2", "configreloadfailed", "all", now, 90),
+        ("2", "configreloadfailed", "all", now, since),
         ("2", "unusable", "mill · anthropic:shut", now + 2 * HOUR, 0),
         ("2", "expiringverysoon", "home · anthropic:default", stage.expires, 0),
         ("3", "quota", "rack7 · anthropic", now + 2 * HOUR, 0),
         ("3", "expiringsoon", "desk · anthropic:default", now + 5 * DAY, 0),
-        ("3", "undated", "barn · anthropic:default", now + 365 * DAY, 90),
+        ("3", "undated", "barn · anthropic:default", now + 365 * DAY, since),
     ]
     return [(urgency, f"openclawauth{problem}", at, until, off) for urgency, problem, at, until, off in found]
 
