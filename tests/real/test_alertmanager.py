@@ -56,7 +56,7 @@ class Receiver:
                 summary = body["alerts"][0]["annotations"]["summary"]
                 notifications.append((self.path.strip("/"), len(body["alerts"]), summary))
                 for alert in body["alerts"]:
-                    received.append((alert["status"], alert["labels"]["severity"], alert["labels"]["profile"]))
+                    received.append((alert["status"], alert["labels"]["severity"], alert["labels"].get("profile", "")))
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -135,6 +135,13 @@ class Instance:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def shipped(webhook: str, name: str = "from-exporter") -> str:
+    """A configuration that we ship, with our receiver and short waits."""
+    text = (Path(__file__).parents[2] / f"deploy/alertmanager/{name}.yml").read_text()
+    quick = re.sub(r"group_(wait|interval): \w+", r"group_\1: 2s", text)
+    return quick.replace("http://127.0.0.1:9099/", webhook)
 
 
 def alert(profile: str, severity: Severity = Severity.CRITICAL) -> Alert:
@@ -233,12 +240,7 @@ def test_shipped_configuration_groups_and_sends_no_end_for_a_change_of_severity(
 ) -> None:
     with ExitStack() as stack:
         webhook = stack.enter_context(receiver.listening())
-        shipped = (Path(__file__).parents[2] / "deploy/alertmanager/from-exporter.yml").read_text()
-        quick = shipped.replace("http://127.0.0.1:9099/", webhook)
-        quick = re.sub(
-            r"group_wait: \w+", "group_wait: 2s", re.sub(r"group_interval: \w+", "group_interval: 2s", quick)
-        )
-        instance = Instance(tmp_path / "alertmanager", webhook, text=quick)
+        instance = Instance(tmp_path / "alertmanager", webhook, text=shipped(webhook))
         stack.callback(instance.end)
         instance.wait_until_ready(0)
         am, warning = channel(instance), Severity.WARNING
