@@ -370,3 +370,14 @@ async def test_alert_of_an_earlier_process_is_ended() -> None:
     am.assume_sent([alert()], NOW - MINUTE)
     await am.publish([], [], NOW)
     assert [one["endsAt"] for one in instances.received["one"][0]] == [iso(NOW)]
+
+
+async def test_severity_that_an_earlier_process_may_have_published_is_ended() -> None:
+    """Else the label set of before would inhibit the new one, until it ends by itself."""
+    instances = Instances()
+    am = channel(instances, "one")
+    am.assume_sent([alert(severity=Severity.CRITICAL)], NOW - MINUTE)
+    for now in (NOW, NOW + MINUTE):
+        await am.publish([alert(severity=Severity.CRITICAL)], [], now)
+        ends = {one["labels"]["severity"]: one["endsAt"] for one in instances.received["one"][-1]}
+        assert ends == {"critical": iso(now + ENDS_AFTER), "warning": iso(NOW), "info": iso(NOW)}

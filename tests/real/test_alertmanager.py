@@ -275,6 +275,32 @@ def test_shipped_configuration_groups_and_sends_no_end_for_a_change_of_severity(
         assert ends[-1] == "anthropic:one works until 2027-11-22T10:00:00Z"
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [(Severity.WARNING, Severity.CRITICAL), (Severity.CRITICAL, Severity.WARNING)]
+)
+def test_severity_that_changed_just_before_a_kill_is_notified(
+    tmp_path: Path, receiver: Receiver, before: Severity, after: Severity
+) -> None:
+    with ExitStack() as stack:
+        webhook = stack.enter_context(receiver.listening())
+        instance = Instance(tmp_path / "alertmanager", webhook, text=shipped(webhook))
+        stack.callback(instance.end)
+        instance.wait_until_ready(0)
+        one = alert("anthropic:one", before)
+        publish(channel(instance), [one])
+        receiver.wait_for(("firing", before, "anthropic:one"))
+
+        # The exporter stores the change and is killed before it publishes it. The next one takes it as published.
+        successor, changed = channel(instance), replace(one, severity=after)
+        successor.assume_sent([changed], time.time())
+        publish(successor, [changed])
+        notified = [("firing", before, "anthropic:one"), ("firing", after, "anthropic:one")]
+        receiver.wait_for(*notified)
+        time.sleep(5)
+        assert receiver.received == notified
+        assert instance.alerts() == [(after, "anthropic:one")]
+
+
 def test_an_alert_that_is_not_published_again_resolves(alone: Instance, receiver: Receiver) -> None:
     """If the exporter is gone for good, nothing fires forever."""
     publish(channel(alone), [alert("anthropic:one")], ends_after=3)

@@ -145,6 +145,23 @@ def next_publication(
     return Publication(found)
 
 
+def with_earlier_severities_ended(
+    publication: Publication, assumed: Publication, now: float, least: Severity
+) -> Publication:
+    """The same, and that all other severities of the alerts which fire and are in ``assumed`` have ended.
+
+    A process that was killed before it published a change of severity left the label set of before at Alertmanager.
+    Until its ``endsAt`` that would inhibit the new one.
+    """
+    found = dict(publication.alerts)
+    for one in (one for one in publication.firing if one.labels in assumed.alerts):
+        for severity in Severity:
+            before = replace(one.alert, severity=severity)
+            if severity.rank >= least.rank and labels(before) not in found:
+                found[labels(before)] = _superseded(PublishedAlert(labels(before), before, now), one.alert, now)
+    return Publication(found)
+
+
 def _superseded(one: PublishedAlert, present: Alert, now: float) -> PublishedAlert:
     """The end of a label set whose alert fires with another severity."""
     if one.ended_at is not None:
@@ -221,10 +238,12 @@ class AlertmanagerSender(Sender[AlertmanagerChannel]):
 
     #: What was sent last. A reload passes it on.
     last = Publication()
+    #: What an earlier process sent, as far as is known, until the first publication of this one.
+    _assumed = Publication()
 
     def assume_sent(self, alerts: Iterable[Alert], now: float) -> None:
         """Take ``alerts`` as sent by an earlier process: those that no longer fire will be ended."""
-        self.last = next_publication(Publication(), alerts, [], now, Severity(self.config.min_severity))
+        self.last = self._assumed = next_publication(Publication(), alerts, [], now, Severity(self.config.min_severity))
 
     async def publish(
         self, firing: Sequence[Alert], resolved: Sequence[Alert], now: float, ends_after: float = ENDS_AFTER
@@ -236,7 +255,10 @@ class AlertmanagerSender(Sender[AlertmanagerChannel]):
         the error for each instance, in the configured order. Nothing is retried here: the next call is the
         next try. When there is nothing to send, nothing is sent and the list is empty.
         """
-        self.last = next_publication(self.last, firing, resolved, now, Severity(self.config.min_severity))
+        least = Severity(self.config.min_severity)
+        self.last = next_publication(self.last, firing, resolved, now, least)
+        self.last = with_earlier_severities_ended(self.last, self._assumed, now, least)
+        self._assumed = Publication()
         return await self._send(self.last.at(now), now, ends_after)
 
     async def test(self, alert: Alert, now: float) -> None:
