@@ -284,6 +284,7 @@ class Alert:
     times: int = 0  # how often it began within a day, if it is flapping
     notes: tuple[AgentNote, ...] = ()
     new_agents: tuple[str, ...] = ()  # the agents that the trouble has reached since the last notification
+    is_of_some: bool = False  # the target has agents that are not in ``agents``
 
 
 @dataclass(frozen=True, slots=True)

@@ -512,3 +512,18 @@ async def test_undeliverable_message_is_shown(monkeypatch: pytest.MonkeyPatch) -
     assert (manager["name"], manager["type"], manager["dead"]) == ("am", "alertmanager", [])
     assert [item["condition"] for item in shown["alerts"]] == ["no_usable_profile", "expired"]
     assert [item["state"] for item in shown["alerts"][0]["notified"]] == ["dead"]
+
+
+async def test_title_names_the_agent_if_its_target_has_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    house = House(monkeypatch, tmp_path, channels=[PHONE])
+    await house.notifier.stop()
+    house.ntfy.burst = 1000
+    alone: dict[str, tuple[P, ...]] = {"main": (P(ends=NOW),)}
+    for agents in (alone, {**alone, "work": (P(ends=NOW + 30 * DAY, secret="own"),)}):
+        house.world = World(agents)
+        house.now += HOUR
+        await house.timer()
+        house.now, house.world = house.now + HOUR, World({**agents, "main": (P(ends=NOW + 60 * DAY, secret="new"),)})
+        await house.timer()
+    titles = [message["title"].rpartition(" on ")[2] for message in house.ntfy.published]
+    assert titles == ["home", "home", "home/main", "home/main"]

@@ -420,6 +420,7 @@ def test_time_of_day_stands_beside_a_near_date() -> None:
         ({"agents": ("work",)}, "anthropic:default has expired on home/work"),
         ({"agents": ("work",), "target": "local", "exporter": "rack7"}, "anthropic:default has expired on rack7/work"),
         ({"agents": ("main",)}, "anthropic:default has expired on home"),
+        ({"agents": ("main",), "is_of_some": True}, "anthropic:default has expired on home/main"),
         ({"agents": ("main",), "notes": (AgentNote("work"),)}, "anthropic:default has expired on home/main"),
         ({"agents": ("main", "work")}, "anthropic:default has expired on home"),
         # Others are not affected.

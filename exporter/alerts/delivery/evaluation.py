@@ -14,6 +14,7 @@ from exporter.alerts.lifecycle.arrivals import settle
 from exporter.alerts.lifecycle.invariants import doubts
 from exporter.alerts.lifecycle.policy import AlertPolicy, Renew, no_steps
 from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at
+from exporter.alerts.message.places import with_places
 from exporter.alerts.values import AlertState, Message
 from exporter.config import Config
 from exporter.model import Report
@@ -65,7 +66,12 @@ class Evaluator:
                     log.warning("a message cannot be believed, please report it: %s", sentence)
             sent, tests = due_tests(self._tests_sent, states, report, policy, now)
             times = lifecycle.next_event(states, report, policy, now), next_test_at(sent, report, policy, now)
-            return states, sent, [*messages, *tests], min((at for at in times if at is not None), default=None)
+            return (
+                states,
+                sent,
+                [*with_places(messages, report), *tests],
+                min((at for at in times if at is not None), default=None),
+            )
 
         with _without_garbage_collection():
             states, sent, messages, next_at = await asyncio.to_thread(advance)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from exporter.alerts.values import Alert, SuppressedAlert
+from exporter.alerts.values import Alert, Message, SuppressedAlert
 from exporter.config import DEFAULT_TARGET
-from exporter.model import SHARED_AGENT
+from exporter.model import SHARED_AGENT, Report
 from exporter.present.words import visible
 
 #: How many agents are named.
@@ -35,11 +36,22 @@ def target_name(alert: Alert | SuppressedAlert) -> str:
     return visible(alert.exporter if is_default else alert.target, 1000)
 
 
+def with_places(messages: Iterable[Message], report: Report) -> list[Message]:
+    """The messages, in which each alert knows whether its target has other agents."""
+    agents = {target.target: {agent.agent for agent in target.agents} for target in report.targets}
+
+    def with_place(alert: Alert) -> Alert:
+        others = agents.get(alert.target, set()).difference(alert.agents)
+        return replace(alert, is_of_some=True) if others and named(alert.agents) else alert
+
+    return [replace(message, alerts=tuple(map(with_place, message.alerts))) for message in messages]
+
+
 def _agents_apart(alert: Alert | SuppressedAlert) -> list[str]:
     """The alert's agents, if it is about some of several. A single one other than the main agent is always named."""
     agents = named(alert.agents)
-    has_notes = isinstance(alert, Alert) and bool(alert.notes)
-    return agents if has_notes or (len(agents) == 1 and agents != [SHARED_AGENT]) else []
+    is_of_some = isinstance(alert, Alert) and (alert.is_of_some or bool(alert.notes))
+    return agents if is_of_some or (len(agents) == 1 and agents != [SHARED_AGENT]) else []
 
 
 def subject_and_place(alert: Alert | SuppressedAlert) -> str:
