@@ -49,7 +49,7 @@ def free_connections() -> int:
     return limit(descriptors, _USED)
 
 
-class Connection(H11Protocol):
+class GuardedConnection(H11Protocol):
     """uvicorn's HTTP/1.1. It reports its phase to the door, and can be ended at any moment, also in the handshake."""
 
     transport: asyncio.Transport
@@ -126,7 +126,7 @@ class Connection(H11Protocol):
 class Door:
     """The connections of listening sockets. To be used from its event loop."""
 
-    def __init__(self, make: Callable[[Door], Connection], most: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, make: Callable[[Door], GuardedConnection], most: int, tls: ssl.SSLContext | None = None) -> None:
         """``make`` makes the protocol of a new connection; ``most`` is how many may be open."""
         self._make = make
         self._most = most
@@ -136,8 +136,8 @@ class Door:
             self._tls = {"ssl": tls, "ssl_handshake_timeout": timeout, "ssl_shutdown_timeout": SHUTDOWN_TIMEOUT}
         self._sockets: Sequence[socket.socket] = ()
         #: Every connection that holds a descriptor. Those that are being ended are not in ``_connections`` any more.
-        self.open_ones: set[Connection] = set()
-        self._connections: Connections[Connection] = Connections()
+        self.open_ones: set[GuardedConnection] = set()
+        self._connections: Connections[GuardedConnection] = Connections()
         self._accepts = False
         self._again: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -208,27 +208,27 @@ class Door:
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP, self._sweep)
 
-    async def _hand_over(self, connection: Connection, accepted: socket.socket) -> None:
+    async def _hand_over(self, connection: GuardedConnection, accepted: socket.socket) -> None:
         await self._loop.connect_accepted_socket(lambda: connection, accepted, **self._tls)
 
-    def _handed_over(self, task: asyncio.Task[None], connection: Connection, accepted: socket.socket) -> None:
+    def _handed_over(self, task: asyncio.Task[None], connection: GuardedConnection, accepted: socket.socket) -> None:
         if task.cancelled() or task.exception() is not None:  # no handshake, or it was ended in the middle of one
             accepted.close()
             self.left(connection)
 
     # --- ending ------------------------------------------------------------------------------
 
-    def move(self, connection: Connection, phase: Phase) -> None:
+    def move(self, connection: GuardedConnection, phase: Phase) -> None:
         """The connection is now in ``phase``."""
         self._connections.move(connection, phase, self._loop.time())
 
-    def left(self, connection: Connection) -> None:
+    def left(self, connection: GuardedConnection) -> None:
         """The connection has given back its descriptor, or does so in this turn of the loop."""
         self.open_ones.discard(connection)
         self._connections.remove(connection)
         self._accept_again()
 
-    def _end(self, connection: Connection) -> None:
+    def _end(self, connection: GuardedConnection) -> None:
         self._connections.remove(connection)
         connection.end()
 

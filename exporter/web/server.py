@@ -23,7 +23,7 @@ from exporter.lib.files import MIB, read_regular
 from exporter.lib.supervisor import SupervisedTask, Supervisor
 from exporter.web import listen
 from exporter.web.connections import Phase
-from exporter.web.door import Connection, Door, free_connections
+from exporter.web.door import Door, GuardedConnection, free_connections
 from exporter.web.limits import MAX_HEADERS
 
 log = logging.getLogger(__name__)
@@ -144,8 +144,8 @@ class _Uvicorn(uvicorn.Server):
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
 
-        def connection(door: Door) -> Connection:
-            return Connection(door, self.config, self.server_state, self.lifespan.state)
+        def connection(door: Door) -> GuardedConnection:
+            return GuardedConnection(door, self.config, self.server_state, self.lifespan.state)
 
         self.door = Door(connection, free_connections(), certificates)
         self.door.open(self._sockets)
@@ -217,7 +217,7 @@ class WebServer:
             uvicorn.Config(
                 self._call,
                 loop="none",
-                http=Connection,
+                http=GuardedConnection,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",

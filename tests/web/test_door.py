@@ -23,7 +23,7 @@ from exporter.web import door as door_module
 from exporter.web import server as server_module
 from exporter.web.app import create_app
 from exporter.web.connections import MOST
-from exporter.web.door import Connection, Door
+from exporter.web.door import Door, GuardedConnection
 from exporter.web.server import WebServer
 
 HOST = "127.0.0.1"
@@ -273,13 +273,13 @@ async def test_without_descriptors_it_pauses_logs_one_line_and_goes_on(
 
 async def test_accepting_stops_at_the_limit_and_resumes_when_somebody_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     async with hall(monkeypatch, most=8) as here:
-        held: list[Connection] = []
-        end = Connection.end
-        monkeypatch.setattr(Connection, "end", lambda self: held.append(self))  # they do not leave
+        held: list[GuardedConnection] = []
+        end = GuardedConnection.end
+        monkeypatch.setattr(GuardedConnection, "end", lambda self: held.append(self))  # they do not leave
         await here.enter(count=30)
         await until(lambda: not here.door._accepts)
         assert len(here.door.open_ones) == 8 + door_module.AT_ONCE
-        monkeypatch.setattr(Connection, "end", end)
+        monkeypatch.setattr(GuardedConnection, "end", end)
         for connection in held:
             connection.end()
         assert (await here.ask()).startswith(b"HTTP/1.1 200 ")
