@@ -15,6 +15,7 @@ from exporter.config.channels import ChannelBase, channel_models
 from exporter.config.models import Config
 from exporter.lib.durations import format_duration
 from exporter.lib.names import nearest, suggestion
+from exporter.lib.printable import one_line
 
 #: Our words for pydantic's problems whose sentence needs no more facts.
 _SENTENCES = {
@@ -69,7 +70,7 @@ def sentence(problem: Any) -> str:
         bound = context[_BOUNDS[kind][0]]
         message = f"must be {_BOUNDS[kind][1]} {format_duration(bound) if isinstance(bound, float) else bound}"
     message = _SENTENCES.get(kind, message)
-    return f"{place}: {message}" if place else message
+    return one_line(f"{place}: {message}" if place else message)
 
 
 def _field_names(model: type[BaseModel]) -> list[str]:

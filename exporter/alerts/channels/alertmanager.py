@@ -28,6 +28,7 @@ from exporter.alerts.values import Alert, NotificationReason
 from exporter.config import ConfigError
 from exporter.config.channels.alertmanager import AlertmanagerChannel
 from exporter.lib.durations import iso
+from exporter.lib.printable import one_line
 from exporter.model import Family, Severity
 
 PUBLISH_EVERY = 60.0  # seconds between two publications
@@ -195,22 +196,23 @@ def postable(one: PublishedAlert, now: float, external_url: str = "", ends_after
 
 def annotations_of(alert: Alert) -> dict[str, str]:
     """The texts of an alert. They do not depend on the time: a changed annotation would be a change of the alert."""
-    summary = alert.summary or f"{alert.condition} on {alert.target}"
+    summary = one_line(alert.summary or f"{alert.condition} on {alert.target}")
+    agents = one_line(", ".join(alert.agents))
     lines = [f"{summary}."]
-    if alert.agents:
-        lines.append(f"Agents: {', '.join(alert.agents)}.")
+    if agents:
+        lines.append(f"Agents: {agents}.")
     if alert.exporter:
-        lines.append(f"Exporter: {alert.exporter}.")
+        lines.append(f"Exporter: {one_line(alert.exporter)}.")
     if not alert.reason.ends:
         latest = " at the latest" if alert.is_assumed else ""
         lines += [f"Since: {iso(alert.since)}."] if iso(alert.since) else []
         lines += [f"Deadline: {iso(alert.deadline)}{latest}."] if iso(alert.deadline) else []
-        lines += ["Do:", *(f"  {command}" for command in alert.remedy)] if alert.remedy else []
+        lines += ["Do:", *(f"  {one_line(command)}" for command in alert.remedy)] if alert.remedy else []
     found = {
         "summary": summary,
         "description": "\n".join(lines),
         "condition": str(alert.condition),
-        "agents": ", ".join(alert.agents),
+        "agents": agents,
         "runbook_url": alert.condition.definition.runbook_url,
     }
     return {name: _valid(text) for name, text in found.items() if text}

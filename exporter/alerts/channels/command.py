@@ -15,6 +15,7 @@ from exporter.alerts.channels import PermanentError, Sender, TemporaryError, _co
 from exporter.alerts.channels.webhook import body_of
 from exporter.alerts.values import QueuedMessage
 from exporter.config.channels.command import CommandChannel
+from exporter.lib.printable import one_line
 from exporter.model import FailureReason
 
 _PERMANENT = frozenset({os.EX_USAGE, os.EX_DATAERR, os.EX_NOPERM, os.EX_CONFIG})
@@ -48,7 +49,7 @@ def _environment(body: Mapping[str, Any]) -> dict[str, str]:
         "SEVERITY": body["severity"],
         "REASON": alerts[0].get("reason", ""),
         "COUNT": str(len(body["alerts"])),
-        "EXPORTER": alerts[0].get("exporter", ""),
+        "EXPORTER": one_line(alerts[0].get("exporter", "")),
         "RUNBOOK": body["runbook"] or "",
     }
     return {f"{_PREFIX}{name}": value for name, value in values.items()}

@@ -77,7 +77,7 @@ def phrases(alert: Alert, now: float, zone: ZoneInfo) -> Iterator[Phrase]:
 
 def _phrases(alert: Alert, now: float, zone: ZoneInfo) -> Iterator[Phrase]:
     if alert.reason is NotificationReason.TEST:
-        words = "Test: this channel works" if alert.cause is None else alert.summary.split(";")[0]
+        words = "Test: this channel works" if alert.cause is None else visible(alert.summary.split(";")[0], 600)
         yield Phrase("", "", words, "")
     elif alert.reason.ends:
         yield from _ends(alert, now, zone)
