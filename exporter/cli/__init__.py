@@ -108,7 +108,7 @@ def _run() -> int:
         return EX_PIPE
     except ExpectedError as error:
         kind = "" if error.exit_code == os.EX_CONFIG else "Error: "  # a mistake there begins with its place
-        click.echo(f"{kind}{KNOWN.redact(str(error))}", err=True)
+        click.echo(f"{kind}{KNOWN.redact(str(error), of_ours=True)}", err=True)
         return error.exit_code
     except Exception as error:
         return _report_internal(error)

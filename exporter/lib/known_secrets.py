@@ -22,6 +22,11 @@ _MAX_KNOWN = 30_000  # secrets; those that were read long ago are forgotten
 _END = 6  # characters at the end of a secret that are looked up; beginnings like sk-ant- and eyJ are common
 _MAX_LENGTHS = 8  # different lengths that are tried for one ending
 _WORDS = re.compile(r"[a-z]+(?:[-_./ ][a-z]+)*|\d+")
+#: A secret that may also be a word of our own sentences and commands. Hiding it there would hide nothing: everybody
+#: knows the sentence, and whoever reads "<redacted> models status" knows the secret.
+_OUR_WORD = re.compile(r"[a-z]{1,15}")
+#: Words that are no secrets even if somebody uses them as one: every other message has them.
+_NEVER = frozenset({"openclaw", "openclaw-auth-exporter", "openclaw-gateway", "password", "passwords", "credentials"})
 _PLAIN = re.compile(r"[\w.~-]*", re.A)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
 
@@ -67,18 +72,23 @@ class KnownSecrets:
             self._known, self._lengths = {}, {}
             self.version += 1
 
-    def redact(self, text: str, *, in_names: bool = False) -> str:
-        """``text`` without known secrets. ``in_names`` keeps those that are plain words: a name may be the same."""
+    def redact(self, text: str, *, in_names: bool = False, of_ours: bool = False) -> str:
+        """``text`` without known secrets.
+
+        ``in_names`` keeps those that are plain words or numbers: a name may be the same. ``of_ours`` keeps those that
+        are one short word: the text is our own sentence or command, and what it quotes is redacted already.
+        """
+        kept = _WORDS if in_names else _OUR_WORD if of_ours else None
         if not self._known:
             return text
         shown, shown_to = [], 0
-        for start, end in self._found(text, in_names):
+        for start, end in self._found(text, kept):
             shown += [text[shown_to:start], REDACTED]
             shown_to = end
         return "".join([*shown, text[shown_to:]]) if shown else text
 
-    def _found(self, text: str, in_names: bool) -> list[tuple[int, int]]:
-        """Where known secrets are in ``text``, in order. Those that overlap are one."""
+    def _found(self, text: str, kept: re.Pattern[str] | None) -> list[tuple[int, int]]:
+        """Where known secrets are in ``text``, in order, without those that ``kept`` matches. Overlaps are one."""
         found: list[tuple[int, int]] = []
         get = self._lengths.get
         for end in range(_END, len(text) + 1):
@@ -86,7 +96,7 @@ class KnownSecrets:
             if lengths is None:
                 continue
             start = self._start(text, end, lengths)
-            if start is None or (in_names and _WORDS.fullmatch(text, start, end)):
+            if start is None or (kept is not None and kept.fullmatch(text, start, end)):
                 continue
             while found and start <= found[-1][1]:
                 start = min(start, found.pop()[0])
@@ -112,7 +122,7 @@ def _forms(secret: str) -> Iterator[str]:
     for line in secret.splitlines():
         value = line.strip()
         for part in _parts(value) if _URL.match(value) else [value]:
-            if len(part) >= (8 if _WORDS.fullmatch(part) else _END):
+            if part not in _NEVER and len(part) >= (8 if _WORDS.fullmatch(part) else _END):
                 is_plain = _PLAIN.fullmatch(part)  # every way to write it is the same
                 forms = {part} if is_plain else {part, " ".join(part.split()), json.dumps(part)[1:-1], quote(part, "")}
                 for form in forms:

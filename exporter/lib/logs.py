@@ -93,7 +93,7 @@ def _time_of(record: logging.LogRecord) -> str:
 def line_of(record: logging.LogRecord) -> str:
     """The message of ``record`` as one line, and in brackets its exception, if it has one."""
     text = _message(record)
-    shown = KNOWN.redact(text[: MAX_MESSAGE + MAX_SECRET])
+    shown = KNOWN.redact(text[: MAX_MESSAGE + MAX_SECRET], of_ours=True)
     if len(shown) > MAX_MESSAGE:
         shown = shown[:MAX_MESSAGE] + "…"
     error = record.exc_info[1] if record.exc_info else None

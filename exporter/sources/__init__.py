@@ -138,7 +138,7 @@ def as_typed(command: Sequence[str], environ: Mapping[str, str] | None) -> tuple
     search = environ.get("PATH", os.defpath) if environ is not None else ""
     found = shutil.which(name, path=search) if "/" in program and search else None
     shown = name if found is not None and found == os.path.expanduser(program) else program
-    return tuple(map(KNOWN.redact, (shown, *command[1:])))
+    return tuple(KNOWN.redact(word, of_ours=True) for word in (shown, *command[1:]))
 
 
 def source_names() -> list[str]:

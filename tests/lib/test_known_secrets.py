@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.alerts.channels import DeliveryError
 from exporter.lib.known_secrets import KNOWN, MAX_SECRET, REDACTED, KnownSecrets, remember
+from exporter.lib.logs import line_of
 from exporter.lib.redact import safe_name, safe_text
+from exporter.sources import as_typed
 
 #: Not a plain word, which needs eight characters to count.
 _SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=8, max_size=60)
@@ -148,6 +152,23 @@ def test_name_decides_what_is_a_secret(name: str, value: str, secrets: list[str]
     shown = KNOWN.redact(value)
     assert not any(secret in shown for secret in secrets)
     assert (shown == value) == (not secrets)
+
+
+def test_secret_that_is_a_plain_word_leaves_our_own_sentences_and_commands_alone() -> None:
+    for secret in ("openclaw", "notifier", "anthropic", "hunter2pw", "correct-horse", "31415926"):
+        KNOWN.add(secret)
+    command = ["/usr/bin/openclaw", "--anthropic", "hunter2pw", "correct-horse", "31415926"]
+    assert as_typed(command, None) == ("/usr/bin/openclaw", "--anthropic", REDACTED, REDACTED, REDACTED)
+    error = DeliveryError("other", "the notifier of anthropic: hunter2pw")
+    assert error.message == f"the notifier of anthropic: {REDACTED}"
+    record = logging.LogRecord("exporter.x", logging.ERROR, "f", 1, "the notifier failed: hunter2pw", (), None)
+    assert line_of(record) == f"the notifier failed: {REDACTED}"
+
+
+def test_secret_that_is_a_plain_word_is_redacted_in_what_others_say() -> None:
+    KNOWN.add("notifier")
+    KNOWN.add("openclaw")
+    assert safe_text("sent to notifier by openclaw") == f"sent to {REDACTED} by openclaw"
 
 
 def test_nothing_that_is_kept_contains_a_secret() -> None:

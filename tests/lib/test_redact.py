@@ -80,6 +80,93 @@ def test_paths_ids_versions_and_words_stay(text: str) -> None:
     assert safe_text(text) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password hunter2pw",
+        "Password: hunter2pw",
+        "password\nhunter2pw",
+        "the password hunter2pw.",
+        "password (hunter2pw)",
+        "using passwd hunter2pw now",
+        "password is hunter2pw",
+        "password was 'hunter2pw'.",
+        'password "hunter"',
+        "password => 'hunter2'",
+        "password := hunter",
+        "password p@hunter!",
+        "passphrase Hunter-2/pw&3",
+        "password 31415926",
+        "PGPASSWORD hunter2pw",
+        "MY_API_KEY hunter2pw",
+        "client_secret hunter2pw",
+        "secret hunter2pw is bad",
+        "the api key k3yhunter was refused",
+        "token hunter2pw rejected",
+        "token 'hunter2pw'",
+        "bearer hunter2pw",
+        "Authorization hunter2pw",
+        "authorization: Token hunter",
+        "Authorization: Digest hunter",
+        "X-Api-Key: hunter",
+        "Cookie: session=hunter",
+        '{"auth":{"password":"hunter"}}',
+        r"body {\"password\": \"hunter\"}",
+        "{'token': 'hunter'}",
+        "<password>hunter</password>",
+        "postgres://me:hunter2pw@db/x",
+        "/x?password=hunter&y=1",
+        "/x?access_token=hunter&y=1",
+        "/x?apikey=hunter",
+        "curl -u me:hunter https://x",
+        "mysql --password hunter2pw --host db",
+        "--token=hunter",
+    ],
+)
+def test_value_behind_the_name_of_a_secret_is_removed(text: str) -> None:
+    shown = safe_text(text, 1000)
+    assert "<redacted>" in shown
+    assert not re.search("hunter|Hunter|31415926", shown)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password required",
+        "password is required for user2",
+        "password 2fa required",
+        "password of user2 changed",
+        "password-less login",
+        "password auth-profiles2.json",
+        "password base64-encoded",
+        "password /run/secrets/rack7",
+        "PWD=/home/jane2",
+        "token expired",
+        "token is invalid",
+        "token is valid until 2026-11-29",
+        "token 2026-11-29T10:00:00Z",
+        "token 3 of 5, tokens 4096, token limit 200000 exceeded",
+        "token gpt-4o, token claude-sonnet-4-5, token sha256 mismatch",
+        "token v2 is old, OAuth token 2.0",
+        "token type Bearer",
+        "no token anthropic:work2; no token openai:jane2@example.com",
+        "The token's expiry",
+        "Unexpected token '<' in JSON, Unexpected token o in JSON at position 1",
+        "secret not found",
+        "secret gateway-token",
+        "secret ${FOO_BAR2}",
+        "the secret of gateway 127.0.0.1:18789",
+        "API key OpenAI; api key missing; API key for OpenRouter",
+        "api key ANTHROPIC_API_KEY2 is not set",
+        "Access key rotation",
+        "authorization code, authorization oauth2 flow",
+        "credential openai-codex2 unknown; credentials (2) expired; credential store2.sqlite is locked",
+    ],
+)
+def test_ordinary_sentences_about_secrets_stay(text: str) -> None:
+    assert safe_text(text, 1000) == text
+
+
 _NAMES = ["openclaw", "agents", "main", "profiles", "token", "node_modules", "anthropic", "codex", "claude", "gateway"]
 _OTHERS = ["Users", "AppData", "Auth", "readFile", "API", "internationalization", "2026", "20250929", "v1", "70B", "4o"]
 _WORD = st.sampled_from(_NAMES) | st.sampled_from(_OTHERS)
@@ -123,7 +210,27 @@ def test_secret_that_is_cut_off_at_the_input_limit_is_removed(at: int, seed: int
 
 
 @pytest.mark.parametrize(
-    "word", ["a", "\x1b]", "://", "sk-", "a.", "token=", "\x1b[0", "…", "?key=", "/bot1:", "aB1", "a/", "Basic ", "x:@"]
+    "word",
+    [
+        "a",
+        "\x1b]",
+        "://",
+        "sk-",
+        "a.",
+        "token=",
+        "\x1b[0",
+        "…",
+        "?key=",
+        "/bot1:",
+        "aB1",
+        "a/",
+        "Basic ",
+        "x:@",
+        "password ",
+        "token is ",
+        "-u a:",
+        "password>a",
+    ],
 )
 def test_hostile_repetitions_take_linear_time(word: str) -> None:
     for text in (word * 5_000_000, "x " + word * (16_000 // len(word))):

@@ -46,7 +46,7 @@ class DeliveryError(Exception):
     """
 
     def __init__(self, reason: str, message: str = "", retry_after: float | None = None) -> None:
-        message = KNOWN.redact(message)
+        message = KNOWN.redact(message, of_ours=True)
         super().__init__(f"{reason}: {message}" if message else str(reason))
         self.reason = str(reason)
         self.message = message
