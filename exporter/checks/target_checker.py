@@ -14,6 +14,7 @@ from exporter.checks.limiter import ConcurrencyLimiter
 from exporter.checks.schedule import answer_limit, check_limit
 from exporter.config import Policy, Target
 from exporter.lib import tasks
+from exporter.lib.bounds import bounded, require_bounded
 from exporter.lib.durations import format_duration, in_words
 from exporter.model import (
     SHARED_AGENT,
@@ -184,6 +185,7 @@ class TargetChecker:
             names = await self._ask(self.source.agents)
             if not names:
                 raise CheckError(FailureReason.INVALID_OUTPUT, "no agent was listed, so nothing could be checked")
+            require_bounded(len(names), "agents")
         except Exception as error:
             self._failure = self._failure_of(error)
             self._listing = _counted(self._listing, self._failure)
@@ -222,7 +224,7 @@ class TargetChecker:
         agent = self._agents[name]
         started = time.monotonic()
         try:
-            seen = await self._ask(self.source.check, name)
+            seen = bounded(await self._ask(self.source.check, name))
             sightings = self._ledger.sightings(agent.history, seen, self._now())
             agent.history = record_observation(agent.history, seen, self._now(), sightings)
         except Exception as error:

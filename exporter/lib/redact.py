@@ -42,13 +42,31 @@ def safe_text(text: str, limit: int = 200) -> str:
 _KEY = re.compile(r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk|ghp|gho|tk|xox[abprs])[-_]|AKIA|AIza|eyJ)[A-Za-z0-9+/=_-]{16,}")
 
 
+#: The longest name from outside in UTF-8, in bytes, and how many characters of a longer one are kept.
+MAX_NAME, _KEPT = 4096, 256
+
+
+def bounded_name(text: str) -> str:
+    """``text``, or of a text that is too long for a name its beginning and a hash, so that two stay different."""
+    if len(text) <= MAX_NAME // 4:
+        return text
+    data = text.encode("utf-8", "surrogatepass")
+    return text if len(data) <= MAX_NAME else f"{text[:_KEPT]}…{hashlib.sha256(data).hexdigest()[:16]}"
+
+
 def safe_name(text: str) -> str:
-    """An id, provider or model, with a secret that was pasted in place of a name redacted.
+    """An id, provider or model in at most MAX_NAME bytes, with a secret that was pasted in place of a name redacted.
 
     The replacement differs from key to key. Lone surrogates, which JSON can contain and no output can encode, are
     escaped.
     """
-    return _safe_name(text, KNOWN.version)
+    if len(text) <= _KEPT:
+        return _safe_name(text, KNOWN.version)
+    # Redacted before it is cut, because the part of a secret is no known secret.
+    name = _safe_name.__wrapped__(text[: MAX_NAME + MAX_SECRET], KNOWN.version)
+    if bounded_name(text) is text and len(name.encode()) <= MAX_NAME:
+        return name
+    return f"{name[:_KEPT]}…{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 @functools.lru_cache(maxsize=16384)

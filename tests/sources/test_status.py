@@ -368,7 +368,7 @@ def test_output_without_any_list_of_profiles_is_invalid(auth: Any) -> None:
 
 
 def test_strange_ids_are_kept_and_can_be_encoded() -> None:
-    ids = ["x" * 100_000, "a\x00\x1b[31m\n:b", "ü:\u202e", "half:\ud800", "half:\ud801", " ", ":"]
+    ids = ["x" * 4096, "a\x00\x1b[31m\n:b", "ü:\u202e", "half:\ud800", "half:\ud801", " ", ":"]
     profiles = seen(status_of(*({"profileId": one} for one in ids))).profiles
     assert len({profile.id for profile in profiles}) == len(ids)
     assert [profile.id for profile in profiles[:3]] == ids[:3]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from exporter.lib.bounds import require_bounded
 from exporter.lib.loose_json import items, mapping, number, seconds, text
 from exporter.lib.redact import safe_text
 from exporter.lib.shape import ANY, Shape, misshapen
@@ -49,6 +50,7 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
         raise CheckError(FailureReason.INVALID_OUTPUT, "models.authStatus answered without a list of providers")
     if wrong := misshapen(payload, _STATUS):
         raise CheckError(FailureReason.INVALID_OUTPUT, f"models.authStatus cannot be read: {wrong}")
+    require_bounded(len(entries) + sum(len(items(mapping(entry).get("profiles"))) for entry in entries), "profiles")
     named = [entry for entry in map(mapping, entries) if text(entry.get("provider"))]
     skipped = len(entries) - len(named)
     seen: dict[str, list[ObservedProfile]] = {}
@@ -61,9 +63,10 @@ def observe(payload: Mapping[str, Any], *, target: str, agent: str, observed_at:
         listed = [profile_of(item, mapping(item, "expiry").get("at"), provider) for item in own]
         found = [*(profile for profile in listed if profile), *_environment_key(entry, provider)]
         skipped += listed.count(None)
-        known = set(seen) if _is_alias(entry) else ()
+        is_alias, own_ids = _is_alias(entry), set()
         for profile in found:
-            if profile.id not in known:
+            if not is_alias or profile.id not in seen or profile.id in own_ids:
+                own_ids.add(profile.id)
                 seen.setdefault(profile.id, []).append(profile)
         if not found and entry.get("status") == "missing":
             missing.add(provider)
@@ -108,6 +111,7 @@ def roster_of(payload: Mapping[str, Any]) -> dict[str, tuple[Use, ...]]:
     """
     if wrong := misshapen(payload, _ROSTER):
         raise CheckError(FailureReason.INVALID_OUTPUT, f"agents.list cannot be read: {wrong}")
+    require_bounded(len(items(payload.get("agents"))), "agents")
     uses: dict[str, tuple[Use, ...]] = {}
     for entry in map(mapping, items(payload.get("agents"))):
         agent = text(entry.get("id"))

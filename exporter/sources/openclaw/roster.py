@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exporter.lib import command
+from exporter.lib.bounds import require_bounded
 from exporter.lib.loose_json import items, mapping, text
-from exporter.lib.redact import ANSI
+from exporter.lib.redact import ANSI, bounded_name
 from exporter.model import CheckError, FailureReason
 
 #: The agent that a release without ``--agent`` reports on.
@@ -41,8 +42,11 @@ def listed(value: Any) -> list[ListedAgent]:
     """The agents in one JSON value of the output, the default one first; empty if it is no list of agents."""
     entries = value.get("agents") if isinstance(value, Mapping) else value
     named = [entry for entry in map(mapping, items(entries)) if text(entry.get("id"))]
+    require_bounded(len(named), "agents")
     named.sort(key=lambda entry: entry.get("isDefault") is not True)
-    found = (ListedAgent(entry["id"], text(entry.get("agentDir")), text(entry.get("model"))) for entry in named)
+    found = (
+        ListedAgent(bounded_name(entry["id"]), text(entry.get("agentDir")), text(entry.get("model"))) for entry in named
+    )
     return list({agent.id: agent for agent in reversed(list(found))}.values())[::-1]
 
 

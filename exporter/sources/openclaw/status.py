@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from exporter.lib.bounds import require_bounded
 from exporter.lib.loose_json import integer, items, mapping, seconds, text, texts
 from exporter.lib.redact import ANSI, safe_text
 from exporter.lib.shape import ANY, TEXT, Shape, misshapen
@@ -60,8 +61,7 @@ def extract_json(stdout: bytes) -> dict[str, Any]:
             if rank == _CERTAIN:
                 break
     if best is None:
-        empty = not stdout.strip()
-        problem = "nothing" if empty else "no complete JSON object with a model status"
+        problem = "no complete JSON object with a model status" if stdout.strip() else "nothing"
         raise CheckError(FailureReason.INVALID_OUTPUT, f"the command printed {problem}")
     return best
 
@@ -275,12 +275,12 @@ def _unavailable_runtimes(routes: Iterable[Mapping[str, Any]]) -> tuple[str, ...
 
 def _served_by(routes: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """The providers whose login serves another provider's models, by that provider."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, dict[str, None]] = {}
     for route in routes:
         provider, lender = text(route.get("provider")), text(route.get("authProvider"))
         if provider and lender and provider != lender:
-            found[provider] = tuple(dict.fromkeys((*found.get(provider, ()), lender)))
-    return found
+            found.setdefault(provider, {})[lender] = None
+    return {provider: tuple(lenders) for provider, lenders in found.items()}
 
 
 def _borrowed(auth: Mapping[str, Any], routes: Sequence[Mapping[str, Any]]) -> frozenset[str]:
@@ -300,13 +300,13 @@ def version_decides(payload: Mapping[str, Any]) -> bool:
 
 
 def _order(providers: Any) -> dict[str, tuple[str, ...]]:
-    order: dict[str, tuple[str, ...]] = {}
+    order: dict[str, dict[str, None]] = {}
     for entry in map(mapping, items(providers)):
         provider, effective = text(entry.get("provider")), entry.get("effectiveProfiles")
         if provider and isinstance(effective, list):
             ids = texts([mapping(item).get("profileId") for item in effective])
-            order[provider] = tuple(dict.fromkeys((*order.get(provider, ()), *ids)))
-    return order
+            order.setdefault(provider, {}).update(dict.fromkeys(ids))
+    return {provider: tuple(ids) for provider, ids in order.items()}
 
 
 def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[ObservedProfile], int]:
@@ -317,6 +317,7 @@ def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[O
         # These repeat the list above; they matter only if it lacks one.
         more = map(mapping, (*items(rollup.get("profiles")), *items(rollup.get("effectiveProfiles"))))
         entries += [entry for entry in more if text(entry.get("profileId")) not in listed]
+    require_bounded(len(entries) + len(items(auth.get("unusableProfiles"))), "profiles")
     seen: dict[str, list[ObservedProfile]] = {}
     skipped = 0
     for entry in entries:
@@ -330,10 +331,11 @@ def _profiles(oauth: Mapping[str, Any], auth: Mapping[str, Any]) -> tuple[list[O
         if not profile_id:
             skipped += 1
             continue
-        twins = seen.get(profile_id) or [ObservedProfile(profile_id, _provider_of(entry, profile_id), "unknown")]
+        unlisted = [ObservedProfile(profile_id, _provider_of(entry, profile_id), "unknown")]
+        twins = seen.setdefault(profile_id, unlisted)
         kind, reason = _word(entry.get("kind")) or "unknown", _word(entry.get("reason"))
         unusable = Unusable(kind, reason, seconds(entry.get("until")))
-        seen[profile_id] = [*twins, ObservedProfile(profile_id, twins[0].provider, twins[0].kind, unusable=unusable)]
+        twins.append(ObservedProfile(profile_id, twins[0].provider, twins[0].kind, unusable=unusable))
     by_runtime, by_credential = _maskers(auth)
     return [_masked(merged(twins), by_runtime, by_credential) for twins in seen.values()], skipped
 
@@ -400,10 +402,9 @@ def merged(twins: Sequence[ObservedProfile]) -> ObservedProfile:
 
 
 def _trouble(profile: ObservedProfile) -> tuple[object, ...]:
-    word = profile.status if profile.status in _TROUBLE else ""
     soonest = -profile.expires_at if profile.expires_at is not None else -math.inf
     return (
-        _TROUBLE.index(word),
+        _TROUBLE.index(profile.status if profile.status in _TROUBLE else ""),
         profile.reason_code or "",
         soonest,
         profile.kind != "unknown",
@@ -427,10 +428,11 @@ def _how_long(unusable: Unusable) -> tuple[object, ...]:
 def _environment_credentials(auth: Mapping[str, Any], in_use: Sequence[str]) -> list[ObservedProfile]:
     """The environment's credentials for providers in use, known by their variables' names only."""
     found: dict[tuple[str, str], ObservedProfile] = {}
+    used = frozenset(in_use)
     for entry in map(mapping, items(auth.get("providers"))):
         provider = text(entry.get("provider"))
         names = _LAST_IDENTIFIER.findall(text(mapping(entry, "env").get("source")) or "")
-        if provider and provider in in_use and names:
+        if provider and provider in used and names:
             kind = kind_of_variable(names[-1])
             found[provider, names[-1]] = ObservedProfile(f"env:{names[-1]}", provider, kind, status="static")
     return list(found.values())

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from exporter.lib.bounds import require_bounded
 from exporter.lib.known_secrets import remember
 from exporter.lib.loose_json import mapping, number
 from exporter.lib.redact import safe_name, safe_text
@@ -84,6 +85,7 @@ def layer(store: object, state: object) -> Layer | None:
     """
     if not isinstance(store, Mapping) or not isinstance(store.get("profiles"), Mapping):
         return None
+    require_bounded(len(store["profiles"]), "profiles")
     remember(store["profiles"], _SECRETS, NO_SECRETS)  # before a text of the store is shown
     found = {name: _credential(raw) for name, raw in store["profiles"].items()}
     profiles = {safe_name(name): credential for name, credential in found.items() if credential is not None}

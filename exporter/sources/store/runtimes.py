@@ -16,13 +16,13 @@ from exporter.verdict.logins import LENDERS, PROGRAMS
 
 def served_by(config: object, agent: str, models: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The providers whose login serves the models (``provider/model``) of another provider, by that provider."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, dict[str, None]] = {}
     for model in models:
         provider = provider_id(model.partition("/")[0])
         lender = _lender(config, agent, provider, model)
         if lender:
-            found[provider] = tuple(dict.fromkeys((*found.get(provider, ()), lender)))
-    return found
+            found.setdefault(provider, {})[lender] = None
+    return {provider: tuple(lenders) for provider, lenders in found.items()}
 
 
 def _lender(config: object, agent: str, provider: str, model: str) -> str | None:
