@@ -98,3 +98,13 @@ def test_the_lock_names_nothing_that_nobody_wants() -> None:
                         left.append(canonicalize_name(need.name))
         unmarked = {package for package, pin in LOCKS[name].items() if not pin.marker}
         assert unmarked - reached == set(), f"requirements/{name}.txt: run scripts/lock"
+
+
+@pytest.mark.parametrize("group", ["fuzz", "release"])
+def test_the_tools_of_ci_are_locked_with_hashes(group: str) -> None:
+    pins = locked(group)
+    for text in PYPROJECT["dependency-groups"][group]:
+        wanted = Requirement(text)
+        assert pins[canonicalize_name(wanted.name)].version in wanted.specifier, f"{wanted.name}: run scripts/lock"
+    assert {package for package, pin in pins.items() if not pin.hashes} == set()
+    assert "://" not in (ROOT / f"requirements/{group}.txt").read_text()

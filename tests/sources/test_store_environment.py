@@ -37,6 +37,13 @@ def test_template_can_stand_for_a_variable_of_the_configuration() -> None:
     assert (found.variables["A_KEY"], found.unset) == ("b", frozenset())
 
 
+def test_templates_that_ask_for_terabytes_are_not_set() -> None:
+    big = {"BIG": "x" * 1_000_000}
+    config = {"env": {f"A{n}": "${BIG}" * 1000 for n in range(20)} | {"SMALL_KEY": "a${BIG}"}}
+    env = environment(config, big, {})
+    assert {name for name in env.variables if env.has(name)} == {"BIG", "SMALL_KEY"}
+
+
 def test_template_that_is_escaped_or_replaced_is_not_missing() -> None:
     config = {"env": {"A_KEY": "$${B_KEY}", "C_KEY": "${B_KEY}"}}
     assert environment(config, {}, {"C_KEY": "c"}).unset == frozenset()

@@ -51,6 +51,8 @@ _RELEASES: Mapping[tuple[str, str], tuple[tuple[int, int], tuple[int, int]]] = {
     ("minimax", "MINIMAX_CODE_PLAN_KEY"): ((2026, 5), (9999, 0)),
     ("openai", "CODEX_API_KEY"): ((2026, 6), (9999, 0)),
 }
+#: How many characters templates are replaced with in all: more than a process can be given, and less than terabytes.
+_MAX_REPLACED = 4 * 1024 * 1024
 _TEMPLATE = re.compile(r"(?<!\$)\$\{([A-Z_][A-Z0-9_]*)\}")
 #: A value that is nothing but a variable; a secret may also be written so, without braces.
 WHOLE_TEMPLATE = re.compile(r"\s*\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))\s*")
@@ -87,11 +89,13 @@ def environment(
         given |= {name: value for name, value in part.items() if is_filled(value) and not is_filled(found.get(name))}
     templates = {name: value for name, value in given.items() if _TEMPLATE.search(value)}
     found |= {name: value for name, value in given.items() if name not in templates}
-    known, unset = dict(found), set[str]()
+    known, unset, room = dict(found), set[str](), _MAX_REPLACED
     for name, value in templates.items():
         absent = {one for one in _TEMPLATE.findall(value) if not is_filled(known.get(one))}
         unset |= absent
-        if not absent:
+        size = sum(len(known.get(one, "")) for one in _TEMPLATE.findall(value))
+        if not absent and size <= room:
+            room -= size
             found[name] = _TEMPLATE.sub(lambda match: known[match[1]], value)
     # OpenClaw can also take what is missing from the user's shell.
     is_whole = service is not None and mapping(settings, "shellEnv").get("enabled") is not True
