@@ -14,7 +14,7 @@ from exporter.checks.limiter import ConcurrencyLimiter
 from exporter.checks.schedule import answer_limit, check_limit
 from exporter.config import Policy, Target
 from exporter.lib import tasks
-from exporter.lib.bounds import bounded, require_bounded
+from exporter.lib.bounds import bounded
 from exporter.lib.durations import format_duration, in_words
 from exporter.model import (
     SHARED_AGENT,
@@ -185,7 +185,6 @@ class TargetChecker:
             names = await self._ask(self.source.agents)
             if not names:
                 raise CheckError(FailureReason.INVALID_OUTPUT, "no agent was listed, so nothing could be checked")
-            require_bounded(len(names), "agents")
         except Exception as error:
             self._failure = self._failure_of(error)
             self._listing = _counted(self._listing, self._failure)
@@ -207,7 +206,7 @@ class TargetChecker:
         """The source's answer. One that takes too long is given up, whatever the source does."""
         try:
             async with self.source.slot():
-                return await tasks.finish_within(answer_limit(self.target.timeout), ask(*args))
+                return bounded(await tasks.finish_within(answer_limit(self.target.timeout), ask(*args)))
         except asyncio.CancelledError:
             if tasks.is_cancelled():
                 raise
@@ -224,7 +223,7 @@ class TargetChecker:
         agent = self._agents[name]
         started = time.monotonic()
         try:
-            seen = bounded(await self._ask(self.source.check, name))
+            seen = await self._ask(self.source.check, name)
             sightings = self._ledger.sightings(agent.history, seen, self._now())
             agent.history = record_observation(agent.history, seen, self._now(), sightings)
         except Exception as error:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from exporter.model import CheckError, FailureReason, Observation
+
+T = TypeVar("T")
 
 #: Of profiles, agents, models and the like, in one answer.
 MAX_LISTED = 50_000
@@ -16,9 +20,12 @@ def require_bounded(count: int, what: str) -> None:
         )
 
 
-def bounded(seen: Observation) -> Observation:
-    """``seen``, whatever the source is that made it. Raises CheckError like ``require_bounded``."""
-    require_bounded(len(seen.profiles), "profiles")
-    require_bounded(len(seen.uses) + len(seen.providers_in_use or ()), "models and providers in use")
-    require_bounded(sum(map(len, seen.order.values())) + len(seen.order), "entries of orders")
-    return seen
+def bounded(answer: T) -> T:
+    """The ``answer`` of a source: an observation or the names of agents. Raises CheckError like ``require_bounded``."""
+    if isinstance(answer, Observation):
+        require_bounded(len(answer.profiles), "profiles")
+        require_bounded(len(answer.uses) + len(answer.providers_in_use or ()), "models and providers in use")
+        require_bounded(sum(map(len, answer.order.values())) + len(answer.order), "entries of orders")
+    elif isinstance(answer, list):
+        require_bounded(len(answer), "agents")
+    return answer

@@ -98,6 +98,15 @@ def test_store_of_a_million_profiles_is_refused(tmp_path: Path, monkeypatch: pyt
     assert home.fails().reason is FailureReason.INVALID_OUTPUT
 
 
+def test_whatever_source_it_is_its_answer_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = status_of({"oauth": {"profiles": [{"profileId": f"a:{n}"} for n in range(11)]}})
+    assert bounds.bounded(seen) is seen
+    monkeypatch.setattr(bounds, "MAX_LISTED", 10)
+    for answer in (seen, ["agent"] * 11):
+        with pytest.raises(CheckError, match="at most 10 are read"):
+            bounds.bounded(answer)
+
+
 # --- linear work -----------------------------------------------------------------------------------
 
 

@@ -17,8 +17,8 @@ from exporter.alerts.message.moments import absolute, in_full
 from exporter.alerts.message.places import listed, named, subject, subject_and_place, where
 from exporter.alerts.message.titles import TITLE, heading, how_it_ended, is_stable, title, wording, wording_of
 from exporter.alerts.values import AgentNote, Alert, Message, NotificationReason, ResolutionCause, SuppressedAlert
+from exporter.lib import printable
 from exporter.lib.durations import in_words, iso
-from exporter.lib.printable import each_line, one_line
 from exporter.lib.zones import UTC
 from exporter.model import ConditionName, Family, Severity
 from exporter.present.words import visible
@@ -104,8 +104,8 @@ def render(
         shown = [group_title(message, now, zone), *lines]
     if message.suppressed:
         last.insert(0, _summary(message.suppressed, zone))
-    below = each_line("\n".join(filter(None, [*shown[1:], *last])))
-    return Text(one_line(shown[0]), whole_lines(below, limit))
+    below = printable.each_line("\n".join(filter(None, [*shown[1:], *last])))
+    return Text(printable.one_line(shown[0]), whole_lines(below, limit))
 
 
 def whole_lines(text: str, limit: int) -> str:
