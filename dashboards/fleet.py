@@ -246,13 +246,16 @@ def exporters() -> Json:
     )
     return table(
         "Exporters",
-        "Whether the last load of the configuration succeeded, whether the state can be written, the lag of the event "
-        "loop, and the release.",
+        "Whether the last load of the configuration succeeded, whether the state can be written, the longest lag of "
+        "the event loop since the last scrape, and the release.",
         [
             rows(f"max by (instance, version) ({series('exporter_build_info')})"),
             rows(f"min by (instance) ({series('exporter_config_last_reload_successful')})"),
             rows(f"min by (instance) ({series('exporter_state_ok')})"),
-            rows(f"max by (instance) ({series('exporter_event_loop_lag_seconds')})"),
+            rows(
+                f"max by (instance) ({series('exporter_event_loop_lag_max_seconds')})"
+                f" or max by (instance) ({series('exporter_event_loop_lag_seconds')})"
+            ),
         ],
         [
             column("instance", "Exporter", **{"custom.minWidth": 80}),

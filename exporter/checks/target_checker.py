@@ -7,10 +7,12 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from exporter.checks.limiter import ConcurrencyLimiter
+from exporter.checks.off_loop import off_loop
 from exporter.checks.schedule import answer_limit, check_limit
 from exporter.config import Policy, Target
 from exporter.lib import tasks
@@ -69,6 +71,23 @@ class _Agent:
     report: AgentReport | None = None
     recorded: tuple[CredentialHistory, Observation | None] | None = None  # what the ledger was given
 
+    def has_same_facts(self, other: _Agent) -> bool:
+        """Whether an evaluation of the one is one of the other."""
+        return (
+            self.seen is other.seen
+            and self.failure is other.failure
+            and self.history is other.history
+            and self.counters is other.counters
+        )
+
+
+class _Evaluated(NamedTuple):
+    """A verdict, what the history is with it, and whether the ledger lacks that."""
+
+    report: AgentReport
+    history: CredentialHistory
+    is_new: bool
+
 
 class TargetChecker:
     """Checks one target and keeps its latest report.
@@ -99,6 +118,7 @@ class TargetChecker:
         self._listing = AgentCounters()  # of listing the agents, exported as agent "*"
         self._checking: asyncio.Task[TargetReport] | None = None
         self._is_stale = self._is_closed = False
+        self._evaluating = asyncio.Lock()
 
     @property
     def name(self) -> str:
@@ -178,7 +198,7 @@ class TargetChecker:
             self._fail(self._failure_of(error))
         self._is_stale = False
         self.completed_check_started_at = started_at
-        return self.evaluate(policy, is_check=True)
+        return await self.evaluate(policy, is_check=True)
 
     async def _check_agents(self) -> None:
         try:
@@ -224,14 +244,25 @@ class TargetChecker:
         started = time.monotonic()
         try:
             seen = await self._ask(self.source.check, name)
-            sightings = self._ledger.sightings(agent.history, seen, self._now())
-            agent.history = record_observation(agent.history, seen, self._now(), sightings)
+            await self._record_observation(agent, seen)
         except Exception as error:
             agent.failure = self._failure_of(error)
         else:
             agent.seen, agent.failure = seen, None
         agent.duration = time.monotonic() - started
         agent.counters = _counted(agent.counters, agent.failure)
+
+    async def _record_observation(self, agent: _Agent, seen: Observation) -> None:
+        while True:
+            before = agent.history
+            after = await off_loop(len(seen.profiles), partial(self._after, before, seen))
+            if agent.history is before:  # nothing else was recorded meanwhile
+                agent.history = after
+                return
+
+    def _after(self, history: CredentialHistory, seen: Observation) -> CredentialHistory:
+        sightings = self._ledger.sightings(history, seen, self._now())
+        return record_observation(history, seen, self._now(), sightings)
 
     def _fail(self, failure: Failure) -> None:
         """Mark all that is known of the target as not checked."""
@@ -242,8 +273,8 @@ class TargetChecker:
             self._failure = failure
             self._listing = _counted(self._listing, failure)
 
-    def mark_stale(self, policy: Policy, overdue: float) -> TargetReport:
-        """Report that a check has been due for ``overdue`` seconds and none has ended. The next one to end heals it."""
+    def mark_stale(self, overdue: float) -> None:
+        """A check has been due for ``overdue`` seconds and none has ended. ``evaluate`` reports it."""
         message = (
             f"a check has been due for {in_words(overdue)} and none has ended: see the exporter's log, and restart "
             "the exporter if this lasts"
@@ -256,7 +287,6 @@ class TargetChecker:
         else:
             self._fail(failure)
         self._is_stale = True
-        return self.evaluate(policy)
 
     def _failure_of(self, error: BaseException) -> Failure:
         if isinstance(error, CheckError):
@@ -271,30 +301,59 @@ class TargetChecker:
         log.error("target %s: internal error while checking (%s)", self.name, kind, exc_info=_without_message(error))
         return Failure(FailureReason.OTHER, f"internal error while checking ({kind}): please report it", self._now())
 
-    def evaluate(self, policy: Policy, *, is_check: bool = False) -> TargetReport:
+    async def evaluate(self, policy: Policy, *, is_check: bool = False) -> TargetReport:
         """The report as of now, from the latest facts. Never raises.
 
         ``is_check``: a check has just ended, so a verdict that fails counts as a failure of that check.
         """
-        now = self._now()
-        for name, agent in self._agents.items():
-            try:
-                report = self._evaluate_agent(name, agent, policy, now)
-                _count_unusable(agent, report, now)
-                self._record(name, agent)
-            except Exception as error:
-                report = self._failed_report(name, agent, error, now)
-                if is_check and agent.failure is None and report.failure is not None:
-                    agent.counters = _with_failure(agent.counters, report.failure)
-                agent.counted_at = now
-            agent.report = report
-        self.report = self._report(agent.report for agent in self._agents.values() if agent.report is not None)
-        return self.report
+        async with self._evaluating:
+            now, left = self._now(), dict(self._agents)
+            while left:
+                facts = {name: replace(agent) for name, agent in left.items()}
+                size = sum(len(agent.seen.profiles) for agent in facts.values() if agent.seen is not None)
+                found: dict[str, _Evaluated | Exception]
+                try:
+                    found = await off_loop(size + len(facts), partial(self._evaluate_all, facts, policy, now))
+                except Exception as error:  # it took too long
+                    found = dict.fromkeys(facts, error)
+                for name, before in facts.items():
+                    agent = left[name]
+                    if self._agents.get(name) is not agent:  # it was removed meanwhile
+                        del left[name]
+                    elif before.has_same_facts(agent):  # else it is evaluated again
+                        del left[name]
+                        self._use(name, agent, found[name], now, is_check)
+            self.report = self._report(agent.report for agent in self._agents.values() if agent.report is not None)
+            return self.report
 
-    def _record(self, name: str, agent: _Agent) -> None:
-        if agent.recorded is None or agent.recorded[1] is not agent.seen or agent.recorded[0] != agent.history:
-            self._ledger.record(self.name, name, agent.history, agent.seen)
-            agent.recorded = agent.history, agent.seen
+    def _evaluate_all(
+        self, facts: Mapping[str, _Agent], policy: Policy, now: float
+    ) -> dict[str, _Evaluated | Exception]:
+        """The verdicts of agents, or their errors. Changes nothing, so that it can run in a thread."""
+        found: dict[str, _Evaluated | Exception] = {}
+        for name, agent in facts.items():
+            try:
+                found[name] = self._evaluate_agent(name, agent, policy, now)
+            except Exception as error:
+                found[name] = error
+        return found
+
+    def _use(self, name: str, agent: _Agent, found: _Evaluated | Exception, now: float, is_check: bool) -> None:
+        try:
+            if isinstance(found, Exception):
+                raise found
+            agent.history = found.history
+            _count_unusable(agent, found.report, now)
+            if found.is_new:
+                self._ledger.record(self.name, name, agent.history, agent.seen)
+                agent.recorded = agent.history, agent.seen
+            agent.report = found.report
+        except Exception as error:
+            report = self._failed_report(name, agent, error, now)
+            if is_check and agent.failure is None and report.failure is not None:
+                agent.counters = _with_failure(agent.counters, report.failure)
+            agent.counted_at = now
+            agent.report = report
 
     def _failed_report(self, name: str, agent: _Agent, error: Exception, now: float) -> AgentReport:
         """The report of an agent whose verdict failed. It is tried again soon, although nothing changes."""
@@ -329,15 +388,15 @@ class TargetChecker:
             )
             return ()
 
-    def _evaluate_agent(self, name: str, agent: _Agent, policy: Policy, now: float) -> AgentReport:
-        changed_before = agent.history.changed
+    def _evaluate_agent(self, name: str, agent: _Agent, policy: Policy, now: float) -> _Evaluated:
         subject = self._subject(name)
         report = evaluate(subject, agent.seen, agent.failure, agent.history, policy, now, agent.duration)
-        agent.history = record_report(agent.history, report)
-        if agent.history.changed != changed_before:  # a change that this verdict discovered belongs into it
-            report = evaluate(subject, agent.seen, agent.failure, agent.history, policy, now, agent.duration)
-            agent.history = record_report(agent.history, report)
-        return report
+        history = record_report(agent.history, report)
+        if history.changed != agent.history.changed:  # a change that this verdict discovered belongs into it
+            report = evaluate(subject, agent.seen, agent.failure, history, policy, now, agent.duration)
+            history = record_report(history, report)
+        recorded = agent.recorded
+        return _Evaluated(report, history, recorded is None or recorded[1] is not agent.seen or recorded[0] != history)
 
     def _subject(self, agent: str) -> Subject:
         main = self._agents.get(SHARED_AGENT)

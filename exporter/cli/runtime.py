@@ -124,9 +124,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def run_daemon(config: Config, state_dir: Path | None, reread: Callable[[], Config], log: LogOptions) -> None:
     """Serve until SIGTERM or SIGINT. A reload calls ``reread``; without ``state_dir`` the state is in memory."""
     from exporter.daemon.serve import serve
+    from exporter.daemon.turns import Turns
 
     log_to_stderr(log)
-    asyncio.run(serve(config, state_dir, reread))
+    turns = Turns()
+    with asyncio.Runner(loop_factory=turns.new_loop) as runner:
+        runner.run(serve(config, state_dir, reread, turns))
 
 
 def log_to_stderr(options: LogOptions) -> None:

@@ -76,7 +76,7 @@ class Jobs:
     def add(self, checker: TargetChecker) -> None:
         """Add the repeating check of a target, the first one now. ``plan`` moves the next one after each."""
         seconds = baseline(self._inputs_of(checker))
-        trigger = IntervalTrigger(seconds=seconds, jitter=min(seconds / 10, 30.0))
+        trigger = IntervalTrigger(seconds=seconds, jitter=min(seconds / 10, 30.0), timezone="UTC")
         self._set("check", checker.name, self._check, trigger, self._now())
 
     def remove(self, target: str) -> None:
@@ -93,7 +93,7 @@ class Jobs:
                 due -= max(_spread(checker.name) * min(due - self._now(), 300.0) / 10, 0.0)
             job.modify(next_run_time=_moment(max(due, self._now())))
         if checker.changes_at is not None:
-            trigger = DateTrigger(_moment(checker.changes_at))
+            trigger = DateTrigger(_moment(checker.changes_at), timezone="UTC")
             self._set("evaluate", checker.name, self._evaluate, trigger, checker.changes_at)
 
     def hurry(self) -> None:

@@ -37,14 +37,14 @@ async def probe(
         except CheckerClosedError:  # a reload removed the target meanwhile
             raise KeyError(target) from None
         except TimeoutError:  # the check goes on: the next probe gets its result
-            return _answer(_timed_out(checker, agent, timeout, now()), now())
+            return await asyncio.to_thread(lambda: _answer(_timed_out(checker, agent, timeout, now()), now()))
         checked(checker)
     if agent is not None:
         chosen = tuple(entry for entry in report.agents if entry.agent == agent)
         if not chosen and report.failure is None:
             raise KeyError(agent)
         report = replace(report, agents=chosen)
-    return _answer(report, now())
+    return await asyncio.to_thread(_answer, report, now())
 
 
 def _answer(report: TargetReport, now: float) -> tuple[bytes, str]:

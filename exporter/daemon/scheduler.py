@@ -31,6 +31,7 @@ from exporter.daemon.probe import probe
 from exporter.daemon.pulse import Pulse
 from exporter.daemon.reloading import Reloader
 from exporter.daemon.store_watch import StoreWatch
+from exporter.daemon.turns import Turns
 from exporter.lib import tasks
 from exporter.lib.supervisor import Supervisor
 from exporter.metrics.definitions import ExporterState
@@ -70,14 +71,16 @@ class Daemon:
         now: Callable[[], float] = time.time,
         make: Callable[[Target, SourceContext], Source] = build,
         directory: Path | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """``reread`` loads the configuration again, ``make`` creates sources.
 
-        The alert state is kept in ``directory``, or in memory if that is None. Opens files, so call it outside of the
-        event loop. Raises ConfigError for a channel that cannot be used.
+        The alert state is kept in ``directory``, or in memory if that is None. ``turns`` measures the loop, if anything
+        does. Opens files, so call it outside of the event loop. Raises ConfigError for a channel that cannot be used.
         """
         self._ledger = ledger
         self._directory = directory
+        self._turns = turns
         self._reread = reread
         self._now = now
         self._monitor = Monitor(config, ledger, now, make)
@@ -167,6 +170,7 @@ class Daemon:
 
     async def _schedule(self, checker: TargetChecker) -> None:
         """Add the repeating job of a target. ``Jobs.plan`` moves its next run after each check."""
+        await asyncio.sleep(0)  # a whole fleet must not hold up a scrape
         if checker.report is None:
             with self._faults.surviving(f"preparing the metrics of {checker.name}"):
                 self._exposition.expect(checker.name, checker.source.kind, await checker.expected_counters())
@@ -203,7 +207,7 @@ class Daemon:
         """Evaluate targets again, without a check."""
         checkers = [checker for checker in map(self._monitor.checkers.get, names) if checker and checker.report]
         for checker in checkers:
-            checker.evaluate(self._monitor.config.policy)
+            await checker.evaluate(self._monitor.config.policy)
             await asyncio.sleep(0)  # a whole fleet must not hold up a scrape
         await self._publish(*checkers)
 
@@ -222,6 +226,7 @@ class Daemon:
                     for checker, report in reports:
                         self._jobs.plan(checker)
                         self._exposition.log_changes(report)
+                        await asyncio.sleep(0)
                 if any(checker.target.schedule for checker, _ in reports):
                     with self._faults.surviving("notifying"):  # before rendering, which would slow it down
                         async with asyncio.timeout(NOTIFY_LIMIT):
@@ -268,8 +273,8 @@ class Daemon:
             self._jobs.add(checker)
         self._jobs.hurry()
         if late.is_stale:
-            checker.mark_stale(self._monitor.config.policy, late.seconds)
-            self._publish_soon(checker)
+            checker.mark_stale(late.seconds)
+            self._spawn("reporting a stale target", self._evaluate(checker.name))
 
     def _after_step(self, now: float) -> None:
         """APScheduler runs on wall-clock time: after a step nothing may wait for the old time."""
@@ -322,6 +327,7 @@ class Daemon:
             heartbeat_success_at=self._alerting.heartbeat_success_at,
             silences=self._alerting.silences,
             task_restarts=self.supervisor.restarts,
+            event_loop_lag_max=self._turns.take_longest() if self._turns is not None else None,
         )
 
     # --- DaemonApi -------------------------------------------------------------------------

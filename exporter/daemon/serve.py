@@ -17,6 +17,7 @@ from exporter.config import Config
 from exporter.daemon import preflight, runtime_tuning, systemd
 from exporter.daemon.loop_errors import LoopErrors
 from exporter.daemon.scheduler import Daemon
+from exporter.daemon.turns import Turns
 from exporter.lib import tasks
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.web.app import create_app
@@ -25,15 +26,18 @@ from exporter.web.server import WebServer
 log = logging.getLogger(__name__)
 
 
-async def serve(config: Config, directory: Path | None, reread: Callable[[], Config]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigError or ListenError if it cannot start."""
+async def serve(config: Config, directory: Path | None, reread: Callable[[], Config], turns: Turns) -> None:
+    """Serve until SIGTERM or SIGINT. ``turns`` are those of the running loop.
+
+    Raises ConfigError or ListenError if it cannot start.
+    """
     await asyncio.to_thread(preflight.require_usable, config)
-    runtime_tuning.prepare()
+    await asyncio.to_thread(runtime_tuning.prepare)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(LoopErrors())
     end = asyncio.Event()
     ledger = await asyncio.to_thread(CredentialDatabase, directory)
-    daemon = await asyncio.to_thread(partial(Daemon, config, ledger, reread, directory=directory))
+    daemon = await asyncio.to_thread(partial(Daemon, config, ledger, reread, directory=directory, turns=turns))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
@@ -44,6 +48,7 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
         await _start(daemon, end)
         if end.is_set():
             return
+        daemon.supervisor.start("garbage", runtime_tuning.collect_regularly)
         log.info("%s, listening on %s", daemon.status(), web.listens_on)
         systemd.ready(daemon.status())
         await end.wait()

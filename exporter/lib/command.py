@@ -26,11 +26,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
 
-from exporter.lib import tasks
+from exporter.lib import tasks, threads
 from exporter.model import CheckError, FailureReason
 
 MAX_STDOUT = 32 * 1024 * 1024  # 10,000 profiles are 10 MB
@@ -89,13 +91,17 @@ async def run(
     OTHER (the system could not start it).
     """
     started = time.monotonic()
-    guard = _Guard()
+    # In a thread: starting takes as long as the file system of the program does.
+    starting = threads.begin(partial(_begin, argv, env, wants_stdin=stdin is not None or hold_stdin), "start a command")
     try:
-        process = _start(argv, env, guard, wants_stdin=stdin is not None or hold_stdin)
-    except BaseException:
-        guard.dismiss()
+        async with asyncio.timeout(timeout):
+            guard, process = await asyncio.shield(asyncio.wrap_future(starting))
+    except TimeoutError:
+        starting.add_done_callback(_abandon)
+        raise CheckError(FailureReason.TIMEOUT, f"{_name(argv)} could not be started within {timeout:g} s") from None
+    except asyncio.CancelledError:
+        starting.add_done_callback(_abandon)
         raise
-    guard.watch(process.pid)
     assert process.stdout is not None
     assert process.stderr is not None
     tree = _ProcessTree(process)
@@ -139,6 +145,32 @@ def signal_name(number: int) -> str:
 
 def _name(argv: Sequence[str]) -> str:
     return f"`{os.path.basename(argv[0])[:64]}`"
+
+
+def _begin(argv: Sequence[str], env: Mapping[str, str], *, wants_stdin: bool) -> tuple[_Guard, subprocess.Popen[bytes]]:
+    """Start a command under guard. Blocks."""
+    guard = _Guard()
+    try:
+        process = _start(argv, env, guard, wants_stdin=wants_stdin)
+    except BaseException:
+        guard.dismiss()
+        raise
+    guard.watch(process.pid)
+    return guard, process
+
+
+def _abandon(started: Future[tuple[_Guard, subprocess.Popen[bytes]]]) -> None:
+    """End a command that was started for nobody."""
+    if started.cancelled() or started.exception() is not None:
+        return
+    guard, process = started.result()
+    _ProcessTree(process).signal(signal.SIGKILL)
+    process.wait()
+    guard.dismiss()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 def _start(argv: Sequence[str], env: Mapping[str, str], guard: _Guard, *, wants_stdin: bool) -> subprocess.Popen[bytes]:

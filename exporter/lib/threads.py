@@ -37,9 +37,8 @@ class IsolatedThread:
             async with asyncio.timeout(seconds), self._turn:
                 if self._work is not None and self.is_busy:  # the caller of the latest piece was cancelled
                     await asyncio.wait({asyncio.wrap_future(self._work)})
-                result: Future[T] = Future()
+                result = begin(work, self._name)
                 self._work = result  # type: ignore[assignment]  # read only for whether it is done
-                threading.Thread(target=_run, args=(work, result), name=self._name, daemon=True).start()
                 return await asyncio.wrap_future(result)
         except TimeoutError:
             self._hangs = self.is_busy
@@ -49,6 +48,13 @@ class IsolatedThread:
     def is_busy(self) -> bool:
         """Whether work has not ended, perhaps work that was given up."""
         return self._work is not None and not self._work.done()
+
+
+def begin(work: Callable[[], T], name: str) -> Future[T]:
+    """Start ``work`` in a new thread, without which the process can exit."""
+    result: Future[T] = Future()
+    threading.Thread(target=_run, args=(work, result), name=name, daemon=True).start()
+    return result
 
 
 def _run(work: Callable[[], T], result: Future[T]) -> None:

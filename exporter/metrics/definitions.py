@@ -46,6 +46,7 @@ class ExporterState:
     heartbeat_success_at: float | None = None  # 0: none yet; None: no heartbeat is configured
     silences: int | None = None  # None: no channel is configured
     task_restarts: Mapping[str, int] = field(default_factory=dict)  # by the name of the long-lived task
+    event_loop_lag_max: float | None = None  # seconds, since the last scrape
 
 
 @dataclass(frozen=True)
@@ -338,6 +339,11 @@ def exporter_config_last_reload_success_timestamp_seconds(state: ExporterState) 
 @_exporter("Delay with which the event loop last ran a task that was due, in seconds.")
 def exporter_event_loop_lag_seconds(state: ExporterState) -> Value:
     return state.event_loop_lag
+
+
+@_exporter("Longest time since the last scrape in which the event loop could run nothing that was due, in seconds.")
+def exporter_event_loop_lag_max_seconds(state: ExporterState) -> Value:
+    return state.event_loop_lag_max
 
 
 @_exporter("1 if the state files can be read and written, else 0 (a full or read-only disk, a damaged file).")

@@ -138,7 +138,7 @@ class _Site:
         return page.answer(html)
 
     async def calendar(self, request: Request) -> Response:
-        body = await asyncio.to_thread(self._daemon.calendar)
+        body = await asyncio.to_thread(lambda: self._daemon.calendar().encode())
         return Response(body, headers={"Content-Type": "text/calendar; charset=utf-8"})
 
     async def healthy(self, request: Request) -> Response:
@@ -253,13 +253,13 @@ class _Site:
             return {"problem": str(error), "channels": [], "firing": 0, "alerts": []}
 
     async def _status_json(self) -> Response:
-        def render(report: Report, notifications: dict[str, Any] | None) -> str:
+        def render(report: Report, notifications: dict[str, Any] | None) -> bytes:
             more = {} if notifications is None else {"notifications": encodable(notifications)}
-            return json.dumps({**to_json(report), **more}, ensure_ascii=False)
+            return json.dumps({**to_json(report), **more}, ensure_ascii=False).encode(errors="replace")
 
         # In a thread, so that scrapes do not wait: thousands of profiles take a while.
         body = await asyncio.to_thread(render, self._daemon.report(), await self._overview())
-        return Response(body.encode(errors="replace"), headers={"Content-Type": "application/json"})
+        return Response(body, headers={"Content-Type": "application/json"})
 
     def _unknown(self, target: str, agent: str | None) -> Response:
         names = [name for name, _ in self._daemon.scrape_targets()]

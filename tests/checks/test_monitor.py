@@ -141,7 +141,7 @@ async def test_checks_failures_and_unusable_time_are_counted() -> None:
     source.error, source.profiles = None, (token(NOW + DAY * 30),)
     await world.monitor.check()
     world.now += 1000
-    checker.evaluate(world.monitor.config.policy)
+    await checker.evaluate(world.monitor.config.policy)
     counters = checker.counters["main"]
     assert (counters.checks, dict(counters.failures)) == (3, {FailureReason.TIMEOUT: 1})
     assert counters.unusable_seconds == {"anthropic": 150.0}
@@ -222,5 +222,5 @@ async def test_check_that_changes_nothing_is_not_recorded_again(tmp_path: Path) 
     world = World("home", state=tmp_path)
     await world.monitor.check()
     world.ledger.save()
-    world.monitor.checkers["home"].evaluate(world.monitor.config.policy)
+    await world.monitor.checkers["home"].evaluate(world.monitor.config.policy)
     assert world.ledger._unsaved == {}

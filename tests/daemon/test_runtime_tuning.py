@@ -6,6 +6,8 @@ import gc
 import subprocess
 import sys
 
+from exporter.daemon import runtime_tuning
+
 PROGRAM = """
 import gc, sys
 from exporter.daemon import runtime_tuning, serve
@@ -21,7 +23,7 @@ main()
 
 def test_daemon_collects_garbage_and_a_command_does_not() -> None:
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
-    assert result.stdout == "True 1000\n"
+    assert result.stdout == f"True {runtime_tuning.NEVER}\n"
     command = PROGRAM.replace("runtime_tuning.prepare()", "pass")
     result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout == f"False {gc.get_threshold()[2]}\n"

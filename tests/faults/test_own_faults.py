@@ -144,7 +144,7 @@ async def test_step_that_raises_is_a_failed_check_and_heals(
         assert not is_ok(report)
         assert reason_of(report) in (FailureReason.OTHER, FailureReason.TIMEOUT, FailureReason.STALE)
         assert is_first or [profile.id for _, profile in report.profiles] == ["anthropic:default"]  # still known
-        again = world.monitor.checkers["home"].evaluate(world.monitor.config.policy)
+        again = await world.monitor.checkers["home"].evaluate(world.monitor.config.policy)
         assert again.exit_code == 1
         assert world.monitor.as_of(world.now + DAY).exit_code == 1
     assert is_ok(await world.check())

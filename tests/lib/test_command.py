@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from waiting import LoopClock, until
@@ -292,3 +294,31 @@ def test_process_that_got_the_id_of_a_dead_descendant_is_left_alone() -> None:
     finally:
         innocent.kill()
         innocent.wait()
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_command_that_starts_too_late_is_killed(is_cancelled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, began, go_on, real = LoopClock(monkeypatch), threading.Event(), threading.Event(), command._start
+    started: list[subprocess.Popen[bytes]] = []
+
+    def late(*args: Any, **rest: Any) -> subprocess.Popen[bytes]:
+        began.set()
+        go_on.wait(60)
+        started.append(real(*args, **rest))
+        return started[0]
+
+    monkeypatch.setattr(command, "_start", late)
+    running = asyncio.create_task(command.run(["sleep", "60"], env=ENV, timeout=5.0))
+    await until(began.is_set)
+    if is_cancelled:
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    else:
+        clock.advance(6.0)
+        with pytest.raises(CheckError, match="`sleep` could not be started within 5 s") as caught:
+            await running
+        assert caught.value.reason is FailureReason.TIMEOUT
+    go_on.set()
+    await until(lambda: started and started[0].returncode is not None)
+    assert started[0].returncode == -signal.SIGKILL

@@ -40,7 +40,7 @@ from exporter.model import (
     UsageWindow,
 )
 
-STATE = ExporterState("1.2.3", True, NOW - DAY, 0.002)
+STATE = ExporterState("1.2.3", True, NOW - DAY, 0.002, event_loop_lag_max=0.031)
 #: What Prometheus 2.42 asks with.
 PROMETHEUS = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -261,6 +261,7 @@ def test_exporter_has_metrics_about_itself() -> None:
         "openclaw_auth_exporter_config_last_reload_successful": 1,
         "openclaw_auth_exporter_config_last_reload_success_timestamp_seconds": NOW - DAY,
         "openclaw_auth_exporter_event_loop_lag_seconds": 0.002,
+        "openclaw_auth_exporter_event_loop_lag_max_seconds": 0.031,
     }
     assert series_of(one_shot(Report(NOW), ExporterState("1")).decode()).keys() != {}
     assert len(series_of(one_shot(Report(NOW), ExporterState("1")).decode())) == 1

@@ -52,7 +52,9 @@ class AppriseSender(Sender[AppriseChannel]):
         if self._thread is not None and self._thread.is_alive():
             raise TemporaryError(FailureReason.TIMEOUT, "apprise is still busy with the previous message")
         url = await self.secret("url") or ""
-        text = self.context.render(self.config, outgoing.message, with_links=True, limit=MAX_BODY)
+        text = await asyncio.to_thread(
+            self.context.render, self.config, outgoing.message, with_links=True, limit=MAX_BODY
+        )
         done: Future[bool] = Future()
 
         def work() -> None:

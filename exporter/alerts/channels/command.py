@@ -7,6 +7,7 @@ script whose curl finds no network exits with curl's code, and its alert must no
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -29,8 +30,12 @@ class CommandSender(Sender[CommandChannel]):
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Run the command; its output is ignored. Raises TemporaryError or PermanentError."""
-        body = body_of(outgoing, self.context, self.config)
-        stdin = as_json(body) + b"\n"
+
+        def render() -> tuple[dict[str, Any], bytes]:
+            body = body_of(outgoing, self.context, self.config)
+            return body, as_json(body) + b"\n"
+
+        body, stdin = await asyncio.to_thread(render)  # of ten thousand alerts
         code, _ = await _command.run(self, self.config.command, env=_environment(body), stdin=stdin)
         if code in _PERMANENT:
             raise PermanentError(FailureReason.COMMAND_ERROR, f"exit code {code}, which is not retried")

@@ -90,7 +90,7 @@ class NtfySender(Sender[NtfyChannel]):
         """
         if quietly and not await self.can_cancel(notification):
             return
-        buttons = self.context.buttons(message)[:3]
+        buttons = (await asyncio.to_thread(self.context.buttons, message))[:3]
         fields = {
             "priority": LOW if quietly else priority(message),
             "tags": tags(message),
@@ -141,7 +141,8 @@ class NtfySender(Sender[NtfyChannel]):
 
     async def _publish(self, fields: Mapping[str, Any], rendered: Rendered) -> None:
         every: dict[str, Any] = {"topic": await self._topic(), "click": self.context.external_url, **fields}
-        content = encoded({key: value for key, value in every.items() if value}, rendered)
+        every = {key: value for key, value in every.items() if value}
+        content = await asyncio.to_thread(encoded, every, rendered)
         await self._request("POST", "", fields["sequence_id"], content)
 
     async def _request(self, method: str, path: str, notification: str, content: bytes = b"") -> None:

@@ -6,6 +6,7 @@ The arguments are those of 2026.2 to 2026.9 (``openclaw message send --help``): 
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from exporter.alerts.channels import PermanentError, Sender, TemporaryError, _command
@@ -35,7 +36,9 @@ class OpenClawSender(Sender[OpenClawChannel]):
 
     async def send(self, outgoing: QueuedMessage) -> None:
         """Run the command. Raises TemporaryError or PermanentError."""
-        code, output = await _command.run(self, self.arguments(outgoing), env={"NO_COLOR": "1"})
+        code, output = await _command.run(
+            self, await asyncio.to_thread(self.arguments, outgoing), env={"NO_COLOR": "1"}
+        )
         if code == 0:
             return
         output = output.replace(self.config.recipient, "…")

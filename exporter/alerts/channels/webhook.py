@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
@@ -54,7 +55,7 @@ class WebhookSender(Sender[WebhookChannel]):
         url, key = await self.secret("url"), await self.secret("secret")
         if not url:
             raise PermanentError(FailureReason.OTHER, "the webhook has no url")
-        content = as_json(body_of(outgoing, self.context, self.config))
+        content = await asyncio.to_thread(lambda: as_json(body_of(outgoing, self.context, self.config)))
         headers = {"Idempotency-Key": outgoing.id}
         if key:
             headers["X-Signature-256"] = signature(content, key)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from exporter.alerts import lifecycle
 from exporter.alerts.delivery.outbox import Outbox
@@ -73,7 +73,7 @@ class Evaluator:
                 min((at for at in times if at is not None), default=None),
             )
 
-        with _without_garbage_collection():
+        async with _without_garbage_collection():
             states, sent, messages, next_at = await asyncio.to_thread(advance)
             tests_sent = sent if sent != self._tests_sent else None
             await self._outbox.run(self._outbox.commit, states, messages, now, tests_sent, list(outcomes))
@@ -93,13 +93,18 @@ def policy_of(config: Config, outbox: Outbox, now: float, renew: Renew = no_step
     )
 
 
-@contextlib.contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """An evaluation of ten thousand alerts makes no cycles, and searching it for some takes as long as itself."""
-    was_enabled = gc.isenabled()
+@contextlib.asynccontextmanager
+async def _without_garbage_collection() -> AsyncIterator[None]:
+    """An evaluation of ten thousand alerts makes no cycles, and searching it for some takes as long as itself.
+
+    What it made is searched once, in a thread: otherwise the event loop would do that.
+    """
+    if not gc.isenabled():
+        yield
+        return
     gc.disable()
     try:
         yield
+        await asyncio.to_thread(gc.collect, 1)
     finally:
-        if was_enabled:
-            gc.enable()
+        gc.enable()

@@ -143,12 +143,14 @@ class ChannelWorker:
         all_sent = True
         while self._until(self._pause) <= self._now():
             batch = await self._outbox.run(self._outbox.due, self._channel.name, self._now())
-            for outgoing in batch:
-                all_sent = await self._send(outgoing) and all_sent
-                if self._stopping or self._until(self._pause) > self._now():
-                    return all_sent
             if not batch:
                 return all_sent
+            batch.reverse()
+            while batch:
+                all_sent = await self._send(batch[-1]) and all_sent
+                await asyncio.to_thread(batch.pop)  # freeing a message about ten thousand alerts takes a while
+                if self._stopping or self._until(self._pause) > self._now():
+                    return all_sent
         return False
 
     async def _send(self, outgoing: QueuedMessage) -> bool:
