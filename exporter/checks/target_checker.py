@@ -73,12 +73,8 @@ class _Agent:
 
     def has_same_facts(self, other: _Agent) -> bool:
         """Whether an evaluation of the one is one of the other."""
-        return (
-            self.seen is other.seen
-            and self.failure is other.failure
-            and self.history is other.history
-            and self.counters is other.counters
-        )
+        names = ("seen", "failure", "history", "counters")
+        return all(getattr(self, name) is getattr(other, name) for name in names)
 
 
 class _Evaluated(NamedTuple):
@@ -261,8 +257,7 @@ class TargetChecker:
                 return
 
     def _after(self, history: CredentialHistory, seen: Observation) -> CredentialHistory:
-        sightings = self._ledger.sightings(history, seen, self._now())
-        return record_observation(history, seen, self._now(), sightings)
+        return record_observation(history, seen, now := self._now(), self._ledger.sightings(history, seen, now))
 
     def _fail(self, failure: Failure) -> None:
         """Mark all that is known of the target as not checked."""
@@ -352,8 +347,7 @@ class TargetChecker:
             report = self._failed_report(name, agent, error, now)
             if is_check and agent.failure is None and report.failure is not None:
                 agent.counters = _with_failure(agent.counters, report.failure)
-            agent.counted_at = now
-            agent.report = report
+            agent.counted_at, agent.report = now, report
 
     def _failed_report(self, name: str, agent: _Agent, error: Exception, now: float) -> AgentReport:
         """The report of an agent whose verdict failed. It is tried again soon, although nothing changes."""
