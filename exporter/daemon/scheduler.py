@@ -20,7 +20,7 @@ from exporter.alerts.delivery.outbox import open_outbox
 from exporter.checks.monitor import Monitor
 from exporter.checks.schedule import ScheduleInputs
 from exporter.checks.target_checker import CheckerClosedError, TargetChecker
-from exporter.config import Config, Target
+from exporter.config import Config, ConfigError, Target
 from exporter.daemon import preflight, systemd
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.exposition_cache import ExpositionCache
@@ -34,6 +34,7 @@ from exporter.daemon.store_watch import StoreWatch
 from exporter.daemon.turns import Turns
 from exporter.lib import tasks
 from exporter.lib.supervisor import Supervisor
+from exporter.lib.threads import IsolatedThread
 from exporter.metrics.definitions import ExporterState
 from exporter.model import Report, TargetReport
 from exporter.present.calendar import calendar
@@ -54,6 +55,8 @@ SAVE_RETRY = 10.0
 CLOCK_STEP = 5.0
 #: How long one round of what the daemon repeats may take, in seconds.
 REPEAT_LIMIT = 60.0
+#: How long reading the configuration and the files that it names may take, in seconds.
+READ_LIMIT = 30.0
 #: How long passing on a report may take, in seconds: notifying, then rendering.
 PUBLISH_LIMIT, NOTIFY_LIMIT = 120.0, 30.0
 #: How long each step of stopping may take, in seconds. systemd kills the process after 15.
@@ -82,6 +85,7 @@ class Daemon:
         self._directory = directory
         self._turns = turns
         self._reread = reread
+        self._reading = IsolatedThread("configuration")
         self._now = now
         self._monitor = Monitor(config, ledger, now, make)
         self._exposition = ExpositionCache(self._exporter_state)
@@ -396,9 +400,20 @@ class Daemon:
         """Load the configuration again. A bad one changes nothing, and its problem is returned."""
         return await self._reloader.reload()
 
+    async def _read_configuration(self) -> Config:
+        def read() -> Config:
+            config = self._reread()
+            preflight.require_usable(config)
+            return config
+
+        try:
+            return await self._reading.run(read, READ_LIMIT)
+        except TimeoutError:
+            why = f"the file system of one of its files did not answer within {READ_LIMIT:g} s"
+            raise ConfigError("the configuration", [why]) from None
+
     async def _load_and_apply(self) -> None:
-        config = await asyncio.to_thread(self._reread)
-        await asyncio.to_thread(preflight.require_usable, config)
+        config = await self._read_configuration()
         for name in ("web", "state_dir"):
             if getattr(self._monitor.config, name) != getattr(config, name):
                 log.warning("%s changed: this takes a restart", name)
