@@ -46,10 +46,9 @@ from exporter.verdict.failures import listing_failure_steps
 
 log = logging.getLogger(__name__)
 
-#: How often the time without a usable credential is counted between two checks, in seconds.
-COUNT_EVERY = 60.0
-#: How long after a verdict failed it is tried again, in seconds.
-EVALUATE_AGAIN = 60.0
+#: How often the time without a usable credential is counted between two checks, and how long after a verdict failed it
+#: is tried again, in seconds.
+COUNT_EVERY, EVALUATE_AGAIN = 60.0, 60.0
 
 T = TypeVar("T")
 

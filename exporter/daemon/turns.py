@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import selectors
 import time
 from collections.abc import Callable
+
+from exporter.lib.lookups import Loop
 
 
 class Turns(selectors.DefaultSelector):
@@ -17,9 +18,9 @@ class Turns(selectors.DefaultSelector):
         self._woke: float | None = None
         self._longest = 0.0
 
-    def new_loop(self) -> asyncio.SelectorEventLoop:
+    def new_loop(self) -> Loop:
         """An event loop whose turns are measured here."""
-        return asyncio.SelectorEventLoop(self)
+        return Loop(self)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self._end_turn()

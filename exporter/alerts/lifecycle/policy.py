@@ -14,6 +14,8 @@ from exporter.model import AgentReport, ProfileReport, Report, Severity, Step
 
 #: Seconds added to a threshold, so that rounding cannot put us just before it. The verdict does the same.
 EPSILON = 0.001
+#: Clocks are changed at multiples of so many seconds of Unix time.
+_CLOCK_CHANGES = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,15 @@ class QuietPeriod:
         return now + 86400.0  # not reached: quiet hours end every day
 
     def _earliest(self, now: float, end: float) -> float:
-        """The true end if daylight saving skips the configured one: the moment the clock springs forward."""
-        active, inactive = max(now, end - 3 * 3600.0), end
-        if not self.is_active(active):
+        """``end``, or an earlier one: a clock that is changed skips it, or repeats an hour before the hours begin."""
+        if self._offset(now) == self._offset(end):
             return end
-        while inactive - active > 0.5:
-            middle = (active + inactive) / 2
-            active, inactive = (middle, inactive) if self.is_active(middle) else (active, middle)
-        return float(round(inactive))
+        first = (now // _CLOCK_CHANGES + 1) * _CLOCK_CHANGES
+        moments = (first + step * _CLOCK_CHANGES for step in range(int((end - first) // _CLOCK_CHANGES) + 1))
+        return next((moment for moment in moments if not self.is_active(moment)), end)
+
+    def _offset(self, now: float) -> dt.timedelta | None:
+        return dt.datetime.fromtimestamp(now, self.zone).utcoffset()
 
 
 def _minutes(clock: str) -> int:
