@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
+import os
 import re
 import warnings
 from zoneinfo import ZoneInfo
@@ -16,6 +18,10 @@ _IN_UTC = re.compile(r"\b(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(?::\d\d)?(?: UTC\b|Z\b
 @functools.cache
 def host_zone() -> ZoneInfo:
     """The time zone of this host; UTC if it has none that can be read."""
+    # Almost every host names its zone here, and tzlocal, which knows all other places, is slow to import.
+    name = os.environ.get("TZ") or os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]
+    with contextlib.suppress(OSError, ValueError, LookupError):
+        return ZoneInfo(name.removeprefix(":"))
     import tzlocal
 
     with warnings.catch_warnings():

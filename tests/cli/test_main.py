@@ -122,6 +122,7 @@ def test_a_command_imports_only_what_it_uses(cli: CommandLine) -> None:
         "exporter.cli.commands",
         "exporter.cli.commands.check",
     }
+    assert "tzlocal" not in imported_by(cli, "check", "--config", str(cli.config))
     assert not checked & {"apscheduler", "difflib", "httpx", "jinja2", "json5", "prometheus_client", "starlette"}
     helped = imported_by(cli, "--help")
     assert "exporter.cli.commands.serve" in helped
