@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.model import AgentReport, Condition, ConditionName, ProfileReport, Report, Severity, Status
+from exporter.model import AgentReport, Condition, ConditionName, ProfileReport, Report, Severity, Status, Step
 from exporter.present.problems import conditions_to_show
 
 _STATUS_ORDER = (Status.EXPIRED, Status.MISSING, Status.EXPIRING, Status.UNKNOWN, Status.OK, Status.STATIC)
@@ -21,7 +21,7 @@ class SharedCondition:
     agents: tuple[str, ...]
     deadline: float  # Unix seconds; infinity if there is none
     checked_at: float | None  # the last successful check, if the last one failed; else None
-    remedies: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]  # agents and their commands
+    remedies: tuple[tuple[tuple[str, ...], tuple[Step, ...]], ...]  # agents and their steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ def shared_conditions(report: Report) -> list[SharedCondition]:
 
 def _merged(group: list[tuple[AgentReport, Condition]]) -> SharedCondition:
     agent, worst = max(group, key=lambda pair: pair[1].severity.rank)
-    commands: dict[tuple[str, ...], list[str]] = {}
+    remedies: dict[tuple[Step, ...], list[str]] = {}
     for each, condition in group:
-        if condition.remedy:
-            commands.setdefault(condition.remedy, []).append(each.agent)
+        if condition.steps:
+            remedies.setdefault(condition.steps, []).append(each.agent)
     deadlines = [_deadline(each, condition) for each, condition in group]
     return SharedCondition(
         condition=worst,
@@ -60,7 +60,7 @@ def _merged(group: list[tuple[AgentReport, Condition]]) -> SharedCondition:
         agents=tuple(each.agent for each, _ in group),
         deadline=min(deadlines),
         checked_at=agent.checked_at if agent.failure is not None else None,
-        remedies=tuple((tuple(agents), remedy) for remedy, agents in commands.items()),
+        remedies=tuple((tuple(agents), steps) for steps, agents in remedies.items()),
     )
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from exporter.lib.zones import in_zone
-from exporter.model import Report, Severity
+from exporter.model import Report, Severity, Step, StepKind
 from exporter.present.problems import problems_of
 from exporter.present.shared import SharedCondition, SharedProfile, shared_conditions, shared_profiles
 from exporter.present.style import PLAIN, Style
@@ -27,8 +27,6 @@ from exporter.present.words import (
 MAX_PROFILES, MAX_CONDITIONS, MAX_PLACES, MAX_AGENTS = 40, 20, 20, 3
 #: The width of a column where nothing is shortened: a longer name moves the rest of its row.
 MAX_COLUMN = 60
-#: A terminal with fewer columns gets no absolute times.
-_NARROW = 72
 _TONES = {0: "ok", 1: "critical", 2: "warning"}
 
 
@@ -74,14 +72,19 @@ def _condition(shared: SharedCondition, now: float, style: Style) -> Iterator[st
         break_long_words=False,
         break_on_hyphens=False,
     )
-    for agents, commands in shared.remedies:
+    for agents, steps in shared.remedies:
         if len(shared.remedies) > 1:
             yield f"  {', '.join(visible(agent, 60) for agent in agents)}:"
-        yield from remedy_lines(commands, "    ")
+        yield from remedy_lines((_step(step, style) for step in steps), "    ")
+
+
+def _step(step: Step, style: Style) -> str:
+    """A command stays exactly as it is typed."""
+    return step.text if step.kind is StepKind.COMMAND else in_zone(step.text, style.zone)
 
 
 def _profiles(profiles: Sequence[SharedProfile], now: float, style: Style) -> Iterator[str]:
-    """A row for each credential, the widest columns shortened to the width of a terminal."""
+    """A row for each credential, without dates and then with shorter names where a terminal is too narrow."""
     shown = profiles if style.everything else profiles[:MAX_PROFILES]
     if not shown:
         return
@@ -90,11 +93,17 @@ def _profiles(profiles: Sequence[SharedProfile], now: float, style: Style) -> It
             _name(shared),
             visible(shared.profile.unusable.kind if shared.profile.unusable else shared.profile.status.value, 20),
             _place(shared.target, shared.agents, style),
-            _until(shared, now, style),
+            until_of(shared.profile, now, style.zone),
         )
         for shared in shown
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    if style.width is not None and sum(_widths(rows)) + 8 > style.width:
+        # How far away a time is says more than the end of a name does, and than its date.
+        rows = [
+            (*row[:3], until_of(shared.profile, now, style.zone, short=True))
+            for row, shared in zip(rows, shown, strict=True)
+        ]
+    widths = _widths(rows)
     if style.width is None:
         widths = [min(width, MAX_COLUMN) for width in widths]
     else:
@@ -151,5 +160,5 @@ def _place(target: str, agents: Sequence[str], style: Style) -> str:
     return f"{visible(target, 60)} ({listed}{'' if style.everything or more <= 0 else f' and {more} more'})"
 
 
-def _until(shared: SharedProfile, now: float, style: Style) -> str:
-    return until_of(shared.profile, now, style.zone, short=style.width is not None and style.width < _NARROW)
+def _widths(rows: Sequence[tuple[str, str, str, str]]) -> list[int]:
+    return [max(len(row[column]) for row in rows) for column in range(4)]

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -297,6 +298,17 @@ def test_long_ids_lose_their_middle_on_a_terminal_only() -> None:
     shown = to_table(subject, style=Style(width=80))
     assert id not in shown
     assert re.search(r"^  anthropic:x+…x*-work ", shown, re.M)
+
+
+def test_times_to_wait_for_are_in_the_zone_and_commands_stay_as_they_are() -> None:
+    steps = (
+        Step(StepKind.WAIT, "Wait until 2026-11-22T11:00:00Z."),
+        Step(StepKind.COMMAND, "openclaw x --at 2026-11-22T11:00:00Z"),
+    )
+    condition = Condition(ConditionName.UNUSABLE, Severity.INFO, "anthropic", "anthropic:default", steps=steps)
+    table = to_table(report(agent(profile(), conditions=(condition,))), style=Style(zone=ZoneInfo("Asia/Tokyo")))
+    assert "do: Wait until 2026-11-22 20:00 JST.\n" in table
+    assert "openclaw x --at 2026-11-22T11:00:00Z\n" in table
 
 
 def test_a_narrow_terminal_gets_no_absolute_times() -> None:
