@@ -16,7 +16,19 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from exporter.config.channels import Channel
 from exporter.config.targets import AutoTarget, OpenClawTarget, Target, TargetBase
-from exporter.config.values import Count, Date, Duration, FilePath, Flag, Model, WithSecrets, WithUrl, Zone, expand
+from exporter.config.values import (
+    Count,
+    Date,
+    Duration,
+    FilePath,
+    Flag,
+    Lazily,
+    Model,
+    WithSecrets,
+    WithUrl,
+    Zone,
+    expand,
+)
 from exporter.lib.names import suggestion
 from exporter.lib.zones import host_zone
 
@@ -36,8 +48,8 @@ class Policy(Model):
     expiring_within: Duration = Field(86400.0, ge=0)
     setup_token_lifetime: Duration = Field(365 * 86400.0, gt=0)
     oauth_idle_after: Duration = Field(86400.0, ge=0)
-    profiles: dict[str, ProfilePolicy] = {}
-    providers: dict[Annotated[str, Field(min_length=1, pattern=r"^\S+$")], ProviderPolicy] = {}
+    profiles: Annotated[dict[str, ProfilePolicy], Lazily()] = {}
+    providers: Annotated[dict[Annotated[str, Field(min_length=1, pattern=r"^\S+$")], ProviderPolicy], Lazily()] = {}
 
     def of(self, target: str, agent: str, profile: str) -> ProfilePolicy:
         """The policy of one profile. The narrowest key wins as a whole; policies are not merged."""
@@ -51,7 +63,7 @@ class Policy(Model):
         return provider not in self.providers
 
 
-_NO_POLICY = ProfilePolicy()
+_NO_POLICY = ProfilePolicy.model_construct()
 
 
 class Alerts(Model):
@@ -94,7 +106,7 @@ class Web(WithSecrets):
     listen: str = "127.0.0.1:10785"
     external_url: str = ""
     hosts: tuple[str, ...] = ()
-    tls: Tls = Tls()
+    tls: Tls = Tls.model_construct()
     users_file: str = ""
     token: SecretStr | None = None
     token_file: str = ""
@@ -146,17 +158,18 @@ class Web(WithSecrets):
 
 
 class Config(Model):
+    # model_construct() makes the defaults without their validators, which would have to be built first.
     interval: Duration = Field(300.0, ge=1, description="time between two checks of a target")
     name: Annotated[str, Field(max_length=64, pattern=r"^[^/\x00-\x1f\x7f]*$")] = Field(
         "", description="who this exporter is in alerts; default: the host's name at its first start"
     )
     timezone: Zone = Field("", description="of times that people see; default: this host's; JSON and metrics have UTC")
-    targets: Annotated[list[Target], Field(min_length=1)] = [AutoTarget()]
-    policy: Policy = Policy()
-    alerts: Alerts = Alerts()
+    targets: Annotated[list[Target], Field(min_length=1)] = [AutoTarget.model_construct()]
+    policy: Annotated[Policy, Lazily()] = Policy.model_construct()
+    alerts: Annotated[Alerts, Lazily()] = Alerts.model_construct()
     channels: list[Channel] = []
-    heartbeat: Heartbeat | None = None
-    web: Web = Web()
+    heartbeat: Annotated[Heartbeat | None, Lazily()] = None
+    web: Annotated[Web, Lazily()] = Web.model_construct()
     state_dir: FilePath | None = Field(None, description="default: $STATE_DIRECTORY, else below ~/.local/state")
 
     @model_validator(mode="after")

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
 
-from exporter.config.values import Agents, Command, Count, Duration, FilePath, Flag, TargetName, WithSecrets, WithToken
+from exporter.config.values import (
+    Agents,
+    Command,
+    Count,
+    Duration,
+    FilePath,
+    Flag,
+    Lazily,
+    TargetName,
+    WithSecrets,
+    WithToken,
+)
 
 #: The name of a target that has none in the configuration, so that many hosts have a target of this name.
 DEFAULT_TARGET = "local"
@@ -77,12 +89,28 @@ class SimulatedTarget(TargetBase):
     profiles: Count = Field(1, ge=0, le=1_000_000, description="how many profiles the scenario is spread over")
 
 
-def _with_source(value: object) -> object:
-    return {"source": "auto", **value} if isinstance(value, dict) else value
+_MODELS: dict[object, type[TargetBase]] = {
+    "openclaw": OpenClawTarget,
+    "store": StoreTarget,
+    "gateway": GatewayTarget,
+    "claude": ClaudeTarget,
+    "auto": AutoTarget,
+    "simulated": SimulatedTarget,
+}
 
 
-Target = Annotated[
-    OpenClawTarget | StoreTarget | GatewayTarget | ClaudeTarget | AutoTarget | SimulatedTarget,
-    Field(discriminator="source"),
-    BeforeValidator(_with_source),
-]
+def _with_source(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    """The target of a value. Only the model of its source is built, unless there is a mistake to describe."""
+    if not isinstance(value, dict):
+        return handler(value)
+    value = {"source": "auto", **value}
+    source = value["source"]
+    model = _MODELS.get(source) if isinstance(source, str) else None
+    if model is not None:
+        with suppress(ValidationError):
+            return model.model_validate(value, context=info.context)
+    return handler(value)
+
+
+_Any = OpenClawTarget | StoreTarget | GatewayTarget | ClaudeTarget | AutoTarget | SimulatedTarget
+Target = Annotated[_Any, Lazily(Annotated[_Any, Field(discriminator="source")]), WrapValidator(_with_source)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -14,19 +15,26 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     SecretStr,
     Strict,
+    TypeAdapter,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import core_schema
 
+from exporter.config._no_plugins import disable_plugins
 from exporter.lib.durations import format_duration, iso, parse_date, parse_duration
 from exporter.lib.errors import ExpectedError
 from exporter.lib.files import MIB, read_regular
 from exporter.lib.known_secrets import KNOWN
 from exporter.lib.names import nearest
+
+disable_plugins()
 
 
 class ConfigError(ExpectedError):
@@ -101,7 +109,35 @@ TargetName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    """A part of the configuration. pydantic builds its validator at the first value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+
+class Lazily:
+    """Beside the type of a key: its validator is built at the first value, not with that of the whole configuration.
+
+    Most commands run often, with a configuration of few keys: they do not pay for the others. ``type`` is the key's
+    type if it is annotated itself.
+    """
+
+    def __init__(self, type: Any = None) -> None:
+        self._type = type
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        self._type = self._type or source
+
+        def validate(value: Any, info: ValidationInfo) -> Any:
+            return self._adapter.validate_python(value, context=info.context)
+
+        return core_schema.with_info_plain_validator_function(validate)
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> Any:
+        return handler(self._adapter.core_schema)
+
+    @functools.cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self._type)
 
 
 class WithSecrets(Model):
