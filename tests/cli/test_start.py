@@ -10,17 +10,16 @@ from pathlib import Path
 
 #: Every module that may be imported, of the exporter and of its dependencies. Add one only if the check uses it.
 EXPORTER = """
-checks checks.limiter checks.monitor checks.schedule checks.target_checker
-cli cli.commands cli.commands.check cli.names cli.options cli.runtime cli.screen
-config config._no_plugins config.channels config.models config.reading config.targets config.values
-lib lib.clock lib.durations lib.env_file lib.errors lib.files lib.known_secrets lib.logs lib.loose_json lib.names
-lib.printable lib.redact lib.shape lib.shell lib.sqlite lib.sqlite_header lib.tasks lib.threads lib.typed_json lib.zones
-model model.conditions model.release model.steps model.uses
-present present.line present.problems present.words
-sources sources.openclaw sources.openclaw.status sources.store sources.store.config sources.store.credentials
-sources.store.cron sources.store.environment sources.store.facts sources.store.files sources.store.paths
-sources.store.reader sources.store.references sources.store.runtimes sources.store.source sources.store.uses
-state state.credentials_db state.history
+checks checks.limiter checks.monitor checks.off_loop checks.schedule checks.target_checker cli cli.commands
+cli.commands.check cli.names cli.options cli.output cli.runtime cli.screen config config._no_plugins
+config.channels config.models config.reading config.targets config.values lib lib.bounds lib.clock
+lib.durations lib.env_file lib.errors lib.files lib.known_secrets lib.logs lib.lookups lib.loose_json
+lib.names lib.printable lib.redact lib.shape lib.shell lib.sqlite lib.sqlite_header lib.tasks lib.threads
+lib.typed_json lib.zones model model.conditions model.release model.steps model.uses present present.line
+present.problems present.words sources sources.openclaw sources.openclaw.status sources.store
+sources.store.config sources.store.credentials sources.store.cron sources.store.environment
+sources.store.facts sources.store.files sources.store.paths sources.store.reader sources.store.references
+sources.store.runtimes sources.store.source sources.store.uses state state.credentials_db state.history
 verdict verdict.conditions verdict.evidence verdict.failures verdict.fixes verdict.inputs verdict.invocation
 verdict.logins verdict.profile verdict.provider verdict.recovery verdict.releases verdict.remedies
 """
