@@ -411,8 +411,8 @@ def _covers(state: AlertState, agent: str, condition: Condition) -> bool:
     )
 
 
-# At least 40; HYPOTHESIS_PROFILE=thorough asks for more.
+# HYPOTHESIS_PROFILE=thorough asks for 5,000.
 Histories.TestCase.settings = settings(
-    max_examples=max(40, settings().max_examples), stateful_step_count=30, deadline=None
+    max_examples=5000 if settings().max_examples > 40 else 40, stateful_step_count=30, deadline=None
 )
 TestHistories = Histories.TestCase
