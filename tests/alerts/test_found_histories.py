@@ -277,3 +277,13 @@ def test_last_known_recovery_of_an_agent_that_cannot_be_checked_may_be_said() ->
         fails("main", forgotten=True),
         down("openai"),
     )
+
+
+def test_silence_of_an_agent_matches_where_an_outage_has_the_others() -> None:
+    lived(
+        down("anthropic"),
+        recovers("work", "anthropic:a"),
+        lambda h: h.is_silenced(("agent", "work"), 5 * MINUTE),
+        passes(11.0),
+        group_wait=10.0,
+    )

@@ -111,7 +111,7 @@ class Silence:
     def matches(self, state: AlertState, profile: str | None = None) -> bool:
         """Whether it matches an alert, or one ``profile`` of an alert about a provider.
 
-        A matcher for an agent matches only if it matches every agent of the alert.
+        A matcher for an agent matches only if it matches every agent that a message about the alert would name.
         """
         subject = state.subject
         values = {
@@ -120,7 +120,8 @@ class Silence:
             "profile": profile if profile is not None else subject.profile,
             "condition": str(state.condition),
         }
-        agents = state.facts or state.agents
+        named = [agent for agent, fact in state.facts.items() if fact.confirmed and not fact.inhibited]
+        agents = named or state.facts or state.agents
         return bool(self.matchers) and all(
             all(agent == value for agent in agents) if name == "agent" else values.get(name) == value
             for name, value in self.matchers.items()
