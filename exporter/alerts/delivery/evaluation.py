@@ -105,6 +105,8 @@ async def _without_garbage_collection() -> AsyncIterator[None]:
     gc.disable()
     try:
         yield
-        await asyncio.to_thread(gc.collect, 1)
     finally:
-        gc.enable()
+        try:
+            await asyncio.to_thread(gc.collect, 1)  # also if the outbox could not be written
+        finally:
+            gc.enable()
