@@ -189,9 +189,9 @@ ATTACKS = {
     "bodies that do not end": (520, BODY + b"x", b"", True),
     "bodies in drips": (520, BODY, b"x", True),
     "headers in drips": (1000, b"GET / HTTP/1.1\r\n", b"X: y\r\n", True),
-    "idle clients": (1000, GET + b"\r\n", b"", True),
-    "probes": (1000, PROBE, PROBE, True),
-    "answers that are not read": (600, (GET + b"\r\n") * 300, b"", False),
+    "idle clients": (600, GET + b"\r\n", b"", True),
+    "probes": (100, PROBE, PROBE, True),
+    "answers that are not read": (40, (GET + b"\r\n") * 300, b"", False),
 }
 
 
