@@ -20,10 +20,10 @@ import click
 from exporter import __version__
 from exporter.cli import commands
 from exporter.cli.options import config_option, examples
-from exporter.cli.runtime import EX_PIPE, discard_output
+from exporter.cli.output import EX_PIPE, discard_output, print_error, show_usage
 from exporter.lib import logs
 from exporter.lib.errors import ExpectedError
-from exporter.lib.known_secrets import KNOWN, remember
+from exporter.lib.known_secrets import remember
 from exporter.lib.names import suggestion
 
 
@@ -91,15 +91,15 @@ def _run() -> int:
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        print_error(error.format_message())
         return os.EX_USAGE
     except click.MissingParameter as error:
-        error.show()
+        show_usage(error)
         epilog = error.ctx.command.epilog if error.ctx is not None else None
-        click.echo("\n".join((epilog or "").splitlines()[1:]), err=True)
+        print_error("\n".join((epilog or "").splitlines()[1:]))
         return os.EX_USAGE
     except click.UsageError as error:
-        error.show()
+        show_usage(error)
         return os.EX_USAGE
     except (click.Abort, KeyboardInterrupt, asyncio.CancelledError):
         return 130
@@ -108,7 +108,7 @@ def _run() -> int:
         return EX_PIPE
     except ExpectedError as error:
         kind = "" if error.exit_code == os.EX_CONFIG else "Error: "  # a mistake there begins with its place
-        click.echo(f"{kind}{KNOWN.redact(str(error), of_ours=True)}", err=True)
+        print_error(f"{kind}{error}")
         return error.exit_code
     except Exception as error:
         return _report_internal(error)
@@ -117,5 +117,5 @@ def _run() -> int:
 
 def _report_internal(error: Exception) -> int:
     """Report a bug of ours by its kind and place. Its text stays unprinted: it may quote a secret."""
-    click.echo(f"Internal error ({logs.kind_and_place(error)}). Please report it.", err=True)
+    print_error(f"Internal error ({logs.kind_and_place(error)}). Please report it.")
     return os.EX_SOFTWARE

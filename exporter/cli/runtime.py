@@ -1,4 +1,4 @@
-"""Shared by the commands: exit codes, configuration and state in effect, running one check or the daemon, output.
+"""Shared by the commands: configuration and state in effect, running one check or the daemon.
 
 Other packages of ours are imported inside functions to keep start-up fast.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 import click
 
 from exporter.cli import screen
-from exporter.lib.errors import ExpectedError
+from exporter.cli.output import print_line
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from exporter.model import Report
     from exporter.state.credentials_db import CredentialDatabase
 
-#: The shell's exit code for a program whose reader has gone (128 + SIGPIPE).
-EX_PIPE = 141
 T = TypeVar("T")
 
 
@@ -37,12 +33,6 @@ class LogOptions(NamedTuple):
 
     format: Literal["text", "json"] = "text"
     level: str = "info"
-
-
-class OutputError(ExpectedError):
-    """The result cannot be printed."""
-
-    exit_code = os.EX_CANTCREAT
 
 
 def read_config(config_file: Path | None) -> Config:
@@ -104,7 +94,7 @@ def notify_once(config: Config, monitor: Monitor) -> bool | None:
         with open_outbox(config) as outbox:
             return run(one_shot.notify_once(config, outbox, reports))
     except StateError as error:
-        click.echo(f"No notification was sent: {error}", err=True)
+        print_line(f"No notification was sent: {error}", err=True)
         return False
 
 
@@ -145,33 +135,9 @@ def log_to_stderr(options: LogOptions) -> None:
     logging.getLogger("apscheduler").setLevel(max(level, logging.WARNING))
 
 
-def print_result(text: str, *, is_coloured: bool = False) -> None:
-    """Print a result that the exit code repeats. A reader that has gone (``| head``) changes nothing."""
-    try:
-        click.echo(text, color=is_coloured)
-    except BrokenPipeError:
-        discard_output()
-    except OSError as error:
-        discard_output()
-        raise OutputError(f"the result cannot be written: {error.strerror}") from None
-
-
-def as_json(value: object) -> str:
-    """``value`` as indented JSON, escaped where standard output is not UTF-8."""
-    encoding = getattr(sys.stdout, "encoding", None) or ""
-    return json.dumps(value, indent=2, ensure_ascii=encoding.lower().replace("-", "") != "utf8")
-
-
 def parse_option(parse: Callable[[str], float], text: str) -> float:
     """The value of a duration or date that a person typed. Raises UsageError with the sentence of ``parse``."""
     try:
         return parse(text)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-
-
-def discard_output() -> None:
-    """Send the rest of standard output to /dev/null: nobody can read it, or it cannot be written."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)

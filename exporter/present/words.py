@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from exporter.lib.durations import END_OF_DATES, in_words
+from exporter.lib.printable import one_line
 from exporter.model import AgentReport, ProfileReport, Report
 
 #: The meaning of each exit code.
@@ -18,9 +19,7 @@ def visible(text: str, limit: int = 128) -> str:
     """``text`` on one line, cut to ``limit`` characters, with unprintable characters escaped."""
     if len(text) > limit:
         text = text[: limit - 3] + "..."
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return one_line(text)
 
 
 def now_of(report: Report, now: float | None) -> float:

@@ -23,6 +23,7 @@ import termios
 import textwrap
 from collections.abc import Iterator, Mapping
 
+from exporter.lib.printable import each_line, one_line
 from exporter.verdict.invocation import Programs
 from exporter.verdict.remedies import TOKEN_BEGINS, TOKEN_LENGTH
 
@@ -76,11 +77,11 @@ class Terminal:
 
     def say(self, text: str = "", indent: str = "") -> None:
         """Print sentences, folded to the terminal's width."""
-        print(fold(text, self._columns, indent), flush=True)
+        print(fold(each_line(text), self._columns, indent), flush=True)
 
     def show(self, command: str) -> None:
         """Print a command on one line, to be copied."""
-        print(f"  {command}", flush=True)
+        print(f"  {one_line(command)}", flush=True)
 
     def ask(self, question: str) -> str:
         """The person's answer in lower case; ``n`` at the end of input. Raises KeyboardInterrupt."""

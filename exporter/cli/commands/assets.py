@@ -8,6 +8,7 @@ import click
 
 from exporter.cli import names
 from exporter.cli.options import examples, ignored_config_option
+from exporter.cli.output import print_file, print_line
 
 
 @click.group(epilog=examples("assets list", "assets export ~/openclaw-auth-exporter-assets"))
@@ -22,7 +23,7 @@ def assets_list() -> None:
     from exporter.setup import assets
 
     for name in assets.names():
-        click.echo(name)
+        print_line(name)
 
 
 @assets.command(
@@ -41,7 +42,7 @@ def assets_show(name: str) -> None:
         content = assets.read(name)
     except assets.AssetsError as error:
         raise click.UsageError(str(error)) from None
-    click.echo(content, nl=False)
+    print_file(content)
 
 
 @assets.command(
@@ -58,4 +59,4 @@ def assets_export(directory: Path, force: bool) -> None:
     from exporter.setup import assets
 
     written = assets.export(directory, force)
-    click.echo(f"{len(written)} file{'' if len(written) == 1 else 's'} written below {directory}")
+    print_line(f"{len(written)} file{'' if len(written) == 1 else 's'} written below {directory}")

@@ -10,6 +10,7 @@ import click
 
 from exporter.cli import names, options, runtime, screen
 from exporter.cli.options import examples
+from exporter.cli.output import as_json, print_line, print_result
 
 
 @click.command(
@@ -58,7 +59,7 @@ def check(
     if notify:
         delivered = runtime.notify_once(config, monitor)
         if delivered is None:
-            click.echo("A daemon sends the notifications. This command only checked.", err=True)
+            print_line("A daemon sends the notifications. This command only checked.", err=True)
         if delivered is False and code == 0:
             code = os.EX_TEMPFAIL
     if chosen == ["quiet"]:
@@ -67,12 +68,12 @@ def check(
 
     match chosen:
         case ["json"]:
-            text = runtime.as_json(present.to_json(report))
+            text = as_json(present.to_json(report))
         case ["line"]:
             text = present.to_line(report)
         case ["nagios"]:
             text, code = present.to_nagios(report)
         case _:
             text = present.to_table(report, style=screen.style_of(config, color, everything))
-    runtime.print_result(text, is_coloured=screen.has_colours(color, sys.stdout))
+    print_result(text, is_coloured=screen.has_colours(color, sys.stdout))
     return code

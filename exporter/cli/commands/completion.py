@@ -6,6 +6,7 @@ import click
 
 from exporter.cli import options
 from exporter.cli.options import examples
+from exporter.cli.output import print_file
 
 
 @click.command(
@@ -24,4 +25,4 @@ def completion(shell: str) -> None:
     """
     from exporter.cli import shells
 
-    click.echo(shells.script(shell), nl=False)
+    print_file(shells.script(shell))

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from exporter.cli.options import config_option, examples, ignored_config_option
-from exporter.cli.runtime import as_json, read_config
+from exporter.cli.output import as_json, print_line, print_result
+from exporter.cli.runtime import read_config
 
 
 @click.group(epilog=examples("config check", "config show"))
@@ -30,12 +31,12 @@ def config_check(config_file: Path | None) -> None:
     where = config_file or default_config_file() or "built-in defaults"
     names = ", ".join(target.name for target in checked.targets)
     for problem in preflight.warnings(checked):
-        click.echo(f"{where}: warning: {problem}", err=True)
+        print_line(f"{where}: warning: {problem}", err=True)
     try:
         preflight.require_usable(checked)
     except ConfigError as error:
         raise ConfigError(str(where), error.problems) from None
-    click.echo(f"{where}: valid; {len(checked.targets)} target{'s' if len(checked.targets) > 1 else ''} ({names})")
+    print_line(f"{where}: valid; {len(checked.targets)} target{'s' if len(checked.targets) > 1 else ''} ({names})")
 
 
 @config.command("show", epilog=examples("config show"))
@@ -44,7 +45,7 @@ def config_show(config_file: Path | None) -> None:
     """Print the configuration in effect as JSON, with secrets redacted."""
     from exporter.config import redacted
 
-    click.echo(as_json(redacted(read_config(config_file))))
+    print_result(as_json(redacted(read_config(config_file))))
 
 
 @config.command("schema", epilog=examples("config schema >schema.json"))
@@ -53,4 +54,4 @@ def config_schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     from exporter.config import schema
 
-    click.echo(as_json(schema()))
+    print_result(as_json(schema()))

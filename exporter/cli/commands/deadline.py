@@ -12,6 +12,7 @@ import click
 
 from exporter.cli import names, options, runtime
 from exporter.cli.options import examples
+from exporter.cli.output import print_line
 from exporter.lib.names import nearest, suggestion
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
         if known and not any(_means(key, name) for name in known):
             _require_unlike(profile, key, known, config)
             seen = ", ".join(dict.fromkeys(name.split("/", 2)[2] for name in known[:20]))
-            click.echo(f"No check has seen the profile {key} yet, only {seen}. The date waits for it.", err=True)
+            print_line(f"No check has seen the profile {key} yet, only {seen}. The date waits for it.", err=True)
         ledger.set_date(key, supplied)
     if is_created:
         life = config.policy.setup_token_lifetime
-        click.echo(f"{key}: created {iso(at)}, so it ends {iso(at + life)} ({format_duration(life)} later)")
+        print_line(f"{key}: created {iso(at)}, so it ends {iso(at + life)} ({format_duration(life)} later)")
     else:
-        click.echo(f"{key}: ends {iso(at)}")
+        print_line(f"{key}: ends {iso(at)}")
 
 
 @deadline.command("list", epilog=examples("deadline list"))
@@ -78,9 +79,9 @@ def deadline_list(config_file: Path | None) -> None:
     for profile, supplied in dates.items():
         ends = supplied.expires_at is not None
         date = f"ends {iso(supplied.expires_at)}" if ends else f"created {iso(supplied.issued_at)}"
-        click.echo(f"{profile}\t{date}\trecorded {iso(supplied.supplied_at)}")
+        print_line(profile, date, f"recorded {iso(supplied.supplied_at)}")
     if not dates:
-        click.echo("No date is recorded.", err=True)
+        print_line("No date is recorded.", err=True)
 
 
 @deadline.command("clear", epilog=examples("deadline clear anthropic:default"))
@@ -94,7 +95,7 @@ def deadline_clear(profile: str, config_file: Path | None) -> None:
         if not (ledger.clear_date(profile) or ledger.clear_date(key)):
             end = suggestion(profile, ledger.supplied_dates()) or ": see `openclaw-auth-exporter deadline list`"
             raise click.UsageError(f"no date is recorded for {profile!r}{end}")
-    click.echo(f"{profile}: cleared")
+    print_line(f"{profile}: cleared")
 
 
 def _key_of(config: Config, profile: str, known: list[str]) -> str:

@@ -11,6 +11,7 @@ import click
 
 from exporter.cli import names, options, runtime, screen
 from exporter.cli.options import examples
+from exporter.cli.output import print_line, print_result
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def explain(profile: str | None, color: screen.Colour, config_file: Path | None)
             shown = [present.visible(name, 80) for name in known]
             raise click.UsageError(f"there is no profile named {profile!r}{suggestion(profile, shown)}")
     text = present.explain(report, profile, alerts=_alert_lines(config), style=screen.style_of(config, color))
-    runtime.print_result(text, is_coloured=screen.has_colours(color, sys.stdout))
+    print_result(text, is_coloured=screen.has_colours(color, sys.stdout))
     return report.exit_code
 
 
@@ -52,5 +53,5 @@ def _alert_lines(config: Config) -> dict[tuple[str, str, str, str], list[str]]:
             policy = policy_of(config, outbox, now)
             return lines_by_profile(outbox.states(), policy, now, outbox.undelivered())
     except StateError as error:
-        click.echo(f"The status of alerts is unknown: {error}", err=True)
+        print_line(f"The status of alerts is unknown: {error}", err=True)
         return {}

@@ -10,6 +10,7 @@ import click
 
 from exporter.cli import options, runtime
 from exporter.cli.options import examples
+from exporter.cli.output import as_json, print_line, print_result
 
 #: How many messages are shown.
 MAX_MESSAGES = 10_000
@@ -21,9 +22,9 @@ NO_CHANNEL = "(no channel)"
 @click.option(
     "--for", "length", default="1y", show_default=True, metavar="DURATION", help="How far ahead, like 30d or 1y."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the messages as JSON.")
+@click.option("--json", "with_json", is_flag=True, help="Print the messages as JSON.")
 @options.config_option
-def forecast(length: str, as_json: bool, config_file: Path | None) -> None:
+def forecast(length: str, with_json: bool, config_file: Path | None) -> None:
     """List every notification that the facts of today will lead to: when, on which channel, and its title.
 
     What is repeated until someone acts is listed once, with its interval.
@@ -42,17 +43,17 @@ def forecast(length: str, as_json: bool, config_file: Path | None) -> None:
     if not policy.channels:
         policy = replace(policy, channels=(ChannelPolicy(NO_CHANNEL),))
         hint = "an Alertmanager decides itself what it sends" if config.channels else "add one to `channels`"
-        click.echo(f"No channel is configured that these notifications could be sent to: {hint}.", err=True)
+        print_line(f"No channel is configured that these notifications could be sent to: {hint}.", err=True)
     report, monitor = runtime.check_targets(config)
     policy = replace(policy, renew=monitor.renewal_steps)
     messages = expect(states, report, policy, now, now + ahead, monitor.as_of, proofs, MAX_MESSAGES + 1)
     shown = messages[:MAX_MESSAGES]
-    if as_json:
-        runtime.print_result(runtime.as_json(expected.to_json(shown, now, now + ahead)))
+    if with_json:
+        print_result(as_json(expected.to_json(shown, now, now + ahead)))
     else:
         for line in expected.lines(shown):
-            click.echo(line)
+            print_line(line)
     if len(messages) > MAX_MESSAGES:
-        click.echo(f"Only the first {MAX_MESSAGES:,} messages are shown. Use a shorter --for.", err=True)
+        print_line(f"Only the first {MAX_MESSAGES:,} messages are shown. Use a shorter --for.", err=True)
     if not messages:
-        click.echo(f"No notification is due within {length}.", err=True)
+        print_line(f"No notification is due within {length}.", err=True)

@@ -11,6 +11,7 @@ import click
 
 from exporter.cli import runtime
 from exporter.cli.options import config_option, examples
+from exporter.cli.output import print_line, print_result
 
 
 @click.command(epilog=examples("init", "init --systemd", "init --force"))
@@ -40,22 +41,23 @@ def init(force: bool, systemd: bool, config_file: Path | None) -> None:
         if systemd:
             undo[:0] = setup.undo_units(setup.write_units(path))
             for note in search_path.lasting(os.environ).notes:
-                click.echo(f"PATH: {note}")
+                print_line(f"PATH: {note}")
             _start(page)
         else:
-            click.echo(
+            print_line(
                 "Next: `openclaw-auth-exporter check` checks once, `openclaw-auth-exporter serve` runs a daemon, "
                 f"with its page at {page}"
             )
     finally:
-        click.echo("".join(["To undo this:\n", *(f"  {command}\n" for command in undo)]) if undo else "", nl=False)
+        if undo:
+            print_result("\n".join(["To undo this:", *(f"  {command}" for command in undo)]))
 
 
 def _keep_config(path: Path) -> None:
     from exporter.config import load
 
     load(path)
-    click.echo(f"{path}: already exists and is kept")
+    print_line(f"{path}: already exists and is kept")
 
 
 def _write_config(path: Path, force: bool, undo: list[str]) -> None:
@@ -64,7 +66,7 @@ def _write_config(path: Path, force: bool, undo: list[str]) -> None:
     topic_file = _topic_file(path, undo) if force or not os.path.lexists(path) else None
     kept = setup.write_config(path, setup.starting_config(setup.found_env_file(), topic_file), force)
     undo.append(setup.undo_config(path, kept))
-    click.echo(f"{path}: written" + (f"; the old file is now {kept}" if kept else ""))
+    print_line(f"{path}: written" + (f"; the old file is now {kept}" if kept else ""))
     if topic_file is not None:
         _ring(path)
 
@@ -82,10 +84,10 @@ def _topic_file(config_file: Path, undo: list[str]) -> Path | None:
     if is_new:
         undo.append(setup.undo_config(path, None))
     if sys.stdout.isatty():
-        click.echo(setup.qr_code(setup.topic_link(topic)))
-    click.echo(f"Install the ntfy app on the phone and open {setup.topic_link(topic)} there, or scan the code.")
-    click.echo(f"In the ntfy app, subscribe to the topic {topic}")
-    click.echo(f"Anyone who knows the topic can read the notifications. It is kept in {path}.")
+        print_result(setup.qr_code(setup.topic_link(topic)))
+    print_line(f"Install the ntfy app on the phone and open {setup.topic_link(topic)} there, or scan the code.")
+    print_line(f"In the ntfy app, subscribe to the topic {topic}")
+    print_line(f"Anyone who knows the topic can read the notifications. It is kept in {path}.")
     return path
 
 
@@ -98,15 +100,15 @@ def _ring(path: Path) -> None:
         if not click.confirm("Has the phone subscribed? Send it a test notification now?", default=True):
             raise click.Abort
     except click.Abort:
-        click.echo("To test it later: `openclaw-auth-exporter notify test`.")
+        print_line("To test it later: `openclaw-auth-exporter notify test`.")
         return
     config = load(path)
     results = runtime.run(send_tests(config, [channel.name for channel in config.channels], time.time()))
     for name, problem in results:
         if problem is None:
-            click.echo(f"{name}: delivered to the server. If the phone stays silent, check the topic.")
+            print_line(f"{name}: delivered to the server. If the phone stays silent, check the topic.")
         else:
-            click.echo(f"{name}: FAILED: {problem}. Try again: `openclaw-auth-exporter notify test`.", err=True)
+            print_line(f"{name}: FAILED: {problem}. Try again: `openclaw-auth-exporter notify test`.", err=True)
 
 
 def _start(page: str) -> None:
@@ -115,11 +117,11 @@ def _start(page: str) -> None:
     unit = setup.chosen_unit()
     setup.start(unit)
     if unit == setup.TIMER:
-        click.echo(f"{unit}: enabled instead of the daemon, as before.")
+        print_line(f"{unit}: enabled instead of the daemon, as before.")
         return
-    click.echo(f"{unit}: enabled, started and ready. See `systemctl --user status {unit}`.")
-    click.echo(f"The page: {page}")
+    print_line(f"{unit}: enabled, started and ready. See `systemctl --user status {unit}`.")
+    print_line(f"The page: {page}")
     if not setup.lingers():
-        click.echo("It stops when you log out. To keep it running: `loginctl enable-linger`.")
-    click.echo(f"To check from a timer instead: `systemctl --user disable --now {unit}` and")
-    click.echo(f"`systemctl --user enable --now {setup.TIMER}`.")
+        print_line("It stops when you log out. To keep it running: `loginctl enable-linger`.")
+    print_line(f"To check from a timer instead: `systemctl --user disable --now {unit}` and")
+    print_line(f"`systemctl --user enable --now {setup.TIMER}`.")

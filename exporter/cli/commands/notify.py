@@ -12,6 +12,7 @@ import click
 
 from exporter.cli import names, options, runtime, screen
 from exporter.cli.options import examples
+from exporter.cli.output import print_line
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def notify_test(channels: tuple[str, ...], config_file: Path | None) -> int:
         if name not in known:
             raise click.UsageError(f"there is no channel named {name!r}{suggestion(name, known)}")
     for warning in delivery.warnings(config):
-        click.echo(f"warning: {warning}", err=True)
+        print_line(f"warning: {warning}", err=True)
     chosen = dict.fromkeys(channels or known)
     tests = send_tests(config, chosen, time.time(), button_links(config), exporter_name(config))
 
@@ -57,7 +58,7 @@ def notify_test(channels: tuple[str, ...], config_file: Path | None) -> int:
 
     results = runtime.run(send())
     for name, problem in results:
-        click.echo(f"{name}: delivered" if problem is None else f"{name}: FAILED: {problem}")
+        print_line(f"{name}: delivered" if problem is None else f"{name}: FAILED: {problem}")
     return os.EX_TEMPFAIL if any(problem for _, problem in results) else 0
 
 

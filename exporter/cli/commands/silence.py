@@ -11,6 +11,7 @@ import click
 
 from exporter.cli import names, options, runtime
 from exporter.cli.options import examples
+from exporter.cli.output import print_line
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -58,9 +59,9 @@ def silence_add(length: str, reason: str, config_file: Path | None, **matchers: 
     with runtime.open_outbox(config) as outbox:
         added = outbox.add_silence(given, now + seconds, reason, now)
         subjects = [*_seen(config), *_alerting(outbox)]
-    click.echo(f"{added.id}: {_filters(added)} until {iso(added.until)}")
+    print_line(f"{added.id}: {_filters(added)} until {iso(added.until)}")
     if (warning := matches_nothing(given, {target.name for target in config.targets}, subjects)) is not None:
-        click.echo(f"warning: it matches nothing now: {warning}", err=True)
+        print_line(f"warning: it matches nothing now: {warning}", err=True)
 
 
 @silence.command("list", epilog=examples("silence list"))
@@ -73,9 +74,9 @@ def silence_list(config_file: Path | None) -> None:
         silences = outbox.silences(time.time())
     for silence in silences:
         fields = (silence.id, _filters(silence), f"until {iso(silence.until)}", silence.reason)
-        click.echo("\t".join(filter(None, fields)))
+        print_line(*filter(None, fields))
     if not silences:
-        click.echo("No silence is in effect.", err=True)
+        print_line("No silence is in effect.", err=True)
 
 
 @silence.command("remove", epilog=examples("silence remove 01KB6Z3Y7Q"))
@@ -86,7 +87,7 @@ def silence_remove(id: str, config_file: Path | None) -> None:
     with runtime.open_outbox(runtime.read_config(config_file)) as outbox:
         if not outbox.remove_silence(id):
             raise click.UsageError(f"there is no silence {id!r}: see `openclaw-auth-exporter silence list`")
-    click.echo(f"{id}: removed")
+    print_line(f"{id}: removed")
 
 
 #: The names of one profile or alert, by what a silence can match on. An alert has several agents, a profile two names.
