@@ -106,6 +106,20 @@ class GuardedConnection(H11Protocol):
         super().data_received(data)
         self._report()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP. If its request is being answered already, in the middle of a body, that is dropped.
+
+        Uvicorn would log an error with a traceback when it is sent after the refusal, or refuse after its beginning.
+        """
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.close()
+                return
+        super().send_400_response(msg)
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._report()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -208,6 +209,20 @@ async def test_hostile_requests_are_answered_and_the_next_one_is_served(sent: by
         else:
             assert answer.startswith(b"HTTP/1.1 %d " % status)
         assert (await talk(server, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_body_that_breaks_off_into_nonsense_is_refused_once_and_logged_nowhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Uvicorn sent the application's answer after the refusal, which is an error with a traceback."""
+    head = b"POST /-/reload HTTP/1.1\r\nHost: evil.example\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with running() as server:
+        for body in (b"3\r\nabc\r\n0\x1d\r\n\r\n", b"zz\r\n", b"-1\r\n\r\n"):
+            answer = await asyncio.wait_for(talk(server, head + body), 10)
+            assert answer.startswith(b"HTTP/1.1 4")
+            assert answer.count(b"HTTP/1.1 ") == 1
+        await asyncio.sleep(0)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 # --- stopping ----------------------------------------------------------------------------------
