@@ -124,9 +124,16 @@ def _forms(secret: str) -> Iterator[str]:
         for part in _parts(value) if _URL.match(value) else [value]:
             if part not in _NEVER and len(part) >= (8 if _WORDS.fullmatch(part) else _END):
                 is_plain = _PLAIN.fullmatch(part)  # every way to write it is the same
-                forms = {part} if is_plain else {part, " ".join(part.split()), json.dumps(part)[1:-1], quote(part, "")}
+                forms = {part} if is_plain else {part, " ".join(part.split()), json.dumps(part)[1:-1], _for_url(part)}
                 for form in forms:
                     yield from (form[at : at + MAX_SECRET] for at in range(0, len(form) - _END + 1, MAX_SECRET))
+
+
+def _for_url(text: str) -> str:
+    try:
+        return quote(text, "", errors="surrogateescape")  # bytes of the environment that are no UTF-8
+    except UnicodeEncodeError:
+        return quote(text, "", errors="surrogatepass")
 
 
 def _parts(url: str) -> Iterator[str]:

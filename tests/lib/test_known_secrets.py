@@ -43,6 +43,13 @@ def test_secret_written_for_json_or_a_url_is_redacted_too() -> None:
     assert safe_text(f"at /{quote(secret, safe='')}/x") == f"at /{REDACTED}/x"
 
 
+@pytest.mark.parametrize("surrogate", [0xDCFF, 0xD800])
+def test_secret_that_is_no_utf_8_is_known_too(surrogate: int) -> None:
+    secret = f"hunter{chr(surrogate)}2pw"
+    remember({"A_KEY": secret})
+    assert KNOWN.redact(f"at {secret}") == f"at {REDACTED}"
+
+
 def test_lines_of_a_secret_are_redacted_one_by_one_and_with_other_spaces() -> None:
     KNOWN.add("first1line\n two  words 2 ")
     assert KNOWN.redact("first1line, two words 2, two  words 2") == f"{REDACTED}, {REDACTED}, {REDACTED}"
