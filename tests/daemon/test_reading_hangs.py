@@ -15,10 +15,9 @@ from exporter.state.credentials_db import CredentialDatabase
 from exporter.web.daemon_api import OutdatedError
 
 
-def failed_reload_is_exported(daemon: Daemon) -> bool:
-    """Whether it is. The clock that was put forward may have ended a composition, which is then made again."""
+def is_exported(daemon: Daemon, successful: int) -> bool:
     try:
-        return b"config_last_reload_successful 0" in daemon.exposition("", "")[0]
+        return b"config_last_reload_successful %d" % successful in daemon.exposition("", "")[0]
     except OutdatedError:
         return False
 
@@ -34,13 +33,14 @@ async def test_reload_from_a_file_system_that_hangs_is_given_up(monkeypatch: pyt
     daemon = Daemon(config("home"), CredentialDatabase(None), reread, make=Fakes())
     await daemon.start()
     try:
+        await until(lambda: is_exported(daemon, 1))  # the clock that is put forward must not end a composition
         clock = LoopClock(monkeypatch)
         first = asyncio.create_task(daemon.reload())
         await until(began.is_set)
         clock.advance(READ_LIMIT)
         why = "the configuration: the file system of one of its files did not answer within 30 s"
         assert [await first, await daemon.reload()] == [why, why]
-        await until(lambda: failed_reload_is_exported(daemon))
+        await until(lambda: is_exported(daemon, 0))
         go_on.set()
         await until(lambda: not daemon._reading.is_busy)
         assert await daemon.reload() is None
