@@ -2,6 +2,7 @@
 
 Each starts from its corpus, which it replays first. A crash is left in ``tests/fuzz/crashes``, and the exit code is 1:
 mend it, and move the file into the corpus. Where atheris has no wheel for this Python, only the corpus is replayed.
+``OAE_FUZZ_SEED`` makes a search repeatable.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def one(name: str, seconds: str, found: str) -> None:
         KNOWN.clear()
 
     CRASHES.mkdir(exist_ok=True)
-    options = [f"-max_total_time={seconds}", "-max_len=16384", "-timeout=20", "-rss_limit_mb=2048"]
+    seed = os.environ.get("OAE_FUZZ_SEED", "0")
+    options = [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=16384", "-timeout=20", "-rss_limit_mb=2048"]
     corpus = [found, str(HERE / "corpus" / name)]
     atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={CRASHES}/{name}-", *corpus], run)
     atheris.Fuzz()
