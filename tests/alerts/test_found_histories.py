@@ -287,3 +287,14 @@ def test_silence_of_an_agent_matches_where_an_outage_has_the_others() -> None:
         passes(11.0),
         group_wait=10.0,
     )
+
+
+def test_renewal_that_waits_for_its_group_has_the_date_of_the_moment_it_is_sent() -> None:
+    lived(
+        pasted("work", "openai:c", 5 * DAY),
+        away(HOUR),
+        dated("work", "openai:c", 10 * DAY),
+        pasted("work", "openai:c", MONTH, another=False, undated=True),
+        a_day_passes,
+        group_wait=10.0,
+    )

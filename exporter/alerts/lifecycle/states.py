@@ -311,6 +311,10 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     if new.resolution is not None and new.confirmed and new.acknowledged_step is None:
         # What is confirmed again before a channel was notified of its resolution has not ended.
         new = changed(new, resolution=None)
+    elif new.resolution is not None and new.acknowledged_step is not None:
+        # The renewal has yet to be sent, and the date may have moved since.
+        end = replace(new.resolution, until=new.deadline, is_assumed=new.is_assumed, agents=tuple(new.facts))
+        new = changed(new, resolution=end)
     return new
 
 
