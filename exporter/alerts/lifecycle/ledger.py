@@ -45,7 +45,8 @@ class Ledger:
                 alert = replace(
                     _alert_like(state), reason=last.reason, condition=last.condition, severity=last.severity
                 )
-                alert, news_at = replace(alert, agents=last.agents), max(state.worsened_at, last.at)
+                # Nobody recorded where the trouble has been since: acknowledgements are not compared.
+                alert, news_at = replace(alert, agents=last.agents), float("inf")
                 # What a fork inherited was sent by another alert, and is found by its agents.
                 name = f"origin of {state.fingerprint}" if last.is_inherited else state.fingerprint
                 ledger.notified[channel, name] = Notified(
