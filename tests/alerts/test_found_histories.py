@@ -298,3 +298,13 @@ def test_renewal_that_waits_for_its_group_has_the_date_of_the_moment_it_is_sent(
         a_day_passes,
         group_wait=10.0,
     )
+
+
+def test_outage_that_begins_again_has_a_fingerprint_of_its_own() -> None:
+    lived(
+        dated("lab", "openai:c", 5 * HOUR),
+        passes(8 * DAY),
+        dated("main", "openai:c", 10 * DAY),
+        dated("lab", "openai:c", 5 * HOUR),
+        passes(30 * HOUR),
+    )

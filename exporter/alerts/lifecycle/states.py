@@ -74,7 +74,23 @@ def update_states(states: States, report: Report, policy: AlertPolicy, now: floa
             after[key] = _merge(state, now)
         elif (remaining := _without_fact(state, index, policy, now)) is not None:
             after[key] = remaining
-    return take_over(after)
+    return take_over(_with_fingerprints_of_their_own(after, before))
+
+
+def _with_fingerprints_of_their_own(after: States, before: States) -> States:
+    """An outage that began again must not get the fingerprint that it left to the alert whose life it took over."""
+    begun = [key for key in after if key not in before]
+    if not begun:
+        return after
+    used = {state.fingerprint for key, state in after.items() if key in before}
+    result = dict(after)
+    for key in begun:
+        fingerprint = first = after[key].fingerprint
+        while fingerprint in used:
+            fingerprint = identity(fingerprint, key)
+        if fingerprint != first:
+            result[key] = changed(after[key], fingerprint=fingerprint)
+    return result
 
 
 def _merged(gone: States, after: States) -> set[str]:
