@@ -308,3 +308,17 @@ def test_outage_that_begins_again_has_a_fingerprint_of_its_own() -> None:
         dated("lab", "openai:c", 5 * HOUR),
         passes(30 * HOUR),
     )
+
+
+def test_credential_of_its_own_with_another_date_and_the_same_disable_is_no_second_first() -> None:
+    history = lived(
+        breaks("main", "anthropic:a", "auth", all_heirs=True),
+        pasted("work", "anthropic:a", MONTH, another=False, heals=False),
+    )
+    assert all(last.is_inherited for s in history.states.values() if s.forked_from for last in s.notified.values())
+    assert any(state.forked_from for state in history.states.values())
+    lived(
+        breaks("main", "anthropic:a", "auth", all_heirs=True),
+        pasted("work", "anthropic:a", MONTH, another=False, heals=False),
+        down("anthropic"),
+    )

@@ -111,11 +111,14 @@ def worst_agent(facts: Mapping[str, AgentFact]) -> str:
 
 
 def has_same_part(fact: AgentFact, other: AgentFact) -> bool:
-    """Whether one sentence is true of both: the same condition, for the same reason, with the same dates."""
+    """Whether one sentence is true of both: the same condition, for the same reason, with the same dates.
+
+    The deadline of a credential that is down is another trouble.
+    """
     return (
         fact.condition is other.condition
         and fact.cause == other.cause
-        and _same_date(fact.deadline, other.deadline)
+        and (fact.condition.family is not Family.DEADLINE or _same_date(fact.deadline, other.deadline))
         and _same_date(fact.until, other.until)
     )
 

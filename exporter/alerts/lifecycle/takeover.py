@@ -6,7 +6,7 @@ and with what the channels know. If that one still fires when a credential works
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from exporter.alerts.lifecycle.agents import known_agents
@@ -23,7 +23,7 @@ def take_over(states: States) -> dict[str, AlertState]:
             after |= _given_back(state, after.get(state.took_over))
     for subject, group in _inhibited(states, down).items():
         if not down[subject].notified:
-            after |= _taken_over(down[subject], min(group, key=lambda state: (state.started_at, state.key)))
+            after |= _taken_over(down[subject], min(group, key=lambda state: (state.started_at, state.key)), group)
     for key, state in after.items():
         if state.inhibited and not state.firing and not _has_agent_of(state, down.get(_provider(state))):
             after[key] = changed(state, inhibited=False)
@@ -54,12 +54,12 @@ def _inhibited(states: States, down: Mapping[AlertSubject, AlertState]) -> dict[
     return found
 
 
-def _taken_over(outage: AlertState, former: AlertState) -> dict[str, AlertState]:
+def _taken_over(outage: AlertState, former: AlertState, group: Iterable[AlertState]) -> dict[str, AlertState]:
     return {
         outage.key: changed(
             outage,
             fingerprint=former.fingerprint,
-            notified=_passed_on(former, outage),
+            notified=_passed_on(former, outage, group),
             lost=former.lost,
             pending={},
             took_over=former.key,
@@ -79,5 +79,10 @@ def _given_back(outage: AlertState, former: AlertState | None) -> dict[str, Aler
     }
 
 
-def _passed_on(giver: AlertState, taker: AlertState) -> dict[str, LastNotification]:
-    return {name: replace(last, agents=known_agents(taker, last.agents)) for name, last in giver.notified.items()}
+def _passed_on(giver: AlertState, taker: AlertState, others: Iterable[AlertState] = ()) -> dict[str, LastNotification]:
+    """What the channels were notified of, with the agents of which ``others`` notified them too."""
+    passed = {}
+    for name, last in giver.notified.items():
+        told = {agent for other in others if name in other.notified for agent in other.notified[name].agents}
+        passed[name] = replace(last, agents=known_agents(taker, {*last.agents, *told}))
+    return passed
