@@ -377,7 +377,7 @@ class Histories(RuleBasedStateMachine):
                 assert state.fingerprint in notified, f"{channel.name} was not notified of {state.condition}"
                 last = notified[state.fingerprint]
                 if not channel.accepts(state.severity) and not channel.accepts(last.severity):
-                    continue  # it eased below what the channel is told
+                    continue  # it eased below what the channel is notified of
                 assert (last.condition, last.severity) == (state.condition, state.severity), channel.name
 
     def truth(self) -> list[tuple[str, Condition]]:

@@ -48,14 +48,16 @@ npm_folder grafana-13.2.2 '{}' --save-exact @grafana/ui@13.2.2 @grafana/data@13.
 
 # A package of a newer Debian runs here if it is only unpacked. Its apt has a folder of its own and changes nothing else.
 newer_debian() { # NAME SUITE PACKAGE
-  local dir="$parts/$1" suite=$2 package=$3 keyring=/usr/share/keyrings/debian-archive-keyring.gpg options
+  local dir="$parts/$1" suite=$2 package=$3 keyring=/usr/share/keyrings/debian-archive-keyring.gpg options mirror
   [ -e "$dir/.complete" ] && return 0
   log "unpacking $package of Debian $suite into $dir"
   rm -rf "$dir"
   mkdir -p "$dir/apt/etc/apt/preferences.d" "$dir/apt/var/lib/apt/lists/partial" \
     "$dir/apt/var/cache/apt/archives/partial" "$dir/apt/var/lib/dpkg"
   touch "$dir/apt/var/lib/dpkg/status"
-  printf 'deb [signed-by=%s] http://deb.debian.org/debian %s main\n' $keyring "$suite" >"$dir/apt/etc/apt/sources.list"
+  # shellcheck disable=SC2016  # apt fills it in
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)
+  printf 'deb [signed-by=%s] %s %s main\n' $keyring "$mirror" "$suite" >"$dir/apt/etc/apt/sources.list"
   options="-qq -o Dir=$dir/apt -o Dir::State::status=$dir/apt/var/lib/dpkg/status -o APT::Sandbox::User="
   # shellcheck disable=SC2086  # the options are words
   (cd "$dir" && apt-get $options update >&2 && apt-get $options download "$package" >&2 && dpkg -x "$package"_*.deb .)

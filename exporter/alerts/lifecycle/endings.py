@@ -35,7 +35,7 @@ def resolution(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: 
     # An agent that took a credential of its own may have left this alert, and not the trouble.
     left = {agent: fact for agent, fact in state.ended.items() if not _has_trouble(state, agent, index)}
     facts = {**left, **state.facts} if left else state.facts
-    # Who is told of the end was told of the confirmed ones.
+    # Whoever is notified of the end was notified of the confirmed ones.
     facts = {agent: fact for agent, fact in facts.items() if fact.confirmed} or facts
     if len(facts) == 1:
         ((agent, fact),) = facts.items()

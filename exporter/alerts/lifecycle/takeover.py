@@ -83,6 +83,6 @@ def _passed_on(giver: AlertState, taker: AlertState, others: Iterable[AlertState
     """What the channels were notified of, with the agents of which ``others`` notified them too."""
     passed = {}
     for name, last in giver.notified.items():
-        told = {agent for other in others if name in other.notified for agent in other.notified[name].agents}
-        passed[name] = replace(last, agents=known_agents(taker, {*last.agents, *told}))
+        notified = {agent for other in others if name in other.notified for agent in other.notified[name].agents}
+        passed[name] = replace(last, agents=known_agents(taker, {*last.agents, *notified}))
     return passed
