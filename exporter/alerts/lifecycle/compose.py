@@ -88,12 +88,6 @@ def alert_of(state: AlertState, reason: NotificationReason, now: float, last: La
     return alert if alert.summary else replace(alert, summary=text.sentence(alert, now))
 
 
-def _reached(state: AlertState, reason: NotificationReason, last: LastNotification | None) -> tuple[str, ...]:
-    if last is None or reason is not NotificationReason.ESCALATED:
-        return ()
-    return new_agents(state, last.agents)
-
-
 def key_of(state: AlertState) -> str:
     """32 hex characters for exporter, target, credential and family, whatever the alert's fingerprint is."""
     return identity(state.exporter, state.key)
