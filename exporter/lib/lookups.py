@@ -36,7 +36,10 @@ class Loop(asyncio.SelectorEventLoop):
             threading.Thread(target=_look_up, args=(found, arguments), name="name lookup", daemon=True).start()
         except RuntimeError as error:  # no thread can be started
             found.set_exception(OSError(str(error)))
-        return await asyncio.shield(asyncio.wrap_future(found))
+        answer = asyncio.wrap_future(found)
+        # Nobody reads the error of a lookup whose caller has gone, and asyncio must not log it.
+        answer.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception())
+        return await asyncio.shield(answer)
 
     def _ended(self, _: Future[Any]) -> None:
         if not self.is_closed():
