@@ -182,7 +182,9 @@ def test_renewal_on_one_host_leaves_the_alerts_of_another_alone(ntfy: Ntfy, tmp_
         before = ntfy.titles()
         assert before == ["No anthropic credential works on alpha", "No anthropic credential works on beta"]
         wait_for("both alerts at Alertmanager", lambda: sorted(exporters()) == ["alpha", "beta"], 60)
-        wait_for("both notifications", lambda: len(receiver.notifications) == 2, 60)
+        # Both alerts are of one group: one notification if they came together, otherwise a second one that has both.
+        wait_for("a notification of both", lambda: [number for _, number, _ in receiver.notifications][-1:] == [2], 60)
+        notified = len(receiver.notifications)
 
         hosts[0].paste(90 * DAY)
         wait_for("one alert at Alertmanager", lambda: exporters() == ["beta"], 60)
@@ -194,5 +196,5 @@ def test_renewal_on_one_host_leaves_the_alerts_of_another_alone(ntfy: Ntfy, tmp_
 
         time.sleep(65)  # until both have published again
         assert exporters() == ["beta"]
-        assert [place for place, _, _ in receiver.notifications] == ["phone"] * 3
+        assert [place for place, _, _ in receiver.notifications] == ["phone"] * (notified + 1)
         assert sum(event["event"] == "message" for event in ntfy.events()) == 3
