@@ -122,7 +122,10 @@ class StoreSource(Source):
         around = self._reader.surroundings(paths, service)
         profiles = (*facts.profiles, *self._outside(facts, around, config))
         in_use, elsewhere = _in_use(facts, config, {profile.provider for profile in profiles})
-        note = f"the credentials of {safe_text(', '.join(elsewhere))} are not in the store and are not checked"
+        notes = facts.notes
+        if elsewhere:
+            names = safe_text(", ".join(elsewhere))
+            notes = (*notes, f"the credentials of {names} are not in the store and are not checked")
         return Observation(
             target=self._target.name,
             agent=agent,
@@ -140,7 +143,7 @@ class StoreSource(Source):
             needs_doctor=bool(facts.stranded_providers),
             openclaw_version=facts.version,
             blind_to=frozenset() if facts.sees_uses else frozenset({"uses"}),
-            notes=(*facts.notes, note) if elsewhere else facts.notes,
+            notes=notes,
             agent_dir=str(paths.agent_dir),
         )
 
