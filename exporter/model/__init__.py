@@ -145,6 +145,23 @@ class UsageWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheSetting:
+    """A setting of prompt caching: its ``name`` and ``value``, where it is, and its model (empty: every model)."""
+
+    name: str
+    value: str
+    place: str
+    model: str = ""
+
+    def is_for(self, models: Iterable[str]) -> bool:
+        """Whether it is for one of ``models`` (``provider/model`` in lower case)."""
+        provider, _, name = self.model.lower().partition("/")
+        return not self.model or any(
+            model == self.model.lower() or (name == "*" and model.startswith(f"{provider}/")) for model in models
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """The facts about one agent from one check.
 
@@ -179,6 +196,7 @@ class Observation:
     usage: tuple[UsageWindow, ...] = ()
     usage_error: str | None = None
     blind_to: frozenset[str] = frozenset()
+    cache_settings: tuple[CacheSetting, ...] = ()
     notes: tuple[str, ...] = ()  # how it was checked, for explain
 
     @property
@@ -298,6 +316,7 @@ class AgentReport:
     changes_at: float | None = None  # when time alone changes this report
     check_at: float | None = None  # when a deadline or cooldown that was ahead ends: check again then
     notes: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()  # about what works, for explain
     dialect: Dialect = Dialect.ROUTES  # the observation's
     agent_dir: str | None = None
 

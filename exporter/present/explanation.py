@@ -65,6 +65,9 @@ def _explanation(
         for condition in rest:
             yield from _condition_lines(condition, style)
         yield from other_alerts
+    if agent.advice:
+        yield "  advice"
+        yield from (f"    - {in_zone(visible(sentence, 600), style.zone)}" for sentence in agent.advice)
     if agent.notes:
         yield "  how it was checked"
         yield from (f"    - {visible(note, 400)}" for note in agent.notes)

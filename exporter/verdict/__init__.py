@@ -28,6 +28,7 @@ from exporter.model import (
     note,
 )
 from exporter.state.history import REMEMBER_GONE, CredentialHistory, condition_key
+from exporter.verdict.advice import advice
 from exporter.verdict.conditions import evaluate_conditions
 from exporter.verdict.evidence import evidence, login_notes, policy_notes, use_notes
 from exporter.verdict.inputs import Subject, VerdictInputs
@@ -60,6 +61,7 @@ def evaluate(
     found = evaluate_conditions(inputs, providers)
     conditions = [_with_place(inputs, _with_age(inputs, condition)) for condition in found]
     conditions.sort(key=_worst_first)
+    serving = _serving(inputs, providers)
     return AgentReport(
         target=subject.target,
         agent=subject.agent,
@@ -71,7 +73,7 @@ def evaluate(
         conditions=tuple(conditions),
         providers_usable=_providers_usable(inputs, providers),
         unusable_counts=_unusable_counts(inputs, providers),
-        serving=_serving(inputs, providers),
+        serving=serving,
         usage=seen.usage,
         openclaw_exit_code=seen.openclaw_exit_code,
         openclaw_version=seen.openclaw_version,
@@ -80,6 +82,7 @@ def evaluate(
         changes_at=_changes_at(inputs, providers, conditions),
         check_at=_check_at(inputs, providers),
         notes=(*seen.notes, *use_notes(inputs), *login_notes(inputs), *policy_notes(inputs)),
+        advice=advice(inputs, providers, serving),
         dialect=seen.dialect,
         agent_dir=seen.agent_dir,
     )

@@ -17,11 +17,11 @@ lib.durations lib.env_file lib.errors lib.files lib.known_secrets lib.logs lib.l
 lib.names lib.printable lib.redact lib.shape lib.shell lib.sqlite lib.sqlite_header lib.tasks lib.threads
 lib.typed_json lib.zones model model.conditions model.release model.steps model.uses present present.line
 present.problems present.words sources sources.openclaw sources.openclaw.status sources.store
-sources.store.config sources.store.credentials sources.store.cron sources.store.environment
+sources.store.cache_settings sources.store.config sources.store.credentials sources.store.cron sources.store.environment
 sources.store.facts sources.store.files sources.store.paths sources.store.reader sources.store.references
 sources.store.runtimes sources.store.source sources.store.uses state state.credentials_db state.history
-verdict verdict.conditions verdict.evidence verdict.failures verdict.fixes verdict.inputs verdict.invocation
-verdict.logins verdict.profile verdict.provider verdict.recovery verdict.releases verdict.remedies
+verdict verdict.advice verdict.conditions verdict.evidence verdict.failures verdict.fixes verdict.inputs
+verdict.invocation verdict.logins verdict.profile verdict.provider verdict.recovery verdict.releases verdict.remedies
 """
 OTHERS = {"annotated_types", "click", "exporter", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"}
 #: Parts of Python that cost much and that the check does not need.

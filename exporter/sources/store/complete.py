@@ -54,6 +54,7 @@ def complete(observation: Observation, facts: StoreFacts) -> Observation:
         keyless_providers=observation.keyless_providers | facts.keyless_providers,
         needs_doctor=observation.needs_doctor or bool(facts.stranded_providers),
         blind_to=observation.blind_to - known_now,
+        cache_settings=facts.cache_settings,
         notes=(*notes, *(note for note in facts.notes if note not in notes)),
     )
 

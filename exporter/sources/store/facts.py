@@ -17,7 +17,8 @@ from exporter.lib.bounds import require_bounded
 from exporter.lib.known_secrets import remember
 from exporter.lib.loose_json import mapping, number
 from exporter.lib.redact import safe_name, safe_text
-from exporter.model import ObservedProfile, Unusable, Use
+from exporter.model import CacheSetting, ObservedProfile, Unusable, Use
+from exporter.sources.store.cache_settings import cache_settings
 from exporter.sources.store.config import orders, provider_id
 from exporter.sources.store.credentials import (
     Surroundings,
@@ -66,6 +67,7 @@ class StoreFacts:
     #: Providers in use whose only profiles are in a store that this OpenClaw no longer reads.
     stranded_providers: frozenset[str] = frozenset()
     version: str | None = None  # of the OpenClaw that wrote openclaw.json last
+    cache_settings: tuple[CacheSetting, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ def facts(
         keyless_providers=frozenset(p for p in providers or () if own_provider(config, p).get("auth") == "aws-sdk"),
         stranded_providers=_stranded(left_behind, seen, providers),
         version=version,
+        cache_settings=cache_settings(config, agent),
         notes=(*notes, *skipped, *_unsure(profiles, around.environment)),
     )
 

@@ -143,6 +143,7 @@ class StoreSource(Source):
             needs_doctor=bool(facts.stranded_providers),
             openclaw_version=facts.version,
             blind_to=frozenset() if facts.sees_uses else frozenset({"uses"}),
+            cache_settings=facts.cache_settings,
             notes=notes,
             agent_dir=str(paths.agent_dir),
         )
