@@ -1,9 +1,9 @@
 """The closed loop: a remedy that ``check --json`` prints is typed into a real OpenClaw, and the next check is green.
 
-A cell is a release, a fault and a place. By default, each release is in a cell with each fault and each place, and each
-family of faults is in a cell with each place; OAE_CLOSED_LOOP=all adds each fault of each release at each of the
-``MAIN_PLACES``. If no command of a release ends a fault, the remedy must say until when to wait. The test then ends
-the disable, as time does.
+A cell is a release, a fault and a place. By default, the newest release, the oldest and one between them are in a cell
+with each fault, at places that the release and faults of the same family have not been at. OAE_CLOSED_LOOP=all adds
+each fault of each release at each of the ``MAIN_PLACES``. If no command of a release ends a fault, the remedy must say
+until when to wait. The test then ends the disable, as time does.
 """
 
 from __future__ import annotations
@@ -88,8 +88,9 @@ def _chosen(possible: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     """The cells of ``.ci/run``."""
     seen: set[tuple[str, str]] = set()
     chosen: list[tuple[str, str, str]] = []
-    for release, name in product(RELEASES, FAULTS):
-        if FAULTS[name].only_in_full:
+    between = RELEASES[1:-1]
+    for release, (number, name) in product(RELEASES, enumerate(FAULTS)):
+        if FAULTS[name].only_in_full or (release in between and release != between[number % len(between)]):
             continue
         candidates = [cell for cell in possible if cell[:2] == (release, name)]
         if candidates:
