@@ -7,7 +7,8 @@
 #   sh install.sh --uninstall                          remove everything, also the configuration
 #
 # COMMAND=PATH is the exporter on the host, if ssh does not find it. STALE_HOURS=N is the time
-# without an answer after which a notification reports it.
+# without an answer after which a notification reports it. CA=FILE is the certificate that the
+# host's own certificate is checked with. NAME=cabin installs a second host beside the first.
 set -eu
 umask 077
 
@@ -17,11 +18,17 @@ PATH=$PREFIX/bin${PATH:+:$PATH}
 export PREFIX HOME PATH
 
 SOURCE=$(cd "$(dirname "$0")" && pwd)
-PROGRAMS=$HOME/.local/share/openclaw-auth
-CONFIG=$HOME/.config/openclaw-auth/config
-STATE=$HOME/.local/state/openclaw-auth
-WIDGET=$HOME/.shortcuts/openclaw-auth
-BOOT=$HOME/.termux/boot/openclaw-auth
+
+# Sets where everything is, for a host without a NAME or with one.
+places() { # NAME
+  OURS=openclaw-auth${1:+-$1}
+  PROGRAMS=$HOME/.local/share/$OURS
+  CONFIG=$HOME/.config/$OURS/config
+  STATE=$HOME/.local/state/$OURS
+  WIDGET=$HOME/.shortcuts/$OURS
+  BOOT=$HOME/.termux/boot/$OURS
+  LINK=$PREFIX/bin/$OURS
+}
 
 stop() { # CODE MESSAGE
   printf 'install.sh: %s\n' "$2" >&2
@@ -40,9 +47,9 @@ starter() { # FILE COMMAND
 
 uninstall() {
   [ ! -e "$PROGRAMS/openclaw-auth" ] || openclaw_auth unschedule || :
-  rm -f "$WIDGET" "$BOOT"
+  rm -f "$WIDGET" "$BOOT" "$LINK"
   rm -rf "$PROGRAMS" "$STATE" "${CONFIG%/*}"
-  echo 'openclaw-auth is removed: job, notification, widget, boot script, configuration.'
+  echo "$OURS is removed: job, notification, widget, boot script, configuration."
 }
 
 install_config() { # KEY=VALUE...
@@ -53,6 +60,38 @@ install_config() { # KEY=VALUE...
     stop 78 'nothing was changed'
   fi
   mv -f "$CONFIG.new" "$CONFIG"
+}
+
+newline='
+'
+setting() { # KEY: its value in the settings
+  value=${settings#*"$newline$1="}
+  printf '%s' "${value%%"$newline"*}"
+}
+
+# Says what keeps ssh from running the exporter, which the button "Re-authenticate" needs.
+check_ssh() { # KEY=VALUE...
+  settings=$(openclaw_auth config)
+  SSH=$(setting SSH) COMMAND=$(setting COMMAND)
+  [ -n "$SSH" ] || return 0
+  set -- "$(on_host "command -v $COMMAND")" "$@"
+  [ -z "$1" ] || return 0
+  shift
+  found=$(on_host 'ls -d ~/.local/bin/openclaw-auth-exporter ~/.venv/bin/openclaw-auth-exporter 2>/dev/null')
+  found=${found%%"$newline"*}
+  if [ -n "$found" ]; then
+    printf 'On %s, ssh does not find %s: its shell does not have %s on its PATH. Run this instead:\n' \
+      "$SSH" "$COMMAND" "${found%/*}"
+    [ $# -gt 0 ] || set -- "SSH=$SSH"
+    printf '  sh install.sh %s COMMAND=%s\n' "$*" "$found"
+  else
+    printf 'ssh cannot run %s on %s: ' "$COMMAND" "$SSH"
+    ssh -n -o BatchMode=yes -o ConnectTimeout=10 -- "$SSH" "$COMMAND --version" 2>&1 | tail -n 1
+  fi
+}
+
+on_host() { # COMMAND: what it prints there, without errors
+  ssh -n -o BatchMode=yes -o ConnectTimeout=10 -- "$SSH" "$1" 2>/dev/null || :
 }
 
 install() { # KEY=VALUE...
@@ -73,18 +112,32 @@ install() { # KEY=VALUE...
   starter "$BOOT" boot
   starter "$PROGRAMS/job" job
   starter "$PROGRAMS/reauth" reauth
+  printf '#!%s/bin/sh\nexec "%s/bin/sh" "%s/openclaw-auth" "$@"\n' "$PREFIX" "$PREFIX" "$PROGRAMS" >"$LINK"
+  chmod 700 "$LINK"
   openclaw_auth schedule || stop 69 'the job could not be scheduled: is the app Termux:API installed and allowed to run?'
   echo 'Installed. The status now:'
   answer=$(openclaw_auth job) || stop 69 'no notification could be shown: is the app Termux:API installed and allowed to run?'
   if [ -n "$answer" ]; then
     printf '%s\n' "$answer"
   else
-    echo 'No answer yet. The job tries again. With ssh, run "ssh HOST true": it must not prompt for anything.'
+    echo 'No answer yet (see above). The job tries again.'
   fi
+  check_ssh "$@"
+  openclaw_auth test
 }
 
+# Run from where it is installed, it is about that host.
+case $SOURCE in "$HOME"/.local/share/openclaw-auth-?*) NAME=${SOURCE##*/openclaw-auth-} ;; *) NAME='' ;; esac
+case ${1-} in
+  NAME=*)
+    NAME=${1#*=}
+    shift
+    ;;
+esac
+case $NAME in *[!A-Za-z0-9_-]* | ????????????????*) stop 64 'NAME may have 15 letters, digits, "-" and "_"' ;; esac
+places "$NAME"
 case ${1-} in
   --uninstall) uninstall ;;
-  -*) stop 64 'usage: sh install.sh [URL=...] [SSH=...] [COMMAND=...] [STALE_HOURS=...], or --uninstall' ;;
+  -*) stop 64 'usage: sh install.sh [NAME=...] [URL=...] [SSH=...] [COMMAND=...] [STALE_HOURS=...] [CA=...], or [NAME=...] --uninstall' ;;
   *) install "$@" ;;
 esac

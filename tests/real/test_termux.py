@@ -116,6 +116,7 @@ def test_in_termux_s_paths(tmp_path: Path, shell: Path) -> None:
         (pytest.fail if os.environ.get("CI", "").lower() in ("true", "1") else pytest.skip)("needs root and unshare")
     device = Phone(tmp_path / "phone", shell)
     device.answers("curl", EXPIRED + "\n")
+    device.answers("ssh", "/usr/bin/openclaw-auth-exporter\n")
     # The stand-ins find the phone by their environment, which is empty here, and each other by their build path.
     standin, date = device.prefix / "libexec/standin", device.prefix / "bin/date"
     text = standin.read_text().partition("\n")[2].replace('os.environ["TERMUX_PHONE"]', repr(FILES))
@@ -148,7 +149,7 @@ unset PATH
     assert (done.stderr, done.returncode) == ("", 0)
     names = [call[0] for call in device.calls()]
     assert names == [
-        *("termux-job-scheduler", "curl", "termux-notification"),  # installed
+        *("termux-job-scheduler", "curl", "termux-notification", "ssh", "termux-notification"),  # installed
         *("curl", "termux-notification"),  # the job
         "am",
         *("termux-notification-remove", "termux-toast"),  # silence

@@ -16,7 +16,21 @@ STANDINS = (
     *("termux-notification", "termux-notification-remove", "termux-toast", "termux-dialog", "termux-open-url"),
     *("termux-job-scheduler", "termux-wake-lock", "am", "curl", "ssh"),
 )
-TOOLS = ("cat", "chmod", "cp", "dirname", "head", "mkdir", "mv", "printf", "rm", "timeout")  # coreutils, as in Termux
+TOOLS = (
+    "cat",
+    "chmod",
+    "cksum",
+    "cp",
+    "dirname",
+    "head",
+    "mkdir",
+    "mv",
+    "printf",
+    "rm",
+    "tail",
+    "timeout",
+    "tr",
+)  # coreutils, as in Termux
 #: 2026-11-23 10:00 UTC.
 NOW = 1_795_428_000
 
@@ -106,12 +120,25 @@ class Phone:
         environment = {"PREFIX": str(self.prefix), "HOME": str(self.home)}
         return self._run([self.prefix / "bin/sh", "-c", command], environment)
 
-    def _run(self, argv: Any, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    def answer(self, *argv: str | Path, reply: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in a terminal and answer its question."""
+        ours, theirs = os.openpty()
+        try:
+            os.write(ours, f"{reply}\n".encode())
+            environment = {"PREFIX": str(self.prefix), "HOME": str(self.home), "PATH": str(self.prefix / "bin")}
+            return self._run(argv, environment, stdin=theirs)
+        finally:
+            os.close(ours)
+            os.close(theirs)
+
+    def _run(
+        self, argv: Any, environment: dict[str, str], stdin: int = subprocess.DEVNULL
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [os.fspath(word) for word in argv],
             env={**environment, "TERMUX_PHONE": str(self.root)},
             cwd=self.home,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             capture_output=True,
             text=True,
             timeout=60,

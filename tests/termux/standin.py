@@ -26,7 +26,10 @@ JOB_SCHEDULER = (
     "script= job-id= pending cancel cancel-all period-ms= network= battery-not-low= storage-not-low= charging= "
     "persisted= trigger-content-uri= trigger-content-flag= help",
 )
-CURL = ("", "silent show-error fail location max-redirs= globoff netrc-optional proto= connect-timeout= max-time=")
+CURL = (
+    "",
+    "silent show-error fail location max-redirs= globoff netrc-optional proto= cacert= connect-timeout= max-time=",
+)
 SSH_OPTIONS = {"BatchMode", "ConnectTimeout", "ControlMaster", "ServerAliveCountMax", "ServerAliveInterval"}
 
 

@@ -31,7 +31,17 @@ ASK_SSH = [
 ]
 REAUTH = ["ssh", "-t", "-o", "ConnectTimeout=10", "--", "me@host", "openclaw-auth-exporter reauth"]
 REMOVE = ["termux-notification-remove", "openclaw-auth"]
-SILENT = ["termux-toast", "Silent for 8 hours, unless it gets worse."]
+SILENT = ["termux-toast", "Silent for 8 hours, unless there is other or worse trouble."]
+PATH_CHECK = ["ssh", "-n", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "--", "me@host"]
+FIND = [*PATH_CHECK, "command -v openclaw-auth-exporter"]
+LIST = [*PATH_CHECK, "ls -d ~/.local/bin/openclaw-auth-exporter ~/.venv/bin/openclaw-auth-exporter 2>/dev/null"]
+TEST = [
+    *("termux-notification", "-i", "openclaw-auth-test", "--priority", "high", "-t", "OpenClaw: test"),
+    *("-c", "Trouble on the host is shown like this. Swipe this away."),
+]
+SENT = "A test notification was sent. If you do not see it, run: openclaw-auth test\n"
+#: What curl and ssh print in these tests when they fail.
+CURL_ERROR, SSH_ERROR = "curl: no answer today", "ssh: no answer today"
 
 
 def schedule(phone: Phone) -> list[str]:
@@ -49,7 +59,7 @@ def notification(
 ) -> list[str]:
     """The words of the call that shows the notification."""
     argv = ["termux-notification", "-i", "openclaw-auth", "--alert-once", "--priority", priority]
-    argv += ["-t", title, "-c", content, "--on-delete", f"{phone.button} silence"]
+    argv += ["-t", title, "-c", content, "--on-delete", f"{phone.button} dismiss"]
     if ssh:
         argv += ["--button1", "Re-authenticate", "--button1-action", f"{phone.button} session"]
     if url:
@@ -72,6 +82,7 @@ class Situations:
         """A phone with the scripts installed, HTTP for the status, ssh for re-authentication, and status OK."""
         phone = Phone(tmp_path, shell)
         phone.answers("curl", "OK\n")
+        phone.answers("ssh", "/usr/bin/openclaw-auth-exporter\n")
         assert phone.install(f"URL={URL}", "SSH=me@host").returncode == 0
         phone.calls()
         return phone
@@ -143,12 +154,14 @@ class Situations:
         phone = Phone(tmp_path, shell)
         phone.answers("ssh", EXPIRED + "\n", 1)  # 1 is the check's own exit code
         done = phone.install("SSH=me@host", "COMMAND=~/.local/bin/openclaw-auth-exporter")
-        assert (done.returncode, done.stdout) == (0, f"Installed. The status now:\n{EXPIRED}\n")
+        assert (done.returncode, done.stdout) == (0, f"Installed. The status now:\n{EXPIRED}\n{SENT}")
         content = f"{EXPIRED}\nChecked 2026-11-23 10:00"
         assert phone.calls() == [
             schedule(phone),
             [*ASK_SSH[:-1], "~/.local/bin/openclaw-auth-exporter check --line"],
             notification(phone, EXPIRED_TITLE, content, url=False),
+            [*PATH_CHECK, "command -v ~/.local/bin/openclaw-auth-exporter"],
+            TEST,
         ]
 
     def test_by_http_alone_there_is_no_button_for_ssh(self, tmp_path: Path, shell: Path) -> None:
@@ -156,7 +169,7 @@ class Situations:
         phone.answers("curl", EXPIRED)
         phone.install(f"URL={URL}/")
         content = f"{EXPIRED}\nChecked 2026-11-23 10:00"
-        assert phone.calls() == [schedule(phone), ASK_URL, notification(phone, EXPIRED_TITLE, content, ssh=False)]
+        assert phone.calls() == [schedule(phone), ASK_URL, notification(phone, EXPIRED_TITLE, content, ssh=False), TEST]
 
     # --- no answer -------------------------------------------------------------------------------
 
@@ -206,8 +219,15 @@ class Situations:
         phone.answers("ssh", "", 255)
         done = phone.install("SSH=me@host")
         assert done.returncode == 0
-        assert done.stdout.splitlines()[-1].startswith("No answer yet.")
-        assert phone.calls() == [schedule(phone), ASK_SSH]
+        assert done.stdout.splitlines() == [
+            "Installed. The status now:",
+            "No answer yet (see above). The job tries again.",
+            f"ssh cannot run openclaw-auth-exporter on me@host: {SSH_ERROR}",
+            SENT.rstrip(),
+        ]
+        assert done.stderr == f"openclaw-auth: {SSH_ERROR}\n"
+        version = [*PATH_CHECK, "openclaw-auth-exporter --version"]
+        assert phone.calls() == [schedule(phone), ASK_SSH, FIND, LIST, version, TEST]
         phone.later(hours=5.9)
         for out, code in self.NO_ANSWER_BY_SSH:
             phone.answers("ssh", out, code)
@@ -217,7 +237,7 @@ class Situations:
         alarmed.answers("curl", "", 6)
         alarmed.later(hours=6)
         alarmed.do("job")
-        content = f"No answer from {URL}.\nLast known: {EXPIRED}"
+        content = f"No answer from {URL}: {CURL_ERROR}.\nLast known: {EXPIRED}"
         shown = notification(alarmed, "OpenClaw: not checked since 2026-11-23 10:00", content)
         assert alarmed.calls() == [ASK_URL, shown]
         alarmed.later(hours=1)
@@ -234,7 +254,7 @@ class Situations:
         assert phone.calls() == [ASK_URL]
         phone.later(hours=0.2)
         phone.do("job")
-        content = f"No answer from {URL}.\nLast known: OK"
+        content = f"No answer from {URL}: {CURL_ERROR}.\nLast known: OK"
         title = "OpenClaw: not checked since 2026-11-23 10:00"
         shown = notification(phone, title, content, "default")
         assert phone.calls() == [ASK_URL, shown]
@@ -262,7 +282,7 @@ class Situations:
         phone.calls()
         phone.later(hours=1)
         phone.do("job")
-        title, content = "OpenClaw: not checked since 2026-11-23 10:00", f"No answer from {URL}."
+        title, content = "OpenClaw: not checked since 2026-11-23 10:00", f"No answer from {URL}: {CURL_ERROR}."
         assert phone.calls() == [ASK_URL, notification(phone, title, content, "default")]
 
     def test_a_clock_set_back_counts_anew(self, phone: Phone) -> None:
@@ -271,7 +291,7 @@ class Situations:
         phone.do("job")
         phone.later(hours=6)
         phone.do("job")
-        content = f"No answer from {URL}.\nLast known: OK"
+        content = f"No answer from {URL}: {CURL_ERROR}.\nLast known: OK"
         title = "OpenClaw: not checked since 2026-11-22 10:00"
         assert phone.calls() == [ASK_URL, ASK_URL, notification(phone, title, content, "default")]
 
@@ -284,9 +304,8 @@ class Situations:
 
     # --- buttons ---------------------------------------------------------------------------------
 
-    @pytest.mark.parametrize("action", ["button3-action", "on-delete"])
-    def test_silence_holds_for_8_hours(self, alarmed: Phone, action: str) -> None:
-        alarmed.tap(expired(alarmed), action)
+    def test_silence_holds_for_8_hours(self, alarmed: Phone) -> None:
+        alarmed.tap(expired(alarmed), "button3-action")
         assert alarmed.calls() == [REMOVE, SILENT]
         alarmed.later(hours=7.9)
         alarmed.do("job")
@@ -295,8 +314,33 @@ class Situations:
         alarmed.do("job")
         assert alarmed.calls() == [ASK_URL, expired(alarmed, "18:00")]
 
-    def test_silence_holds_for_no_answer_too(self, alarmed: Phone) -> None:
+    def test_swiping_away_hides_the_same_trouble_for_2_hours(self, alarmed: Phone) -> None:
         alarmed.tap(expired(alarmed), "on-delete")
+        assert alarmed.calls() == []
+        alarmed.later(hours=1.9)
+        alarmed.do("job")
+        assert alarmed.calls() == [ASK_URL]
+        alarmed.later(hours=0.1)
+        alarmed.do("job")
+        assert alarmed.calls() == [ASK_URL, expired(alarmed, "12:00")]
+
+    @pytest.mark.parametrize("action", ["button3-action", "on-delete"])
+    @pytest.mark.parametrize("line", ["UNUSABLE openai:x on home/main (billing)", "UNKNOWN home/main (timeout)"])
+    def test_other_trouble_is_heard_during_a_silence(self, alarmed: Phone, action: str, line: str) -> None:
+        alarmed.tap(expired(alarmed), action)
+        alarmed.calls()
+        alarmed.answers("curl", line)
+        alarmed.do("job")
+        assert [call[0] for call in alarmed.calls()] == ["curl", "termux-notification"]
+        # The first trouble again: still silenced, and what is over is no longer shown.
+        alarmed.answers("curl", EXPIRED)
+        alarmed.do("job")
+        assert alarmed.calls() == [ASK_URL, REMOVE]
+        alarmed.do("job")
+        assert alarmed.calls() == [ASK_URL]
+
+    def test_silence_holds_for_no_answer_too(self, alarmed: Phone) -> None:
+        alarmed.tap(expired(alarmed), "button3-action")
         alarmed.answers("curl", "", 6)
         alarmed.later(hours=7)
         alarmed.calls()
@@ -392,7 +436,8 @@ class Situations:
     def test_widget_shows_the_last_known_status(self, alarmed: Phone) -> None:
         alarmed.answers("curl", "<html>", 0)
         alarmed.later(hours=2)
-        text = f"No answer. Last known (2026-11-23 10:00): {EXPIRED}"
+        reason = "no status line in the answer (captive portal, wrong URL, noisy login shell?)"
+        text = f"No answer: {reason}. Last known (2026-11-23 10:00): {EXPIRED}"
         assert self.widget(alarmed) == text + "\n"
         assert alarmed.calls() == [ASK_URL, ["termux-toast", text], list(self.DIALOG)]
 
@@ -406,6 +451,87 @@ class Situations:
         done = phone.do("reauth")
         assert done.returncode == 78
         assert "openclaw-auth-exporter reauth" in done.stderr
+
+    # --- installing: what a new user may meet ----------------------------------------------------
+
+    def test_a_path_that_ssh_lacks_is_said_with_what_to_run(self, tmp_path: Path, shell: Path) -> None:
+        phone = Phone(tmp_path, shell)
+        phone.answers("curl", "OK\n")
+        phone.answers("ssh", "")  # "command -v" finds nothing …
+        script = phone.prefix / "bin/ssh"
+        standin = script.resolve()
+        script.unlink()
+        script.write_text(  # … and there is something to list
+            f'#!/bin/sh\n"{phone.prefix}/libexec/ssh" "$@"\n'
+            'case "$*" in *"ls -d"*) echo /home/me/.local/bin/openclaw-auth-exporter ;; esac\n'
+        )
+        script.chmod(0o755)
+        (phone.prefix / "libexec/ssh").symlink_to(standin)
+        done = phone.install(f"URL={URL}", "SSH=me@host")
+        assert done.stdout.splitlines()[2:] == [
+            "On me@host, ssh does not find openclaw-auth-exporter: its shell does not have /home/me/.local/bin on its "
+            "PATH. Run this instead:",
+            f"  sh install.sh URL={URL} SSH=me@host COMMAND=/home/me/.local/bin/openclaw-auth-exporter",
+            SENT.rstrip(),
+        ]
+
+    def test_notification_that_cannot_be_sent_ends_the_installation(self, tmp_path: Path, shell: Path) -> None:
+        phone = Phone(tmp_path, shell)
+        phone.answers("curl", "OK\n")
+        phone.answers("termux-notification", "", 1)
+        done = phone.install(f"URL={URL}")
+        assert (done.returncode, done.stdout) == (69, "Installed. The status now:\nOK\n")
+        assert "is the app Termux:API installed and allowed to run?" in done.stderr
+
+    @pytest.mark.parametrize(("reply", "code"), [("y", 0), ("n", 69)])
+    def test_test_asks_whether_android_shows_it(self, phone: Phone, reply: str, code: int) -> None:
+        done = phone.answer(phone.prefix / "bin/openclaw-auth", "test", reply=reply)
+        assert done.returncode == code
+        assert ("Settings > Apps > Termux:API > Notifications" in done.stderr) == (code == 69)
+        assert phone.calls() == [TEST]
+
+    def test_a_second_host_has_its_own_name_everywhere(self, alarmed: Phone) -> None:
+        before = self.tree(alarmed)
+        alarmed.answers("curl", "OK\n")
+        done = alarmed.install("NAME=cabin", "URL=http://cabin.example:10785")
+        assert done.returncode == 0, done.stderr
+        scheduled, asked, tested = alarmed.calls()
+        assert scheduled[:3] == ["termux-job-scheduler", "--script", f"{alarmed.programs}-cabin/job"]
+        job = scheduled[scheduled.index("--job-id") + 1]
+        assert job != "10785"
+        assert asked[-1] == "http://cabin.example:10785/api/v1/status?format=line"
+        assert tested[tested.index("-i") + 1] == "openclaw-auth-cabin-test"
+        after = self.tree(alarmed)
+        assert before.items() <= after.items()
+        assert {name for name in after.keys() - before.keys() if "cabin" not in name} == set()
+
+        alarmed.answers("curl", EXPIRED)
+        assert alarmed.run(alarmed.home / ".local/share/openclaw-auth-cabin/job").returncode == 0
+        shown = alarmed.calls()[-1]
+        assert shown[shown.index("-i") + 1] == "openclaw-auth-cabin"
+        assert shown[shown.index("-t") + 1] == "OpenClaw cabin: EXPIRED anthropic:default"
+        alarmed.tap(shown, "button3-action")
+        assert alarmed.calls()[0] == ["termux-notification-remove", "openclaw-auth-cabin"]
+
+        assert alarmed.sh(alarmed.home / ".local/share/openclaw-auth-cabin/install.sh", "--uninstall").returncode == 0
+        assert self.tree(alarmed) == before
+
+    @pytest.mark.parametrize("name", ["a b", "../x", "a" * 16, "$(id)"])
+    def test_a_name_that_is_no_name(self, tmp_path: Path, shell: Path, name: str) -> None:
+        phone = Phone(tmp_path, shell)
+        assert phone.install(f"NAME={name}", f"URL={URL}").returncode == 64
+        assert phone.calls() == []
+
+    def test_a_certificate_of_ones_own(self, phone: Phone) -> None:
+        file = phone.home / "ca.pem"
+        file.write_text("")
+        phone.install(f"URL={URL}", f"CA={file}")
+        phone.calls()
+        phone.do("job")
+        (asked,) = phone.calls()
+        assert asked == [*ASK_URL[:-1], "--cacert", str(file), ASK_URL[-1]]
+        file.unlink()
+        assert "cannot be read" in phone.do("job").stderr
 
     # --- boot, installing, undoing ---------------------------------------------------------------
 
@@ -442,8 +568,8 @@ class Situations:
         assert {(phone.home / name).stat().st_mode & 0o777 for name in (".shortcuts", ".termux/boot")} == {0o700}
         for script in (phone.download / "install.sh", phone.programs / "install.sh"):
             done = phone.sh(script)
-            assert (done.returncode, done.stdout, done.stderr) == (0, "Installed. The status now:\nOK\n", "")
-            assert phone.calls() == [schedule(phone), ASK_URL]
+            assert (done.returncode, done.stdout, done.stderr) == (0, f"Installed. The status now:\nOK\n{SENT}", "")
+            assert phone.calls() == [schedule(phone), ASK_URL, FIND, TEST]
             assert self.tree(phone) == first
 
     def test_uninstall_removes_everything_that_was_installed(self, alarmed: Phone) -> None:
@@ -453,6 +579,7 @@ class Situations:
             assert alarmed.sh(alarmed.download / "install.sh", "--uninstall").returncode == 0
             assert alarmed.calls() == removed
             assert list(self.tree(alarmed)) == [".shortcuts/other"]
+            assert not (alarmed.prefix / "bin/openclaw-auth").exists()
 
     def test_the_installed_installer_undoes_itself(self, phone: Phone) -> None:
         assert phone.sh(phone.programs / "install.sh", "--uninstall").returncode == 0
@@ -501,7 +628,7 @@ class Situations:
     def test_configuration_is_data(self, phone: Phone) -> None:
         phone.config.write_text("# mine\n\nSSH=me@host\nCOMMAND=/opt/x/bin/exporter\nSTALE_HOURS=12")
         done = phone.do("config")
-        assert done.stdout == "URL=\nSSH=me@host\nCOMMAND=/opt/x/bin/exporter\nSTALE_HOURS=12\n"
+        assert done.stdout == "URL=\nSSH=me@host\nCOMMAND=/opt/x/bin/exporter\nSTALE_HOURS=12\nCA=\n"
         phone.config.write_text("SSH=$(touch pwned)\n")
         assert phone.do("config").returncode == 78
         assert not (phone.home / "pwned").exists()
@@ -536,7 +663,11 @@ def test_termux_is_named_in_one_place() -> None:
     for script in SCRIPTS.iterdir():
         lines = script.read_text().splitlines()
         assert lines[0] == "#!/data/data/com.termux/files/usr/bin/sh"
-        paths = [line for line in lines[1:] if re.search(r"/data/data|/(usr/)?bin/|/tmp", line.replace("$PREFIX", ""))]
+        paths = [
+            line
+            for line in lines[1:]
+            if re.search(r"/data/data|/(usr/)?bin/|/tmp", re.sub(r"\$PREFIX|~/\S+", "", line))
+        ]
         assert [line for line in paths if not line.startswith(("PREFIX=", "HOME="))] == [
             line for line in paths if "$PREFIX/bin" in line or "%s/bin/sh" in line
         ]
