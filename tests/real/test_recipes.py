@@ -32,7 +32,7 @@ PROFILE = "anthropic:default"
 UNIT = "openclaw-auth-exporter@alice.service"
 DAY = 86400.0
 
-#: Commands that would use the internet, replaced: apt does nothing, pipx and pip install our wheels.
+#: Commands that would use the internet, replaced: apt does nothing, pipx and pip install our wheels for a checkout.
 OFFLINE = {
     "apt": 'test "$1" = install',
     "loginctl": 'test "$1" = enable-linger',
@@ -41,20 +41,23 @@ OFFLINE = {
 cat >"$3/bin/pip" <<EOF
 #!/bin/sh
 export PYTHONPATH={PIP} PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 PIP_FIND_LINKS={WHEELS}
-exec "$3/bin/python" -m pip "\\$@"
+verb=\\$1 what=\\${{2##*/}}
+shift 2
+exec "$3/bin/python" -m pip "\\$verb" "\\$what" "\\$@"
 EOF
 chmod +x "$3/bin/pip"
 """,
-    "pipx": """home=$HOME/.local/share/pipx/venvs/$2
+    "pipx": """name=${2##*/}
+home=$HOME/.local/share/pipx/venvs/$name
 if [ "$1" = uninstall ]; then
-  rm -r "$home" "$HOME/.local/bin/$2"
+  rm -r "$home" "$HOME/.local/bin/$name"
   exit
 fi
 test "$1" = install
 python3 -m venv "$home"
-"$home/bin/pip" install --quiet "$2"
+"$home/bin/pip" install "$name"
 install -d "$HOME/.local/bin"
-ln -s "$home/bin/$2" "$HOME/.local/bin/"
+ln -s "$home/bin/$name" "$HOME/.local/bin/"
 """,
 }
 
