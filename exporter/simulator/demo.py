@@ -1,4 +1,4 @@
-"""The configuration of ``demo``: simulated targets that together show every state."""
+"""The configuration of ``demo``: simulated targets whose credentials age, fail and recover in minutes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ _TARGETS = {
     "office": "expiring",
     "garage": "spare",
     "cabin": "cooldown",
-    "attic": "failing",
+    "attic": "outage",
     "phone": "aging",
+    "studio": "refreshing",
+    "cellar": "revocation",
+    "shop": "billing",
 }
 
 
 def demo_config() -> Config:
-    """Six targets, checked every five seconds, which shows every change in the ten-minute life of ``phone``."""
+    """Targets that are checked every five seconds and live what a day may bring in some ten minutes."""
     targets = [SimulatedTarget(source="simulated", name=name, scenario=word) for name, word in _TARGETS.items()]
     return Config(interval=5.0, targets=list(targets))

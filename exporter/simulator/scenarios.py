@@ -19,6 +19,8 @@ PROVIDER, DEFAULT, WORK = "anthropic", "anthropic:default", "anthropic:work"
 AGING_CYCLE, AGING_LIFE = 10 * MINUTE, 8 * MINUTE
 #: ``flapping``: a cooldown every other minute.
 FLAPPING_CYCLE = 2 * MINUTE
+#: The scenarios in which trouble comes and goes: it lasts for one of three cycles, in each scenario another.
+EPISODE, EPISODES = 2 * MINUTE, 3
 
 
 def cycle_start(now: float, length: float) -> float:
@@ -69,6 +71,33 @@ def _revoked(world: World, profile: str, index: int, start: float) -> None:
     world.disable(profile, "auth_permanent", start + HOUR)
 
 
+def _is_turn(number: int, start: float) -> bool:
+    return start // EPISODE % EPISODES == number
+
+
+def _revocation(world: World, profile: str, index: int, start: float) -> None:
+    _good_token(world, profile, start)
+    if _is_turn(0, start):
+        world.disable(profile, "auth_permanent", start + HOUR)
+
+
+def _billing(world: World, profile: str, index: int, start: float) -> None:
+    world.add(Profile(profile, PROVIDER, "api_key"))
+    if _is_turn(1, start):
+        world.disable(profile, "billing", start + EPISODE)
+
+
+def _outage(world: World, profile: str, index: int, start: float) -> None:
+    _good_token(world, profile, start)
+    if _is_turn(2, start):
+        world.break_check(FailureReason.CONNECTION)
+
+
+def _refreshing(world: World, profile: str, index: int, start: float) -> None:
+    """A login whose access token is refreshed every two minutes, long before it ends."""
+    world.add(Profile(profile, PROVIDER, "oauth", start + 4 * EPISODE, refreshable=True))
+
+
 def _oauth(world: World, profile: str, index: int, start: float) -> None:
     world.add(Profile(profile, PROVIDER, "oauth", start + 8 * HOUR, refreshable=True))
 
@@ -90,6 +119,10 @@ SCENARIOS: dict[str, Scenario] = {
     "failing": Scenario(MONTH, _token(2 * MONTH), broken=FailureReason.TIMEOUT),
     "aging": Scenario(AGING_CYCLE, _token(AGING_LIFE)),
     "flapping": Scenario(FLAPPING_CYCLE, _flapping),
+    "revocation": Scenario(EPISODE, _revocation),
+    "billing": Scenario(EPISODE, _billing),
+    "outage": Scenario(EPISODE, _outage),
+    "refreshing": Scenario(EPISODE, _refreshing),
 }
 
 

@@ -47,6 +47,10 @@ STATES = {
     "oauth": ("expiring", None, 2),
     "aging": ("expiring", None, 2),
     "flapping": ("ok", "cooldown", 1),
+    "revocation": ("ok", "disabled", 1),
+    "billing": ("static", None, 0),
+    "outage": ("ok", None, 0),
+    "refreshing": ("expiring", None, 2),
 }
 
 
@@ -72,7 +76,7 @@ async def test_scenario_without_profiles_gives_its_failure_or_none() -> None:
     assert set(SCENARIOS) == {*STATES, "missing", "failing"}
 
 
-@pytest.mark.parametrize("scenario", sorted(set(STATES) - {"aging"}))
+@pytest.mark.parametrize("scenario", sorted(set(STATES) - {"aging", "refreshing"}))
 async def test_dates_stay_the_same_between_checks(scenario: str) -> None:
     clock, dates = Clock(), set()
     simulated = source(scenario, clock)
@@ -113,6 +117,38 @@ async def test_flapping_scenario_alternates() -> None:
         found.append((await simulated.check("main")).profiles[0].unusable is not None)
         clock.now += 60
     assert found == [True, False, True, False]
+
+
+@pytest.mark.parametrize(("scenario", "turn"), [("revocation", 0), ("billing", 1)])
+async def test_trouble_comes_and_goes(scenario: str, turn: int) -> None:
+    clock = Clock()
+    simulated, found = source(scenario, clock), []
+    for _ in range(6):
+        found.append((await simulated.check("main")).profiles[0].unusable is not None)
+        clock.now += 120
+    assert [cycle for cycle, is_unusable in enumerate(found) if is_unusable] == [turn, turn + 3]
+
+
+async def test_outage_ends_and_comes_again() -> None:
+    clock = Clock()
+    simulated = source("outage", clock)
+    for is_down in (False, False, True, False, False, True):
+        if is_down:
+            with pytest.raises(CheckError) as failed:
+                await simulated.check("main")
+            assert failed.value.reason is FailureReason.CONNECTION
+        else:
+            assert (await simulated.check("main")).openclaw_exit_code == 0
+        clock.now += 120
+
+
+async def test_refreshing_login_gets_a_new_date_before_the_old_one_ends() -> None:
+    clock = Clock()
+    simulated, start = source("refreshing", clock), clock.now
+    for cycle in range(3):
+        (profile,) = (await simulated.check("main")).profiles
+        assert profile.expires_at == start + (cycle + 4) * 120
+        clock.now += 120
 
 
 async def test_scenario_spreads_over_many_profiles() -> None:
