@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 UTC = ZoneInfo("UTC")
 #: A time as our sentences and our JSON have it, in UTC.
-_IN_UTC = re.compile(r"\b(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(?::\d\d)?(?: UTC\b|Z\b)")
+TIME_IN_UTC = re.compile(r"\b(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(?::\d\d)?(?: UTC\b|Z\b)")
 
 
 @functools.cache
@@ -43,4 +43,4 @@ def in_zone(text: str, zone: dt.tzinfo) -> str:
             return found[0]
         return moment.strftime("%Y-%m-%d %H:%M %Z")
 
-    return _IN_UTC.sub(local, text)
+    return TIME_IN_UTC.sub(local, text)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from exporter.lib.zones import in_zone
-from exporter.model import Report, Severity, Step, StepKind
-from exporter.present.problems import problems_of
+from exporter.model import Report, Step, StepKind
+from exporter.present.attention import attention
 from exporter.present.shared import SharedCondition, SharedProfile, shared_conditions, shared_profiles
 from exporter.present.style import PLAIN, Style
 from exporter.present.words import (
@@ -44,12 +44,10 @@ def to_table(report: Report, now: float | None = None, style: Style = PLAIN) -> 
         rest = Counter(shared.condition.severity.value for shared in conditions[len(blocks) :])
         blocks.append(f"... and {count(sum(rest.values()), 'more condition')}: {listed(rest)} (--all lists them)")
     blocks += filter(None, ["\n".join(_profiles(shared_profiles(report), now, style)), _empty(report, style)])
-    severities = [problem.severity for problem in problems_of(report, now)]
-    critical, warnings = severities.count(Severity.CRITICAL), severities.count(Severity.WARNING)
-    serious = [f"{critical} critical"] * bool(critical) + [count(warnings, "warning")] * bool(warnings)
-    where = f"{', '.join(serious)} in {counts(report)}" if serious else counts(report)
-    verdict = style.paint(VERDICTS[report.exit_code].capitalize(), _TONES[report.exit_code])
-    blocks.append(f"{verdict}: {where} (exit code {report.exit_code}).")
+    found = attention(report, now)
+    verdict = "Replies fail now" if report.exit_code == 1 and found.only_recovers else VERDICTS[report.exit_code]
+    verdict = style.paint(verdict.capitalize(), _TONES[report.exit_code])
+    blocks.append(f"{verdict}: {found.line(now, style.zone)} in {counts(report)} (exit code {report.exit_code}).")
     return "\n\n".join(blocks)
 
 

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from exporter.alerts.delivery.notifier import Notifier
-from exporter.alerts.delivery.overview import overview, silence_matchers
+from exporter.alerts.delivery.overview import lines_by_profile, overview, silence_matchers
 from exporter.alerts.lifecycle.policy import Silence
 from exporter.alerts.values import AlertState
 from exporter.lib.durations import in_words, iso
 from exporter.model import ConditionName
+from exporter.present.explanation import Alerts
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.web import links
 
@@ -79,6 +80,14 @@ class AlertActions:
         if notifier is None:
             return None
         return await asyncio.to_thread(overview, await notifier.status(), self._now(), limit)
+
+    async def explanations(self) -> Alerts:
+        """The status of each alert as ``explain`` prints it."""
+        notifier = self._notifier()
+        if notifier is None:
+            return {}
+        status, now = await notifier.status(), self._now()
+        return await asyncio.to_thread(lines_by_profile, status.states, status.policy, now, status.undelivered)
 
     async def acknowledge(self, fingerprint: str) -> bool:
         """A person has seen the alert. False if no alert has this fingerprint."""

@@ -25,6 +25,7 @@ from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, Report
 from exporter.present import to_line
 from exporter.present.as_json import encodable, to_json
+from exporter.present.explanation import Alerts
 from exporter.web.actions import NoChannelError
 from exporter.web.current_token import CurrentToken
 from exporter.web.daemon_api import DaemonApi, OutdatedError
@@ -62,6 +63,7 @@ class _Site:
     def starlette(self) -> Starlette:
         routes = [
             Route("/", self.page),
+            Route("/explain", self.explain),
             Route("/metrics", self.metrics),
             Route("/probe", self.probe),
             Route("/sd", self.service_discovery),
@@ -134,7 +136,23 @@ class _Site:
             can_log_in=session is None and self._guard.token() is not None,
             notifications=await self._overview(page.MAX_ALERTS),
             zone=self._daemon.zone(),
+            query=request.query_params.get("q", ""),
         )
+        return page.answer(html)
+
+    async def explain(self, request: Request) -> Response:
+        from exporter.web import page
+
+        html = await asyncio.to_thread(
+            page.explanation_page,
+            self._daemon.report(),
+            id=request.query_params.get("c", ""),
+            target=request.query_params.get("target", ""),
+            alerts=await self._explanations(),
+            zone=self._daemon.zone(),
+        )
+        if html is None:
+            return sentence(404, "There is no such credential or target any more: / links to all that there are.")
         return page.answer(html)
 
     async def calendar(self, request: Request) -> Response:
@@ -187,7 +205,8 @@ class _Site:
             return sentence(400, f"for: {error}.")
         if not seconds:
             return sentence(400, f"for: {form['for']!r} must be longer than 0.")
-        added = await self._daemon.alert_actions.add_silence(matchers, seconds, form.get("reason", "")[:500])
+        reason = form.get("reason", "")[:500] or ("status page" if "csrf" in form else "")
+        added = await self._daemon.alert_actions.add_silence(matchers, seconds, reason)
         return _as_json(added) if "csrf" not in form else _home()
 
     async def remove_silence(self, request: Request) -> Response:
@@ -251,6 +270,12 @@ class _Site:
             return await self._daemon.alert_actions.overview(limit)
         except StateError as error:
             return {"problem": str(error), "channels": [], "firing": 0, "alerts": []}
+
+    async def _explanations(self) -> Alerts:
+        try:
+            return await self._daemon.alert_actions.explanations()
+        except StateError:  # the status page shows the problem
+            return {}
 
     async def _status_json(self) -> Response:
         def render(report: Report, notifications: dict[str, Any] | None) -> bytes:

@@ -1,7 +1,7 @@
 """The HTML pages: the status page, the sign-in form, and the page behind a notification's button.
 
-They show a Report and decide nothing. They use no script and load nothing from elsewhere: the Content-Security-Policy
-allows only the hash of the one inline style sheet.
+They show a Report and decide nothing. They load nothing from elsewhere, and work without their one script: the
+Content-Security-Policy allows only the hashes of the inline style sheet and of that script.
 """
 
 from __future__ import annotations
@@ -9,40 +9,81 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from exporter.lib.durations import in_words, iso
-from exporter.lib.zones import in_zone
-from exporter.model import AgentReport, ProfileReport, Report, TargetReport
+from exporter.lib.zones import TIME_IN_UTC, in_zone
+from exporter.model import Report, Severity, Status, TargetReport
 from exporter.present.as_json import encodable
+from exporter.present.attention import Attention, attention
+from exporter.present.explanation import Alerts, explain
+from exporter.present.shared import SharedProfile, shared_profiles
+from exporter.present.style import Style
 from exporter.present.words import visible
+from exporter.web import cards
+from exporter.web.icons import icon
 
-#: How many profiles a page shows, so that a phone can load it. The API has all.
-MAX_PROFILES = 500
-#: How many alerts a page shows, the worst first.
-MAX_ALERTS = 50
+#: How many credentials that need nobody a page lists, so that a phone can load it. The filter finds the others.
+MAX_ROWS = 1000
+#: How many cases are shown as cards, and targets in a list; the worst first.
+MAX_CARDS, MAX_TARGETS = 50, 50
+#: How many alerts a page knows, the worst first.
+MAX_ALERTS = 200
+#: How many characters of an explanation are shown.
+MAX_EXPLANATION = 200_000
+#: How many characters of a filter count.
+MAX_FILTER = 200
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_BARS = "".join(f".b{percent}{{--w:{percent}%}}" for percent in range(101))
+_STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8") + _BARS
+_SCRIPT = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+
 _POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
+    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; connect-src 'self'; img-src data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
 def answer(html: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A page as a response, with the policy that allows its style."""
+    """A page as a response, with the policy that allows its style and its script."""
     return HTMLResponse(html, status, {"Content-Security-Policy": _POLICY, **(headers or {})})
+
+
+class Row(NamedTuple):
+    """A credential that needs nobody, as the page lists it."""
+
+    id: str
+    name: str
+    shared: SharedProfile
+    tone: str
+    word: str  # its status; empty if it is simply fine
+    bar: int
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        return self.shared.agents
+
+    @property
+    def provider(self) -> str:
+        """The provider; empty if the id begins with it, as most do."""
+        provider = self.shared.profile.provider
+        return "" if self.shared.profile.id.startswith(provider) else provider
 
 
 def status_page(
@@ -52,28 +93,77 @@ def status_page(
     now: float | None = None,
     notifications: Mapping[str, Any] | None = None,
     zone: dt.tzinfo = dt.UTC,
+    query: str = "",
 ) -> str:
     """The status page, with times in ``zone``. With the ``csrf`` token of a session it has buttons.
 
-    ``now`` is in Unix seconds.
+    ``now`` is in Unix seconds. ``query`` limits it to what contains all of its words.
     ``notifications`` is the status of channels and alerts, as in the status API. None if no channel is configured.
     """
+    now = time.time() if now is None else now
+    found, words = attention(report, now), query[:MAX_FILTER].lower().split()
+    by_provider: dict[tuple[str, str], list[str]] = {}
+    for shared in found.credentials:
+        by_provider.setdefault((shared.target, shared.profile.provider), []).append(cards.profile_id(shared))
+    cases = [case for case in found.cases if _has(words, case.subject, case.provider or "", case.target, *case.agents)]
+    alerts = notifications["alerts"] if notifications else []
+    shown = cards.cards_of(cases[:MAX_CARDS], alerts, by_provider)
+    rest = [_row(one, now, "not seen now") for one in found.unseen] + [_row(one, now) for one in found.fine]
+    rest = [row for row in rest if _has(words, row.name, row.shared.profile.provider, row.shared.target, *row.agents)]
+    in_cards = {card.alert["fingerprint"] for card in shown if card.alert is not None}
     targets = sorted(report.targets, key=_urgency)  # stable: equals stay in the configured order
+    tone, title = _verdict(report, found)
     return (
         _environment()
         .get_template("status.html")
         .render(
-            report=report,
-            now=time.time() if now is None else now,
-            targets=_bounded(targets),
-            hidden=sum(len(agent.profiles) for target in targets for agent in target.entries) - MAX_PROFILES,
+            now=now,
+            zone=zone,
+            checked_at=report.checked_at,
             checked=any(target.entries for target in targets),
+            tone=tone,
+            title=title,
+            parts=[*[("Nothing needs you", None)] * (not found.cases), *found.parts()],
+            query=query[:MAX_FILTER],
+            cards=shown,
+            more_cards=len(cases) - len(shown),
+            rows=rest[:MAX_ROWS],
+            more_rows=len(rest) - MAX_ROWS,
+            fine=len(found.fine),
+            unseen=len(found.unseen),
+            targets=targets[:MAX_TARGETS],
+            more_targets=len(targets) - MAX_TARGETS,
             csrf=csrf,
             can_log_in=can_log_in,
             notifications=notifications,
-            zone=zone,
+            other_alerts=[alert for alert in alerts if alert["fingerprint"] not in in_cards],
         )
     )
+
+
+def explanation_page(
+    report: Report,
+    id: str = "",
+    target: str = "",
+    alerts: Alerts | None = None,
+    now: float | None = None,
+    zone: dt.tzinfo = dt.UTC,
+) -> str | None:
+    """What ``explain`` prints about a credential, by the ``id`` in the page's links, or about a target.
+
+    None if there is no such credential or target any more.
+    """
+    now = time.time() if now is None else now
+    shared = next((one for one in shared_profiles(report) if cards.profile_id(one) == id), None) if id else None
+    name = target if shared is None else shared.target
+    about = tuple(each for each in report.targets if each.target == name)
+    if not about or (id and shared is None):
+        return None
+    profile = shared.profile.id if shared is not None else None
+    text = explain(Report(report.checked_at, about), profile, now, alerts, Style(zone=zone))
+    title = name if shared is None else f"{_name(shared)} on {name}"
+    template = _environment().get_template("explain.html")
+    return template.render(title=visible(title, 200), text=text[:MAX_EXPLANATION], zone=zone, now=now)
 
 
 def action_page(title: str, text: str, button: str | None = None) -> str:
@@ -86,67 +176,100 @@ def login_page(problem: str | None = None) -> str:
     return _environment().get_template("login.html").render(problem=problem)
 
 
+def _has(words: Sequence[str], *texts: str) -> bool:
+    return not words or all(word in " ".join(texts).lower() for word in words)
+
+
+def _name(shared: SharedProfile) -> str:
+    profile = shared.profile
+    return profile.id if profile.label == profile.id else f"{profile.id} ({profile.label})"
+
+
+def _verdict(report: Report, found: Attention) -> tuple[str, str]:
+    """The colour of the page, and its title."""
+    if not any(target.entries for target in report.targets):
+        return "info", "The first check has not finished yet"
+    match report.exit_code:
+        case 1 if found.only_recovers:
+            return "warning", "Replies fail now"
+        case 1:
+            return "critical", "Someone must act now"
+        case 2:
+            return "warning", "Someone must act soon"
+        case _:
+            return "ok", "Something is due this week" if found.cases else "Nothing to do"
+
+
 def _urgency(target: TargetReport) -> int:
     return {1: 0, 2: 1, 0: 2}[target.exit_code] if target.entries else 3
 
 
-_Agents = list[tuple[TargetReport, list[tuple[AgentReport, list[tuple[ProfileReport, str]]]]]]
+def _row(shared: SharedProfile, now: float, word: str = "") -> Row:
+    profile = shared.profile
+    is_fine = profile.status in (Status.OK, Status.STATIC) and profile.unusable is None and shared.severity is None
+    if not is_fine or word:
+        word = word or (profile.unusable.kind if profile.unusable else profile.status.value)
+    severity = shared.severity or Severity.INFO
+    tone = "info" if severity is Severity.INFO else "warning"
+    return Row(cards.profile_id(shared), _name(shared), shared, tone, word, cards.bar(profile.expires_at, now))
 
 
-def _bounded(targets: list[TargetReport]) -> _Agents:
-    """Each target's agents with their profiles and colours, worst first, at most MAX_PROFILES profiles in all."""
-    left = MAX_PROFILES
-    shown: _Agents = []
-    for target in targets:
-        agents = []
-        for agent in target.entries:
-            colours = _colours(agent)
-            profiles = [(profile, _colour(profile, colours)) for profile in agent.profiles]
-            profiles.sort(key=lambda pair: _COLOURS.index(pair[1]))
-            agents.append((agent, profiles[:left]))
-            left -= len(profiles[:left])
-        shown.append((target, agents))
-    return shown
-
-
-_COLOURS = ("critical", "warning", "info", "ok")
-
-
-def _colours(agent: AgentReport) -> dict[str | None, str]:
-    """The colour of each profile that has a condition: its worst severity."""
-    ranked = sorted(agent.conditions, key=lambda condition: condition.severity.rank)
-    return {condition.profile: condition.severity.value for condition in ranked}
-
-
-def _colour(profile: ProfileReport, colours: Mapping[str | None, str]) -> str:
-    without_condition = "ok" if profile.status in ("ok", "static") and profile.unusable is None else "info"
-    return colours.get(profile.id, without_condition)
+# --- filters -------------------------------------------------------------------------------
 
 
 @pass_context
-def _plain(context: Context, text: str) -> str:
+def _plain(context: Context, text: str) -> Markup:
     """Bounded, without characters that reorder or hide the text around it, and with times in the page's zone."""
-    return in_zone(visible(text, 300), context.get("zone", dt.UTC))
+    return _with_times(visible(text, 600), context.get("zone", dt.UTC))
 
 
-def _command(text: str) -> str:
-    return visible(text, 2000)  # whole: a user copies it into a shell
+def _with_times(text: str, zone: dt.tzinfo) -> Markup:
+    parts, end = [], 0
+    for found in TIME_IN_UTC.finditer(text):
+        local = in_zone(found[0], zone)
+        stamp = f"{found[1]}T{found[2]}Z"
+        parts += [escape(text[end : found.start()]), Markup('<time datetime="{}">{}</time>').format(stamp, local)]
+        end = found.end()
+    return Markup("").join([*parts, escape(text[end:])])
+
+
+#: What a shell reads as one word, with the option before it.
+_WORD = re.compile(r"(?:--?[A-Za-z][\w-]* )?(?:'[^']*'|\"[^\"]*\"|[^\s'\"])+|['\"]")
+
+
+def _command(text: str) -> Markup:
+    """A command whose words a browser does not break: an option stays with its value."""
+    text = visible(text, 2000)  # whole: a user copies it into a shell
+    parts, end = [], 0
+    for found in _WORD.finditer(text):
+        parts += [escape(text[end : found.start()]), Markup("<span>{}</span>").format(found[0])]
+        end = found.end()
+    return Markup("").join([*parts, escape(text[end:])])
 
 
 @pass_context
-def _when(context: Context, seconds: float) -> str:
-    """The absolute time and its distance from the page's ``now``."""
-    moment, now = iso(seconds), context["now"]
+def _when(context: Context, seconds: float) -> Markup:
+    """The absolute time, which the script shows in the reader's own zone."""
+    moment = iso(seconds)
     if moment is None:
-        return "an invalid date" if not seconds > 0 else "a date after the year 9999"
-    distance = f"in {in_words(seconds - now)}" if seconds >= now else f"{in_words(now - seconds)} ago"
-    return f"{in_zone(moment, context['zone'])}, {distance}"
+        return Markup("an invalid date" if not seconds > 0 else "a date after the year 9999")
+    return _with_times(moment, context["zone"])
 
 
 @pass_context
-def _moment(context: Context, text: str) -> str:
+def _left(context: Context, seconds: float) -> str:
+    """How far away a time is from the page's ``now``."""
+    now = context["now"]
+    if iso(seconds) is None:
+        return ""
+    return f"in {in_words(seconds - now)}" if seconds >= now else f"{in_words(now - seconds)} ago"
+
+
+@pass_context
+def _moment(context: Context, text: str) -> Markup:
     """The filter ``when`` for a time as the API writes it."""
-    return _when(context, dt.datetime.fromisoformat(text).timestamp())
+    moment: Markup = _when(context, dt.datetime.fromisoformat(text).timestamp())
+    return moment
 
 
 @cache
@@ -158,9 +281,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(plain=_plain, command=_command, when=_when, moment=_moment, encodable=encodable)
+    environment.filters.update(
+        plain=_plain, command=_command, when=_when, left=_left, moment=_moment, encodable=encodable, visible=visible
+    )
     environment.globals.update(
         style=Markup(_STYLE),
-        worst_first=lambda conditions: sorted(conditions, key=lambda condition: -condition.severity.rank),
+        script=Markup(_SCRIPT),
+        actions_of=cards.actions_of,
+        alert_actions=cards.alert_actions,
+        bar=cards.bar,
+        icon=icon,
     )
     return environment

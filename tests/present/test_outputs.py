@@ -335,7 +335,7 @@ def test_table_is_in_order_of_severity_then_deadline() -> None:
     lines = to_table(subject).splitlines()
     assert [line.split()[2] for line in lines if re.match("[A-Z]+ expiring", line)] == ["p:worst", "p:soon", "p:late"]
     assert [line.split()[0] for line in lines if re.match("  p:", line)] == ["p:worst", "p:soon", "p:late", "p:fine"]
-    assert lines[-1].startswith("Act soon: 1 critical, 2 warnings in 1 target, 4 agents, 4 profiles")
+    assert lines[-1].startswith("Act soon: 1 now · 2 this week · 1 fine in 1 target, 4 agents, 4 profiles")
 
 
 def test_shared_credential_is_shown_once_with_its_agents() -> None:

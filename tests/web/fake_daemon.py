@@ -47,6 +47,9 @@ class FakeActions(AlertActions):
     async def overview(self, limit: int | None = None) -> dict[str, Any] | None:
         return self._daemon.notifications
 
+    async def explanations(self) -> dict[tuple[str, str, str, str], list[str]]:
+        return {}
+
     async def acknowledge(self, fingerprint: str) -> bool:
         self._record("acknowledge", fingerprint)
         return fingerprint == "known"

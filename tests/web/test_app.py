@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-from html.parser import HTMLParser
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from fake_daemon import BEARER, TOKEN, FakeDaemon, ask, client, web
-from hypothesis import HealthCheck, given, settings
+from fake_daemon import BEARER, FakeDaemon, ask, client, web
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import EXAMPLES, NOW, SECRET, agent, odd_ids, profile, report, reports
+from reports import odd_ids
 
-from exporter.model import Condition, ConditionName, Report, Severity, Status, TargetReport, Unusable, command
 from exporter.present import to_json
-from exporter.web import page
 from exporter.web.app import create_app
 from exporter.web.forms import probe_timeout
 
@@ -281,157 +276,3 @@ async def test_reload_tells_how_it_went() -> None:
     assert answer.text == (
         "The configuration was not reloaded; the old one stays in effect: config.json5: intervall: unknown key\n"
     )
-
-
-# --- the page ----------------------------------------------------------------------------------
-
-
-class Seen(HTMLParser):
-    """Parses a page like a browser: its elements and its text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;{{ 7*7 }}</style>\u202e"
-
-
-def hostile() -> Report:
-    condition = Condition(ConditionName.MISSING, Severity.CRITICAL, HOSTILE, HOSTILE, HOSTILE, (command(HOSTILE),))
-    one = profile(HOSTILE, kind=HOSTILE, provider=HOSTILE, label=HOSTILE, status=Status.MISSING)
-    main = agent(one, id=HOSTILE, openclaw_version=HOSTILE, conditions=(condition,), exit_code=1)
-    return Report(NOW, (TargetReport(HOSTILE, HOSTILE, (main,), chosen=HOSTILE),))
-
-
-def test_html_in_names_is_escaped() -> None:
-    html = page.status_page(hostile(), now=NOW)
-    seen = Seen(html)
-    assert {tag for tag, _ in seen.elements}.isdisjoint({"script", "img"})
-    assert not [name for _, attributes in seen.elements for name in attributes if name.startswith("on")]
-    assert "49" not in html
-    assert "\u202e" not in html
-    # Everywhere it is shown, it is shown as it is.
-    assert (
-        seen.text.count("<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;{{ 7*7 }}</style>\\u202e") == 10
-    )
-
-
-@pytest.mark.parametrize("name", sorted(EXAMPLES))
-async def test_every_example_has_a_page_without_a_secret(name: str) -> None:
-    answer = await ask(FakeDaemon(shown=EXAMPLES[name]()), "GET", "/")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert SECRET not in answer.text
-    assert TOKEN not in answer.text
-
-
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(reports)
-def test_any_report_has_a_page(shown: Report) -> None:
-    answer = page.answer(page.status_page(shown, now=NOW))
-    assert SECRET not in bytes(answer.body).decode()
-
-
-def test_the_page_shows_each_problem_its_deadline_and_its_remedy() -> None:
-    condition = Condition(
-        ConditionName.EXPIRING,
-        Severity.WARNING,
-        "anthropic",
-        "anthropic:default",
-        "Ends in 11 h.",
-        (command("openclaw models auth …"),),
-    )
-    one = profile(status=Status.EXPIRING, expires_at=NOW + 11 * 3600)
-    text = Seen(page.status_page(report(agent(one, exit_code=2, conditions=(condition,))), now=NOW)).text
-    words = re.sub(r"\s+", " ", text)
-    assert "Someone must act soon" in words
-    assert "expiring Ends in 11 h. openclaw models auth …" in words
-    assert "anthropic:default in use now anthropic token expiring 2026-11-22 21:00 UTC, in 11 h" in words
-    assert "As of 2026-11-22 10:00 UTC, in 0 s." in words
-
-
-def test_a_command_to_copy_is_whole() -> None:
-    remedy = "openclaw models auth paste-token --profile-id " + "x" * 500
-    condition = Condition(ConditionName.EXPIRED, Severity.CRITICAL, "a", "a", "Over.", (command(remedy),))
-    assert f"<pre>{remedy}\n</pre>" in page.status_page(report(agent(conditions=(condition,))), now=NOW)
-
-
-def test_colours_are_those_of_the_conditions() -> None:
-    shown = [
-        profile("a", status=Status.EXPIRED, usable=False),
-        profile("b", status=Status.EXPIRED, usable=False),
-        profile("c", unusable=Unusable("cooldown", "rate_limit", NOW + 60)),
-        profile("d"),
-    ]
-    conditions = (
-        Condition(ConditionName.UNDATED, Severity.INFO, "a", "a"),
-        Condition(ConditionName.EXPIRED, Severity.WARNING, "a", "a"),
-        Condition(ConditionName.MISSING, Severity.INFO, "a", "a"),
-    )
-    html = page.status_page(report(agent(*shown, exit_code=2, conditions=conditions)), now=NOW)
-    assert re.findall(r'<td data-name="Status"><span class="badge (\w+)">(\w+)<', html) == [
-        ("warning", "expired"),
-        ("info", "expired"),
-        ("info", "cooldown"),
-        ("ok", "ok"),
-    ]
-    assert "rate_limit until 2026-11-22 10:01 UTC, in 1 min" in html
-
-
-def test_the_page_before_the_first_check_claims_nothing() -> None:
-    text = Seen(page.status_page(Report(NOW, (TargetReport("home", "openclaw"),)), now=NOW)).text
-    assert text.count("The first check has not finished yet") == 3  # title, verdict, target
-    assert "Someone must" not in text
-    assert "Nothing to do" not in text
-
-
-def test_a_large_page_is_bounded_and_shows_the_worst() -> None:
-    bad = profile("anthropic:bad", status=Status.EXPIRED, usable=False)
-    condition = Condition(ConditionName.EXPIRED, Severity.CRITICAL, "anthropic", "anthropic:bad", "Over.")
-    many = [profile(f"anthropic:{number}") for number in range(600)]
-    text = Seen(page.status_page(report(agent(*many, bad, conditions=(condition,))), now=NOW)).text
-    assert text.count("anthropic:") == 500
-    assert "anthropic:bad" in text
-    assert "101 more profiles are in the JSON" in text
-
-
-def test_the_page_needs_nothing_from_elsewhere_and_its_style_is_allowed() -> None:
-    import base64
-    import hashlib
-
-    html = page.status_page(hostile(), now=NOW)
-    style = html.partition("<style>")[2].partition("</style>")[0]
-    hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = page.answer(html).headers["content-security-policy"]
-    assert f"style-src 'sha256-{hashed}'" in policy
-    for tag, attributes in Seen(html).elements:
-        assert "style" not in attributes, tag
-        for name in ("src", "href", "action"):
-            assert not re.match(r"(\w+:)?//|/", attributes.get(name) or ""), (tag, attributes)
-
-
-async def test_the_page_shows_buttons_only_to_a_signed_in_visitor() -> None:
-    without = await ask(FakeDaemon(), "GET", "/", keys={"listen": "127.0.0.1:10785"})
-    assert 'href="login"' not in without.text
-    assert "<form" not in without.text
-    with_token = await ask(FakeDaemon(), "GET", "/")
-    assert 'href="login"' in with_token.text
-    assert "<form" not in with_token.text
-
-
-def test_page_has_times_in_its_zone() -> None:
-    condition = Condition(ConditionName.EXPIRING, Severity.WARNING, summary="It ends at 2026-11-22 21:59 UTC.")
-    one = profile(expires_at=NOW + 3600)
-    subject = report(agent(one, exit_code=2, conditions=(condition,)))
-    text = Seen(page.status_page(subject, now=NOW, zone=ZoneInfo("Asia/Tokyo"))).text
-    assert "It ends at 2026-11-23 06:59 JST." in text
-    assert "2026-11-22 20:00 JST, in 1 h" in text
-    assert "UTC" not in text
