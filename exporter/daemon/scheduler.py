@@ -42,6 +42,7 @@ from exporter.sources import Source, SourceContext, build
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.web.actions import AlertActions
 from exporter.web.daemon_api import OutdatedError
+from exporter.web.events import Announcer
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Daemon:
         self.supervisor = Supervisor()
         self._ledger_version: int | None = None
         self._ready = False
+        self.announcer = Announcer()
         self._starting: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self.alert_actions = AlertActions(
@@ -109,6 +111,7 @@ class Daemon:
             lambda: self._monitor.config.web.external_url,
             now,
             self._acknowledge_gone,
+            self.announcer.announce,
         )
         self._alerting = Alerting(config, self._make_notifier, self._own_problem, now, self.supervisor)
 
@@ -238,6 +241,7 @@ class Daemon:
                 for checker, report in reports:
                     await self._exposition.put(report, checker.counters, partial(self._is_latest, checker, report))
                 await self._exposition.compose()
+        self.announcer.announce()
 
     def _is_current(self, checker: TargetChecker) -> bool:
         """Whether this checker is still in use."""
@@ -383,6 +387,9 @@ class Daemon:
         """Check a target, or all. Raises KeyError for an unknown one."""
         names = [self._monitor.checkers[target].name] if target is not None else self._monitor.checkers
         await asyncio.gather(*(self._check(name, force=True) for name in names))
+
+    def checking(self) -> int:
+        return sum(checker.is_checking for checker in self._monitor.checkers.values())
 
     async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
         """Check a target on request. Raises KeyError for an unknown target or agent."""

@@ -54,6 +54,7 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
         await end.wait()
     finally:
         systemd.stopping()
+        daemon.announcer.close()  # the server waits for answers that have not ended
         try:
             await web.stop()
         finally:

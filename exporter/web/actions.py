@@ -35,16 +35,19 @@ class AlertActions:
         external_url: Callable[[], str],
         now: Callable[[], float],
         acknowledge_gone: Callable[[str, str], Awaitable[None]] = _nothing,
+        announce: Callable[[], None] = lambda: None,
     ) -> None:
         """``notifier`` and ``external_url`` are called each time, because a reload changes them.
 
-        ``acknowledge_gone`` ends the reports that a profile of a target has vanished.
+        ``acknowledge_gone`` ends the reports that a profile of a target has vanished. ``announce`` is called after
+        each change.
         """
         self._ledger = ledger
         self._key = ledger.keyed_hash(links.KEY).encode()
         self._notifier = notifier
         self._now = now
         self._acknowledge_gone = acknowledge_gone
+        self._announce = announce
         #: Makes the links of buttons in notifications.
         self.link = links.maker(self._key, external_url, now)
 
@@ -64,15 +67,21 @@ class AlertActions:
         """Mute alerts that match all ``matchers``."""
         notifier, now = self._configured(), self._now()
         added = await notifier.outbox.run(notifier.outbox.add_silence, matchers, now + seconds, reason, now)
-        notifier.wake()
+        await self._changed(notifier)
         return _as_dict(added)
 
     async def remove_silence(self, id: str) -> bool:
         """End a silence early. False if no silence has this id."""
         notifier = self._configured()
         known = await notifier.outbox.run(notifier.outbox.remove_silence, id)
-        notifier.wake()
+        await self._changed(notifier)
         return known
+
+    async def _changed(self, notifier: Notifier) -> None:
+        """Let the notifier see a change, and then the pages."""
+        notifier.wake()
+        await notifier.wait_until_idle()
+        self._announce()
 
     async def overview(self, limit: int | None = None) -> dict[str, Any] | None:
         """The status of each channel and of at most ``limit`` alerts. None if no channel is configured."""
@@ -100,6 +109,7 @@ class AlertActions:
         for state in states:
             if state.condition is ConditionName.VANISHED:
                 await self._acknowledge_gone(state.subject.target, state.subject.profile)
+        await self._changed(notifier)
         return known
 
     # --- buttons ---------------------------------------------------------------------------

@@ -26,9 +26,11 @@ from exporter.model import ConditionName, Report
 from exporter.present import to_line
 from exporter.present.as_json import encodable, to_json
 from exporter.present.explanation import Alerts
+from exporter.web import icons
 from exporter.web.actions import NoChannelError
 from exporter.web.current_token import CurrentToken
 from exporter.web.daemon_api import DaemonApi, OutdatedError
+from exporter.web.events import EventStreams
 from exporter.web.forms import probe_timeout, read_form
 from exporter.web.hosts import HostRule
 from exporter.web.limits import BodyLimit, check_header_size
@@ -59,15 +61,19 @@ class _Site:
     def __init__(self, daemon: DaemonApi, guard: Guard) -> None:
         self._daemon = daemon
         self._guard = guard
+        self._streams = EventStreams(daemon.announcer, daemon.checking)
 
     def starlette(self) -> Starlette:
         routes = [
             Route("/", self.page),
             Route("/explain", self.explain),
+            Route("/manifest.webmanifest", self.manifest),
+            Route("/icon.png", self.icon),
             Route("/metrics", self.metrics),
             Route("/probe", self.probe),
             Route("/sd", self.service_discovery),
             Route("/api/v1/status", self.status),
+            Route("/api/v1/events", self.events),
             Route("/api/v1/check", self.check, methods=["POST"]),
             Route("/api/v1/silences", self.silences),
             Route("/api/v1/silences", self.add_silence, methods=["POST"]),
@@ -140,6 +146,13 @@ class _Site:
         )
         return page.answer(html)
 
+    async def manifest(self, request: Request) -> Response:
+        return Response(icons.MANIFEST, headers={"Content-Type": "application/manifest+json"})
+
+    async def icon(self, request: Request) -> Response:
+        headers = {"Content-Type": "image/png", "Cache-Control": "max-age=86400"}
+        return Response(await asyncio.to_thread(icons.png), headers=headers)
+
     async def explain(self, request: Request) -> Response:
         from exporter.web import page
 
@@ -158,6 +171,9 @@ class _Site:
     async def calendar(self, request: Request) -> Response:
         body = await asyncio.to_thread(lambda: self._daemon.calendar().encode())
         return Response(body, headers={"Content-Type": "text/calendar; charset=utf-8"})
+
+    async def events(self, request: Request) -> Response:
+        return self._streams.answer()
 
     async def healthy(self, request: Request) -> Response:
         if (problem := self._daemon.health_problem()) is None:

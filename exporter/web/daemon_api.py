@@ -8,6 +8,7 @@ from typing import Protocol
 from exporter.lib.errors import ExpectedError
 from exporter.model import Report
 from exporter.web.actions import AlertActions
+from exporter.web.events import Announcer
 
 
 class OutdatedError(ExpectedError):
@@ -52,6 +53,13 @@ class DaemonApi(Protocol):
 
     def calendar(self) -> str:
         """The known deadlines as iCalendar."""
+
+    def checking(self) -> int:
+        """How many targets are being checked."""
+
+    @property
+    def announcer(self) -> Announcer:
+        """Announces new reports and other changes to pages."""
 
     @property
     def alert_actions(self) -> AlertActions:

@@ -25,7 +25,7 @@ from exporter.lib.durations import in_words, iso
 from exporter.lib.zones import TIME_IN_UTC, in_zone
 from exporter.model import Report, Severity, Status, TargetReport
 from exporter.present.as_json import encodable
-from exporter.present.attention import Attention, attention
+from exporter.present.attention import Attention, attention, clock
 from exporter.present.explanation import Alerts, explain
 from exporter.present.shared import SharedProfile, shared_profiles
 from exporter.present.style import Style
@@ -55,8 +55,8 @@ def _hash(text: str) -> str:
 
 
 _POLICY = (
-    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; connect-src 'self'; img-src data:; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; connect-src 'self'; "
+    "manifest-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
@@ -257,6 +257,14 @@ def _when(context: Context, seconds: float) -> Markup:
 
 
 @pass_context
+def _clock(context: Context, seconds: float) -> Markup:
+    """Only the time of day if it is today, in the zone of the page and then of the script."""
+    moment = iso(seconds)
+    text = clock(seconds, context["now"], context["zone"])
+    return Markup('<time class="clock" datetime="{}">{}</time>').format(moment, text) if moment else escape(text)
+
+
+@pass_context
 def _left(context: Context, seconds: float) -> str:
     """How far away a time is from the page's ``now``."""
     now = context["now"]
@@ -282,7 +290,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        plain=_plain, command=_command, when=_when, left=_left, moment=_moment, encodable=encodable, visible=visible
+        plain=_plain,
+        command=_command,
+        when=_when,
+        clock=_clock,
+        left=_left,
+        moment=_moment,
+        encodable=encodable,
+        visible=visible,
     )
     environment.globals.update(
         style=Markup(_STYLE),

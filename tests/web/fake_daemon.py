@@ -17,6 +17,7 @@ from exporter.config import Web
 from exporter.model import Report
 from exporter.web.actions import AlertActions, NoChannelError
 from exporter.web.app import create_app
+from exporter.web.events import Announcer
 from exporter.web.limits import AttemptLimiter
 from exporter.web.sessions import Guard, Sessions
 
@@ -83,6 +84,11 @@ class FakeDaemon:
     body: bytes = b"openclaw_auth_exit_code 0\n"
     encoding: str | None = None
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+
+    announcer: Announcer = field(default_factory=Announcer)
+
+    def checking(self) -> int:
+        return 0
 
     @property
     def alert_actions(self) -> AlertActions:
