@@ -19,7 +19,6 @@ from starlette.types import ASGIApp
 
 from exporter.alerts.lifecycle.policy import MATCHERS
 from exporter.config import Web
-from exporter.lib.durations import parse_duration
 from exporter.lib.names import suggestion
 from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, Report
@@ -31,7 +30,7 @@ from exporter.web.actions import NoChannelError
 from exporter.web.current_token import CurrentToken
 from exporter.web.daemon_api import DaemonApi, OutdatedError
 from exporter.web.events import EventStreams
-from exporter.web.forms import probe_timeout, read_form
+from exporter.web.forms import probe_timeout, read_form, silence_length
 from exporter.web.hosts import HostRule
 from exporter.web.limits import BodyLimit, check_header_size
 from exporter.web.responses import Gate, sentence
@@ -78,6 +77,7 @@ class _Site:
             Route("/api/v1/silences", self.silences),
             Route("/api/v1/silences", self.add_silence, methods=["POST"]),
             Route("/api/v1/silences", self.remove_silence, methods=["DELETE"]),
+            Route("/api/v1/silences/remove", self.remove_silence, methods=["POST"]),  # forms cannot send DELETE
             Route("/api/v1/acknowledge", self.acknowledge, methods=["POST"]),
             Route("/act/{token}", self.act, methods=["GET", "POST"]),
             Route("/calendar.ics", self.calendar),
@@ -141,6 +141,7 @@ class _Site:
             csrf=session.csrf if session else None,
             can_log_in=session is None and self._guard.token() is not None,
             notifications=await self._overview(page.MAX_ALERTS),
+            silences=await self._silences(),
             zone=self._daemon.zone(),
             query=request.query_params.get("q", ""),
         )
@@ -216,11 +217,9 @@ class _Site:
         if condition is not None and condition not in list(ConditionName):
             return sentence(400, f"There is no condition {_short(condition)!r}{suggestion(condition, ConditionName)}")
         try:
-            seconds = parse_duration(form.get("for", ""))
+            seconds = silence_length(form.get("for", ""), time.time(), self._daemon.zone())
         except ValueError as error:
             return sentence(400, f"for: {error}.")
-        if not seconds:
-            return sentence(400, f"for: {form['for']!r} must be longer than 0.")
         reason = form.get("reason", "")[:500] or ("status page" if "csrf" in form else "")
         added = await self._daemon.alert_actions.add_silence(matchers, seconds, reason)
         return _as_json(added) if "csrf" not in form else _home()
@@ -229,7 +228,7 @@ class _Site:
         form = await self._changing(request)
         id = request.query_params.get("id") or form.get("id", "")
         if await self._daemon.alert_actions.remove_silence(id):
-            return sentence(200, "Removed.")
+            return sentence(200, "Removed.") if "csrf" not in form else _home(3)
         return sentence(404, "There is no silence with this id.")
 
     async def acknowledge(self, request: Request) -> Response:
@@ -287,6 +286,12 @@ class _Site:
         except StateError as error:
             return {"problem": str(error), "channels": [], "firing": 0, "alerts": []}
 
+    async def _silences(self) -> list[dict[str, Any]]:
+        try:
+            return await self._daemon.alert_actions.silences()
+        except StateError:  # the overview has the problem
+            return []
+
     async def _explanations(self) -> Alerts:
         try:
             return await self._daemon.alert_actions.explanations()
@@ -309,9 +314,9 @@ class _Site:
         return sentence(400, f"There is no target {_short(target)!r}{suggestion(target, names)}")
 
 
-def _home() -> Response:
-    """Back to our own page, whose button sent the request."""
-    return RedirectResponse("../../", 303)
+def _home(levels: int = 2) -> Response:
+    """Back to our own page, whose button sent the request to a path ``levels`` below."""
+    return RedirectResponse("../" * levels, 303)
 
 
 def _as_json(value: object) -> Response:

@@ -18,7 +18,7 @@ from exporter.present.shared import SharedProfile
 #: The time left that fills a bar, in seconds. The scale is that of the square root, so that hours can be seen.
 FULL_BAR = 365 * 86400.0
 #: How long an alert can be silenced from the page: value and label.
-SILENCES = (("1h", "1 h"), ("8h", "8 h"), ("3d", "3 days"))
+SILENCES = (("1h", "1 h"), ("8h", "8 h"), ("morning", "until morning"), ("3d", "3 days"))
 
 
 @dataclass(frozen=True, slots=True)

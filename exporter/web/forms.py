@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 from urllib.parse import parse_qs
@@ -9,6 +10,10 @@ from urllib.parse import parse_qs
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from exporter.lib.durations import parse_duration
+
+#: When a silence until morning ends.
+MORNING = dt.time(7)
 #: Seconds of the scrape timeout that are left for sending the answer.
 PROBE_MARGIN = 0.5
 #: Seconds that a probe may take if the client sends no scrape timeout: it is a person.
@@ -40,6 +45,21 @@ async def read_form(request: Request) -> dict[str, str]:
     except ValueError:
         raise HTTPException(400, "The form cannot be read.") from None
     return {name: values[0] for name, values in parsed.items()}
+
+
+def silence_length(text: str, now: float, zone: dt.tzinfo) -> float:
+    """Seconds of a silence: a duration like ``8h``, or ``morning`` for the time until the next MORNING in ``zone``.
+
+    Raises ValueError with a sentence.
+    """
+    if text != "morning":
+        seconds = parse_duration(text)
+        if not seconds:
+            raise ValueError(f"{text!r} must be longer than 0")
+        return seconds
+    today = dt.datetime.fromtimestamp(now, zone).date()
+    mornings = (dt.datetime.combine(today + dt.timedelta(days), MORNING, zone).timestamp() for days in (0, 1))
+    return next(morning for morning in mornings if morning > now) - now
 
 
 def probe_timeout(header: str | None) -> float:

@@ -94,11 +94,13 @@ def status_page(
     notifications: Mapping[str, Any] | None = None,
     zone: dt.tzinfo = dt.UTC,
     query: str = "",
+    silences: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The status page, with times in ``zone``. With the ``csrf`` token of a session it has buttons.
 
     ``now`` is in Unix seconds. ``query`` limits it to what contains all of its words.
     ``notifications`` is the status of channels and alerts, as in the status API. None if no channel is configured.
+    ``silences`` are those in effect, as in the API.
     """
     now = time.time() if now is None else now
     found, words = attention(report, now), query[:MAX_FILTER].lower().split()
@@ -136,6 +138,7 @@ def status_page(
             csrf=csrf,
             can_log_in=can_log_in,
             notifications=notifications,
+            silences=silences,
             other_alerts=[alert for alert in alerts if alert["fingerprint"] not in in_cards],
         )
     )

@@ -28,6 +28,9 @@ PASSWORD = "PLANTED-SECRET-password"
 HASHED = "$2b$04$IY5li8aO4/4m9ZrcPe.9OewFw0HuYxUYI1YqT4TdeWHyL./ETdUAO"
 
 
+SILENCE = {"id": "01J", "matchers": {"target": "home"}, "until": "2026-11-22T18:00:00Z", "reason": "moving"}
+
+
 class FakeActions(AlertActions):
     """Alert actions with fixed answers. They record their calls in the fake daemon."""
 
@@ -35,7 +38,7 @@ class FakeActions(AlertActions):
         self._daemon = daemon
 
     async def silences(self) -> list[dict[str, Any]]:
-        return [{"id": "01J", "matchers": {"target": "home"}}] if self._daemon.notifies else []
+        return [SILENCE] if self._daemon.notifies else []
 
     async def add_silence(self, matchers: dict[str, str], seconds: float, reason: str) -> dict[str, Any]:
         self._record("add_silence", matchers, seconds, reason)

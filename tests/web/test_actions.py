@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from zoneinfo import ZoneInfo
+
 import pytest
-from fake_daemon import TOKEN, FakeDaemon, client, web
+from fake_daemon import SILENCE, TOKEN, FakeDaemon, client, log_in, web
 
 from exporter.web.app import create_app
+from exporter.web.forms import silence_length
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -13,7 +17,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 async def test_silences_are_listed_added_and_removed() -> None:
     daemon = FakeDaemon()
     async with client(create_app(daemon, web(token=TOKEN))) as http:
-        assert (await http.get("/api/v1/silences")).json() == [{"id": "01J", "matchers": {"target": "home"}}]
+        assert (await http.get("/api/v1/silences")).json() == [SILENCE]
         form = {"target": "home", "for": "8h", "reason": "moving"}
         assert (await http.post("/api/v1/silences", data=form)).status_code == 401
         assert (await http.post("/api/v1/silences", data=form, headers=BEARER)).json()["id"] == "01J"
@@ -26,6 +30,37 @@ async def test_silences_are_listed_added_and_removed() -> None:
         assert (await http.delete("/api/v1/silences?id=01J")).status_code == 401
         assert (await http.delete("/api/v1/silences?id=01J", headers=BEARER)).status_code == 200
         assert (await http.delete("/api/v1/silences?id=nope", headers=BEARER)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("now", "zone", "ends"),
+    [
+        ("2026-11-22T23:30", "Europe/Stockholm", "2026-11-23T07:00"),
+        ("2026-11-22T06:59", "Europe/Stockholm", "2026-11-22T07:00"),
+        ("2026-11-22T07:00", "Europe/Stockholm", "2026-11-23T07:00"),
+        ("2026-03-28T22:00", "Europe/Stockholm", "2026-03-29T07:00"),  # the clocks change in this night
+        ("2026-11-22T23:30", "Asia/Tokyo", "2026-11-23T07:00"),
+    ],
+)
+def test_silence_until_morning_ends_at_seven_in_the_zone_of_the_page(now: str, zone: str, ends: str) -> None:
+    begins, until = (dt.datetime.fromisoformat(at).replace(tzinfo=ZoneInfo(zone)).timestamp() for at in (now, ends))
+    assert begins + silence_length("morning", begins, ZoneInfo(zone)) == until
+
+
+async def test_page_lists_silences_and_undoes_them() -> None:
+    daemon = FakeDaemon()
+    async with client(create_app(daemon, web(token=TOKEN))) as http:
+        stranger = (await http.get("/")).text
+        assert "until <time" in stranger
+        assert "Undo" not in stranger
+        csrf = await log_in(http)
+        assert "<button>Undo</button>" in (await http.get("/")).text
+        path = "/api/v1/silences/remove"
+        assert (await http.post(path, data={"id": "01J"})).status_code == 403
+        assert (await http.post(path, data={"id": "nope", "csrf": csrf})).status_code == 404
+        done = await http.post(path, data={"id": "01J", "csrf": csrf})
+        assert (done.status_code, done.headers["location"]) == (303, "../../../")
+    assert daemon.calls == [("remove_silence", "nope"), ("remove_silence", "01J")]
 
 
 async def test_without_a_token_configured_nothing_can_be_changed() -> None:
