@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the real parts that tests/real needs. From npm: OpenClaw releases with a Node that is new enough for them,
-# Claude Code, and Grafana's libraries with the tools that draw them. From Debian: the Prometheus family, Chromium,
+# Claude Code, Grafana's libraries with the tools that draw them, and the tools that drive the status page. From Debian: the Prometheus family, Chromium,
 # systemd-nspawn, sshd and shells. From newer Debian releases: ntfy. Idempotent: keeps what is installed.
 #
 #   tests/real/install-parts.sh            install everything, print the folder
@@ -45,6 +45,9 @@ npm_folder claude-2.1.330 '{}' '' @anthropic-ai/claude-code@2.1.330
 npm_folder grafana-13.2.2 '{}' --save-exact @grafana/ui@13.2.2 @grafana/data@13.2.2 @grafana/schema@13.2.2 \
   react@19.3.1 react-dom@19.3.1 rxjs@7.8.2 @fontsource/inter@5.3.0 typescript@6.0.3 vite@8.3.8 \
   @vitejs/plugin-react@6.3.0 playwright-core@1.65.1
+
+# Drives the status page in Chromium (tests/real/test_page.py), and finds what keeps people from using it.
+npm_folder page-1 '{}' --save-exact playwright-core@1.65.1 axe-core@4.14.1
 
 # A package of a newer Debian runs here if it is only unpacked. Its apt has a folder of its own and changes nothing else.
 newer_debian() { # NAME SUITE PACKAGE

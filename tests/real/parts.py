@@ -43,13 +43,13 @@ def folder() -> Path:
 def find(part: str) -> Path | None:
     """Return the executable of ``node``, ``openclaw-<release>``, ``claude-<version>``, ``prometheus``, …, or None.
 
-    For ``grafana-<version>``, which are libraries, return their folder. ``ntfy`` is the newest one,
-    ``ntfy-2.11`` an old one.
+    For ``grafana-<version>`` and ``page-<number>``, which are libraries, return their folder. ``ntfy`` is the newest
+    one, ``ntfy-2.11`` an old one.
     """
     if part.startswith("ntfy"):
         home = folder() / part
         return home / "usr/bin/ntfy" if (home / ".complete").exists() else None
-    if part.startswith("grafana-"):
+    if part.startswith(("grafana-", "page-")):
         home = folder() / part
         return home / "node_modules" if (home / ".complete").exists() else None
     if part == "node" or part.startswith(("openclaw-", "claude-")):

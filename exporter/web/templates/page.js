@@ -33,7 +33,8 @@ const filter = () => {
   for (const item of all('#rows>li,#cards>article')) {
     if (!texts.has(item)) texts.set(item, item.textContent.toLowerCase());
     const text = texts.get(item);
-    item.hidden = !words.every((word) => text.includes(word));
+    const hidden = !words.every((word) => text.includes(word));
+    if (item.hidden !== hidden) item.hidden = hidden;
   }
   if (words.length) byId('rest').open = true;
 };
