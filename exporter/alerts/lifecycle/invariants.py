@@ -403,8 +403,8 @@ def _about_message(message: Message, channel: ChannelPolicy | None, moment: Mome
         yield "the channel cannot withdraw a notification"
     for line in message.suppressed:
         place = (message.channel, line.fingerprint)
-        notified_at = before.last_at.get(place)
-        if place in before.notified or (notified_at is not None and line.began_at <= notified_at <= line.ended_at):
+        sent_at = before.sent_at.get(place, {}).values()
+        if place in before.notified or any(line.began_at <= at <= line.ended_at for at in sent_at):
             yield f"the summary says that {line.condition} came and went unsent, but it was sent"
         if channel is not None and not channel.accepts(line.severity):
             yield f"the summary has {line.condition} below min_severity"

@@ -34,7 +34,8 @@ class Ledger:
     """The last notifications of the alerts that have not ended there."""
 
     notified: dict[tuple[str, str], Notified] = field(default_factory=dict)  # by channel and fingerprint
-    last_at: dict[tuple[str, str], float] = field(default_factory=dict)  # of any notification, ends too
+    #: When an alert was notified, ends too, by ``Message.at``. What never arrived is not among them.
+    sent_at: dict[tuple[str, str], dict[float, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, states: States) -> Ledger:
@@ -67,7 +68,7 @@ class Ledger:
         moment = Moment.of(report, policy, message.at)
         for alert in message.alerts:
             place = (message.channel, alert.fingerprint)
-            self.last_at[place] = message.at
+            self.sent_at.setdefault(place, {})[message.at] = message.at
             before = self.of_alert(message.channel, alert)
             self.notified.pop(place, None)
             if alert.reason.ends or alert.reason is NotificationReason.TEST:
@@ -95,6 +96,7 @@ class Ledger:
         """Record that a message never arrived: what was sent before counts again."""
         for alert in message.alerts:
             place = (message.channel, alert.fingerprint)
+            self.sent_at.get(place, {}).pop(message.at, None)
             last = _without(self.notified.get(place), message.at)
             if last is not None:
                 self.notified[place] = last
@@ -104,7 +106,8 @@ class Ledger:
     def set_clock_back(self, now: float) -> None:
         """After the clock was set back nothing was sent in the future. ``Notified.at`` still identifies a message."""
         self.notified = {place: replace(last, news_at=min(last.news_at, now)) for place, last in self.notified.items()}
-        self.last_at = {place: min(at, now) for place, at in self.last_at.items()}
+        for times in self.sent_at.values():
+            times |= {made: min(at, now) for made, at in times.items()}
 
 
 def _naming(last: Notified | None, alert: Alert) -> Notified | None:
