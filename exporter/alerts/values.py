@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -205,14 +205,28 @@ class AlertState:
 States = Mapping[str, AlertState]
 
 _FIELDS = frozenset(AlertState.__dataclass_fields__)
+#: What a new state has where nothing else is given. States are frozen, so that they may share an empty mapping.
+_DEFAULTS: Mapping[str, Any] = {
+    one.name: {} if one.default is MISSING else one.default
+    for one in fields(AlertState)
+    if one.default is not MISSING or one.default_factory is not MISSING
+}
+
+
+def new_state(**values: Any) -> AlertState:
+    """Like ``AlertState``, which sets each of its many fields for itself: ten thousand alerts may begin at once."""
+    assert values.keys() <= _FIELDS <= values.keys() | _DEFAULTS.keys(), values.keys() ^ _FIELDS
+    new = object.__new__(AlertState)
+    object.__setattr__(new, "__dict__", {**_DEFAULTS, **values})
+    return new
 
 
 def changed(state: AlertState, **changes: Any) -> AlertState:
     """Like ``dataclasses.replace``, five times faster: one ``advance`` may change ten thousand states."""
     assert changes.keys() <= _FIELDS, changes.keys() - _FIELDS
     new = object.__new__(AlertState)
-    new.__dict__.update(state.__dict__)
-    new.__dict__.update(changes)
+    # A dictionary that is displayed has half the size of one that grew, and is copied whole.
+    object.__setattr__(new, "__dict__", {**state.__dict__, **changes})
     return new
 
 

@@ -35,16 +35,15 @@ def _earlier(at: float | None, now: float) -> float | None:
 
 
 def _is_past(state: AlertState, now: float) -> bool:
-    if (
-        state.started_at > now
-        or state.worsened_at > now
-        or (state.resolution is not None and state.resolution.at > now)
-    ):
+    """Whether nothing in the state lies in the future. Asked of every alert at every evaluation: in plain loops."""
+    ended = state.resolution
+    if state.started_at > now or state.worsened_at > now or (ended is not None and ended.at > now):
         return False
-    return (
-        all(fact.began_at <= now for fact in state.facts.values())
-        and all(last.at <= now for last in state.notified.values() if last.has_arrived)
-        and all(last.since is None or last.since <= now for last in state.notified.values())
-        and all(at <= now for at in state.pending.values())
-        and all(at <= now for at in state.begun_at)
-    )
+    for fact in state.facts.values():
+        if fact.began_at > now:
+            return False
+    for last in state.notified.values():
+        if (last.has_arrived and last.at > now) or (last.since is not None and last.since > now):
+            return False
+    times = (*state.pending.values(), *state.begun_at) if state.pending else state.begun_at
+    return not times or max(times) <= now

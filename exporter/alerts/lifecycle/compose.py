@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from exporter.alerts.lifecycle.agents import new_agents
 from exporter.alerts.lifecycle.flapping import times_today
@@ -107,27 +108,27 @@ def _notes(state: AlertState) -> tuple[AgentNote, ...]:
 def _ended(state: AlertState, resolution: Resolution, last: LastNotification | None, now: float) -> Alert:
     reason = resolution.reason
     is_same = last is None or last.condition is state.condition
-    alert = Alert(
-        fingerprint=state.fingerprint,
-        reason=reason,
-        family=(last or state).condition.family,
-        condition=(last or state).condition,
-        severity=(last or state).severity,
-        target=state.subject.target,
-        agents=resolution.agents or state.agents,
-        provider=state.subject.provider or None,
-        profile=state.subject.profile or None,
-        since=state.since if is_same or last is None or last.since is None else last.since,
-        deadline=resolution.until if reason is NotificationReason.RENEWED else state.deadline,
-        ended_at=resolution.at,
-        resolution_cause=resolution.cause,
-        cause=state.cause if is_same else None,
-        exporter=state.exporter,
-        key=key_of(state),
-        is_assumed=resolution.is_assumed if reason is NotificationReason.RENEWED else state.is_assumed,
-        times=max(times_today(state, now), last.times if last is not None else 0) if last and last.times else 0,
-    )
-    return replace(alert, summary=text.sentence(alert, now))
+    facts: dict[str, Any] = {  # ``replace`` takes twice as long
+        "fingerprint": state.fingerprint,
+        "reason": reason,
+        "family": (last or state).condition.family,
+        "condition": (last or state).condition,
+        "severity": (last or state).severity,
+        "target": state.subject.target,
+        "agents": resolution.agents or state.agents,
+        "provider": state.subject.provider or None,
+        "profile": state.subject.profile or None,
+        "since": state.since if is_same or last is None or last.since is None else last.since,
+        "deadline": resolution.until if reason is NotificationReason.RENEWED else state.deadline,
+        "ended_at": resolution.at,
+        "resolution_cause": resolution.cause,
+        "cause": state.cause if is_same else None,
+        "exporter": state.exporter,
+        "key": key_of(state),
+        "is_assumed": resolution.is_assumed if reason is NotificationReason.RENEWED else state.is_assumed,
+        "times": max(times_today(state, now), last.times if last is not None else 0) if last and last.times else 0,
+    }
+    return Alert(**facts, summary=text.sentence(Alert(**facts), now))
 
 
 def _worst_first(alert: Alert) -> tuple[int, bool, str, str, str, str]:

@@ -57,6 +57,8 @@ class Suppression:
 def allowed(candidates: Iterable[Candidate], channel: ChannelPolicy, suppression: Suppression) -> list[Candidate]:
     """The candidates that may be sent now. An end goes with that of the outage that it was part of."""
     candidates = list(candidates)
+    if suppression.quiet is None and not suppression.silenced:
+        return candidates
     sent = [candidate for candidate in candidates if not suppression.holds_back(candidate, channel)]
     if len(sent) == len(candidates):
         return sent
