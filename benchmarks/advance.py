@@ -1,8 +1,8 @@
 """Measures what one evaluation of the alert lifecycle costs, from 50 to 10,000 alerts.
 
 Run by hand: ``python benchmarks/advance.py [PATH]``. PATH is another checkout of this project to compare with, measured
-in the same run by the same Python, in turn with this one. Prints CPU milliseconds per ``advance`` when everything begins, when nothing changes
-and when everything ends, and their growth: a ratio near 1 is linear.
+in the same run by the same Python, in turn with this one. Prints CPU milliseconds per ``advance`` when everything
+begins, when nothing changes and when everything ends, and their growth: a ratio near 1 is linear.
 """
 
 from __future__ import annotations

@@ -77,6 +77,10 @@ def away(seconds: float) -> Step:
     return lambda h: h.we_are_down(seconds)
 
 
+def channel_fails(name: str, mode: str) -> Step:
+    return lambda h: h.a_channel_fails(name, mode)
+
+
 unlisted = Histories.agents_cannot_be_listed
 succeeds = Histories.checks_succeed_again
 a_day_passes = Histories.a_lasting_state_is_notified_on_every_channel
@@ -158,6 +162,40 @@ def test_end_that_waits_survives_a_clock_that_is_set_back() -> None:
     )
 
 
+def test_end_of_an_agents_own_credential_is_true_although_it_has_the_same_trouble_by_another() -> None:
+    lived(
+        breaks("main", "anthropic:a", "auth", all_heirs=True),
+        pasted("work", "anthropic:a", MONTH, heals=False),
+        removed("work", "anthropic:a"),
+    )
+    lived(
+        pasted("work", "openai:c", MONTH, undated=True),
+        pasted("main", "openai:c", MONTH, undated=True),
+        removed("work", "openai:c"),
+    )
+
+
+def test_renewal_that_waits_is_none_once_the_new_credential_fails() -> None:
+    lived(
+        ends("main", "anthropic:a", -DAY),
+        passes(MINUTE),
+        pasted("main", "anthropic:a", 5 * DAY),
+        breaks("main", "anthropic:a", "auth", all_heirs=True),
+        passes(11.0),
+        group_wait=10.0,
+    )
+
+
+def test_failed_check_resolves_nothing_when_the_clock_is_set_back() -> None:
+    lived(
+        dated("main", "anthropic:b", -HOUR),
+        removed("main", "anthropic:a"),
+        lambda h: h.the_clock_is_set_back(HOUR),
+        unlisted,
+        lambda h: h.the_clock_is_set_back(HOUR),
+    )
+
+
 # --- agents that take a credential of their own ------------------------------------------------------
 
 
@@ -179,6 +217,25 @@ def test_fork_is_notified_for_itself_once_its_origin_has_ended(steps: tuple[Step
         pasted("main", "anthropic:b", 5 * DAY, undated=True),
         pasted("lab", "anthropic:b", 5 * DAY, undated=True),
         *steps,
+    )
+
+
+def test_trouble_of_an_agents_own_credential_lasts_without_a_message_of_its_own() -> None:
+    lived(
+        breaks("main", "anthropic:a", "auth", all_heirs=True),
+        pasted("work", "anthropic:a", MONTH, heals=False),
+        a_day_passes,
+    )
+
+
+def test_fork_is_notified_for_itself_where_its_origin_is_taken_away() -> None:
+    lived(
+        agent_comes_or_goes("lab"),
+        agent_comes_or_goes("lab"),
+        down("anthropic"),
+        pasted("lab", "anthropic:a", YEAR),
+        pasted("lab", "anthropic:b", 5 * DAY, heals=False),
+        a_day_passes,
     )
 
 
@@ -276,6 +333,17 @@ def test_last_known_recovery_of_an_agent_that_cannot_be_checked_may_be_said() ->
         ends("main", "anthropic:a", 5 * HOUR),
         fails("main", forgotten=True),
         down("openai"),
+    )
+
+
+def test_message_that_never_arrived_may_be_in_the_summary() -> None:
+    lived(
+        channel_fails("phone", "refuses"),
+        breaks("main", "anthropic:a", "auth"),
+        acknowledged(0.0),
+        away(12 * HOUR),
+        pasted("main", "anthropic:a", 5 * DAY),
+        away(12 * HOUR),
     )
 
 

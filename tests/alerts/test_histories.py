@@ -16,9 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, STEPS, P, World, believe, policy
 from exporter.alerts.lifecycle import advance, next_event
 from exporter.alerts.lifecycle.arrivals import Outcome, settle
+from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.lifecycle.invariants import Ledger, doubts
 from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
-from exporter.alerts.values import AlertState, Message
+from exporter.alerts.values import AlertState, Message, NotificationReason
 from exporter.config import QuietHours as Configured
 from exporter.lib.typed_json import dump, load
 from exporter.model import AgentReport, Condition, ConditionName, Report, Severity
@@ -73,6 +74,7 @@ class Histories(RuleBasedStateMachine):
         self.states: dict[str, AlertState] = {}
         self.ledger = Ledger()
         self.channels = {channel.name: Channel() for channel in CHANNELS}
+        self.shown: set[str] = set()  # on the phone, by fingerprint
         self.check()
 
     # --- the world ---------------------------------------------------------------------------
@@ -221,6 +223,8 @@ class Histories(RuleBasedStateMachine):
                     self.ledger.lose(message)
                 else:
                     channel.last_success = self.now
+                    if name == "phone":
+                        self.show(message)
                 state: Literal["delivered", "dead"] = "dead" if is_dead else "delivered"
                 outcomes.append(Outcome(name, message.at, message.fingerprints, state, self.now))
             channel.queue = waiting
@@ -229,6 +233,12 @@ class Histories(RuleBasedStateMachine):
         configured = tuple(replace(c, last_success=self.channels[c.name].last_success) for c in self.policy.channels)
         self.policy = replace(self.policy, channels=configured)
         return has_outcomes
+
+    def show(self, message: Message) -> None:
+        """As a phone does: one notification per alert, replaced or taken away. An end is there for an hour at most."""
+        self.shown |= {alert.fingerprint for alert in message.alerts if not alert.reason.ends}
+        self.shown -= {alert.fingerprint for alert in message.alerts if alert.reason.ends}
+        self.shown -= set(message.withdrawn)
 
     # --- us ----------------------------------------------------------------------------------
 
@@ -368,17 +378,22 @@ class Histories(RuleBasedStateMachine):
             waiting = {s.fingerprint for s in self.states.values() if s.inhibited and not s.firing}
             assert set(notified) <= set(firing) | waiting, f"{channel.name} was not notified of the resolution"
             for state in wanted:
-                if not channel.accepts(state.severity) and state.fingerprint not in notified:
+                # What a fork goes on with was sent by the alert that its agent left.
+                reason = NotificationReason.FIRST if state.forked_from is None else NotificationReason.REPEAT
+                last = self.ledger.of_alert(channel.name, alert_of(state, reason, self.now))
+                if not channel.accepts(state.severity) and last is None:
                     continue
                 if state.acknowledged_step is not None and state.severity is Severity.INFO:
                     continue  # a person has just renewed it to a near date: silent until the next step
-                if channel.step and self.now < state.worsened_at + ESCALATE_AFTER and state.fingerprint not in notified:
+                if channel.step and self.now < state.worsened_at + ESCALATE_AFTER and last is None:
                     continue  # it has not escalated yet
-                assert state.fingerprint in notified, f"{channel.name} was not notified of {state.condition}"
-                last = notified[state.fingerprint]
-                if not channel.accepts(state.severity) and not channel.accepts(last.severity):
+                assert last is not None, f"{channel.name} was not notified of {state.condition}"
+                is_shown = not self.shown.isdisjoint({state.fingerprint, last.alert.fingerprint})
+                assert is_shown or channel.name != "phone", f"the phone does not show {state.condition}"
+                if not channel.accepts(state.severity) and not channel.accepts(last.alert.severity):
                     continue  # it eased below what the channel is notified of
-                assert (last.condition, last.severity) == (state.condition, state.severity), channel.name
+                assert (last.alert.condition, last.alert.severity) == (state.condition, state.severity), channel.name
+        assert self.shown <= {state.fingerprint for state in wanted}, "the phone shows what does not hold"
 
     def truth(self) -> list[tuple[str, Condition]]:
         """What holds at each agent: without inhibited conditions, with deadlines within the first step."""

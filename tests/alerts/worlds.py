@@ -79,7 +79,10 @@ def inherited(*profiles: P, owner: str = "main") -> tuple[P, ...]:
 
 @dataclass(frozen=True)
 class World:
-    """One target; ``agents`` maps each agent to its profiles. A failing check keeps what was known before."""
+    """One target; ``agents`` maps each agent to its profiles. A failing check keeps what was known before.
+
+    Where the agents cannot be listed, the checks of all that are known fail with it.
+    """
 
     agents: dict[str, tuple[P, ...]] = field(default_factory=dict)
     target: str = "home"
@@ -150,8 +153,9 @@ class World:
                 )
             )
         failure = None
-        if name in self.failing:
-            failure = Failure(FailureReason.TIMEOUT, "no answer", self.failing[name])
+        failed_at = self.unlisted if self.unlisted is not None else self.failing.get(name)
+        if failed_at is not None:
+            failure = Failure(FailureReason.TIMEOUT, "no answer", failed_at)
             conditions.append(
                 Condition(ConditionName.CHECK_FAILED, Severity.CRITICAL, summary="The check failed", reason="timeout")
             )

@@ -29,6 +29,7 @@ class _Claim:
     last: Notified | None
     channel: ChannelPolicy | None  # None: it is no longer configured
     moment: Moment
+    ledger: Ledger
     ends_with_outage: bool = False  # the message has the end of no_usable_profile too
 
     @property
@@ -36,11 +37,20 @@ class _Claim:
         """The named agents whose present state the report has."""
         return [agent for agent in self.alert.agents if not self.moment.is_unknown(self.alert, agent)]
 
+    @property
+    def seen(self) -> list[str]:
+        """Those, and the agents that cannot be checked now and of whose last check the report has the profiles."""
+        alert, moment = self.alert, self.moment
+        return [a for a in alert.agents if not moment.is_unknown(alert, a) or moment.profiles(alert, a)]
+
     def facts(self) -> list[tuple[str, Condition]]:
         """The conditions that the alert reports, by agent."""
         alert = self.alert
         return [(agent, c) for agent in alert.agents for c in self.moment.facts(alert, agent, alert.condition)]
 
+
+#: Ends of what goes on, and is not watched any more.
+_UNSEEN = (ResolutionCause.TARGET_REMOVED, ResolutionCause.IGNORED)
 
 Rule = Callable[[_Claim], Iterator[str]]
 
@@ -214,8 +224,9 @@ def _end_is_true(claim: _Claim) -> Iterator[str]:
             for c in moment.verdict(alert, agent, alert.condition)
             if c.name is not ConditionName.EXPIRING or _same_date_as_before(c, claim.last)
         ]
-        if still and cause not in (ResolutionCause.TARGET_REMOVED, ResolutionCause.IGNORED):
+        if still and not (cause in _UNSEEN or (cause is ResolutionCause.PROFILE_REMOVED and _goes_on(claim, agent))):
             yield f"ends, but {agent} is still {alert.condition}"
+    for agent in claim.seen:
         yield from (f"{sentence} at {agent}" for sentence in _agent_end_is_true(claim, agent))
     if alert.reason is NotificationReason.RENEWED and not alert.agents:
         yield "is renewed, but names no agent"
@@ -224,6 +235,16 @@ def _end_is_true(claim: _Claim) -> Iterator[str]:
         dates = [p.expires_at for agent in alert.agents for p in moment.profiles(alert, agent) if p.usable]
         if not any(date is not None and abs(date - alert.deadline) <= SAME_DATE for date in dates):
             yield f"is renewed until {alert.deadline}, which no agent's report has"
+
+
+def _goes_on(claim: _Claim, agent: str) -> bool:
+    """Whether the agent has the credential of another agent again, of whose trouble the channel is notified."""
+    alert = claim.alert
+    secrets = {p.secret_hash for p in claim.moment.profiles(alert, agent) if p.owner not in (None, agent)} - {None}
+    return any(
+        not last.held or secrets & {secret for _, _, secret, _ in last.held}  # empty: not recorded
+        for last in claim.ledger.others(alert, claim.channel.name if claim.channel is not None else "")
+    )
 
 
 def _same_date_as_before(condition: Condition, last: Notified | None) -> bool:
@@ -381,7 +402,7 @@ def violations(message: Message, report: Report, policy: AlertPolicy, before: Le
         if alert.reason is NotificationReason.TEST:
             continue
         ends_with_outage = alert.reason.ends and any(_is_end_of_outage(other, alert) for other in message.alerts)
-        claim = _Claim(alert, before.of_alert(message.channel, alert), channel, moment, ends_with_outage)
+        claim = _Claim(alert, before.of_alert(message.channel, alert), channel, moment, before, ends_with_outage)
         subject = alert.profile or alert.provider or alert.target
         where = f"{message.channel}: {alert.reason} {alert.condition} of {subject} ({', '.join(alert.agents)})"
         found += [f"{where} {sentence}" for rule in RULES for sentence in rule(claim)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from exporter.alerts.lifecycle.moment import Held, Moment, is_later
 from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.values import Alert, AlertState, Message, NotificationReason, States
-from exporter.model import Report
+from exporter.model import Family, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,14 @@ class Ledger:
         known = (_naming(last, alert) for (where, _), last in self.notified.items() if where == channel)
         return next((last for last in known if last is not None), None)
 
+    def others(self, alert: Alert, channel: str) -> list[Notified]:
+        """The channel's last notifications of other alerts with the same subject: of other credentials."""
+        return [
+            last
+            for (where, fingerprint), last in self.notified.items()
+            if where == channel and fingerprint != alert.fingerprint and _subject(last.alert) == _subject(alert)
+        ]
+
     def note(self, message: Message, report: Report, policy: AlertPolicy) -> None:
         """Record that a message was sent."""
         moment = Moment.of(report, policy, message.at)
@@ -113,11 +121,14 @@ class Ledger:
 def _naming(last: Notified | None, alert: Alert) -> Notified | None:
     """The last notification of the alert's subject that named one of its agents, among ``last`` and those before."""
     while last is not None:
-        subject, other = ((a.target, a.provider, a.profile, a.family) for a in (last.alert, alert))
-        if subject == other and not set(last.alert.agents).isdisjoint(alert.agents):
+        if _subject(last.alert) == _subject(alert) and not set(last.alert.agents).isdisjoint(alert.agents):
             return last
         last = last.before
     return None
+
+
+def _subject(alert: Alert) -> tuple[str, str | None, str | None, Family]:
+    return alert.target, alert.provider, alert.profile, alert.family
 
 
 def _without(last: Notified | None, at: float) -> Notified | None:

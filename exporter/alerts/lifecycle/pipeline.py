@@ -79,8 +79,9 @@ def notify_channel(
 def forget_origins(states: States, channel: ChannelPolicy) -> States:
     """Forgets what the channel was notified of by the alert that a fork comes from, once that one has ended.
 
-    Its end says nothing of the fork, whose trouble goes on: the channel is notified of it. One that merged with the
-    fork has an end for programs alone.
+    Its end says nothing of the fork, whose trouble goes on: the channel is notified of it. So it is where the
+    notification is taken away, because ``no_usable_profile`` inhibits the other alert. One that merged with the fork
+    has an end for programs alone.
     """
     name = channel.name
     forks = {
@@ -95,8 +96,7 @@ def forget_origins(states: States, channel: ChannelPolicy) -> States:
         key: changed(fork, notified=without(fork.notified, name))
         for key, fork in forks.items()
         if (origin := origins.get(fork.forked_from or "")) is not None
-        and not origin.firing
-        and (channel.for_machines or not origin.merged)
+        and (origin.inhibited and channel.can_withdraw if origin.firing else channel.for_machines or not origin.merged)
     }
     return with_changes(states, ended)
 

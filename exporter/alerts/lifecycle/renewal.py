@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, Finding
 from exporter.alerts.lifecycle.policy import AlertPolicy
-from exporter.alerts.values import AgentFact, AlertState
+from exporter.alerts.values import AgentFact, AlertState, NotificationReason, Resolution, ResolutionCause
 from exporter.model import ConditionName, Family, Severity
 
 
@@ -16,7 +16,7 @@ def is_renewed_to_near_date(state: AlertState, fact: Fact, policy: AlertPolicy, 
     condition = worst.condition
     if any(one.condition.name is not ConditionName.EXPIRING for one in fact.findings.values()):
         return False
-    if condition.severity is not Severity.INFO or not all(_works(one) for one in fact.findings.values()):
+    if condition.severity is not Severity.INFO or not works(fact):
         return False
     was_undated = state.condition is ConditionName.UNDATED
     is_new = fact.secret is not None and state.secret is not None and fact.secret != state.secret
@@ -44,8 +44,17 @@ def _deadline_of(finding: Finding) -> float:
     return finding.condition.deadline if finding.condition.deadline is not None else float("inf")
 
 
-def _works(finding: Finding) -> bool:
-    return finding.profile is not None and finding.profile.usable
+def works(fact: Fact) -> bool:
+    """Whether the credential works wherever it is."""
+    return all(found.profile is not None and found.profile.usable for found in fact.findings.values())
+
+
+def end_by_renewal(begun: AlertState, is_working: bool, at: float) -> Resolution:
+    """How the alert about the old date ended, when it has begun again with the new one."""
+    agents = tuple(begun.facts)
+    if not is_working:
+        return Resolution(at, NotificationReason.RESOLVED, ResolutionCause.REPLACED, agents=agents)
+    return Resolution(at, NotificationReason.RENEWED, until=begun.deadline, is_assumed=begun.is_assumed, agents=agents)
 
 
 def is_past_acknowledged_step(state: AlertState, new: AlertState, policy: AlertPolicy, now: float) -> bool:

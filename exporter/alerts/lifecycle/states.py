@@ -23,7 +23,12 @@ from exporter.alerts.lifecycle.endings import has_same_deadline, resolution
 from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, ReportIndex, gather, rank
 from exporter.alerts.lifecycle.matching import match
 from exporter.alerts.lifecycle.policy import AlertPolicy
-from exporter.alerts.lifecycle.renewal import is_past_acknowledged_step, is_renewed_to_near_date
+from exporter.alerts.lifecycle.renewal import (
+    end_by_renewal,
+    is_past_acknowledged_step,
+    is_renewed_to_near_date,
+    works,
+)
 from exporter.alerts.lifecycle.takeover import take_over
 from exporter.alerts.values import (
     AgentFact,
@@ -36,6 +41,7 @@ from exporter.alerts.values import (
     States,
     changed,
     identity,
+    new_state,
 )
 from exporter.model import Family, Report
 
@@ -161,7 +167,7 @@ def _begin(key: str, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
     facts: Facts = {agent: agent_fact(finding, None, policy, now) for agent, finding in fact.findings.items()}
     facts = confirmed_together(facts)
     shown = _shown(facts, fact, None, now)
-    return AlertState(
+    return new_state(
         key=key,
         fingerprint=identity(policy.exporter, key),
         exporter=policy.exporter,
@@ -328,9 +334,8 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
         # What is confirmed again before a channel was notified of its resolution has not ended.
         new = changed(new, resolution=None)
     elif new.resolution is not None and new.acknowledged_step is not None:
-        # The renewal has yet to be sent, and the date may have moved since.
-        end = replace(new.resolution, until=new.deadline, is_assumed=new.is_assumed, agents=tuple(new.facts))
-        new = changed(new, resolution=end)
+        # The renewal has yet to be sent, and the date may have moved since, or the new credential may have failed.
+        new = changed(new, resolution=end_by_renewal(new, works(fact), new.resolution.at))
     return new
 
 
@@ -377,14 +382,11 @@ def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: floa
     """Ends the alert as renewed and begins it again, silent until the next reminder step of the new date."""
     begun = _begin(state.key, fact, policy, now)
     step = policy.step_at(begun.deadline, now) if begun.deadline is not None else None
-    ended = Resolution(
-        now, NotificationReason.RENEWED, until=begun.deadline, is_assumed=begun.is_assumed, agents=tuple(begun.facts)
-    )
     return changed(
         begun,
         fingerprint=state.fingerprint,
         acknowledged_step=step if step is not None else _BEFORE_FIRST_STEP,
-        resolution=ended if state.notified else None,
+        resolution=end_by_renewal(begun, True, now) if state.notified else None,
         notified=_still_true(state, begun, policy, now),
         pending=state.pending,
         suppressed=state.suppressed,
