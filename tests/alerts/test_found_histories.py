@@ -186,6 +186,19 @@ def test_renewal_that_waits_is_none_once_the_new_credential_fails() -> None:
     )
 
 
+def test_end_that_waits_is_what_the_report_shows_although_the_check_of_one_agent_fails() -> None:
+    lived(
+        down("anthropic"),
+        recovers("work", "anthropic:b"),
+        away(HOUR),
+        recovers("main", "anthropic:a", all_heirs=True),
+        dated("main", "anthropic:a", 5 * HOUR),
+        fails("work"),
+        away(9 * DAY),
+        group_wait=10.0,
+    )
+
+
 def test_failed_check_resolves_nothing_when_the_clock_is_set_back() -> None:
     lived(
         dated("main", "anthropic:b", -HOUR),

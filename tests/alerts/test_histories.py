@@ -369,13 +369,18 @@ class Histories(RuleBasedStateMachine):
             self.live_until(self.now + HOUR)
         self.live_until(self.now + MINUTE)
         firing = {state.fingerprint: state for state in self.states.values() if state.firing and state.confirmed}
+        outages = {s.subject.provider for s in firing.values() if s.condition is ConditionName.NO_USABLE_PROFILE}
         wanted = [state for state in firing.values() if not state.inhibited and not state.dormant]
         for agent, condition in self.truth():
             assert any(_covers(state, agent, condition) for state in wanted), f"nothing says {condition} of {agent}"
         for channel in CHANNELS:
             notified = {name: t.alert for (where, name), t in self.ledger.notified.items() if where == channel.name}
-            # The end of what an outage inhibits waits for the outage's.
-            waiting = {s.fingerprint for s in self.states.values() if s.inhibited and not s.firing}
+            # The end of what an outage inhibits waits for the outage's: one cause has one end.
+            waiting = {
+                s.fingerprint
+                for s in self.states.values()
+                if s.inhibited and not s.firing and s.subject.provider in outages
+            }
             assert set(notified) <= set(firing) | waiting, f"{channel.name} was not notified of the resolution"
             for state in wanted:
                 # What a fork goes on with was sent by the alert that its agent left.
@@ -391,7 +396,7 @@ class Histories(RuleBasedStateMachine):
                 is_shown = not self.shown.isdisjoint({state.fingerprint, last.alert.fingerprint})
                 assert is_shown or channel.name != "phone", f"the phone does not show {state.condition}"
                 if not channel.accepts(state.severity) and not channel.accepts(last.alert.severity):
-                    continue  # it eased below what the channel is notified of
+                    continue  # the channel knows that it eased; of what is that mild it is sent no more than the end
                 assert (last.alert.condition, last.alert.severity) == (state.condition, state.severity), channel.name
         assert self.shown <= {state.fingerprint for state in wanted}, "the phone shows what does not hold"
 

@@ -91,6 +91,14 @@ class ReportIndex:
             condition.name is ConditionName.CLOCK for condition in found.conditions
         )
 
+    def has_seen(self, state: AlertState, agent: str) -> bool:
+        """Whether the report has anything of the agent that the alert is about, if only from an earlier check."""
+        return not self.is_unknown(state, agent) or bool(
+            self.profile(state.subject, agent)
+            if state.subject.profile
+            else self.provider_profiles(state.subject, agent)
+        )
+
     def profile(self, subject: AlertSubject, agent: str) -> ProfileReport | None:
         """The subject's profile at an agent as it is now."""
         place = (subject.target, agent)

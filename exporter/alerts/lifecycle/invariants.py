@@ -33,13 +33,8 @@ class _Claim:
     ends_with_outage: bool = False  # the message has the end of no_usable_profile too
 
     @property
-    def known(self) -> list[str]:
-        """The named agents whose present state the report has."""
-        return [agent for agent in self.alert.agents if not self.moment.is_unknown(self.alert, agent)]
-
-    @property
     def seen(self) -> list[str]:
-        """Those, and the agents that cannot be checked now and of whose last check the report has the profiles."""
+        """The named agents of which the report has something, if only from the last check before they failed."""
         alert, moment = self.alert, self.moment
         return [a for a in alert.agents if not moment.is_unknown(alert, a) or moment.profiles(alert, a)]
 
@@ -134,7 +129,7 @@ def _same_date(alert: Alert, condition: Condition) -> bool:
 
 def _severity_is_theirs(claim: _Claim) -> Iterator[str]:
     alert, facts = claim.alert, claim.facts()
-    if alert.reason.ends or not facts or len(claim.known) < len(alert.agents):
+    if alert.reason.ends or not facts or len(claim.seen) < len(alert.agents):
         return
     severities = {condition.severity for _, condition in facts}
     worst = max(severities, key=lambda severity: severity.rank)
@@ -157,7 +152,7 @@ def _dates_are_theirs(claim: _Claim) -> Iterator[str]:
         recoveries = [
             p.unusable.until for a in alert.agents for p in moment.profiles(alert, a) if p.unusable is not None
         ]
-        if alert.until not in recoveries and len(claim.known) == len(alert.agents):
+        if alert.until not in recoveries and len(claim.seen) == len(alert.agents):
             yield f"says that it recovers at {alert.until}, which no agent's report has"
 
 
@@ -218,7 +213,7 @@ def _end_is_true(claim: _Claim) -> Iterator[str]:
         return
     if alert.ended_at is None or alert.ended_at > moment.now:
         yield "ends, but says no time at which it did"
-    for agent in claim.known:
+    for agent in claim.seen:
         still = [
             c
             for c in moment.verdict(alert, agent, alert.condition)
@@ -226,12 +221,11 @@ def _end_is_true(claim: _Claim) -> Iterator[str]:
         ]
         if still and not (cause in _UNSEEN or (cause is ResolutionCause.PROFILE_REMOVED and _goes_on(claim, agent))):
             yield f"ends, but {agent} is still {alert.condition}"
-    for agent in claim.seen:
         yield from (f"{sentence} at {agent}" for sentence in _agent_end_is_true(claim, agent))
     if alert.reason is NotificationReason.RENEWED and not alert.agents:
         yield "is renewed, but names no agent"
-    is_known = len(claim.known) == len(alert.agents)
-    if is_known and alert.deadline is not None and alert.reason is NotificationReason.RENEWED:
+    is_seen = len(claim.seen) == len(alert.agents)
+    if is_seen and alert.deadline is not None and alert.reason is NotificationReason.RENEWED:
         dates = [p.expires_at for agent in alert.agents for p in moment.profiles(alert, agent) if p.usable]
         if not any(date is not None and abs(date - alert.deadline) <= SAME_DATE for date in dates):
             yield f"is renewed until {alert.deadline}, which no agent's report has"
@@ -303,6 +297,7 @@ def _is_wanted(claim: _Claim) -> Iterator[str]:
     if not alert.reason.ends:
         severities.append(alert.severity)
     worst = max(severities, key=lambda severity: severity.rank, default=alert.severity)
+    # One cause has one end: what an outage ends needs no message of its own in the night.
     if channel.is_quiet_for(worst, moment.now) and not claim.ends_with_outage:
         yield "is sent in quiet hours"
     if alert.reason is NotificationReason.FIRST and moment.policy.escalate_after is not None and channel.step:
@@ -401,7 +396,8 @@ def violations(message: Message, report: Report, policy: AlertPolicy, before: Le
     for alert in message.alerts:
         if alert.reason is NotificationReason.TEST:
             continue
-        ends_with_outage = alert.reason.ends and any(_is_end_of_outage(other, alert) for other in message.alerts)
+        others = (other for other in message.alerts if other is not alert)
+        ends_with_outage = alert.reason.ends and any(_is_end_of_outage(other, alert) for other in others)
         claim = _Claim(alert, before.of_alert(message.channel, alert), channel, moment, before, ends_with_outage)
         subject = alert.profile or alert.provider or alert.target
         where = f"{message.channel}: {alert.reason} {alert.condition} of {subject} ({', '.join(alert.agents)})"
@@ -411,7 +407,11 @@ def violations(message: Message, report: Report, policy: AlertPolicy, before: Le
 
 def doubts(messages: Iterable[Message], before: States, report: Report, policy: AlertPolicy) -> list[str]:
     """What is wrong with messages whose ledger nobody kept; ``before`` has the states from which they were made."""
+    messages = list(messages)
+    if not messages:
+        return []
     ledger = Ledger.of(before)
+    ledger.observe(report, policy, messages[0].at)
     return [sentence for message in messages for sentence in violations(message, report, policy, ledger)]
 
 

@@ -46,12 +46,12 @@ class Ledger:
                 alert = replace(
                     _alert_like(state), reason=last.reason, condition=last.condition, severity=last.severity
                 )
-                # Nobody recorded where the trouble has been since: acknowledgements are not compared.
-                alert, news_at = replace(alert, agents=last.agents), float("inf")
+                # Nobody recorded where the trouble has spread since; the state knows when it last got worse.
+                alert, news_at = replace(alert, agents=last.agents), max(state.worsened_at, last.at)
                 # What a fork inherited was sent by another alert, and is found by its agents.
                 name = f"origin of {state.fingerprint}" if last.is_inherited else state.fingerprint
                 ledger.notified[channel, name] = Notified(
-                    alert, last.at, news_at, last.step, agents=frozenset(last.agents)
+                    alert, last.at, news_at, last.step, agents=frozenset(last.agents), spread_at=state.worsened_at
                 )
         return ledger
 

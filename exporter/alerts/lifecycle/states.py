@@ -319,7 +319,7 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
         worse = rank(new.severity, new.condition) > rank(state.severity, state.condition) and not new.inhibited
         # Whoever was not notified of an end has seen the trouble, confirmed or not.
         begins = new.confirmed and not state.confirmed and state.resolution is None
-        if worse or begins or new_agents(new, _confirmed_agents(state)):
+        if worse or begins or (state.confirmed and new_agents(new, _confirmed_agents(state))):
             changes["worsened_at"] = now
         if state.acknowledged_step is not None and is_past_acknowledged_step(state, new, policy, now):
             changes["acknowledged_step"] = None
@@ -402,7 +402,7 @@ def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
     is_removed = state.subject.target not in policy.targets
     unknown = () if is_removed else tuple(agent for agent in state.facts if index.is_unknown(state, agent))
     if not state.firing:
-        return _as_it_is_now(state, index, policy, now) if not unknown else state
+        return _as_it_is_now(state, index, policy, now)
     if unknown:
         if len(unknown) == len(state.facts):
             return state
@@ -422,15 +422,13 @@ def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
 
 
 def _as_it_is_now(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState | None:
-    """An ended alert. While its end waits to be sent, it is what the report shows now."""
+    """An ended alert. While its end waits to be sent, it is what the report shows now, or showed last."""
     end = state.resolution
-    if (
-        end is None
-        or not state.notified
-        or not state.facts
-        or state.merged
-        or end.cause is ResolutionCause.TARGET_REMOVED
-    ):
+    if end is None or not state.notified or state.merged or end.cause is ResolutionCause.TARGET_REMOVED:
         return state
-    present = replace(resolution(state, index, policy, now), at=end.at)
+    facts = {agent: fact for agent, fact in state.facts.items() if index.has_seen(state, agent)}
+    ended = {agent: fact for agent, fact in state.ended.items() if index.has_seen(state, agent)}
+    if not facts:
+        return state
+    present = replace(resolution(changed(state, facts=facts, ended=ended), index, policy, now), at=end.at)
     return state if present == end else changed(state, resolution=present)
