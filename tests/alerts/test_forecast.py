@@ -11,6 +11,7 @@ from alerts.worlds import DAY, HOUR, NOW, P, World, policy, world
 from exporter.alerts.delivery import expected
 from exporter.alerts.lifecycle.forecast import Expected, forecast
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
+from exporter.alerts.message.text import render
 from exporter.model import Report
 
 EXPIRED = world(P(ends=NOW - HOUR))
@@ -41,6 +42,12 @@ def test_each_channel_has_its_own_repeat() -> None:
         ("hook", "repeat"),
         ("phone", "repeat"),
     ]
+
+
+def test_titles_name_the_agent_where_the_target_has_others() -> None:
+    both = World({"main": (P(ends=NOW - HOUR),), "work": ()})
+    (message,) = (one.message for one in expect(both, policy(), 0.1))
+    assert "home/main" in render(message, NOW).title
 
 
 @pytest.mark.golden

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from exporter.alerts.lifecycle import advance, next_event
 from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.lifecycle.test_notifications import due_tests, next_test_at
+from exporter.alerts.message.places import with_places
 from exporter.alerts.values import Message, NotificationReason, States
 from exporter.model import Report
 
@@ -42,7 +43,7 @@ def forecast(
     while at <= until and len(expected) < limit:
         states, messages = advance(states, report, policy, at)
         last_tests, tests = due_tests(last_tests, states, report, policy, at)
-        news = (repeats.without(message, at) for message in (*messages, *tests))
+        news = (repeats.without(message, at) for message in (*with_places(messages, report), *tests))
         expected += [one for one in news if one is not None]
         changes = [agent.changes_at for target in report.targets for agent in target.agents]
         times = (*changes, next_event(states, report, policy, at), next_test_at(last_tests, report, policy, at))
