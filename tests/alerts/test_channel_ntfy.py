@@ -449,6 +449,8 @@ async def test_quota_of_the_day_costs_few_tries_and_no_message() -> None:
 
     config = NtfyChannel(name="phone", type="ntfy", topic=SecretStr("t"))
     sender = build(config, ChannelContext(transport=httpx.MockTransport(answer), clock=lambda: now))
+    assert isinstance(sender, NtfySender)
+    sender.min_gap = 0.0
     for _ in range(100):
         with pytest.raises(TemporaryError, match="429: too many requests \\(the server says: limit reached") as limited:
             await sender.send(outgoing())

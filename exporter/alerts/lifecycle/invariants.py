@@ -6,7 +6,7 @@ message; the daemon does at debug level. Pure: no clock, no input, no output.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.alerts.lifecycle.ledger import Ledger, Notified
@@ -274,7 +274,7 @@ def _agent_end_is_true(claim: _Claim, agent: str) -> Iterator[str]:
             yield "is renewed, but is the credential that it was"
 
 
-def _is_new(held: frozenset[Held], agent: str, profiles: list[ProfileReport]) -> bool:
+def _is_new(held: frozenset[Held], agent: str, profiles: Sequence[ProfileReport]) -> bool:
     """Whether a profile that works is another credential than before, or has a later date or its first date."""
     before = {profile: (secret, date) for name, profile, secret, date in held if name == agent}
     for profile in profiles:
@@ -393,11 +393,12 @@ def violations(message: Message, report: Report, policy: AlertPolicy, before: Le
     moment = Moment.of(report, policy, message.at)
     channel = next((one for one in policy.channels if one.name == message.channel), None)
     found = [f"{message.channel}: {sentence}" for sentence in _about_message(message, channel, moment, before)]
+    ended = _ended_outages(message)
     for alert in message.alerts:
         if alert.reason is NotificationReason.TEST:
             continue
-        others = (other for other in message.alerts if other is not alert)
-        ends_with_outage = alert.reason.ends and any(_is_end_of_outage(other, alert) for other in others)
+        is_outage = alert.condition is ConditionName.NO_USABLE_PROFILE
+        ends_with_outage = alert.reason.ends and not is_outage and (alert.target, alert.provider) in ended
         claim = _Claim(alert, before.of_alert(message.channel, alert), channel, moment, before, ends_with_outage)
         subject = alert.profile or alert.provider or alert.target
         where = f"{message.channel}: {alert.reason} {alert.condition} of {subject} ({', '.join(alert.agents)})"
@@ -434,18 +435,23 @@ def _about_message(message: Message, channel: ChannelPolicy | None, moment: Mome
     yield from _ends_together(message, moment, before)
 
 
-def _is_end_of_outage(alert: Alert, known: Alert) -> bool:
-    is_outage = alert.condition is ConditionName.NO_USABLE_PROFILE
-    return alert.reason.ends and is_outage and (alert.target, alert.provider) == (known.target, known.provider)
+def _ended_outages(message: Message) -> frozenset[tuple[str, str | None]]:
+    """The targets and providers whose no_usable_profile the message ends."""
+    return frozenset(
+        (alert.target, alert.provider)
+        for alert in message.alerts
+        if alert.reason.ends and alert.condition is ConditionName.NO_USABLE_PROFILE
+    )
 
 
 def _ends_together(message: Message, moment: Moment, before: Ledger) -> Iterator[str]:
     """The end of no_usable_profile ends, in the same message, all that it inhibited and that is over too."""
+    ended, fingerprints = _ended_outages(message), message.fingerprints
     for (channel, fingerprint), last in before.notified.items():
         known = last.alert
-        if channel != message.channel or fingerprint in message.fingerprints or known.profile is None:
+        if channel != message.channel or fingerprint in fingerprints or known.profile is None:
             continue
-        if not any(_is_end_of_outage(alert, known) for alert in message.alerts):
+        if (known.target, known.provider) not in ended:
             continue
         holds = any(
             moment.is_unknown(known, agent.agent) or moment.facts(known, agent.agent, name)

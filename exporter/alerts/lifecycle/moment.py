@@ -5,7 +5,8 @@ It shares no code with what makes messages: it would share the mistakes. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.alerts.lifecycle.policy import AlertPolicy
@@ -20,6 +21,8 @@ ROUNDING = 1.0
 
 #: One profile's credential at one agent: agent, profile, keyed hash of the secret, deadline.
 Held = tuple[str, str, str | None, float | None]
+#: A target and one of its agents.
+Place = tuple[str, str]
 
 
 def is_later(date: float | None, other: float | None) -> bool:
@@ -28,18 +31,30 @@ def is_later(date: float | None, other: float | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The report of a moment, and what is asked of it."""
+    """The report of a moment, and what is asked of it. Each answer is found by its key: reports may be large."""
 
     now: float
     policy: AlertPolicy
-    agents: dict[tuple[str, str], AgentReport]
+    agents: dict[Place, AgentReport]
     listed: frozenset[str]  # targets whose agents are known
+    by_subject: Mapping[tuple[Place, str | None, str | None], Sequence[Condition]]  # place, provider, profile
+    of_provider: Mapping[tuple[Place, str | None], Sequence[ProfileReport]]
+    by_id: Mapping[tuple[Place, str | None, str], Sequence[ProfileReport]]
 
     @classmethod
     def of(cls, report: Report, policy: AlertPolicy, now: float) -> Moment:
         agents = {(target.target, agent.agent): agent for target in report.targets for agent in target.entries}
         listed = frozenset(target.target for target in report.targets if target.failure is None)
-        return cls(now, policy, agents, listed)
+        by_subject: dict[tuple[Place, str | None, str | None], list[Condition]] = defaultdict(list)
+        of_provider: dict[tuple[Place, str | None], list[ProfileReport]] = defaultdict(list)
+        by_id: dict[tuple[Place, str | None, str], list[ProfileReport]] = defaultdict(list)
+        for place, agent in agents.items():
+            for condition in agent.conditions:
+                by_subject[place, condition.provider, condition.profile].append(condition)
+            for profile in agent.profiles:
+                of_provider[place, profile.provider].append(profile)
+                by_id[place, profile.provider, profile.id].append(profile)
+        return cls(now, policy, agents, listed, by_subject, of_provider, by_id)
 
     def of_target(self, target: str) -> Iterator[AgentReport]:
         return (agent for (name, _), agent in self.agents.items() if name == target)
@@ -53,14 +68,16 @@ class Moment:
             return False
         if found.failure is not None or found.checked_at is None:
             return True
-        has_clock = any(condition.name is ConditionName.CLOCK for condition in found.conditions)
+        of_agent = self.by_subject.get(((alert.target, agent), None, None), ())
+        has_clock = any(condition.name is ConditionName.CLOCK for condition in of_agent)
         return has_clock and alert.condition is not ConditionName.CLOCK
 
-    def profiles(self, alert: Alert, agent: str) -> list[ProfileReport]:
+    def profiles(self, alert: Alert, agent: str) -> Sequence[ProfileReport]:
         """The profiles that the alert is about, at one agent."""
-        found = self.agents.get((alert.target, agent))
-        profiles = found.profiles if found is not None else ()
-        return [p for p in profiles if p.provider == alert.provider and alert.profile in (None, p.id)]
+        place = alert.target, agent
+        if alert.profile is None:
+            return self.of_provider.get((place, alert.provider), ())
+        return self.by_id.get((place, alert.provider, alert.profile), ())
 
     def held(self, alert: Alert) -> frozenset[Held]:
         return frozenset(
@@ -71,13 +88,10 @@ class Moment:
 
     def verdict(self, alert: Alert, agent: str, name: ConditionName) -> list[Condition]:
         """The conditions of this name that the verdict has about the alert's subject at one agent."""
-        found = self.agents.get((alert.target, agent))
         return [
             condition
-            for condition in (found.conditions if found is not None else ())
-            if condition.name is name
-            and (condition.provider, condition.profile) == (alert.provider, alert.profile)
-            and (name is not ConditionName.QUOTA or condition.reason == alert.cause)
+            for condition in self.by_subject.get(((alert.target, agent), alert.provider, alert.profile), ())
+            if condition.name is name and (name is not ConditionName.QUOTA or condition.reason == alert.cause)
         ]
 
     def facts(self, alert: Alert, agent: str, name: ConditionName) -> list[Condition]:
@@ -101,11 +115,8 @@ class Moment:
 
     def is_down(self, target: str, agent: str, provider: str | None) -> bool:
         """Whether no credential of the provider works at the agent."""
-        found = self.agents.get((target, agent))
-        return found is not None and any(
-            condition.name is ConditionName.NO_USABLE_PROFILE and condition.provider == provider
-            for condition in found.conditions
-        )
+        of_provider = self.by_subject.get(((target, agent), provider, None), ())
+        return any(condition.name is ConditionName.NO_USABLE_PROFILE for condition in of_provider)
 
     def works(self, alert: Alert, agent: str) -> bool:
         """Whether the profile, or the provider, works at the agent."""
