@@ -41,7 +41,7 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
-    app = create_app(daemon, config.web)
+    app = await asyncio.to_thread(create_app, daemon, config.web)
     web = WebServer(app, config.web.host, config.web.port, config.web.tls, daemon.supervisor)
     try:
         await web.start()

@@ -24,8 +24,9 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -97,10 +98,10 @@ async def run(
         async with asyncio.timeout(timeout):
             guard, process = await asyncio.shield(asyncio.wrap_future(starting))
     except TimeoutError:
-        starting.add_done_callback(_abandon)
+        _abandon(starting)
         raise CheckError(FailureReason.TIMEOUT, f"{_name(argv)} could not be started within {timeout:g} s") from None
     except asyncio.CancelledError:
-        starting.add_done_callback(_abandon)
+        _abandon(starting)
         raise
     assert process.stdout is not None
     assert process.stderr is not None
@@ -109,26 +110,18 @@ async def run(
     feeding = tasks.begin(_feed(process, stdin or b"", hold_stdin))
     try:
         if not await _exits_within(timeout, process):
-            tree.signal(signal.SIGTERM)
+            await _in_thread(partial(tree.signal, signal.SIGTERM))
             await _exits_within(_GRACE, process)
             raise CheckError(FailureReason.TIMEOUT, f"{_name(argv)} did not answer within {timeout:g} s and was ended")
     finally:
         # After an answer, after the grace, and when the caller is cancelled, then without a grace.
-        # The command is not reaped yet, so this is still its group.
-        tree.signal(signal.SIGKILL)
         feeding.cancel()
         try:
-            await asyncio.wait({feeding})
-            await _exits_within(_UNKILLABLE, process)
-            process.poll()  # reaps it
+            await _in_thread(partial(_end, guard, process, tree))
         finally:
-            guard.dismiss()
             stdout.finish()
             stderr.finish()
-            for pipe in (process.stdin, process.stdout, process.stderr):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
+            _close_pipes(process)
     code = process.returncode
     if code is None or code < 0:
         raise CheckError(FailureReason.KILLED, f"{_name(argv)} was killed by {signal_name(-(code or -9))}")
@@ -159,14 +152,45 @@ def _begin(argv: Sequence[str], env: Mapping[str, str], *, wants_stdin: bool) ->
     return guard, process
 
 
-def _abandon(started: Future[tuple[_Guard, subprocess.Popen[bytes]]]) -> None:
-    """End a command that was started for nobody."""
-    if started.cancelled() or started.exception() is not None:
-        return
-    guard, process = started.result()
-    _ProcessTree(process).signal(signal.SIGKILL)
-    process.wait()
+def _end(guard: _Guard, process: subprocess.Popen[bytes], tree: _ProcessTree) -> None:
+    """Kill what is left of a command, then reap it. Blocks: /proc may be long, and the kernel may hold a process."""
+    tree.signal(signal.SIGKILL)  # the command is not reaped yet, so this is still its group
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_UNKILLABLE)
     guard.dismiss()
+
+
+def _abandon(starting: Future[tuple[_Guard, subprocess.Popen[bytes]]]) -> None:
+    """End a command that is started for nobody, as soon as it has been started."""
+
+    def end() -> None:
+        guard, process = starting.result()
+        _end(guard, process, _ProcessTree(process))
+        _close_pipes(process)
+
+    def begin(started: Future[tuple[_Guard, subprocess.Popen[bytes]]]) -> None:
+        if not started.cancelled() and started.exception() is None:
+            _begin_thread(end)
+
+    starting.add_done_callback(begin)
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    """Do ``work`` in a thread, to its end even if the caller is cancelled meanwhile."""
+    await asyncio.shield(asyncio.wrap_future(_begin_thread(work)))
+
+
+def _begin_thread(work: Callable[[], None]) -> Future[None]:
+    try:
+        return threads.begin(work, "end a command")
+    except RuntimeError:  # no thread is left; a command that goes on would be worse than to wait here
+        done: Future[None] = Future()
+        work()
+        done.set_result(None)
+        return done
+
+
+def _close_pipes(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             with contextlib.suppress(OSError):
@@ -348,9 +372,14 @@ class _ProcessTree:
     def __init__(self, leader: subprocess.Popen[bytes]) -> None:
         self._leader = leader
         self._known: dict[int, str] = {}  # process id -> start time, because ids are reused
+        self._one_at_a_time = threading.Lock()
 
-    def signal(self, number: signal.Signals) -> None:
-        """Signal all processes that exist now, and those seen earlier that have lost their parent since."""
+    def signal(self, number: int) -> None:
+        """Signal all processes that exist now, and those seen earlier that have lost their parent since. Blocks."""
+        with self._one_at_a_time:
+            self._signal(number)
+
+    def _signal(self, number: int) -> None:
         for pid in _descendants(self._leader.pid):
             self._known.setdefault(pid, _start_time(pid))
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -2,7 +2,8 @@
 
 The users file is JSON5 (``{alice: "$2y$10$…"}``), htpasswd lines (``alice:$2y$10$…``, from ``htpasswd -nB alice``), or
 exporter-toolkit's web configuration if it holds only ``basic_auth_users``, one user per line. It is read again when it
-changes. bcrypt is an extra of the package, ``users``, because only this module needs it.
+changes, in a thread: no request waits for a file system that hangs. bcrypt is an extra of the package, ``users``,
+because only this module needs it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import re
 import secrets
 from collections import OrderedDict
+from functools import partial
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -25,6 +27,7 @@ from starlette.types import Scope
 from exporter.config import ConfigError, find_credential
 from exporter.config.reading import parse_json5, read_text
 from exporter.lib import tasks
+from exporter.lib.threads import IsolatedThread
 from exporter.web.limits import AttemptLimiter, client_of
 from exporter.web.passwords import Failures, PasswordQueue
 from exporter.web.sessions import Guard
@@ -32,8 +35,13 @@ from exporter.web.sessions import Guard
 log = logging.getLogger(__name__)
 
 MAX_FILE = 1  # MiB
+#: How long a request waits for the comparison of the file, in seconds: once while its file system hangs.
+PATIENCE = 2.0
 MAX_COST = 16  # 2**16 rounds take seconds
 MAX_CACHED = 256  # correct passwords, by keyed hash
+
+#: Of a file that is the same as before: when it was changed, its size, its inode.
+_Signature = tuple[int, int, int]
 
 _HASH = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 
@@ -83,7 +91,9 @@ class Users:
 
     def __init__(self, path: str, failures: Failures | None = None) -> None:
         self._path = find_credential(path)
-        self._signature: tuple[int, ...] | None = None
+        self._thread = IsolatedThread("users")
+        self._reading: asyncio.Task[None] | None = None
+        self._signature: _Signature | None = None
         self._users: dict[str, str] = {}
         self._cost = 0  # the highest of all hashes
         self._key = secrets.token_bytes(32)
@@ -91,40 +101,67 @@ class Users:
         self._running: dict[bytes, asyncio.Task[bool]] = {}
         self._queue = PasswordQueue(failures or AttemptLimiter())
 
-    def load(self) -> dict[str, str]:
-        """Hashes by user name, read again when the file has changed. Raises ConfigError."""
+    def load(self) -> None:
+        """Read the file unless it is as it was. Blocks. Raises ConfigError."""
+        if (read := self._read(self._signature)) is not None:
+            self._use(*read)
+
+    def _read(self, known: _Signature | None) -> tuple[dict[str, str], _Signature | None] | None:
+        """Hashes by user name, and the file's signature; None if that is ``known``. Blocks. Raises ConfigError."""
         where = str(self._path)
         if importlib.util.find_spec("bcrypt") is None:
             raise ConfigError(
                 "web.users_file", ["needs bcrypt: install it with pip install 'openclaw-auth-exporter[users]'"]
             )
-        signature: tuple[int, ...] | None
+        signature: _Signature | None
         try:
             stat = os.stat(self._path)
             signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         except OSError:
             signature = None  # reading the file reports why
-        if signature is not None and signature == self._signature:
-            return self._users
-        self._signature = None
-        self._users = parse_users(read_text(self._path, MAX_FILE, "a users file"), where)
-        self._cost = max(_cost_of(hashed) for hashed in self._users.values())
-        self._signature = signature
-        return self._users
+        if signature is not None and signature == known:
+            return None
+        return parse_users(read_text(self._path, MAX_FILE, "a users file"), where), signature
+
+    def _use(self, users: dict[str, str], signature: _Signature | None) -> None:
+        self._users, self._signature = users, signature
+        self._cost = max(_cost_of(hashed) for hashed in users.values())
+
+    async def _refresh(self) -> None:
+        """Like ``load``, in a thread that requests share. While the file system hangs, the users stay as they are."""
+        if self._reading is None:
+            self._reading = tasks.begin(self._reload())
+            self._reading.add_done_callback(lambda _: setattr(self, "_reading", None))
+        await asyncio.shield(self._reading)
+
+    async def _reload(self) -> None:
+        try:
+            read = await self._thread.run(partial(self._read, self._signature), PATIENCE)
+        except TimeoutError:
+            if not self._users:
+                why = f"its file system did not answer within {PATIENCE:g} s"
+                raise ConfigError(str(self._path), [why]) from None
+            return
+        except ConfigError:
+            self._users, self._signature = {}, None
+            raise
+        if read is not None:
+            self._use(*read)
 
     async def check(self, user: str, password: str, address: str = "") -> bool:
         """Whether this is the user's password. An unknown user takes as long as a known one.
 
         bcrypt runs once for concurrent requests with the same password. A correct password is cached by a hash whose
-        key only this process has. Raises HTTPException (429) if too many passwords are waiting.
+        key only this process has. Raises HTTPException (429) if too many passwords are waiting, and ConfigError.
         """
+        await self._refresh()
         key = self._key_of(user, password)
         if key in self._correct:
             self._correct.move_to_end(key)
             return True
         task = self._running.get(key)
         if task is None:
-            task = tasks.begin(self._compare(key, password, self.load().get(user), address))
+            task = tasks.begin(self._compare(key, password, self._users.get(user), address))
             self._running[key] = task
             task.add_done_callback(lambda _: self._running.pop(key, None))
         return await asyncio.shield(task)
@@ -140,7 +177,7 @@ class Users:
 
     def _key_of(self, user: str, password: str) -> bytes:
         # The stored hash is part of the key, so that a changed password leaves no valid cache entry.
-        parts = (user, self.load().get(user, ""), password)
+        parts = (user, self._users.get(user, ""), password)
         message = b"".join(len(part).to_bytes(8, "big") + part for part in (text.encode() for text in parts))
         return hmac.digest(self._key, message, "sha256")
 

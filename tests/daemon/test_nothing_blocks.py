@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -37,6 +39,7 @@ BLOCKING = {
     "tempfile.mkstemp",
 }
 TOKEN = "a-token-for-tests-that-is-long-enough"
+PASSWORD, HASHED = "PLANTED-SECRET-password", "$2b$04$IY5li8aO4/4m9ZrcPe.9OewFw0HuYxUYI1YqT4TdeWHyL./ETdUAO"
 
 
 class Watch:
@@ -50,8 +53,11 @@ class Watch:
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if self.thread is None or event not in BLOCKING or threading.current_thread() is not self.thread:
             return
-        if str(args[0]).startswith("/proc/") or str(args[0]).endswith(".py"):
-            return  # the kernel answers at once; the lines of a traceback are read
+        self.note(event, args)
+
+    def note(self, event: str, args: tuple[Any, ...]) -> None:
+        if str(args[:1]).endswith(".py',)"):
+            return  # the lines of a traceback are read
         place: str | None = None
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
@@ -61,7 +67,18 @@ class Watch:
             place = place or (f"{code}:{frame.f_lineno}" if "/exporter/" in code else None)
             frame = frame.f_back
         if place is not None:
-            self.found.append(f"{event} {args[0]!r} at {place}")
+            self.found.append(f"{event} {args[:1]!r} at {place}")
+
+    def wrap(self, patch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+        """Note the calls of a function that has no audit event."""
+        real = getattr(owner, name)
+
+        def call(*args: Any, **keys: Any) -> Any:
+            if threading.current_thread() is self.thread:
+                self.note(f"{owner.__name__}.{name}", args)
+            return real(*args, **keys)
+
+        patch.setattr(owner, name, call)
 
     @contextmanager
     def on_this_thread(self) -> Iterator[list[str]]:
@@ -72,9 +89,20 @@ class Watch:
             self.thread = None
 
 
+#: What may wait and has no audit event. ``wait`` with a limit is one of a child that was killed.
+SILENT = [(os, name) for name in ("stat", "lstat", "access", "readlink", "waitpid")] + [(subprocess.Popen, "wait")]
+
+
 @pytest.fixture(scope="session")
-def watch() -> Watch:
+def hook() -> Watch:
     return Watch()
+
+
+@pytest.fixture
+def watch(hook: Watch, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    for owner, name in SILENT:
+        hook.wrap(monkeypatch, owner, name)
+    return hook
 
 
 def configuration(folder: Path, extra: dict[str, Any]) -> Config:
@@ -82,6 +110,7 @@ def configuration(folder: Path, extra: dict[str, Any]) -> Config:
     (folder / "token").write_text(TOKEN)
     (folder / "url").write_text("http://127.0.0.1:9/hook")
     (folder / "env").write_text("A=b")
+    (folder / "users").write_text(f"alice:{HASHED}\n")
     command = [*COMMAND, "--world", str(folder / "world.json"), "openclaw"]
     agent = folder / "state" / "agents" / "main" / "agent"
     agent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +135,7 @@ def configuration(folder: Path, extra: dict[str, Any]) -> Config:
                 {"name": "script", "type": "command", "command": ["/bin/true"], "min_severity": "info"},
             ],
             "heartbeat": {"url_file": str(folder / "url"), "every": "10s"},
-            "web": {"token_file": str(folder / "token")},
+            "web": {"token_file": str(folder / "token"), "users_file": str(folder / "users")},
             **extra,
         }
     )
@@ -135,6 +164,7 @@ async def test_nothing_blocks_the_loop_of_a_running_daemon(
                     assert (await client.get(path)).status_code == 200
                 for path in ("/api/v1/check", "/-/reload"):
                     assert (await client.post(path, timeout=60)).status_code == 200
+                assert (await client.get("/metrics", auth=("alice", PASSWORD))).status_code == 200
         finally:
             await daemon.stop()
     assert found == []

@@ -17,7 +17,7 @@ from fake_daemon import BEARER, HASHED, PASSWORD, Clock, FakeDaemon, Site, clien
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
-from waiting import until
+from waiting import LoopClock, until
 
 from exporter.config import ConfigError
 from exporter.web import passwords
@@ -214,9 +214,10 @@ async def test_300_wrong_passwords_keep_the_right_one_waiting_for_one_comparison
     monkeypatch.setattr(users_module, "_bcrypt", compare)
     users = Users(str(users_file), AttemptLimiter(Clock()))
     guesses = [asyncio.create_task(users.check("alice", f"wrong-{n}", f"10.0.0.{n % addresses}")) for n in range(300)]
-    await until(lambda: sum(guess.done() for guess in guesses) == 300 - passwords.SLOTS - passwords.MAX_WAITING)
+    refused = 300 - passwords.SLOTS - passwords.MAX_WAITING
+    await until(lambda: sum(guess.done() for guess in guesses) == refused)
     right = asyncio.create_task(users.check("alice", PASSWORD, "10.0.0.1"))
-    await asyncio.sleep(0)
+    await until(lambda: sum(guess.done() for guess in guesses) == refused + 1)
     free.release(passwords.SLOTS + 1)  # those that run already, and one more
     assert await right
     assert len(made) <= passwords.SLOTS + 1
@@ -246,6 +247,37 @@ async def test_the_users_file_is_read_again_when_it_changes(users_file: Path, ca
         replace_file(users_file, f"alice:{HASHED}\n")
         assert await status() == 200
     assert "PLANTED" not in caplog.text
+
+
+async def test_users_file_on_a_file_system_that_hangs_keeps_no_request_waiting(
+    users_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, hangs, go_on, real = LoopClock(monkeypatch), threading.Event(), threading.Event(), Users._read
+    users = Users(str(users_file))
+    assert await users.check("alice", PASSWORD)
+    replace_file(users_file, f"bob:{HASHED}\n")
+
+    def hang(self: Users, known: Any) -> Any:
+        hangs.set()
+        go_on.wait(60)
+        return real(self, known)
+
+    monkeypatch.setattr(Users, "_read", hang)
+    first = asyncio.create_task(users.check("alice", PASSWORD))
+    await until(hangs.is_set)
+    clock.advance(users_module.PATIENCE)
+    assert await first  # the users read last
+    for _ in range(10):
+        assert await users.check("alice", PASSWORD)
+    other = Users(str(users_file))
+    second = asyncio.create_task(other.check("bob", PASSWORD))
+    await until(lambda: other._thread.is_busy)
+    clock.advance(users_module.PATIENCE)
+    with pytest.raises(ConfigError, match="its file system did not answer within 2 s"):
+        await second
+    go_on.set()
+    await until(lambda: not users._thread.is_busy)
+    assert [await users.check("alice", PASSWORD), await users.check("bob", PASSWORD)] == [False, True]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\x00", b"alice:" + b"x" * 1024 * 1024])
