@@ -139,6 +139,25 @@ async def test_who_is_killed_while_the_disk_takes_nothing_tells_again_rather_tha
     assert setting.server.reasons("hook") == ["first", "escalated", "escalated"]
 
 
+async def test_message_that_was_sent_while_its_mark_had_no_room_is_not_sent_again_after_a_stop(
+    setting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notifier: Notifier = setting.notifier()
+    tried: list[str] = []
+
+    def full(outbox: Outbox, id: str, now: float) -> None:
+        tried.append(id)
+        raise UnwritableError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Outbox, "sent", full)
+        notifier.start()
+        await until(lambda: tried)
+    await notifier.stop()
+    assert await setting.timer()
+    assert setting.server.reasons("hook") == ["first"]
+
+
 def test_a_file_that_another_process_holds_is_waited_for_and_not_left(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / FILE, lambda: NOW)
     outbox.connection.execute("PRAGMA busy_timeout = 10")

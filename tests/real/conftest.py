@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from . import parts
+from . import disks, parts
 from .machine import Machine, build_wheels, python_for_services
 
 if TYPE_CHECKING:
@@ -143,3 +143,10 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             return stack.enter_context(parts.running(parts.Exporter(world, tmp_path / "exporter", **config)))
 
         yield start
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    with disks.small(tmp_path / "disk") as disk:
+        yield disk

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import email.utils
 import json
-import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 from faults.servers import BadServer, byte_by_byte, garbage, hanging, nobody, saying, unsigned
 
 from .conftest import Serve
+from .disks import fill
 from .files import TOKEN, FilesHome, check_now, in_a_year, store_target
 from .parts import Exporter, free_port, running, wait_for
 
@@ -160,34 +159,6 @@ def test_two_daemons_and_a_timer_on_one_state(tmp_path: Path, world: FilesHome) 
         assert one.run("check", "--notify", "--quiet").returncode == 1
         assert one.run("check", "--notify", "--quiet").returncode == 1
         assert server.reasons("hook") == ["first", "renewed", "first"]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    if os.geteuid() != 0:
-        if os.environ.get("CI", "").lower() in ("true", "1"):
-            pytest.fail("mounting a small file system needs root")
-        pytest.skip("mounting a small file system needs root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
-
-
-def fill(disk: Path) -> Path:
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (4096, 1):
-            try:
-                while True:
-                    file.write(b"x" * size)
-            except OSError:
-                continue
-    return filler
 
 
 def test_read_only_and_full_disks_delay_no_notification(

@@ -7,6 +7,7 @@ before marking it is sent again, with the same id. Each channel has a worker, so
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -81,7 +82,7 @@ class ChannelWorker:
         self._pause = 0.0, 0.0  # that the channel asked for: from, until
         self._corrections_failed = 0  # in a row
         self._correction_pause = 0.0, 0.0  # after a failed one: from, until
-        self._unmarked: set[str] = set()  # sent, but the outbox could not be written
+        self._unmarked: dict[str, QueuedMessage] = {}  # sent, but the outbox could not be written
         #: The last failure as a sentence, for the status page; None once a message is delivered.
         self.problem: str | None = None
 
@@ -105,6 +106,9 @@ class ChannelWorker:
         self.wake()
         if self._task is not None:
             await self._task.stop(grace)
+        with contextlib.suppress(StateError):  # there may be room by now
+            for outgoing in list(self._unmarked.values()):
+                await self._mark(outgoing)
 
     async def flush(self) -> bool:
         """Try the messages that are due; returns whether none failed and none is left. Raises StateError."""
@@ -160,12 +164,15 @@ class ChannelWorker:
             if error is not None:
                 await self._mark_failed(outgoing, error)
                 return False
-            self._unmarked.add(outgoing.id)
+            self._unmarked[outgoing.id] = outgoing
         # On a full disk this raises StateError. The message is then marked, not sent, when it is due again.
-        await self._outbox.run(self._mark_sent, outgoing)
-        self._unmarked.discard(outgoing.id)
+        await self._mark(outgoing)
         self.problem = None
         return True
+
+    async def _mark(self, outgoing: QueuedMessage) -> None:
+        await self._outbox.run(self._mark_sent, outgoing)
+        self._unmarked.pop(outgoing.id, None)
 
     def _mark_sent(self, outgoing: QueuedMessage) -> None:
         if self._phone is not None:
