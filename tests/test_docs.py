@@ -39,6 +39,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
     "Heartbeat": (models.Heartbeat, None),
     "Web": (models.Web, None),
     "tls": (models.Tls, None),
+    "A web configuration file": (BaseModel, None),
 }
 
 

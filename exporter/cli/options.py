@@ -32,10 +32,58 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {PROGRAM} {line}" for line in lines)])
 
 
-def config_option(command: F) -> F:
+def config_option(command: F, *further_names: str) -> F:
     """``--config FILE``, as the argument ``config_file``."""
     return click.option(
-        "--config", "config_file", metavar="FILE", callback=_effective, help=_HELP, shell_complete=names.files
+        "--config",
+        *further_names,
+        "config_file",
+        metavar="FILE",
+        callback=_effective,
+        help=_HELP,
+        shell_complete=names.files,
+    )(command)
+
+
+def config_option_of_serve(command: F) -> F:
+    """``config_option``, also as Prometheus' exporters spell it."""
+    return config_option(command, "--config.file")
+
+
+def _addresses(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    from exporter.config.models import require_address
+
+    for value in values:
+        try:
+            require_address(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return values
+
+
+def listen_option(command: F) -> F:
+    """``--web.listen-address``, as the argument ``listen``: host and port, in the words of the configuration."""
+    return click.option(
+        "--web.listen-address",
+        "listen",
+        metavar="ADDRESS",
+        multiple=True,
+        callback=_addresses,
+        help="Listen here instead of on web.listen of the configuration. Repeatable. "
+        "Like 127.0.0.1:10785, [::1]:10785 or :10785, which is every address of this machine.",
+    )(command)
+
+
+def web_config_option(command: F) -> F:
+    """``--web.config.file``, as the argument ``web_config``."""
+    return click.option(
+        "--web.config.file",
+        "web_config",
+        metavar="FILE",
+        default="",
+        help="TLS, users, headers and a rate limit in the format of Prometheus' exporters, instead of web.tls and "
+        "web.users_file of the configuration.",
+        shell_complete=names.files,
     )(command)
 
 

@@ -6,7 +6,7 @@ a file, and ``mistakes`` turns a problem into a sentence. Other packages import 
 
 from exporter.config.channels import Channel, ChannelBase, QuietHours
 from exporter.config.models import Alerts, Config, Policy, ProfilePolicy, ProviderPolicy, Tls, Web
-from exporter.config.reading import default_config_file, load, parse, redacted, schema, unreadable_secrets
+from exporter.config.reading import default_config_file, load, parse, redacted, schema, unreadable_secrets, with_web
 from exporter.config.targets import (
     DEFAULT_TARGET,
     AutoTarget,

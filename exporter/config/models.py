@@ -103,27 +103,24 @@ class Tls(Model):
 
 
 class Web(WithSecrets):
-    listen: str = "127.0.0.1:10785"
+    listen: str | tuple[str, ...] = "127.0.0.1:10785"
     external_url: str = ""
     hosts: tuple[str, ...] = ()
     tls: Tls = Tls.model_construct()
     users_file: str = ""
+    config_file: str = ""
     token: SecretStr | None = None
     token_file: str = ""
     token_env: str | None = None
 
     @field_validator("listen")
     @classmethod
-    def _address(cls, value: str) -> str:
-        host, colon, port = value.rpartition(":")
-        if not colon or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f'{value!r} is not an address: write host:port, like "127.0.0.1:10785"')
-        bare = host.strip("[]")
-        if ":" in bare:
-            try:
-                ipaddress.ip_address(bare)
-            except ValueError:
-                raise ValueError(f"{host!r} is not an IPv6 address: write it like [::1]") from None
+    def _addresses(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        addresses = (value,) if isinstance(value, str) else value
+        for address in addresses:
+            require_address(address)
+        if not addresses:
+            raise ValueError("write at least one address")
         return value
 
     @field_validator("external_url")
@@ -148,13 +145,40 @@ class Web(WithSecrets):
                 )
         return tuple(value.lower().rstrip(".") for value in values)
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Web:
+        if self.config_file and (self.tls.cert_file or self.users_file):
+            raise ValueError("config_file has TLS and users: remove tls and users_file, or config_file")
+        return self
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each address. The host is empty for every address of this machine."""
+        listed = (self.listen,) if isinstance(self.listen, str) else self.listen
+        return tuple((host.strip("[]"), int(port)) for host, _, port in (address.rpartition(":") for address in listed))
+
     @property
     def host(self) -> str:
-        return self.listen.rpartition(":")[0].strip("[]")
+        """The host of the first address."""
+        return self.addresses[0][0]
 
     @property
     def port(self) -> int:
-        return int(self.listen.rpartition(":")[2])
+        """The port of the first address."""
+        return self.addresses[0][1]
+
+
+def require_address(text: str) -> None:
+    """Raises ValueError with a sentence if ``text`` is no host and port."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f'{text!r} is not an address: write host:port, like "127.0.0.1:10785"')
+    bare = host.strip("[]")
+    if ":" in bare:
+        try:
+            ipaddress.ip_address(bare)
+        except ValueError:
+            raise ValueError(f"{host!r} is not an IPv6 address: write it like [::1]") from None
 
 
 class Config(Model):

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from exporter.config.models import Config
+from exporter.config.models import Config, Web
 from exporter.config.values import WRITTEN, ConfigError, Model, WithSecrets, expand
 from exporter.lib.files import MIB, TooLargeError, read_regular
 
@@ -50,6 +50,19 @@ def load(path: Path | None) -> Config:
     if path is None:
         return Config()
     return parse(read_text(path, 16, "a configuration"), str(path))
+
+
+def with_web(config: Config, changes: Mapping[str, Any]) -> Config:
+    """``config`` with these keys of ``web``, which the command line gave. Raises ConfigError."""
+    if not changes:
+        return config
+    try:
+        web = Web.model_validate({**dict(config.web), **changes}, context=WRITTEN)
+    except ValidationError as error:
+        from exporter.config.mistakes import sentence
+
+        raise ConfigError("web", [sentence(problem) for problem in error.errors()]) from None
+    return config.model_copy(update={"web": web})
 
 
 def read_text(path: Path, limit: int, role: str) -> str:

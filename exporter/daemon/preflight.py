@@ -20,8 +20,8 @@ from exporter.sources import SourceContext
 from exporter.sources.openclaw.source import is_on_this_host
 from exporter.sources.store.source import StoreSource
 from exporter.web import listen
-from exporter.web.server import Certificates
-from exporter.web.users import Users
+from exporter.web.certificates import certificates_of
+from exporter.web.users import users_of
 
 
 def require_usable(config: Config) -> None:
@@ -92,18 +92,19 @@ def _problems_of(check: Callable[[Config], object], config: Config) -> list[str]
 
 
 def _certificates(config: Config) -> None:
-    if config.web.tls.cert_file:
-        Certificates(config.web.tls)
+    certificates_of(config.web)
 
 
 def _users(config: Config) -> None:
-    if config.web.users_file:
-        Users(config.web.users_file).load()
+    if (users := users_of(config.web)) is not None:
+        users.load()
 
 
 def _address(config: Config) -> None:
     try:
-        listen.check(config.web.host, config.web.port)
+        for host, port in config.web.addresses:
+            if port:  # else any free port will do, or systemd has opened it
+                listen.check(host, port)
     except listen.ListenError as error:
         raise ConfigError("web.listen", [error.message]) from None
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from exporter.daemon.scheduler import Daemon
 from exporter.daemon.turns import Turns
 from exporter.lib import tasks
 from exporter.state.credentials_db import CredentialDatabase
+from exporter.web import listen
 from exporter.web.app import create_app
+from exporter.web.certificates import certificates_of
 from exporter.web.server import WebServer
 
 log = logging.getLogger(__name__)
@@ -29,20 +32,25 @@ log = logging.getLogger(__name__)
 async def serve(config: Config, directory: Path | None, reread: Callable[[], Config], turns: Turns) -> None:
     """Serve until SIGTERM or SIGINT. ``turns`` are those of the running loop.
 
+    If systemd has passed listening sockets, they are used instead of ``web.listen``.
     Raises ConfigError or ListenError if it cannot start.
     """
+    sockets = listen.inherited()
+    config = _listening_on(sockets, config)
     await asyncio.to_thread(preflight.require_usable, config)
     await asyncio.to_thread(runtime_tuning.prepare)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(LoopErrors())
     end = asyncio.Event()
     ledger = await asyncio.to_thread(CredentialDatabase, directory)
-    daemon = await asyncio.to_thread(partial(Daemon, config, ledger, reread, directory=directory, turns=turns))
+    daemon = await asyncio.to_thread(
+        partial(Daemon, config, ledger, lambda: _listening_on(sockets, reread()), directory=directory, turns=turns)
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
     app = await asyncio.to_thread(create_app, daemon, config.web)
-    web = WebServer(app, config.web.host, config.web.port, config.web.tls, daemon.supervisor)
+    web = WebServer(app, sockets or config.web.addresses, lambda: certificates_of(config.web), daemon.supervisor)
     try:
         await web.start()
         await _start(daemon, end)
@@ -60,6 +68,14 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
         finally:
             await daemon.stop()
             await asyncio.to_thread(ledger.close)
+
+
+def _listening_on(sockets: Sequence[socket.socket], config: Config) -> Config:
+    """``config`` with the hosts of ``sockets``, if there are any, as its ``web.listen``."""
+    if not sockets:
+        return config
+    names = tuple(listen.written(sock.getsockname()[0], 0) for sock in sockets)  # this user may not open their ports
+    return config.model_copy(update={"web": config.web.model_copy(update={"listen": names})})
 
 
 async def _start(daemon: Daemon, end: asyncio.Event) -> None:

@@ -38,7 +38,7 @@ def _daemon_checked(config: Config, targets: list[str]) -> bool:
         token = web.read_secret("token")
     except ConfigError:
         return False
-    if token is None or web.tls.cert_file:
+    if token is None or web.tls.cert_file or web.config_file:
         return False  # a certificate is for a public name, which we cannot know
     from exporter.lib import http  # costs start-up time
 

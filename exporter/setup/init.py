@@ -19,7 +19,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from exporter.config import Web, parse
+from exporter.config import ConfigError, Web, find_credential, parse
+from exporter.config.reading import read_text
 from exporter.lib.errors import ExpectedError
 from exporter.lib.files import MIB, read_regular
 from exporter.setup import assets, search_path
@@ -93,8 +94,20 @@ def page_address(web: Web) -> str:
     if web.external_url:
         return web.external_url
     every = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what someone configured
-    host = every.get(web.host, web.listen.rpartition(":")[0])
-    return f"{'https' if web.tls.cert_file else 'http'}://{host}:{web.port}/"
+    host = every.get(web.host, f"[{web.host}]" if ":" in web.host else web.host)
+    return f"{'https' if _has_tls(web) else 'http'}://{host}:{web.port}/"
+
+
+def _has_tls(web: Web) -> bool:
+    if not web.config_file:
+        return bool(web.tls.cert_file)
+    from exporter.config.web_config_file import parse_web_config  # PyYAML, which few have
+
+    try:
+        path = find_credential(web.config_file)
+        return parse_web_config(read_text(path, 1, "a web configuration"), path).tls is not None
+    except ConfigError:
+        return False  # the daemon reports it
 
 
 def found_env_file() -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from exporter.alerts.lifecycle.policy import MATCHERS
 from exporter.config import Web
@@ -35,25 +36,32 @@ from exporter.web.hosts import HostRule
 from exporter.web.limits import BodyLimit, check_header_size
 from exporter.web.responses import Gate, sentence
 from exporter.web.sessions import Guard
-from exporter.web.users import BasicAuth, Users
+from exporter.web.users import BasicAuth, users_of
+from exporter.web.web_config import CurrentWebConfig, RequestLimit
 
 
 def create_app(daemon: DaemonApi, web: Web, guard: Guard | None = None) -> ASGIApp:
     """The application behind every check that the ``web`` part of the configuration asks for.
 
     Sessions and limits live in ``guard``; pass the same one to keep them over a reload. Raises ConfigError if
-    ``web.users_file`` cannot be used.
+    ``web.users_file`` or ``web.config_file`` cannot be used.
     """
-    checks = [check_header_size, HostRule.of(web.host, web.external_url, web.hosts).check]
+    from_file = CurrentWebConfig(web.config_file) if web.config_file else None
+    checks: list[Callable[[Scope], Awaitable[None]]] = []
+    if from_file is not None:
+        if (limit := from_file.read().rate_limit) is not None:
+            checks.append(RequestLimit(limit).check)
+        checks.append(from_file.check)
+    checks += [check_header_size, HostRule.of((host for host, _ in web.addresses), web.external_url, web.hosts).check]
     if guard is None:
         token = CurrentToken(web)
         guard = Guard(token.value, web.external_url)
         checks.append(token.refresh)
-    if web.users_file:
-        users = Users(web.users_file, guard.limiter)
+    if (users := users_of(web, guard.limiter)) is not None:
         users.load()
         checks.append(BasicAuth(users, guard).check)
-    return Gate(BodyLimit(_Site(daemon, guard).starlette()), checks)
+    headers = from_file.headers if from_file is not None else dict
+    return Gate(BodyLimit(_Site(daemon, guard).starlette()), checks, headers)
 
 
 class _Site:

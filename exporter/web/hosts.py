@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -44,11 +44,15 @@ def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
     return getattr(address, "ipv4_mapped", None) or address
 
 
+def _is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
+    return address is not None and address.is_loopback
+
+
 @dataclass(frozen=True)
 class HostRule:
     """Which Host headers are accepted.
 
-    - If the server listens on loopback: ``localhost``, any loopback address, the host of ``web.listen``, the host of
+    - If the server listens on loopback: ``localhost``, any loopback address, the hosts of ``web.listen``, the host of
       ``web.external_url`` and ``web.hosts``, on every path.
     - If it listens elsewhere: also any address, this machine's name, and names that public DNS does not serve
       (``rack7``, ``rack7.lan``, ``rack7.local`` …). ``SCRAPE_PATHS`` accept any name while neither
@@ -56,25 +60,25 @@ class HostRule:
     - A request without a Host header is accepted, because no browser sends one.
     """
 
-    listen_host: str
+    listen_hosts: frozenset[str]
     configured: frozenset[str] = frozenset()
     own_names: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, listen_host: str, external_url: str, hosts: Sequence[str] = ()) -> HostRule:
+    def of(cls, listen_hosts: Iterable[str], external_url: str, hosts: Sequence[str] = ()) -> HostRule:
         configured = {*hosts, urlsplit(external_url).hostname or ""} - {""}
-        return cls(listen_host.lower(), frozenset(configured), frozenset({socket.gethostname().lower()}))
+        listed = frozenset(host.lower() for host in listen_hosts)
+        return cls(listed, frozenset(configured), frozenset({socket.gethostname().lower()}))
 
     @property
     def on_loopback(self) -> bool:
         """Whether the server listens on loopback only."""
-        address = address_of(self.listen_host)
-        return self.listen_host == "localhost" or (address is not None and address.is_loopback)
+        return all(host == "localhost" or _is_loopback(address_of(host)) for host in self.listen_hosts)
 
     def allows(self, host: str, path: str) -> bool:
         """Whether a request to ``path`` with this host is accepted."""
         address = address_of(host)
-        if host in ("localhost", self.listen_host, *self.configured) or (address and address.is_loopback):
+        if host == "localhost" or host in self.listen_hosts | self.configured or _is_loopback(address):
             return True
         if self.on_loopback:
             return False

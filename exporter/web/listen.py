@@ -1,9 +1,14 @@
-"""The sockets that the web server listens on: every address of a host and port, or none and a sentence why."""
+"""The sockets that the web server listens on: every address of a host and port, or none and a sentence why.
+
+systemd can bind them instead (socket activation): a ``.socket`` unit beside the daemon's unit.
+"""
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
+from collections.abc import Iterable, MutableMapping
 
 from exporter.lib.errors import ExpectedError
 
@@ -13,6 +18,8 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not b
 _BACKLOG = 1024
 #: With port 0, the port that the system chooses for the first address may be taken on the next one.
 _ATTEMPTS = 5
+#: The descriptor of the first socket that systemd passes: SD_LISTEN_FDS_START.
+_FIRST_PASSED = 3
 
 
 class ListenError(ExpectedError):
@@ -43,6 +50,49 @@ def bind(host: str, port: int) -> list[socket.socket]:
             if port or not error.is_busy or attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
+
+
+def bind_all(addresses: Iterable[tuple[str, int]]) -> list[socket.socket]:
+    """``bind`` for several hosts and ports: all of them, or none."""
+    sockets: list[socket.socket] = []
+    try:
+        for host, port in addresses:
+            sockets += bind(host, port)
+    except ListenError:
+        _close(sockets)
+        raise
+    return sockets
+
+
+def inherited(environ: MutableMapping[str, str] = os.environ) -> list[socket.socket]:
+    """The listening sockets that systemd passed to this process (sd_listen_fds(3)), usually none.
+
+    The variables that announce them are removed, so that children do not take the sockets for theirs. Raises
+    ListenError if one of them is no TCP socket that listens.
+    """
+    count, process = environ.pop("LISTEN_FDS", ""), environ.pop("LISTEN_PID", "")
+    environ.pop("LISTEN_FDNAMES", None)
+    if process != str(os.getpid()) or not count.isdigit():
+        return []
+    sockets: list[socket.socket] = []
+    for descriptor in range(_FIRST_PASSED, _FIRST_PASSED + int(count)):
+        sock = None
+        try:
+            os.set_inheritable(descriptor, False)
+            sock = socket.socket(fileno=descriptor)
+            is_usable = sock.family in (socket.AF_INET, socket.AF_INET6) and sock.getsockopt(
+                socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+            )
+        except OSError:
+            is_usable = False
+        if sock is None or not is_usable:
+            _close([*sockets, *([] if sock is None else [sock])])
+            raise ListenError(
+                "systemd passed a socket that cannot be used: write ListenStream= with an address and a port"
+            )
+        sock.setblocking(False)
+        sockets.append(sock)
+    return sockets
 
 
 def check(host: str, port: int) -> None:

@@ -29,12 +29,19 @@ def sentence(status: int, text: str, headers: Mapping[str, str] | None = None) -
 class Gate:
     """ASGI middleware: passes on a request that no check refuses, and adds security headers to every answer.
 
-    A check refuses a request by an HTTPException. Headers that an answer sets itself stay as they are.
+    A check refuses a request by an HTTPException. Headers that an answer sets itself stay as they are, unless
+    ``headers`` has them: those are on every answer.
     """
 
-    def __init__(self, app: ASGIApp, checks: Sequence[Callable[[Scope], Awaitable[None]]]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        checks: Sequence[Callable[[Scope], Awaitable[None]]],
+        headers: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self._app = app
         self._checks = checks
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
@@ -42,6 +49,7 @@ class Gate:
                 headers = MutableHeaders(scope=message)
                 for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+                headers.update(self._headers())
             await send(message)
 
         try:

@@ -1,4 +1,4 @@
-"""Sockets, TLS and uvicorn inside the daemon's event loop.
+"""Sockets and uvicorn inside the daemon's event loop.
 
 uvicorn's own server handles SIGTERM itself, raises it again afterwards and waits for clients without a limit. Here the
 daemon handles signals, and ``door`` lets clients in and ends those that delay others.
@@ -8,127 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
 import socket
-import ssl
-import threading
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter.config import ConfigError, Tls, expand
-from exporter.lib.files import MIB, read_regular
 from exporter.lib.supervisor import SupervisedTask, Supervisor
 from exporter.web import listen
+from exporter.web.certificates import Certificates
 from exporter.web.connections import Phase
 from exporter.web.door import Door, GuardedConnection, free_connections
 from exporter.web.limits import MAX_HEADERS
 
-log = logging.getLogger(__name__)
-
-#: How long a connection waits for the comparison of the certificates' files, in seconds: once while it hangs.
-COMPARE_PATIENCE = 0.05
-MAX_CERTIFICATES = 16 * MIB
 STOP_TIMEOUT = 3  # seconds to finish answers when the server stops
-
-
-# --- TLS -------------------------------------------------------------------------------------
-
-
-class Certificates(ssl.SSLContext):
-    """The server side of TLS: version 1.2 or later, with client certificates if ``tls`` names a CA.
-
-    For every connection a thread compares the files and reads them again if they have changed. While they cannot be
-    used, as in the middle of a rotation, the old ones stay in use; no connection waits for a file system that hangs.
-    Each change makes a new context: a context that is loaded twice keeps the first certificate if the kind of key
-    differs, and resumes sessions that an old CA had allowed.
-    """
-
-    def __new__(cls, tls: Tls) -> Certificates:
-        return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
-
-    def __init__(self, tls: Tls) -> None:
-        """Raises ConfigError if the files cannot be used."""
-        self._tls = tls
-        self._current_signature = self._signature()
-        self._current = self._load()
-        self._comparing: threading.Thread | None = None
-
-    def wrap_bio(self, *args: Any, **keys: Any) -> ssl.SSLObject:
-        """asyncio calls this for each connection."""
-        if self._comparing is None or not self._comparing.is_alive():
-            self._comparing = threading.Thread(target=self._compare, name="certificates", daemon=True)
-            self._comparing.start()
-            self._comparing.join(COMPARE_PATIENCE)
-        return self._current.wrap_bio(*args, **keys)
-
-    def _compare(self) -> None:
-        signature = self._signature()
-        if signature != self._current_signature:
-            self._current_signature = signature
-            try:
-                self._current = self._load()
-                log.info("web: the certificates were reloaded")
-            except ConfigError as error:
-                log.error("web: the old certificates stay in use: %s", error)
-
-    def _files(self) -> list[str]:
-        return [file for file in (self._tls.cert_file, self._tls.key_file, self._tls.client_ca_file) if file]
-
-    def _signature(self) -> list[tuple[int, int, int] | None]:
-        signature: list[tuple[int, int, int] | None] = []
-        for file in self._files():
-            try:
-                stat = os.stat(expand(file))
-                signature.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
-            except OSError:
-                signature.append(None)
-        return signature
-
-    def _load(self) -> ssl.SSLContext:
-        for file in self._files():
-            try:
-                read_regular(expand(file), MAX_CERTIFICATES)  # OpenSSL would wait for the writer of a pipe
-            except OSError as error:
-                raise ConfigError("web.tls", [f"{file} cannot be read: {error.strerror}"]) from None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
-        tls = self._tls
-        try:
-            context.load_cert_chain(expand(tls.cert_file), expand(tls.key_file), password=_no_password)
-        except (ssl.SSLError, ValueError) as error:
-            problem = f"{tls.cert_file} and {tls.key_file} do not work together: {_why_not(error)}"
-            raise ConfigError("web.tls", [problem]) from None
-        if tls.client_ca_file:
-            try:
-                context.load_verify_locations(expand(tls.client_ca_file))
-            except ssl.SSLError as error:
-                raise ConfigError(
-                    "web.tls", [f"{tls.client_ca_file} is not a CA certificate: {error.reason}"]
-                ) from None
-            context.verify_mode = ssl.CERT_REQUIRED
-        return context
-
-
-def _why_not(error: ssl.SSLError | ValueError) -> str:
-    match getattr(error, "reason", None):
-        case "KEY_VALUES_MISMATCH" | "KEY_TYPE_MISMATCH" | "NO_CERTIFICATE_ASSIGNED":
-            return "the key belongs to another certificate"
-        case None if isinstance(error, ssl.SSLError):
-            return "they are not PEM files"
-        case reason:
-            return reason or str(error)
-
-
-def _no_password() -> str:
-    # Without this, OpenSSL asks for a password on the terminal.
-    raise ValueError("the key is encrypted; store it without a passphrase")
-
-
-# --- the server ------------------------------------------------------------------------------
 
 
 class _Uvicorn(uvicorn.Server):
@@ -169,21 +62,29 @@ class _Uvicorn(uvicorn.Server):
 
 
 class WebServer:
-    """Serves an ASGI application on one host and port, with TLS if ``tls`` names a certificate.
+    """Serves an ASGI application on some hosts and ports, with TLS if there are ``certificates``.
 
-    ``app`` can be replaced while the server runs, as after a reload; the address cannot.
+    ``app`` can be replaced while the server runs, as after a reload; the addresses cannot.
     """
 
     def __init__(
-        self, app: ASGIApp, host: str, port: int, tls: Tls | None = None, supervisor: Supervisor | None = None
+        self,
+        app: ASGIApp,
+        listen_on: Iterable[tuple[str, int]] | Sequence[socket.socket],
+        certificates: Callable[[], Certificates | None] = lambda: None,
+        supervisor: Supervisor | None = None,
     ) -> None:
-        """``host`` is an address, a name, or empty for every address of this machine. Port 0 is any free port."""
+        """``listen_on`` has sockets that listen already, or hosts and ports.
+
+        A host is an address, a name, or empty for every address of this machine. Port 0 is any free port.
+        ``certificates`` reads files; it raises ConfigError if they cannot be used.
+        """
         self.app = app
         #: The bound hosts and ports, with the real port instead of 0.
         self.addresses: list[tuple[str, int]] = []
-        self._host = host
-        self._port = port
-        self._tls = tls if tls is not None and tls.cert_file else None
+        self._listen_on = list(listen_on)
+        self._read_certificates = certificates
+        self._has_tls = False
         self._uvicorn: _Uvicorn | None = None
         self._supervisor = supervisor or Supervisor()
         self._task: SupervisedTask | None = None
@@ -201,7 +102,7 @@ class WebServer:
         return " and ".join(bound) + ("" if self.url in bound else f", on this host {self.url}")
 
     def _url(self, host: str, port: int) -> str:
-        return f"{'https' if self._tls else 'http'}://{listen.written(host, port)}"
+        return f"{'https' if self._has_tls else 'http'}://{listen.written(host, port)}"
 
     @property
     def serving(self) -> bool:
@@ -210,8 +111,9 @@ class WebServer:
 
     async def start(self) -> None:
         """Bind and serve. Returns when the server listens. Raises ListenError or ConfigError."""
-        certificates = await asyncio.to_thread(Certificates, self._tls) if self._tls else None
-        sockets = await asyncio.to_thread(listen.bind, self._host, self._port)
+        certificates = await asyncio.to_thread(self._read_certificates)
+        self._has_tls = certificates is not None
+        sockets = await asyncio.to_thread(self._sockets)
         self.addresses = [sock.getsockname()[:2] for sock in sockets]
         server = _Uvicorn(
             uvicorn.Config(
@@ -235,6 +137,10 @@ class WebServer:
         server.open(certificates)
         self._uvicorn = server
         self._task = self._supervisor.start("web", server.main_loop)
+
+    def _sockets(self) -> list[socket.socket]:
+        open_ones = [given for given in self._listen_on if isinstance(given, socket.socket)]
+        return open_ones or listen.bind_all(given for given in self._listen_on if isinstance(given, tuple))
 
     async def stop(self) -> None:
         """Stop: accept no connection, wait STOP_TIMEOUT for answers, then close all connections."""

@@ -18,14 +18,17 @@ import os
 import re
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from exporter.config import ConfigError, find_credential
+from exporter.config import ConfigError, Web, find_credential
 from exporter.config.reading import parse_json5, read_text
+from exporter.config.web_config_file import parse_web_config
 from exporter.lib import tasks
 from exporter.lib.threads import IsolatedThread
 from exporter.web.limits import AttemptLimiter, client_of
@@ -37,7 +40,7 @@ log = logging.getLogger(__name__)
 MAX_FILE = 1  # MiB
 #: How long a request waits for the comparison of the file, in seconds: once while its file system hangs.
 PATIENCE = 2.0
-MAX_COST = 16  # 2**16 rounds take seconds
+MAX_COST = 18  # 2**18 rounds take many seconds; exporter-toolkit names no more
 MAX_CACHED = 256  # correct passwords, by keyed hash
 
 #: Of a file that is the same as before: when it was changed, its size, its inode.
@@ -52,13 +55,24 @@ def parse_users(text: str, where: str) -> dict[str, str]:
     found = _from_json5(text, where) if is_json5 else _from_lines(text, where)
     if not found:
         raise ConfigError(where, ["contains no users"])
-    for user, hashed in found.items():
+    _require_hashes(found, where)
+    return found
+
+
+def users_of_web_config(text: str, where: str) -> dict[str, str]:
+    """The users of a web configuration file; none: no password is needed. Raises ConfigError."""
+    found = dict(parse_web_config(text, Path(where)).users)
+    _require_hashes(found, where)
+    return found
+
+
+def _require_hashes(users: dict[str, str], where: str) -> None:
+    for user, hashed in users.items():
         cost = _HASH.fullmatch(hashed)
         if cost is None:
             raise ConfigError(where, [f'{user}: not a bcrypt hash ("$2y$…"): make one with htpasswd -nB'])
         if not 4 <= int(cost[1]) <= MAX_COST:
             raise ConfigError(where, [f"{user}: the bcrypt cost must be from 4 to {MAX_COST}"])
-    return found
 
 
 def _from_json5(text: str, where: str) -> dict[str, str]:
@@ -87,10 +101,22 @@ def _from_lines(text: str, where: str) -> dict[str, str]:
 
 
 class Users:
-    """The users of a file, and a cache of correct passwords."""
+    """The users of a file, and a cache of correct passwords.
 
-    def __init__(self, path: str, failures: Failures | None = None) -> None:
+    ``key`` of the configuration names the file, and ``parse`` reads it.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        failures: Failures | None = None,
+        *,
+        key: str = "web.users_file",
+        parse: Callable[[str, str], dict[str, str]] | None = None,
+    ) -> None:
         self._path = find_credential(path)
+        self._setting = key
+        self._parse = parse or parse_users
         self._thread = IsolatedThread("users")
         self._reading: asyncio.Task[None] | None = None
         self._signature: _Signature | None = None
@@ -109,10 +135,6 @@ class Users:
     def _read(self, known: _Signature | None) -> tuple[dict[str, str], _Signature | None] | None:
         """Hashes by user name, and the file's signature; None if that is ``known``. Blocks. Raises ConfigError."""
         where = str(self._path)
-        if importlib.util.find_spec("bcrypt") is None:
-            raise ConfigError(
-                "web.users_file", ["needs bcrypt: install it with pip install 'openclaw-auth-exporter[users]'"]
-            )
         signature: _Signature | None
         try:
             stat = os.stat(self._path)
@@ -121,11 +143,16 @@ class Users:
             signature = None  # reading the file reports why
         if signature is not None and signature == known:
             return None
-        return parse_users(read_text(self._path, MAX_FILE, "a users file"), where), signature
+        users = self._parse(read_text(self._path, MAX_FILE, "a users file"), where)
+        if users and importlib.util.find_spec("bcrypt") is None:
+            raise ConfigError(
+                self._setting, ["needs bcrypt: install it with pip install 'openclaw-auth-exporter[users]'"]
+            )
+        return users, signature
 
     def _use(self, users: dict[str, str], signature: _Signature | None) -> None:
         self._users, self._signature = users, signature
-        self._cost = max(_cost_of(hashed) for hashed in users.values())
+        self._cost = max((_cost_of(hashed) for hashed in users.values()), default=0)
 
     async def _refresh(self) -> None:
         """Like ``load``, in a thread that requests share. While the file system hangs, the users stay as they are."""
@@ -211,6 +238,15 @@ def _bcrypt(password: str, hashed: str) -> bool:
         return False
 
 
+def users_of(web: Web, failures: Failures | None = None) -> Users | None:
+    """The users of ``web.users_file`` or ``web.config_file``; None if neither is set."""
+    if web.users_file:
+        return Users(web.users_file, failures)
+    if web.config_file:
+        return Users(web.config_file, failures, key="web.config_file", parse=users_of_web_config)
+    return None
+
+
 class BasicAuth:
     """Every path needs a user, also /-/healthy, as in exporter-toolkit.
 
@@ -222,10 +258,15 @@ class BasicAuth:
         self._guard = guard
 
     async def check(self, scope: Scope) -> None:
-        """Refuse a request without a user or token (401), after too many attempts (429), or without users (503)."""
+        """Refuse a request without a user or token (401), after too many attempts (429), or without users (503).
+
+        A web configuration without users needs none.
+        """
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
         user, password = _credentials(given) if scheme.lower() == "basic" else (None, "")
         try:
+            if not self._users.load():
+                return
             if user is not None:
                 if await self._users.check(user, password, client_of(scope)):
                     return

@@ -58,7 +58,7 @@ def test_names_are_completed_from_configuration_and_ledger(seen: CommandLine) ->
     assert completed(seen, "deadline set home/main/anthropic:d") == ["default"]
     assert completed(seen, "deadline set 'home/main/anthropic:d") == ["home/main/anthropic:default"]
     assert completed(seen, "silence add --profile=anthropic:d") == ["default"]
-    assert completed(seen, "assets show deploy/systemd/openclaw-auth-exporter.s") == [
+    assert completed(seen, "assets show deploy/systemd/openclaw-auth-exporter.se") == [
         "deploy/systemd/openclaw-auth-exporter.service"
     ]
     away = seen.home / "away.json5"

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from command_line import CommandLine
+
+from exporter.web import listen
 
 
 def test_a_missing_certificate_is_a_configuration_error(cli: CommandLine) -> None:
@@ -74,3 +80,75 @@ def test_pipes_where_files_should_be_leave_http_and_sigterm_alive(cli: CommandLi
                 served.kill()
                 raise
     assert code == 0
+
+
+@contextlib.contextmanager
+def serving(command: list[str], env: dict[str, str], **more: object) -> Iterator[subprocess.Popen[str]]:
+    """The daemon until the end of the block; then SIGTERM ends it with 0."""
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, **more) as served:  # type: ignore[call-overload]
+        try:
+            yield served
+        finally:
+            served.send_signal(signal.SIGTERM)
+            try:
+                code = served.wait(30)
+            except subprocess.TimeoutExpired:
+                served.kill()
+                raise
+    assert code == 0
+
+
+def _first_line_with(served: subprocess.Popen[str], text: str) -> str:
+    assert served.stderr is not None
+    return next(line for line in served.stderr if text in line)
+
+
+def test_the_flags_of_prometheus_exporters_work(cli: CommandLine) -> None:
+    """Two addresses instead of the configuration's, which cannot be bound."""
+    cli.add(web={"listen": "192.0.2.1:10785"})
+    command = [sys.executable, "-m", "exporter.cli", "serve", "--config.file", str(cli.config)]
+    command += ["--web.listen-address", "127.0.0.1:0", "--web.listen-address=127.0.0.1:0", "--log.level=info"]
+    with serving([*command, "--log.format=json"], cli.env) as served:
+        line = _first_line_with(served, "listening on ")
+        urls = re.findall(r"http://127\.0\.0\.1:\d+", json.loads(line)["msg"])
+        assert len(set(urls)) == 2
+        assert [_get(f"{url}/-/healthy") for url in urls] == ["Healthy.\n"] * 2
+
+
+def test_an_address_that_is_none_is_wrong_usage(cli: CommandLine) -> None:
+    served = cli("serve", "--web.listen-address", "10785")
+    assert (served.returncode, served.stdout) == (64, "")
+    assert "'10785' is not an address: write host:port" in served.stderr
+
+
+#: Starts the program as systemd does: with the socket as descriptor 3, and its process id in a variable.
+AS_SYSTEMD = 'exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
+
+
+def test_a_socket_of_systemd_is_used_instead_of_the_configured_address(cli: CommandLine) -> None:
+    cli.add(web={"listen": "192.0.2.1:10785"})
+    command = ["sh", "-c", AS_SYSTEMD, "sh", sys.executable, "-m", "exporter.cli", "serve", "--config", str(cli.config)]
+    with socket.create_server(("127.0.0.1", 0)) as passed:
+        url = f"http://127.0.0.1:{passed.getsockname()[1]}"
+        with serving(command, cli.env, stdin=passed) as served:
+            assert _first_line_with(served, "listening on ").rstrip().endswith(f"listening on {url}")
+            assert _get(f"{url}/-/healthy") == "Healthy.\n"
+            served.send_signal(signal.SIGHUP)
+            assert "the configuration is reloaded" in next(iter(served.stderr or []))  # and no "web changed"
+
+
+def test_a_socket_of_systemd_that_is_no_tcp_is_an_error_sentence(cli: CommandLine) -> None:
+    command = ["sh", "-c", AS_SYSTEMD, "sh", sys.executable, "-m", "exporter.cli", "serve", "--config", str(cli.config)]
+    left, right = socket.socketpair()
+    with left, right:
+        served = subprocess.run(
+            command, env=cli.env, stdin=left.fileno(), capture_output=True, text=True, timeout=60, check=False
+        )
+    assert served.returncode == 69
+    assert "systemd passed a socket that cannot be used: write ListenStream= with" in served.stderr
+
+
+def test_sockets_of_another_process_are_left_alone() -> None:
+    environ = {"LISTEN_FDS": "1", "LISTEN_PID": "1", "LISTEN_FDNAMES": "x", "HOME": "/"}
+    assert listen.inherited(environ) == []
+    assert environ == {"HOME": "/"}  # children do not see them either

@@ -184,7 +184,7 @@ class _Server:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.server = WebServer(create_app(FakeDaemon(), web(token=TOKEN)), "127.0.0.1", 0)
+        self.server = WebServer(create_app(FakeDaemon(), web(token=TOKEN)), [("127.0.0.1", 0)])
         self.loop.run_until_complete(self.server.start())
         self.errors: list[str] = []
         handler = logging.Handler(logging.WARNING)

@@ -79,9 +79,8 @@ def booted(request: pytest.FixtureRequest) -> Iterator[Machine]:
 def machine(booted: Machine) -> Iterator[Machine]:
     """The machine with the shipped system units installed; nothing of ours runs before and after."""
     booted.reset()
-    booted.run(
-        "sh", "-c", "cp /srv/assets/deploy/systemd/*.service /srv/assets/deploy/systemd/*.timer /etc/systemd/system/"
-    )
+    units = " ".join(f"/srv/assets/deploy/systemd/*.{kind}" for kind in ("service", "socket", "timer"))
+    booted.run("sh", "-c", f"cp {units} /etc/systemd/system/")
     booted.systemctl("daemon-reload")
     yield booted
     booted.reset()

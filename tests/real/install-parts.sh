@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the real parts that tests/real needs. From npm: OpenClaw releases with a Node that is new enough for them,
-# Claude Code, Grafana's libraries with the tools that draw them, and the tools that drive the status page. From Debian: the Prometheus family, Chromium,
-# systemd-nspawn, sshd and shells. From newer Debian releases: ntfy. Idempotent: keeps what is installed.
+# Claude Code, Grafana's libraries with the tools that draw them, and the tools that drive the status page. From Debian:
+# the Prometheus family, Chromium, systemd-nspawn, sshd and shells. From newer Debian releases: ntfy, exporter-toolkit.
+# Idempotent: keeps what is installed.
 #
 #   tests/real/install-parts.sh            install everything, print the folder
 #   OAE_REAL_PARTS=DIR                     the folder (default: ~/.cache/openclaw-auth-exporter/real-parts)
@@ -71,6 +72,8 @@ newer_debian() { # NAME SUITE PACKAGE
 # The newest one, and one that cannot replace notifications.
 newer_debian ntfy sid ntfy
 newer_debian ntfy-2.11 trixie ntfy
+# Its source has examples of web configuration files.
+newer_debian exporter-toolkit sid golang-github-prometheus-exporter-toolkit-dev
 
 # Required commands, and the Debian packages that contain them.
 wanted=

@@ -44,8 +44,12 @@ def find(part: str) -> Path | None:
     """Return the executable of ``node``, ``openclaw-<release>``, ``claude-<version>``, ``prometheus``, …, or None.
 
     For ``grafana-<version>`` and ``page-<number>``, which are libraries, return their folder. ``ntfy`` is the newest
-    one, ``ntfy-2.11`` an old one.
+    one, ``ntfy-2.11`` an old one. ``exporter-toolkit`` is the folder of its examples.
     """
+    if part == "exporter-toolkit":
+        home = folder() / part
+        source = home / "usr/share/gocode/src/github.com/prometheus/exporter-toolkit/web/testdata"
+        return source if (home / ".complete").exists() else None
     if part.startswith("ntfy"):
         home = folder() / part
         return home / "usr/bin/ntfy" if (home / ".complete").exists() else None

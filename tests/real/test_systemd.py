@@ -22,6 +22,7 @@ pytestmark = pytest.mark.real
 
 UNITS = ROOT / "deploy/systemd"
 DAEMON = "openclaw-auth-exporter.service"
+SOCKET = "openclaw-auth-exporter.socket"
 CHECK = "openclaw-auth-exporter-check.service"
 TIMER = "openclaw-auth-exporter-check.timer"
 CONFIG = "/etc/openclaw-auth-exporter/config.json5"
@@ -124,7 +125,7 @@ def test_no_unit_is_more_exposed_than_documented(unit: str) -> None:
 def test_systemd_analyze_verify_is_silent(machine: Machine) -> None:
     """Unknown keys are only warnings with exit code 0, so there must be no output."""
     names = ["openclaw-auth-exporter@alice.service", "openclaw-auth-exporter-check@alice.service"]
-    names += ["openclaw-auth-exporter-check@alice.timer", DAEMON, CHECK, TIMER]
+    names += ["openclaw-auth-exporter-check@alice.timer", DAEMON, SOCKET, CHECK, TIMER]
     verified = machine.run("systemd-analyze", "verify", "--recursive-errors=yes", *names, check=False)
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
 
@@ -165,6 +166,22 @@ def test_the_gateway_daemon_from_start_to_stop(machine: Machine) -> None:
     assert "ended: success exited 0" in journal
     assert "PLANTED-SECRET" not in journal
     assert "Killing process" not in journal  # no process was left behind
+
+
+def test_systemd_opens_a_port_below_1024_and_keeps_it_over_a_restart(machine: Machine) -> None:
+    machine.configure(SIMULATED)
+    machine.drop_in(SOCKET, "[Socket]\nListenStream=\nListenStream=127.0.0.1:80\n")
+    machine.systemctl("start", SOCKET)
+    started(machine)
+    assert "listening on http://127.0.0.1:80" in machine.journal(DAEMON)
+    assert machine.get("http://127.0.0.1/-/healthy") == "Healthy.\n"
+    machine.systemctl("stop", DAEMON)
+    # A request waits in systemd's socket and starts the daemon. Its answer may be that the state is not open yet.
+    request = "import urllib.request as u; u.urlopen('http://127.0.0.1/-/ready', timeout=20)"
+    assert "refused" not in machine.run(PYTHON, "-c", request, check=False).stderr
+    wait_for("the unit to be active", lambda: machine.show(DAEMON, "ActiveState") == "active", 30)
+    assert machine.get("http://127.0.0.1/-/ready") == "Ready.\n"
+    machine.systemctl("stop", SOCKET, DAEMON)
 
 
 def test_a_hanging_loop_is_killed_and_restarted(machine: Machine) -> None:

@@ -97,7 +97,7 @@ async def hall(
     monkeypatch.setattr(server_module, "STOP_TIMEOUT", 1)
     if most is not None:
         monkeypatch.setattr(server_module, "free_connections", lambda: most)
-    server = WebServer(app or create_app(FakeDaemon(), web()), HOST, 0)
+    server = WebServer(app or create_app(FakeDaemon(), web()), [(HOST, 0)])
     await server.start()
     here = Hall(server)
     if tls is not None:

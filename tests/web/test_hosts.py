@@ -14,10 +14,11 @@ from exporter.config import Web
 from exporter.web.app import create_app
 from exporter.web.hosts import HostRule, host_of
 
-LOOPBACK = HostRule.of("127.0.0.1", "https://status.example.org/auth")
+LOOPBACK = HostRule.of(["127.0.0.1"], "https://status.example.org/auth")
 OWN = frozenset({"closet.example.net"})
-EVERYWHERE = HostRule("0.0.0.0", own_names=OWN)  # noqa: S104 - compared
-CONFIGURED = HostRule("0.0.0.0", frozenset({"status.example.org", "gw2.example.org"}), OWN)  # noqa: S104 - compared
+SECOND = HostRule.of(["127.0.0.1", "10.0.0.5"], "https://status.example.org/auth")
+EVERYWHERE = HostRule(frozenset({"0.0.0.0"}), own_names=OWN)  # noqa: S104 - compared
+CONFIGURED = HostRule(frozenset({"0.0.0.0"}), frozenset({"status.example.org", "gw2.example.org"}), OWN)  # noqa: S104 - compared
 PATHS = ("/", "/metrics", "/probe", "/sd", "/-/healthy", "/-/ready", "/api/v1/status", "/calendar.ics", "/nothing")
 
 
@@ -125,3 +126,9 @@ async def test_once_names_are_configured_every_route_checks_the_host(keys: dict[
 def test_a_configured_host_is_a_bare_name(host: str) -> None:
     with pytest.raises(ValueError, match=r"is not a host name: write it without scheme and port"):
         Web(hosts=(host,))
+
+
+def test_with_one_address_beyond_loopback_the_rule_is_that_of_a_network() -> None:
+    assert [host for host in ("10.0.0.5", "10.0.0.9", "127.0.0.1") if not SECOND.allows(host, "/")] == []
+    assert not SECOND.allows("evil.example.org", "/")
+    assert not HostRule.of(["127.0.0.1", "localhost", "::1"], "").allows("10.0.0.5", "/")

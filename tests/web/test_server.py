@@ -10,15 +10,16 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import warnings
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from authority import Authority, needs_openssl, openssl
 from fake_daemon import TOKEN, FakeDaemon, web
 from starlette.types import ASGIApp
 from waiting import until
@@ -26,15 +27,20 @@ from waiting import until
 from exporter.config import ConfigError, Tls
 from exporter.web import server as server_module
 from exporter.web.app import create_app
+from exporter.web.certificates import Certificates, certificates_of
 from exporter.web.listen import ListenError, bind
-from exporter.web.server import Certificates, WebServer
+from exporter.web.server import WebServer
 
 HOST = "127.0.0.1"
 
 
 @contextlib.asynccontextmanager
 async def running(app: ASGIApp | None = None, tls: Tls | None = None, host: str = HOST) -> AsyncIterator[WebServer]:
-    server = WebServer(app or create_app(FakeDaemon(), web(token=TOKEN)), host, 0, tls)
+    server = WebServer(
+        app or create_app(FakeDaemon(), web(token=TOKEN)),
+        [(host, 0)],
+        lambda: certificates_of(web(tls=tls)) if tls else None,
+    )
     await server.start()
     try:
         yield server
@@ -104,7 +110,7 @@ async def test_port_0_is_any_free_port_and_is_reported() -> None:
 async def test_a_busy_port_is_an_error_sentence() -> None:
     async with running() as server:
         port = server.addresses[0][1]
-        second = WebServer(server.app, HOST, port)
+        second = WebServer(server.app, [(HOST, port)])
         with pytest.raises(ListenError) as caught:
             await second.start()
         assert str(caught.value) == (
@@ -118,6 +124,28 @@ async def test_a_busy_port_is_an_error_sentence() -> None:
     await second.stop()
 
 
+async def test_several_addresses_serve_the_same_or_none_is_bound() -> None:
+    server = WebServer(create_app(FakeDaemon(), web()), [(HOST, 0), (HOST, 0)])
+    await server.start()
+    try:
+        assert len(set(server.addresses)) == 2
+        async with httpx.AsyncClient() as scraper:
+            for host, port in server.addresses:
+                assert (await scraper.get(f"http://{host}:{port}/metrics")).status_code == 200
+    finally:
+        await server.stop()
+    with socket.create_server((HOST, 0)) as busy:
+        port = bind_a_free_port()
+        with pytest.raises(ListenError, match="another program listens there"):
+            await WebServer(server.app, [(HOST, port), (HOST, busy.getsockname()[1])]).start()
+        socket.create_server((HOST, port)).close()
+
+
+def bind_a_free_port() -> int:
+    with socket.create_server((HOST, 0)) as free:
+        return int(free.getsockname()[1])
+
+
 @pytest.mark.parametrize(
     ("host", "text"),
     [
@@ -127,7 +155,7 @@ async def test_a_busy_port_is_an_error_sentence() -> None:
 )
 async def test_a_foreign_address_is_an_error_sentence(host: str, text: str) -> None:
     with pytest.raises(ListenError) as caught:
-        await WebServer(create_app(FakeDaemon(), web()), host, 0).start()
+        await WebServer(create_app(FakeDaemon(), web()), [(host, 0)]).start()
     assert str(caught.value).startswith(text)
 
 
@@ -283,39 +311,6 @@ async def test_an_answer_under_way_is_finished_when_stopping() -> None:
 
 # --- TLS ---------------------------------------------------------------------------------------
 
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
-
-
-def openssl(*words: str | Path) -> None:
-    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
-
-
-class Authority:
-    """A CA in a directory. It signs certificates for 127.0.0.1."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self.folder = folder
-        self.cert, self.key = folder / "ca.pem", folder / "ca.key"
-        subject = ("-subj", f"/CN={folder.name}", "-days", "2")
-        use = ("-addext", "keyUsage=critical,keyCertSign")  # without it, Python 3.13 trusts no CA
-        openssl("req", "-x509", *EC, "-nodes", *subject, *use, "-keyout", self.key, "-out", self.cert)
-
-    def issue(self, name: str, key: tuple[str, ...] = (), common_name: str = "localhost") -> tuple[Path, Path]:
-        """Certificate and key files."""
-        cert, secret, request = (self.folder / f"{name}.{kind}" for kind in ("pem", "key", "csr"))
-        extensions = self.folder / "extensions"
-        names = "subjectAltName=IP:127.0.0.1,DNS:localhost"
-        extensions.write_text(f"{names}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n")
-        openssl(
-            "req", "-new", *(key or EC), "-nodes", "-subj", f"/CN={common_name}", "-keyout", secret, "-out", request
-        )
-        signed = ("-CA", self.cert, "-CAkey", self.key, "-CAcreateserial", "-days", "2")
-        openssl("x509", "-req", "-in", request, *signed, "-extfile", extensions, "-out", cert)
-        return cert, secret
-
-
-EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
 RSA = ("-newkey", "rsa:2048")
 
 
@@ -326,7 +321,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def tls(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tls:
-    monkeypatch.setattr(server_module, "COMPARE_PATIENCE", 30.0)  # a changed file is noticed, however slow the machine
+    monkeypatch.setattr(
+        "exporter.web.certificates.COMPARE_PATIENCE", 30.0
+    )  # a changed file is noticed, however slow the machine
     cert, key = authority.issue("server", common_name="first")
     shutil.copy(cert, tmp_path / "cert.pem")
     shutil.copy(key, tmp_path / "key.pem")
@@ -441,7 +438,7 @@ async def test_certificates_on_a_file_system_that_hangs_delay_no_connection(
 
     async with running(tls=tls) as server:
         monkeypatch.setattr(Certificates, "_compare", hang)
-        monkeypatch.setattr(server_module, "COMPARE_PATIENCE", 0.001)
+        monkeypatch.setattr("exporter.web.certificates.COMPARE_PATIENCE", 0.001)
         for _ in range(3):
             assert (await certificate(server, authority))[0] == "first"
         assert len(hangs) == 1
@@ -512,8 +509,9 @@ async def test_invalid_tls_files_are_error_sentences(tls: Tls, authority: Author
         ({"key_file": junk}, f"{pair}{junk} do not work together: "),
         ({"client_ca_file": junk}, f"{junk} is not a CA certificate: "),
     ):
+        bad = web(tls=tls.model_copy(update=changes))
         with pytest.raises(ConfigError) as caught:
-            await WebServer(create_app(FakeDaemon(), web()), HOST, 0, tls.model_copy(update=changes)).start()
+            await WebServer(create_app(FakeDaemon(), web()), [(HOST, 0)], partial(certificates_of, bad)).start()
         assert str(caught.value).startswith(f"web.tls: {text}")
 
 

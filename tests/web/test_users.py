@@ -68,8 +68,8 @@ BAD_LINE = "line 1: write user:$2y$… (htpasswd -nB prints such lines)"
             '{"alice": "PLANTED-SECRET"}',
             'alice: not a bcrypt hash ("$2y$…"): make one with htpasswd -nB',
         ),
-        (f"alice:{HASHED.replace('$04$', '$31$')}", "alice: the bcrypt cost must be from 4 to 16"),
-        (f"alice:{HASHED.replace('$04$', '$03$')}", "alice: the bcrypt cost must be from 4 to 16"),
+        (f"alice:{HASHED.replace('$04$', '$31$')}", "alice: the bcrypt cost must be from 4 to 18"),
+        (f"alice:{HASHED.replace('$04$', '$03$')}", "alice: the bcrypt cost must be from 4 to 18"),
     ],
 )
 def test_errors_in_a_users_file_name_the_place_and_quote_nothing(text: str, problem: str) -> None:
