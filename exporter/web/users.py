@@ -175,6 +175,11 @@ class Users:
         if read is not None:
             self._use(*read)
 
+    async def are_required(self) -> bool:
+        """Whether there are users; a web configuration may have none. Raises ConfigError."""
+        await self._refresh()
+        return bool(self._users)
+
     async def check(self, user: str, password: str, address: str = "") -> bool:
         """Whether this is the user's password. An unknown user takes as long as a known one.
 
@@ -265,7 +270,7 @@ class BasicAuth:
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
         user, password = _credentials(given) if scheme.lower() == "basic" else (None, "")
         try:
-            if not self._users.load():
+            if not await self._users.are_required():
                 return
             if user is not None:
                 if await self._users.check(user, password, client_of(scope)):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.alerts.lifecycle.ledger import Ledger, Notified
+from exporter.alerts.lifecycle.message_invariants import about_message, ended_outages
 from exporter.alerts.lifecycle.moment import ROUNDING, SAME_DATE, Held, Moment, heals_itself, is_later
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
 from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause, States
@@ -392,8 +393,8 @@ def violations(message: Message, report: Report, policy: AlertPolicy, before: Le
     """
     moment = Moment.of(report, policy, message.at)
     channel = next((one for one in policy.channels if one.name == message.channel), None)
-    found = [f"{message.channel}: {sentence}" for sentence in _about_message(message, channel, moment, before)]
-    ended = _ended_outages(message)
+    found = [f"{message.channel}: {sentence}" for sentence in about_message(message, channel, moment, before)]
+    ended = ended_outages(message)
     for alert in message.alerts:
         if alert.reason is NotificationReason.TEST:
             continue
@@ -414,50 +415,3 @@ def doubts(messages: Iterable[Message], before: States, report: Report, policy: 
     ledger = Ledger.of(before)
     ledger.observe(report, policy, messages[0].at)
     return [sentence for message in messages for sentence in violations(message, report, policy, ledger)]
-
-
-def _about_message(message: Message, channel: ChannelPolicy | None, moment: Moment, before: Ledger) -> Iterator[str]:
-    if len(message.fingerprints) < len(message.alerts):
-        yield "the message has one alert twice"
-    if not (message.alerts or message.suppressed or message.withdrawn):
-        yield "the message is empty"
-    if message.withdrawn and channel is not None and not channel.can_withdraw:
-        yield "the channel cannot withdraw a notification"
-    for line in message.suppressed:
-        place = (message.channel, line.fingerprint)
-        sent_at = before.sent_at.get(place, {}).values()
-        if place in before.notified or any(line.began_at <= at <= line.ended_at for at in sent_at):
-            yield f"the summary says that {line.condition} came and went unsent, but it was sent"
-        if channel is not None and not channel.accepts(line.severity):
-            yield f"the summary has {line.condition} below min_severity"
-        if channel is not None and channel.is_quiet_for(line.severity, moment.now):
-            yield f"the summary of {line.condition} is sent in quiet hours"
-    yield from _ends_together(message, moment, before)
-
-
-def _ended_outages(message: Message) -> frozenset[tuple[str, str | None]]:
-    """The targets and providers whose no_usable_profile the message ends."""
-    return frozenset(
-        (alert.target, alert.provider)
-        for alert in message.alerts
-        if alert.reason.ends and alert.condition is ConditionName.NO_USABLE_PROFILE
-    )
-
-
-def _ends_together(message: Message, moment: Moment, before: Ledger) -> Iterator[str]:
-    """The end of no_usable_profile ends, in the same message, all that it inhibited and that is over too."""
-    ended, fingerprints = _ended_outages(message), message.fingerprints
-    for (channel, fingerprint), last in before.notified.items():
-        known = last.alert
-        if channel != message.channel or fingerprint in fingerprints or known.profile is None:
-            continue
-        if (known.target, known.provider) not in ended:
-            continue
-        holds = any(
-            moment.is_unknown(known, agent.agent) or moment.facts(known, agent.agent, name)
-            for agent in moment.of_target(known.target)
-            for name in ConditionName
-            if name.family is known.family
-        )
-        if not holds and known.condition.definition.causes_outage:
-            yield f"no_usable_profile of {known.provider} ends, but not {known.condition} of {known.profile} with it"
