@@ -14,12 +14,10 @@ import binascii
 import hmac
 import importlib.util
 import logging
-import os
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from starlette.datastructures import Headers
@@ -27,24 +25,18 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from exporter.config import ConfigError, Web, find_credential
-from exporter.config.reading import parse_json5, read_text
+from exporter.config.reading import parse_json5
 from exporter.config.web_config_file import parse_web_config
 from exporter.lib import tasks
-from exporter.lib.threads import IsolatedThread
+from exporter.web.current_file import CurrentFile
 from exporter.web.limits import AttemptLimiter, client_of
 from exporter.web.passwords import Failures, PasswordQueue
 from exporter.web.sessions import Guard
 
 log = logging.getLogger(__name__)
 
-MAX_FILE = 1  # MiB
-#: How long a request waits for the comparison of the file, in seconds: once while its file system hangs.
-PATIENCE = 2.0
 MAX_COST = 18  # 2**18 rounds take many seconds; exporter-toolkit names no more
 MAX_CACHED = 256  # correct passwords, by keyed hash
-
-#: Of a file that is the same as before: when it was changed, its size, its inode.
-_Signature = tuple[int, int, int]
 
 _HASH = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 
@@ -114,14 +106,9 @@ class Users:
         key: str = "web.users_file",
         parse: Callable[[str, str], dict[str, str]] | None = None,
     ) -> None:
-        self._path = find_credential(path)
         self._setting = key
         self._parse = parse or parse_users
-        self._thread = IsolatedThread("users")
-        self._reading: asyncio.Task[None] | None = None
-        self._signature: _Signature | None = None
-        self._users: dict[str, str] = {}
-        self._cost = 0  # the highest of all hashes
+        self._file = CurrentFile(find_credential(path), "a users file", self._checked)
         self._key = secrets.token_bytes(32)
         self._correct: OrderedDict[bytes, None] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[bool]] = {}
@@ -129,56 +116,19 @@ class Users:
 
     def load(self) -> None:
         """Read the file unless it is as it was. Blocks. Raises ConfigError."""
-        if (read := self._read(self._signature)) is not None:
-            self._use(*read)
+        self._file.load()
 
-    def _read(self, known: _Signature | None) -> tuple[dict[str, str], _Signature | None] | None:
-        """Hashes by user name, and the file's signature; None if that is ``known``. Blocks. Raises ConfigError."""
-        where = str(self._path)
-        signature: _Signature | None
-        try:
-            stat = os.stat(self._path)
-            signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        except OSError:
-            signature = None  # reading the file reports why
-        if signature is not None and signature == known:
-            return None
-        users = self._parse(read_text(self._path, MAX_FILE, "a users file"), where)
+    def _checked(self, text: str, where: str) -> dict[str, str]:
+        users = self._parse(text, where)
         if users and importlib.util.find_spec("bcrypt") is None:
             raise ConfigError(
                 self._setting, ["needs bcrypt: install it with pip install 'openclaw-auth-exporter[users]'"]
             )
-        return users, signature
-
-    def _use(self, users: dict[str, str], signature: _Signature | None) -> None:
-        self._users, self._signature = users, signature
-        self._cost = max((_cost_of(hashed) for hashed in users.values()), default=0)
-
-    async def _refresh(self) -> None:
-        """Like ``load``, in a thread that requests share. While the file system hangs, the users stay as they are."""
-        if self._reading is None:
-            self._reading = tasks.begin(self._reload())
-            self._reading.add_done_callback(lambda _: setattr(self, "_reading", None))
-        await asyncio.shield(self._reading)
-
-    async def _reload(self) -> None:
-        try:
-            read = await self._thread.run(partial(self._read, self._signature), PATIENCE)
-        except TimeoutError:
-            if not self._users:
-                why = f"its file system did not answer within {PATIENCE:g} s"
-                raise ConfigError(str(self._path), [why]) from None
-            return
-        except ConfigError:
-            self._users, self._signature = {}, None
-            raise
-        if read is not None:
-            self._use(*read)
+        return users
 
     async def are_required(self) -> bool:
         """Whether there are users; a web configuration may have none. Raises ConfigError."""
-        await self._refresh()
-        return bool(self._users)
+        return bool(await self._file.refresh())
 
     async def check(self, user: str, password: str, address: str = "") -> bool:
         """Whether this is the user's password. An unknown user takes as long as a known one.
@@ -186,20 +136,20 @@ class Users:
         bcrypt runs once for concurrent requests with the same password. A correct password is cached by a hash whose
         key only this process has. Raises HTTPException (429) if too many passwords are waiting, and ConfigError.
         """
-        await self._refresh()
-        key = self._key_of(user, password)
+        users = await self._file.refresh()
+        key = self._key_of(user, password, users.get(user, ""))
         if key in self._correct:
             self._correct.move_to_end(key)
             return True
         task = self._running.get(key)
         if task is None:
-            task = tasks.begin(self._compare(key, password, self._users.get(user), address))
+            task = tasks.begin(self._compare(key, password, users.get(user), _highest_cost(users), address))
             self._running[key] = task
             task.add_done_callback(lambda _: self._running.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _compare(self, key: bytes, password: str, hashed: str | None, address: str) -> bool:
-        hashes = _hashes_to_compare(hashed, self._cost)
+    async def _compare(self, key: bytes, password: str, hashed: str | None, cost: int, address: str) -> bool:
+        hashes = _hashes_to_compare(hashed, cost)
         if not await self._queue.compare(address, lambda: _matches_first(password, hashes)) or hashed is None:
             return False
         self._correct[key] = None
@@ -207,15 +157,19 @@ class Users:
             self._correct.popitem(last=False)
         return True
 
-    def _key_of(self, user: str, password: str) -> bytes:
+    def _key_of(self, user: str, password: str, hashed: str) -> bytes:
         # The stored hash is part of the key, so that a changed password leaves no valid cache entry.
-        parts = (user, self._users.get(user, ""), password)
+        parts = (user, hashed, password)
         message = b"".join(len(part).to_bytes(8, "big") + part for part in (text.encode() for text in parts))
         return hmac.digest(self._key, message, "sha256")
 
 
 def _cost_of(hashed: str) -> int:
     return int(hashed[4:6])
+
+
+def _highest_cost(users: Mapping[str, str]) -> int:
+    return max(map(_cost_of, users.values()), default=0)
 
 
 def _hashes_to_compare(hashed: str | None, cost: int) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 
@@ -12,12 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from exporter.config import ConfigError, find_credential
-from exporter.config.reading import read_text
 from exporter.config.web_config_file import RateLimit, WebConfigFile, parse_web_config
+from exporter.web.current_file import CurrentFile
 
 log = logging.getLogger(__name__)
-
-MAX_FILE = 1  # MiB
 
 
 class CurrentWebConfig:
@@ -25,28 +22,18 @@ class CurrentWebConfig:
 
     def __init__(self, path: str) -> None:
         self.path = find_credential(path)
-        self._signature: tuple[int, int, int] | None = None
-        self._last: WebConfigFile | None = None
+        self._file = CurrentFile(self.path, "a web configuration", lambda text, _: parse_web_config(text, self.path))
+        self._headers: Mapping[str, str] = {}
         self._reported = ""
 
     def read(self) -> WebConfigFile:
-        """What the file says now. Raises ConfigError while it cannot be used."""
-        signature = None
-        try:
-            stat = os.stat(self.path)
-            signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        except OSError:
-            pass  # reading the file reports why
-        if self._last is None or signature is None or signature != self._signature:
-            self._signature = None
-            self._last = parse_web_config(read_text(self.path, MAX_FILE, "a web configuration"), self.path)
-            self._signature = signature
-        return self._last
+        """What the file says now. Blocks. Raises ConfigError while it cannot be used."""
+        return self._file.load()
 
     async def check(self, scope: Scope) -> None:
         """Refuse every request (503) while the file cannot be used: it may be about to require a password."""
         try:
-            self.read()
+            self._headers = (await self._file.refresh()).headers
         except ConfigError as error:
             if str(error) != self._reported:
                 log.error("web: every request is refused: %s", error)
@@ -56,7 +43,7 @@ class CurrentWebConfig:
 
     def headers(self) -> Mapping[str, str]:
         """The headers of every answer, as they were read last."""
-        return self._last.headers if self._last else {}
+        return self._headers
 
 
 class RequestLimit:

@@ -17,7 +17,7 @@ from fake_daemon import BEARER, HASHED, PASSWORD, Clock, FakeDaemon, Site, clien
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
-from waiting import LoopClock, until
+from waiting import until
 
 from exporter.config import ConfigError
 from exporter.web import passwords
@@ -247,37 +247,6 @@ async def test_the_users_file_is_read_again_when_it_changes(users_file: Path, ca
         replace_file(users_file, f"alice:{HASHED}\n")
         assert await status() == 200
     assert "PLANTED" not in caplog.text
-
-
-async def test_users_file_on_a_file_system_that_hangs_keeps_no_request_waiting(
-    users_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock, hangs, go_on, real = LoopClock(monkeypatch), threading.Event(), threading.Event(), Users._read
-    users = Users(str(users_file))
-    assert await users.check("alice", PASSWORD)
-    replace_file(users_file, f"bob:{HASHED}\n")
-
-    def hang(self: Users, known: Any) -> Any:
-        hangs.set()
-        go_on.wait(60)
-        return real(self, known)
-
-    monkeypatch.setattr(Users, "_read", hang)
-    first = asyncio.create_task(users.check("alice", PASSWORD))
-    await until(hangs.is_set)
-    clock.advance(users_module.PATIENCE)
-    assert await first  # the users read last
-    for _ in range(10):
-        assert await users.check("alice", PASSWORD)
-    other = Users(str(users_file))
-    second = asyncio.create_task(other.check("bob", PASSWORD))
-    await until(lambda: other._thread.is_busy)
-    clock.advance(users_module.PATIENCE)
-    with pytest.raises(ConfigError, match="its file system did not answer within 2 s"):
-        await second
-    go_on.set()
-    await until(lambda: not users._thread.is_busy)
-    assert [await users.check("alice", PASSWORD), await users.check("bob", PASSWORD)] == [False, True]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\x00", b"alice:" + b"x" * 1024 * 1024])
