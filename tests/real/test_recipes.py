@@ -27,6 +27,7 @@ pytestmark = pytest.mark.real
 RECIPES = (ROOT / "docs/recipes.md").read_text()
 RUNBOOK = (ROOT / "docs/runbook.md").read_text()
 INSTALL = (ROOT / "docs/install.md").read_text()
+README = (ROOT / "README.md").read_text()
 PROMETHEUS, ALERTMANAGER = "http://127.0.0.1:9090", "http://127.0.0.1:9093"
 PROFILE = "anthropic:default"
 UNIT = "openclaw-auth-exporter@alice.service"
@@ -47,7 +48,7 @@ exec "$3/bin/python" -m pip "\\$verb" "\\$what" "\\$@"
 EOF
 chmod +x "$3/bin/pip"
 """,
-    "pipx": """name=${2##*/}
+    "pipx": """case $2 in .) name=${PWD##*/} ;; *) name=${2##*/} ;; esac
 home=$HOME/.local/share/pipx/venvs/$name
 if [ "$1" = uninstall ]; then
   rm -r "$home" "$HOME/.local/bin/$name"
@@ -83,9 +84,9 @@ for port in map(int, sys.argv[1:]):
 NTFY, SWITCH, RECEIVER = 9097, 9098, 9099
 
 
-def blocks(title: str) -> Iterator[str]:
+def blocks(title: str, page: str = RECIPES) -> Iterator[str]:
     """Yield the shell blocks of a section in order."""
-    section = re.split(r"^## ", RECIPES, flags=re.MULTILINE)
+    section = re.split(r"^## ", page, flags=re.MULTILINE)
     (text,) = [part for part in section if part.startswith(f"{title}\n")]
     yield from re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
@@ -101,16 +102,17 @@ def block(page: str, beginning: str) -> str:
 class Recipe:
     """Follows a section: runs each block once, in the order of the page, and leaves none out."""
 
-    def __init__(self, machine: Machine, title: str, **user: Any) -> None:
+    def __init__(self, machine: Machine, title: str, page: str = RECIPES, folder: str = "", **user: Any) -> None:
         self._machine = machine
-        self._left = list(blocks(title))
+        self._left = list(blocks(title, page))
+        self._folder = folder
         self._user = user
 
     def paste(self, beginning: str, input: str = "", terminal: bool = False) -> str:
         """Run the next block, which must have this beginning; return its output. ``terminal``: type ``input`` there."""
         block = self._left.pop(0)
         assert block.startswith(beginning), f"the next block is:\n{block}"
-        block = f"cd\n{block}"
+        block = f"cd ~/{self._folder}\n{block}"
         argv = ["sh", "-eu", "-c", block]
         if terminal:
             self._machine.write("/tmp/block", block)  # noqa: S108  # inside the machine
@@ -200,6 +202,58 @@ def failed_rules(machine: Machine, port: int = 9090) -> list[str]:
 
 
 # --- the recipes ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ntfy_sh(host: Machine) -> Iterator[str]:
+    """A real ntfy with the name of the public server, whose certificate the machine trusts; yields its address."""
+    need("ntfy")
+    certificate = (
+        "rm -rf /srv/ntfy && mkdir /srv/ntfy && cd /srv/ntfy && openssl req -x509 -newkey rsa:2048 -nodes -days 9 "
+        "-subj /CN=ntfy.sh -addext subjectAltName=DNS:ntfy.sh -keyout key.pem -out cert.pem 2>/dev/null && "
+        "cp cert.pem /usr/local/share/ca-certificates/ntfy-test.crt && update-ca-certificates >/dev/null 2>&1"
+    )
+    host.run("sh", "-euc", certificate)
+    host.run("sh", "-c", 'echo "127.0.0.1 ntfy.sh" >>/etc/hosts')
+    settings = (
+        'base-url: "https://ntfy.sh"\nlisten-http: "-"\nlisten-https: "127.0.0.1:443"\ncert-file: /srv/ntfy/cert.pem\n'
+        "key-file: /srv/ntfy/key.pem\ncache-file: /srv/ntfy/cache.db\n"
+    )
+    host.write("/srv/ntfy/server.yml", settings)
+    program = f"{PARTS}/ntfy/usr/bin/ntfy"
+    host.run("systemd-run", "--quiet", "--collect", "--unit=ntfy", program, "serve", "-c", "/srv/ntfy/server.yml")
+    health = ("curl", "-fsS", "https://ntfy.sh/v1/health")
+    wait_for("ntfy to be healthy", lambda: host.run(*health, check=False).returncode == 0, 30)
+    yield "https://ntfy.sh"
+    host.systemctl("stop", "ntfy.service", check=False)
+    host.run("sh", "-c", "rm /usr/local/share/ca-certificates/ntfy-test.crt && update-ca-certificates >/dev/null 2>&1")
+
+
+def test_readme_leads_to_a_notification_within_five_minutes(
+    host: Machine, session: dict[str, str], ntfy_sh: str
+) -> None:
+    """Its commands and answers, and nothing else. The phone is a client of a real ntfy that has subscribed."""
+    world = World()
+    world.paste_token(PROFILE, 86400.0, time.time())
+    host.stand_in("alice", world)
+    host.run("install", "-d", "-o", "alice", "-g", "alice", "/home/alice/openclaw-auth-exporter")
+    path = "/home/alice/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/bin:/bin"
+    user = {"user": "alice", "env": {**session, "PATH": path}}
+    recipe = Recipe(host, title="Five minutes to your phone", page=README, folder="openclaw-auth-exporter", **user)
+    began = time.monotonic()
+    output = recipe.paste("pipx install .\nopenclaw-auth-exporter init --systemd", input="y\ny\n", terminal=True)
+    (topic,) = re.findall(r"subscribe to the topic (\S+)", output)
+
+    def shown() -> list[str]:
+        lines = host.run("curl", "-fsS", f"{ntfy_sh}/{topic}/json?poll=1&since=all").stdout.splitlines()
+        return [json.loads(line).get("title", "") for line in lines]  # a withdrawal has none
+
+    wait_for("the test notification", lambda: any("test" in title.lower() for title in shown()), 300)
+    seconds = time.monotonic() - began
+    print(f"{seconds:.1f} s from the first command to the notification")
+    assert seconds < 300
+    recipe.end()
+    wait_for("the warning", lambda: any("expires" in title for title in shown()), 60)
 
 
 def test_one_host_and_a_phone(host: Machine, session: dict[str, str]) -> None:
@@ -301,7 +355,7 @@ def test_a_homelab_from_an_expired_token_to_resolved(host: Machine) -> None:
     assert "Agents: main. Profiles: anthropic:default (expired)." in nothing["annotations"]["description"]
 
     firing = ("/phone", "firing", {"OpenClawAuthNoUsableCredential"})  # one cause, one notification
-    wait_for("a notification", lambda: notified(host) == [firing], 60)
+    wait_for("a notification", lambda: notified(host) == [firing], 120)
     assert held(host).keys() == expected
     assert held(host)["OpenClawAuthExpired"]["status"]["state"] == "suppressed"
 
@@ -363,7 +417,7 @@ def test_a_homelab_whose_exporter_alarms_itself(host: Machine) -> None:
     speed_up(host, "alertmanager.yml")
     host.systemctl("reload", "prometheus-alertmanager")
     firing = ("/phone", "firing", {"OpenClawAuthAvailability"})
-    wait_for("a notification", lambda: notified(host) == [firing], 60)
+    wait_for("a notification", lambda: notified(host) == [firing], 120)
     assert "OpenClawAuthAvailability" in recipe.paste("amtool")
     assert held(host).keys() == {"OpenClawAuthAvailability", "OpenClawAuthDeadline"}
     assert held(host)["OpenClawAuthDeadline"]["status"]["state"] == "suppressed"  # one cause, one notification
