@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -33,6 +34,7 @@ from exporter.daemon.reloading import Reloader
 from exporter.daemon.store_watch import StoreWatch
 from exporter.daemon.turns import Turns
 from exporter.lib import tasks
+from exporter.lib.sqlite import StateError
 from exporter.lib.supervisor import Supervisor
 from exporter.lib.threads import IsolatedThread
 from exporter.metrics.definitions import ExporterState
@@ -40,6 +42,7 @@ from exporter.model import Report, TargetReport
 from exporter.present.calendar import calendar
 from exporter.sources import Source, SourceContext, build
 from exporter.state.credentials_db import CredentialDatabase
+from exporter.state.day_history import DayHistory
 from exporter.web.actions import AlertActions
 from exporter.web.daemon_api import OutdatedError
 from exporter.web.events import Announcer
@@ -83,6 +86,7 @@ class Daemon:
         does. Opens files, so call it outside of the event loop. Raises ConfigError for a channel that cannot be used.
         """
         self._ledger = ledger
+        self.days = DayHistory(ledger)
         self._directory = directory
         self._turns = turns
         self._reread = reread
@@ -233,6 +237,7 @@ class Daemon:
                     for checker, report in reports:
                         self._jobs.plan(checker)
                         self._exposition.log_changes(report)
+                        self.days.note(report, self._now())
                         await asyncio.sleep(0)
                 if any(checker.target.schedule for checker, _ in reports):
                     with self._faults.surviving("notifying"):  # before rendering, which would slow it down
@@ -303,6 +308,8 @@ class Daemon:
 
     async def _watch_ledger(self) -> None:
         await self._sync_ledger()
+        with contextlib.suppress(StateError):  # the problem of the ledger
+            await self._ledger.run(self.days.save)
         if self._ledger.problem is not None:
             await asyncio.sleep(SAVE_RETRY)
 

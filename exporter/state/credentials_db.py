@@ -103,6 +103,13 @@ SCHEMA = Schema(
         INSERT INTO used_link SELECT substr(key, 6), row_number() OVER (ORDER BY at) FROM cache WHERE key GLOB 'link:*';
         DELETE FROM cache WHERE key GLOB 'link:*';
         """,
+        # ``exporter.state.day_history`` has its queries. ``last`` is the day of the last letter, counted from 1970.
+        """
+        CREATE TABLE day_history (
+            target TEXT NOT NULL, provider TEXT NOT NULL, profile TEXT NOT NULL, last INTEGER NOT NULL,
+            states TEXT NOT NULL, PRIMARY KEY (target, provider, profile)
+        ) WITHOUT ROWID;
+        """,
     ),
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -26,6 +26,7 @@ from exporter.model import ConditionName, Report
 from exporter.present import to_line
 from exporter.present.as_json import encodable, to_json
 from exporter.present.explanation import Alerts
+from exporter.state.day_history import Key
 from exporter.web import icons
 from exporter.web.actions import NoChannelError
 from exporter.web.current_token import CurrentToken
@@ -150,6 +151,7 @@ class _Site:
             can_log_in=session is None and self._guard.token() is not None,
             notifications=await self._overview(page.MAX_ALERTS),
             silences=await self._silences(),
+            days=self._days,
             zone=self._daemon.zone(),
             query=request.query_params.get("q", ""),
         )
@@ -172,6 +174,7 @@ class _Site:
             target=request.query_params.get("target", ""),
             alerts=await self._explanations(),
             zone=self._daemon.zone(),
+            days=self._days,
         )
         if html is None:
             return sentence(404, "There is no such credential or target any more: / links to all that there are.")
@@ -293,6 +296,12 @@ class _Site:
             return await self._daemon.alert_actions.overview(limit)
         except StateError as error:
             return {"problem": str(error), "channels": [], "firing": 0, "alerts": []}
+
+    def _days(self, keys: list[Key]) -> Mapping[Key, str]:
+        try:
+            return self._daemon.days.read(keys, time.time())
+        except StateError:  # which the health of the exporter reports
+            return {}
 
     async def _silences(self) -> list[dict[str, Any]]:
         try:

@@ -6,6 +6,7 @@ Nothing is decided here, except what a card shows. A new action is one line in `
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 from exporter.model import ConditionName, Family, Severity
 from exporter.present.attention import Case, Urgency
 from exporter.present.shared import SharedProfile
+from exporter.state.day_history import DayState, Key
 
 #: The time left that fills a bar, in seconds. The scale is that of the square root, so that hours can be seen.
 FULL_BAR = 365 * 86400.0
@@ -41,25 +43,32 @@ class Card:
     id: str
     case: Case
     alert: Mapping[str, Any] | None  # as the status API has it; None: no alert fires
-    of: tuple[str, ...]  # the ids of the credentials that it is about
+    about: tuple[SharedProfile, ...]  # the credentials that it is about
     tone: str
     title: str
     lead: str  # what is wrong, in a few words; the time of ``moment`` follows
     moment: float | None  # when it ends or recovers, Unix seconds
 
+    @property
+    def of(self) -> list[str]:
+        """The ids of the credentials that it is about."""
+        return [profile_id(shared) for shared in self.about]
+
 
 def cards_of(
-    cases: Iterable[Case], alerts: Sequence[Mapping[str, Any]], by_provider: Mapping[tuple[str, str], Sequence[str]]
+    cases: Iterable[Case],
+    alerts: Sequence[Mapping[str, Any]],
+    by_provider: Mapping[tuple[str, str], Sequence[SharedProfile]],
 ) -> list[Card]:
-    """A card for each case. ``by_provider`` has the ids of the credentials of each (target, provider)."""
+    """A card for each case. ``by_provider`` has the credentials of each (target, provider)."""
     cards = []
     for case in cases:
         if case.credential is not None:
             id = profile_id(case.credential)
-            of: tuple[str, ...] = (id,)
+            of: tuple[SharedProfile, ...] = (case.credential,)
         else:
-            about = [str(one.condition.name) for one in case.conditions]
-            id = short_hash(case.target, case.provider or "", *about, *case.agents)
+            conditions = [str(one.condition.name) for one in case.conditions]
+            id = short_hash(case.target, case.provider or "", *conditions, *case.agents)
             of = tuple(by_provider.get((case.target, case.provider or ""), ()))
         lead, moment = _lead(case)
         cards.append(Card(id, case, _alert(case, alerts), of, _tone(case), case.subject or case.target, lead, moment))
@@ -79,6 +88,41 @@ def alert_actions(alert: Mapping[str, Any]) -> list[Action]:
     acknowledge = Action("Acknowledge", "api/v1/acknowledge", {"fingerprint": alert["fingerprint"]})
     silence = Action("Silence …", "api/v1/silences", alert["matchers"], SILENCES)
     return [acknowledge] * (not alert["acknowledged_at"]) + [silence] * (not alert["silenced_until"])
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The last days of a credential: ``runs`` of (state, first day, number of days), and the same as a sentence."""
+
+    name: str
+    runs: tuple[tuple[str, int, int], ...]
+    sentence: str
+
+    @classmethod
+    def of(cls, shared: SharedProfile, letters: str) -> Strip:
+        runs, first = [], 0
+        for letter, days in itertools.groupby(letters):
+            length = len(list(days))
+            runs.append((_STATE_WORDS[letter].replace(" ", "-"), first, length))
+            first += length
+        counted = [f"{word} on {letters.count(letter)}" for letter, word in _STATE_WORDS.items() if letter in letters]
+        return cls(shared.profile.id, tuple(runs), f"The last {len(letters)} days: {', '.join(counted)}.")
+
+
+_STATE_WORDS = {
+    str(state): word
+    for state, word in (
+        (DayState.WORKS, "works"),
+        (DayState.COOLING_DOWN, "cooling down"),
+        (DayState.UNUSABLE, "unusable"),
+        (DayState.NOT_SEEN, "not seen"),
+    )
+}
+
+
+def day_key(shared: SharedProfile) -> Key:
+    """Identifies a credential in the history of days."""
+    return shared.target, shared.profile.provider, shared.profile.id
 
 
 def profile_id(shared: SharedProfile) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from exporter.lib.errors import ExpectedError
 from exporter.model import Report
+from exporter.state.day_history import DayHistory
 from exporter.web.actions import AlertActions
 from exporter.web.events import Announcer
 
@@ -53,6 +54,10 @@ class DaemonApi(Protocol):
 
     def calendar(self) -> str:
         """The known deadlines as iCalendar."""
+
+    @property
+    def days(self) -> DayHistory:
+        """How credentials were on the last days."""
 
     def checking(self) -> int:
         """How many targets are being checked."""

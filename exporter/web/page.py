@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from exporter.present.explanation import Alerts, explain
 from exporter.present.shared import SharedProfile, shared_profiles
 from exporter.present.style import Style
 from exporter.present.words import visible
+from exporter.state.day_history import Key
 from exporter.web import cards
 from exporter.web.icons import icon
 
@@ -37,6 +38,8 @@ from exporter.web.icons import icon
 MAX_ROWS = 1000
 #: How many cases are shown as cards, and targets in a list; the worst first.
 MAX_CARDS, MAX_TARGETS = 50, 50
+#: How many histories one card shows.
+MAX_STRIPS = 3
 #: How many alerts a page knows, the worst first.
 MAX_ALERTS = 200
 #: How many characters of an explanation are shown.
@@ -63,6 +66,10 @@ _POLICY = (
 def answer(html: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A page as a response, with the policy that allows its style and its script."""
     return HTMLResponse(html, status, {"Content-Security-Policy": _POLICY, **(headers or {})})
+
+
+#: Reads the letters of the last days of credentials.
+Days = Callable[[list[Key]], Mapping[Key, str]]
 
 
 class Row(NamedTuple):
@@ -95,18 +102,19 @@ def status_page(
     zone: dt.tzinfo = dt.UTC,
     query: str = "",
     silences: Sequence[Mapping[str, Any]] = (),
+    days: Days = lambda keys: {},
 ) -> str:
     """The status page, with times in ``zone``. With the ``csrf`` token of a session it has buttons.
 
     ``now`` is in Unix seconds. ``query`` limits it to what contains all of its words.
     ``notifications`` is the status of channels and alerts, as in the status API. None if no channel is configured.
-    ``silences`` are those in effect, as in the API.
+    ``silences`` are those in effect, as in the API. ``days`` reads the history of credentials.
     """
     now = time.time() if now is None else now
     found, words = attention(report, now), query[:MAX_FILTER].lower().split()
-    by_provider: dict[tuple[str, str], list[str]] = {}
+    by_provider: dict[tuple[str, str], list[SharedProfile]] = {}
     for shared in found.credentials:
-        by_provider.setdefault((shared.target, shared.profile.provider), []).append(cards.profile_id(shared))
+        by_provider.setdefault((shared.target, shared.profile.provider), []).append(shared)
     cases = [case for case in found.cases if _has(words, case.subject, case.provider or "", case.target, *case.agents)]
     alerts = notifications["alerts"] if notifications else []
     shown = cards.cards_of(cases[:MAX_CARDS], alerts, by_provider)
@@ -128,6 +136,7 @@ def status_page(
             parts=[*[("Nothing needs you", None)] * (not found.cases), *found.parts()],
             query=query[:MAX_FILTER],
             cards=shown,
+            strips=_strips([one for card in shown for one in card.about[:MAX_STRIPS]], days),
             more_cards=len(cases) - len(shown),
             rows=rest[:MAX_ROWS],
             more_rows=len(rest) - MAX_ROWS,
@@ -151,6 +160,7 @@ def explanation_page(
     alerts: Alerts | None = None,
     now: float | None = None,
     zone: dt.tzinfo = dt.UTC,
+    days: Days = lambda keys: {},
 ) -> str | None:
     """What ``explain`` prints about a credential, by the ``id`` in the page's links, or about a target.
 
@@ -166,7 +176,8 @@ def explanation_page(
     text = explain(Report(report.checked_at, about), profile, now, alerts, Style(zone=zone))
     title = name if shared is None else f"{_name(shared)} on {name}"
     template = _environment().get_template("explain.html")
-    return template.render(title=visible(title, 200), text=text[:MAX_EXPLANATION], zone=zone, now=now)
+    strips = _strips([shared] if shared is not None else [], days)
+    return template.render(title=visible(title, 200), text=text[:MAX_EXPLANATION], zone=zone, now=now, strips=strips)
 
 
 def action_page(title: str, text: str, button: str | None = None) -> str:
@@ -177,6 +188,13 @@ def action_page(title: str, text: str, button: str | None = None) -> str:
 def login_page(problem: str | None = None) -> str:
     """The sign-in form, with the problem of the last attempt."""
     return _environment().get_template("login.html").render(problem=problem)
+
+
+def _strips(credentials: Sequence[SharedProfile], days: Days) -> dict[str, cards.Strip]:
+    """By the id of the credential."""
+    known = days([cards.day_key(shared) for shared in credentials])
+    keyed = ((shared, known.get(cards.day_key(shared))) for shared in credentials)
+    return {cards.profile_id(shared): cards.Strip.of(shared, letters) for shared, letters in keyed if letters}
 
 
 def _has(words: Sequence[str], *texts: str) -> bool:

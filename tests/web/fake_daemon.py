@@ -15,6 +15,8 @@ from starlette.types import ASGIApp
 
 from exporter.config import Web
 from exporter.model import Report
+from exporter.state.credentials_db import CredentialDatabase
+from exporter.state.day_history import DayHistory
 from exporter.web.actions import AlertActions, NoChannelError
 from exporter.web.app import create_app
 from exporter.web.events import Announcer
@@ -88,6 +90,7 @@ class FakeDaemon:
     encoding: str | None = None
     calls: list[tuple[Any, ...]] = field(default_factory=list)
 
+    days: DayHistory = field(default_factory=lambda: DayHistory(CredentialDatabase(None)))
     announcer: Announcer = field(default_factory=Announcer)
 
     def checking(self) -> int:

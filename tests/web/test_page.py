@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 from html.parser import HTMLParser
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -298,6 +299,32 @@ def test_page_has_times_in_its_zone_and_for_the_script_in_utc() -> None:
     assert "in 30 days 2026-12-22 19:00 JST" in Seen(html).words
     assert '<time datetime="2026-11-22T21:59Z">2026-11-23 06:59 JST</time>' in html
     assert "UTC" not in Seen(html).text
+
+
+# --- the last days ---
+
+
+async def test_card_and_explanation_show_the_last_ninety_days() -> None:
+    daemon = FakeDaemon(shown=EXAMPLES["expired_with_spare"]())
+    now = time.time()
+    for day, usable in ((80, True), (3, True), (2, False), (1, False), (0, True)):
+        seen_then = agent(profile(usable=usable))
+        daemon.days.note(TargetReport("home", "openclaw", (seen_then,)), now - day * DAY)
+        daemon.days.save()
+    status = (await ask(daemon, "GET", "/")).text
+    sentence = "The last 90 days: works on 3, unusable on 2, not seen on 85."
+    assert f'aria-label="anthropic:default. {sentence}"' in status
+    assert status.count("<svg") == 1  # only of what needs someone
+    assert re.findall(r'<path class="(\S+)" d="M(\d+) 6h(\d+)"/>', status) == [
+        ("not-seen", "0", "9"),
+        ("works", "9", "1"),
+        ("not-seen", "10", "76"),
+        ("works", "86", "1"),
+        ("unusable", "87", "2"),
+        ("works", "89", "1"),
+    ]
+    link = re.findall(r'<a href="(explain[^"]+)"', status)[0]
+    assert sentence in Seen((await ask(daemon, "GET", f"/{link}")).text).words
 
 
 # --- explain ---------------------------------------------------------------------------------------
