@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from exporter.alerts.delivery.about import MessageFilter, SentAlert
 from exporter.alerts.delivery.notifier import Notifier
 from exporter.alerts.delivery.overview import lines_by_profile, overview, silence_matchers
 from exporter.alerts.lifecycle.policy import Silence
@@ -97,6 +98,11 @@ class AlertActions:
             return {}
         status, now = await notifier.status(), self._now()
         return await asyncio.to_thread(lines_by_profile, status.states, status.policy, now, status.undelivered)
+
+    async def messages_about(self, wanted: MessageFilter) -> tuple[list[SentAlert], list[str]] | None:
+        """What was sent about a credential or target, and what will be. None without a channel. Raises StateError."""
+        notifier = self._notifier()
+        return await notifier.messages_about(wanted) if notifier is not None else None
 
     async def acknowledge(self, fingerprint: str) -> bool:
         """A person has seen the alert. False if no alert has this fingerprint."""

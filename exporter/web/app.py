@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
+from exporter.alerts.delivery.about import MessageFilter, SentAlert
 from exporter.alerts.lifecycle.policy import MATCHERS
 from exporter.config import Web
 from exporter.lib.names import suggestion
@@ -167,17 +168,19 @@ class _Site:
     async def explain(self, request: Request) -> Response:
         from exporter.web import page
 
+        asked, report = request.query_params, self._daemon.report()
+        found = await asyncio.to_thread(page.find, report, asked.get("c", ""), asked.get("target", ""))
+        if found is None:
+            return sentence(404, "There is no such credential or target any more: / links to all that there are.")
         html = await asyncio.to_thread(
             page.explanation_page,
-            self._daemon.report(),
-            id=request.query_params.get("c", ""),
-            target=request.query_params.get("target", ""),
+            report,
+            *found,
             alerts=await self._explanations(),
             zone=self._daemon.zone(),
             days=self._days,
+            messages=await self._messages_about(found[0]),
         )
-        if html is None:
-            return sentence(404, "There is no such credential or target any more: / links to all that there are.")
         return page.answer(html)
 
     async def calendar(self, request: Request) -> Response:
@@ -296,6 +299,12 @@ class _Site:
             return await self._daemon.alert_actions.overview(limit)
         except StateError as error:
             return {"problem": str(error), "channels": [], "firing": 0, "alerts": []}
+
+    async def _messages_about(self, wanted: MessageFilter) -> tuple[list[SentAlert], list[str]] | None:
+        try:
+            return await self._daemon.alert_actions.messages_about(wanted)
+        except StateError:  # the status page shows the problem
+            return None
 
     def _days(self, keys: list[Key]) -> Mapping[Key, str]:
         try:

@@ -21,6 +21,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
+from exporter.alerts.delivery.about import MessageFilter, SentAlert
 from exporter.lib.durations import in_words, iso
 from exporter.lib.zones import TIME_IN_UTC, in_zone
 from exporter.model import Report, Severity, Status, TargetReport
@@ -153,31 +154,45 @@ def status_page(
     )
 
 
+def find(report: Report, id: str = "", target: str = "") -> tuple[MessageFilter, SharedProfile | None] | None:
+    """What to explain: a credential by the ``id`` in the page's links, or a target. None if it is gone."""
+    if not id:
+        return (MessageFilter(target), None) if any(each.target == target for each in report.targets) else None
+    shared = next((one for one in shared_profiles(report) if cards.profile_id(one) == id), None)
+    return (MessageFilter(*cards.day_key(shared)), shared) if shared is not None else None
+
+
 def explanation_page(
     report: Report,
-    id: str = "",
-    target: str = "",
+    wanted: MessageFilter,
+    shared: SharedProfile | None,
     alerts: Alerts | None = None,
     now: float | None = None,
     zone: dt.tzinfo = dt.UTC,
     days: Days = lambda keys: {},
-) -> str | None:
-    """What ``explain`` prints about a credential, by the ``id`` in the page's links, or about a target.
+    messages: tuple[Sequence[SentAlert], Sequence[str]] | None = None,
+) -> str:
+    """What ``explain`` prints about a credential or target, its last days, and the messages about it.
 
-    None if there is no such credential or target any more.
+    ``messages`` are those that were sent, and a line for each to come; None if no channel is configured.
     """
     now = time.time() if now is None else now
-    shared = next((one for one in shared_profiles(report) if cards.profile_id(one) == id), None) if id else None
-    name = target if shared is None else shared.target
-    about = tuple(each for each in report.targets if each.target == name)
-    if not about or (id and shared is None):
-        return None
-    profile = shared.profile.id if shared is not None else None
-    text = explain(Report(report.checked_at, about), profile, now, alerts, Style(zone=zone))
-    title = name if shared is None else f"{_name(shared)} on {name}"
-    template = _environment().get_template("explain.html")
-    strips = _strips([shared] if shared is not None else [], days)
-    return template.render(title=visible(title, 200), text=text[:MAX_EXPLANATION], zone=zone, now=now, strips=strips)
+    about = tuple(each for each in report.targets if each.target == wanted.target)
+    text = explain(Report(report.checked_at, about), wanted.profile, now, alerts, Style(zone=zone))
+    title = wanted.target if shared is None else f"{_name(shared)} on {wanted.target}"
+    return (
+        _environment()
+        .get_template("explain.html")
+        .render(
+            title=visible(title, 200),
+            text=text[:MAX_EXPLANATION],
+            zone=zone,
+            now=now,
+            strips=_strips([shared] if shared is not None else [], days),
+            sent=messages[0] if messages is not None else None,
+            expected=messages[1] if messages is not None else (),
+        )
+    )
 
 
 def action_page(title: str, text: str, button: str | None = None) -> str:

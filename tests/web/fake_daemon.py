@@ -13,6 +13,7 @@ import httpx
 from reports import agent, profile, report
 from starlette.types import ASGIApp
 
+from exporter.alerts.delivery.about import MessageFilter, SentAlert
 from exporter.config import Web
 from exporter.model import Report
 from exporter.state.credentials_db import CredentialDatabase
@@ -55,6 +56,9 @@ class FakeActions(AlertActions):
 
     async def explanations(self) -> dict[tuple[str, str, str, str], list[str]]:
         return {}
+
+    async def messages_about(self, wanted: MessageFilter) -> tuple[list[SentAlert], list[str]] | None:
+        return None
 
     async def acknowledge(self, fingerprint: str) -> bool:
         self._record("acknowledge", fingerprint)

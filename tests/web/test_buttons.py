@@ -45,7 +45,11 @@ class Alarm:
         config = Config.model_validate(
             {"targets": [{"name": "home"}], "channels": channels, "alerts": {"group_wait": "0s"}}
         )
-        self.notifier = Notifier(config, open_outbox(None), ReportSource(self.report))
+        self.notifier = Notifier(
+            config,
+            open_outbox(None),
+            ReportSource(self.report, lambda target, at: Report(at, (self.world.report(at),))),
+        )
         self.actions = self.actions_after_a_restart()
 
     def actions_after_a_restart(self, now: Callable[[], float] = time.time) -> AlertActions:
@@ -245,6 +249,18 @@ async def test_the_pages_buttons_acknowledge_and_silence(alarm: Alarm) -> None:
     assert [one["name"] for one in status["notifications"]["channels"]] == ["hook", "phone"]
     assert status["notifications"]["firing"] == len(status["notifications"]["alerts"]) == 2
     assert status["notifications"]["alerts"][0]["notified"][0]["channel"] == "hook"
+
+
+async def test_explanation_shows_what_was_sent_and_what_will_be(alarm: Alarm) -> None:
+    daemon = WithActions(alarm.actions)
+    daemon.shown = alarm.report()
+    async with client(create_app(daemon, web())) as http:
+        await until(lambda: len(alarm.notifier.outbox.read("SELECT 1 FROM message")) == 2)
+        (link,) = re.findall(r'<a href="(explain[^"]+)"', (await http.get("/")).text)
+        text = re.sub(r"<[^>]+>|\\s+", " ", (await http.get(f"/{link}")).text)
+    assert re.search(r"UTC +phone +first( waiting)? *: No anthropic credential works on home", text)
+    assert re.search(r"hook +repeat +Unresolved: No anthropic credential works on home; then every 6 h", text)
+    assert "alert no_usable_profile (critical): notified on hook" in text
 
 
 async def test_the_page_shows_the_worst_and_counts_the_rest(alarm: Alarm, monkeypatch: pytest.MonkeyPatch) -> None:

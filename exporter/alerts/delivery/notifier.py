@@ -13,8 +13,10 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from exporter.alerts.channels import Links, no_links
+from exporter.alerts.delivery.about import MessageFilter, SentAlert, expected_about, sent_about
 from exporter.alerts.delivery.delivery import Delivery, build_senders
 from exporter.alerts.delivery.evaluation import Evaluator
 from exporter.alerts.delivery.outbox import Outbox
@@ -271,6 +273,16 @@ class Notifier:
     def statistics(self) -> dict[str, ChannelStatistics]:
         """The statistics of each channel, as of the last turn."""
         return self._delivery.statistics(self._statistics)
+
+    async def messages_about(self, wanted: MessageFilter) -> tuple[list[SentAlert], list[str]]:
+        """What was sent about a credential or target, and what will be, as lines. Raises StateError."""
+        sent = await self.outbox.run(sent_about, self.outbox, wanted)
+        as_of, now = self._reports.as_of, self._now()
+        if as_of is None:
+            return sent, []
+        policy, tests = await self._evaluator.policy(now), await self.outbox.run(self.outbox.tests_sent)
+        of_target = partial(as_of, wanted.target)
+        return sent, await asyncio.to_thread(expected_about, wanted, self.states(), policy, of_target, now, tests)
 
     async def status(self) -> NotifierStatus:
         """What the status page and the API show. Raises StateError."""

@@ -23,6 +23,11 @@ const localize = (root) => {
   }
 };
 
+const sent = new Map(all(LIVE).map((part) => [part.id, part.outerHTML]));  // as the server wrote it
+document.documentElement.classList.add('js');
+localize(document);
+if (!document.getElementById('q')) return;  // not the status page
+
 // --- the filter: hides what lacks one of the words; a list that the server has cut is asked for again
 
 const query = byId('q');
@@ -48,7 +53,6 @@ query.addEventListener('input', () => {
 
 // --- new reports replace what has changed, except what the reader has selected or types into ------
 
-const sent = new Map(all(LIVE).map((part) => [part.id, part.outerHTML]));  // as the server wrote it
 const isBusy = (part) => {
   const selection = getSelection();
   if (!selection.isCollapsed && selection.rangeCount && selection.getRangeAt(0).intersectsNode(part)) return true;
@@ -238,8 +242,6 @@ document.addEventListener('click', (event) => {
   if (event.target.matches('[data-copy]')) copy(event.target);
 });
 
-document.documentElement.classList.add('js');
-localize(document);
 filter();
 listen();
 })();
