@@ -109,6 +109,7 @@ class Daemon:
         self.announcer = Announcer()
         self._starting: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self.renewal_steps = self._monitor.renewal_steps
         self.alert_actions = AlertActions(
             ledger,
             lambda: self._alerting.notifier,

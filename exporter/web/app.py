@@ -153,6 +153,7 @@ class _Site:
             notifications=await self._overview(page.MAX_ALERTS),
             silences=await self._silences(),
             days=self._days,
+            renew=self._daemon.renewal_steps,
             zone=self._daemon.zone(),
             query=request.query_params.get("q", ""),
         )

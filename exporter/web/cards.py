@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from exporter.model import ConditionName, Family, Severity
+from exporter.model import ConditionName, Family, Severity, Step
 from exporter.present.attention import Case, Urgency
 from exporter.present.shared import SharedProfile
 from exporter.state.day_history import DayState, Key
@@ -48,6 +48,7 @@ class Card:
     title: str
     lead: str  # what is wrong, in a few words; the time of ``moment`` follows
     moment: float | None  # when it ends or recovers, Unix seconds
+    steps: tuple[Step, ...] = ()  # renew it before anything is wrong with it
 
     @property
     def of(self) -> list[str]:
@@ -59,8 +60,12 @@ def cards_of(
     cases: Iterable[Case],
     alerts: Sequence[Mapping[str, Any]],
     by_provider: Mapping[tuple[str, str], Sequence[SharedProfile]],
+    renew: Callable[[SharedProfile], tuple[Step, ...]],
 ) -> list[Card]:
-    """A card for each case. ``by_provider`` has the credentials of each (target, provider)."""
+    """A card for each case. ``by_provider`` has the credentials of each (target, provider).
+
+    ``renew`` has the steps that renew a credential that still works.
+    """
     cards = []
     for case in cases:
         if case.credential is not None:
@@ -70,8 +75,9 @@ def cards_of(
             conditions = [str(one.condition.name) for one in case.conditions]
             id = short_hash(case.target, case.provider or "", *conditions, *case.agents)
             of = tuple(by_provider.get((case.target, case.provider or ""), ()))
-        lead, moment = _lead(case)
-        cards.append(Card(id, case, _alert(case, alerts), of, _tone(case), case.subject or case.target, lead, moment))
+        steps = renew(case.credential) if case.credential is not None and not case.conditions else ()
+        title = case.subject or case.target
+        cards.append(Card(id, case, _alert(case, alerts), of, _tone(case), title, *_lead(case), steps))
     return cards
 
 
@@ -92,21 +98,22 @@ def alert_actions(alert: Mapping[str, Any]) -> list[Action]:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """The last days of a credential: ``runs`` of (state, first day, number of days), and the same as a sentence."""
+    """The last days of a credential: for each state the path of its days, in SVG, and all as a sentence."""
 
     name: str
-    runs: tuple[tuple[str, int, int], ...]
+    paths: tuple[tuple[str, str], ...]
     sentence: str
 
     @classmethod
     def of(cls, shared: SharedProfile, letters: str) -> Strip:
-        runs, first = [], 0
+        paths, first = dict.fromkeys(_STATE_WORDS, ""), 0
         for letter, days in itertools.groupby(letters):
             length = len(list(days))
-            runs.append((_STATE_WORDS[letter].replace(" ", "-"), first, length))
+            paths[letter] += f"M{first} 6h{length}"
             first += length
+        drawn = tuple((_STATE_WORDS[letter].replace(" ", "-"), path) for letter, path in paths.items() if path)
         counted = [f"{word} on {letters.count(letter)}" for letter, word in _STATE_WORDS.items() if letter in letters]
-        return cls(shared.profile.id, tuple(runs), f"The last {len(letters)} days: {', '.join(counted)}.")
+        return cls(shared.profile.id, drawn, f"The last {len(letters)} days: {', '.join(counted)}.")
 
 
 _STATE_WORDS = {
@@ -157,9 +164,9 @@ def _lead(case: Case) -> tuple[str, float | None]:
         return (what, case.recovers_at) if case.recovers_at is not None else (f"{what} on its own", None)
     worst = case.conditions[0].condition if case.conditions else None
     if worst is None:
-        return "Must be renewed by", deadline
+        return "Ends", deadline
     if worst.family is Family.DEADLINE:
-        return {"expired": "Expired", "expiring": "Expires"}.get(worst.name, "Must be renewed by"), deadline
+        return {"expired": "Expired", "expiring": "Expires"}.get(worst.name, "Ends"), deadline
     wording = worst.name.definition.wording
     if worst.profile is None and worst.name.definition.provider_wording is not None:
         wording = worst.name.definition.provider_wording

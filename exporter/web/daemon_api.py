@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Protocol
 
 from exporter.lib.errors import ExpectedError
-from exporter.model import Report
+from exporter.model import AgentReport, ProfileReport, Report, Step
 from exporter.state.day_history import DayHistory
 from exporter.web.actions import AlertActions
 from exporter.web.events import Announcer
@@ -30,6 +30,9 @@ class DaemonApi(Protocol):
 
     def zone(self) -> dt.tzinfo:
         """The time zone of times on the page."""
+
+    def renewal_steps(self, agent: AgentReport, profile: ProfileReport) -> tuple[Step, ...]:
+        """The steps that renew a profile before anything is wrong with it."""
 
     def health_problem(self) -> str | None:
         """What part of the daemon itself is down, as a sentence; None if all work. No target's trouble is one."""

@@ -22,9 +22,10 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from exporter.alerts.delivery.about import MessageFilter, SentAlert
+from exporter.alerts.lifecycle.policy import Renew, no_steps
 from exporter.lib.durations import in_words, iso
 from exporter.lib.zones import TIME_IN_UTC, in_zone
-from exporter.model import Report, Severity, Status, TargetReport
+from exporter.model import Report, Severity, Status, Step, TargetReport
 from exporter.present.as_json import encodable
 from exporter.present.attention import Attention, attention, clock
 from exporter.present.explanation import Alerts, explain
@@ -38,11 +39,11 @@ from exporter.web.icons import icon
 #: How many credentials that need nobody a page lists, so that a phone can load it. The filter finds the others.
 MAX_ROWS = 1000
 #: How many cases are shown as cards, and targets in a list; the worst first.
-MAX_CARDS, MAX_TARGETS = 50, 50
+MAX_CARDS, MAX_TARGETS = 20, 20
 #: How many histories one card shows.
 MAX_STRIPS = 3
-#: How many alerts a page knows, the worst first.
-MAX_ALERTS = 200
+#: How many alerts a page knows, and how many it lists that no card is about; the worst first.
+MAX_ALERTS, MAX_OTHER_ALERTS = 100, 10
 #: How many characters of an explanation are shown.
 MAX_EXPLANATION = 200_000
 #: How many characters of a filter count.
@@ -104,12 +105,14 @@ def status_page(
     query: str = "",
     silences: Sequence[Mapping[str, Any]] = (),
     days: Days = lambda keys: {},
+    renew: Renew = no_steps,
 ) -> str:
     """The status page, with times in ``zone``. With the ``csrf`` token of a session it has buttons.
 
     ``now`` is in Unix seconds. ``query`` limits it to what contains all of its words.
     ``notifications`` is the status of channels and alerts, as in the status API. None if no channel is configured.
     ``silences`` are those in effect, as in the API. ``days`` reads the history of credentials.
+    ``renew`` has the steps that renew a profile that still works.
     """
     now = time.time() if now is None else now
     found, words = attention(report, now), query[:MAX_FILTER].lower().split()
@@ -118,10 +121,18 @@ def status_page(
         by_provider.setdefault((shared.target, shared.profile.provider), []).append(shared)
     cases = [case for case in found.cases if _has(words, case.subject, case.provider or "", case.target, *case.agents)]
     alerts = notifications["alerts"] if notifications else []
-    shown = cards.cards_of(cases[:MAX_CARDS], alerts, by_provider)
+
+    def renewal(shared: SharedProfile) -> tuple[Step, ...]:
+        places = (agent for target in report.targets for agent in target.agents if target.target == shared.target)
+        owner = next((agent for agent in places if agent.agent in shared.agents), None)
+        return renew(owner, shared.profile) if owner is not None else ()
+
+    shown = cards.cards_of(cases[:MAX_CARDS], alerts, by_provider, renewal)
     rest = [_row(one, now, "not seen now") for one in found.unseen] + [_row(one, now) for one in found.fine]
     rest = [row for row in rest if _has(words, row.name, row.shared.profile.provider, row.shared.target, *row.agents)]
     in_cards = {card.alert["fingerprint"] for card in shown if card.alert is not None}
+    other_alerts = [alert for alert in alerts if alert["fingerprint"] not in in_cards]
+    firing = notifications["firing"] if notifications else 0
     targets = sorted(report.targets, key=_urgency)  # stable: equals stay in the configured order
     tone, title = _verdict(report, found)
     return (
@@ -149,7 +160,8 @@ def status_page(
             can_log_in=can_log_in,
             notifications=notifications,
             silences=silences,
-            other_alerts=[alert for alert in alerts if alert["fingerprint"] not in in_cards],
+            other_alerts=other_alerts[:MAX_OTHER_ALERTS],
+            more_alerts=max(0, firing - len(in_cards) - MAX_OTHER_ALERTS),
         )
     )
 
@@ -264,7 +276,7 @@ def _with_times(text: str, zone: dt.tzinfo) -> Markup:
     for found in TIME_IN_UTC.finditer(text):
         local = in_zone(found[0], zone)
         stamp = f"{found[1]}T{found[2]}Z"
-        parts += [escape(text[end : found.start()]), Markup('<time datetime="{}">{}</time>').format(stamp, local)]
+        parts += [escape(text[end : found.start()]), Markup("<time datetime={}>{}</time>").format(stamp, local)]
         end = found.end()
     return Markup("").join([*parts, escape(text[end:])])
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from exporter.alerts.delivery.about import MessageFilter, SentAlert
 from exporter.config import Web
-from exporter.model import Report
+from exporter.model import AgentReport, ProfileReport, Report, Step, command
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.state.day_history import DayHistory
 from exporter.web.actions import AlertActions, NoChannelError
@@ -110,6 +110,9 @@ class FakeDaemon:
 
     def report(self) -> Report:
         return self.shown
+
+    def renewal_steps(self, agent: AgentReport, profile: ProfileReport) -> tuple[Step, ...]:
+        return (command(f"openclaw renew {profile.id} --agent {agent.agent}"),)
 
     def zone(self) -> dt.tzinfo:
         return dt.UTC

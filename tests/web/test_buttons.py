@@ -264,7 +264,7 @@ async def test_explanation_shows_what_was_sent_and_what_will_be(alarm: Alarm) ->
 
 
 async def test_the_page_shows_the_worst_and_counts_the_rest(alarm: Alarm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "MAX_ALERTS", 1)
+    monkeypatch.setattr(page, "MAX_OTHER_ALERTS", 1)
     async with client(create_app(WithActions(alarm.actions), web())) as http:
         shown = (await http.get("/")).text
     assert "2 firing" in shown

@@ -108,7 +108,7 @@ const apply = (page) => {
   filter();
 };
 
-let fetching = false, waiting = 0, took = 0, ended = -1e9, contact = new Date();
+let fetching = false, waiting = 0, took = 0, size = 0, ended = -1e9, contact = new Date();
 const refresh = async () => {
   clearTimeout(waiting);
   waiting = 0;
@@ -118,10 +118,11 @@ const refresh = async () => {
   try {
     const answer = await fetch(`./?q=${encodeURIComponent(words)}`, {signal: AbortSignal.timeout(20000)});
     if (!answer.ok) throw new Error(answer.status);
-    const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    const text = await answer.text(), page = new DOMParser().parseFromString(text, 'text/html');
     if (!byId('verdict', page)) throw new Error('another page');
     asked = words;
     contact = new Date();
+    size = text.length;
     byId('contact').hidden = true;
     apply(page);
   } catch {
@@ -131,8 +132,8 @@ const refresh = async () => {
   ended = performance.now();
   took = ended - began;
 };
-const soon = () => {  // not so often that reading the page keeps the exporter or the phone busy
-  waiting ||= setTimeout(refresh, Math.max(0, ended + Math.max(1000, 20 * took) - performance.now()));
+const soon = () => {  // not so often that reading the page keeps the exporter or the phone busy: at most 10 kB a second
+  waiting ||= setTimeout(refresh, Math.max(0, ended + Math.max(1000, 20 * took, size / 10) - performance.now()));
 };
 const lose = () => {
   const {day, time} = written(contact);
@@ -142,6 +143,7 @@ const lose = () => {
   line.hidden = false;
   document.title = 'No contact · OpenClaw credentials';
   byId('icon').href = byId('icon').dataset.lost;
+  size = 0;
   setTimeout(soon, 2000);
 };
 
