@@ -49,7 +49,7 @@ class CheckedExporter(Exporter):
 
 @dataclass
 class Story:
-    """A home, the exporter that reads its store, a channel that records, and a phone."""
+    """A home, the exporter that watches it, a channel that records, and a phone."""
 
     world: OpenClawHome
     exporter: CheckedExporter
@@ -103,17 +103,21 @@ def _line(alert: dict[str, Any]) -> str:
     return f"{alert['reason']}{why} {alert['condition']} {about} at {','.join(sorted(alert['agents']))}{new}"
 
 
-@pytest.fixture
-def story(openclaw: MakeHome, tmp_path: Path) -> Iterator[Story]:
+@pytest.fixture(params=["store", "openclaw"])
+def story(request: pytest.FixtureRequest, openclaw: MakeHome, tmp_path: Path) -> Iterator[Story]:
+    """The same story by the store alone, and by the command."""
     world, recorded = openclaw(CURRENT), tmp_path / "recorded"
     need("ntfy")
     world.paste_token(PROFILE, "12h", token=secret("A"))
     with ExitStack() as stack:
         ntfy = stack.enter_context(Ntfy("ntfy", tmp_path / "ntfy").running())
+        how: dict[str, Any] = {"state_dir": str(world.state)}
+        if request.param == "openclaw":
+            how = {"command": [str(world.command)], "agents": "all"}
         exporter = CheckedExporter(
             world,
             tmp_path / "exporter",
-            targets=[{"name": "home", "source": "store", "state_dir": str(world.state)}],
+            targets=[{"name": "home", "source": request.param, **how}],
             alerts={"group_wait": "1s", "confirm_checks": 1, "cooldown_after": "0s"},
             channels=[
                 recording_channel(recorded),
