@@ -173,6 +173,12 @@ def test_end_of_an_agents_own_credential_is_true_although_it_has_the_same_troubl
         pasted("main", "openai:c", MONTH, undated=True),
         removed("work", "openai:c"),
     )
+    lived(
+        ends("main", "openai:c", 5 * HOUR),
+        pasted("work", "openai:c", 5 * DAY, undated=True),
+        pasted("main", "openai:c", 5 * DAY),
+        removed("work", "openai:c"),
+    )
 
 
 def test_renewal_that_waits_is_none_once_the_new_credential_fails() -> None:

@@ -45,6 +45,8 @@ class _Claim:
         return [(agent, c) for agent in alert.agents for c in self.moment.facts(alert, agent, alert.condition)]
 
 
+#: Ends after which the agent has another credential, or none.
+_OF_ANOTHER = (ResolutionCause.PROFILE_REMOVED, ResolutionCause.REPLACED)
 #: Ends of what goes on, and is not watched any more.
 _UNSEEN = (ResolutionCause.TARGET_REMOVED, ResolutionCause.IGNORED)
 
@@ -159,7 +161,8 @@ def _dates_are_theirs(claim: _Claim) -> Iterator[str]:
 
 def _assumed_is_marked(claim: _Claim) -> Iterator[str]:
     alert, moment = claim.alert, claim.moment
-    if alert.deadline is None or alert.family not in ABOUT_CREDENTIALS:
+    # The date of a credential that is not there any more cannot be compared with that of another one.
+    if alert.deadline is None or alert.family not in ABOUT_CREDENTIALS or alert.resolution_cause in _OF_ANOTHER:
         return
     profiles = [p for agent in alert.agents for p in moment.profiles(alert, agent) if p.expires_at is not None]
     same = [p for p in profiles if p.expires_at is not None and abs(p.expires_at - alert.deadline) <= SAME_DATE]
