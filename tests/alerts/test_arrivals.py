@@ -105,11 +105,12 @@ def test_a_loss_is_never_in_the_future() -> None:
         (Loss(NOW), None, NOW + 6 * HOUR),  # once in repeat_every
         (Loss(NOW), NOW - 1, NOW + 6 * HOUR),
         (Loss(NOW), NOW + 1, 0.0),  # it works again, or its settings are new
+        (Loss(NOW), NOW + HOUR, NOW + 6 * HOUR),  # it worked before the clock was set back
     ],
 )
 def test_what_was_lost_is_tried_again(loss: Loss | None, last_success: float | None, at: float) -> None:
     channel = ChannelPolicy("hook", last_success=last_success)
-    assert retry_at(state(None, lost={"hook": loss} if loss else {}), channel, POLICY) == at
+    assert retry_at(state(None, lost={"hook": loss} if loss else {}), channel, POLICY, NOW + 1) == at
 
 
 @given(

@@ -366,6 +366,18 @@ def test_message_that_never_arrived_may_be_in_the_summary() -> None:
     )
 
 
+def test_channel_that_refuses_is_not_tried_at_every_evaluation_after_the_clock_was_set_back() -> None:
+    history = lived(
+        breaks("main", "openai:c", "auth"),
+        away(7 * HOUR),
+        channel_fails("pager", "refuses"),
+        lambda h: h.the_clock_is_set_back(HOUR),
+        down("anthropic"),
+    )
+    tries = [loss.times for state in history.states.values() for loss in state.lost.values()]
+    assert tries == [2], "now, and six hours later"
+
+
 def test_silence_of_an_agent_matches_where_an_outage_has_the_others() -> None:
     lived(
         down("anthropic"),

@@ -82,7 +82,9 @@ def alert_status(
         times=times_today(state, now),
         other_facts=tuple(_other_facts(state, policy)),
         lost={
-            c.name: (state.lost[c.name], retry_at(state, c, policy)) for c in policy.channels if c.name in state.lost
+            c.name: (state.lost[c.name], retry_at(state, c, policy, now))
+            for c in policy.channels
+            if c.name in state.lost
         },
         acknowledged_at=policy.acknowledged_at(state),
         silenced_until=silenced_until,

@@ -45,14 +45,14 @@ def _keys(states: States) -> dict[str, list[str]]:
     return found
 
 
-def retry_at(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy) -> float:
+def retry_at(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> float:
     """From when on the channel may be sent news of the alert (Unix seconds).
 
     After a loss once in ``repeat_every``, and at once when the channel works again: a channel that refuses
-    everything is not tried at every evaluation.
+    everything is not tried at every evaluation. A success in the future was before the clock was set back.
     """
     loss = state.lost.get(channel.name) if state.lost else None
-    if loss is None or (channel.last_success is not None and channel.last_success > loss.at):
+    if loss is None or (channel.last_success is not None and loss.at < channel.last_success <= now):
         return 0.0
     return loss.at + policy.repeat_every
 

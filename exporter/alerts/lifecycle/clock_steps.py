@@ -26,6 +26,7 @@ def not_in_the_future(state: AlertState, now: float) -> AlertState:
         pending={name: min(at, now) for name, at in state.pending.items()},
         begun_at=tuple(min(at, now) for at in state.begun_at),
         flapped={name: min(at, now) for name, at in state.flapped.items()},
+        lost={name: replace(loss, at=min(loss.at, now)) for name, loss in state.lost.items()},
         resolution=replace(ended, at=min(ended.at, now)) if ended is not None else None,
     )
 
@@ -44,6 +45,9 @@ def _is_past(state: AlertState, now: float) -> bool:
             return False
     for last in state.notified.values():
         if (last.has_arrived and last.at > now) or (last.since is not None and last.since > now):
+            return False
+    for loss in state.lost.values():
+        if loss.at > now:
             return False
     times = (*state.pending.values(), *state.begun_at) if state.pending else state.begun_at
     return not times or max(times) <= now

@@ -96,7 +96,7 @@ def _ending(state: AlertState, last: LastNotification, channel: ChannelPolicy) -
 
 def _scheduled(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, now: float) -> Iterator[NextEvent]:
     """What the channel is sent next if only time changes. The time may be past if it is held back."""
-    if (again := retry_at(state, channel, policy)) > now:
+    if (again := retry_at(state, channel, policy, now)) > now:
         yield again, EventKind.RETRY
     last = state.notified.get(channel.name)
     if last is None:
