@@ -215,6 +215,36 @@ def test_failed_check_resolves_nothing_when_the_clock_is_set_back() -> None:
     )
 
 
+def test_what_only_a_clock_that_was_ahead_had_shown_is_not_sent_while_the_check_fails() -> None:
+    steps = (
+        breaks("work", "anthropic:a", "overloaded"),
+        dated("main", "anthropic:a", 10 * DAY),
+        breaks("main", "anthropic:b", "auth", all_heirs=True),
+        away(9 * DAY),
+        acknowledged(0.0),
+        unlisted,
+        away(12 * HOUR),
+        away(12 * HOUR),
+        lambda h: h.the_clock_is_set_back(HOUR),
+        passes(30 * MINUTE),
+    )
+    history = Histories()
+    history.begin(group_wait=0.0, escalate_after=15 * MINUTE, start=0, hour=0)
+    for step in steps:
+        step(history)
+
+
+def test_what_cannot_be_checked_is_neither_confirmed_nor_over() -> None:
+    lived(
+        breaks("main", "anthropic:a", "rate_limit", all_heirs=True),
+        fails("lab", forgotten=True),
+        fails("main", forgotten=True),
+        a_day_passes,
+        agent_comes_or_goes("work"),
+        a_day_passes,
+    )
+
+
 # --- agents that take a credential of their own ------------------------------------------------------
 
 
@@ -255,6 +285,19 @@ def test_fork_is_notified_for_itself_where_its_origin_is_taken_away() -> None:
         pasted("lab", "anthropic:a", YEAR),
         pasted("lab", "anthropic:b", 5 * DAY, heals=False),
         a_day_passes,
+    )
+
+
+def test_agent_takes_a_credential_of_its_own_when_the_outage_has_just_ended() -> None:
+    lived(
+        down("anthropic"),
+        pasted("main", "anthropic:a", YEAR),
+        acknowledged(7 * HOUR),
+        down("anthropic"),
+        recovers("work", "anthropic:a", all_heirs=True),
+        pasted("lab", "anthropic:b", MONTH, heals=False),
+        passes(HOUR),
+        group_wait=10.0,
     )
 
 

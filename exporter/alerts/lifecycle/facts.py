@@ -84,12 +84,16 @@ class ReportIndex:
             return found is None and target.failure is not None and agent != "*"
         if found is None:
             return target.failure is not None
-        if found.failure is not None or found.checked_at is None:
-            return True
-        # While the clock is wrong, the verdict evaluates neither dates nor what depends on them.
-        return state.condition is not ConditionName.CLOCK and any(
-            condition.name is ConditionName.CLOCK for condition in found.conditions
-        )
+        return found.failure is not None or found.checked_at is None or _is_clock_wrong(found, state)
+
+    def is_last_seen_without(self, state: AlertState, agent: str) -> bool:
+        """Whether what was last seen at an agent whose check fails no longer shows the trouble, as of now.
+
+        Only a clock that was set back does that: a date that had passed is ahead again. The report has no finding.
+        """
+        found = self.agent(state.subject, agent)
+        is_failing = found is not None and found.failure is not None and found.checked_at is not None
+        return found is not None and is_failing and self.has_seen(state, agent) and not _is_clock_wrong(found, state)
 
     def has_seen(self, state: AlertState, agent: str) -> bool:
         """Whether the report has anything of the agent that the alert is about, if only from an earlier check."""
@@ -113,6 +117,13 @@ class ReportIndex:
         """All profiles of the subject's provider at an agent as they are now."""
         report = self.agent(subject, agent)
         return [profile for profile in (report.profiles if report else ()) if profile.provider == subject.provider]
+
+
+def _is_clock_wrong(found: AgentReport, state: AlertState) -> bool:
+    """Whether the verdict evaluates neither dates nor what depends on them, because the clock is wrong."""
+    return state.condition is not ConditionName.CLOCK and any(
+        condition.name is ConditionName.CLOCK for condition in found.conditions
+    )
 
 
 def gather(report: Report, policy: AlertPolicy, now: float) -> list[Fact]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from exporter.alerts.lifecycle.moment import Held, Moment, is_later
 from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.values import Alert, AlertState, Message, NotificationReason, States
-from exporter.model import Family, Report
+from exporter.model import ConditionName, Family, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Ledger:
         if last is not None or alert.reason is NotificationReason.FIRST:
             return last
         known = (_naming(last, alert) for (where, _), last in self.notified.items() if where == channel)
-        return next((last for last in known if last is not None), None)
+        return max((last for last in known if last is not None), key=lambda last: last.at, default=None)
 
     def others(self, alert: Alert, channel: str) -> list[Notified]:
         """The channel's last notifications of other alerts with the same subject: of other credentials."""
@@ -119,12 +119,24 @@ class Ledger:
 
 
 def _naming(last: Notified | None, alert: Alert) -> Notified | None:
-    """The last notification of the alert's subject that named one of its agents, among ``last`` and those before."""
+    """The last notification that named one of the alert's agents, among ``last`` and those before.
+
+    It is of the alert's subject, or of the outage that the alert was part of when the agent took its own credential.
+    """
     while last is not None:
-        if _subject(last.alert) == _subject(alert) and not set(last.alert.agents).isdisjoint(alert.agents):
+        is_outage = last.alert.condition is ConditionName.NO_USABLE_PROFILE and _provider(last.alert) == _provider(
+            alert
+        )
+        if (is_outage or _subject(last.alert) == _subject(alert)) and not set(last.alert.agents).isdisjoint(
+            alert.agents
+        ):
             return last
         last = last.before
     return None
+
+
+def _provider(alert: Alert) -> tuple[str, str | None, Family]:
+    return alert.target, alert.provider, alert.family
 
 
 def _subject(alert: Alert) -> tuple[str, str | None, str | None, Family]:

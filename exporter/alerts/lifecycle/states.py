@@ -303,7 +303,8 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     if len(before) != len(facts) or before.keys() != facts.keys():
         for agent, old in before.items():
             if agent not in facts:
-                (facts if index.is_unknown(state, agent) else gone)[agent] = old
+                may_have = index.is_unknown(state, agent) and not index.is_last_seen_without(state, agent)
+                (facts if may_have else gone)[agent] = old
     if len(facts) > 1:
         facts = dict(confirmed_together(facts))
     if not begins_again and not gone and _is_settled(state) and facts == state.facts:
@@ -405,7 +406,8 @@ def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
         return _as_it_is_now(state, index, policy, now)
     if unknown:
         if len(unknown) == len(state.facts):
-            return state
+            is_seen = all(index.is_last_seen_without(state, agent) for agent in unknown)
+            return changed(state, dormant=True) if is_seen and not state.dormant else state
         gone = {agent: fact for agent, fact in state.facts.items() if agent not in unknown}
         facts = {agent: state.facts[agent] for agent in unknown}
         new = changed(_as_shown(state, facts, None, now), ended={**state.ended, **gone})
