@@ -219,12 +219,12 @@ class Histories(RuleBasedStateMachine):
                 if channel.mode == "hangs" and not is_dead:
                     waiting.append(message)
                     continue
+                if name == "phone":
+                    self.show(message, arrives=not is_dead)
                 if is_dead:
                     self.ledger.lose(message)
                 else:
                     channel.last_success = self.now
-                    if name == "phone":
-                        self.show(message)
                 state: Literal["delivered", "dead"] = "dead" if is_dead else "delivered"
                 outcomes.append(Outcome(name, message.at, message.fingerprints, state, self.now))
             channel.queue = waiting
@@ -234,9 +234,13 @@ class Histories(RuleBasedStateMachine):
         self.policy = replace(self.policy, channels=configured)
         return has_outcomes
 
-    def show(self, message: Message) -> None:
-        """As a phone does: one notification per alert, replaced or taken away. An end is there for an hour at most."""
-        self.shown |= {alert.fingerprint for alert in message.alerts if not alert.reason.ends}
+    def show(self, message: Message, arrives: bool) -> None:
+        """As a phone does: one notification per alert, replaced or taken away. An end is there for an hour at most.
+
+        What the delivery takes away, because no alert that fires is on it, needs no message that arrives.
+        """
+        if arrives:
+            self.shown |= {alert.fingerprint for alert in message.alerts if not alert.reason.ends}
         self.shown -= {alert.fingerprint for alert in message.alerts if alert.reason.ends}
         self.shown -= set(message.withdrawn)
 
