@@ -190,7 +190,8 @@ def _exporters() -> Iterator[str]:
     yield _row("OpenClawAuthExporterDown", 1, gone)
     loaded = series("exporter_config_last_reload_success_timestamp_seconds")
     bad = f"on (instance) {plain('exporter_config_last_reload_successful')} == 0"
-    yield _row("OpenClawAuthConfigReloadFailed", 2, f"max by (instance) ({loaded} and {bad})")
+    lists = f"on (instance) {plain('exporter_target_lists_ok')} == 0"
+    yield _row("OpenClawAuthConfigReloadFailed", 2, f"max by (instance) ({loaded} and {bad} or {loaded} and {lists})")
     state = f"0 * ({series('exporter_state_ok')} == 0)"
     yield _row("OpenClawAuthStateFailed", 2, f"max by (instance) ({state})")
     beat = series("heartbeat_last_success_timestamp_seconds")

@@ -134,12 +134,10 @@ class TargetChecker:
         """By agent; ``*`` stands for listing the agents."""
         return {name: agent.counters for name, agent in self._agents.items()} | {"*": self._listing}
 
-    async def expected_counters(self) -> Mapping[str, AgentCounters]:
-        """Zeros for the agents that the first check is expected to find, so that their series start at 0."""
+    def expected_counters(self, recorded: Iterable[str]) -> Mapping[str, AgentCounters]:
+        """Zeros for the agents that the first check is expected to find. ``recorded`` have a history."""
         agents = self.source.configured_agents()
-        if agents is None:
-            agents = await self._ledger.run(self._ledger.agents, self.name)
-        return dict.fromkeys((*agents, "*"), AgentCounters())
+        return dict.fromkeys((*(recorded if agents is None else agents), "*"), AgentCounters())
 
     @property
     def check_at(self) -> float | None:
@@ -417,6 +415,8 @@ class TargetChecker:
     async def aclose(self) -> None:
         """Cancel the check that is under way, begin none any more, and close the source."""
         self._is_closed = True
+        if self._checking is None:
+            return  # never asked, so there is nothing to close
         await tasks.end(self._checking)
         try:
             await tasks.finish_within(tasks.CLEAN_UP, self.source.aclose())

@@ -29,10 +29,20 @@ def _completer(read: Callable[[Config], Iterable[str]]) -> Completer:
         from exporter.config.values import expand
 
         given = context.params.get("config_file") or context.find_root().params.get("config_file")
-        config = load(expand(str(given)) if given else default_config_file())
+        config = _with_listed(load(expand(str(given)) if given else default_config_file()))
         return sorted({name for name in read(config) if name.startswith(incomplete) and name.isprintable()})
 
     return complete
+
+
+def _with_listed(config: Config) -> Config:
+    """``config`` with the targets of lists that are files."""
+    files = [entry for entry in config.targets_from if entry.type == "file"]
+    if not files:
+        return config
+    from exporter.config.target_lists import TargetLists
+
+    return TargetLists(None).apply(config.model_copy(update={"targets_from": files}))
 
 
 def _seen(config: Config) -> list[RecordedProfile]:

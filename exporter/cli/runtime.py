@@ -42,6 +42,26 @@ def read_config(config_file: Path | None) -> Config:
     return load(config_file or default_config_file())
 
 
+def read_targets(config_file: Path | None, *, keeps: bool = False) -> Config:
+    """The configuration in effect with the targets of its lists, also of the last good version of a bad list.
+
+    ``keeps``: good versions are kept in the state. Raises ConfigError, too, if no good version of a list is known.
+    """
+    config = read_config(config_file)
+    if not config.targets_from:
+        return config
+    from exporter.config import ConfigError
+    from exporter.config.target_lists import TargetLists
+
+    lists = TargetLists(config.state_directory(), keeps=keeps)
+    config = lists.apply(config)
+    if lists.unknown:
+        raise ConfigError("", lists.unknown)
+    for problem in lists.problems:
+        print_line(f"warning: {problem}", err=True)
+    return config
+
+
 def open_ledger(config: Config) -> CredentialDatabase:
     """The credential database in the state directory of ``config``."""
     from exporter.state.credentials_db import CredentialDatabase

@@ -8,14 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from exporter.config.channels import Channel
-from exporter.config.targets import AutoTarget, OpenClawTarget, Target, TargetBase
+from exporter.config.targets import AutoTarget, OpenClawTarget, Target, TargetBase, TargetsFrom
 from exporter.config.values import (
     Count,
     Date,
@@ -188,7 +188,8 @@ class Config(Model):
         "", description="who this exporter is in alerts; default: the host's name at its first start"
     )
     timezone: Zone = Field("", description="of times that people see; default: this host's; JSON and metrics have UTC")
-    targets: Annotated[list[Target], Field(min_length=1)] = [AutoTarget.model_construct()]
+    targets: list[Target] = [AutoTarget.model_construct()]
+    targets_from: Annotated[list[TargetsFrom], Lazily()] = []
     policy: Annotated[Policy, Lazily()] = Policy.model_construct()
     alerts: Annotated[Alerts, Lazily()] = Alerts.model_construct()
     channels: list[Channel] = []
@@ -196,8 +197,16 @@ class Config(Model):
     web: Annotated[Web, Lazily()] = Web.model_construct()
     state_dir: FilePath | None = Field(None, description="default: $STATE_DIRECTORY, else below ~/.local/state")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _only_listed(cls, data: Any) -> Any:
+        """With lists and no targets beside them, there is no default target."""
+        return {"targets": [], **data} if isinstance(data, dict) and data.get("targets_from") else data
+
     @model_validator(mode="after")
     def _names(self) -> Config:
+        if not self.targets and not self.targets_from:
+            raise ValueError("targets: must not be empty")
         channels = [channel.name for channel in self.channels]
         for key, names in (("targets", [target.name for target in self.targets]), ("channels", channels)):
             for name, count in Counter(names).items():

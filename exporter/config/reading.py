@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from exporter.config.models import Config, Web
+from exporter.config.targets import FileLists, HttpList, ListDefaults
 from exporter.config.values import WRITTEN, ConfigError, Model, WithSecrets, expand
 from exporter.lib.files import MIB, TooLargeError, read_regular
 
@@ -49,7 +50,24 @@ def load(path: Path | None) -> Config:
     """The configuration in ``path``, or the defaults without a path. Raises ConfigError."""
     if path is None:
         return Config()
-    return parse(read_text(path, 16, "a configuration"), str(path))
+    config = parse(read_text(path, 16, "a configuration"), str(path))
+    return _beside(config, path.parent) if config.targets_from else config
+
+
+def _beside(config: Config, directory: Path) -> Config:
+    """``config`` with the relative paths of its lists, and of their secrets, below ``directory``, as in Prometheus."""
+
+    def below(path: str) -> str:
+        return os.path.join(os.path.abspath(directory), os.path.expanduser(path))
+
+    def entry(given: FileLists | HttpList) -> FileLists | HttpList:
+        file = given.defaults.token_file
+        # A bare name may be one of systemd's credentials.
+        defaults = given.defaults.model_copy(update={"token_file": below(file)} if file and "/" in file else {})
+        paths = {"paths": [below(path) for path in given.paths]} if isinstance(given, FileLists) else {}
+        return given.model_copy(update={**paths, "defaults": defaults})
+
+    return config.model_copy(update={"targets_from": [entry(given) for given in config.targets_from]})
 
 
 def with_web(config: Config, changes: Mapping[str, Any]) -> Config:
@@ -156,7 +174,7 @@ def unreadable_secrets(config: Config) -> list[str]:
         if isinstance(value, list):
             for number, item in enumerate(value):
                 yield from problems(item, f"{place}[{number}]")
-        if not isinstance(value, Model):
+        if not isinstance(value, Model) or isinstance(value, ListDefaults):  # those of lists are patterns
             return
         for name in type(value).model_fields:
             yield from problems(getattr(value, name), f"{place}.{name}" if place else name)

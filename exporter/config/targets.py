@@ -1,11 +1,19 @@
-"""The configuration of targets: one model for each source."""
+"""The configuration of targets: one model for each source, and where lists of more targets are."""
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from exporter.config.values import (
     Agents,
@@ -14,6 +22,7 @@ from exporter.config.values import (
     Duration,
     FilePath,
     Flag,
+    Labels,
     Lazily,
     TargetName,
     WithSecrets,
@@ -29,6 +38,7 @@ class TargetBase(WithSecrets):
     interval: Duration | None = Field(None, ge=1, description="time between two checks; default: the global interval")
     timeout: Duration = Field(60.0, gt=0, le=3600)
     schedule: Flag = Field(True, description="false: checked only through /probe and check")
+    labels: Labels = Field({}, description="like owner or team")
 
 
 class HostTarget(TargetBase):
@@ -114,3 +124,68 @@ def _with_source(value: object, handler: ValidatorFunctionWrapHandler, info: Val
 
 _Any = OpenClawTarget | StoreTarget | GatewayTarget | ClaudeTarget | AutoTarget | SimulatedTarget
 Target = Annotated[_Any, Lazily(Annotated[_Any, Field(discriminator="source")]), WrapValidator(_with_source)]
+
+
+class ListDefaults(WithToken):
+    """What every target of a list has; `{name}` in ``token_file`` is the target's name."""
+
+    source: Literal["gateway"] = Field("gateway", description="only gateways can be listed")
+    url_match: str | None = Field(None, description="a regular expression that the whole url of a target must match")
+    agents: Agents = "all"
+    interval: Duration | None = Field(None, ge=1)
+    timeout: Duration = Field(60.0, gt=0, le=3600)
+    schedule: Flag = True
+    labels: Labels = {}
+    ca_file: FilePath | None = None
+    usage: Flag = False
+
+    @field_validator("url_match")
+    @classmethod
+    def _expression(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error.msg}") from None
+        return value
+
+
+class ListBase(WithSecrets):
+    """Where lists of targets are."""
+
+    defaults: ListDefaults = ListDefaults.model_construct()
+
+
+class FileLists(ListBase):
+    """Lists in files of Prometheus' file_sd format."""
+
+    type: Literal["file"]
+    paths: Annotated[list[FilePath], Field(min_length=1, description="files; the last part may be a pattern")]
+
+    @field_validator("paths")
+    @classmethod
+    def _patterns(cls, values: list[str]) -> list[str]:
+        for value in values:
+            if any(sign in value.rpartition("/")[0] for sign in "*?["):
+                raise ValueError(f'{value}: only the last part may be a pattern, like "targets.d/*.json"')
+        return values
+
+
+class HttpList(WithToken, ListBase):
+    """A list at a URL of Prometheus' http_sd format."""
+
+    type: Literal["http"]
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    refresh_interval: Duration = Field(60.0, ge=1)
+    ca_file: FilePath | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _secure(cls, value: str) -> str:
+        from exporter.lib.addresses import is_loopback  # only for such a list
+
+        if not value.startswith("https://") and not is_loopback(value):
+            raise ValueError("write an https url: on the way, others could change a list without TLS")
+        return value
+
+
+TargetsFrom = Annotated[FileLists | HttpList, Field(discriminator="type")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -106,6 +107,27 @@ Count = Annotated[int, Strict()]
 FilePath = Annotated[str, Field(min_length=1)]
 Command = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 TargetName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f/\x7f]+$")]
+
+#: Facts that every alert has by these names: no label may have one.
+RESERVED_LABELS = (
+    *("agent", "alertname", "channel", "condition", "exporter", "family", "fingerprint", "profile", "provider"),
+    *("reason", "severity", "target"),
+)
+
+
+def _labels(value: object) -> object:
+    """A person's labels, as Prometheus could keep them."""
+    for name, text in value.items() if isinstance(value, dict) else ():
+        if not isinstance(name, str) or not re.fullmatch(r"(?!__)[A-Za-z_][A-Za-z0-9_]{0,63}", name):
+            raise ValueError("the name of a label has letters, digits and underscores, and does not begin with two")
+        if name in RESERVED_LABELS:
+            raise ValueError(f"no label may be named {name!r}: every alert has a fact of that name")
+        if not isinstance(text, str) or len(text) > 200 or not text.isprintable():
+            raise ValueError(f"{name}: write text of at most 200 printable characters")
+    return value
+
+
+Labels = Annotated[dict[str, str], BeforeValidator(_labels)]
 
 
 class Model(BaseModel):

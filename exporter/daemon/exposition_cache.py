@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from exporter.lib.redact import internal_error
 from exporter.lib.threads import IsolatedThread
 from exporter.metrics.definitions import ExporterState
-from exporter.metrics.render import Exposition, render_target, unrendered
+from exporter.metrics.render import Exposition, Fragment, renamed, render_target, unrendered
 from exporter.model import AgentCounters, FailureReason, TargetReport
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,10 @@ class ExpositionCache:
         """For the two headers of a scrape: body, Content-Type and Content-Encoding."""
         return self._exposition.body(accept, accept_encoding)
 
-    def expect(self, target: str, source: str, counters: Mapping[str, AgentCounters]) -> None:
-        """Export ``counters`` of a target before its first check, so that they start at 0."""
-        self._exposition.put(target, render_target(TargetReport(target, source), counters))
+    async def expect(self, targets: Collection[tuple[str, str, Mapping[str, AgentCounters]]]) -> None:
+        """Export the counters of targets (name, source, counters) before the first check, so that they start at 0."""
+        for target, fragment in await asyncio.to_thread(_expected, targets):
+            self._exposition.put(target, fragment)
 
     async def put(
         self, report: TargetReport, counters: Mapping[str, AgentCounters], is_latest: Callable[[], bool]
@@ -66,11 +67,14 @@ class ExpositionCache:
         self._exposition.remove(target)
         self._problems.pop(target, None)
 
-    async def compose(self) -> None:
-        """When this returns, everything that was put and removed is visible to scrapes; else ``outdated`` says why."""
+    async def compose(self, *, at_once: bool = False) -> None:
+        """When this returns, everything that was put and removed is visible to scrapes; else ``outdated`` says why.
+
+        ``at_once``: without the pause after the last time, for what a person waits for.
+        """
         async with self._composing:  # one at a time; those that waited find nothing left to do
             if self._exposition.stale:
-                await asyncio.sleep(max(self._compose_at - time.monotonic(), 0.0))
+                await asyncio.sleep(0.0 if at_once else max(self._compose_at - time.monotonic(), 0.0))
                 started = time.monotonic()
                 try:
                     await self._thread.run(self._exposition.compose, RENDER_LIMIT)
@@ -101,3 +105,17 @@ class ExpositionCache:
                 worst = agent.conditions[0].summary if agent.exit_code else "nothing to do"
                 level = {0: logging.INFO, 2: logging.WARNING}.get(agent.exit_code, logging.ERROR)
                 log.log(level, "%s/%s: exit code %d: %s", *key, agent.exit_code, worst)
+
+
+def _expected(targets: Collection[tuple[str, str, Mapping[str, AgentCounters]]]) -> list[tuple[str, Fragment]]:
+    """The fragments of targets before their first checks. Most of a fleet differ only by the target's name."""
+    plain: dict[str, tuple[str, Fragment]] = {}  # by source
+    found = []
+    for target, source, counters in targets:
+        if counters.keys() != {"*"}:
+            found.append((target, render_target(TargetReport(target, source), counters)))
+            continue
+        if source not in plain:
+            plain[source] = target, render_target(TargetReport(target, source), counters)
+        found.append((target, renamed(plain[source][1], plain[source][0], target)))
+    return found

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from exporter.alerts.delivery import delivery
 from exporter.config import Config, ConfigError, GatewayTarget, StoreTarget, Target, unreadable_secrets
-from exporter.config.targets import HostTarget
+from exporter.config.targets import HostTarget, ListDefaults
 from exporter.lib import http
 from exporter.model import CheckError, ObservedProfile
 from exporter.sources import SourceContext
@@ -40,7 +40,20 @@ def warnings(config: Config) -> list[str]:
     found = [f"{problem} (for this user; the service may run as another)" for problem in found]
     if (problem := _state_problem(config.state_directory())) is not None:
         found.append(problem)
-    return found + delivery.warnings(config) + needless_credentials(config)
+    return [*found, *unbounded_lists(config), *delivery.warnings(config), *needless_credentials(config)]
+
+
+def unbounded_lists(config: Config) -> list[str]:
+    """A sentence for each list that decides where a token is sent."""
+    return [
+        f"targets_from[{number}].defaults.url_match is not set: whoever writes the list decides where the token is sent"
+        for number, entry in enumerate(config.targets_from)
+        if entry.defaults.url_match is None and any(_secret_keys(entry.defaults))
+    ]
+
+
+def _secret_keys(defaults: ListDefaults) -> Iterator[object]:
+    return (getattr(defaults, f"token{end}") for end in ("", "_file", "_env"))
 
 
 def needless_credentials(config: Config) -> list[str]:

@@ -1,4 +1,4 @@
-"""``/probe``: one target, checked on request, as the exposition of its report."""
+"""Prometheus' multi-target way: ``/sd`` lists the targets, and ``/probe`` checks one on request."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from exporter.model import Failure, FailureReason, Report, TargetReport, failed_
 
 #: A report younger than this answers a probe, in seconds.
 PROBE_FRESH = 30.0
+
+
+def discovery_labels(checker: TargetChecker) -> dict[str, str]:
+    """What ``/sd`` says of a target. As with Prometheus' own service discovery, relabelling decides what is kept."""
+    labels = {f"__meta_openclaw_auth_label_{name}": text for name, text in checker.target.labels.items()}
+    return {"__meta_openclaw_auth_source": checker.source.kind, **labels}
 
 
 async def probe(

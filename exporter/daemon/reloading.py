@@ -31,7 +31,8 @@ class Reloader:
         self._status = status
         self._now = now
         self._started = asyncio.Event()
-        self._turn = asyncio.Lock()
+        #: To be held while a configuration comes into use.
+        self.turn = asyncio.Lock()
         self._waiting: asyncio.Task[str | None] | None = None  # the one whose turn has not come
         self._all: set[asyncio.Task[str | None]] = set()
         self._stops = False
@@ -68,13 +69,13 @@ class Reloader:
     async def _in_turn(self) -> str | None:
         try:
             await self._started.wait()
-            await self._turn.acquire()
+            await self.turn.acquire()
         finally:
             self._waiting = None  # the configuration may change from here on, so a later request needs its own
         try:
             return await self._reload()
         finally:
-            self._turn.release()
+            self.turn.release()
 
     async def _reload(self) -> str | None:
         systemd.reloading()

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,15 @@ from exporter.alerts.delivery.outbox import open_outbox
 from exporter.checks.monitor import Monitor
 from exporter.checks.schedule import ScheduleInputs
 from exporter.checks.target_checker import CheckerClosedError, TargetChecker
-from exporter.config import Config, ConfigError, Target
-from exporter.daemon import preflight, systemd
+from exporter.config import Config, Target
+from exporter.daemon import systemd
 from exporter.daemon.alerting import Alerting
+from exporter.daemon.configuration import ConfigurationReader, Loaded
 from exporter.daemon.exposition_cache import ExpositionCache
 from exporter.daemon.faults import Faults
 from exporter.daemon.jobs import Jobs
 from exporter.daemon.overdue import OverdueCheck, OverdueWatch
-from exporter.daemon.probe import probe
+from exporter.daemon.probe import discovery_labels, probe
 from exporter.daemon.pulse import Pulse
 from exporter.daemon.reloading import Reloader
 from exporter.daemon.store_watch import StoreWatch
@@ -36,7 +37,6 @@ from exporter.daemon.turns import Turns
 from exporter.lib import tasks
 from exporter.lib.sqlite import StateError
 from exporter.lib.supervisor import Supervisor
-from exporter.lib.threads import IsolatedThread
 from exporter.metrics.definitions import ExporterState
 from exporter.model import Report, TargetReport
 from exporter.present.calendar import calendar
@@ -59,8 +59,8 @@ SAVE_RETRY = 10.0
 CLOCK_STEP = 5.0
 #: How long one round of what the daemon repeats may take, in seconds.
 REPEAT_LIMIT = 60.0
-#: How long reading the configuration and the files that it names may take, in seconds.
-READ_LIMIT = 30.0
+#: How often the lists of targets are compared, in seconds.
+LISTS_EVERY = 5.0
 #: How long passing on a report may take, in seconds: notifying, then rendering.
 PUBLISH_LIMIT, NOTIFY_LIMIT = 120.0, 30.0
 #: How long each step of stopping may take, in seconds. systemd kills the process after 15.
@@ -89,8 +89,8 @@ class Daemon:
         self.days = DayHistory(ledger)
         self._directory = directory
         self._turns = turns
-        self._reread = reread
-        self._reading = IsolatedThread("configuration")
+        self._configuration = ConfigurationReader(config, reread, directory)
+        config = self._configuration.first
         self._now = now
         self._monitor = Monitor(config, ledger, now, make)
         self._exposition = ExpositionCache(self._exporter_state)
@@ -138,14 +138,14 @@ class Daemon:
     async def _start(self) -> None:
         await self._sync_ledger()
         self._jobs.start()
-        for checker in self._monitor.checkers.values():
-            await self._schedule(checker)
+        await self._schedule(self._monitor.checkers.values())
         await self._exposition.compose()
         start = self.supervisor.start
         start("pulse", self._pulse.run)
         start("ledger", partial(self._repeat, "saving what was checked", SAVE_EVERY, self._watch_ledger))
         # As a job of APScheduler it would cost twice as much.
         start("stores", partial(self._repeat, "comparing stores", COMPARE_EVERY, self._compare_stores))
+        start("lists", partial(self._repeat, "comparing lists of targets", LISTS_EVERY, self._compare_lists))
         if systemd.watchdog_interval() is not None:
             start("watchdog", partial(systemd.feed, self.alive))
         self._alerting.start()
@@ -180,14 +180,22 @@ class Daemon:
 
     # --- scheduling ------------------------------------------------------------------------
 
-    async def _schedule(self, checker: TargetChecker) -> None:
-        """Add the repeating job of a target. ``Jobs.plan`` moves its next run after each check."""
-        await asyncio.sleep(0)  # a whole fleet must not hold up a scrape
-        if checker.report is None:
-            with self._faults.surviving(f"preparing the metrics of {checker.name}"):
-                self._exposition.expect(checker.name, checker.source.kind, await checker.expected_counters())
-        if checker.target.schedule:
-            self._jobs.add(checker)
+    async def _schedule(self, checkers: Iterable[TargetChecker]) -> None:
+        """Add the repeating jobs of targets. ``Jobs.plan`` moves the next run after each check."""
+        checkers = list(checkers)
+        with self._faults.surviving("preparing metrics"):
+            recorded = await self._ledger.run(self._ledger.agents_by_target)
+            expected = [
+                (checker.name, checker.source.kind, checker.expected_counters(recorded.get(checker.name, ())))
+                for checker in checkers
+                if checker.report is None
+            ]
+            await self._exposition.expect(expected)
+        for number, checker in enumerate(checkers):
+            if number % 100 == 0:
+                await asyncio.sleep(0)  # a whole fleet must not hold up a scrape
+            if checker.target.schedule and self._is_current(checker):
+                self._jobs.add(checker)
 
     def _schedule_inputs(self, checker: TargetChecker) -> ScheduleInputs:
         return ScheduleInputs(
@@ -344,6 +352,7 @@ class Daemon:
             silences=self._alerting.silences,
             task_restarts=self.supervisor.restarts,
             event_loop_lag_max=self._turns.take_longest() if self._turns is not None else None,
+            target_lists_ok=self._configuration.lists_ok,
         )
 
     # --- DaemonApi -------------------------------------------------------------------------
@@ -388,8 +397,7 @@ class Daemon:
         return f"Watching {count} target{'' if count == 1 else 's'}{note}"
 
     def scrape_targets(self) -> list[tuple[str, dict[str, str]]]:
-        checkers = self._monitor.checkers.values()
-        return [(checker.name, {"__meta_openclaw_auth_source": checker.source.kind}) for checker in checkers]
+        return [(checker.name, discovery_labels(checker)) for checker in self._monitor.checkers.values()]
 
     async def check_now(self, target: str | None) -> None:
         """Check a target, or all. Raises KeyError for an unknown one."""
@@ -415,32 +423,41 @@ class Daemon:
         """Load the configuration again. A bad one changes nothing, and its problem is returned."""
         return await self._reloader.reload()
 
-    async def _read_configuration(self) -> Config:
-        def read() -> Config:
-            config = self._reread()
-            preflight.require_usable(config)
-            return config
-
-        try:
-            return await self._reading.run(read, READ_LIMIT)
-        except TimeoutError:
-            why = f"the file system of one of its files did not answer within {READ_LIMIT:g} s"
-            raise ConfigError("the configuration", [why]) from None
-
     async def _load_and_apply(self) -> None:
-        config = await self._read_configuration()
+        loaded = await self._configuration.reread()
         for name in ("web", "state_dir"):
-            if getattr(self._monitor.config, name) != getattr(config, name):
+            if getattr(self._monitor.config, name) != getattr(loaded.config, name):
                 log.warning("%s changed: this takes a restart", name)
-        checkers = self._monitor.prepare(config)  # first: if a source cannot be made, nothing has changed
+        await self._use(loaded)
+        await self._exposition.compose(at_once=True)
+        await self._evaluate(*self._monitor.checkers)
+
+    async def _compare_lists(self) -> None:
+        """Use the targets of lists that have changed."""
+        loaded = await self._configuration.poll_lists()
+        if loaded is None:
+            return
+        async with self._reloader.turn:
+            if self._configuration.is_outdated(loaded):
+                return
+            await self._use(loaded)
+        log.info("a list of targets has changed: %s", self.status())
+        await self._alerting.notify()  # alerts of targets that are gone end
+        await self._exposition.compose()
+
+    async def _use(self, loaded: Loaded) -> None:
+        """Use another configuration. Raises, and has changed nothing, if it cannot be used."""
+        config = loaded.config
+        before, checkers = self._monitor.checkers, self._monitor.prepare(config)  # first: a source may fail to be made
         await self._alerting.reconfigure(config)
         for removed in self._monitor.configure(config, checkers):
             self._jobs.remove(removed.name)
             self._exposition.remove(removed.name)
             self._stores.remove(removed.name)
+        self._configuration.use(loaded)
         await self._monitor.close_unused()
-        for checker in list(self._monitor.checkers.values()):
-            if not self._jobs.has(checker.name):
-                await self._schedule(checker)
-        await self._evaluate(*self._monitor.checkers)
-        await self._exposition.compose()
+        await self._schedule(
+            checker
+            for name, checker in checkers.items()
+            if before.get(name) is not checker or (checker.target.schedule and not self._jobs.has(name))
+        )

@@ -47,6 +47,7 @@ class ExporterState:
     silences: int | None = None  # None: no channel is configured
     task_restarts: Mapping[str, int] = field(default_factory=dict)  # by the name of the long-lived task
     event_loop_lag_max: float | None = None  # seconds, since the last scrape
+    target_lists_ok: bool | None = None  # None: no list is configured
 
 
 @dataclass(frozen=True)
@@ -334,6 +335,13 @@ def exporter_config_last_reload_successful(state: ExporterState) -> Value:
 @_exporter("Unix time at which the configuration was last loaded successfully.")
 def exporter_config_last_reload_success_timestamp_seconds(state: ExporterState) -> Value:
     return state.config_reload_success_at
+
+
+@_exporter(
+    "1 if every list of targets can be used as it is, else 0: then the last good one stays. Absent without lists."
+)
+def exporter_target_lists_ok(state: ExporterState) -> Value:
+    return state.target_lists_ok
 
 
 @_exporter("Delay with which the event loop last ran a task that was due, in seconds.")

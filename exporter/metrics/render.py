@@ -103,6 +103,12 @@ def render_target(report: TargetReport, counters: Mapping[str, AgentCounters] | 
     return fragment
 
 
+def renamed(fragment: Fragment, target: str, to: str) -> Fragment:
+    """``fragment`` of ``target``, which has no agent but ``*``, as that of the target ``to``."""
+    before, after = (f'target="{escaped(label_value(name))}"'.encode() for name in (target, to))
+    return {name: lines.replace(before, after) for name, lines in fragment.items()}
+
+
 def unrendered(target: str) -> Fragment:
     """The sample lines of a target whose report cannot be rendered: that its check failed, and nothing else.
 

@@ -191,10 +191,21 @@ class CredentialDatabase(Database):
 
     def agents(self, target: str) -> list[str]:
         """The agents of a target that have a history."""
-        names = {row[0] for row in self._read("SELECT agent FROM agent WHERE target = ?", target)}
+        return self._agents("WHERE target = ?", target).get(target, [])
+
+    def agents_by_target(self) -> dict[str, list[str]]:
+        """The agents that have a history, of every target."""
+        return self._agents("")
+
+    def _agents(self, where: str, *values: str) -> dict[str, list[str]]:
+        names = {(target, agent) for target, agent in self._read(f"SELECT target, agent FROM agent {where}", *values)}
         with self._queue_lock:
-            unsaved = {agent: record for (of, agent), record in self._unsaved.items() if of == target}
-        return sorted((names - unsaved.keys()) | {agent for agent, record in unsaved.items() if record is not None})
+            unsaved = dict(self._unsaved)
+        names = (names - unsaved.keys()) | {key for key, record in unsaved.items() if record is not None}
+        found: dict[str, list[str]] = {}
+        for target, agent in sorted(names):
+            found.setdefault(target, []).append(agent)
+        return found
 
     def record(self, target: str, agent: str, history: CredentialHistory, observation: Observation | None) -> None:
         """Queue an agent's history and its last successful observation for ``save``."""

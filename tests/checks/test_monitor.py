@@ -196,7 +196,8 @@ async def test_counters_of_expected_agents_start_at_0() -> None:
     ledger = CredentialDatabase(None)
     ledger.record("all", "known", CredentialHistory(), None)
     checkers = Monitor(Config.model_validate({"targets": targets}), ledger).checkers
-    assert {name: sorted(await checker.expected_counters()) for name, checker in checkers.items()} == {
+    recorded = ledger.agents_by_target()
+    assert {name: sorted(c.expected_counters(recorded.get(name, ()))) for name, c in checkers.items()} == {
         "named": ["*", "main", "work"],
         "all": ["*", "known"],
         "laptop": ["*", "claude-code"],

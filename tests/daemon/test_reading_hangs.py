@@ -10,7 +10,8 @@ from fakes import Fakes, config
 from waiting import LoopClock, until
 
 from exporter.config import Config
-from exporter.daemon.scheduler import READ_LIMIT, Daemon
+from exporter.daemon.configuration import READ_LIMIT
+from exporter.daemon.scheduler import Daemon
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.web.daemon_api import OutdatedError
 
@@ -42,7 +43,7 @@ async def test_reload_from_a_file_system_that_hangs_is_given_up(monkeypatch: pyt
         assert [await first, await daemon.reload()] == [why, why]
         await until(lambda: is_exported(daemon, 0))
         go_on.set()
-        await until(lambda: not daemon._reading.is_busy)
+        await until(lambda: not daemon._configuration.is_busy)
         assert await daemon.reload() is None
         assert [name for name, _ in daemon.scrape_targets()] == ["home", "new"]
     finally:

@@ -435,7 +435,7 @@ async def test_pulse_that_fails_makes_the_daemon_unhealthy_and_goes_on(monkeypat
 async def test_reload_that_fails_keeps_every_target(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running() as world:
         made = config("home", "vps", "new", interval="1h")
-        monkeypatch.setattr(world.daemon, "_reread", lambda: made)
+        monkeypatch.setattr(world.daemon._configuration, "_reread", lambda: made)
         with monkeypatch.context() as patch:
             patch.setattr(world.daemon._monitor, "_make", raising)
             assert await world.daemon.reload() == "Internal error while reloading (RuntimeError)"

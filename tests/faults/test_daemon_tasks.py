@@ -32,7 +32,7 @@ CHANNELS = [
     {"name": "hook", "type": "webhook", "url": NOWHERE},
     {"name": "am", "type": "alertmanager", "urls": [NOWHERE]},
 ]
-LONG_LIVED = {"pulse", "ledger", "stores", "heartbeat", "notifier", "channel hook", "channel am"}
+LONG_LIVED = {"pulse", "ledger", "stores", "lists", "heartbeat", "notifier", "channel hook", "channel am"}
 
 
 def raising(*_: object, **__: object) -> Any:
@@ -83,6 +83,7 @@ async def running() -> AsyncIterator[Running]:
         ("pulse", (Pulse, "_step"), raising),
         ("ledger", (Faults, "surviving"), raising_outside_of_its_defence("saving what was checked")),
         ("stores", (Faults, "surviving"), raising_outside_of_its_defence("comparing stores")),
+        ("lists", (Faults, "surviving"), raising_outside_of_its_defence("comparing lists of targets")),
         ("heartbeat", (HeartbeatSender, "send"), raising),
         ("notifier", (Evaluator, "evaluate"), raising),
         ("channel hook", (ChannelWorker, "_send_due"), raising),

@@ -53,7 +53,7 @@ def check(
     chosen = [style for style, is_wanted in styles.items() if is_wanted]
     if len(chosen) > 1:
         raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
-    config = runtime.read_config(config_file)
+    config = runtime.read_targets(config_file, keeps=True)
     report, monitor = runtime.check_targets(config, targets)
     code = report.exit_code
     if notify:

@@ -8,7 +8,7 @@ import click
 
 from exporter.cli.options import config_option, examples, ignored_config_option
 from exporter.cli.output import as_json, print_line, print_result
-from exporter.cli.runtime import read_config
+from exporter.cli.runtime import read_config, read_targets
 
 
 @click.group(epilog=examples("config check", "config show"))
@@ -27,9 +27,10 @@ def config_check(config_file: Path | None) -> None:
     from exporter.config import ConfigError, default_config_file
     from exporter.daemon import preflight
 
-    checked = read_config(config_file)
+    checked = read_targets(config_file)
     where = config_file or default_config_file() or "built-in defaults"
-    names = ", ".join(target.name for target in checked.targets)
+    targets = [target.name for target in checked.targets]
+    names = ", ".join(targets[:20]) + (f" and {len(targets) - 20} more" if len(targets) > 20 else "")
     for problem in preflight.warnings(checked):
         print_line(f"{where}: warning: {problem}", err=True)
     try:

@@ -26,7 +26,7 @@ def explain(profile: str | None, color: screen.Colour, config_file: Path | None)
     """Show each verdict with its evidence and the rule that decided. PROFILE is an id or an alias."""
     from exporter import present
 
-    config = runtime.read_config(config_file)
+    config = runtime.read_targets(config_file)
     report, _ = runtime.check_targets(config)
     if profile is not None:
         known = {p.id: p.label for target in report.targets for agent in target.agents for p in agent.profiles}

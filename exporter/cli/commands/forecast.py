@@ -36,7 +36,7 @@ def forecast(length: str, with_json: bool, config_file: Path | None) -> None:
     from exporter.lib.durations import parse_duration
 
     ahead = runtime.parse_option(parse_duration, length)
-    config = runtime.read_config(config_file)
+    config = runtime.read_targets(config_file)
     now = time.time()
     with runtime.open_outbox(config) as outbox:
         states, proofs, policy = outbox.states(), outbox.tests_sent(), policy_of(config, outbox, now)

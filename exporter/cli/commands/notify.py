@@ -40,7 +40,7 @@ def notify_test(channels: tuple[str, ...], config_file: Path | None) -> int:
     from exporter.alerts.delivery import delivery
     from exporter.alerts.delivery.one_shot import send_tests
 
-    config = runtime.read_config(config_file)
+    config = runtime.read_targets(config_file)
     known = [channel.name for channel in config.channels]
     if not known:
         raise click.UsageError("no channel is configured: add one to `channels`")

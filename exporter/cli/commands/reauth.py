@@ -32,7 +32,7 @@ def reauth(target: str | None, agent: str | None, profile: str | None, config_fi
     from exporter.reauth.terminal import Terminal
     from exporter.sources import Source
 
-    config = runtime.read_config(config_file)
+    config = runtime.read_targets(config_file)
     report, monitor = Report(0.0, ()), None
 
     def check(targets: list[str] | None) -> Report:

@@ -55,7 +55,7 @@ def silence_add(length: str, reason: str, config_file: Path | None, **matchers: 
     if not seconds:
         raise click.UsageError(f"--for: {length!r} must be longer than 0")
     now = time.time()
-    config = runtime.read_config(config_file)
+    config = runtime.read_targets(config_file)
     with runtime.open_outbox(config) as outbox:
         added = outbox.add_silence(given, now + seconds, reason, now)
         subjects = [*_seen(config), *_alerting(outbox)]

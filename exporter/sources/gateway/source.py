@@ -7,7 +7,6 @@ those come from the store and from ``agents.list``, which is cached. ``answers``
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from exporter.config import GatewayTarget
+from exporter.lib.addresses import is_loopback
 from exporter.lib.redact import safe_text
 from exporter.model import CheckError, FailureReason, Observation, Purpose, UsageWindow, Use, most_important_first
 from exporter.model.release import newer_than_known
@@ -102,12 +102,12 @@ class GatewaySource(Source):
         return None if self._target.agents == "all" else self._target.agents
 
     def programs(self) -> Programs:
-        is_here = _is_loopback(self._target.url)
+        is_here = is_loopback(self._target.url)
         host = None if is_here else urlsplit(self._target.url).hostname
         return Programs(Invocation(state_dir=self._target.state_dir, host=host))
 
     def renewal_obstacle(self, has_openclaw: bool) -> str | None:
-        if not _is_loopback(self._target.url):
+        if not is_loopback(self._target.url):
             return "Its gateway runs on another host. Run this there:"
         return None if has_openclaw else "There is no `openclaw` on PATH here. Run this where the gateway runs:"
 
@@ -209,14 +209,6 @@ class GatewaySource(Source):
             return None
         home = (self._context.environ or os.environ).get("HOME", "")  # the other variables are not the gateway's
         return await self._store.locate({"HOME": home}, self._target.state_dir, agent)
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _unknown_models(uses: tuple[Use, ...]) -> tuple[str, ...]:
