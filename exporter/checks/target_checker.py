@@ -6,11 +6,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
+from exporter.checks.agent_facts import AgentFacts, Evaluated, VerdictBasis
 from exporter.checks.limiter import ConcurrencyLimiter
 from exporter.checks.off_loop import off_loop
 from exporter.checks.schedule import answer_limit, check_limit
@@ -57,33 +58,6 @@ class CheckerClosedError(Exception):
     """The target is no longer configured, or the exporter stops: there is no check."""
 
 
-@dataclass
-class _Agent:
-    """The latest facts about one agent."""
-
-    history: CredentialHistory
-    seen: Observation | None = None  # the last successful observation
-    failure: Failure | None = None
-    duration: float | None = None  # of the last check, in seconds
-    counters: AgentCounters = field(default_factory=AgentCounters)
-    counted_at: float | None = None  # until when the time without a usable credential is counted
-    report: AgentReport | None = None
-    recorded: tuple[CredentialHistory, Observation | None] | None = None  # what the ledger was given
-
-    def has_same_facts(self, other: _Agent) -> bool:
-        """Whether an evaluation of the one is one of the other."""
-        names = ("seen", "failure", "history", "counters")
-        return all(getattr(self, name) is getattr(other, name) for name in names)
-
-
-class _Evaluated(NamedTuple):
-    """A verdict, what the history is with it, and whether the ledger lacks that."""
-
-    report: AgentReport
-    history: CredentialHistory
-    is_new: bool
-
-
 class TargetChecker:
     """Checks one target and keeps its latest report.
 
@@ -108,7 +82,7 @@ class TargetChecker:
         self._ledger = ledger
         self._now = now
         self._limiter = limiter
-        self._agents: dict[str, _Agent] = {}
+        self._agents: dict[str, AgentFacts] = {}
         self._failure: Failure | None = None  # of listing the agents
         self._listing = AgentCounters()  # of listing the agents, exported as agent "*"
         self._checking: asyncio.Task[TargetReport] | None = None
@@ -230,31 +204,42 @@ class TargetChecker:
         for name in names:
             if name not in self._agents:
                 history, seen = await self._ledger.run(self._ledger.recorded, self.name, name)
-                self._agents[name] = _Agent(history, seen)
+                self._agents[name] = AgentFacts(history, seen)
 
     async def _check_agent(self, name: str) -> None:
         agent = self._agents[name]
         started = time.monotonic()
         try:
             seen = await self._ask(self.source.check, name)
-            await self._record_observation(agent, seen)
+            if await off_loop(len(seen.profiles), partial(agent.says_the_same, seen)):
+                agent.take_unchanged(seen)
+            else:
+                await self._record_observation(agent, seen)
+                agent.seen, agent.failure = seen, None
         except Exception as error:
             agent.failure = self._failure_of(error)
-        else:
-            agent.seen, agent.failure = seen, None
         agent.duration = time.monotonic() - started
         agent.counters = _counted(agent.counters, agent.failure)
 
-    async def _record_observation(self, agent: _Agent, seen: Observation) -> None:
+    async def _record_observation(self, agent: AgentFacts, seen: Observation) -> None:
         while True:
             before = agent.history
-            after = await off_loop(len(seen.profiles), partial(self._after, before, seen))
+            after = await off_loop(len(seen.profiles), partial(self._after, replace(agent), seen))
             if agent.history is before:  # nothing else was recorded meanwhile
-                agent.history = after
+                agent.history, agent.is_behind = after, False
                 return
 
-    def _after(self, history: CredentialHistory, seen: Observation) -> CredentialHistory:
-        return record_observation(history, seen, now := self._now(), self._ledger.sightings(history, seen, now))
+    def _after(self, agent: AgentFacts, seen: Observation) -> CredentialHistory:
+        """The history of the agent with what it has been seen as since, and then with ``seen``."""
+        return self._recorded(self._caught_up(agent), seen, self._now())
+
+    def _caught_up(self, agent: AgentFacts) -> CredentialHistory:
+        if agent.seen is None or not agent.is_behind:
+            return agent.history
+        return self._recorded(agent.history, agent.seen, agent.seen.observed_at)
+
+    def _recorded(self, history: CredentialHistory, seen: Observation, at: float) -> CredentialHistory:
+        return record_observation(history, seen, at, self._ledger.sightings(history, seen, at))
 
     def _fail(self, failure: Failure) -> None:
         """Mark all that is known of the target as not checked."""
@@ -303,7 +288,7 @@ class TargetChecker:
             while left:
                 facts = {name: replace(agent) for name, agent in left.items()}
                 size = sum(len(agent.seen.profiles) for agent in facts.values() if agent.seen is not None)
-                found: dict[str, _Evaluated | Exception]
+                found: dict[str, Evaluated | Exception]
                 try:
                     found = await off_loop(size + len(facts), partial(self._evaluate_all, facts, policy, now))
                 except Exception as error:  # it took too long
@@ -319,10 +304,10 @@ class TargetChecker:
             return self.report
 
     def _evaluate_all(
-        self, facts: Mapping[str, _Agent], policy: Policy, now: float
-    ) -> dict[str, _Evaluated | Exception]:
+        self, facts: Mapping[str, AgentFacts], policy: Policy, now: float
+    ) -> dict[str, Evaluated | Exception]:
         """The verdicts of agents, or their errors. Changes nothing, so that it can run in a thread."""
-        found: dict[str, _Evaluated | Exception] = {}
+        found: dict[str, Evaluated | Exception] = {}
         for name, agent in facts.items():
             try:
                 found[name] = self._evaluate_agent(name, agent, policy, now)
@@ -330,7 +315,7 @@ class TargetChecker:
                 found[name] = error
         return found
 
-    def _use(self, name: str, agent: _Agent, found: _Evaluated | Exception, now: float, is_check: bool) -> None:
+    def _use(self, name: str, agent: AgentFacts, found: Evaluated | Exception, now: float, is_check: bool) -> None:
         try:
             if isinstance(found, Exception):
                 raise found
@@ -338,15 +323,15 @@ class TargetChecker:
             _count_unusable(agent, found.report, now)
             if found.is_new:
                 self._ledger.record(self.name, name, agent.history, agent.seen)
-                agent.recorded = agent.history, agent.seen
-            agent.report = found.report
+                agent.recorded, agent.recorded_at = (agent.history, agent.seen), now
+            agent.report, agent.basis, agent.is_behind = found.report, found.basis, found.is_behind
         except Exception as error:
             report = self._failed_report(name, agent, error, now)
             if is_check and agent.failure is None and report.failure is not None:
                 agent.counters = _with_failure(agent.counters, report.failure)
-            agent.counted_at, agent.report = now, report
+            agent.counted_at, agent.report, agent.basis = now, report, None
 
-    def _failed_report(self, name: str, agent: _Agent, error: Exception, now: float) -> AgentReport:
+    def _failed_report(self, name: str, agent: AgentFacts, error: Exception, now: float) -> AgentReport:
         """The report of an agent whose verdict failed. It is tried again soon, although nothing changes."""
         report = failed_report(self.name, name, self.source.kind, self._failure_of(error), agent.report)
         return replace(report, changes_at=now + EVALUATE_AGAIN)
@@ -354,7 +339,7 @@ class TargetChecker:
     def as_of(self, policy: Policy, now: float) -> TargetReport:
         """The report as it would be at ``now`` if no fact changed. Records nothing."""
 
-        def agent_as_of(name: str, agent: _Agent) -> AgentReport:
+        def agent_as_of(name: str, agent: AgentFacts) -> AgentReport:
             failure = agent.failure or (agent.report.failure if agent.report else None)
             try:
                 return evaluate(self._subject(name), agent.seen, failure, agent.history, policy, now)
@@ -379,15 +364,18 @@ class TargetChecker:
             )
             return ()
 
-    def _evaluate_agent(self, name: str, agent: _Agent, policy: Policy, now: float) -> _Evaluated:
+    def _evaluate_agent(self, name: str, agent: AgentFacts, policy: Policy, now: float) -> Evaluated:
         subject = self._subject(name)
-        report = evaluate(subject, agent.seen, agent.failure, agent.history, policy, now, agent.duration)
-        history = record_report(agent.history, report)
-        if history.changed != agent.history.changed:  # a change that this verdict discovered belongs into it
+        if (known := agent.unchanged_report(policy, subject, now)) is not None:
+            return Evaluated(known, agent.history, is_new=False, is_behind=True, basis=agent.basis)
+        before = self._caught_up(agent)
+        report = evaluate(subject, agent.seen, agent.failure, before, policy, now, agent.duration)
+        history = record_report(before, report)
+        if history.changed != before.changed:  # a change that this verdict discovered belongs into it
             report = evaluate(subject, agent.seen, agent.failure, history, policy, now, agent.duration)
             history = record_report(history, report)
-        recorded = agent.recorded
-        return _Evaluated(report, history, recorded is None or recorded[1] is not agent.seen or recorded[0] != history)
+        is_new = agent.recorded is None or agent.recorded[1] is not agent.seen or agent.recorded[0] != history
+        return Evaluated(report, history, is_new, is_behind=False, basis=VerdictBasis(history, policy, subject))
 
     def _subject(self, agent: str) -> Subject:
         main = self._agents.get(SHARED_AGENT)
@@ -434,7 +422,7 @@ def _with_failure(counters: AgentCounters, failure: Failure) -> AgentCounters:
     return replace(counters, failures=failures)
 
 
-def _count_unusable(agent: _Agent, report: AgentReport, now: float) -> None:
+def _count_unusable(agent: AgentFacts, report: AgentReport, now: float) -> None:
     """Add the time since the last verdict to the providers that were unusable in it."""
     seconds = dict.fromkeys(report.providers_usable, 0.0) | dict(agent.counters.unusable_seconds)
     if agent.report is not None and agent.counted_at is not None and now > agent.counted_at:

@@ -9,7 +9,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
+from exporter.checks.off_loop import off_loop
 from exporter.lib.redact import internal_error
 from exporter.lib.threads import IsolatedThread
 from exporter.metrics.definitions import ExporterState
@@ -32,6 +34,7 @@ class ExpositionCache:
         self._composing = asyncio.Lock()
         self._compose_at = 0.0  # not before this monotonic time
         self._thread = IsolatedThread("exposition")
+        self._rendered: dict[str, tuple[TargetReport, Fragment, Mapping[str, AgentCounters]]] = {}
         self._problems: dict[str, str | None] = {}  # target -> why its last report could not be rendered
         #: Why the exposition lacks the latest reports, as a sentence. While it does, it must not be served.
         self.outdated: str | None = None
@@ -48,12 +51,20 @@ class ExpositionCache:
 
     async def put(
         self, report: TargetReport, counters: Mapping[str, AgentCounters], is_latest: Callable[[], bool]
-    ) -> None:
-        """Export ``report`` from the next ``compose`` on, unless a newer one exists once it is rendered."""
+    ) -> Fragment:
+        """Export ``report`` from the next ``compose`` on, unless a newer one exists once it is rendered.
+
+        Returns its sample lines.
+        """
+        known = self._rendered.get(report.target)
+        if known is not None and known[0] is report and known[2] == counters:
+            return known[1]
+        before = (known[0], known[1]) if known is not None else None
         problem = None
         try:
             async with asyncio.timeout(RENDER_LIMIT):
-                fragment = await asyncio.to_thread(render_target, report, counters)
+                size = sum(len(agent.profiles) for agent in report.agents)
+                fragment = await off_loop(size, partial(render_target, report, counters, before))
         except Exception as error:
             problem = internal_error(error, f"rendering the metrics of {report.target}")
             log.error("%s", problem)
@@ -61,10 +72,15 @@ class ExpositionCache:
         if is_latest():
             self._exposition.put(report.target, fragment)
             self._problems[report.target] = problem
+            self._rendered.pop(report.target, None)
+            if problem is None:
+                self._rendered[report.target] = report, fragment, counters
+        return fragment
 
     def remove(self, target: str) -> None:
         """Export nothing of ``target`` from the next ``compose`` on."""
         self._exposition.remove(target)
+        self._rendered.pop(target, None)
         self._problems.pop(target, None)
 
     async def compose(self, *, at_once: bool = False) -> None:

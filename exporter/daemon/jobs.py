@@ -43,6 +43,7 @@ class Jobs:
         self._now = now
         self._faults = faults
         self._runs: set[asyncio.Task[Any]] = set()
+        self._evaluates_at: dict[str, float] = {}  # when the evaluation that is planned for a target is due
         self._stops = False
         self._scheduler = AsyncIOScheduler(
             timezone="UTC",
@@ -73,6 +74,9 @@ class Jobs:
         """Whether the target has its repeating check."""
         return self._scheduler.get_job(f"check:{target}") is not None
 
+    def _has_evaluation(self, target: str) -> bool:
+        return self._scheduler.get_job(f"evaluate:{target}") is not None
+
     def add(self, checker: TargetChecker) -> None:
         """Add the repeating check of a target, the first one now. ``plan`` moves the next one after each."""
         seconds = baseline(self._inputs_of(checker))
@@ -80,6 +84,7 @@ class Jobs:
         self._set("check", checker.name, self._check, trigger, self._now())
 
     def remove(self, target: str) -> None:
+        self._evaluates_at.pop(target, None)
         for job in (f"check:{target}", f"evaluate:{target}"):
             if self._scheduler.get_job(job):
                 self._scheduler.remove_job(job)
@@ -92,9 +97,10 @@ class Jobs:
             if why is CheckTrigger.SCHEDULE:  # spread, so that many targets are not checked at once
                 due -= max(_spread(checker.name) * min(due - self._now(), 300.0) / 10, 0.0)
             job.modify(next_run_time=_moment(max(due, self._now())))
-        if checker.changes_at is not None:
-            trigger = DateTrigger(_moment(checker.changes_at), timezone="UTC")
-            self._set("evaluate", checker.name, self._evaluate, trigger, checker.changes_at)
+        at = checker.changes_at
+        if at is not None and not (self._evaluates_at.get(checker.name) == at and self._has_evaluation(checker.name)):
+            self._set("evaluate", checker.name, self._evaluate, DateTrigger(_moment(at), timezone="UTC"), at)
+            self._evaluates_at[checker.name] = at
 
     def hurry(self) -> None:
         """Look for due jobs now, in case APScheduler's timer was lost."""

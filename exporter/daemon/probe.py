@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from exporter.checks.monitor import Monitor
 from exporter.checks.target_checker import CheckerClosedError, TargetChecker
 from exporter.metrics.definitions import TEXT
-from exporter.metrics.render import one_shot
+from exporter.metrics.render import Fragment, gauges, one_shot
 from exporter.model import Failure, FailureReason, Report, TargetReport, failed_report
 
 #: A report younger than this answers a probe, in seconds.
@@ -29,10 +30,12 @@ async def probe(
     timeout: float,
     now: Callable[[], float],
     checked: Callable[[TargetChecker], None],
+    rendered: Callable[[TargetChecker, TargetReport], Coroutine[Any, Any, Fragment]],
 ) -> tuple[bytes, str]:
     """The exposition after a check of at most ``timeout`` seconds, and its Content-Type.
 
-    ``checked`` is called after a check in time. Raises KeyError for an unknown target or agent.
+    ``checked`` is called after a check in time, and ``rendered`` returns the sample lines of a report. Raises KeyError
+    for an unknown target or agent.
     """
     checker = monitor.checkers[target]
     checked_at = checker.completed_check_started_at
@@ -45,12 +48,12 @@ async def probe(
         except TimeoutError:  # the check goes on: the next probe gets its result
             return await asyncio.to_thread(lambda: _answer(_timed_out(checker, agent, timeout, now()), now()))
         checked(checker)
-    if agent is not None:
-        chosen = tuple(entry for entry in report.agents if entry.agent == agent)
-        if not chosen and report.failure is None:
-            raise KeyError(agent)
-        report = replace(report, agents=chosen)
-    return await asyncio.to_thread(_answer, report, now())
+    if agent is None:
+        return gauges(await rendered(checker, report)), TEXT
+    chosen = tuple(entry for entry in report.agents if entry.agent == agent)
+    if not chosen and report.failure is None:
+        raise KeyError(agent)
+    return await asyncio.to_thread(_answer, replace(report, agents=chosen), now())
 
 
 def _answer(report: TargetReport, now: float) -> tuple[bytes, str]:

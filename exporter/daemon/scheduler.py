@@ -38,6 +38,7 @@ from exporter.lib import tasks
 from exporter.lib.sqlite import StateError
 from exporter.lib.supervisor import Supervisor
 from exporter.metrics.definitions import ExporterState
+from exporter.metrics.render import Fragment
 from exporter.model import Report, TargetReport
 from exporter.present.calendar import calendar
 from exporter.sources import Source, SourceContext, build
@@ -185,12 +186,10 @@ class Daemon:
         checkers = list(checkers)
         with self._faults.surviving("preparing metrics"):
             recorded = await self._ledger.run(self._ledger.agents_by_target)
-            expected = [
-                (checker.name, checker.source.kind, checker.expected_counters(recorded.get(checker.name, ())))
-                for checker in checkers
-                if checker.report is None
-            ]
-            await self._exposition.expect(expected)
+            new = [checker for checker in checkers if checker.report is None]
+            await self._exposition.expect(
+                [(c.name, c.source.kind, c.expected_counters(recorded.get(c.name, ()))) for c in new]
+            )
         for number, checker in enumerate(checkers):
             if number % 100 == 0:
                 await asyncio.sleep(0)  # a whole fleet must not hold up a scrape
@@ -253,13 +252,16 @@ class Daemon:
                         async with asyncio.timeout(NOTIFY_LIMIT):
                             await self._alerting.notify()
                 for checker, report in reports:
-                    await self._exposition.put(report, checker.counters, partial(self._is_latest, checker, report))
+                    await self._render(checker, report)
                 await self._exposition.compose()
         self.announcer.announce()
 
     def _is_current(self, checker: TargetChecker) -> bool:
         """Whether this checker is still in use."""
         return self._monitor.checkers.get(checker.name) is checker
+
+    async def _render(self, checker: TargetChecker, report: TargetReport) -> Fragment:
+        return await self._exposition.put(report, checker.counters, partial(self._is_latest, checker, report))
 
     def _is_latest(self, checker: TargetChecker, report: TargetReport) -> bool:
         return self._is_current(checker) and checker.report is report
@@ -392,9 +394,8 @@ class Daemon:
 
     def status(self) -> str:
         """The line that ``systemctl status`` shows."""
-        count = len(self._monitor.checkers)
         note = "" if self._reloader.succeeded else "; the last reload failed, so the previous configuration is in use"
-        return f"Watching {count} target{'' if count == 1 else 's'}{note}"
+        return f"Watching {len(self._monitor.checkers)} target{'s' * (len(self._monitor.checkers) != 1)}{note}"
 
     def scrape_targets(self) -> list[tuple[str, dict[str, str]]]:
         return [(checker.name, discovery_labels(checker)) for checker in self._monitor.checkers.values()]
@@ -409,7 +410,7 @@ class Daemon:
 
     async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
         """Check a target on request. Raises KeyError for an unknown target or agent."""
-        return await probe(self._monitor, target, agent, timeout, self._now, self._publish_soon)
+        return await probe(self._monitor, target, agent, timeout, self._now, self._publish_soon, self._render)
 
     def _publish_soon(self, checker: TargetChecker) -> None:
         """``_publish`` for callers that do not wait for the alerting."""

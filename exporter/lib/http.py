@@ -31,6 +31,7 @@ import httpx
 
 from exporter import __version__
 from exporter.lib.files import MIB, stat_regular, why_unusable
+from exporter.lib.http_transport import DirectTransport
 from exporter.lib.threads import IsolatedThread
 
 # httpcore tries to import these at every request, and each time Python searches every folder of its path: a fifth of a
@@ -183,7 +184,7 @@ class Client:
         if self._client is None or self._verify is not verify:
             previous, self._verify = self._client, verify
             self._client = httpx.AsyncClient(
-                transport=self._transport,
+                transport=self._transport or (None if self._use_proxies else DirectTransport(verify, KEEP_ALIVE)),
                 verify=verify,
                 timeout=None,  # noqa: S113 - asyncio.timeout covers the whole request
                 follow_redirects=False,

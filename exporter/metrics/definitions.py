@@ -293,6 +293,13 @@ def check_failures_total(checked: CheckedAgent) -> Iterator[Row]:
 
 #: The metrics of each check, in the order of the exposition. Counters come last (see Exposition).
 CHECK_METRICS = tuple(_checks)
+#: Those that a check changes although it has found what the one before it found: the counters, and these.
+TIMED_METRICS = tuple(
+    metric
+    for metric in CHECK_METRICS
+    if metric.type == "counter"
+    or metric in (check_success, check_last_success_timestamp_seconds, check_duration_seconds)
+)
 
 
 # --- the metrics about the exporter itself ---------------------------------------------------------

@@ -14,7 +14,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from prometheus_client.utils import floatToGoString
@@ -24,6 +24,7 @@ from exporter.metrics.definitions import (
     EXPORTER_METRICS,
     OPENMETRICS,
     TEXT,
+    TIMED_METRICS,
     CheckedAgent,
     ExporterState,
     MetricDefinition,
@@ -70,12 +71,21 @@ def _is_finite(value: float) -> bool:
         return False
 
 
-def render_target(report: TargetReport, counters: Mapping[str, AgentCounters] | None) -> Fragment:
+def render_target(
+    report: TargetReport,
+    counters: Mapping[str, AgentCounters] | None,
+    before: tuple[TargetReport, Fragment] | None = None,
+) -> Fragment:
     """The sample lines of one target, by metric. Pure, so that a large target can be rendered in a thread.
 
     ``counters`` are the agents' by id; None leaves all counters out, as one-shots do. An agent with
-    counters and without a report (not checked yet, or no longer listed) has only its counters.
+    counters and without a report (not checked yet, or no longer listed) has only its counters. ``before`` is an
+    earlier report of the target with its fragment: what is the same in both is not rendered again.
     """
+    if before is not None and _differ_only_in_time(before[0], report):
+        metrics, fragment = TIMED_METRICS, dict(before[1])
+    else:
+        metrics, fragment = CHECK_METRICS, {}
     texts = _EscapedLabels()
     target = texts[report.target]
     reported = []
@@ -90,8 +100,7 @@ def render_target(report: TargetReport, counters: Mapping[str, AgentCounters] | 
     # The agent "*" stands for the target: unlike others it is known from the start and is never removed.
     first = next((i for i, (_, checked) in enumerate(counted) if checked.agent.agent == "*"), 0)
     counted = [(common, checked._replace(stands_for_target=i == first)) for i, (common, checked) in enumerate(counted)]
-    fragment = {}
-    for metric in CHECK_METRICS:
+    for metric in metrics:
         is_counter = metric.type == "counter"
         if is_counter and counters is None:
             continue
@@ -100,7 +109,31 @@ def render_target(report: TargetReport, counters: Mapping[str, AgentCounters] | 
         text = "".join(line for common, checked in agents for line in _lines(metric, checked, common, texts, seen))
         if text:
             fragment[metric.name] = text.encode()
+        else:
+            fragment.pop(metric.name, None)
     return fragment
+
+
+def _differ_only_in_time(before: TargetReport, after: TargetReport) -> bool:
+    """Whether only the metrics of TIMED_METRICS can differ. An unchanged report shares its parts."""
+    if len(before.agents) != len(after.agents) or before.failure is not None or after.failure is not None:
+        return False
+    return all(
+        getattr(old, name) is getattr(new, name)
+        for old, new in zip(before.agents, after.agents, strict=True)
+        for name in _SAME_IN_BOTH
+    )
+
+
+_SAME_IN_BOTH = tuple(
+    field.name for field in fields(AgentReport) if field.name not in ("evaluated_at", "checked_at", "duration")
+)
+
+
+def gauges(fragment: Fragment) -> bytes:
+    """A target's exposition in the text format without counters, and without anything else."""
+    found = [metric for metric in CHECK_METRICS if metric.type == "gauge" and metric.name in fragment]
+    return b"".join(metric.heads[TEXT] + fragment[metric.name] for metric in found)
 
 
 def renamed(fragment: Fragment, target: str, to: str) -> Fragment:
@@ -230,11 +263,10 @@ def _batches(pieces: list[bytes], size: int = 1 << 20) -> Iterator[bytes]:
 
 def one_shot(report: Report, state: ExporterState | None = None) -> bytes:
     """A whole report in the text format without counters, for a textfile or a Pushgateway."""
-    exposition = Exposition((lambda: state) if state is not None else None)
-    for target in report.targets:
-        exposition.put(target.target, render_target(target, None))
-    exposition.compose()
-    return exposition.body()[0]
+    targets = sorted(report.targets, key=lambda target: target.target)
+    fragments = [render_target(target, None) for target in targets]
+    about_exporter = _render_exporter(state, TEXT) if state is not None else ()
+    return b"".join([*_pieces(fragments, "gauge", TEXT), *about_exporter])
 
 
 # --- content negotiation ---------------------------------------------------------------------------

@@ -29,13 +29,13 @@ from exporter.model import (
 )
 from exporter.state.history import REMEMBER_GONE, CredentialHistory, condition_key
 from exporter.verdict.advice import advice
-from exporter.verdict.conditions import evaluate_conditions
+from exporter.verdict.conditions import COUNTS_TIME, evaluate_conditions
 from exporter.verdict.evidence import evidence, login_notes, policy_notes, use_notes
 from exporter.verdict.inputs import Subject, VerdictInputs
-from exporter.verdict.profile import ProfileVerdict, as_not_eligible, evaluate_profile, unmasked
+from exporter.verdict.profile import TIMES_LEFT, ProfileVerdict, as_not_eligible, evaluate_profile, unmasked
 from exporter.verdict.provider import ProviderProfiles
 
-__all__ = ["Subject", "evaluate"]
+__all__ = ["Subject", "evaluate", "still_holds"]
 
 
 def evaluate(
@@ -86,6 +86,22 @@ def evaluate(
         dialect=seen.dialect,
         agent_dir=seen.agent_dir,
     )
+
+
+def still_holds(report: AgentReport, seen: Observation, now: float) -> bool:
+    """Whether an evaluation at ``now`` of ``seen`` would find what ``report`` says, apart from its own times.
+
+    ``report`` was evaluated from an earlier observation that says the same as ``seen``.
+    """
+    before = report.checked_at
+    if before is None or report.failure is not None or not report.evaluated_at <= now:
+        return False
+    if any(at is not None and now >= at for at in (report.changes_at, report.check_at)):
+        return False
+    if any(condition.name in COUNTS_TIME for condition in report.conditions):
+        return False
+    dates = [profile.expires_at for profile in seen.profiles if profile.expires_at is not None]
+    return not any(at - seen.observed_at <= left <= at - before for at in dates for left in TIMES_LEFT)
 
 
 def _evaluate_profiles(inputs: VerdictInputs) -> list[ProfileVerdict]:

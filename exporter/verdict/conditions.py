@@ -25,6 +25,9 @@ ProfileRule = Callable[[VerdictInputs, ProviderProfiles, ProfileVerdict], Condit
 ProviderRule = Callable[[VerdictInputs, ProviderProfiles, str], Condition | None]
 AgentRule = Callable[[VerdictInputs], Iterator[Condition]]
 
+#: Their summaries say how long ago something was, or how long it still takes.
+COUNTS_TIME = frozenset({ConditionName.EXPIRING, ConditionName.EXPIRED, ConditionName.IDLE, ConditionName.UNDATED})
+
 
 def evaluate_conditions(inputs: VerdictInputs, providers: ProviderProfiles) -> list[Condition]:
     """Every condition that holds, in no particular order."""

@@ -17,6 +17,8 @@ REFRESH_MARGIN = 300.0
 USE_SLACK = 300.0
 #: How far a status and a date may be apart before they disagree, seconds.
 STATUS_SLACK = 60.0
+#: With these times left at the observation, its date begins or ceases to mean something, in seconds.
+TIMES_LEFT = (WARN_AFTER, 2 * REFRESH_MARGIN, STATUS_SLACK, 0.0, -STATUS_SLACK)
 #: The reason codes of a profile that no route can use, and their meaning.
 NOT_ELIGIBLE = {
     "invalid_expires": "its expiry date is not valid",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,9 +14,12 @@ from waiting import LoopClock, until
 
 from exporter.checks import off_loop, target_checker
 from exporter.checks.monitor import Monitor
-from exporter.daemon import probe as probe_module
+from exporter.checks.target_checker import TargetChecker
+from exporter.daemon import exposition_cache
 from exporter.daemon.probe import probe
-from exporter.model import FailureReason, ObservedProfile
+from exporter.metrics.definitions import ExporterState
+from exporter.metrics.render import Fragment
+from exporter.model import FailureReason, ObservedProfile, TargetReport
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.state.history import SuppliedDate
 
@@ -59,14 +62,25 @@ async def test_many_profiles_are_recorded_and_evaluated_in_a_thread(
     assert (threading.main_thread() not in threads) is is_in_thread
 
 
-async def test_probe_is_rendered_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("profiles", "is_in_thread"), [(off_loop.FEW + 1, True), (off_loop.FEW - 1, False)])
+async def test_probe_of_many_profiles_is_rendered_in_a_thread(
+    profiles: int, is_in_thread: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     threads: list[threading.Thread] = []
-    monkeypatch.setattr(probe_module, "one_shot", noting(threads, vars(probe_module)["one_shot"]))
-    world = World(1)
-    body, _ = await probe(world.monitor, "home", None, 60.0, lambda: NOW, lambda _: None)
-    assert b"openclaw_auth_check_success" in body
-    assert threads
-    assert threading.main_thread() not in threads
+    monkeypatch.setattr(exposition_cache, "render_target", noting(threads, vars(exposition_cache)["render_target"]))
+    world = World(profiles)
+    cache = exposition_cache.ExpositionCache(lambda: ExporterState("1"))
+
+    def rendered(checker: TargetChecker, report: TargetReport) -> Coroutine[Any, Any, Fragment]:
+        return cache.put(report, checker.counters, lambda: True)
+
+    for _ in range(2):  # a report that is still fresh has been rendered
+        body, _ = await probe(world.monitor, "home", None, 60.0, lambda: NOW, lambda _: None, rendered)
+        assert body.count(b"\nopenclaw_auth_profile_info{") == profiles
+    assert len(threads) == 1
+    assert (threading.main_thread() not in threads) is is_in_thread
+    for_one, _ = await probe(world.monitor, "home", "main", 60.0, lambda: NOW, lambda _: None, rendered)
+    assert for_one == body
 
 
 @contextmanager

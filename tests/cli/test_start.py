@@ -10,7 +10,8 @@ from pathlib import Path
 
 #: Every module that may be imported, of the exporter and of its dependencies. Add one only if the check uses it.
 EXPORTER = """
-checks checks.limiter checks.monitor checks.off_loop checks.schedule checks.target_checker cli cli.commands
+checks checks.agent_facts checks.limiter checks.monitor checks.off_loop checks.schedule checks.target_checker cli
+cli.commands
 cli.commands.check cli.names cli.options cli.output cli.runtime cli.screen config config._no_plugins
 config.channels config.models config.reading config.targets config.values lib lib.bounds lib.clock
 lib.durations lib.env_file lib.errors lib.files lib.known_secrets lib.logs lib.lookups lib.loose_json

@@ -34,7 +34,8 @@ async def test_reload_from_a_file_system_that_hangs_is_given_up(monkeypatch: pyt
     daemon = Daemon(config("home"), CredentialDatabase(None), reread, make=Fakes())
     await daemon.start()
     try:
-        await until(lambda: is_exported(daemon, 1))  # the clock that is put forward must not end a composition
+        await until(lambda: is_exported(daemon, 1) and b"check_success{" in daemon.exposition("", "")[0])
+        # The clock that is put forward must not end a composition.
         clock = LoopClock(monkeypatch)
         first = asyncio.create_task(daemon.reload())
         await until(began.is_set)

@@ -88,6 +88,7 @@ debian amtool prometheus-alertmanager
 debian systemd-nspawn systemd-container
 debian prometheus-node-exporter prometheus-node-exporter
 debian prometheus-pushgateway prometheus-pushgateway
+debian prometheus-blackbox-exporter prometheus-blackbox-exporter
 debian systemd-nspawn systemd-container
 debian ip iproute2
 debian sshd openssh-server

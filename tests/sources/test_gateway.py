@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from exporter.config import GatewayTarget
 from exporter.model import CheckError, Dialect, FailureReason, Purpose, Severity, UsageWindow, Use
 from exporter.sources import InMemorySourceCache, SourceContext
+from exporter.sources.gateway import source as source_module
 from exporter.sources.gateway.answers import by_credential, observe, only_in_use, roster_of, usage_of
 from exporter.sources.gateway.rpc import MAX_BODY
 from exporter.sources.gateway.source import GatewaySource
@@ -754,3 +755,34 @@ async def test_unreadable_store_beside_a_gateway_is_a_note(tmp_path: Path) -> No
     assert seen.blind_to == {"unusable", "uses"}
     assert len(seen.profiles) == 1
     assert any("the store could not be read" in note for note in seen.notes)
+
+
+# --- answers that say the same -----------------------------------------------------------------------
+
+
+async def test_answer_that_says_the_same_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[object] = []
+
+    def counted(payload: Any, **rest: Any) -> Any:
+        read.append(payload)
+        return observe(payload, **rest)
+
+    monkeypatch.setattr(source_module, "observe", counted)
+    said = capture(RELEASE, "mixed_providers")["body"]
+    later, expired = json.loads(json.dumps(said)), json.loads(json.dumps(said))
+    later["payload"]["ts"] += 60_000
+    later["payload"]["providers"][0]["profiles"][0]["expiry"]["remainingMs"] -= 60_000
+    expired["payload"]["providers"][0]["profiles"][0]["status"] = "expired"
+    gateway = Gateway()
+    gateway_source = source(gateway)
+    first = await gateway_source.check("main")
+    gateway.answers["models.authStatus"] = httpx.Response(200, json=later)
+    assert await gateway_source.check("main") == first
+    assert len(read) == 1
+    gateway.answers["models.authStatus"] = httpx.Response(200, json=expired)
+    assert (await gateway_source.check("main")).profiles != first.profiles
+    gateway.answers["models.authStatus"] = httpx.Response(401, json=expired)
+    with pytest.raises(CheckError):
+        await gateway_source.check("main")
+    assert gateway.calls.count("models.authStatus") == 4
+    assert len(gateway.calls) == 6, "one request for a check, once agents and release are known"

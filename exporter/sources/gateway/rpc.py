@@ -7,7 +7,9 @@ part of the URL, or its path.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -36,6 +38,26 @@ _REASONS = {
 }
 
 
+#: What changes in an answer with the time alone.
+_TIMES = re.compile(r'"(?:ts|remainingMs)":-?\d{1,20}')
+
+
+class RpcAnswer:
+    """A payload that is parsed when it is needed."""
+
+    def __init__(self, response: http.Response, where: str) -> None:
+        self._response, self._where = response, where
+
+    def payload(self) -> dict[str, Any]:
+        """Raises CheckError."""
+        return _payload(self._response, self._where)
+
+    def digest(self) -> bytes:
+        """The same for answers that say the same at different times."""
+        text = _TIMES.sub("", self._response.body.decode("latin-1"))  # any byte is one character
+        return hashlib.blake2b(f"{self._response.status} {text}".encode(), digest_size=16).digest()
+
+
 class AdminRpc:
     """The admin RPC of one gateway."""
 
@@ -45,7 +67,11 @@ class AdminRpc:
         self._client = http.Client(transport, expand(target.ca_file) if target.ca_file else None)
 
     async def call(self, method: str, params: Mapping[str, Any], seconds: float | None = None) -> dict[str, Any]:
-        """The payload of ``method``. At most ``seconds`` (default: the target's timeout) from end to end.
+        """The payload of ``method``. Raises CheckError, as ``ask`` and ``RpcAnswer.payload`` do."""
+        return (await self.ask(method, params, seconds)).payload()
+
+    async def ask(self, method: str, params: Mapping[str, Any], seconds: float | None = None) -> RpcAnswer:
+        """The answer to ``method``. At most ``seconds`` (default: the target's timeout) from end to end.
 
         The token is read again at every call. Raises CheckError: CONNECTION (name resolution, TCP, TLS),
         TIMEOUT, UNAUTHORIZED, NOT_ENABLED, NOT_READY, UNKNOWN_AGENT, HTTP_ERROR, INVALID_OUTPUT, PERMISSION
@@ -64,7 +90,7 @@ class AdminRpc:
             )
         except http.RequestError as error:
             raise CheckError(_REASONS[error.cause], f"{where}: {error.message}") from None
-        return _payload(response, where)
+        return RpcAnswer(response, where)
 
     async def aclose(self) -> None:
         await self._client.aclose()

@@ -7,10 +7,12 @@ those come from the store and from ``agents.list``, which is cached. ``answers``
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -48,6 +50,23 @@ _SIDE_TIMEOUT = 15.0  # of a call for anything but the profiles, seconds
 _NO_VERSION = "-"
 
 
+class _More(NamedTuple):
+    """What other calls than that for the profiles report."""
+
+    uses: tuple[Use, ...]
+    version: str | None
+    windows: tuple[UsageWindow, ...]
+    usage_error: str | None
+
+
+class _Known(NamedTuple):
+    """What an answer was read as: the same answer is not read again."""
+
+    digest: bytes
+    more: _More
+    observation: Observation
+
+
 class GatewaySource(Source):
     """Calls the admin RPC of one gateway."""
 
@@ -61,6 +80,8 @@ class GatewaySource(Source):
         self._rpc = AdminRpc(target, transport)
         self._asking: dict[str, asyncio.Lock] = {name: asyncio.Lock() for name in ("roster", "usage", "version")}
         self._store = LocalStore(context)
+        self._known: dict[str, _Known] = {}  # by agent
+        self._keys: dict[str, str] = {}  # of the cache
 
     async def agents(self) -> list[str]:
         """The configured agents, or those of ``agents.list``, cached. Raises CheckError."""
@@ -70,29 +91,51 @@ class GatewaySource(Source):
 
     async def check(self, agent: str) -> Observation:
         """One call, and further calls for what is no longer cached. Raises CheckError."""
+        known = self._known.get(agent)
         try:
-            payload = await self._rpc.call("models.authStatus", {"agentId": agent})
-            observation = observe(payload, target=self._target.name, agent=agent, observed_at=self._context.now())
+            answer = await self._rpc.ask("models.authStatus", {"agentId": agent})
+            now, digest = self._context.now(), answer.digest()
+            payload, observation = {}, None
+            if known is None or known.digest != digest:
+                payload = answer.payload()
+                observation = observe(payload, target=self._target.name, agent=agent, observed_at=now)
         except CheckError as error:
             if error.reason in (FailureReason.CONNECTION, FailureReason.NOT_READY, FailureReason.UNKNOWN_AGENT):
                 # The gateway may come back with other agents or another release.
                 self._forget("roster", "version")
             raise
-        uses, version, (windows, usage_error) = await asyncio.gather(self._uses(agent), self._version(), self._usage())
-        in_use = by_credential(uses, payload)
+        more = await self._more(agent)
+        if observation is None and known is not None:
+            if known.more == more:
+                return replace(known.observation, observed_at=now)
+            payload = answer.payload()
+            observation = observe(payload, target=self._target.name, agent=agent, observed_at=now)
+        assert observation is not None
+        in_use = by_credential(more.uses, payload)
         observation = replace(
             observation,
             uses=in_use,
             providers_in_use=providers_of(in_use),
             notes=(
-                *(*observation.notes, *newer_than_known(version)),
-                *(*_unknown_models(uses), *_unseen_logins(in_use, observation)),
+                *(*observation.notes, *newer_than_known(more.version)),
+                *(*_unknown_models(more.uses), *_unseen_logins(in_use, observation)),
             ),
-            openclaw_version=version,
-            usage=together(observation.usage, windows),
-            usage_error=usage_error,
+            openclaw_version=more.version,
+            usage=together(observation.usage, more.windows),
+            usage_error=more.usage_error,
         )
-        return only_in_use(await self._completed(observation), payload)
+        if self._target.state_dir is not None:  # what its store adds may change by itself
+            return only_in_use(await self._completed(observation), payload)
+        observation = only_in_use(observation, payload)
+        self._known[agent] = _Known(digest, more, observation)
+        return observation
+
+    async def _more(self, agent: str) -> _More:
+        """What other calls report, in one turn if all of it is cached."""
+        if self._recall("roster", ROSTER_FOR) and self._recall("version", VERSION_FOR) and not self._target.usage:
+            return _More(await self._uses(agent), await self._version(), (), None)
+        uses, version, (windows, error) = await asyncio.gather(self._uses(agent), self._version(), self._usage())
+        return _More(uses, version, windows, error)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -173,8 +216,10 @@ class GatewaySource(Source):
     # --- the cache -----------------------------------------------------------------------------------
 
     def _key(self, what: str) -> str:
-        identity = json.dumps([self._target.name, self._target.url])
-        return f"gateway-{what}:{self._context.keyed_hash(identity)}"
+        if what not in self._keys:
+            identity = json.dumps([self._target.name, self._target.url])
+            self._keys[what] = f"gateway-{what}:{self._context.keyed_hash(identity)}"
+        return self._keys[what]
 
     def _recall(self, what: str, max_age: float) -> str | None:
         return self._context.cache.get_cached(self._key(what), max_age) or None
@@ -229,6 +274,7 @@ def _unseen_logins(uses: tuple[Use, ...], observation: Observation) -> tuple[str
     return (f"a gateway does not report the login of {programs}",) if names else ()
 
 
+@functools.lru_cache(maxsize=4096)
 def _cached_roster(text: str | None) -> dict[str, tuple[Use, ...]] | None:
     try:
         agents = json.loads(text or "{}").items()
