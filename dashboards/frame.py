@@ -61,6 +61,8 @@ def dashboard(uid: str, title: str, description: str, since: str, panels: list[J
     """A whole dashboard. ``since`` is the beginning of its time range."""
     queries = {name: _label_values(name, index) for index, name in enumerate(VARIABLES)}
     return {
+        "__inputs": [_INPUT],
+        "__requires": _requirements(panels),
         "uid": uid,
         "title": title,
         "description": description,
@@ -81,6 +83,32 @@ def dashboard(uid: str, title: str, description: str, since: str, panels: list[J
         ],
         "panels": panels,
     }
+
+
+#: What an import by hand asks for: the value with which the variable of the data source starts. Grafana writes it in
+#: place of its name. Where the file is provisioned, the name is no data source, and the variable takes the first one.
+_INPUT = {
+    "name": "DS_PROMETHEUS",
+    "label": "Prometheus",
+    "description": "The Prometheus that scrapes the exporter",
+    "type": "datasource",
+    "pluginId": "prometheus",
+    "pluginName": "Prometheus",
+}
+_PANEL_NAMES = {"bargauge": "Bar gauge", "stat": "Stat", "table": "Table", "timeseries": "Time series"}
+
+
+def _requirements(panels: list[Json]) -> list[Json]:
+    """What an import by hand requires: Grafana, the data source, and each kind of panel."""
+    everything = [one for panel in panels for one in (panel, *panel.get("panels", []))]
+    kinds = sorted({panel["type"] for panel in everything} - {"row"})
+    grafana = {"type": "grafana", "id": "grafana", "name": "Grafana", "version": "12.0.0"}
+    source = {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "12.0.0"}
+    return [
+        grafana,
+        source,
+        *({"type": "panel", "id": kind, "name": _PANEL_NAMES[kind], "version": ""} for kind in kinds),
+    ]
 
 
 def _label_values(name: str, index: int) -> str:
@@ -111,13 +139,13 @@ def _variable(name: str, query: str) -> Json:
 
 
 def _datasource() -> Json:
-    """The variable for the Prometheus data source. Everything refers to it, so that an import needs no input."""
+    """The variable for the Prometheus data source. Everything refers to it."""
     return {
         "type": "datasource",
         "name": "datasource",
         "label": "Prometheus",
         "query": "prometheus",
-        "current": {"text": "default", "value": "default"},
+        "current": {"text": f"${{{_INPUT['name']}}}", "value": f"${{{_INPUT['name']}}}"},
         "options": [],
         "includeAll": False,
         "multi": False,

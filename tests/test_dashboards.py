@@ -65,7 +65,7 @@ def strings(value: Any) -> Iterator[str]:
 
 def test_files_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = made("make.py", monkeypatch)["texts"]()
-    assert tuple(texts) == NAMES
+    assert tuple(texts) == (*NAMES, "../deploy/grafana/alerting.yml", *made("make.py", monkeypatch)["RULES_AS_JSON"])
     for name, text in texts.items():
         assert (FOLDER / name).read_text() == text, f"python dashboards/make.py brings {name} up to date"
 
@@ -79,10 +79,18 @@ def test_package_contains_only_the_json() -> None:
 @each
 def test_dashboard_can_be_imported_and_provisioned(dashboard: dict[str, Any]) -> None:
     assert "id" not in dashboard
-    assert "__inputs" not in dashboard
+    (asked,) = dashboard["__inputs"]
+    assert (asked["type"], asked["pluginId"]) == ("datasource", "prometheus")
+    required = {(one["type"], one["id"]) for one in dashboard["__requires"]}
+    kinds = {("panel", panel["type"]) for panel in panels_of(dashboard) if panel["type"] != "row"}
+    assert required == {("grafana", "grafana"), ("datasource", "prometheus"), *kinds}
     first, *rest = dashboard["templating"]["list"]
     assert (first["type"], first["name"], first["query"]) == ("datasource", "datasource", "prometheus")
     assert tuple(variable["name"] for variable in rest) == VARIABLES
+    # The answer to the import is the first value of the variable, and stands nowhere else.
+    name = f"${{{asked['name']}}}"
+    assert first["current"] == {"text": name, "value": name}
+    assert sum(name in text for text in strings(dashboard)) == 2
     ours = {"type": "prometheus", "uid": "${datasource}"}
     drawn = [panel for panel in panels_of(dashboard) if panel["type"] != "row"]
     assert len(drawn) > 10

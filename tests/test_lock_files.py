@@ -100,7 +100,7 @@ def test_the_lock_names_nothing_that_nobody_wants() -> None:
         assert unmarked - reached == set(), f"requirements/{name}.txt: run scripts/lock"
 
 
-@pytest.mark.parametrize("group", ["fuzz", "release"])
+@pytest.mark.parametrize("group", ["deploy", "fuzz", "release"])
 def test_the_tools_of_ci_are_locked_with_hashes(group: str) -> None:
     pins = locked(group)
     for text in PYPROJECT["dependency-groups"][group]:

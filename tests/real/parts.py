@@ -44,8 +44,15 @@ def find(part: str) -> Path | None:
     """Return the executable of ``node``, ``openclaw-<release>``, ``claude-<version>``, ``prometheus``, …, or None.
 
     For ``grafana-<version>`` and ``page-<number>``, which are libraries, return their folder. ``ntfy`` is the newest
-    one, ``ntfy-2.11`` an old one. ``exporter-toolkit`` is the folder of its examples.
+    one, ``ntfy-2.11`` an old one. ``exporter-toolkit`` is the folder of its examples, ``schemas`` that of npm's.
+    ``deploy`` is the Python with the tools for deploy/.
     """
+    if part == "deploy":
+        home = folder() / part
+        return home / "bin/python" if (home / "installed-from").exists() else None
+    if part == "schemas":
+        home = folder() / part
+        return home / "node_modules" if (home / ".complete").exists() else None
     if part == "exporter-toolkit":
         home = folder() / part
         source = home / "usr/share/gocode/src/github.com/prometheus/exporter-toolkit/web/testdata"

@@ -68,5 +68,8 @@ export type OurDashboard = Json<
     uid: string;
     panels: (Drawn | (Omit<RowPanel, 'panels'> & { panels: Drawn[] }))[];
     annotations: { list: Annotation[] };
+    // What an import by hand asks for and requires; Grafana's schema has it nowhere.
+    __inputs: { name: string; label: string; description: string; type: 'datasource'; pluginId: string; pluginName: string }[];
+    __requires: { type: 'grafana' | 'datasource' | 'panel'; id: string; name: string; version: string }[];
   }
 >;
