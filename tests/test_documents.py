@@ -1,4 +1,4 @@
-"""Commands, configurations, links and dependencies in the documents are those of the program.
+"""Commands, configurations and dependencies in the documents are those of the program.
 
 tests/real/test_recipes.py runs docs/recipes.md.
 """
@@ -22,11 +22,6 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXTS = {path: path.read_text() for path in DOCUMENTS}
 PROGRAM = "openclaw-auth-exporter"
 REQUIREMENTS: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-
-
-def anchor(heading: str) -> str:
-    """The anchor that GitHub makes of a heading."""
-    return re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-"))
 
 
 def fenced(text: str, language: str) -> list[str]:
@@ -75,20 +70,6 @@ def test_every_documented_command_exists(call: str) -> None:
     except click.MissingParameter:
         # Named by its name alone, in a sentence.
         assert not words
-
-
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
-def test_every_link_leads_somewhere(path: Path) -> None:
-    for link in re.findall(r"\]\(\s*([^)\s]+)\s*\)", TEXTS[path]):
-        if "://" in link:
-            continue
-        name, _, fragment = link.partition("#")
-        to = (path.parent / name).resolve() if name else path
-        assert to.exists(), link
-        if fragment:
-            text = re.sub(r"^```.*?^```$", "", TEXTS[to], flags=re.MULTILINE | re.DOTALL)
-            headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-            assert fragment in {anchor(heading.replace("`", "")) for heading in headings}, link
 
 
 def configurations() -> list[str]:
