@@ -9,7 +9,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
+from exporter import __version__
 from exporter.setup import assets
 
 ROOT = Path(__file__).parent.parent
@@ -91,3 +93,11 @@ def test_no_unit_runs_with_a_path_of_this_machine() -> None:
             for line in assets.read(name).decode().splitlines():
                 if line.startswith("Exec"):
                     assert re.match(r"Exec\w+=(openclaw-auth-exporter|%h/\.local/bin/|/bin/kill |/bin/sh )", line), line
+
+
+def test_the_chart_and_the_debian_package_have_the_exporter_s_version() -> None:
+    chart = yaml.safe_load(assets.read("deploy/helm/openclaw-auth-exporter/Chart.yaml"))
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+    (read,) = re.findall(r"^VERSION=\$\((.+)\)$", (ROOT / "scripts/deb").read_text(), re.MULTILINE)
+    asked = subprocess.run(["sh", "-c", read], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True)
+    assert asked.stdout == f"{__version__}\n"

@@ -44,7 +44,7 @@ class Worlds(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         module = nodeid.partition("::")[0].rpartition("/")[2]
         if module in ("test_closed_loop.py", "test_field.py"):
             return nodeid.partition("[")[2].partition("-")[0]
-        return "machine" if module in ("test_systemd.py", "test_recipes.py") else module
+        return "machine" if module in ("test_systemd.py", "test_recipes.py", "test_deb.py") else module
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

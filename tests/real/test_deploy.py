@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter import __version__
-
 from .conftest import need
 from .machine import ROOT
 
@@ -222,11 +220,6 @@ def test_the_rules_and_their_job_are_the_shipped_ones() -> None:
 )
 def test_a_mistake_in_the_values_is_named(values: dict[str, Any], problem: str) -> None:
     assert problem in rendered(values)["error"]
-
-
-def test_the_chart_has_the_exporter_s_version() -> None:
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
 
 
 # --- plain manifests -------------------------------------------------------------------------
