@@ -111,6 +111,10 @@ debian openssl openssl
 debian curl curl
 debian shellcheck shellcheck
 debian icinga2 icinga2-bin
+debian podman podman
+debian runc runc
+debian debootstrap debootstrap
+[ -e /usr/libexec/podman/catatonit ] || wanted="$wanted catatonit"
 debian dash dash
 debian busybox busybox
 debian mksh mksh
@@ -134,6 +138,22 @@ if [ -n "$wanted" ]; then
   apt-get install -y -qq --no-install-recommends $wanted >&2 || result=$?
   if [ -n "$made" ]; then rm -f $policy; fi
   [ $result = 0 ] || exit $result
+fi
+
+# No registry has container images, so the container is built on a Debian 12 with its Python, like python:3.11-slim.
+base=$parts/container-base.tar
+if [ ! -e "$base" ] && [ "$(id -u)" = 0 ]; then
+  log "making $base"
+  root=$(mktemp -d)
+  # shellcheck disable=SC2016  # apt fills it in
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)
+  debootstrap --variant=minbase --include=python3,python3-pip,python3-venv,ca-certificates bookworm "$root" "$mirror" >&2
+  rm -f "$root"/usr/lib/python3.*/EXTERNALLY-MANAGED
+  ln -s python3 "$root/usr/bin/python"
+  cp -L "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
+  tar -C "$root" -cf "$base.new" .
+  mv "$base.new" "$base"
+  rm -rf "$root"
 fi
 
 printf '%s\n' "$parts"

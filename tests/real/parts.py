@@ -45,8 +45,10 @@ def find(part: str) -> Path | None:
 
     For ``grafana-<version>`` and ``page-<number>``, which are libraries, return their folder. ``ntfy`` is the newest
     one, ``ntfy-2.11`` an old one. ``exporter-toolkit`` is the folder of its examples, ``schemas`` that of npm's.
-    ``deploy`` is the Python with the tools for deploy/.
+    ``deploy`` is the Python with the tools for deploy/, ``container-base`` the archive of a Debian with Python.
     """
+    if part == "container-base":
+        return (folder() / "container-base.tar") if (folder() / "container-base.tar").exists() else None
     if part == "deploy":
         home = folder() / part
         return home / "bin/python" if (home / "installed-from").exists() else None
