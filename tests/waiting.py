@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,13 @@ async def until(fact: Callable[[], object]) -> None:
     async with asyncio.timeout(30):
         while not fact():  # noqa: ASYNC110 - facts about other processes, sockets and threads have no event
             await asyncio.sleep(0.01)
+
+
+async def command_has_started() -> None:
+    """Wait until the commands that run are waited for: what a command has done can be seen earlier than that."""
+    await until(lambda: not any(thread.name == "start a command" for thread in threading.enumerate()))
+    for _ in range(10):  # from the end of the thread to the coroutine
+        await asyncio.sleep(0)
 
 
 class LoopClock:

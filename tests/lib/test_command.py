@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from waiting import LoopClock, until
+from waiting import LoopClock, command_has_started, until
 
 from exporter.lib import command
 from exporter.model import CheckError, FailureReason
@@ -130,6 +130,7 @@ async def test_timeout_kills_a_command_that_ignores_sigterm_and_its_grandchild(
     folder.mkdir()
     running = asyncio.create_task(command.run([script(STUBBORN), str(folder)], env=ENV, timeout=600))
     await until(lambda: len(pids(folder)) == 2)
+    await command_has_started()
     clock.advance(600)
     with pytest.raises(CheckError, match="within 600 s") as caught:
         await running
@@ -145,6 +146,7 @@ async def test_timeout_lets_a_command_clean_up_on_sigterm(
     clock, log = LoopClock(monkeypatch), tmp_path / "log"
     running = asyncio.create_task(command.run([script(body), str(log)], env=ENV, timeout=600))
     await until((tmp_path / "log.up").exists)
+    await command_has_started()
     clock.advance(600)
     with pytest.raises(CheckError):
         await running
@@ -275,6 +277,7 @@ async def test_descendant_in_another_session_is_killed(
     if how == "cancelled":
         running.cancel()
     else:
+        await command_has_started()
         clock.advance(600)
     with pytest.raises(CheckError if how == "timeout" else asyncio.CancelledError):
         await running

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from captured import capture
 from stores import Home
-from waiting import LoopClock, until
+from waiting import LoopClock, command_has_started, until
 
 from exporter.config import OpenClawTarget
 from exporter.lib import command
@@ -272,6 +272,7 @@ async def test_dying_or_hanging_command_has_its_reason(
     stand_in.is_now(f"#!/bin/sh\n{body}\n")
     subject = asyncio.create_task(stand_in.source(timeout="600s").check("main"))
     await until(lambda: Path(stand_in.path + ".up").exists() or subject.done())
+    await command_has_started()
     clock.advance(600)
     with pytest.raises(CheckError) as caught:
         await subject

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from waiting import LoopClock, until
+from waiting import LoopClock, command_has_started, until
 
 from exporter.config import OpenClawTarget
 from exporter.lib.shell import quote
@@ -308,6 +308,7 @@ async def test_nothing_runs_on_the_remote_host_after_a_timeout(
     clock = LoopClock(monkeypatch)
     subject = asyncio.create_task(source(timeout="600s").check("main"))
     await until_started(folder)
+    await command_has_started()
     clock.advance(600)
     with pytest.raises(CheckError) as caught:
         await subject
