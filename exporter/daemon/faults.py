@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from exporter.lib import tasks
 from exporter.lib.redact import internal_error
+from exporter.model import Report
 
 log = logging.getLogger(__name__)
 
@@ -36,3 +37,10 @@ class Faults:
             log.error("%s", self._current[doing])
         else:
             self._current.pop(doing, None)
+
+
+def failing_check(report: Report) -> str | None:
+    """The first check that fails because of us, as a sentence."""
+    agents = (agent for target in report.targets for agent in target.entries)
+    failing = (agent for agent in agents if agent.failure and agent.failure.reason.is_our_fault)
+    return next((f"{agent.target}/{agent.agent}: {agent.failure.message}" for agent in failing if agent.failure), None)

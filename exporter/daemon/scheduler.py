@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,9 @@ from exporter.daemon import systemd
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.configuration import ConfigurationReader, Loaded
 from exporter.daemon.exposition_cache import ExpositionCache
-from exporter.daemon.faults import Faults
+from exporter.daemon.faults import Faults, failing_check
 from exporter.daemon.jobs import Jobs
+from exporter.daemon.ledger_watch import LedgerWatch
 from exporter.daemon.overdue import OverdueCheck, OverdueWatch
 from exporter.daemon.probe import discovery_labels, probe
 from exporter.daemon.pulse import Pulse
@@ -35,7 +35,6 @@ from exporter.daemon.reloading import Reloader
 from exporter.daemon.store_watch import StoreWatch
 from exporter.daemon.turns import Turns
 from exporter.lib import tasks
-from exporter.lib.sqlite import StateError
 from exporter.lib.supervisor import Supervisor
 from exporter.metrics.definitions import ExporterState
 from exporter.metrics.render import Fragment
@@ -44,6 +43,7 @@ from exporter.present.calendar import calendar
 from exporter.sources import Source, SourceContext, build
 from exporter.state.credentials_db import CredentialDatabase
 from exporter.state.day_history import DayHistory
+from exporter.state.history import SuppliedDate
 from exporter.web.actions import AlertActions
 from exporter.web.daemon_api import OutdatedError
 from exporter.web.events import Announcer
@@ -54,8 +54,6 @@ log = logging.getLogger(__name__)
 COMPARE_EVERY = 2.0
 #: How often the state files are synchronized, in seconds.
 SAVE_EVERY = 1.0
-#: How long a ledger that cannot be written is left alone, in seconds.
-SAVE_RETRY = 10.0
 #: A step of the wall clock against the monotonic clock that makes all checks be scheduled again, in seconds.
 CLOCK_STEP = 5.0
 #: How long one round of what the daemon repeats may take, in seconds.
@@ -88,6 +86,7 @@ class Daemon:
         """
         self._ledger = ledger
         self.days = DayHistory(ledger)
+        self._ledger_watch = LedgerWatch(ledger, self.days, self._use_dates)
         self._directory = directory
         self._turns = turns
         self._configuration = ConfigurationReader(config, reread, directory)
@@ -105,7 +104,6 @@ class Daemon:
         self._reloader = Reloader(self._load_and_apply, self.status, now)
         #: Every task that outlives its caller.
         self.supervisor = Supervisor()
-        self._ledger_version: int | None = None
         self._ready = False
         self.announcer = Announcer()
         self._starting: asyncio.Task[None] | None = None
@@ -137,13 +135,13 @@ class Daemon:
             self._starting.result()
 
     async def _start(self) -> None:
-        await self._sync_ledger()
+        await self._ledger_watch.sync()
         self._jobs.start()
         await self._schedule(self._monitor.checkers.values())
         await self._exposition.compose()
         start = self.supervisor.start
         start("pulse", self._pulse.run)
-        start("ledger", partial(self._repeat, "saving what was checked", SAVE_EVERY, self._watch_ledger))
+        start("ledger", partial(self._repeat, "saving what was checked", SAVE_EVERY, self._ledger_watch.round))
         # As a job of APScheduler it would cost twice as much.
         start("stores", partial(self._repeat, "comparing stores", COMPARE_EVERY, self._compare_stores))
         start("lists", partial(self._repeat, "comparing lists of targets", LISTS_EVERY, self._compare_lists))
@@ -307,35 +305,16 @@ class Daemon:
         self._stores.after_step(now)
         self._spawn("evaluating after a step of the clock", self._evaluate(*self._monitor.checkers))
 
-    async def _sync_ledger(self) -> None:
-        """Save what checks recorded, and use the dates that users supplied through other processes."""
-        version = await self._ledger.run(self._ledger.sync)
-        if version != self._ledger_version:
-            self._ledger_version = version
-            dates = await self._ledger.run(self._ledger.supplied_dates)
-            for checker in self._monitor.checkers.values():
-                checker.take_supplied_dates(dates)
-            await self._evaluate(*self._monitor.checkers)
-
-    async def _watch_ledger(self) -> None:
-        await self._sync_ledger()
-        with contextlib.suppress(StateError):  # the problem of the ledger
-            await self._ledger.run(self.days.save)
-        if self._ledger.problem is not None:
-            await asyncio.sleep(SAVE_RETRY)
+    async def _use_dates(self, dates: Mapping[str, SuppliedDate]) -> None:
+        """Use the dates that users supplied through other processes."""
+        for checker in self._monitor.checkers.values():
+            checker.take_supplied_dates(dates)
+        await self._evaluate(*self._monitor.checkers)
 
     def _own_problem(self) -> str | None:
         """Why the daemon cannot do its work, apart from alerting; None if it can."""
         of_parts = self.health_problem() or self._ledger.problem or self._exposition.problem
-        return of_parts or self._faults.first or self._failing_check()
-
-    def _failing_check(self) -> str | None:
-        """The first check that fails because of us, as a sentence."""
-        agents = (agent for target in self._monitor.scheduled().targets for agent in target.entries)
-        failing = (agent for agent in agents if agent.failure and agent.failure.reason.is_our_fault)
-        return next(
-            (f"{agent.target}/{agent.agent}: {agent.failure.message}" for agent in failing if agent.failure), None
-        )
+        return of_parts or self._faults.first or failing_check(self._monitor.scheduled())
 
     def _make_notifier(self, config: Config) -> Notifier:
         monitor, outbox = self._monitor, open_outbox(self._directory, self._now, or_memory=True)

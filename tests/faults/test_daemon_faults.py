@@ -21,6 +21,7 @@ from exporter.daemon import exposition_cache, jobs, pulse, store_watch
 from exporter.daemon import scheduler as module
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.exposition_cache import ExpositionCache
+from exporter.daemon.ledger_watch import LedgerWatch
 from exporter.daemon.overdue import WATCH_EVERY
 from exporter.daemon.scheduler import Daemon
 from exporter.metrics.render import Exposition, render_target
@@ -454,7 +455,7 @@ async def test_ledger_that_cannot_be_synchronized_fails_the_heartbeat_until_it_c
     monkeypatch.setattr(module, "SAVE_EVERY", 0.01)
     async with running() as world:
         with monkeypatch.context() as patch:
-            patch.setattr(Daemon, "_sync_ledger", fault)
+            patch.setattr(LedgerWatch, "sync", fault)
             await until(lambda: "saving what was checked" in str(world.heartbeat_problem))
         await until(lambda: world.heartbeat_problem is None)
 
@@ -469,7 +470,7 @@ async def test_ledger_that_hangs_fails_the_heartbeat(monkeypatch: pytest.MonkeyP
             await asyncio.Event().wait()
 
         with monkeypatch.context() as patch:
-            patch.setattr(Daemon, "_sync_ledger", hang)
+            patch.setattr(LedgerWatch, "sync", hang)
             await began.wait()
             clock.advance(61.0)
             await until(lambda: "saving what was checked (TimeoutError)" in str(world.heartbeat_problem))

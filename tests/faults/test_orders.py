@@ -17,6 +17,7 @@ from exporter.config import Config, ConfigError
 from exporter.config.targets import TargetBase
 from exporter.daemon import serve
 from exporter.daemon.heartbeat import HeartbeatSender
+from exporter.daemon.ledger_watch import LedgerWatch
 from exporter.daemon.reloading import Reloader
 from exporter.daemon.scheduler import Daemon
 from exporter.sources import SourceContext
@@ -187,7 +188,7 @@ async def test_stop_ends_a_start_that_hangs(monkeypatch: pytest.MonkeyPatch) -> 
         began.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Daemon, "_sync_ledger", hang)
+    monkeypatch.setattr(LedgerWatch, "sync", hang)
     world = World()
     starting = asyncio.create_task(world.daemon.start())
     await began.wait()
@@ -205,7 +206,7 @@ async def test_signal_during_a_start_that_hangs_ends_it(monkeypatch: pytest.Monk
         began.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Daemon, "_sync_ledger", hang)
+    monkeypatch.setattr(LedgerWatch, "sync", hang)
     world = World()
     starting = asyncio.create_task(serve._start(world.daemon, end))
     await began.wait()
