@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from alerts.test_histories import Histories
-from alerts.worlds import DAY, HOUR, MINUTE
+from alerts.worlds import DAY, HOUR, MINUTE, STEPS
 
 MONTH, YEAR = 30 * DAY, 365 * DAY
 
@@ -232,6 +232,66 @@ def test_what_only_a_clock_that_was_ahead_had_shown_is_not_sent_while_the_check_
     history.begin(group_wait=0.0, escalate_after=15 * MINUTE, start=0, hour=0)
     for step in steps:
         step(history)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (
+            ends("main", "openai:c", 30 * MINUTE),
+            away(HOUR),
+            fails("lab"),
+            lambda h: h.the_clock_is_set_back(HOUR),
+        ),
+        (
+            ends("main", "anthropic:a", 13.9 * DAY),
+            fails("lab"),
+            lambda h: h.thresholds_are_edited(STEPS[1:]),
+        ),
+        (
+            down("openai"),
+            fails("work"),
+            removed("main", "openai:c"),
+            fails("main"),
+            agent_comes_or_goes("work"),
+        ),
+    ],
+    ids=["the clock", "the steps", "an end"],
+)
+def test_what_is_left_to_agents_that_cannot_be_checked_is_settled_at_once(steps: tuple[Step, ...]) -> None:
+    lived(*steps, group_wait=10.0)
+
+
+def test_milder_trouble_that_an_agent_takes_with_it_is_notified_for_itself() -> None:
+    lived(
+        breaks("main", "anthropic:b", "auth"),
+        breaks("lab", "anthropic:b", "rate_limit"),
+        pasted("work", "anthropic:a", YEAR),
+        passes(HOUR),
+        pasted("lab", "anthropic:b", 5 * DAY, heals=False),
+        pasted("work", "anthropic:a", 5 * DAY),
+    )
+
+
+def test_silence_of_an_agent_does_not_mute_an_outage_of_another_of_which_nothing_is_known() -> None:
+    lived(
+        dated("main", "openai:c", -HOUR),
+        dated("work", "openai:c", 5 * HOUR),
+        fails("main", forgotten=True),
+        passes(8 * DAY),
+        lambda h: h.is_silenced(("agent", "work"), 3 * HOUR),
+        away(HOUR),
+        group_wait=10.0,
+    )
+
+
+def test_date_that_is_recorded_for_an_undated_token_is_one() -> None:
+    lived(
+        pasted("work", "openai:c", MONTH, undated=True),
+        breaks("main", "openai:c", "auth"),
+        dated("work", "openai:c", -HOUR),
+        dated("work", "openai:c", 10 * DAY),
+    )
 
 
 def test_what_cannot_be_checked_is_neither_confirmed_nor_over() -> None:

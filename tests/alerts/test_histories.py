@@ -88,10 +88,10 @@ class Histories(RuleBasedStateMachine):
                 continue
             owner = agent if id in own else "main"
             down = self.down.get((agent, id), P())
-            ends = self.dates.get((agent, id), profile.ends)
-            found.append(
-                replace(profile, owner=owner, ends=ends, down=down.down, down_since=down.down_since, until=down.until)
-            )
+            recorded = self.dates.get((agent, id))
+            if recorded is not None:
+                profile = replace(profile, ends=recorded, undated=False)
+            found.append(replace(profile, owner=owner, down=down.down, down_since=down.down_since, until=down.until))
         return tuple(found)
 
     @rule(agent=agents, id=ids, left=st.sampled_from([-DAY, 30 * MINUTE, 5 * HOUR, 2 * DAY, 10 * DAY, 13.9 * DAY]))

@@ -33,7 +33,11 @@ _ORDER = (
 def resolution(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> Resolution:
     """How an alert ended that none of its agents has any more."""
     # An agent that took a credential of its own may have left this alert, and not the trouble.
-    left = {agent: fact for agent, fact in state.ended.items() if not _has_trouble(state, agent, index)}
+    left = {
+        agent: fact
+        for agent, fact in state.ended.items()
+        if index.has_seen(state, agent) and not _has_trouble(state, agent, index)
+    }
     facts = {**left, **state.facts} if left else state.facts
     # Whoever is notified of the end was notified of the confirmed ones.
     facts = {agent: fact for agent, fact in facts.items() if fact.confirmed} or facts

@@ -322,7 +322,9 @@ def _silences_hold(claim: _Claim) -> Iterator[str]:
     if alert.condition is ConditionName.NO_USABLE_PROFILE:
         profiles = [(agent, profile.id) for agent in alert.agents for profile in moment.profiles(alert, agent)]
         each = (replace(alert, agents=(agent,), profile=id) for agent, id in profiles)
-        if profiles and all(_is_silenced(profile, moment, by_condition=False) for profile in each):
+        # Nobody knows the profiles of an agent of which nothing is known any more.
+        is_known = bool(profiles) and len(claim.seen) == len(alert.agents)
+        if is_known and all(_is_silenced(profile, moment, by_condition=False) for profile in each):
             yield "is sent although each of its profiles is silenced"
 
 

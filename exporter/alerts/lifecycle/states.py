@@ -204,7 +204,8 @@ def _fork(parent: AlertState, key: str, fact: Fact, policy: AlertPolicy, now: fl
             last, agents=tuple(agent for agent in last.agents if agent in facts), is_inherited=True, before=None
         )
         for name, last in parent.notified.items()
-        if not facts.keys().isdisjoint(last.agents)
+        # Milder trouble than the others' is not what the channel was notified of.
+        if not facts.keys().isdisjoint(last.agents) and begun.severity is parent.severity
     }
     return changed(
         _as_shown(begun, facts, fact, now),
@@ -405,12 +406,12 @@ def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
     if not state.firing:
         return _as_it_is_now(state, index, policy, now)
     if unknown:
+        is_dormant = state.dormant or all(index.is_last_seen_without(state, agent) for agent in unknown)
         if len(unknown) == len(state.facts):
-            is_seen = all(index.is_last_seen_without(state, agent) for agent in unknown)
-            return changed(state, dormant=True) if is_seen and not state.dormant else state
+            return state if is_dormant == state.dormant else changed(state, dormant=True)
         gone = {agent: fact for agent, fact in state.facts.items() if agent not in unknown}
         facts = {agent: state.facts[agent] for agent in unknown}
-        new = changed(_as_shown(state, facts, None, now), ended={**state.ended, **gone})
+        new = changed(_as_shown(state, facts, None, now), ended={**state.ended, **gone}, dormant=is_dormant)
         return changed(new, notified=_still_true(state, new, policy, now))
     if not is_removed and has_same_deadline(state, index, policy, now):
         return state if state.dormant else changed(state, dormant=True)
@@ -429,8 +430,7 @@ def _as_it_is_now(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
     if end is None or not state.notified or state.merged or end.cause is ResolutionCause.TARGET_REMOVED:
         return state
     facts = {agent: fact for agent, fact in state.facts.items() if index.has_seen(state, agent)}
-    ended = {agent: fact for agent, fact in state.ended.items() if index.has_seen(state, agent)}
     if not facts:
         return state
-    present = replace(resolution(changed(state, facts=facts, ended=ended), index, policy, now), at=end.at)
+    present = replace(resolution(changed(state, facts=facts), index, policy, now), at=end.at)
     return state if present == end else changed(state, resolution=present)
