@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from alerts.test_histories import Histories
-from alerts.worlds import DAY, HOUR, MINUTE, STEPS
+from alerts.worlds import DAY, HOUR, MINUTE, NOW, STEPS
 
 MONTH, YEAR = 30 * DAY, 365 * DAY
 
@@ -379,6 +379,19 @@ def test_agent_that_lost_the_trouble_and_has_it_again_is_news() -> None:
         succeeds,
         down("openai"),
     )
+
+
+def test_agent_that_is_left_with_the_trouble_of_another_is_news_and_has_it_since_it_began_there() -> None:
+    history = lived(
+        fails("lab"),
+        passes(8 * DAY),
+        fails("work"),
+        agent_comes_or_goes("lab"),
+        down("anthropic"),
+    )
+    (failing,) = (state for state in history.states.values() if not state.subject.provider)
+    assert failing.agents == ("work",)
+    assert failing.since == NOW + 8 * DAY
 
 
 def test_agent_that_was_removed_and_is_added_again_is_news() -> None:

@@ -133,7 +133,8 @@ def new_agents(state: AlertState, known: Iterable[str]) -> tuple[str, ...]:
     One credential in many agents is one fact: its date, or a cooldown of the store that they inherit. What an agent
     has for itself is news. Notices of severity info are none.
     """
-    if len(state.facts) < 2:
+    known = tuple(known)
+    if len(state.facts) == len(known) == 1 and known[0] in state.facts:
         return ()
     known_facts = [state.facts[agent] for agent in known if agent in state.facts]
     return tuple(

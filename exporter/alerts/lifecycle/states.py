@@ -43,7 +43,7 @@ from exporter.alerts.values import (
     identity,
     new_state,
 )
-from exporter.model import Family, Report
+from exporter.model import ConditionName, Family, Report
 
 DAY = 86400.0
 #: The acknowledged step of a renewal before the first reminder step (JSON has no infinity).
@@ -246,7 +246,7 @@ def _shown(facts: Facts, fact: Fact | None, before: AlertState | None, now: floa
         confirmed = any(one.confirmed for one in facts.values())
         since = min((at for name in alike if (at := shown[name].since) is not None), default=None)
     if since is None:
-        since = before.since if before is not None and before.condition is worst.condition else now
+        since = _since(facts, alike, before, worst.condition, now)
     changes: dict[str, Any] = {
         "facts": facts,
         "condition": worst.condition,
@@ -267,6 +267,15 @@ def _shown(facts: Facts, fact: Fact | None, before: AlertState | None, now: floa
         ordered = sorted(credentials, key=lambda c: (c.profile, c.secret or "", c.deadline or 0.0))
         changes["credentials"] = tuple(ordered)
     return changes | _texts(fact, agent, alike) if fact is not None else changes
+
+
+def _since(facts: Facts, agents: tuple[str, ...], before: AlertState | None, name: ConditionName, now: float) -> float:
+    """Since when these agents have a condition of which the report does not say it."""
+    if before is None or before.condition is not name:
+        return now
+    if before.firing and set(before.agents).isdisjoint(agents):  # those who had it lost it
+        return min(facts[agent].began_at for agent in agents)
+    return before.since
 
 
 def _is_as_soon(fact: AgentFact, worst: AgentFact) -> bool:
