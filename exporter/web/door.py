@@ -31,6 +31,8 @@ AT_ONCE = 4
 #: The pause after a connection that could not be accepted, in seconds.
 PAUSE = 0.2
 LOG_EVERY = 60.0  # seconds
+#: How long a request waits that was sent before the answer to the one before it, in seconds.
+PIPELINE_PAUSE = 1.0
 SHUTDOWN_TIMEOUT = 2.0  # seconds to end TLS politely
 #: The descriptors that are assumed to be in use where they cannot be counted.
 _USED = 32
@@ -67,6 +69,8 @@ class GuardedConnection(H11Protocol):
     def end(self) -> None:
         """End it at once, with the work on its answer."""
         self._ended = True
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # or uvicorn, if the answer ends first, would log that there is none
         if self.transport is not None:
             self.transport.abort()
         elif self.opening is not None:
@@ -121,6 +125,14 @@ class GuardedConnection(H11Protocol):
         super().send_400_response(msg)
 
     def on_response_complete(self) -> None:
+        if self.conn.our_state is h11.DONE and self.conn.their_state is h11.DONE and self.conn.trailing_data[0]:
+            # Pipelining, which no scraper or browser does: a few packets of a crowd would be minutes of work.
+            self.loop.call_later(PIPELINE_PAUSE, self._complete)
+            self._report()
+        else:
+            self._complete()
+
+    def _complete(self) -> None:
         super().on_response_complete()
         self._report()
 

@@ -138,6 +138,36 @@ async def test_a_body_in_drips_does_not_prolong_the_request(monkeypatch: pytest.
         writer.close()
 
 
+async def test_requests_that_wait_for_no_answer_are_answered_one_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd could otherwise order minutes of work with a few packets."""
+    clock = LoopClock(monkeypatch)
+    async with hall(monkeypatch) as here:
+        reader, writer = await asyncio.open_connection(*here.address)
+        writer.write(GET * 2 + LAST)
+        assert b" 200 OK" in await reader.readuntil(b"\r\n")
+        while b"\r\n" in (line := await reader.readline()) and line != b"\r\n":
+            pass
+        await until(lambda: here.phases() == ["REQUEST"])  # its second request waits
+        for _ in range(2):
+            clock.advance(door_module.PIPELINE_PAUSE)
+            await reader.readuntil(b" 200 OK")
+        assert await reader.read()
+        writer.close()
+
+
+async def test_request_that_is_ended_just_when_more_of_it_comes_is_logged_nowhere(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hall(monkeypatch) as here:
+        await here.enter(BODY)
+        (connection,) = here.door.open_ones
+        await until(lambda: connection.cycle and connection.cycle.message_event._waiters)  # for the rest of the body
+        connection.data_received(b"x")
+        connection.end()
+        await until(lambda: not here.door.open_ones and connection._answering is None)
+    assert caplog.text == ""
+
+
 async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = LoopClock(monkeypatch)
     async with hall(monkeypatch, create_app(FakeDaemon(body=b"x" * 30_000_000), web())) as here:
