@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 _FUNCTIONS = {"compile", "search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer"}
 _ANCHORED = {"match", "fullmatch"}
-_SHORT = 1_000  # characters; the long string has four times as many
-_SLOW = 0.005  # seconds of CPU for the long string. A linear pattern needs less than a hundredth.
-_RATIO = 8.0  # between the two strings: linear is 4, quadratic 16
+_SHORT = 600  # characters; the next string has four times as many, and the last four times as many again
+_SLOW = 0.002  # seconds of CPU for the second string. A linear pattern needs less than a hundredth.
+_RATIO = 8.0  # between one string and the next: linear is 4, quadratic 16
 
 _END = "\n\x00"  # which no pattern expects
 
@@ -200,13 +200,16 @@ def worst(found: Pattern) -> str | None:
     """The beginning of a text on which the pattern is not linear; None if there is none."""
     assert found.text is not None
     pattern = re.compile(found.text, found.flags)
-    short = hostile(found.text, found.flags, _SHORT)
-    for few, many in zip(short, hostile(found.text, found.flags, 4 * _SHORT), strict=True):
-        taken = _seconds(pattern, found.anchored, many)
-        if taken > _SLOW:
-            taken = min(taken, *(_seconds(pattern, found.anchored, many) for _ in range(2)))
-            if taken > _SLOW and taken > _RATIO * min(_seconds(pattern, found.anchored, few) for _ in range(3)):
-                return many[:40]
+    shortest, longer, longest = (hostile(found.text, found.flags, times * _SHORT) for times in (1, 4, 16))
+    for few, many, most in zip(shortest, longer, longest, strict=True):
+        if _seconds(pattern, found.anchored, many) < _SLOW:
+            continue
+        short = min(_seconds(pattern, found.anchored, few) for _ in range(5))
+        if min(_seconds(pattern, found.anchored, many) for _ in range(3)) < _RATIO * short:
+            continue
+        # Memory, caches and other programs change the time of a linear pattern, but not by as much as a square does.
+        if _seconds(pattern, found.anchored, most) > _RATIO**2 * short:
+            return many[:40]
     return None
 
 
