@@ -47,6 +47,25 @@ def test_check_without_free_descriptors_fails_and_the_next_one_works(tmp_path: P
     assert "PLANTED-SECRET" not in done.stdout + done.stderr
 
 
+def test_check_that_needs_more_memory_than_there_is_fails_and_the_next_one_works(tmp_path: Path) -> None:
+    profiles = {f"other_{number}": stored_token(note="x" * 7000) for number in range(3000)}
+    states = []
+    for name, more in (("large", profiles), ("small", {})):
+        (tmp_path / name).mkdir()
+        home = Home(tmp_path / name)
+        home.write_local(store_of(anthropic_default=stored_token(), **more))
+        states.append(str(home.state_dir))
+    script = str(Path(__file__).with_name("short_of_memory.py"))
+    done = subprocess.run(
+        [sys.executable, script, *states, "40"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["limited"]["large"] != "ok"
+    assert said["after"] == {"large": "ok", "small": "ok"}
+    assert "PLANTED-SECRET" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE])
 async def test_process_that_cannot_be_forked_is_a_failed_check_with_its_reason(
     number: int, monkeypatch: pytest.MonkeyPatch

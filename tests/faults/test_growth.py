@@ -1,0 +1,54 @@
+"""A daemon that runs for months stays small: what it has done leaves nothing in memory."""
+
+from __future__ import annotations
+
+import gc
+import time
+from pathlib import Path
+
+from fakes import Fakes, config, token
+from waiting import until
+
+from exporter.daemon.scheduler import Daemon
+from exporter.state.credentials_db import CredentialDatabase
+
+from .servers import BadServer
+from .worlds import webhook
+
+DAY = 86400.0
+CHECKS = 80  # of two targets
+#: What is on its way at the end of a round differs by some hundred objects.
+ALLOWED = 10  # objects that stay for each check
+
+
+async def test_checks_notifications_reloads_and_scrapes_leave_no_objects(tmp_path: Path) -> None:
+    fakes, ledger = Fakes(), CredentialDatabase(tmp_path)
+    with BadServer() as server:
+        made = config(
+            "home", "vps", interval="1h", channels=[webhook(server.url + "/hook")], alerts={"group_wait": "0s"}
+        )
+        daemon = Daemon(made, ledger, lambda: made, time.time, fakes, directory=tmp_path)
+        await daemon.start()
+        try:
+
+            async def rounds(first: int, last: int) -> int:
+                """As many objects as there are after some rounds. In each, credentials are new, and expire or not."""
+                for number in range(first, last):
+                    ends = time.time() + (-DAY if number % 10 == 9 else 90 * DAY)
+                    for source in fakes.sources.values():
+                        source.profiles = (token(ends, secret_hash=f"{number:032x}"),)
+                    await daemon.check_now(None)
+                    daemon.exposition("", "")
+                    if number % 5 == 0:
+                        assert await daemon.reload() is None
+                await until(lambda: server.received("hook"))
+                server.came.clear()
+                gc.collect()
+                return len(gc.get_objects())
+
+            before = await rounds(0, 20)
+            after = await rounds(20, 20 + CHECKS // 2)
+            assert after - before < ALLOWED * CHECKS
+        finally:
+            await daemon.stop()
+            ledger.close()
