@@ -30,7 +30,7 @@ from exporter.config.web_config_file import parse_web_config
 from exporter.lib import tasks
 from exporter.web.current_file import CurrentFile
 from exporter.web.limits import AttemptLimiter, client_of
-from exporter.web.passwords import Failures, PasswordQueue
+from exporter.web.passwords import Asker, Failures, PasswordQueue
 from exporter.web.sessions import Guard
 
 log = logging.getLogger(__name__)
@@ -143,14 +143,15 @@ class Users:
             return True
         task = self._running.get(key)
         if task is None:
-            task = tasks.begin(self._compare(key, password, users.get(user), _highest_cost(users), address))
+            asker = Asker(address, user)
+            task = tasks.begin(self._compare(key, password, users.get(user), _highest_cost(users), asker))
             self._running[key] = task
             task.add_done_callback(lambda _: self._running.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _compare(self, key: bytes, password: str, hashed: str | None, cost: int, address: str) -> bool:
+    async def _compare(self, key: bytes, password: str, hashed: str | None, cost: int, asker: Asker) -> bool:
         hashes = _hashes_to_compare(hashed, cost)
-        if not await self._queue.compare(address, lambda: _matches_first(password, hashes)) or hashed is None:
+        if not await self._queue.compare(asker, lambda: _matches_first(password, hashes)) or hashed is None:
             return False
         self._correct[key] = None
         while len(self._correct) > MAX_CACHED:

@@ -37,6 +37,7 @@ from exporter.sources.gateway import answers  # noqa: E402
 from exporter.sources.openclaw import roster, status  # noqa: E402
 from exporter.sources.store.environment import environment  # noqa: E402
 from exporter.sources.store.files import parse_json as parse_store  # noqa: E402
+from exporter.web import door  # noqa: E402
 from exporter.web.app import create_app  # noqa: E402
 from exporter.web.server import WebServer  # noqa: E402
 
@@ -183,6 +184,7 @@ class _Server:
     """Our server on a loop that runs only during a request."""
 
     def __init__(self) -> None:
+        door.PIPELINE_PAUSE = 0.0  # many requests in one input would take many seconds
         self.loop = asyncio.new_event_loop()
         self.server = WebServer(create_app(FakeDaemon(), web(token=TOKEN)), [("127.0.0.1", 0)])
         self.loop.run_until_complete(self.server.start())

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 from waiting import LoopClock, until
 
-from exporter.web.passwords import MAX_WAITING, PACE, SLOTS, PasswordQueue, next_of, surplus_of
+from exporter.web.passwords import MAX_WAITING, PACE, SLOTS, Asker, PasswordQueue, next_of, surplus_of
 
-crowds = st.lists(st.sampled_from("abcd"), min_size=1, max_size=12)
+askers = st.builds(Asker, st.sampled_from("abcd"), st.sampled_from("uv"))
+crowds = st.lists(askers, min_size=1, max_size=12)
+HONEST = Asker("honest", "prometheus")
 failures = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 10))
 
 
@@ -28,6 +30,9 @@ class Failed:
 
     def count(self, address: str) -> int:
         return self.counts.get(address, 0)
+
+    def of(self, asker: Asker) -> tuple[int, int]:
+        return self.count(asker.user), self.count(asker.address)
 
     def wait(self, address: str) -> int:
         return 10 if address in self.over else 0
@@ -43,20 +48,19 @@ def noting(made: list[str], address: str) -> Callable[[], bool]:
 
 @given(crowds, failures)
 def test_an_address_that_has_not_failed_comes_before_those_that_have(
-    waiting: list[str], counts: dict[str, int]
+    waiting: list[Asker], counts: dict[str, int]
 ) -> None:
-    count = Failed(counts).count
-    crowd = [*waiting, "honest", *waiting]
+    count = Failed(counts).of
+    crowd = [*waiting, HONEST, *waiting]
     chosen = crowd[next_of(crowd, count)]
-    assert count(chosen) == 0
-    assert chosen == "honest" or chosen in [address for address in waiting if not count(address)]
+    assert count(chosen) == (0, 0)
 
 
 @given(crowds, failures)
 def test_the_newest_password_of_an_address_comes_first_and_its_oldest_is_given_up(
-    waiting: list[str], counts: dict[str, int]
+    waiting: list[Asker], counts: dict[str, int]
 ) -> None:
-    count = Failed(counts).count
+    count = Failed(counts).of
     place = next_of(waiting, count)
     assert waiting[place] not in waiting[place + 1 :]
     place = surplus_of(waiting, count)
@@ -64,10 +68,22 @@ def test_the_newest_password_of_an_address_comes_first_and_its_oldest_is_given_u
 
 
 @given(crowds)
-def test_whoever_waits_once_is_not_given_up_for_a_crowd(waiting: list[str]) -> None:
+def test_whoever_waits_once_is_not_given_up_for_a_crowd(waiting: list[Asker]) -> None:
     most = Counter(waiting).most_common(1)[0][1]
-    crowd = ["honest", *waiting]
-    assert most == 1 or crowd[surplus_of(crowd, Failed().count)] != "honest"
+    crowd = [HONEST, *waiting]
+    assert most == 1 or crowd[surplus_of(crowd, Failed().of)] != HONEST
+
+
+@given(st.integers(2, 16))
+def test_guesses_of_one_password_behind_a_proxy_delay_no_other_user(guesses: int) -> None:
+    guess, right = Asker("proxy", "admin"), Asker("proxy", "prometheus")
+
+    def count(asker: Asker) -> tuple[int, int]:
+        return (3 if asker == guess else 0), 10
+
+    crowd = [right, *[guess] * guesses]
+    assert crowd[next_of(crowd, count)] == right
+    assert crowd[surplus_of(crowd, count)] == guess
 
 
 async def test_comparisons_at_once_and_waiting_ones_are_bounded() -> None:
@@ -85,7 +101,7 @@ async def test_comparisons_at_once_and_waiting_ones_are_bounded() -> None:
         return False
 
     queue = PasswordQueue(Failed())
-    asked = [asyncio.create_task(queue.compare("a", work)) for _ in range(100)]
+    asked = [asyncio.create_task(queue.compare(Asker("a", "u"), work)) for _ in range(100)]
     await until(lambda: sum(task.done() for task in asked) == 100 - SLOTS - MAX_WAITING)
     refused = [task for task in asked if task.done()]
     await until(lambda: running == SLOTS)
@@ -106,7 +122,7 @@ async def test_addresses_with_too_many_failures_share_one_comparison_a_second_an
     queue = PasswordQueue(Failed({"bad": 10, "worse": 10}, over="bad worse"))
 
     def compare(address: str) -> asyncio.Task[bool]:
-        return asyncio.create_task(queue.compare(address, noting(made, address)))
+        return asyncio.create_task(queue.compare(Asker(address, "u"), noting(made, address)))
 
     await compare("bad")
     slow = [compare("worse"), compare("bad")]
@@ -120,19 +136,36 @@ async def test_addresses_with_too_many_failures_share_one_comparison_a_second_an
     assert len(made) == 4
 
 
+async def test_wrong_passwords_of_one_user_count_against_that_user_alone() -> None:
+    queue, free = PasswordQueue(Failed({"proxy": 9})), threading.Event()
+    for _ in range(3):
+        assert not await queue.compare(Asker("proxy", "admin"), lambda: False)
+    busy = [asyncio.create_task(queue.compare(Asker("other", "x"), lambda: free.wait(20))) for _ in range(SLOTS)]
+    await asyncio.sleep(0)
+    made: list[str] = []
+    right = asyncio.create_task(queue.compare(Asker("proxy", "prometheus"), noting(made, "prometheus")))
+    await asyncio.sleep(0)
+    guesses = [asyncio.create_task(queue.compare(Asker("proxy", "admin"), noting(made, "admin"))) for _ in range(40)]
+    await until(lambda: sum(guess.done() for guess in guesses) == 40 + 1 - MAX_WAITING)
+    free.set()
+    assert await right
+    assert made[0] == "prometheus"
+    await asyncio.gather(*busy, *guesses, return_exceptions=True)
+
+
 async def test_work_that_raises_raises_and_the_next_one_runs() -> None:
     queue = PasswordQueue(Failed())
     with pytest.raises(ZeroDivisionError):
-        await queue.compare("a", lambda: 1 // 0 == 0)
-    assert await queue.compare("a", lambda: True)
+        await queue.compare(Asker("a", "u"), lambda: 1 // 0 == 0)
+    assert await queue.compare(Asker("a", "u"), lambda: True)
 
 
 async def test_nobody_waits_for_what_was_cancelled() -> None:
     free = threading.Event()
     queue = PasswordQueue(Failed())
-    busy = [asyncio.create_task(queue.compare("a", lambda: free.wait(20))) for _ in range(SLOTS)]
+    busy = [asyncio.create_task(queue.compare(Asker("a", "u"), lambda: free.wait(20))) for _ in range(SLOTS)]
     made: list[str] = []
-    waiting = asyncio.create_task(queue.compare("a", noting(made, "a")))
+    waiting = asyncio.create_task(queue.compare(Asker("a", "u"), noting(made, "a")))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
