@@ -14,6 +14,7 @@ import contextlib
 import email.utils
 import enum
 import functools
+import importlib
 import importlib.util
 import logging
 import os
@@ -43,6 +44,9 @@ for _name in ("sniffio", "trio"):
 # Below this level both log the URL of every request, and a URL may be a secret.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+
+#: What the first request would import on the event loop: some 20 ms of CPU.
+_BACKEND = "anyio._backends._asyncio"
 
 #: Node closes an idle connection after 5 s. Ours closes earlier, or a request would meet a closing one. Seconds.
 KEEP_ALIVE = 3.0
@@ -181,6 +185,8 @@ class Client:
         except OSError as error:  # ssl.SSLError is one
             why = "it contains no certificate" if isinstance(error, ssl.SSLError) else why_unusable(error)
             raise RequestError(Cause.CONNECTION, f"ca_file cannot be used: {why}") from None
+        if _BACKEND not in sys.modules:
+            await asyncio.to_thread(_import_backend)
         if self._client is None or self._verify is not verify:
             previous, self._verify = self._client, verify
             self._client = httpx.AsyncClient(
@@ -195,6 +201,11 @@ class Client:
             if previous is not None:
                 await previous.aclose()
         return self._client
+
+
+def _import_backend() -> None:
+    with contextlib.suppress(ImportError):  # another release calls it something else
+        importlib.import_module(_BACKEND)
 
 
 def send_and_wait(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: How much of an answer is sent in one turn of the loop, in bytes.
+PIECE = 256 * 1024
 
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -50,7 +54,10 @@ class Gate:
                 for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 headers.update(self._headers())
-            await send(message)
+            for piece in _pieces(message):
+                await send(piece)
+                if piece is not message:
+                    await asyncio.sleep(0)
 
         try:
             for check in self._checks:
@@ -59,3 +66,15 @@ class Gate:
             refusal = sentence(error.status_code, error.detail, error.headers)
             return await refusal(scope, receive, send_with_headers)
         return await self._app(scope, receive, send_with_headers)
+
+
+def _pieces(message: Message) -> Iterator[Message]:
+    """The message, or several with pieces of its body: sending megabytes at once would take a long turn of the loop."""
+    body = message.get("body", b"")
+    if len(body) <= PIECE:
+        yield message
+        return
+    for start in range(0, len(body), PIECE):
+        is_last = start + PIECE >= len(body)
+        more = message.get("more_body", False) or not is_last
+        yield {**message, "body": body[start : start + PIECE], "more_body": more}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,10 +11,12 @@ from fake_daemon import BEARER, FakeDaemon, ask, client, web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reports import odd_ids
+from starlette.types import Message, Receive, Scope, Send
 
 from exporter.present import to_json
 from exporter.web.app import create_app
 from exporter.web.forms import probe_timeout
+from exporter.web.responses import PIECE, Gate
 
 # --- requests that read ------------------------------------------------------------------------------
 
@@ -276,3 +279,32 @@ async def test_reload_tells_how_it_went() -> None:
     assert answer.text == (
         "The configuration was not reloaded; the old one stays in effect: config.json5: intervall: unknown key\n"
     )
+
+
+async def test_a_large_answer_is_sent_in_pieces_between_which_others_have_their_turn() -> None:
+    body, sent, turns = bytes(range(256)) * 4096 * 3 + b"end", [], 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async def send(message: Message) -> None:
+        sent.append((turns, message))
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def receive() -> Message:
+        raise AssertionError("nothing is read")
+
+    waiting = asyncio.create_task(others())
+    await Gate(app, [])({"type": "http"}, receive, send)
+    waiting.cancel()
+    pieces = [(turn, message) for turn, message in sent if message["type"] == "http.response.body"]
+    assert b"".join(message["body"] for _, message in pieces) == body
+    assert max(len(message["body"]) for _, message in pieces) <= PIECE
+    assert [message.get("more_body", False) for _, message in pieces] == [True] * (len(pieces) - 1) + [False]
+    assert len({turn for turn, _ in pieces}) == len(pieces)
