@@ -149,3 +149,32 @@ async def test_upgrade_of_openclaw_between_two_checks_is_no_change_of_a_credenti
         assert after.failure is None
         assert [p.expires_at for p in after.profiles] == [p.expires_at for p in first.profiles]
         assert {c.name for c in after.conditions} == {c.name for c in first.conditions}
+
+
+async def test_upgrade_that_moves_the_credentials_between_two_checks_is_no_change_of_a_credential(
+    tmp_path: Path,
+) -> None:
+    """From ``auth-profiles.json`` to the database of the agent, and back to an older release."""
+    home = Home(tmp_path)
+    stored = {"anthropic_default": stored_token(expires=(NOW + 3e6) * 1000), "openai_work": stored_token()}
+    made = Config.model_validate({"targets": [{"name": "home", "source": "store", "state_dir": str(home.state_dir)}]})
+    now = NOW
+    monitor = Monitor(made, CredentialDatabase(None), lambda: now)
+
+    async def seen() -> set[tuple[object, ...]]:
+        (target,) = (await monitor.check()).targets
+        (agent,) = target.entries
+        assert agent.failure is None
+        return {(p.id, p.secret_hash, p.expires_at, p.first_seen_at) for p in agent.profiles}
+
+    json_file = home.write_json(store_of(**stored)["profiles"])
+    first = await seen()
+    assert len(first) == 2
+    now += 3600.0
+    database = home.write_local(store_of(**stored))
+    json_file.unlink()
+    assert await seen() == first
+    now += 3600.0
+    home.write_json(store_of(**stored)["profiles"])
+    database.unlink()
+    assert await seen() == first
