@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     Field,
     ValidationError,
     ValidationInfo,
@@ -27,6 +27,7 @@ from exporter.config.values import (
     TargetName,
     WithSecrets,
     WithToken,
+    regular_expression,
 )
 
 #: The name of a target that has none in the configuration, so that many hosts have a target of this name.
@@ -130,7 +131,9 @@ class ListDefaults(WithToken):
     """What every target of a list has; `{name}` in ``token_file`` is the target's name."""
 
     source: Literal["gateway"] = Field("gateway", description="only gateways can be listed")
-    url_match: str | None = Field(None, description="a regular expression that the whole url of a target must match")
+    url_match: Annotated[str, AfterValidator(regular_expression)] | None = Field(
+        None, description="a regular expression that the whole url of a target must match"
+    )
     agents: Agents = "all"
     interval: Duration | None = Field(None, ge=1)
     timeout: Duration = Field(60.0, gt=0, le=3600)
@@ -138,15 +141,6 @@ class ListDefaults(WithToken):
     labels: Labels = {}
     ca_file: FilePath | None = None
     usage: Flag = False
-
-    @field_validator("url_match")
-    @classmethod
-    def _expression(cls, value: str | None) -> str | None:
-        try:
-            re.compile(value or "")
-        except re.error as error:
-            raise ValueError(f"is no regular expression: {error.msg}") from None
-        return value
 
 
 class ListBase(WithSecrets):

@@ -129,6 +129,32 @@ def _labels(value: object) -> object:
 
 Labels = Annotated[dict[str, str], BeforeValidator(_labels)]
 
+#: The facts of an alert that a channel can match on, beside labels.
+MATCHED_FACTS = ("target", "agent", "provider", "profile", "condition")
+
+
+def _match(value: object) -> object:
+    """Regular expressions by the names of facts and labels."""
+    for name, expression in value.items() if isinstance(value, dict) else ():
+        if name not in MATCHED_FACTS:
+            _labels({name: ""})
+        if not isinstance(expression, str):
+            raise ValueError(f'{name}: write a regular expression, like "anthropic|openai"')
+        regular_expression(expression, f"{name}: ")
+    return value
+
+
+def regular_expression(value: str, place: str = "") -> str:
+    """``value`` if it is one. Raises ValueError."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{place}is no regular expression: {error.msg}") from None
+    return value
+
+
+Match = Annotated[dict[str, str], BeforeValidator(_match)]
+
 
 class Model(BaseModel):
     """A part of the configuration. pydantic builds its validator at the first value."""

@@ -48,6 +48,7 @@ ALERT = Alert(
     deadline=NOW - HOUR,
     summary="expired – an hour ago",
     remedy=("claude setup-token",),
+    labels={"owner": "ops"},
 )
 OUTGOING = QueuedMessage("01JXAMPLE00000000000000000", Message("hook", NOW, (ALERT,)))
 
@@ -104,6 +105,7 @@ async def test_body_and_signature() -> None:
                 "summary": "expired – an hour ago",
                 "remedy": ["claude setup-token"],
                 "runbook": f"{RUNBOOK}#openclawauthexpired",
+                "labels": {"owner": "ops"},
             }
         ],
     }

@@ -44,6 +44,7 @@ _NAMES = {
     Family.WATCH: "OpenClawAuthWatch",
 }
 Labels = tuple[tuple[str, str], ...]
+_KEPT = frozenset({"alertname", "exporter", "target", "provider", "profile", "fingerprint"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Publication:
 def labels(alert: Alert) -> Labels:
     """The identity of an alert in Alertmanager, sorted by name."""
     found = {
+        **alert.labels,  # none of them has a name that follows
         "alertname": alertname(alert),
         "severity": str(alert.severity),
         "exporter": alert.exporter,
@@ -103,8 +105,8 @@ def alertname(alert: Alert) -> str:
 
 
 def _identity(labels: Labels) -> Labels:
-    """The labels that an alert keeps for its life."""
-    return tuple(label for label in labels if label[0] != "severity")
+    """The labels that an alert keeps for its life: not its severity, and not a person's."""
+    return tuple(label for label in labels if label[0] in _KEPT)
 
 
 def next_publication(

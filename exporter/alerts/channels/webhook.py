@@ -115,6 +115,7 @@ def _alert(alert: Alert, now: float) -> dict[str, Any]:
         "summary": alert.summary,
         "remedy": list(alert.remedy),
         "runbook": _runbook(alert),
+        "labels": dict(alert.labels),
         **{name: value for name, value in optional.items() if value is not None},
         **({"deadline_is_latest": True} if alert.is_assumed and alert.deadline is not None else {}),
         **({"other_agents": [_note(note) for note in alert.notes]} if alert.notes else {}),

@@ -16,6 +16,7 @@ from exporter.alerts.channels.alertmanager import ENDS_AFTER, PUBLISH_EVERY, Ale
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.lifecycle import firing
 from exporter.alerts.lifecycle.compose import alert_of
+from exporter.alerts.lifecycle.routing import Route
 from exporter.alerts.values import States
 from exporter.lib import tasks
 from exporter.lib.redact import internal_error
@@ -64,9 +65,9 @@ class AlertmanagerPublisher:
 
     def update(self, states: States) -> None:
         """Take over the present states, and publish at once if something changed that an Alertmanager shows."""
-        self._states = states
+        self._states = states = self._wanted(states)
         published = frozenset(
-            (state.key, state.severity, state.condition, state.resolution)
+            (state.key, state.severity, state.condition, state.resolution, *sorted(state.labels.items()))
             for state in states.values()
             if (state.firing and state.confirmed) or state.resolution is not None
         )
@@ -86,7 +87,11 @@ class AlertmanagerPublisher:
     def _assume_published(self, states: States) -> None:
         if not self._sender.last.firing:
             now = self._now()
-            self._sender.assume_sent(firing(states, now), now)
+            self._sender.assume_sent(firing(self._wanted(states), now), now)
+
+    def _wanted(self, states: States) -> States:
+        route = Route.of(self._sender.config.match)
+        return {key: state for key, state in states.items() if route.fits(state)} if route.matchers else states
 
     async def _run(self) -> None:
         if self._unassumed is not None:

@@ -72,7 +72,8 @@ def plan(
         deliver_at = state.deadline + grace
         if policy.escalate_after is not None and state.severity is Severity.CRITICAL:
             deliver_at += channel.step * policy.escalate_after
-        if not channel.accepts(state.severity) or policy.is_silenced(state, deliver_at):
+        is_wanted = channel.accepts(state.severity) and channel.route.fits(state)
+        if not is_wanted or policy.is_silenced(state, deliver_at):
             continue
         deliver_at = channel.next_allowed(state.severity, deliver_at)
         if deliver_at <= now + max_delay:

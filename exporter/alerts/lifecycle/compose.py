@@ -85,6 +85,7 @@ def alert_of(state: AlertState, reason: NotificationReason, now: float, last: La
         new_agents=new_agents(state, last.agents)
         if reason is NotificationReason.ESCALATED and last is not None
         else (),
+        labels=state.labels,
     )
     return alert if alert.summary else replace(alert, summary=text.sentence(alert, now))
 
@@ -125,6 +126,7 @@ def _ended(state: AlertState, resolution: Resolution, last: LastNotification | N
         "cause": state.cause if is_same else None,
         "exporter": state.exporter,
         "key": key_of(state),
+        "labels": state.labels,
         "is_assumed": resolution.is_assumed if reason is NotificationReason.RENEWED else state.is_assumed,
         "times": max(times_today(state, now), last.times if last is not None else 0) if last and last.times else 0,
     }

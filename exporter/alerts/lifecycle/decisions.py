@@ -33,7 +33,7 @@ def reason_to_notify(
         return state.resolution.reason if at is not None and at <= now else None
     if not state.firing or not state.confirmed or state.inhibited or state.dormant:
         return None
-    if now < retry_at(state, channel, policy, now):
+    if now < retry_at(state, channel, policy, now) or not channel.route.fits(state):
         return None
     if last is None:
         is_due = (

@@ -68,7 +68,7 @@ def next_events(state: AlertState, policy: AlertPolicy, now: float) -> Iterator[
             yield from _held_back(state, channel, policy, now)
         if state.resolution is not None and (last := state.notified.get(channel.name)) is not None:
             yield from _ending(state, last, channel)
-        if is_active and channel.accepts(state.severity):
+        if is_active and channel.accepts(state.severity) and channel.route.fits(state):
             for at, kind in _scheduled(state, channel, policy, now):
                 yield channel.next_allowed(state.severity, max(at, silenced_until or now)), kind
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
+from exporter.alerts.lifecycle.routing import Route
 from exporter.alerts.values import AlertState
 from exporter.config import Config, Policy, QuietHours
 from exporter.lib.zones import UTC
@@ -85,6 +86,7 @@ class ChannelPolicy:
     for_machines: bool = False  # a program reads it: it gets every end at once
     can_withdraw: bool = False  # it can take a notification away again
     last_success: float | None = None  # when it last delivered a message (Unix seconds)
+    route: Route = field(default_factory=Route)
 
     def accepts(self, severity: Severity) -> bool:
         return severity.rank >= self.min_severity.rank
@@ -146,6 +148,7 @@ class AlertPolicy:
     exporter: str = ""  # its name, part of the identity of each alert
     channels: tuple[ChannelPolicy, ...] = ()  # without Alertmanager, which has policies of its own
     targets: frozenset[str] = frozenset()  # the targets that alert: those that are checked on a schedule
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # a person's, by target
     remind_before: tuple[float, ...] = ()  # the longest first
     repeat_every: float = 6 * 3600.0
     confirm_checks: int = 2
@@ -185,6 +188,7 @@ class AlertPolicy:
                 for_machines=channel.FOR_MACHINES,
                 can_withdraw=channel.CAN_WITHDRAW,
                 last_success=(last_success or {}).get(channel.name),
+                route=Route.of(channel.match),
             )
             for channel in notified
         )
@@ -192,6 +196,7 @@ class AlertPolicy:
             exporter=exporter,
             channels=channels,
             targets=frozenset(target.name for target in config.targets if target.schedule),
+            labels={target.name: target.labels for target in config.targets if target.labels},
             remind_before=tuple(sorted(set(alerts.remind_before), reverse=True)),
             repeat_every=alerts.repeat_every,
             confirm_checks=alerts.confirm_checks,

@@ -80,7 +80,19 @@ def update_states(states: States, report: Report, policy: AlertPolicy, now: floa
             after[key] = _merge(state, now)
         elif (remaining := _without_fact(state, index, policy, now)) is not None:
             after[key] = remaining
-    return take_over(_with_fingerprints_of_their_own(after, before))
+    return _labelled(take_over(_with_fingerprints_of_their_own(after, before)), policy)
+
+
+_NO_LABELS: Mapping[str, str] = {}
+
+
+def _labelled(states: dict[str, AlertState], policy: AlertPolicy) -> dict[str, AlertState]:
+    """The states with their targets' labels of today. One that has ended keeps those that it had."""
+    for key, state in states.items():
+        labels = policy.labels.get(state.subject.target, _NO_LABELS)
+        if state.labels != labels and state.firing:
+            states[key] = changed(state, labels=labels)
+    return states
 
 
 def _with_fingerprints_of_their_own(after: States, before: States) -> States:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo
 from pydantic_core import core_schema
 
-from exporter.config.values import Model, TargetName, WithSecrets, Zone
+from exporter.config.values import Match, Model, TargetName, WithSecrets, Zone
 
 _TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
@@ -44,6 +44,7 @@ class ChannelBase(WithSecrets):
 
     name: TargetName
     min_severity: Literal["info", "warning", "critical"] = "info"
+    match: Match = Field({}, description="regular expressions that an alert's facts and labels must match as a whole")
     quiet_hours: QuietHours | None = None
     type: str
 
