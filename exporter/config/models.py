@@ -22,6 +22,7 @@ from exporter.config.values import (
     Duration,
     FilePath,
     Flag,
+    Labels,
     Lazily,
     Model,
     WithSecrets,
@@ -38,6 +39,8 @@ class ProfilePolicy(Model):
     expires_at: Date | None = None
     alias: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     ignore: Flag = False
+    expiring_within: Duration | None = Field(None, ge=0, description="default: policy.expiring_within")
+    labels: Labels = Field({}, description="like owner or team; they replace the target's of the same name")
 
 
 class ProviderPolicy(Model):

@@ -85,6 +85,11 @@ class VerdictInputs:
     def profile_policy(self, profile: str) -> ProfilePolicy:
         return self.policy.of(self.subject.target, self.subject.agent, profile)
 
+    def expiring_within(self, profile: str) -> float:
+        """How near a deadline of the profile is a warning, in seconds."""
+        own = self.profile_policy(profile).expiring_within
+        return self.policy.expiring_within if own is None else own
+
     def record(self, profile: str) -> CredentialRecord | None:
         """What the history holds about a profile."""
         return self.history.profiles.get(profile)

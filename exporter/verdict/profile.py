@@ -232,7 +232,7 @@ def _status(
         return Status.EXPIRED, "the deadline has passed"
     if p.status == "expired" or p.reason_code == "expired":
         return Status.EXPIRED, "OpenClaw reports expired"
-    if left is not None and left <= inputs.policy.expiring_within:
+    if left is not None and left <= inputs.expiring_within(p.id):
         return Status.EXPIRING, "the deadline is within policy.expiring_within"
     if p.status == "expiring" and deadline is None:
         return Status.EXPIRING, "OpenClaw reports expiring, without a date"

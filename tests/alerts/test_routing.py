@@ -111,3 +111,16 @@ def test_changed_label_supersedes_the_old_label_set() -> None:
     published = next_publication(first, [after], [], NOW + MINUTE)
     assert published.alerts[labels_of(after)].ended_at is None
     assert published.alerts[labels_of(before)].is_superseded
+
+
+def test_labels_of_a_profile_win() -> None:
+    config = Config.model_validate(
+        {
+            "targets": [{"name": "home", "labels": {"owner": "ops", "site": "a"}}],
+            "policy": {"profiles": {"home/main/anthropic:default": {"labels": {"owner": "alice"}}}},
+        }
+    )
+    made = AlertPolicy.of(config)
+    life = Life(policy(labels=made.labels, verdict=made.verdict))
+    life.at(NOW, EXPIRED)
+    assert life.messages[-1].alerts[0].labels == {"owner": "alice", "site": "a"}

@@ -134,6 +134,8 @@ class Silence:
 MATCHERS = ("target", "agent", "provider", "profile", "condition")
 
 
+_NO_LABELS: Mapping[str, str] = {}
+
 Renew = Callable[[AgentReport, ProfileReport], tuple[Step, ...]]
 
 
@@ -214,6 +216,15 @@ class AlertPolicy:
     def is_complete(self, report: Report) -> bool:
         """Whether a report covers every target that alerts. It does not right after the start."""
         return self.targets <= {target.target for target in report.targets}
+
+    def labels_of(self, state: AlertState) -> Mapping[str, str]:
+        """A person's labels of the alert's target, and of its profile, which win."""
+        subject = state.subject
+        labels = self.labels.get(subject.target, _NO_LABELS)
+        if not subject.profile or not self.verdict.profiles:
+            return labels
+        own = (self.verdict.of(subject.target, agent, subject.profile).labels for agent in state.agents)
+        return {**labels, **next(filter(None, own), _NO_LABELS)}
 
     def is_silenced(self, state: AlertState, now: float) -> bool:
         return self.silenced_until(state, now) is not None

@@ -83,13 +83,10 @@ def update_states(states: States, report: Report, policy: AlertPolicy, now: floa
     return _labelled(take_over(_with_fingerprints_of_their_own(after, before)), policy)
 
 
-_NO_LABELS: Mapping[str, str] = {}
-
-
 def _labelled(states: dict[str, AlertState], policy: AlertPolicy) -> dict[str, AlertState]:
-    """The states with their targets' labels of today. One that has ended keeps those that it had."""
+    """The states with a person's labels of today. One that has ended keeps those that it had."""
     for key, state in states.items():
-        labels = policy.labels.get(state.subject.target, _NO_LABELS)
+        labels = policy.labels_of(state)
         if state.labels != labels and state.firing:
             states[key] = changed(state, labels=labels)
     return states
