@@ -1,12 +1,12 @@
-"""Which alerts a channel wants, by the facts and labels that its ``match`` names. Pure."""
+"""A person's labels of alerts, and which alerts a channel wants by the facts and labels that its ``match`` names."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from exporter.alerts.values import AlertState
+from exporter.alerts.values import AlertState, changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +41,14 @@ def _values(state: AlertState, name: str) -> Iterable[str]:
         case "condition":
             return (state.condition.value,)
     return (state.labels.get(name, ""),)
+
+
+def labelled(
+    states: dict[str, AlertState], labels_of: Callable[[AlertState], Mapping[str, str]]
+) -> dict[str, AlertState]:
+    """The states with a person's labels of today. One that has ended keeps those that it had."""
+    for key, state in states.items():
+        labels = labels_of(state)
+        if state.labels != labels and state.firing:
+            states[key] = changed(state, labels=labels)
+    return states

@@ -29,6 +29,7 @@ from exporter.alerts.lifecycle.renewal import (
     is_renewed_to_near_date,
     works,
 )
+from exporter.alerts.lifecycle.routing import labelled
 from exporter.alerts.lifecycle.takeover import take_over
 from exporter.alerts.values import (
     AgentFact,
@@ -80,16 +81,7 @@ def update_states(states: States, report: Report, policy: AlertPolicy, now: floa
             after[key] = _merge(state, now)
         elif (remaining := _without_fact(state, index, policy, now)) is not None:
             after[key] = remaining
-    return _labelled(take_over(_with_fingerprints_of_their_own(after, before)), policy)
-
-
-def _labelled(states: dict[str, AlertState], policy: AlertPolicy) -> dict[str, AlertState]:
-    """The states with a person's labels of today. One that has ended keeps those that it had."""
-    for key, state in states.items():
-        labels = policy.labels_of(state)
-        if state.labels != labels and state.firing:
-            states[key] = changed(state, labels=labels)
-    return states
+    return labelled(take_over(_with_fingerprints_of_their_own(after, before)), policy.labels_of)
 
 
 def _with_fingerprints_of_their_own(after: States, before: States) -> States:
