@@ -19,7 +19,8 @@ from exporter.present.words import visible
 from exporter.reauth import candidates, texts
 from exporter.reauth.candidates import Candidate, Selection
 from exporter.reauth.plan import RenewalAction, RenewalPlan
-from exporter.reauth.steps import Screen, StepRunner, show
+from exporter.reauth.screen import Screen, show
+from exporter.reauth.steps import StepRunner
 from exporter.sources import Source
 from exporter.verdict.remedies import NEEDS_PERSON
 

@@ -1,46 +1,16 @@
-"""Runs the steps of a renewal: shows each one, asks first, and hands the terminal to its command."""
+"""Runs the steps of a renewal: shows each one, asks first, and hands its command to the screen."""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 from exporter.lib.env_file import read_env_file
 from exporter.model import CheckError, StepAction, StepKind
 from exporter.reauth import texts
 from exporter.reauth.plan import RenewalAction
+from exporter.reauth.screen import Answer, Screen
 from exporter.reauth.terminal import environment_of
 from exporter.verdict.invocation import Programs
-
-
-class Screen(Protocol):
-    """A person's terminal: ``Terminal``, or what a test puts in its place."""
-
-    is_interactive: bool
-
-    def say(self, text: str = "", indent: str = "") -> None: ...
-    def show(self, command: str) -> None: ...
-    def ask(self, question: str) -> str: ...
-    def run(self, command: str, environment: Mapping[str, str]) -> int: ...
-    def paste(self, command: str, environment: Mapping[str, str], *, is_token: bool, echoes: bool) -> int: ...
-
-
-class Answer(enum.Enum):
-    YES = "yes"
-    SKIP = "skip"
-    NO = "no"
-
-
-_ANSWERS = {answer.value[:length]: answer for answer in Answer for length in (1, len(answer.value))} | {"": Answer.NO}
-
-
-def show(screen: Screen, action: RenewalAction) -> None:
-    """Show a step's command or advice without running it."""
-    if action.kind is not StepKind.COMMAND:
-        screen.say(action.text, "  ")
-    else:
-        screen.show(action.text)
 
 
 class StepRunner:
@@ -64,10 +34,7 @@ class StepRunner:
             if action.action is StepAction.READ:
                 self._screen.say(action.text)
                 continue
-            self._screen.say(f"Step {asked.index(action) + 1} of {len(asked)}: {action.title}")
-            show(self._screen, action)
-            if action.hint:
-                self._screen.say(action.hint)
+            self._screen.introduce(action, asked)
             answer = self._offer(action)
             if answer is Answer.NO:
                 self._screen.say("Left unchanged.")
@@ -80,12 +47,10 @@ class StepRunner:
 
     def _offer(self, action: RenewalAction) -> Answer:
         """Ask for one step, and run its command, until it works, is skipped or is refused."""
-        if action.kind is not StepKind.COMMAND:
-            return self._ask("Done? [y]es, [N]o", Answer.YES, Answer.NO)
-        question = "Run it here? [y]es, [s]kip, [N]o"
+        again = False
         while True:
-            answer = self._ask(question, *Answer)
-            if answer is not Answer.YES:
+            answer = self._screen.offer(action, again=again)
+            if answer is not Answer.YES or action.kind is not StepKind.COMMAND:
                 return answer
             code = self._run_command(action)
             if code == 0:
@@ -94,14 +59,7 @@ class StepRunner:
             if action.ends_by_ctrl_c and code not in (texts.NOT_FOUND, texts.NO_CONNECTION):
                 return answer
             self._screen.say(texts.command_failure(code))
-            question = "Try again? [y]es, [s]kip, [N]o"
-
-    def _ask(self, question: str, *allowed: Answer) -> Answer:
-        """Ask until the answer is allowed. Other input is never repeated: it could be a secret."""
-        while True:
-            answer = _ANSWERS.get(self._screen.ask(question))
-            if answer in allowed:
-                return answer
+            again = True
 
     def _run_command(self, action: RenewalAction) -> int:
         programs, variables = self._programs, dict[str, str]()
@@ -112,7 +70,5 @@ class StepRunner:
                 self._screen.say(f"{error.message}; continuing without it.")
         environment = environment_of(programs, variables)
         if action.action is not StepAction.PASTE:
-            return self._screen.run(action.text, environment)
-        noun = "the token" if action.is_token else "it"
-        self._screen.say(f"Paste {noun} now, all its lines. Nothing is shown; it continues by itself.")
-        return self._screen.paste(action.text, environment, is_token=action.is_token, echoes=action.echoes)
+            return self._screen.run(action, environment)
+        return self._screen.paste(action, environment)

@@ -24,6 +24,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from exporter.lib.printable import each_line, one_line
+from exporter.reauth.plan import RenewalAction
+from exporter.reauth.screen import TypedAnswers
 from exporter.verdict.invocation import Programs
 from exporter.verdict.remedies import TOKEN_BEGINS, TOKEN_LENGTH
 
@@ -67,7 +69,7 @@ PAUSE = 20
 _PLAIN_PASTE = "\x1b[?2004l"
 
 
-class Terminal:
+class Terminal(TypedAnswers):
     """The terminal on standard input and output."""
 
     def __init__(self) -> None:
@@ -93,19 +95,15 @@ class Terminal:
             return "n"
         return line.strip().lower()
 
-    def run(self, command: str, environment: Mapping[str, str]) -> int:
-        """Give ``command`` the terminal until it ends. Returns its exit code, negative for a signal."""
-        return self._run_in_terminal(["/bin/sh", "-c", command], environment)
+    def run(self, action: RenewalAction, environment: Mapping[str, str]) -> int:
+        return self._run_in_terminal(["/bin/sh", "-c", action.text], environment)
 
-    def paste(self, command: str, environment: Mapping[str, str], *, is_token: bool, echoes: bool) -> int:
-        """Let a person paste a secret for ``command``. Returns its exit code, or NOTHING_PASTED.
-
-        ``is_token``: the secret is a Claude setup-token, so a cut one is noticed before it is stored.
-        ``echoes``: the command prints what it reads, so its standard output is not shown.
-        """
-        begins, length = (TOKEN_BEGINS, TOKEN_LENGTH) if is_token else ("", 1)
+    def paste(self, action: RenewalAction, environment: Mapping[str, str]) -> int:
+        """``is_token``: a cut one is noticed before it is stored. ``echoes``: its standard output is not shown."""
+        self.request_paste(action)
+        begins, length = (TOKEN_BEGINS, TOKEN_LENGTH) if action.is_token else ("", 1)
         print(_PLAIN_PASTE, end="", flush=True)
-        reader = f"{command} >/dev/null" if echoes else command
+        reader = f"{action.text} >/dev/null" if action.echoes else action.text
         script = ["/bin/sh", "-c", _PASTE, "paste", begins, str(length), reader, str(PAUSE)]
         return self._run_in_terminal(script, environment)
 

@@ -25,6 +25,8 @@ from exporter.model import (
 )
 from exporter.reauth.candidates import Selection
 from exporter.reauth.guide import Guide
+from exporter.reauth.plan import RenewalAction
+from exporter.reauth.screen import TypedAnswers
 from exporter.reauth.terminal import fold
 from exporter.sources import SourceContext, build
 from exporter.state.history import CredentialHistory, record_observation
@@ -119,7 +121,7 @@ Effect = tuple[int, Callable[[], None]] | int
 
 
 @dataclass
-class Scripted:
+class Scripted(TypedAnswers):
     """A phone's terminal: what was shown and asked there, in ``shown``; answers and outcomes in turn."""
 
     answers: list[str]
@@ -144,12 +146,14 @@ class Scripted:
         self.shown.append(f"> {answer}".rstrip())
         return answer
 
-    def run(self, command: str, environment: Mapping[str, str]) -> int:
-        return self._done(f"[runs {command}]", command, environment)
+    def run(self, action: RenewalAction, environment: Mapping[str, str]) -> int:
+        return self._done(f"[runs {action.text}]", action.text, environment)
 
-    def paste(self, command: str, environment: Mapping[str, str], *, is_token: bool, echoes: bool) -> int:
-        what = "a setup-token" if is_token else "a secret"
-        return self._done(f"[takes {what} for {command}{' >/dev/null' if echoes else ''}]", command, environment)
+    def paste(self, action: RenewalAction, environment: Mapping[str, str]) -> int:
+        self.request_paste(action)
+        what = "a setup-token" if action.is_token else "a secret"
+        shown = f"[takes {what} for {action.text}{' >/dev/null' if action.echoes else ''}]"
+        return self._done(shown, action.text, environment)
 
     def _done(self, line: str, command: str, environment: Mapping[str, str]) -> int:
         outcome = self.outcomes.pop(0) if self.outcomes else 0

@@ -108,14 +108,17 @@ def test_ctrl_c_stores_nothing(tmp_path: Path) -> None:
 
 PROGRAM = """
 import os, sys
+from exporter.model import StepAction, StepKind
 from exporter.reauth import terminal
+from exporter.reauth.plan import RenewalAction
 terminal.PAUSE = 3
 screen = terminal.Terminal()
-paste = lambda: screen.paste("cat > %s", os.environ, is_token=True, echoes=False)
+def step(action, text):
+    return RenewalAction(StepKind.COMMAND, action, text, "", is_token=True)
+paste = lambda: screen.paste(step(StepAction.PASTE, "cat > %s"), os.environ)
 print("interrupted", paste(), flush=True)
-screen.say("Paste it now: it continues by itself.")
 print("pasted", paste(), flush=True)
-print("ran", screen.run("read line; echo ready; sleep 1; exit 3", os.environ), flush=True)
+print("ran", screen.run(step(StepAction.RUN, "read line; echo ready; sleep 1; exit 3"), os.environ), flush=True)
 print("answered", repr(screen.ask("Again?")), flush=True)
 print("ended", repr(screen.ask("Again?")), flush=True)
 """
@@ -125,7 +128,6 @@ def test_terminal_is_restored_after_a_program_has_used_it(tmp_path: Path) -> Non
     taken = tmp_path / "taken"
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent.parent), "TERM": "xterm"}
     with Typist([sys.executable, "-c", PROGRAM % taken], env) as person:
-        person.seen = "continues by itself."
         person.paste("\x03")
         person.until("interrupted")
         assert not taken.exists()
