@@ -112,9 +112,16 @@ class Web(WithSecrets):
     tls: Tls = Tls.model_construct()
     users_file: str = ""
     config_file: str = ""
+    reauth: bool = Field(False, description="whether a person who is signed in can renew credentials from the page")
     token: SecretStr | None = None
     token_file: str = ""
     token_env: str | None = None
+
+    @model_validator(mode="after")
+    def _sign_in(self) -> Web:
+        if self.reauth and not (self.token or self.token_file or self.token_env):
+            raise ValueError("reauth needs a token to sign in with: set token_file")
+        return self
 
     @field_validator("listen")
     @classmethod

@@ -21,7 +21,7 @@ from exporter.checks.monitor import Monitor
 from exporter.checks.schedule import ScheduleInputs
 from exporter.checks.target_checker import CheckerClosedError, TargetChecker
 from exporter.config import Config, Target
-from exporter.daemon import systemd
+from exporter.daemon import renewals, systemd
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.configuration import ConfigurationReader, Loaded
 from exporter.daemon.exposition_cache import ExpositionCache
@@ -47,6 +47,7 @@ from exporter.state.history import SuppliedDate
 from exporter.web.actions import AlertActions
 from exporter.web.daemon_api import OutdatedError
 from exporter.web.events import Announcer
+from exporter.web.renewal import RunsRenewals
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,9 @@ class Daemon:
             now,
             self._acknowledge_gone,
             self.announcer.announce,
+            lambda: self.renewals is not None,
         )
+        self.renewals: RunsRenewals | None = None
         self._alerting = Alerting(config, self._make_notifier, self._own_problem, now, self.supervisor)
 
     # --- start and stop --------------------------------------------------------------------
@@ -386,6 +389,10 @@ class Daemon:
 
     def checking(self) -> int:
         return sum(checker.is_checking for checker in self._monitor.checkers.values())
+
+    def enable_renewals(self) -> None:
+        """Let the page renew credentials. To be called from the event loop, before the page is made."""
+        self.renewals = renewals.make(self._monitor, self.check_now)
 
     async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
         """Check a target on request. Raises KeyError for an unknown target or agent."""

@@ -49,6 +49,8 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
+    if config.web.reauth:
+        daemon.enable_renewals()
     app = await asyncio.to_thread(create_app, daemon, config.web)
     web = WebServer(app, sockets or config.web.addresses, lambda: certificates_of(config.web), daemon.supervisor)
     try:
@@ -64,6 +66,8 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
         systemd.stopping()
         daemon.announcer.close()  # the server waits for answers that have not ended
         try:
+            if daemon.renewals is not None:
+                await daemon.renewals.stop()
             await web.stop()
         finally:
             await daemon.stop()

@@ -105,7 +105,7 @@ async def run(
         raise
     assert process.stdout is not None
     assert process.stderr is not None
-    tree = _ProcessTree(process)
+    tree = ProcessTree(process)
     stdout, stderr = _Reader(process.stdout.fileno(), max_stdout), _Reader(process.stderr.fileno(), max_stderr)
     feeding = tasks.begin(_feed(process, stdin or b"", hold_stdin))
     try:
@@ -152,7 +152,7 @@ def _begin(argv: Sequence[str], env: Mapping[str, str], *, wants_stdin: bool) ->
     return guard, process
 
 
-def _end(guard: _Guard, process: subprocess.Popen[bytes], tree: _ProcessTree) -> None:
+def _end(guard: _Guard, process: subprocess.Popen[bytes], tree: ProcessTree) -> None:
     """Kill what is left of a command, then reap it. Blocks: /proc may be long, and the kernel may hold a process."""
     tree.signal(signal.SIGKILL)  # the command is not reaped yet, so this is still its group
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -165,7 +165,7 @@ def _abandon(starting: Future[tuple[_Guard, subprocess.Popen[bytes]]]) -> None:
 
     def end() -> None:
         guard, process = starting.result()
-        _end(guard, process, _ProcessTree(process))
+        _end(guard, process, ProcessTree(process))
         _close_pipes(process)
 
     def begin(started: Future[tuple[_Guard, subprocess.Popen[bytes]]]) -> None:
@@ -366,7 +366,7 @@ def _set_done(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-class _ProcessTree:
+class ProcessTree:
     """The process group of a command, and its descendants in other groups."""
 
     def __init__(self, leader: subprocess.Popen[bytes]) -> None:

@@ -41,6 +41,19 @@ def _retrieve(ended: asyncio.Task[Any]) -> None:
         ended.exception()  # asyncio would log it with its text, which may quote a secret
 
 
+def wait_in_thread(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """The result of ``work``, which runs on ``loop`` while the calling thread waits.
+
+    Raises what ``work`` raises, and TimeoutError after ``seconds``.
+    """
+    future = asyncio.run_coroutine_threadsafe(work, loop)
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        future.cancel()
+        raise
+
+
 async def end(*tasks: asyncio.Task[Any] | None, grace: float = 0.0) -> None:
     """Cancel tasks (None: not started) that are not done within ``grace`` seconds, and wait until all have ended.
 

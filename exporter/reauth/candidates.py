@@ -16,16 +16,8 @@ from exporter.model import (
     Unusable,
     exit_code_of,
 )
+from exporter.model.renewals import FIXABLE
 from exporter.verdict import remedies
-
-#: The conditions that signing in again or paying ends, the most urgent first.
-FIXABLE = (
-    ConditionName.EXPIRED,
-    ConditionName.MISSING,
-    ConditionName.UNUSABLE,
-    ConditionName.EXPIRING,
-    ConditionName.UNDATED,
-)
 
 
 @dataclass(frozen=True, slots=True)

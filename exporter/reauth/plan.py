@@ -29,6 +29,7 @@ class RenewalAction:
     echoes: bool = False  # PASTE: the command prints what is pasted
     in_own_environment: bool = False  # run without the variables of the target's service
     ends_by_ctrl_c: bool = False  # RUN: it has done its work when it asks
+    needs: tuple[Need, ...] = ()  # RUN: what it asks a person for
     may_cut_token: bool = False  # RUN: its prompt would take the first line of a token for all of it
 
 
@@ -102,6 +103,7 @@ class RenewalPlan:
             is_token=is_token,
             echoes=step.echoes,
             ends_by_ctrl_c=step.is_done_at_prompt,
+            needs=step.needs,
             may_cut_token=asks_secret and is_token,
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from exporter.lib.durations import in_words, iso
 from exporter.model import AgentReport, Condition, ConditionName, Failure, ProfileReport, Report, Severity
+from exporter.model.renewals import FIXABLE
 from exporter.present.words import count, visible
 from exporter.reauth import candidates
 from exporter.reauth.candidates import Candidate, Selection
@@ -87,7 +88,7 @@ def outcome(
     if changed is False:
         return sentences
     for condition in agent.conditions if agent else ():
-        is_about_it = condition.profile == candidate.profile and condition.name in candidates.FIXABLE
+        is_about_it = condition.profile == candidate.profile and condition.name in FIXABLE
         if is_about_it and condition.name is not ConditionName.UNDATED:
             return [*sentences, f"Not fixed yet: {visible(condition.summary, 400)}."]
     if candidate.profile.startswith("env:"):  # no source sees whether the value is another one

@@ -37,11 +37,12 @@ class AlertActions:
         now: Callable[[], float],
         acknowledge_gone: Callable[[str, str], Awaitable[None]] = _nothing,
         announce: Callable[[], None] = lambda: None,
+        renews: Callable[[], bool] = lambda: False,
     ) -> None:
         """``notifier`` and ``external_url`` are called each time, because a reload changes them.
 
         ``acknowledge_gone`` ends the reports that a profile of a target has vanished. ``announce`` is called after
-        each change.
+        each change. ``renews``: whether the page renews credentials.
         """
         self._ledger = ledger
         self._key = ledger.keyed_hash(links.KEY).encode()
@@ -50,7 +51,7 @@ class AlertActions:
         self._acknowledge_gone = acknowledge_gone
         self._announce = announce
         #: Makes the links of buttons in notifications.
-        self.link = links.maker(self._key, external_url, now)
+        self.link = links.maker(self._key, external_url, now, renews)
 
     def _configured(self) -> Notifier:
         notifier = self._notifier()

@@ -38,6 +38,8 @@ from exporter.web.events import EventStreams
 from exporter.web.forms import probe_timeout, read_form, silence_length
 from exporter.web.hosts import HostRule
 from exporter.web.limits import BodyLimit, check_header_size
+from exporter.web.links import renewal_path
+from exporter.web.renewal import RenewalSite, subject_of
 from exporter.web.responses import Gate, sentence
 from exporter.web.sessions import Guard
 from exporter.web.users import BasicAuth, users_of
@@ -99,6 +101,8 @@ class _Site:
             Route("/-/ready", self.ready),
             Route("/-/reload", self.reload, methods=["POST"]),
         ]
+        if self._daemon.renewals is not None:
+            routes += RenewalSite(self._daemon.renewals, self._guard).routes()
         app = Starlette(routes=routes, exception_handlers=_HANDLERS)
         app.router.redirect_slashes = False
         return app
@@ -159,6 +163,7 @@ class _Site:
             renew=self._daemon.renewal_steps,
             zone=self._daemon.zone(),
             query=request.query_params.get("q", ""),
+            renews=self._daemon.renewals is not None,
         )
         return page.answer(html)
 
@@ -277,18 +282,22 @@ class _Site:
             return sentence(403, "Nobody can sign in: set web.token_file to allow it.")
         if request.method != "POST":
             return page.answer(page.login_page())
-        done: Response = RedirectResponse("./", 303)
-        given = (await read_form(request)).get("token", "")
+        form = await read_form(request)
+        renew = subject_of(form) if "renew" in form else None
+        done: Response = RedirectResponse("./" if renew is None else f"./{renewal_path(renew)}", 303)
+        given = form.get("token", "")
         try:
             self._guard.log_in(request, given, done)
         except HTTPException as error:
             headers = {name: value for name, value in (error.headers or {}).items() if name == "Retry-After"}
-            return page.answer(page.login_page(error.detail), error.status_code, headers)
+            return page.answer(page.login_page(error.detail, renew), error.status_code, headers)
         return done
 
     async def logout(self, request: Request) -> Response:
         await self._changing(request)
         response = RedirectResponse("./", 303)
+        if (session := self._guard.session(request)) is not None and self._daemon.renewals is not None:
+            self._daemon.renewals.end(session.csrf, "You have signed out.")
         self._guard.log_out(request, response)
         return response
 

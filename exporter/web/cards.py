@@ -16,6 +16,7 @@ from exporter.model import ConditionName, Family, Severity, Step
 from exporter.present.attention import Case, Urgency
 from exporter.present.shared import SharedProfile
 from exporter.state.day_history import DayState, Key
+from exporter.web.links import renewal_of
 
 #: The time left that fills a bar, in seconds. The scale is that of the square root, so that hours can be seen.
 FULL_BAR = 365 * 86400.0
@@ -81,9 +82,11 @@ def cards_of(
     return cards
 
 
-def actions_of(card: Card) -> list[Action]:
-    """What a signed-in visitor can do about a card, in the order of the buttons."""
+def actions_of(card: Card, renews: bool = False) -> list[Action]:
+    """What a signed-in visitor can do about a card, in the order of the buttons. ``renews``: the page renews."""
+    paths = (renewal_of(card.case.target, card.case.agents, one.condition) for one in card.case.conditions if renews)
     return [
+        *(Action("Renew", path) for path in [next(filter(None, paths), None)] if path),
         Action("Check now", "api/v1/check", {"target": card.case.target}),
         *(alert_actions(card.alert) if card.alert is not None else ()),
     ]

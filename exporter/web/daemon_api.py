@@ -10,6 +10,7 @@ from exporter.model import AgentReport, ProfileReport, Report, Step
 from exporter.state.day_history import DayHistory
 from exporter.web.actions import AlertActions
 from exporter.web.events import Announcer
+from exporter.web.renewal import RunsRenewals
 
 
 class OutdatedError(ExpectedError):
@@ -68,6 +69,10 @@ class DaemonApi(Protocol):
     @property
     def announcer(self) -> Announcer:
         """Announces new reports and other changes to pages."""
+
+    @property
+    def renewals(self) -> RunsRenewals | None:
+        """Renews credentials from the page; None unless ``web.reauth`` is set."""
 
     @property
     def alert_actions(self) -> AlertActions:

@@ -44,6 +44,11 @@ def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
     return getattr(address, "ipv4_mapped", None) or address
 
 
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, a name or an address, is this machine itself."""
+    return host == "localhost" or _is_loopback(address_of(host))
+
+
 def _is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
     return address is not None and address.is_loopback
 
@@ -73,7 +78,7 @@ class HostRule:
     @property
     def on_loopback(self) -> bool:
         """Whether the server listens on loopback only."""
-        return all(host == "localhost" or _is_loopback(address_of(host)) for host in self.listen_hosts)
+        return all(map(is_loopback, self.listen_hosts))
 
     def allows(self, host: str, path: str) -> bool:
         """Whether a request to ``path`` with this host is accepted."""

@@ -11,11 +11,15 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote, urlencode, urlsplit
 
 from exporter.alerts.channels import Links
 from exporter.alerts.values import Alert
+from exporter.model import Condition
+from exporter.model.renewals import FIXABLE, RenewalSubject
+from exporter.web.hosts import is_loopback
 
 #: The input from which the credential database derives the key that signs links.
 KEY = "links in notifications"
@@ -38,11 +42,21 @@ class LinkAction:
     nonce: str
 
 
-def maker(key: bytes, external_url: Callable[[], str], now: Callable[[], float]) -> Links:
-    """Makes the links of buttons. No link if ``web.external_url``, which is read each time, is empty."""
+def maker(
+    key: bytes, external_url: Callable[[], str], now: Callable[[], float], renews: Callable[[], bool] = lambda: False
+) -> Links:
+    """Makes the links of buttons. No link if ``web.external_url``, which is read each time, is empty.
+
+    ``renews``: whether the page renews credentials (``web.reauth``). The link to that page is a plain one: it permits
+    nothing.
+    """
 
     def link(action: str, alert: Alert, channel: str) -> str | None:
         base = external_url().rstrip("/")
+        if action == "renew":
+            condition = Condition(alert.condition, alert.severity, alert.provider, alert.profile)
+            path = renewal_of(alert.target, alert.agents, condition) if renews() and _is_private(base) else None
+            return f"{base}/{path}" if path else None
         return f"{base}/act/{sign(key, action, alert.fingerprint, channel, now())}" if base else None
 
     return link
@@ -70,6 +84,23 @@ def read(key: bytes, token: str, now: float, is_used: Callable[[str], bool]) -> 
     if is_used(action.nonce):
         raise ValueError(USED)
     return action
+
+
+def _is_private(url: str) -> bool:
+    return url.startswith("https://") or is_loopback(urlsplit(url).hostname or "")
+
+
+def renewal_of(target: str, agents: Sequence[str], condition: Condition) -> str | None:
+    """The path of the page that renews the credential of ``condition``; None if a renewal does not end it."""
+    if condition.name not in FIXABLE or not condition.provider or not agents:
+        return None
+    return renewal_path(RenewalSubject(target, agents[0], condition.profile or f"{condition.provider}:default"))
+
+
+def renewal_path(subject: RenewalSubject) -> str:
+    """Where the page renews a credential. A plain link: whoever follows it must be signed in, and is asked."""
+    fields = {"target": subject.target, "agent": subject.agent, "profile": subject.profile}
+    return f"renew?{urlencode(fields, errors='replace', quote_via=quote)}"
 
 
 def _mac(key: bytes, body: bytes) -> bytes:

@@ -26,6 +26,7 @@ from exporter.alerts.lifecycle.policy import Renew, no_steps
 from exporter.lib.durations import in_words, iso
 from exporter.lib.zones import TIME_IN_UTC, in_zone
 from exporter.model import Report, Severity, Status, Step, TargetReport
+from exporter.model.renewals import RenewalSubject
 from exporter.present.as_json import encodable
 from exporter.present.attention import Attention, attention, clock
 from exporter.present.explanation import Alerts, explain
@@ -106,10 +107,12 @@ def status_page(
     silences: Sequence[Mapping[str, Any]] = (),
     days: Days = lambda keys: {},
     renew: Renew = no_steps,
+    renews: bool = False,
 ) -> str:
     """The status page, with times in ``zone``. With the ``csrf`` token of a session it has buttons.
 
-    ``now`` is in Unix seconds. ``query`` limits it to what contains all of its words.
+    ``now`` is in Unix seconds. ``query`` limits it to what contains all of its words. ``renews``: it has links that
+    renew a credential.
     ``notifications`` is the status of channels and alerts, as in the status API. None if no channel is configured.
     ``silences`` are those in effect, as in the API. ``days`` reads the history of credentials.
     ``renew`` has the steps that renew a profile that still works.
@@ -162,6 +165,7 @@ def status_page(
             silences=silences,
             other_alerts=other_alerts[:MAX_OTHER_ALERTS],
             more_alerts=max(0, firing - len(in_cards) - MAX_OTHER_ALERTS),
+            renews=renews,
         )
     )
 
@@ -212,9 +216,14 @@ def action_page(title: str, text: str, button: str | None = None) -> str:
     return _environment().get_template("action.html").render(title=title, text=text, button=button, home="../")
 
 
-def login_page(problem: str | None = None) -> str:
-    """The sign-in form, with the problem of the last attempt."""
-    return _environment().get_template("login.html").render(problem=problem)
+def login_page(problem: str | None = None, renew: RenewalSubject | None = None) -> str:
+    """The sign-in form, with the problem of the last attempt. With ``renew`` it leads to that renewal."""
+    return render("login.html", problem=problem, renew=renew)
+
+
+def render(template: str, **fields: object) -> str:
+    """A page without times."""
+    return _environment().get_template(template).render(zone=dt.UTC, **fields)
 
 
 def _strips(credentials: Sequence[SharedProfile], days: Days) -> dict[str, cards.Strip]:

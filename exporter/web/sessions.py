@@ -24,7 +24,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from exporter.config import ConfigError
-from exporter.web.hosts import host_of
+from exporter.web.hosts import host_of, is_loopback
 from exporter.web.limits import AttemptLimiter
 
 log = logging.getLogger(__name__)
@@ -174,6 +174,15 @@ class Guard:
         """Whether the browser uses TLS: ours, or that of a proxy whose name an https ``external_url`` has."""
         by_name = host_of(request.headers.get("host", "")) == self._external.hostname
         return request.scope["scheme"] == "https" or (self._external.scheme == "https" and by_name)
+
+    def is_private(self, request: Request) -> bool:
+        """Whether nobody between the browser and us can read along: over TLS, or on this host."""
+        if request.scope["scheme"] == "https":
+            return True
+        if self._is_secure(request):  # the proxy's TLS; a browser that came without it says so
+            return not request.headers.get("origin", "").lower().startswith("http:")
+        peer = (request.scope.get("client") or ("",))[0]
+        return all(is_loopback(host) for host in (host_of(request.headers.get("host", "")) or "", peer))
 
     def _cookie_attributes(self, request: Request) -> dict[str, Any]:
         secure = self._is_secure(request)

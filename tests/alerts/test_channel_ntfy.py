@@ -184,6 +184,7 @@ async def test_message_opens_the_status_page_and_has_buttons(server: FakeNtfy) -
 
     first, over, group, test = server.published
     assert first["actions"] == [
+        {"action": "view", "label": "Renew", "url": "https://status.test/a/renew-phone-0123"},
         {"action": "view", "label": "Acknowledge", "url": "https://status.test/a/acknowledge-phone-0123"},
         {"action": "view", "label": "Silence", "url": "https://status.test/a/silence-phone-0123"},
     ]

@@ -121,9 +121,9 @@ async def test_buttons_open_links(phone: Phone) -> None:
     await handset.send(outgoing(ended()))
     first, over = phone.shown
     assert first["--action"] == "termux-open-url https://status.test/"
-    assert (first["--button1"], first["--button2"]) == ("Acknowledge", "Silence")
+    assert [first[f"--button{n}"] for n in (1, 2, 3)] == ["Renew", "Acknowledge", "Silence"]
     # A shell reads this as one word.
-    assert first["--button1-action"] == """termux-open-url 'https://status.test/acknowledge?a='"'"'b'"'"'&c'"""
+    assert first["--button2-action"] == """termux-open-url 'https://status.test/acknowledge?a='"'"'b'"'"'&c'"""
     assert not [name for name in over if name.startswith("--button")]
 
 

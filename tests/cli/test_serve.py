@@ -152,3 +152,11 @@ def test_sockets_of_another_process_are_left_alone() -> None:
     environ = {"LISTEN_FDS": "1", "LISTEN_PID": "1", "LISTEN_FDNAMES": "x", "HOME": "/"}
     assert listen.inherited(environ) == []
     assert environ == {"HOME": "/"}  # children do not see them either
+
+
+def test_the_page_renews_only_if_it_is_asked_to(cli: CommandLine) -> None:
+    cli.add(web={"listen": "127.0.0.1:0", "token": "a-token-to-sign-in-with", "reauth": True})
+    command = [sys.executable, "-m", "exporter.cli", "serve", "--config", str(cli.config), "--log.level=info"]
+    with serving(command, cli.env) as served:
+        (url,) = re.findall(r"http://127\.0\.0\.1:\d+", _first_line_with(served, "listening on "))
+        assert "Enter the token" in _get(f"{url}/renew?target=home&agent=main&profile=anthropic:default")

@@ -288,7 +288,7 @@ async def test_descendant_in_another_session_is_killed(
 def test_process_that_got_the_id_of_a_dead_descendant_is_left_alone() -> None:
     leader, innocent = (subprocess.Popen(["sleep", "600"], start_new_session=True) for _ in range(2))
     try:
-        tree = command._ProcessTree(leader)
+        tree = command.ProcessTree(leader)
         tree._known[innocent.pid] = "1"  # an earlier process had this id
         tree.signal(signal.SIGKILL)
         assert leader.wait() == -signal.SIGKILL

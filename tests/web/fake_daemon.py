@@ -22,6 +22,7 @@ from exporter.web.actions import AlertActions, NoChannelError
 from exporter.web.app import create_app
 from exporter.web.events import Announcer
 from exporter.web.limits import AttemptLimiter
+from exporter.web.renewal import RunsRenewals
 from exporter.web.sessions import Guard, Sessions
 
 TOKEN = "PLANTED-SECRET-the-token"
@@ -93,6 +94,7 @@ class FakeDaemon:
     body: bytes = b"openclaw_auth_exit_code 0\n"
     encoding: str | None = None
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    renewals: RunsRenewals | None = None
 
     days: DayHistory = field(default_factory=lambda: DayHistory(CredentialDatabase(None)))
     announcer: Announcer = field(default_factory=Announcer)
@@ -175,9 +177,11 @@ class Clock:
 class Site:
     """An application with a token, its fake daemon, and the clock of its sessions."""
 
+    renewals: RunsRenewals | None = None
+
     def __init__(self, **keys: Any) -> None:
         self.clock = Clock()
-        self.daemon = FakeDaemon()
+        self.daemon = FakeDaemon(renewals=self.renewals)
         self.token = TOKEN
         self.sessions = Sessions(self.clock)
         keys = {"token": TOKEN} | keys

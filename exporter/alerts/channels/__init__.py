@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 
 Configured = TypeVar("Configured", bound=ChannelBase)
 
-#: Makes the signed single-use link for one action (``acknowledge``, ``silence``) on one alert, in a message to the
-#: channel with that name; None where there is no link.
+#: Makes the link for one action on one alert, in a message to the channel with that name; None where there is none.
+#: For ``acknowledge`` and ``silence`` it is signed and works once. For ``renew`` it is a plain link to a page, which
+#: needs a sign-in.
 Links = Callable[[str, Alert, str], str | None]
 
 #: How many buttons a phone shows below a notification.
 MAX_BUTTONS = 3
 #: The actions of a message's buttons, and their labels.
-_ACTIONS = {"acknowledge": "Acknowledge", "silence": "Silence"}
+_ACTIONS = {"renew": "Renew", "acknowledge": "Acknowledge", "silence": "Silence"}
 
 
 class DeliveryError(Exception):
@@ -173,7 +174,7 @@ class ChannelContext:
                 (f"{_ACTIONS['acknowledge']} {text.subject(alert)}", self.links("acknowledge", alert, message.channel))
                 for alert in urgent[:most]
             ]
-        return [(label, link) for label, link in links[:most] if link]
+        return [(label, link) for label, link in links if link][:most]
 
 
 class Sender(Generic[Configured]):

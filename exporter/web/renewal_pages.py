@@ -1,0 +1,37 @@
+"""The HTML pages of renewals. They use no script: they reload themselves where a person has nothing to enter."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from exporter.model.renewals import RenewalPhase, RenewalPreview, RenewalSubject, RenewalView
+from exporter.web import page
+
+#: How often a page without a field reloads, in seconds.
+_RELOAD = 2
+
+
+def preview_page(preview: RenewalPreview, csrf: str) -> Response:
+    """The steps of a renewal, and the button that starts it."""
+    return page.answer(page.render("renew.html", preview=preview, csrf=csrf))
+
+
+def sign_in_page(subject: RenewalSubject) -> str:
+    """The sign-in form that leads back to the renewal."""
+    return page.login_page(None, subject)
+
+
+def again_page(path: str) -> Response:
+    """A page that opens ``path`` at once."""
+    return page.answer(page.render("again.html", path=path))
+
+
+def renewal_page(view: RenewalView, csrf: str, *, is_typing: bool) -> Response:
+    """The state of a renewal. ``is_typing``: the person wants to type for a program, so it does not reload."""
+    has_field = view.phase in (RenewalPhase.SECRET, RenewalPhase.QUESTION) or view.asks_code
+    is_typing = is_typing and view.phase is RenewalPhase.TERMINAL
+    reloads = view.phase is not RenewalPhase.ENDED and not has_field and not is_typing
+    html = page.render(
+        "renewal.html", view=view, csrf=csrf, reload=_RELOAD if reloads else None, is_typing=is_typing, home="../"
+    )
+    return page.answer(html)
