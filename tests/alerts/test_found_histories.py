@@ -537,3 +537,14 @@ def test_credential_of_its_own_with_another_date_and_the_same_disable_is_no_seco
         pasted("work", "anthropic:a", MONTH, another=False, heals=False),
         down("anthropic"),
     )
+
+
+def test_end_that_waits_has_the_date_of_today_although_the_trouble_was_back_for_a_moment() -> None:
+    lived(
+        down("anthropic"),
+        pasted("main", "anthropic:b", 5 * DAY),
+        breaks("lab", "anthropic:b", "overloaded"),
+        pasted("main", "anthropic:b", YEAR),
+        a_day_passes,
+        group_wait=10.0,
+    )

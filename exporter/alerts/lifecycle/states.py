@@ -324,7 +324,10 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     changes: dict[str, Any] = {"dormant": False, "firing": True, "merged": False}
     if begins_again:
         changes |= {"started_at": now, "worsened_at": now, "acknowledged_step": None}
-        changes |= {"ended": {}, "held": {}, "lost": {}, "exporter": policy.exporter}
+        # An end that is still to be sent is about the agents of the earlier life.
+        earlier = state.facts if state.resolution is not None and state.notified else {}
+        changes["ended"] = {agent: old for agent, old in earlier.items() if agent not in facts}
+        changes |= {"held": {}, "lost": {}, "exporter": policy.exporter}
         if not new.confirmed:
             changes["begun_at"] = state.begun_at
     else:
@@ -429,7 +432,12 @@ def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
         # It was never confirmed. The resolution of its earlier life may still have to be sent.
         if state.resolution is None and not state.begun_at:
             return None
-        return changed(state, firing=False, inhibited=False, confirmed=bool(state.resolution), facts={}, ended={})
+        over = changed(state, firing=False, inhibited=False, confirmed=bool(state.resolution), facts={}, ended={})
+        if state.resolution is None:
+            return over
+        known = {**state.ended, **state.facts}
+        facts = {agent: fact for agent, fact in known.items() if agent in state.resolution.agents}
+        return _as_it_is_now(changed(over, facts=facts), index, policy, now)
     end = resolution(state, index, policy, now)
     return changed(state, firing=False, resolution=end, acknowledged_step=None, dormant=False)
 
