@@ -22,6 +22,7 @@ from exporter.alerts.lifecycle.clock_steps import not_in_the_future
 from exporter.alerts.lifecycle.endings import has_same_deadline, resolution
 from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, ReportIndex, gather, rank
 from exporter.alerts.lifecycle.matching import match
+from exporter.alerts.lifecycle.merging import merge, merged_into
 from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.lifecycle.renewal import (
     end_by_renewal,
@@ -36,8 +37,6 @@ from exporter.alerts.values import (
     AlertState,
     AlertSubject,
     LastNotification,
-    NotificationReason,
-    Resolution,
     ResolutionCause,
     States,
     changed,
@@ -75,10 +74,10 @@ def update_states(states: States, report: Report, policy: AlertPolicy, now: floa
         if not subject.profile:
             providers[subject] = next_state
     gone = {key: state for key, state in before.items() if key not in after}
-    merged = _merged(gone, after)
+    merged = merged_into(gone, after)
     for key, state in gone.items():
         if key in merged:
-            after[key] = _merge(state, now)
+            after[key] = merge(state, now)
         elif (remaining := _without_fact(state, index, policy, now)) is not None:
             after[key] = remaining
     return labelled(take_over(_with_fingerprints_of_their_own(after, before)), policy.labels_of)
@@ -98,32 +97,6 @@ def _with_fingerprints_of_their_own(after: States, before: States) -> States:
         if fingerprint != first:
             result[key] = changed(after[key], fingerprint=fingerprint)
     return result
-
-
-def _merged(gone: States, after: States) -> set[str]:
-    """The keys of firing states whose agents all have the same trouble in the alert of another credential now."""
-    several = {state.subject for state in gone.values() if state.firing and state.subject.profile}
-    if not several:
-        return set()
-    by_subject: dict[AlertSubject, list[AlertState]] = {}
-    for state in after.values():
-        if state.firing and state.subject in several:
-            by_subject.setdefault(state.subject, []).append(state)
-    return {
-        key
-        for key, state in gone.items()
-        if state.firing
-        and any(
-            all(agent in other.facts and has_same_part(fact, other.facts[agent]) for agent, fact in state.facts.items())
-            for other in by_subject.get(state.subject, ())
-        )
-    }
-
-
-def _merge(state: AlertState, now: float) -> AlertState:
-    """A fork that ends because its agents lost their own credential: for people nothing has changed."""
-    end = Resolution(now, NotificationReason.RESOLVED, ResolutionCause.PROFILE_REMOVED, agents=tuple(state.facts))
-    return changed(state, firing=False, merged=True, resolution=end, acknowledged_step=None, dormant=False)
 
 
 def begin_states(states: States, report: Report, policy: AlertPolicy, now: float) -> list[AlertState]:
