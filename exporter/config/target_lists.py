@@ -182,7 +182,7 @@ class TargetLists:
         with suppress(ConfigError):
             if text is not None:
                 return _List(text=text, targets=targets_of(text, place.defaults))
-        return _List()
+        return known if has_same_defaults else _List()
 
     # --- the last good versions ------------------------------------------------------------
 

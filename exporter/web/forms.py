@@ -35,7 +35,7 @@ async def read_form(request: Request) -> dict[str, str]:
             fields = json.loads(body)
         except (ValueError, RecursionError):
             fields = None
-        if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
+        if not isinstance(fields, dict) or not all(map(_is_text, (*fields, *fields.values()))):
             raise HTTPException(400, "The body must be a JSON object of strings.")
         return fields
     if kind != "application/x-www-form-urlencoded":
@@ -45,6 +45,11 @@ async def read_form(request: Request) -> dict[str, str]:
     except ValueError:
         raise HTTPException(400, "The form cannot be read.") from None
     return {name: values[0] for name, values in parsed.items()}
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a string that can be written: JSON may name half of a character, a lone surrogate."""
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def silence_length(text: str, now: float, zone: dt.tzinfo) -> float:

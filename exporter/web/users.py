@@ -32,6 +32,7 @@ from exporter.web.current_file import CurrentFile
 from exporter.web.limits import AttemptLimiter, client_of
 from exporter.web.passwords import Asker, Failures, PasswordQueue
 from exporter.web.sessions import Guard
+from exporter.web.web_config import USERS_GONE
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ class Users:
     ) -> None:
         self._setting = key
         self._parse = parse or parse_users
+        self._had_users = False
         self._file = CurrentFile(find_credential(path), "a users file", self._checked)
         self._key = secrets.token_bytes(32)
         self._correct: OrderedDict[bytes, None] = OrderedDict()
@@ -120,6 +122,9 @@ class Users:
 
     def _checked(self, text: str, where: str) -> dict[str, str]:
         users = self._parse(text, where)
+        if self._had_users and not users:
+            raise ConfigError(where, [USERS_GONE])
+        self._had_users = self._had_users or bool(users)
         if users and importlib.util.find_spec("bcrypt") is None:
             raise ConfigError(
                 self._setting, ["needs bcrypt: install it with pip install 'openclaw-auth-exporter[users]'"]

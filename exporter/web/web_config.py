@@ -16,15 +16,31 @@ from exporter.web.current_file import CurrentFile
 
 log = logging.getLogger(__name__)
 
+_GONE = "{} gone: to serve without, restart the exporter"
+#: A web configuration that had users when the exporter started has none now.
+USERS_GONE = _GONE.format("basic_auth_users is")
+
 
 class CurrentWebConfig:
     """The file's content. A check of the file's status finds out whether it has changed."""
 
     def __init__(self, path: str) -> None:
         self.path = find_credential(path)
-        self._file = CurrentFile(self.path, "a web configuration", lambda text, _: parse_web_config(text, self.path))
+        self._file = CurrentFile(self.path, "a web configuration", self._parse)
+        self._first: WebConfigFile | None = None
         self._headers: Mapping[str, str] = {}
         self._reported = ""
+
+    def _parse(self, text: str, where: str) -> WebConfigFile:
+        found = parse_web_config(text, self.path)
+        self._first = first = self._first or found
+        # A file that is only half written is valid too, and must not open the door.
+        asked = first.tls is not None and first.tls.client_auth != "none"
+        if asked and (found.tls is None or found.tls.client_auth == "none"):
+            raise ConfigError(where, [_GONE.format("the client certificates of tls_server_config are")])
+        if first.users and not found.users:
+            raise ConfigError(where, [USERS_GONE])
+        return found
 
     def read(self) -> WebConfigFile:
         """What the file says now. Blocks. Raises ConfigError while it cannot be used."""

@@ -75,6 +75,16 @@ def test_bad_list_keeps_its_last_good_version_and_no_other_list_back(tmp_path: P
     assert lists.problems == []
 
 
+def test_list_that_was_never_good_is_no_change_at_each_reading(tmp_path: Path) -> None:
+    config = configured(tmp_path, "targets.d/*.json")
+    (tmp_path / "targets.d").mkdir()
+    lists = TargetLists(None)
+    for number in range(3):
+        (tmp_path / "targets.d/a.json").write_text("{" * number)
+        assert names(lists.poll(config)) == ([] if number == 0 else None)
+        assert len(lists.problems) == 1
+
+
 def test_restart_while_a_list_is_bad_keeps_its_targets(tmp_path: Path) -> None:
     config, state = configured(tmp_path, "a.json"), tmp_path / "state"
     write(tmp_path / "a.json", "rack1")

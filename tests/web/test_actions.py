@@ -77,6 +77,9 @@ async def test_an_alert_is_acknowledged() -> None:
         assert (await http.post(path, data={"fingerprint": "known"}, headers=BEARER)).status_code == 200
         assert (await http.post(path, data={"fingerprint": "other"}, headers=BEARER)).status_code == 404
         assert (await http.post(path, json={"fingerprint": 5}, headers=BEARER)).status_code == 400
+        for body in ('{"fingerprint": "\\ud800"}', '{"\\udfff": "known"}'):  # half of a character cannot be written
+            asked = await http.post(path, content=body, headers={**BEARER, "Content-Type": "application/json"})
+            assert asked.status_code == 400
 
 
 async def test_without_a_channel_a_silence_is_409() -> None:

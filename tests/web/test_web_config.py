@@ -177,7 +177,7 @@ async def test_a_changed_file_takes_effect_on_the_next_connection(
     files: Tls, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("exporter.web.certificates.COMPARE_PATIENCE", 30.0)
-    async with serving(files.write(VERIFIED)) as server:
+    async with serving(files.write()) as server:
 
         async def gets_in() -> bool:
             try:
@@ -185,13 +185,29 @@ async def test_a_changed_file_takes_effect_on_the_next_connection(
             except OSError:
                 return False
 
-        assert not await gets_in()
-        files.write()
         assert await gets_in()
         replace(files.file, "basic_auth_users: {}\n")
         assert await gets_in()
         assert "the old certificates stay in use: " in caplog.text
         assert "tls_server_config is gone" in caplog.text
+        files.write(VERIFIED)
+        assert not await gets_in()
+
+
+@needs_openssl
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "tls_server_config: {PEM}\n"])
+async def test_client_certificates_stay_required_when_the_file_names_them_no_more(
+    files: Tls, text: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An editor may empty the file before it writes it, and a disk may be full."""
+    monkeypatch.setattr("exporter.web.certificates.COMPARE_PATIENCE", 30.0)
+    async with serving(files.write(VERIFIED)) as server:
+        replace(files.file, text.replace("PEM", files.pem))
+        with pytest.raises((OSError, AssertionError)):
+            assert (await asyncio.to_thread(connected, server))[0] == OK
+        assert "the old certificates stay in use: " in caplog.text
+        files.write(VERIFIED)
+        assert (await asyncio.to_thread(connected, server, files.clients["prometheus"]))[0] == OK
 
 
 def replace(file: Path, text: str) -> None:
@@ -203,7 +219,28 @@ def replace(file: Path, text: str) -> None:
 # --- users -----------------------------------------------------------------------------------
 
 
-async def test_users_come_change_and_go_with_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_file_without_users_asks_for_none_until_it_has_some(tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("")  # one of exporter-toolkit's examples
+    async with client(create_app(FakeDaemon(), web(config_file=str(file)))) as browser:
+        assert (await browser.get("/metrics")).status_code == 200
+        replace(file, f"basic_auth_users: {{bob: '{HASHED}'}}\n")
+        assert (await browser.get("/metrics")).status_code == 401
+        replace(file, "")
+        assert (await browser.get("/metrics")).status_code == 503
+
+
+async def test_no_part_of_a_file_with_users_opens_the_door(tmp_path: Path) -> None:
+    whole = f"basic_auth_users:\n  bob: {HASHED}\n  eve: {HASHED}\nhttp_server_config: {{}}\n"
+    file = tmp_path / "web.yml"
+    file.write_text(whole)
+    async with client(create_app(FakeDaemon(), web(config_file=str(file)))) as browser:
+        for length in range(len(whole)):
+            replace(file, whole[:length])
+            assert (await browser.get("/metrics")).status_code in (401, 503), whole[:length]
+
+
+async def test_users_change_with_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "web.yml"
     file.write_text(f"basic_auth_users:\n  no: {HASHED}\n")  # YAML's false, and a name like any other
     async with client(create_app(FakeDaemon(), web(config_file=str(file), token=TOKEN))) as browser:
@@ -216,8 +253,9 @@ async def test_users_come_change_and_go_with_the_file(tmp_path: Path, caplog: py
         assert await status(headers=BEARER) == 200
         replace(file, f"basic_auth_users: {{bob: '{HASHED}'}}\n")
         assert [await status(auth=(name, PASSWORD)) for name in ("no", "bob")] == [401, 200]
-        replace(file, "basic_auth_users:\n")
-        assert await status() == 200
+        for emptied in ("", "# nothing\n", "basic_auth_users:\n", "http_server_config: {}\n"):
+            replace(file, emptied)  # an editor may empty the file before it writes it, and a disk may be full
+            assert [await status(), await status(auth=("bob", PASSWORD)), await status(headers=BEARER)] == [503] * 3
         replace(file, "basic_auth_users: {bob: PLANTED-SECRET}\n")
         assert await status() == 503
         replace(file, "basic_auth_usres: {}\n")
