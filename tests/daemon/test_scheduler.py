@@ -16,7 +16,7 @@ from fakes import Fakes, config, token
 from waiting import until
 
 from exporter.alerts.delivery.notifier import Notifier
-from exporter.checks import schedule, target_checker
+from exporter.checks import off_loop, schedule, target_checker
 from exporter.config import Config, ConfigError
 from exporter.daemon import exposition_cache, pulse, store_watch
 from exporter.daemon import scheduler as module
@@ -344,8 +344,9 @@ async def test_target_removed_while_its_report_is_rendered_is_not_exported(monke
         return render.render_target(report, *rest)
 
     monkeypatch.setattr(exposition_cache, "render_target", slowly)
+    monkeypatch.setattr(off_loop, "FEW", -1)  # few profiles are rendered at once
     async with running("home", "old") as setting:
-        await asyncio.to_thread(began.wait, 30)
+        assert await asyncio.to_thread(began.wait, 30)
         setting.config = config("home")
         await setting.daemon.reload()
         removed.set()

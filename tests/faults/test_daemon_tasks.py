@@ -98,7 +98,10 @@ async def test_task_that_fails_is_named_counted_and_started_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for module, name in ((pulse, "PULSE"), (scheduler, "SAVE_EVERY"), (scheduler, "COMPARE_EVERY")):
+    for module, name in (
+        (pulse, "PULSE"),
+        *((scheduler, name) for name in ("SAVE_EVERY", "COMPARE_EVERY", "LISTS_EVERY")),
+    ):
         monkeypatch.setattr(module, name, 0.01)
     monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr("exporter.daemon.heartbeat.PAUSE", 0.0)
