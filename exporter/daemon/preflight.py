@@ -38,8 +38,9 @@ def warnings(config: Config) -> list[str]:
     """A sentence for each thing that the daemon can start with, but that will not work."""
     found = [problem for problem in unreadable_secrets(config) if not problem.startswith("channels[")]
     found = [f"{problem} (for this user; the service may run as another)" for problem in found]
-    if (problem := _state_problem(config.state_directory())) is not None:
-        found.append(problem)
+    for problem in (_state_problem(config.state_directory()), shared_state(config.state_directory())):
+        if problem is not None:
+            found.append(problem)
     return [*found, *unbounded_lists(config), *delivery.warnings(config), *needless_credentials(config)]
 
 
@@ -134,6 +135,17 @@ def _heartbeat(config: Config) -> None:
 
 
 _CHECKS: tuple[Callable[[Config], object], ...] = (delivery.build_senders, _certificates, _users, _address, _heartbeat)
+
+
+def shared_state(directory: Path) -> str | None:
+    """A sentence if another user may replace the state, and so the alerts and the key of signed links."""
+    try:
+        mode = os.stat(directory).st_mode
+    except OSError:
+        return None
+    if mode & 0o022 == 0:
+        return None
+    return f"state_dir: others may write to {directory} and replace the state: run chmod go-w {directory}"
 
 
 def _state_problem(directory: Path) -> str | None:

@@ -38,6 +38,8 @@ async def serve(config: Config, directory: Path | None, reread: Callable[[], Con
     sockets = listen.inherited()
     config = _listening_on(sockets, config)
     await asyncio.to_thread(preflight.require_usable, config)
+    if directory is not None and (problem := await asyncio.to_thread(preflight.shared_state, directory)) is not None:
+        log.warning("%s", problem)
     await asyncio.to_thread(runtime_tuning.prepare)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(LoopErrors())

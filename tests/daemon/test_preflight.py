@@ -156,3 +156,13 @@ def test_invalid_external_url_is_refused(cli: CommandLine) -> None:
     for url in ("rack7.example", "http://[bad", "ftp://x"):
         cli.config.write_text(json.dumps({"web": {"external_url": url}}))
         assert "web.external_url: write the address of the page" in cli("config", "check").stderr
+
+
+@pytest.mark.parametrize(("mode", "is_shared"), [(0o700, False), (0o755, False), (0o770, True), (0o1777, True)])
+def test_state_that_others_may_replace_is_a_warning(tmp_path: Path, mode: int, is_shared: bool) -> None:
+    directory = tmp_path / "state"
+    directory.mkdir()
+    directory.chmod(mode)
+    found = preflight.warnings(made({"state_dir": str(directory)}))
+    sentence = f"state_dir: others may write to {directory} and replace the state: run chmod go-w {directory}"
+    assert found == ([sentence] if is_shared else [])
