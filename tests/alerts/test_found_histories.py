@@ -548,3 +548,12 @@ def test_end_that_waits_has_the_date_of_today_although_the_trouble_was_back_for_
         a_day_passes,
         group_wait=10.0,
     )
+
+
+def test_agent_that_left_an_alert_with_the_same_trouble_is_still_known_after_its_end() -> None:
+    lived(
+        pasted("main", "anthropic:b", YEAR, undated=True),
+        pasted("lab", "anthropic:b", YEAR, undated=True),
+        pasted("main", "anthropic:b", 5 * DAY),
+        pasted("lab", "anthropic:b", MONTH),
+    )

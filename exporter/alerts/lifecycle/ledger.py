@@ -12,6 +12,9 @@ from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.values import Alert, AlertState, Message, NotificationReason, States
 from exporter.model import ConditionName, Family, Report
 
+#: The name of what agents are known by from an alert that is no longer theirs.
+_ORIGIN = "origin of "
+
 
 @dataclass(frozen=True, slots=True)
 class Notified:
@@ -49,7 +52,7 @@ class Ledger:
                 # Nobody recorded where the trouble has spread since; the state knows when it last got worse.
                 alert, news_at = replace(alert, agents=last.agents), max(state.worsened_at, last.at)
                 # What a fork inherited was sent by another alert, and is found by its agents.
-                name = f"origin of {state.fingerprint}" if last.is_inherited else state.fingerprint
+                name = f"{_ORIGIN}{state.fingerprint}" if last.is_inherited else state.fingerprint
                 ledger.notified[channel, name] = Notified(
                     alert, last.at, news_at, last.step, agents=frozenset(last.agents), spread_at=state.worsened_at
                 )
@@ -79,6 +82,10 @@ class Ledger:
             self.sent_at.setdefault(place, {})[message.at] = message.at
             before = self.of_alert(message.channel, alert)
             self.notified.pop(place, None)
+            if alert.reason is not NotificationReason.TEST:
+                self._forget_origins(message.channel, alert)
+            if alert.reason.ends and before is not None:
+                self._keep_for_forks(place, before, frozenset(alert.agents), moment)
             if alert.reason.ends or alert.reason is NotificationReason.TEST:
                 continue
             is_news = alert.reason in (NotificationReason.FIRST, NotificationReason.ESCALATED)
@@ -88,6 +95,23 @@ class Ledger:
                 step = before.step if step is None else min(step, before.step)
             agents = frozenset(alert.agents)
             self.notified[place] = Notified(alert, message.at, news_at, step, moment.held(alert), before, agents)
+
+    def _keep_for_forks(self, place: tuple[str, str], last: Notified, ended: frozenset[str], moment: Moment) -> None:
+        """Agents that took their own credential, with the same trouble, are still known from the alert that ends."""
+        left = frozenset(agent for agent in last.agents - ended if moment.has_trouble(last.alert, agent))
+        if left:
+            alert = replace(last.alert, agents=tuple(sorted(left)))
+            self.notified[place[0], f"{_ORIGIN}{place[1]}"] = replace(last, alert=alert, agents=left)
+
+    def _forget_origins(self, channel: str, alert: Alert) -> None:
+        """What is said of agents replaces what was known of them from an alert that has ended."""
+        for (where, name), last in list(self.notified.items()):
+            if where == channel and name.startswith(_ORIGIN) and _subject(last.alert) == _subject(alert):
+                left = last.agents - set(alert.agents)
+                del self.notified[where, name]
+                if left:
+                    kept = replace(last.alert, agents=tuple(sorted(left)))
+                    self.notified[where, name] = replace(last, alert=kept, agents=left)
 
     def observe(self, report: Report, policy: AlertPolicy, now: float) -> None:
         """Record which agents lost their trouble, so that it is news when they have it again, and where it spread."""
