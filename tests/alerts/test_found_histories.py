@@ -557,3 +557,23 @@ def test_agent_that_left_an_alert_with_the_same_trouble_is_still_known_after_its
         pasted("main", "anthropic:b", 5 * DAY),
         pasted("lab", "anthropic:b", MONTH),
     )
+
+
+def test_agent_that_took_another_credential_and_fails_with_it_is_news_again() -> None:
+    lived(
+        ends("main", "openai:c", 5 * HOUR),
+        away(HOUR),
+        pasted("work", "openai:c", 5 * DAY),
+        away(9 * DAY),
+        down("openai"),
+    )
+    lived(
+        ends("main", "anthropic:a", 5 * HOUR),
+        down("anthropic"),
+        pasted("lab", "anthropic:a", 5 * DAY),
+        unlisted,
+        agent_comes_or_goes("lab"),
+        agent_comes_or_goes("lab"),
+        succeeds,
+        down("openai"),
+    )

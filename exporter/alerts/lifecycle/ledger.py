@@ -98,7 +98,7 @@ class Ledger:
 
     def _keep_for_forks(self, place: tuple[str, str], last: Notified, ended: frozenset[str], moment: Moment) -> None:
         """Agents that took their own credential, with the same trouble, are still known from the alert that ends."""
-        left = frozenset(agent for agent in last.agents - ended if moment.has_trouble(last.alert, agent))
+        left = frozenset(a for a in set(last.alert.agents) - ended if moment.has_trouble(last.alert, a))
         if left:
             alert = replace(last.alert, agents=tuple(sorted(left)))
             self.notified[place[0], f"{_ORIGIN}{place[1]}"] = replace(last, alert=alert, agents=left)
@@ -107,17 +107,25 @@ class Ledger:
         """What is said of agents replaces what was known of them from an alert that has ended."""
         for (where, name), last in list(self.notified.items()):
             if where == channel and name.startswith(_ORIGIN) and _subject(last.alert) == _subject(alert):
-                left = last.agents - set(alert.agents)
+                left = frozenset(last.alert.agents) - set(alert.agents)
                 del self.notified[where, name]
                 if left:
                     kept = replace(last.alert, agents=tuple(sorted(left)))
                     self.notified[where, name] = replace(last, alert=kept, agents=left)
 
     def observe(self, report: Report, policy: AlertPolicy, now: float) -> None:
-        """Record which agents lost their trouble, so that it is news when they have it again, and where it spread."""
+        """Record which agents lost their trouble or took another credential, so that it is news when they have it.
+
+        Also where it spread.
+        """
         moment = Moment.of(report, policy, now)
         for place, last in self.notified.items():
-            agents = frozenset(agent for agent in last.agents if moment.has_trouble(last.alert, agent))
+            before, now_held = _secrets(last.held), _secrets(moment.held(last.alert))
+            agents = frozenset(
+                agent
+                for agent in last.agents
+                if moment.has_trouble(last.alert, agent) and before.get(agent) in (None, now_held.get(agent))
+            )
             others = (agent.agent for agent in moment.of_target(last.alert.target) if agent.agent not in last.agents)
             has_spread = any(moment.has_trouble(last.alert, agent) for agent in others)
             if has_spread or agents != last.agents:
@@ -157,6 +165,14 @@ def _naming(last: Notified | None, alert: Alert) -> Notified | None:
             return last
         last = last.before
     return None
+
+
+def _secrets(held: frozenset[Held]) -> dict[str, set[tuple[str, str | None]]]:
+    """The credentials of each agent: profiles with the hashes of their secrets."""
+    found: dict[str, set[tuple[str, str | None]]] = {}
+    for agent, profile, secret, _ in held:
+        found.setdefault(agent, set()).add((profile, secret))
+    return found
 
 
 def _provider(alert: Alert) -> tuple[str, str | None, Family]:
