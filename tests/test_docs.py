@@ -44,6 +44,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
     "Web": (models.Web, None),
     "tls": (models.Tls, None),
     "A web configuration file": (BaseModel, None),
+    "Regular expressions": (BaseModel, None),
 }
 
 

@@ -19,6 +19,7 @@ from exporter.config.reading import parse_json5
 from exporter.config.targets import GatewayTarget, ListDefaults
 from exporter.config.values import ConfigError
 from exporter.lib.printable import one_line
+from exporter.lib.user_pattern import MAX_LENGTH, user_pattern
 
 #: What a list may set, beside labels.
 KEYS = ("name", "url", "agents", "interval")
@@ -98,8 +99,9 @@ def _target(entry: dict[str, Any], defaults: ListDefaults, given: Mapping[str, A
     url, interval, agents = entry.get("url"), entry.get("interval"), entry.get("agents")
     if not isinstance(url, str) or not _URL.fullmatch(url):
         raise ValueError('url: write it like "http://10.0.0.1:18789", without user, query and fragment')
-    if defaults.url_match is not None and not re.fullmatch(defaults.url_match, url):
-        raise ValueError(f"url: {url[:100]} does not match url_match")
+    if defaults.url_match is not None and not user_pattern(defaults.url_match).matches(url):
+        why = f", which matches at most {MAX_LENGTH} characters" if len(url) > MAX_LENGTH else ""
+        raise ValueError(f"url: {url[:100]} does not match url_match{why}")
     if interval is not None and not isinstance(interval, str):
         raise ValueError('interval: write a duration with its unit, like "5m"')
     if isinstance(agents, str) and agents != "all":

@@ -49,6 +49,11 @@ def test_alert_is_sent_where_all_of_it_matches(match: dict[str, str], fits: bool
     assert bool(life.at(NOW, EXPIRED)) is fits
 
 
+def test_match_that_could_take_long_makes_no_route() -> None:
+    with pytest.raises(ValueError, match="repeat inside a repeat"):
+        rules({"profile": "anthropic:([a-z0-9]+-?)+"})
+
+
 @pytest.mark.parametrize("match", [{"profile": "anthropic:default"}, {"condition": "no_usable_profile"}])
 def test_outage_matches_by_the_profiles_that_fail(match: dict[str, str]) -> None:
     life = Life(rules(match))

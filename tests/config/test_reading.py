@@ -106,6 +106,14 @@ def test_a_remote_target_is_checked_hourly_by_default() -> None:
             "channels[0].match: provider: is no regular expression: missing ), unterminated subpattern",
         ),
         (
+            '{channels: [{name: "x", type: "termux", match: {profile: "anthropic:([a-z0-9]+-?)+"}}]}',
+            "channels[0].match: profile: has a repeat inside a repeat, which takes too long: write one repeat of all",
+        ),
+        (
+            '{channels: [{name: "x", type: "termux", match: {owner: "(dev|prod)+"}}]}',
+            "channels[0].match: owner: has alternatives inside a repeat, which takes too long: write a class",
+        ),
+        (
             '{channels: [{name: "x", type: "termux", match: {severity: "x"}}]}',
             "channels[0].match: no label may be named 'severity'",
         ),
@@ -117,6 +125,10 @@ def test_a_remote_target_is_checked_hourly_by_default() -> None:
         (
             '{targets_from: [{type: "file", paths: ["x"], defaults: {url_match: "("}}]}',
             "targets_from[0].defaults.url_match: is no regular expression",
+        ),
+        (
+            '{targets_from: [{type: "file", paths: ["x"], defaults: {url_match: "http://(a+)+:18789"}}]}',
+            "targets_from[0].defaults.url_match: has a repeat inside a repeat, which takes too long: write one repeat",
         ),
         ('{targets_from: [{type: "file", paths: ["*/x.json"]}]}', "targets_from[0].paths: */x.json: only the last"),
         ("{policy: {profiles: {x: {issued_at: 2026}}}}", "policy.profiles.x.issued_at: write a date like"),

@@ -96,6 +96,13 @@ def test_url_match_is_anchored() -> None:
         assert len(mistakes([{"name": "a", "url": url}], url_match=match)) == 1
 
 
+def test_url_match_matches_no_long_url() -> None:
+    url = f"http://10.0.0.7/{'a' * 300}"
+    assert len(read([{"name": "a", "url": url}])) == 1
+    (problem,) = mistakes([{"name": "a", "url": url}], url_match=".*")
+    assert problem.endswith(" does not match url_match, which matches at most 256 characters")
+
+
 @pytest.mark.parametrize(
     ("groups", "problem"),
     [

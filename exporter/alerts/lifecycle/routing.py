@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.alerts.values import AlertState, changed
+from exporter.lib.user_pattern import UserPattern, user_pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +16,14 @@ class Route:
     What an alert does not have is empty text: one about a target's check has no provider.
     """
 
-    matchers: tuple[tuple[str, re.Pattern[str]], ...] = ()
+    matchers: tuple[tuple[str, UserPattern], ...] = ()
 
     @classmethod
     def of(cls, match: Mapping[str, str]) -> Route:
-        return cls(tuple((name, re.compile(expression)) for name, expression in match.items()))
+        return cls(tuple((name, user_pattern(expression)) for name, expression in match.items()))
 
     def fits(self, state: AlertState) -> bool:
-        return all(any(map(expression.fullmatch, _values(state, name))) for name, expression in self.matchers)
+        return all(any(map(pattern.matches, _values(state, name))) for name, pattern in self.matchers)
 
 
 def _values(state: AlertState, name: str) -> Iterable[str]:
