@@ -54,6 +54,12 @@ def test_match_that_could_take_long_makes_no_route() -> None:
         rules({"profile": "anthropic:([a-z0-9]+-?)+"})
 
 
+@pytest.mark.parametrize(("match", "fits"), [("anthropic:a.*", True), (".*", True), ("anthropic:a{240}", False)])
+def test_long_name_fits_by_its_beginning(match: str, fits: bool) -> None:
+    life = Life(rules({"profile": match}))
+    assert bool(life.at(NOW, world(P(f"anthropic:{'a' * 500}", ends=NOW - HOUR), SPARE))) is fits
+
+
 @pytest.mark.parametrize("match", [{"profile": "anthropic:default"}, {"condition": "no_usable_profile"}])
 def test_outage_matches_by_the_profiles_that_fail(match: dict[str, str]) -> None:
     life = Life(rules(match))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.alerts.values import AlertState, changed
-from exporter.lib.user_pattern import UserPattern, user_pattern
+from exporter.lib.user_pattern import MAX_LENGTH, UserPattern, user_pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,11 @@ class Route:
         return cls(tuple((name, user_pattern(expression)) for name, expression in match.items()))
 
     def fits(self, state: AlertState) -> bool:
-        return all(any(map(pattern.matches, _values(state, name))) for name, pattern in self.matchers)
+        # Of a value that is too long to match, the beginning: nobody is to miss an alert for a long name.
+        return all(
+            any(pattern.matches(value[:MAX_LENGTH]) for value in _values(state, name))
+            for name, pattern in self.matchers
+        )
 
 
 def _values(state: AlertState, name: str) -> Iterable[str]:
