@@ -254,6 +254,7 @@ class Daemon:
                             await self._alerting.notify()
                 for checker, report in reports:
                     await self._render(checker, report)
+                    await asyncio.sleep(0)  # few profiles are rendered at once, but not those of a whole fleet
                 await self._exposition.compose()
         self.announcer.announce()
 
@@ -262,10 +263,9 @@ class Daemon:
         return self._monitor.checkers.get(checker.name) is checker
 
     async def _render(self, checker: TargetChecker, report: TargetReport) -> Fragment:
-        return await self._exposition.put(report, checker.counters, partial(self._is_latest, checker, report))
-
-    def _is_latest(self, checker: TargetChecker, report: TargetReport) -> bool:
-        return self._is_current(checker) and checker.report is report
+        return await self._exposition.put(
+            report, checker.counters, lambda: self._is_current(checker) and checker.report is report
+        )
 
     async def _compare_stores(self) -> None:
         """Plan a check where a store on this host is no longer what the last check read."""
