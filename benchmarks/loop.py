@@ -62,7 +62,7 @@ def serve(config: str, into: str) -> None:
 
     def measured(handle: asyncio.events.Handle) -> None:
         collecting[1] = 0.0
-        callback, before = handle._callback, time.thread_time()  # type: ignore[attr-defined]
+        callback, before = handle._callback, time.thread_time()  # type: ignore[attr-defined]  # CPython has it
         run(handle)
         seconds = time.thread_time() - before
         if seconds > LIMIT / 10:
@@ -72,7 +72,7 @@ def serve(config: str, into: str) -> None:
                 longest, collected = seconds, collecting[1]
             took[name] = (longest, count + 1, collected)
 
-    asyncio.events.Handle._run = measured  # type: ignore[method-assign]
+    asyncio.events.Handle._run = measured  # type: ignore[method-assign]  # every callback passes here
     sys.argv = ["openclaw-auth-exporter", "serve", "--config", config]
     try:
         main()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tokenize
 import tomllib
 from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
@@ -122,6 +123,26 @@ def test_files_that_others_name_are_read_in_one_place() -> None:
                 case ast.Call(ast.Attribute(_, "read_text" | "read_bytes")):
                     openers.add(str(path.relative_to(ROOT)))
     assert openers == OPENS
+
+
+#: CONTRIBUTING.md, "Style".
+SUPPRESSION = re.compile(r"# (noqa: [A-Z]+\d+(, [A-Z]+\d+)* - |type: ignore\[[a-z-]+\]  # )\S.*")
+
+
+def comments(path: Path) -> list[tokenize.TokenInfo]:
+    with tokenize.open(path) as file:
+        return [token for token in tokenize.generate_tokens(file.readline) if token.type == tokenize.COMMENT]
+
+
+def test_what_silences_a_checker_names_its_code_and_has_a_reason() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string}"
+        for folder in ("exporter", "tests", "benchmarks", "dashboards")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for token in comments(path)
+        if re.match(r"#\s*(noqa|type:\s*ignore)", token.string) and not SUPPRESSION.fullmatch(token.string)
+    ]
+    assert found == []
 
 
 def test_the_contract_has_no_exceptions() -> None:

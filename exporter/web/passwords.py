@@ -117,7 +117,7 @@ class PasswordQueue:
             chosen = self._waiting.pop(place)
             self._running += 1
             compared = loop.run_in_executor(self._threads, chosen.work)
-            compared.add_done_callback(lambda future, chosen=chosen: self._ended(future, chosen))  # type: ignore[misc]
+            compared.add_done_callback(lambda future, chosen=chosen: self._ended(future, chosen))  # type: ignore[misc]  # bound now
 
     def _go_on(self) -> None:
         self._timer = None

@@ -71,7 +71,7 @@ async def test_internal_error_does_not_end_the_publishing(monkeypatch: pytest.Mo
     monkeypatch.setattr("exporter.lib.supervisor.FIRST_PAUSE", 0.01)
     publisher.start(FIRING.states)
     async with asyncio.timeout(30):
-        while not instances.received:  # noqa: ASYNC110  # what is waited for has no event
+        while not instances.received:  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
     await publisher.stop()
     assert faults == []

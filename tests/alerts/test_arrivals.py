@@ -120,7 +120,7 @@ def test_outcomes_leave_what_arrived_last_and_what_is_on_its_way(order: list[flo
     """Whatever becomes of four messages: the newest that arrived counts, and none that came before it."""
     fates = dict(zip([1.0, 2.0, 3.0, 4.0], became, strict=False))
     done = sorted(order[:3])  # messages about one alert finish in their order
-    after = settled(state(notified(1.0, 2.0, 3.0, 4.0)), *(outcome(at, fates[at]) for at in done))  # type: ignore[arg-type] # drawn from these words
+    after = settled(state(notified(1.0, 2.0, 3.0, 4.0)), *(outcome(at, fates[at]) for at in done))  # type: ignore[arg-type]  # drawn from these words
     delivered = max((at for at in done if fates[at] == "delivered"), default=0.0)
     waiting = [at for at in (1.0, 2.0, 3.0, 4.0) if at not in done and at > delivered]
     expected = [(at, False) for at in reversed(waiting)] + ([(delivered, True)] if delivered else [])

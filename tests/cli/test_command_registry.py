@@ -70,7 +70,7 @@ def test_every_help_text_ends_with_examples_that_parse(name: str) -> None:
         while isinstance(command, click.Group):
             found_command = command.get_command(context, words.pop(0))
             assert found_command is not None, line
-            command, context = found_command, click.Context(found_command, parent=context)  # type: ignore[assignment]
+            command, context = found_command, click.Context(found_command, parent=context)  # type: ignore[assignment]  # the first is a group
         command.make_context(command.name, words, parent=context.parent)
 
 

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from command_line import CommandLine
 
@@ -83,9 +84,9 @@ def test_pipes_where_files_should_be_leave_http_and_sigterm_alive(cli: CommandLi
 
 
 @contextlib.contextmanager
-def serving(command: list[str], env: dict[str, str], **more: object) -> Iterator[subprocess.Popen[str]]:
+def serving(command: list[str], env: dict[str, str], **more: Any) -> Iterator[subprocess.Popen[str]]:
     """The daemon until the end of the block; then SIGTERM ends it with 0."""
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, **more) as served:  # type: ignore[call-overload]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, **more) as served:
         try:
             yield served
         finally:

@@ -144,7 +144,7 @@ async def test_upgrade_of_openclaw_between_two_checks_is_no_change_of_a_credenti
         async def upgraded(agent: str, dialect: Dialect = dialect) -> Any:
             return replace(await check(agent), dialect=dialect)
 
-        source.check = upgraded  # type: ignore[method-assign]
+        source.check = upgraded  # type: ignore[method-assign]  # for this test
         after = (await monitor.check()).targets[0].entries[0]
         assert after.failure is None
         assert [p.expires_at for p in after.profiles] == [p.expires_at for p in first.profiles]

@@ -57,7 +57,7 @@ def test_dead_name_server_stops_nothing_but_the_targets_that_need_it(monkeypatch
     made = Config.model_validate({"targets": targets, "interval": "1h"})
 
     def make(target: TargetBase, context: SourceContext) -> Source:
-        return build(target, context) if target.name in GATEWAYS else fakes(target, context)  # type: ignore[arg-type]
+        return build(target, context) if target.name in GATEWAYS else fakes(target, context)  # type: ignore[arg-type]  # one of Target
 
     async def live() -> None:
         daemon = Daemon(made, CredentialDatabase(None), lambda: made, time.time, make)

@@ -19,27 +19,27 @@ from pathlib import Path
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "web")]  # for their helpers, also without pytest
 
-from captured import verdict  # noqa: E402  # after the path
-from fake_daemon import TOKEN, FakeDaemon, web  # noqa: E402
-from stores import NOW, Home  # noqa: E402
+from captured import verdict
+from fake_daemon import TOKEN, FakeDaemon, web
+from stores import NOW, Home
 
-from exporter.config import ConfigError, parse  # noqa: E402
-from exporter.lib.env_file import parse_env_file  # noqa: E402
-from exporter.lib.known_secrets import KNOWN  # noqa: E402
-from exporter.lib.loose_json import mapping  # noqa: E402
-from exporter.lib.loose_json import parse as parse_json  # noqa: E402
-from exporter.lib.redact import safe_name, safe_text  # noqa: E402
-from exporter.metrics.render import one_shot  # noqa: E402
-from exporter.model import CheckError, Observation, Report, TargetReport  # noqa: E402
-from exporter.present import explain, to_json, to_line, to_nagios, to_table  # noqa: E402
-from exporter.sources.claude import stored_login  # noqa: E402
-from exporter.sources.gateway import answers  # noqa: E402
-from exporter.sources.openclaw import roster, status  # noqa: E402
-from exporter.sources.store.environment import environment  # noqa: E402
-from exporter.sources.store.files import parse_json as parse_store  # noqa: E402
-from exporter.web import door  # noqa: E402
-from exporter.web.app import create_app  # noqa: E402
-from exporter.web.server import WebServer  # noqa: E402
+from exporter.config import ConfigError, parse
+from exporter.lib.env_file import parse_env_file
+from exporter.lib.known_secrets import KNOWN
+from exporter.lib.loose_json import mapping
+from exporter.lib.loose_json import parse as parse_json
+from exporter.lib.redact import safe_name, safe_text
+from exporter.metrics.render import one_shot
+from exporter.model import CheckError, Observation, Report, TargetReport
+from exporter.present import explain, to_json, to_line, to_nagios, to_table
+from exporter.sources.claude import stored_login
+from exporter.sources.gateway import answers
+from exporter.sources.openclaw import roster, status
+from exporter.sources.store.environment import environment
+from exporter.sources.store.files import parse_json as parse_store
+from exporter.web import door
+from exporter.web.app import create_app
+from exporter.web.server import WebServer
 
 CORPUS = Path(__file__).parent / "corpus"
 Harness = Callable[[bytes], None]
@@ -99,7 +99,7 @@ _home: list[Home] = []
 def home() -> Home:
     """A folder for the files of a store."""
     if not _home:
-        root = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))  # noqa: S108  # only where it is faster
+        root = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))  # noqa: S108 - only where it is faster
         atexit.register(shutil.rmtree, root, ignore_errors=True)
         _home.append(Home(root))
         _home[0].local().parent.mkdir(parents=True)

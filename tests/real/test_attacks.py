@@ -274,7 +274,7 @@ async def test_wrong_tokens_from_200_addresses_refuse_no_right_one(tmp_path: Pat
 
 @pytest.mark.parametrize("addresses", [1, 200])
 async def test_300_wrong_passwords_delay_no_right_one(addresses: int, tmp_path: Path) -> None:
-    bcrypt = pytest.importorskip("bcrypt")
+    bcrypt = pytest.importorskip("bcrypt", reason="the extra users is not installed")
     users = tmp_path / "users"
     hashed = bcrypt.hashpw(b"right", bcrypt.gensalt(11)).decode()
     users.write_text(f"prometheus:{hashed}\nalice:{hashed}\n")

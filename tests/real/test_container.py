@@ -86,7 +86,7 @@ def config(tmp_path: Path) -> Path:
     file = tmp_path / "config.json5"
     file.write_text(json.dumps({"targets": [{"name": "home", "source": "simulated"}], "web": {"listen": ":10785"}}))
     for path in (file, *file.parents):
-        if path.owner() == "root" and path.is_relative_to("/tmp") and path != Path("/tmp"):  # noqa: S108
+        if path.owner() == "root" and path.is_relative_to("/tmp") and path != Path("/tmp"):  # noqa: S108 - above tmp_path
             path.chmod(0o755)
     return file
 
@@ -97,7 +97,7 @@ def test_ready_healthy_read_only_and_ended_by_sigterm(podman: Podman, config: Pa
     wait_for("readiness", lambda: podman.get(container, "/-/ready") == "Ready.\n", 60)
     assert podman("healthcheck", "run", container, check=False).returncode == 0
     assert podman("exec", container, "id", "-u").stdout == "65532\n"
-    for path, is_writable in ((STATE, True), ("/tmp", True), ("/etc", False), ("/usr", False)):  # noqa: S108
+    for path, is_writable in ((STATE, True), ("/tmp", True), ("/etc", False), ("/usr", False)):  # noqa: S108 - in the container
         assert (podman("exec", container, "touch", f"{path}/x", check=False).returncode == 0) == is_writable, path
     assert podman("exec", container, IMAGE, "check", "--line").stdout == "OK\n"
     assert podman.stop(container) == 0

@@ -50,7 +50,7 @@ def test_thousand_targets_are_painted_and_filtered_at_once(tmp_path: Path) -> No
     home = SimpleNamespace(env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, home=tmp_path, command="openclaw")
     with (
         Browser(tmp_path / "browser") as browser,
-        running(Exporter(home, tmp_path / "exporter", targets=targets)) as exporter,  # type: ignore[arg-type]
+        running(Exporter(home, tmp_path / "exporter", targets=targets)) as exporter,  # type: ignore[arg-type]  # all that it uses of a home
     ):
         wait_for("all checks", lambda: "1000 fine" in exporter.get("/"), 60)
         assert len(exporter.get("/").encode()) < 300_000

@@ -115,7 +115,7 @@ class Recipe:
         block = f"cd ~/{self._folder}\n{block}"
         argv = ["sh", "-eu", "-c", block]
         if terminal:
-            self._machine.write("/tmp/block", block)  # noqa: S108  # inside the machine
+            self._machine.write("/tmp/block", block)  # noqa: S108 - inside the machine
 
             argv = ["script", "--quiet", "--return", "--command", "sh -eu /tmp/block", "/dev/null"]
         return self._machine.run(*argv, input=input.encode(), **self._user).stdout

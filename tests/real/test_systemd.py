@@ -252,7 +252,7 @@ def test_the_gateway_daemon_can_write_its_state_and_nothing_else(machine: Machin
     assert unbounded.count("true") == 5  # without a sandbox the probe succeeds
     machine.run("rm", "/etc/probe")
     uid, could = probed(
-        *(machine, DAEMON, "/var/lib/openclaw-auth-exporter", "/tmp"),  # noqa: S108  # its own
+        *(machine, DAEMON, "/var/lib/openclaw-auth-exporter", "/tmp"),  # noqa: S108 - its own
         *(
             "/etc",
             "/etc/openclaw-auth-exporter",
@@ -265,7 +265,7 @@ def test_the_gateway_daemon_can_write_its_state_and_nothing_else(machine: Machin
         *("read:/etc/openclaw-auth-exporter/secrets/rack7", "read:/home/alice/secret", "read:/etc/shadow"),
     )
     assert uid >= 61184
-    assert could == {"/var/lib/openclaw-auth-exporter", "/tmp"}  # noqa: S108  # its own
+    assert could == {"/var/lib/openclaw-auth-exporter", "/tmp"}  # noqa: S108 - its own
     assert not machine.run("sh", "-c", "ls /tmp/probe", check=False).stdout  # it has a private /tmp
     assert machine.show(DAEMON, "LimitCORE") == "0"
 
@@ -286,14 +286,14 @@ def test_the_daemon_as_a_user_runs_that_user_s_openclaw(machine: Machine) -> Non
     machine.write(own, '{targets: [{name: "home", source: "openclaw"}]}', owner="alice")
     uid, could = probed(
         *(machine, unit, "/var/lib/openclaw-auth-exporter-alice", "/var/cache/openclaw-auth-exporter-alice"),
-        *("/tmp", "/home/alice/.openclaw"),  # noqa: S108  # its own
+        *("/tmp", "/home/alice/.openclaw"),  # noqa: S108 - its own
         *("/home/alice", "/home/alice/.config", "/etc", "/usr/local/bin", "/var/lib", "/root", "/home/bob", "/"),
         *("read:/home/alice/.config/openclaw-auth-exporter/config.json5", "read:/etc/shadow"),
     )
     assert uid == int(machine.run("id", "-u", "alice").stdout)
     assert could == {
         *("/var/lib/openclaw-auth-exporter-alice", "/var/cache/openclaw-auth-exporter-alice"),
-        *("/tmp", "/home/alice/.openclaw"),  # noqa: S108  # its own
+        *("/tmp", "/home/alice/.openclaw"),  # noqa: S108 - its own
         *("read:/home/alice/.config/openclaw-auth-exporter/config.json5", "netlink", "writable code"),
     }
     wait_for("a successful check", lambda: machine.metric("openclaw_auth_check_success") == 1, 30)

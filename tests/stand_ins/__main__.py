@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parent.parent)  # this folder is a package, wherever it is run from
-from stand_ins.command import main  # noqa: E402
+from stand_ins.command import main
 
 try:
     code = main(sys.argv[1:], sys.stdout.buffer, sys.stderr.buffer)

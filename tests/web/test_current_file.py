@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_daemon import HASHED, PASSWORD, FakeDaemon, client, web
@@ -37,12 +38,12 @@ class Disk:
         self._answers.set()
         real = os.stat
 
-        def stat(*arguments: object, **keys: object) -> os.stat_result:
+        def stat(*arguments: Any, **keys: Any) -> os.stat_result:
             if not threading.current_thread().name.startswith("a "):  # the thread has the file's role as its name
-                return real(*arguments, **keys)  # type: ignore[arg-type]
+                return real(*arguments, **keys)
             self.asked.set()
             self._answers.wait(60)
-            return real(*arguments, **keys)  # type: ignore[arg-type]
+            return real(*arguments, **keys)
 
         monkeypatch.setattr("exporter.web.current_file.os.stat", stat)
 

@@ -77,7 +77,7 @@ async def test_streams_are_limited_and_ended_ones_make_room(monkeypatch: pytest.
     body = answer.body_iterator
     await anext(aiter(body))
     assert streams.answer().status_code == 503
-    await body.aclose()  # type: ignore[attr-defined]
+    await body.aclose()  # type: ignore[attr-defined]  # it is a generator
     assert streams.answer().status_code == 200
 
 
