@@ -17,8 +17,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,19 @@ class Scraper:
         self._thread.join()
 
 
+@contextmanager
+def running(count: int) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """The process of so many gateways, and their ports, until the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, "gateways", str(count)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    with ending(process):
+        assert process.stdout is not None
+        yield process, json.loads(process.stdout.readline())
+
+
 def report(name: str, took: float, cpu: float, theirs: float, megabytes: float, scrapes: list[float]) -> None:
     ms = [scrape * 1e3 for scrape in scrapes]
     print(
@@ -97,14 +110,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, max(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        fleet = subprocess.Popen(
-            [sys.executable, __file__, "gateways", str(count)],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        )
-        stack.enter_context(ending(fleet))
-        assert fleet.stdout is not None
-        ports = json.loads(fleet.stdout.readline())
+        fleet, ports = stack.enter_context(running(count))
         targets = [
             {"name": f"gateway-{number:04}", "source": "gateway", "url": f"http://127.0.0.1:{port}", "token": TOKEN}
             for number, port in enumerate(ports)

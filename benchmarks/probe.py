@@ -17,8 +17,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from fleet import PROFILES, TOKEN
-from measuring import REPOSITORY, Client, Daemon, cpu_seconds, ending, free_port, machine, median, memory
+from fleet import PROFILES, TOKEN, running
+from measuring import Client, Daemon, cpu_seconds, ending, free_port, machine, median, memory
 
 RPC = "/api/v1/admin/rpc"
 REUSED_FOR = 31.0
@@ -52,14 +52,8 @@ def main() -> None:
     os.sched_setaffinity(0, {cores[-1]})
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        gateways = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("fleet.py")), "gateways", str(count)],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        )
-        stack.enter_context(ending(gateways))
-        assert gateways.stdout is not None
-        urls = [f"http://127.0.0.1:{port}" for port in json.loads(gateways.stdout.readline())]
+        _, ports = stack.enter_context(running(count))
+        urls = [f"http://127.0.0.1:{port}" for port in ports]
         targets = [
             {"name": f"gateway-{number}", "source": "gateway", "url": url, "token": TOKEN, "schedule": False}
             for number, url in enumerate(urls)

@@ -8,10 +8,8 @@ them, and the configuration is reloaded. Prints a sample a minute, and the growt
 from __future__ import annotations
 
 import http.server
-import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet import TOKEN
-from measuring import REPOSITORY, Client, Daemon, cpu_seconds, ending, machine, median, memory
+from fleet import TOKEN, running
+from measuring import Client, Daemon, cpu_seconds, ending, machine, median, memory
 
 GATEWAYS = 20
 #: How many simulated homes each scenario has.
@@ -114,14 +112,8 @@ def main() -> None:
     threading.Thread(target=hook.serve_forever, daemon=True).start()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        fleet = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("fleet.py")), "gateways", str(GATEWAYS)],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        )
-        stack.enter_context(ending(fleet))
-        assert fleet.stdout is not None
-        daemon = Daemon(directory, configuration(json.loads(fleet.stdout.readline()), hook.server_port))
+        _, ports = stack.enter_context(running(GATEWAYS))
+        daemon = Daemon(directory, configuration(ports, hook.server_port))
         stack.enter_context(ending(daemon.process))
         daemon.wait_for(GATEWAYS + HOMES * len(SCENARIOS), b"openclaw_auth_check_success{")
         samples: list[Sample] = []

@@ -52,6 +52,24 @@ def _get(url: str) -> str:
     return ""
 
 
+@contextlib.contextmanager
+def serving(
+    command: list[str], env: dict[str, str], stderr: int = subprocess.PIPE, **more: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """The daemon until the end of the block; then SIGTERM ends it with 0."""
+    with subprocess.Popen(command, env=env, stderr=stderr, text=True, **more) as served:
+        try:
+            yield served
+        finally:
+            served.send_signal(signal.SIGTERM)
+            try:
+                code = served.wait(30)
+            except subprocess.TimeoutExpired:
+                served.kill()
+                raise
+    assert code == 0
+
+
 def test_pipes_where_files_should_be_leave_http_and_sigterm_alive(cli: CommandLine, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -64,39 +82,14 @@ def test_pipes_where_files_should_be_leave_http_and_sigterm_alive(cli: CommandLi
     web = {"listen": f"127.0.0.1:{port}", "token_file": str(pipe)}
     cli.configure({"targets": targets, "web": web, "heartbeat": heartbeat})
     command = [sys.executable, "-m", "exporter.cli", "serve", "--config", str(cli.config)]
-    with subprocess.Popen(command, env=cli.env, stderr=subprocess.DEVNULL) as served:
-        try:
-            limit = time.monotonic() + 60
-            while _get(f"http://127.0.0.1:{port}/metrics").count("\nopenclaw_auth_check_success{") < len(targets):
-                assert time.monotonic() < limit
-                time.sleep(0.05)
-            status = _get(f"http://127.0.0.1:{port}/api/v1/status")
-            assert status.count(f"{pipe}: is a named pipe: put a regular file there") >= len(sources)
-            assert f"token_file: {pipe}: Is a named pipe" in status
-        finally:
-            served.send_signal(signal.SIGTERM)
-            try:
-                code = served.wait(30)
-            except subprocess.TimeoutExpired:
-                served.kill()
-                raise
-    assert code == 0
-
-
-@contextlib.contextmanager
-def serving(command: list[str], env: dict[str, str], **more: Any) -> Iterator[subprocess.Popen[str]]:
-    """The daemon until the end of the block; then SIGTERM ends it with 0."""
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, **more) as served:
-        try:
-            yield served
-        finally:
-            served.send_signal(signal.SIGTERM)
-            try:
-                code = served.wait(30)
-            except subprocess.TimeoutExpired:
-                served.kill()
-                raise
-    assert code == 0
+    with serving(command, cli.env, stderr=subprocess.DEVNULL):
+        limit = time.monotonic() + 60
+        while _get(f"http://127.0.0.1:{port}/metrics").count("\nopenclaw_auth_check_success{") < len(targets):
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+        status = _get(f"http://127.0.0.1:{port}/api/v1/status")
+        assert status.count(f"{pipe}: is a named pipe: put a regular file there") >= len(sources)
+        assert f"token_file: {pipe}: Is a named pipe" in status
 
 
 def _first_line_with(served: subprocess.Popen[str], text: str) -> str:
