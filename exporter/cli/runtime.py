@@ -1,12 +1,14 @@
 """Shared by the commands: configuration and state in effect, running one check or the daemon.
 
-Other packages of ours are imported inside functions to keep start-up fast.
+Other packages of ours, apart from ``lib``, are imported inside functions to keep start-up fast.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ import click
 
 from exporter.cli import screen
 from exporter.cli.output import print_line
+from exporter.lib.logs import formatter
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -120,7 +123,6 @@ def notify_once(config: Config, monitor: Monitor) -> bool | None:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run ``work`` to its end. SIGTERM cancels it, so that it can end the processes it has started."""
-    import signal
 
     async def guarded() -> T:
         task = asyncio.current_task()
@@ -144,10 +146,6 @@ def run_daemon(config: Config, state_dir: Path | None, reread: Callable[[], Conf
 
 def log_to_stderr(options: LogOptions) -> None:
     """Log what the daemon and its libraries report, one line each."""
-    import logging
-
-    from exporter.lib.logs import formatter
-
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(options.format))
     level = logging.getLevelNamesMapping()[options.level.upper()]

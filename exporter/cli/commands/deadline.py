@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 from exporter.cli import names, options, runtime
 from exporter.cli.options import examples
 from exporter.cli.output import print_line
+from exporter.lib.durations import format_duration, iso, parse_date
 from exporter.lib.names import nearest, suggestion
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
     A date in the past is when the token was created. A date in the future is when it ends. The date holds until the
     credential is replaced.
     """
-    from exporter.lib.durations import format_duration, iso, parse_date
     from exporter.state.history import SuppliedDate
 
     config = runtime.read_config(config_file)
@@ -72,8 +73,6 @@ def deadline_set(profile: str, date: str, config_file: Path | None) -> None:
 @options.config_option
 def deadline_list(config_file: Path | None) -> None:
     """List the recorded dates."""
-    from exporter.lib.durations import iso
-
     with contextlib.closing(runtime.open_ledger(runtime.read_config(config_file))) as ledger:
         dates = ledger.supplied_dates()
     for profile, supplied in dates.items():
@@ -146,8 +145,6 @@ def _means(key: str, name: str) -> bool:
 @contextlib.contextmanager
 def _durable_ledger(config: Config) -> Iterator[CredentialDatabase]:
     """The credential database on disk. Raises StateError if only one in memory could be opened."""
-    import logging
-
     from exporter.lib.sqlite import StateError
 
     log = logging.getLogger("exporter.state.credentials_db")

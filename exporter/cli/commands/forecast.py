@@ -11,6 +11,7 @@ import click
 from exporter.cli import options, runtime
 from exporter.cli.options import examples
 from exporter.cli.output import as_json, print_line, print_result
+from exporter.lib.durations import parse_duration
 
 #: How many messages are shown.
 MAX_MESSAGES = 10_000
@@ -33,7 +34,6 @@ def forecast(length: str, with_json: bool, config_file: Path | None) -> None:
     from exporter.alerts.delivery.evaluation import policy_of
     from exporter.alerts.lifecycle.forecast import forecast as expect
     from exporter.alerts.lifecycle.policy import ChannelPolicy
-    from exporter.lib.durations import parse_duration
 
     ahead = runtime.parse_option(parse_duration, length)
     config = runtime.read_targets(config_file)

@@ -12,6 +12,7 @@ import click
 from exporter.cli import names, options, runtime
 from exporter.cli.options import examples
 from exporter.cli.output import print_line
+from exporter.lib.durations import iso, parse_duration
 from exporter.lib.names import suggestion
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ def silence() -> None:
 @options.config_option
 def silence_add(length: str, reason: str, config_file: Path | None, **matchers: str | None) -> None:
     """Mute alerts that match every given filter."""
-    from exporter.lib.durations import iso, parse_duration
     from exporter.model import ConditionName
 
     given = {name: value for name, value in matchers.items() if value is not None}
@@ -68,8 +68,6 @@ def silence_add(length: str, reason: str, config_file: Path | None, **matchers: 
 @options.config_option
 def silence_list(config_file: Path | None) -> None:
     """List the silences in effect."""
-    from exporter.lib.durations import iso
-
     with runtime.open_outbox(runtime.read_config(config_file)) as outbox:
         silences = outbox.silences(time.time())
     for silence in silences:
