@@ -80,17 +80,18 @@ class TargetLists:
     def apply(self, config: Config, *, again: bool = True) -> Config:
         """``config`` with the targets of its lists. ``again``: request those from URLs although it is not time yet."""
         self._refresh(config, again)
-        self._left_out = []
-        if not config.targets_from:
-            return config
         listed: dict[str, GatewayTarget] = {}
+        left_out: list[str] = []
         taken = {target.name for target in config.targets}
         for known in self._lists.values():
             for target in known.targets:
                 if target.name in taken or target.name in listed:
-                    self._left_out.append(f"targets_from: a second target is named {target.name}: it is left out")
+                    left_out.append(f"targets_from: a second target is named {target.name}: it is left out")
                 else:
                     listed[target.name] = target
+        self._left_out = left_out
+        if not config.targets_from:
+            return config
         return config.model_copy(update={"targets": [*config.targets, *listed.values()]})
 
     def poll(self, config: Config) -> Config | None:
@@ -104,7 +105,10 @@ class TargetLists:
 
     @property
     def problems(self) -> list[str]:
-        """A sentence for each list that cannot be used as it is, and for each target that is left out."""
+        """A sentence for each list that cannot be used as it is, and for each target that is left out.
+
+        Those of the last complete reading: another thread may ask meanwhile.
+        """
         return [*(known.problem for known in self._lists.values() if known.problem), *self._unlisted, *self._left_out]
 
     @property
@@ -114,15 +118,16 @@ class TargetLists:
         return [*unread, *(sentence for sentence in self._unlisted if not self._lists)]
 
     def _refresh(self, config: Config, again: bool) -> None:
-        self._unlisted = []
+        unlisted: list[str] = []
         found: dict[str, _List] = {}
-        for place in self._places(config):
+        for place in self._places(config, unlisted):
             if place.key not in found:
                 found[place.key] = self._updated(place, again)
-        self._lists = found
+        self._lists, self._unlisted = found, unlisted
         self._keep()
 
-    def _places(self, config: Config) -> Iterator[_Place]:
+    def _places(self, config: Config, unlisted: list[str]) -> Iterator[_Place]:
+        """Every list. Patterns whose directory cannot be listed are added to ``unlisted``."""
         for number, entry in enumerate(config.targets_from):
             where = f"targets_from[{number}]"
             if isinstance(entry, HttpList):
@@ -131,14 +136,14 @@ class TargetLists:
                 yield _Place(key, where, entry.defaults, partial(_request, entry), due, is_requested=True)
                 continue
             for pattern in entry.paths:
-                for file in self._files(str(expand(pattern)), where):
+                for file in self._files(str(expand(pattern)), where, unlisted):
                     path = Path(file)
                     yield _Place(file, f"{where}: {file}", entry.defaults, partial(_read, path), partial(_state, path))
 
     def _turn(self, every: float) -> _Identity:
         return (int(self._now() / every),)
 
-    def _files(self, pattern: str, where: str) -> list[str]:
+    def _files(self, pattern: str, where: str, unlisted: list[str]) -> list[str]:
         """The files of a pattern; those that it matched last if its directory cannot be listed now."""
         if not glob.has_magic(pattern):
             return [pattern]
@@ -146,7 +151,7 @@ class TargetLists:
         try:
             names = fnmatch.filter(os.listdir(directory or "."), last)
         except OSError as error:
-            self._unlisted.append(f"{where}: {directory}: {why_unusable(error)}: what it held last stays")
+            unlisted.append(f"{where}: {directory}: {why_unusable(error)}: what it held last stays")
             if pattern not in self._matches:
                 with suppress(ValueError):
                     self._matches[pattern] = json.loads(self._read_kept().get(f"pattern:{pattern}", "[]"))

@@ -124,6 +124,27 @@ def test_directory_that_is_not_there_keeps_what_it_held(tmp_path: Path) -> None:
     assert names(lists.poll(config)) == []
 
 
+def test_problems_stay_while_the_lists_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon asks for them from its loop while a thread reads, perhaps from a mount that hangs."""
+    config = configured(tmp_path, "away.d/*.json", "a.json", "here.d/*.json", targets=[{"name": "rack1"}])
+    write(tmp_path / "a.json", "rack1")
+    (tmp_path / "here.d").mkdir()
+    lists = TargetLists(None)
+    lists.apply(config)
+    problems, seen = lists.problems, []
+    assert len(problems) == 2
+    listdir = os.listdir
+
+    def listing(path: str) -> list[str]:
+        seen.append(lists.problems)
+        return listdir(path)
+
+    monkeypatch.setattr("exporter.config.target_lists.os.listdir", listing)
+    lists.apply(config)
+    assert seen == [problems, problems]
+    assert lists.problems == problems
+
+
 def test_name_that_is_taken_is_left_out(tmp_path: Path) -> None:
     config = configured(tmp_path, "a.json", "b.json", targets=[{"name": "rack1"}])
     write(tmp_path / "a.json", "rack1", "rack2")
