@@ -71,6 +71,10 @@ class Monitor:
         await asyncio.gather(*(checker.aclose() for checker in self._unused))
         self._unused.clear()
 
+    def is_current(self, checker: TargetChecker) -> bool:
+        """Whether this checker is still in use."""
+        return self.checkers.get(checker.name) is checker
+
     async def check(self, names: list[str] | None = None) -> Report:
         """Check the named targets once, or all that have a schedule."""
         chosen = [

@@ -30,6 +30,7 @@ from exporter.daemon.jobs import Jobs
 from exporter.daemon.ledger_watch import LedgerWatch
 from exporter.daemon.overdue import OverdueCheck, OverdueWatch
 from exporter.daemon.probe import discovery_labels, probe
+from exporter.daemon.publishing import Publisher
 from exporter.daemon.pulse import Pulse
 from exporter.daemon.reloading import Reloader
 from exporter.daemon.store_watch import StoreWatch
@@ -37,8 +38,7 @@ from exporter.daemon.turns import Turns
 from exporter.lib import tasks
 from exporter.lib.supervisor import Supervisor
 from exporter.metrics.definitions import ExporterState
-from exporter.metrics.render import Fragment
-from exporter.model import Report, TargetReport
+from exporter.model import Report
 from exporter.present.calendar import calendar
 from exporter.sources import Source, SourceContext, build
 from exporter.state.credentials_db import CredentialDatabase
@@ -61,8 +61,6 @@ CLOCK_STEP = 5.0
 REPEAT_LIMIT = 60.0
 #: How often the lists of targets are compared, in seconds.
 LISTS_EVERY = 5.0
-#: How long passing on a report may take, in seconds: notifying, then rendering.
-PUBLISH_LIMIT, NOTIFY_LIMIT = 120.0, 30.0
 #: How long each step of stopping may take, in seconds. systemd kills the process after 15.
 STOP_LIMIT = 6.0
 
@@ -121,6 +119,16 @@ class Daemon:
         )
         self.renewals: RunsRenewals | None = None
         self._alerting = Alerting(config, self._make_notifier, self._own_problem, now, self.supervisor)
+        self._publisher = Publisher(
+            self._monitor,
+            self._jobs,
+            self.days,
+            self._alerting,
+            self._exposition,
+            self._faults,
+            self.announcer.announce,
+            now,
+        )
 
     # --- start and stop --------------------------------------------------------------------
 
@@ -194,7 +202,7 @@ class Daemon:
         for number, checker in enumerate(checkers):
             if number % 100 == 0:
                 await asyncio.sleep(0)  # a whole fleet must not hold up a scrape
-            if checker.target.schedule and self._is_current(checker):
+            if checker.target.schedule and self._monitor.is_current(checker):
                 self._jobs.add(checker)
 
     def _schedule_inputs(self, checker: TargetChecker) -> ScheduleInputs:
@@ -219,9 +227,9 @@ class Daemon:
             await checker.check(self._monitor.config.policy, force=force)
         except CheckerClosedError:
             return
-        if self._is_current(checker):
+        if self._monitor.is_current(checker):
             await self._stores.after_check(checker, before)
-            await self._publish(checker)
+            await self._publisher.publish(checker)
 
     async def _evaluate(self, *names: str) -> None:
         """Evaluate targets again, without a check."""
@@ -229,43 +237,12 @@ class Daemon:
         for checker in checkers:
             await checker.evaluate(self._monitor.config.policy)
             await asyncio.sleep(0)  # a whole fleet must not hold up a scrape
-        await self._publish(*checkers)
+        await self._publisher.publish(*checkers)
 
     async def _acknowledge_gone(self, target: str, profile: str) -> None:
         if (checker := self._monitor.checkers.get(target)) is not None:
             checker.acknowledge_gone(profile)
             await self._evaluate(target)
-
-    async def _publish(self, *checkers: TargetChecker) -> None:
-        """Pass on new reports: plan, log, notify, export. Waits for the alerting once, however many reports it is."""
-        current = [checker for checker in checkers if self._is_current(checker)]
-        reports = [(checker, checker.report) for checker in current if checker.report is not None]
-        with self._faults.surviving("passing on reports"):
-            async with asyncio.timeout(PUBLISH_LIMIT):
-                with self._faults.surviving("scheduling"):
-                    for checker, report in reports:
-                        self._jobs.plan(checker)
-                        self._exposition.log_changes(report)
-                        self.days.note(report, self._now())
-                        await asyncio.sleep(0)
-                if any(checker.target.schedule for checker, _ in reports):
-                    with self._faults.surviving("notifying"):  # before rendering, which would slow it down
-                        async with asyncio.timeout(NOTIFY_LIMIT):
-                            await self._alerting.notify()
-                for checker, report in reports:
-                    await self._render(checker, report)
-                    await asyncio.sleep(0)  # few profiles are rendered at once, but not those of a whole fleet
-                await self._exposition.compose()
-        self.announcer.announce()
-
-    def _is_current(self, checker: TargetChecker) -> bool:
-        """Whether this checker is still in use."""
-        return self._monitor.checkers.get(checker.name) is checker
-
-    async def _render(self, checker: TargetChecker, report: TargetReport) -> Fragment:
-        return await self._exposition.put(
-            report, checker.counters, lambda: self._is_current(checker) and checker.report is report
-        )
 
     async def _compare_stores(self) -> None:
         """Plan a check where a store on this host is no longer what the last check read."""
@@ -288,7 +265,7 @@ class Daemon:
         with self._faults.surviving("rendering again"):
             if self._exposition.problem is not None:
                 unrendered = self._exposition.unrendered
-                self._spawn("rendering again", self._publish(*(c for c in checkers if c.name in unrendered)))
+                self._spawn("rendering again", self._publisher.publish(*(c for c in checkers if c.name in unrendered)))
 
     def _hurry(self, late: OverdueCheck) -> None:
         """Schedule an overdue check again, and report its target as stale once that has not helped."""
@@ -396,11 +373,11 @@ class Daemon:
 
     async def probe(self, target: str, agent: str | None, timeout: float) -> tuple[bytes, str]:
         """Check a target on request. Raises KeyError for an unknown target or agent."""
-        return await probe(self._monitor, target, agent, timeout, self._now, self._publish_soon, self._render)
+        return await probe(self._monitor, target, agent, timeout, self._now, self._publish_soon, self._publisher.render)
 
     def _publish_soon(self, checker: TargetChecker) -> None:
-        """``_publish`` for callers that do not wait for the alerting."""
-        self._spawn("passing on a report", self._publish(checker))
+        """``Publisher.publish`` for callers that do not wait for the alerting."""
+        self._spawn("passing on a report", self._publisher.publish(checker))
 
     def reload_soon(self) -> None:
         """Handle SIGHUP."""
