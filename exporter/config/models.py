@@ -119,7 +119,7 @@ class Web(WithSecrets):
 
     @model_validator(mode="after")
     def _sign_in(self) -> Web:
-        if self.reauth and not (self.token or self.token_file or self.token_env):
+        if self.reauth and not self.given_keys("token"):
             raise ValueError("reauth needs a token to sign in with: set token_file")
         return self
 

@@ -204,12 +204,16 @@ class WithSecrets(Model):
     @model_validator(mode="after")
     def _one_of_each_secret(self) -> Self:
         for name in self.secrets():
-            keys = [key for key in (name, f"{name}_file", f"{name}_env") if getattr(self, key)]
+            keys = self.given_keys(name)
             if len(keys) > 1:
                 raise ValueError(f"{' and '.join(keys)} are both set: keep one")
             if not keys and name in self.NEEDS:
                 raise ValueError(f"{name} is missing: write {name}, {name}_file or {name}_env")
         return self
+
+    def given_keys(self, name: str) -> list[str]:
+        """The keys that say what the secret ``name`` is."""
+        return [key for key in (name, f"{name}_file", f"{name}_env") if getattr(self, key)]
 
     def read_secret(self, name: str) -> str | None:
         """The value of the secret ``name``: from the key itself, or from its ``_file`` or ``_env``.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from exporter.alerts.delivery import delivery
 from exporter.config import Config, ConfigError, GatewayTarget, StoreTarget, Target, unreadable_secrets
-from exporter.config.targets import HostTarget, ListDefaults
+from exporter.config.targets import HostTarget
 from exporter.lib import http
 from exporter.model import CheckError, ObservedProfile
 from exporter.sources import SourceContext
@@ -49,12 +49,8 @@ def unbounded_lists(config: Config) -> list[str]:
     return [
         f"targets_from[{number}].defaults.url_match is not set: whoever writes the list decides where the token is sent"
         for number, entry in enumerate(config.targets_from)
-        if entry.defaults.url_match is None and any(_secret_keys(entry.defaults))
+        if entry.defaults.url_match is None and entry.defaults.given_keys("token")
     ]
-
-
-def _secret_keys(defaults: ListDefaults) -> Iterator[object]:
-    return (getattr(defaults, f"token{end}") for end in ("", "_file", "_env"))
 
 
 def needless_credentials(config: Config) -> list[str]:
