@@ -233,7 +233,8 @@ def _status(
     if p.status == "expired" or p.reason_code == "expired":
         return Status.EXPIRED, "OpenClaw reports expired"
     if left is not None and left <= inputs.expiring_within(p.id):
-        return Status.EXPIRING, "the deadline is within policy.expiring_within"
+        of = "the profile's " if inputs.profile_policy(p.id).expiring_within is not None else "policy."
+        return Status.EXPIRING, f"the deadline is within {of}expiring_within"
     if p.status == "expiring" and deadline is None:
         return Status.EXPIRING, "OpenClaw reports expiring, without a date"
     if p.status is not None and p.status not in _STATUSES:

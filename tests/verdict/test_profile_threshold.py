@@ -26,6 +26,7 @@ def test_threshold_of_a_profile_replaces_the_global_one() -> None:
         "anthropic:a": Status.EXPIRING,
         "anthropic:b": Status.OK,
     }
+    assert report.conditions[0].rule == "the deadline is within the profile's expiring_within"
     assert report.exit_code == 2
     assert verdict(SEEN).exit_code == 0
 
