@@ -6,9 +6,7 @@ Handlers import ``page`` themselves: a daemon whose pages nobody opens does with
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -37,6 +35,7 @@ from exporter.web.daemon_api import DaemonApi, OutdatedError
 from exporter.web.events import EventStreams
 from exporter.web.forms import probe_timeout, read_form, silence_length
 from exporter.web.hosts import HostRule
+from exporter.web.late import load
 from exporter.web.limits import BodyLimit, check_header_size
 from exporter.web.links import renewal_path
 from exporter.web.renewal import RenewalSite, subject_of
@@ -148,7 +147,7 @@ class _Site:
                 return sentence(400, "Unknown format: use json (the default) or line.")
 
     async def page(self, request: Request) -> Response:
-        await _load_page()
+        await load("exporter.web.page")
         from exporter.web import page
 
         session = self._guard.session(request)
@@ -175,7 +174,7 @@ class _Site:
         return Response(await asyncio.to_thread(icons.png), headers=headers)
 
     async def explain(self, request: Request) -> Response:
-        await _load_page()
+        await load("exporter.web.page")
         from exporter.web import page
 
         asked, report = request.query_params, self._daemon.report()
@@ -263,7 +262,7 @@ class _Site:
 
     async def act(self, request: Request) -> Response:
         """The button of a notification: GET asks, POST acts. The signed link is the permission, once."""
-        await _load_page()
+        await load("exporter.web.page")
         from exporter.web import page
 
         token, actions = request.path_params["token"], self._daemon.alert_actions
@@ -275,7 +274,7 @@ class _Site:
             return page.answer(page.action_page("Nothing was changed", str(error)), 410)
 
     async def login(self, request: Request) -> Response:
-        await _load_page()
+        await load("exporter.web.page")
         from exporter.web import page
 
         if self._guard.token() is None:
@@ -354,12 +353,6 @@ class _Site:
         if target in names and agent is not None:
             return sentence(400, f"The target {target!r} has no agent {_short(agent)!r}.")
         return sentence(400, f"There is no target {_short(target)!r}{suggestion(target, names)}")
-
-
-async def _load_page() -> None:
-    """Import ``page`` in a thread, the first time: Jinja2 is many files, and some 25 ms of CPU."""
-    if "exporter.web.page" not in sys.modules:
-        await asyncio.to_thread(importlib.import_module, "exporter.web.page")
 
 
 def _home(levels: int = 2) -> Response:

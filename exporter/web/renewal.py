@@ -25,6 +25,7 @@ from exporter.model.renewals import (
 )
 from exporter.web.forms import read_form
 from exporter.web.limits import client_of
+from exporter.web.late import load
 from exporter.web.links import renewal_path
 from exporter.web.responses import sentence
 from exporter.web.sessions import Guard, Session
@@ -160,7 +161,10 @@ def _private(guard: Guard, handler: Handler) -> Handler:
     """``handler`` for requests that nobody can read along."""
 
     async def guarded(request: Request) -> Response:
-        return await handler(request) if guard.is_private(request) else sentence(403, _NOT_PRIVATE)
+        if not guard.is_private(request):
+            return sentence(403, _NOT_PRIVATE)
+        await load("exporter.web.renewal_pages")
+        return await handler(request)
 
     return guarded
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -308,6 +310,21 @@ async def test_a_page_with_a_field_does_not_reload_under_the_person(
         if view.get("lines"):
             typing = (await browser.get("/renew/abc?type=1")).text
             assert ('http-equiv="refresh"' in typing, 'name="text"' in typing) == (False, True)
+
+
+async def test_the_first_page_is_imported_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pages need Jinja2, and nothing else waits for it."""
+    module, imported = "exporter.web.renewal_pages", []
+
+    def record(name: str) -> None:
+        imported.append((name, threading.current_thread() is threading.main_thread()))
+
+    async with RenewingSite().browser() as browser:
+        await log_in(browser)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        monkeypatch.setattr("exporter.web.late.importlib.import_module", record)
+        await browser.get(LINK)
+    assert imported == [(module, False)]
 
 
 async def test_hostile_text_of_a_program_is_text() -> None:
