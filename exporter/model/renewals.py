@@ -38,11 +38,11 @@ class RenewalSubject:
 
 @dataclass(frozen=True, slots=True)
 class RenewalPreview:
-    """What a renewal would do: the state of the credential, and each step's title and command or sentence."""
+    """What a renewal would do: the credential's state, and each step's title, text, and whether that is a command."""
 
     subject: RenewalSubject
     problem: str
-    steps: tuple[tuple[str, str], ...]
+    steps: tuple[tuple[str, str, bool], ...]
     obstacle: str | None = None  # why it cannot be renewed from here
 
 

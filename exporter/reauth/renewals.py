@@ -24,7 +24,7 @@ from exporter.lib import threads
 from exporter.lib.durations import format_duration
 from exporter.lib.errors import ExpectedError
 from exporter.lib.redact import internal_error
-from exporter.model import CheckError, Report
+from exporter.model import CheckError, Report, StepKind
 from exporter.model.renewals import RenewalPreview, RenewalRefusedError, RenewalSubject, RenewalView
 from exporter.present.words import visible
 from exporter.reauth import texts
@@ -90,7 +90,7 @@ class Renewals:
         candidate = found[0]
         source = self._source_of(subject.target)
         plan = RenewalPlan(candidate, source.programs(), self._lifetime(), self._which("claude") is not None)
-        steps = tuple((action.title, action.text) for action in plan.renew())
+        steps = tuple((step.title, step.text, step.kind is StepKind.COMMAND) for step in plan.renew())
         obstacle = source.renewal_obstacle(self._which("openclaw") is not None)
         return RenewalPreview(subject, texts.describe(candidate, report.checked_at), steps, obstacle)
 

@@ -352,7 +352,22 @@ def test_unknown_credentials_and_those_of_another_host_cannot_be_renewed(tmp_pat
 def test_the_preview_names_the_steps_and_changes_nothing(tmp_path: Path) -> None:
     preview = expired(tmp_path).renewals.preview(SUBJECT)
     assert "expired" in preview.problem
-    assert [title for title, _ in preview.steps] == ["make a new token", "give it to OpenClaw"]
+    titles = [(title, is_command) for title, _, is_command in preview.steps]
+    assert titles == [("make a new token", True), ("give it to OpenClaw", True)]
+
+
+def test_a_step_that_cannot_run_here_is_advice_in_the_preview(tmp_path: Path) -> None:
+    world = World(token())
+    without = Renewals(
+        lambda: world.config,
+        lambda: world.check(None),
+        world.check,
+        lambda name: world.built,
+        Page(world, tmp_path).pipe,
+        which=lambda name: None,
+    )
+    (_, text, is_command), *_ = without.preview(SUBJECT).steps
+    assert (text.startswith("There is no `claude` here."), is_command) == (True, False)
 
 
 async def test_the_end_of_the_exporter_ends_the_programs(tmp_path: Path) -> None:

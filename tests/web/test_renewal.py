@@ -39,12 +39,13 @@ class FakeRenewals:
         self.entered: list[tuple[str, str]] = []
         self.ended: list[str | None] = []
         self.refusal: RenewalRefusedError | None = None
+        self.steps: tuple[tuple[str, str, bool], ...] = (("make a new token", "claude setup-token", True),)
         self.shown = RenewalView("abc", SUBJECT, RenewalPhase.TERMINAL, links=("https://claude.ai/x?a=1&b=2",))
 
     def preview(self, subject: RenewalSubject) -> RenewalPreview:
         if subject != SUBJECT:
             raise KeyError(subject.profile)
-        return RenewalPreview(subject, "critical: it <expired>", (("make a new token", "claude setup-token"),))
+        return RenewalPreview(subject, "critical: it <expired>", self.steps)
 
     def start(self, subject: RenewalSubject, owner: str, by: str) -> str:
         self.preview(subject)
@@ -310,6 +311,16 @@ async def test_a_page_with_a_field_does_not_reload_under_the_person(
         if view.get("lines"):
             typing = (await browser.get("/renew/abc?type=1")).text
             assert ('http-equiv="refresh"' in typing, 'name="text"' in typing) == (False, True)
+
+
+async def test_a_step_that_is_advice_does_not_look_like_a_command() -> None:
+    site = RenewingSite()
+    site.renewals.steps = (*site.renewals.steps, ("edit the environment", "Set KEY in the service's file.", False))
+    async with site.browser() as browser:
+        await log_in(browser)
+        page = (await browser.get(LINK)).text
+    assert "<p>Set KEY in the service&#39;s file.</p>" in page
+    assert page.count("<pre") == 1
 
 
 async def test_the_first_page_is_imported_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
