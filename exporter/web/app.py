@@ -101,7 +101,7 @@ class _Site:
             Route("/-/reload", self.reload, methods=["POST"]),
         ]
         if self._daemon.renewals is not None:
-            routes += RenewalSite(self._daemon.renewals, self._guard).routes()
+            routes += RenewalSite(self._daemon.renewals, self._guard, self._daemon.zone).routes()
         app = Starlette(routes=routes, exception_handlers=_HANDLERS)
         app.router.redirect_slashes = False
         return app

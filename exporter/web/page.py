@@ -221,9 +221,9 @@ def login_page(problem: str | None = None, renew: RenewalSubject | None = None) 
     return render("login.html", problem=problem, renew=renew)
 
 
-def render(template: str, **fields: object) -> str:
-    """A page without times."""
-    return _environment().get_template(template).render(zone=dt.UTC, **fields)
+def render(template: str, zone: dt.tzinfo = dt.UTC, **fields: object) -> str:
+    """A page, with the times in its sentences in ``zone``."""
+    return _environment().get_template(template).render(zone=zone, **fields)
 
 
 def _strips(credentials: Sequence[SharedProfile], days: Days) -> dict[str, cards.Strip]:

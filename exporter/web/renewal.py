@@ -7,6 +7,7 @@ that started it: no other sees its links or may enter anything.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 from urllib.parse import quote
@@ -24,8 +25,8 @@ from exporter.model.renewals import (
     RenewalView,
 )
 from exporter.web.forms import read_form
-from exporter.web.limits import client_of
 from exporter.web.late import load
+from exporter.web.limits import client_of
 from exporter.web.links import renewal_path
 from exporter.web.responses import sentence
 from exporter.web.sessions import Guard, Session
@@ -64,9 +65,11 @@ class RunsRenewals(Protocol):
 class RenewalSite:
     """The routes of renewals."""
 
-    def __init__(self, renewals: RunsRenewals, guard: Guard) -> None:
+    def __init__(self, renewals: RunsRenewals, guard: Guard, zone: Callable[[], dt.tzinfo]) -> None:
+        """``zone`` is the time zone of the pages."""
         self._renewals = renewals
         self._guard = guard
+        self._zone = zone
 
     def routes(self) -> list[Route]:
         return [
@@ -87,7 +90,7 @@ class RenewalSite:
             preview = await asyncio.to_thread(self._renewals.preview, subject)
         except KeyError:
             return sentence(404, "There is no such credential: open the status page.")
-        return renewal_pages.preview_page(preview, session.csrf)
+        return renewal_pages.preview_page(preview, session.csrf, self._zone())
 
     def _sign_in(self, request: Request, subject: RenewalSubject) -> Response:
         from exporter.web import page, renewal_pages
@@ -120,7 +123,8 @@ class RenewalSite:
         view = self._renewals.view(request.path_params["id"], session.csrf) if session is not None else None
         if session is None or view is None:
             return sentence(404, _NO_SUCH)
-        return renewal_pages.renewal_page(view, session.csrf, is_typing="type" in request.query_params)
+        is_typing = "type" in request.query_params
+        return renewal_pages.renewal_page(view, session.csrf, self._zone(), is_typing=is_typing)
 
     async def enter(self, request: Request) -> Response:
         """Takes one entry: a field ``text``, ``secret``, ``key``, ``answer`` or ``cancel``."""

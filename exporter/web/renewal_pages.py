@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from starlette.responses import Response
 
 from exporter.model.renewals import RenewalPhase, RenewalPreview, RenewalSubject, RenewalView
@@ -11,9 +13,9 @@ from exporter.web import page
 _RELOAD = 2
 
 
-def preview_page(preview: RenewalPreview, csrf: str) -> Response:
-    """The steps of a renewal, and the button that starts it."""
-    return page.answer(page.render("renew.html", preview=preview, csrf=csrf))
+def preview_page(preview: RenewalPreview, csrf: str, zone: dt.tzinfo) -> Response:
+    """The steps of a renewal, and the button that starts it. Times are in ``zone``."""
+    return page.answer(page.render("renew.html", zone, preview=preview, csrf=csrf))
 
 
 def sign_in_page(subject: RenewalSubject) -> str:
@@ -26,12 +28,15 @@ def again_page(path: str) -> Response:
     return page.answer(page.render("again.html", path=path))
 
 
-def renewal_page(view: RenewalView, csrf: str, *, is_typing: bool) -> Response:
-    """The state of a renewal. ``is_typing``: the person wants to type for a program, so it does not reload."""
+def renewal_page(view: RenewalView, csrf: str, zone: dt.tzinfo, *, is_typing: bool) -> Response:
+    """The state of a renewal, with times in ``zone``.
+
+    ``is_typing``: the person wants to type for a program, so it does not reload.
+    """
     has_field = view.phase in (RenewalPhase.SECRET, RenewalPhase.QUESTION) or view.asks_code
     is_typing = is_typing and view.phase is RenewalPhase.TERMINAL
     reloads = view.phase is not RenewalPhase.ENDED and not has_field and not is_typing
-    html = page.render(
-        "renewal.html", view=view, csrf=csrf, reload=_RELOAD if reloads else None, is_typing=is_typing, home="../"
+    reload = _RELOAD if reloads else None
+    return page.answer(
+        page.render("renewal.html", zone, view=view, csrf=csrf, reload=reload, is_typing=is_typing, home="../")
     )
-    return page.answer(html)

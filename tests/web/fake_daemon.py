@@ -95,6 +95,7 @@ class FakeDaemon:
     encoding: str | None = None
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     renewals: RunsRenewals | None = None
+    time_zone: dt.tzinfo = dt.UTC
 
     days: DayHistory = field(default_factory=lambda: DayHistory(CredentialDatabase(None)))
     announcer: Announcer = field(default_factory=Announcer)
@@ -117,7 +118,7 @@ class FakeDaemon:
         return (command(f"openclaw renew {profile.id} --agent {agent.agent}"),)
 
     def zone(self) -> dt.tzinfo:
-        return dt.UTC
+        return self.time_zone
 
     def health_problem(self) -> str | None:
         return self.down
@@ -178,6 +179,7 @@ class Site:
     """An application with a token, its fake daemon, and the clock of its sessions."""
 
     renewals: RunsRenewals | None = None
+    time_zone: dt.tzinfo = dt.UTC
 
     def __init__(self, **keys: Any) -> None:
         self.clock = Clock()

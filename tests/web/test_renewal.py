@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 import threading
 from collections.abc import Mapping
@@ -39,13 +40,14 @@ class FakeRenewals:
         self.entered: list[tuple[str, str]] = []
         self.ended: list[str | None] = []
         self.refusal: RenewalRefusedError | None = None
+        self.problem = "critical: it <expired>"
         self.steps: tuple[tuple[str, str, bool], ...] = (("make a new token", "claude setup-token", True),)
         self.shown = RenewalView("abc", SUBJECT, RenewalPhase.TERMINAL, links=("https://claude.ai/x?a=1&b=2",))
 
     def preview(self, subject: RenewalSubject) -> RenewalPreview:
         if subject != SUBJECT:
             raise KeyError(subject.profile)
-        return RenewalPreview(subject, "critical: it <expired>", self.steps)
+        return RenewalPreview(subject, self.problem, self.steps)
 
     def start(self, subject: RenewalSubject, owner: str, by: str) -> str:
         self.preview(subject)
@@ -321,6 +323,18 @@ async def test_a_step_that_is_advice_does_not_look_like_a_command() -> None:
         page = (await browser.get(LINK)).text
     assert "<p>Set KEY in the service&#39;s file.</p>" in page
     assert page.count("<pre") == 1
+
+
+async def test_times_are_in_the_zone_of_the_configuration() -> None:
+    site = RenewingSite()
+    site.daemon.time_zone = dt.timezone(dt.timedelta(hours=1), "CET")
+    site.renewals.problem = "critical: it expired (2026-11-29T15:43:16Z)"
+    works = "anthropic:default works until 2027-11-29T16:43:45Z."
+    async with site.browser() as browser:
+        await started(browser)
+        assert ">2026-11-29 16:43 CET</time>" in (await browser.get(LINK)).text
+        site.renewals.shown = RenewalView("abc", SUBJECT, RenewalPhase.ENDED, sentences=(works,), succeeded=True)
+        assert ">2027-11-29 17:43 CET</time>" in (await browser.get("/renew/abc")).text
 
 
 async def test_the_first_page_is_imported_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
