@@ -67,6 +67,7 @@ class PseudoTerminal:
             raise
         finally:
             os.close(slave)
+        self._code: int | None = None  # once it has been ended
         #: When it last printed something, by the monotonic clock.
         self.printed_at = time.monotonic()
 
@@ -112,7 +113,12 @@ class PseudoTerminal:
             os.write(self._master, keys.encode("utf-8", "replace"))
 
     def end(self) -> int:
-        """End the program and everything that it started. Returns its exit code, negative for a signal."""
+        """End the program and everything that it started. Returns its exit code, negative for a signal.
+
+        Again, it only returns that: the numbers of the process and of the descriptor may belong to something else.
+        """
+        if self._code is not None:
+            return self._code
         tree = ProcessTree(self._process)
         for number in (signal.SIGHUP, signal.SIGKILL):
             tree.signal(number)
@@ -125,7 +131,8 @@ class PseudoTerminal:
         with contextlib.suppress(OSError):
             os.close(self._master)
         code = self._process.poll()
-        return -signal.SIGKILL if code is None else code
+        self._code = -signal.SIGKILL if code is None else code
+        return self._code
 
     def wait(self, seconds: float) -> int:
         """The exit code of a program that has ended, or that is ended after ``seconds``."""

@@ -86,6 +86,17 @@ def test_the_end_leaves_no_process(tmp_path: Path) -> None:
     assert not any(map(is_running, processes))
 
 
+def test_ending_it_twice_closes_no_file_that_was_opened_since(tmp_path: Path) -> None:
+    """Another thread may get the number of the terminal's descriptor, or the process's."""
+    terminal = started("echo ready; exit 3")
+    assert exit_code(terminal) == 3
+    with (tmp_path / "file").open("w") as lowest, (tmp_path / "other").open("w") as next_lowest:
+        assert terminal.end() == 3
+        for file in (lowest, next_lowest):
+            file.write("still open")
+            file.flush()
+
+
 def test_output_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pseudo_terminal, "MAX_OUTPUT", 50_000)
     terminal = PseudoTerminal("yes", ENVIRONMENT)
