@@ -5,6 +5,7 @@ OpenClaw is real. A search makes sure that the secrets are in OpenClaw's own sto
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -16,6 +17,7 @@ from stand_ins import claude
 from visitor import Visitor
 
 from .box import Box, opened
+from .browser import PHONE, WIDE, Browser
 from .conftest import need
 from .desk import (
     CURRENT,
@@ -127,6 +129,58 @@ def test_the_page_renews_a_token_and_a_key(homes: Homes, tmp_path: Path) -> None
     log = desk.exporter.log.read_text()
     for step in ("started by a signed-in browser at 127.0.0.1", "a sign-in link is shown", "a code was entered"):
         assert step in log
+
+
+def test_each_page_of_a_renewal_that_waits_for_a_person_can_be_read_on_a_phone(homes: Homes, tmp_path: Path) -> None:
+    """In a real Chromium, wide and as a phone. What reloads itself while a person waits is not looked at."""
+    desk = desk_of(homes, tmp_path, CURRENT)
+    stand_in_at(desk.folder / "bin", desk.folder / "token")
+    pictures = Path(os.environ.get("OAE_PICTURES") or tmp_path)
+
+    with Browser(tmp_path / "browser") as browser, running(desk.exporter):
+        desk.exporter.wait_for_check()
+        browser.open(WIDE)
+
+        def look(name: str) -> None:
+            for window, kind in ((WIDE, "wide"), (PHONE, "phone")):
+                browser.do("await page.setViewportSize(arg)", window)
+                assert browser.faults() == [], name
+                browser.picture(pictures / f"renewal-{name}-{kind}.png")
+
+        def press(name: str, field: str = "", text: str = "") -> None:
+            if field:
+                browser.do("await page.locator(`input[name=${arg[0]}]:visible`).fill(arg[1])", [field, text])
+            browser.do("await page.getByRole('button', {name: arg}).click()", name)
+
+        def until(text: str) -> None:
+            browser.do("await page.getByText(arg).first().waitFor({timeout: 120000})", text)
+
+        def begin(profile: str) -> None:
+            link = f"{desk.exporter.url}/renew?target=home&agent=main&profile={profile}"
+            browser.do("await page.goto(arg)", link)
+
+        begin("anthropic:default")
+        look("sign-in")
+        press("Sign in", "token", WEB_TOKEN)
+        until("Renew anthropic:default")
+        look("preview")
+        press("Start")
+        until("Open this address")
+        look("code")
+        press("Send the code", "text", "wrong#code")
+        until("OAuth error")
+        look("wrong-code")
+        press("Send the code", "text", claude.RIGHT)
+        until("It works")
+        look("works")
+        begin("xai:api")
+        press("Start")
+        until("Paste the token or key")
+        look("secret")
+        press("Cancel")
+        until("Not everything is done")
+        look("cancelled")
+        assert browser.said == []
 
 
 def test_over_ssh_the_page_ends_a_disable_and_renews(homes: Homes, box: Box, tmp_path: Path) -> None:
