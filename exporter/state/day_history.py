@@ -36,7 +36,7 @@ _WORST_FIRST = "ucw-"
 
 
 class DayHistory:
-    """The histories in an open ledger. ``note`` is for the event loop; the others are called through ``ledger.run``."""
+    """The histories in an open ledger. ``note`` is for the event loop, ``save`` for ``ledger.run``, ``read`` blocks."""
 
     def __init__(self, ledger: Database) -> None:
         self._ledger = ledger
