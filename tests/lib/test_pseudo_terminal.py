@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from exporter.lib import pseudo_terminal
 from exporter.lib.pseudo_terminal import PseudoTerminal
@@ -75,7 +76,7 @@ def is_running(process: str) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="descendants in other sessions are found in /proc")
-def test_the_end_leaves_no_process(tmp_path: Path) -> None:
+async def test_the_end_leaves_no_process(tmp_path: Path) -> None:
     terminal = started(
         f"trap '' HUP TERM; sleep 100 & echo $! >{tmp_path}/a; setsid sleep 100 & echo $! >{tmp_path}/b; "
         f"echo $$ >{tmp_path}/c; echo ready; sleep 100"
@@ -83,7 +84,7 @@ def test_the_end_leaves_no_process(tmp_path: Path) -> None:
     processes = [(tmp_path / name).read_text().strip() for name in "abc"]
     assert all(map(is_running, processes))
     terminal.end()
-    assert not any(map(is_running, processes))
+    await until(lambda: not any(map(is_running, processes)))  # what is killed ends when the kernel gets to it
 
 
 def test_ending_it_twice_closes_no_file_that_was_opened_since(tmp_path: Path) -> None:
