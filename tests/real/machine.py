@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -34,6 +35,8 @@ WHEELS, PIP = "/opt/our-wheels", "/opt/pip"
 PARTS = "/opt/real-parts"
 #: Path inside the machine of the stand-ins for OpenClaw's programs.
 STAND_INS = "/srv/stand_ins"
+#: Home of the machine's root: that of this machine, whose file system it has.
+ROOT_HOME = pwd.getpwuid(0).pw_dir
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -41,7 +44,7 @@ def python_for_services() -> str | None:
     """Return a Python of our version that services without a home can run, or None."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for candidate in (f"{sys.base_prefix}/bin/{version}", f"/usr/local/bin/{version}", f"/usr/bin/{version}"):
-        if os.access(candidate, os.X_OK) and not os.path.realpath(candidate).startswith(("/root/", "/home/")):
+        if os.access(candidate, os.X_OK) and not os.path.realpath(candidate).startswith((f"{ROOT_HOME}/", "/home/")):
             return candidate
     return None
 
@@ -160,7 +163,7 @@ class Machine:
         check: bool = True,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root or ``user``. With ``check``, a non-zero exit code fails the test."""
-        home = f"/home/{user}" if user else "/root"
+        home = f"/home/{user}" if user else ROOT_HOME
         who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else []
         words = {"PATH": PATH, "HOME": home, "LANG": "C.UTF-8", "USER": user or "root", **(env or {})}
         finished = subprocess.run(

@@ -19,7 +19,7 @@ import pytest
 from exporter.simulator.world import World
 
 from .conftest import need
-from .machine import PARTS, PIP, PYTHON, ROOT, WHEELS, Machine
+from .machine import PARTS, PIP, PYTHON, ROOT, ROOT_HOME, WHEELS, Machine
 from .parts import CURRENT, TOKEN_PREFIX, wait_for
 
 pytestmark = pytest.mark.real
@@ -134,7 +134,7 @@ def host(machine: Machine) -> Iterator[Machine]:
     for name, script in OFFLINE.items():
         machine.write(f"/usr/local/sbin/{name}", f"#!/bin/sh\nset -eu\n{script}\n", mode="755")
     machine.write("/srv/recorder.py", RECORDER)
-    machine.run("rm", "-rf", "/run/requests", "/root/openclaw-assets")
+    machine.run("rm", "-rf", "/run/requests", f"{ROOT_HOME}/openclaw-assets")
     ports = [str(port) for port in (NTFY, SWITCH, RECEIVER)]
     machine.run("systemd-run", "--quiet", "--collect", "--unit=recorder", PYTHON, "/srv/recorder.py", *ports)
     names = ("gw2.lan", "gw1.example.org", "gw2.example.org", "gw3.example.org", "push.example.org")
@@ -396,7 +396,7 @@ def test_a_homelab_from_an_expired_token_to_resolved(host: Machine) -> None:
 
     # The same machine is also the other host.
     recipe.paste("/opt/openclaw-auth-exporter/bin/pip install")
-    host.run("sh", "-c", "cd /etc/openclaw-auth-exporter/alice && cp tls.crt password /root/")
+    host.run("sh", "-c", "cd /etc/openclaw-auth-exporter/alice && cp tls.crt password ~")
     recipe.paste("install -d -o prometheus")
     speed_up(host, "prometheus.yml")
     host.systemctl("reload", "prometheus")
@@ -410,7 +410,7 @@ def test_a_homelab_whose_exporter_alarms_itself(host: Machine) -> None:
     world = World()
     world.paste_token(PROFILE, -DAY, time.time())
     host.stand_in("alice", world)
-    host.run("cp", "-r", "/srv/assets", "/root/openclaw-assets")
+    host.run("cp", "-r", "/srv/assets", f"{ROOT_HOME}/openclaw-assets")
     host.run("mkdir", "-p", "/etc/openclaw-auth-exporter/alice")
     recipe = Recipe(host, "A homelab whose exporter sends the alerts")
     assert "SUCCESS" in recipe.paste("cat >/etc/openclaw-auth-exporter/alice/config.json5")
@@ -488,7 +488,7 @@ def test_many_hosts_and_hosts_without_a_daemon(host: Machine) -> None:
     world = World()
     world.paste_token(PROFILE, -DAY, time.time())
     host.stand_in("alice", world)
-    host.run("cp", "-r", "/srv/assets", "/root/openclaw-assets")
+    host.run("cp", "-r", "/srv/assets", f"{ROOT_HOME}/openclaw-assets")
     recipe = Recipe(host, "Hosts without a daemon")
     found = recipe.paste("apt install")
     assert '\nopenclaw_auth_exit_code{agent="main",target="local"} 1.0\n' in found

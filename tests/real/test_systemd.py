@@ -15,7 +15,7 @@ import pytest
 from exporter.simulator.world import Profile, World
 
 from .conftest import need
-from .machine import PYTHON, ROOT, Machine
+from .machine import PYTHON, ROOT, ROOT_HOME, Machine
 from .parts import wait_for
 
 pytestmark = pytest.mark.real
@@ -261,7 +261,7 @@ def test_the_gateway_daemon_can_write_its_state_and_nothing_else(machine: Machin
             "/var/lib",
             "/var/log",
         ),
-        *("/root", "/home/alice", "/run", "/", "/dev", "/sys/fs/cgroup"),
+        *(ROOT_HOME, "/home/alice", "/run", "/", "/dev", "/sys/fs/cgroup"),
         *("read:/etc/openclaw-auth-exporter/secrets/rack7", "read:/home/alice/secret", "read:/etc/shadow"),
     )
     assert uid >= 61184
@@ -287,7 +287,7 @@ def test_the_daemon_as_a_user_runs_that_user_s_openclaw(machine: Machine) -> Non
     uid, could = probed(
         *(machine, unit, "/var/lib/openclaw-auth-exporter-alice", "/var/cache/openclaw-auth-exporter-alice"),
         *("/tmp", "/home/alice/.openclaw"),  # noqa: S108 - its own
-        *("/home/alice", "/home/alice/.config", "/etc", "/usr/local/bin", "/var/lib", "/root", "/home/bob", "/"),
+        *("/home/alice", "/home/alice/.config", "/etc", "/usr/local/bin", "/var/lib", ROOT_HOME, "/home/bob", "/"),
         *("read:/home/alice/.config/openclaw-auth-exporter/config.json5", "read:/etc/shadow"),
     )
     assert uid == int(machine.run("id", "-u", "alice").stdout)
