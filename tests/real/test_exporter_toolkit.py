@@ -10,7 +10,6 @@ import contextlib
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,15 @@ import pytest
 from exporter.config import ConfigError, Web
 from exporter.config.web_config_file import CURVES
 from exporter.web.app import create_app
-from exporter.web.certificates import certificates_of
 from exporter.web.server import WebServer
-from exporter.web.users import users_of
 
 from .conftest import need
 
 sys.path.append(str(Path(__file__).parents[1] / "web"))
 from fake_daemon import FakeDaemon, client
+from web_config_files import require_usable, serving
 
 pytestmark = pytest.mark.real
-
-HOST = "127.0.0.1"
 
 #: File -> a sentence of the refusal; None: it is used.
 EXAMPLES: dict[str, str | None] = {
@@ -94,15 +90,6 @@ def test_every_example_is_here(toolkit: Path) -> None:
     assert set(EXAMPLES) == {path.name for path in toolkit.iterdir() if path.suffix in (".yml", ".yaml")}
 
 
-def require_usable(path: Path) -> None:
-    """What ``serve`` checks before it starts. Raises ConfigError."""
-    config = Web(config_file=str(path))
-    certificates_of(config)
-    users = users_of(config)
-    assert users is not None
-    users.load()
-
-
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_used_or_refused_by_name(toolkit: Path, name: str) -> None:
     wanted = EXAMPLES[name]
@@ -113,17 +100,6 @@ def test_an_example_is_used_or_refused_by_name(toolkit: Path, name: str) -> None
         require_usable(toolkit / name)
     assert str(caught.value).startswith(f"{toolkit / name}: ")
     assert wanted in str(caught.value)
-
-
-@contextlib.asynccontextmanager
-async def serving(path: Path) -> AsyncIterator[WebServer]:
-    config = Web(config_file=str(path))
-    server = WebServer(create_app(FakeDaemon(), config), [(HOST, 0)], lambda: certificates_of(config))
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop()
 
 
 def connected(server: WebServer, certificate: Path | None = None, **settings: Any) -> tuple[bytes, tuple[str, str]]:

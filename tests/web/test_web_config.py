@@ -12,7 +12,6 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +21,13 @@ from fake_daemon import BEARER, HASHED, PASSWORD, TOKEN, Clock, FakeDaemon, clie
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
+from web_config_files import require_usable, serving
 
 from exporter.config import ConfigError
 from exporter.config.web_config_file import HEADERS, RateLimit, parse_web_config
 from exporter.web.app import create_app
-from exporter.web.certificates import certificates_of
 from exporter.web.server import WebServer
-from exporter.web.users import users_of
 from exporter.web.web_config import RequestLimit
-
-HOST = "127.0.0.1"
-
-
-def require_usable(path: Path) -> None:
-    """What ``serve`` checks before it starts. Raises ConfigError."""
-    config = web(config_file=str(path))
-    certificates_of(config)
-    users = users_of(config)
-    assert users is not None
-    users.load()
-
-
-@contextlib.asynccontextmanager
-async def serving(path: Path) -> AsyncIterator[WebServer]:
-    config = web(config_file=str(path), token=TOKEN)
-    server = WebServer(create_app(FakeDaemon(), config), [(HOST, 0)], lambda: certificates_of(config))
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop()
-
 
 # --- TLS ---------------------------------------------------------------------------------------
 
