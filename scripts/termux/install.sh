@@ -70,19 +70,22 @@ setting() { # KEY: its value in the settings
 }
 
 # Says what keeps ssh from running the exporter, which the button "Re-authenticate" needs.
-check_ssh() { # KEY=VALUE...
-  settings=$(openclaw_auth config)
+check_ssh() {
+  settings=$newline$(openclaw_auth config)
   SSH=$(setting SSH) COMMAND=$(setting COMMAND)
   [ -n "$SSH" ] || return 0
-  set -- "$(on_host "command -v $COMMAND")" "$@"
-  [ -z "$1" ] || return 0
-  shift
+  [ -z "$(on_host "command -v $COMMAND")" ] || return 0
   found=$(on_host 'ls -d ~/.local/bin/openclaw-auth-exporter ~/.venv/bin/openclaw-auth-exporter 2>/dev/null')
   found=${found%%"$newline"*}
   if [ -n "$found" ]; then
     printf 'On %s, ssh does not find %s: its shell does not have %s on its PATH. Run this instead:\n' \
       "$SSH" "$COMMAND" "${found%/*}"
-    [ $# -gt 0 ] || set -- "SSH=$SSH"
+    # Settings replace those that there are, so it names all of them.
+    set -- ${NAME:+"NAME=$NAME"}
+    for key in URL SSH STALE_HOURS CA; do
+      value=$(setting "$key")
+      [ -z "$value" ] || [ "$key=$value" = STALE_HOURS=6 ] || set -- "$@" "$key=$value"
+    done
     printf '  sh install.sh %s COMMAND=%s\n' "$*" "$found"
   else
     printf 'ssh cannot run %s on %s: ' "$COMMAND" "$SSH"
@@ -122,7 +125,7 @@ install() { # KEY=VALUE...
   else
     echo 'No answer yet (see above). The job tries again.'
   fi
-  check_ssh "$@"
+  check_ssh
   openclaw_auth test
 }
 

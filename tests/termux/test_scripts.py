@@ -454,8 +454,10 @@ class Situations:
 
     # --- installing: what a new user may meet ----------------------------------------------------
 
-    def test_a_path_that_ssh_lacks_is_said_with_what_to_run(self, tmp_path: Path, shell: Path) -> None:
-        phone = Phone(tmp_path, shell)
+    @staticmethod
+    def without_the_path(folder: Path, shell: Path) -> Phone:
+        """A phone whose ssh does not find the exporter on the host, where it is in ~/.local/bin."""
+        phone = Phone(folder, shell)
         phone.answers("curl", "OK\n")
         phone.answers("ssh", "")  # "command -v" finds nothing …
         script = phone.prefix / "bin/ssh"
@@ -467,6 +469,10 @@ class Situations:
         )
         script.chmod(0o755)
         (phone.prefix / "libexec/ssh").symlink_to(standin)
+        return phone
+
+    def test_a_path_that_ssh_lacks_is_said_with_what_to_run(self, tmp_path: Path, shell: Path) -> None:
+        phone = self.without_the_path(tmp_path, shell)
         done = phone.install(f"URL={URL}", "SSH=me@host")
         assert done.stdout.splitlines()[2:] == [
             "On me@host, ssh does not find openclaw-auth-exporter: its shell does not have /home/me/.local/bin on its "
@@ -474,6 +480,14 @@ class Situations:
             f"  sh install.sh URL={URL} SSH=me@host COMMAND=/home/me/.local/bin/openclaw-auth-exporter",
             SENT.rstrip(),
         ]
+
+    def test_what_to_run_keeps_the_name_and_every_setting(self, tmp_path: Path, shell: Path) -> None:
+        phone = self.without_the_path(tmp_path, shell)
+        (phone.home / "ca.pem").write_text("a certificate")
+        settings = (f"URL={URL}", "SSH=me@host", "STALE_HOURS=9", f"CA={phone.home}/ca.pem")
+        advice = f"  sh install.sh NAME=cabin {' '.join(settings)} COMMAND=/home/me/.local/bin/openclaw-auth-exporter"
+        assert advice in phone.install("NAME=cabin", *settings).stdout.splitlines()
+        assert advice in phone.install("NAME=cabin").stdout.splitlines()
 
     def test_notification_that_cannot_be_sent_ends_the_installation(self, tmp_path: Path, shell: Path) -> None:
         phone = Phone(tmp_path, shell)
