@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
+from waiting import until
 
 from alerts.test_channel_alertmanager import Instances, channel
 from alerts.worlds import HOUR, MINUTE, NOW, Life, P, policy, world
@@ -14,6 +15,7 @@ from exporter.alerts.delivery import alertmanager_publisher
 from exporter.alerts.delivery.alertmanager_publisher import AlertmanagerPublisher
 from exporter.alerts.delivery.statistics import ChannelStatistics
 from exporter.alerts.values import Alert, AlertState
+from exporter.lib import tasks
 
 FIRING = Life(policy())
 FIRING.at(NOW, world(P(ends=NOW - HOUR)))
@@ -75,3 +77,22 @@ async def test_internal_error_does_not_end_the_publishing(monkeypatch: pytest.Mo
             await asyncio.sleep(0.01)
     await publisher.stop()
     assert faults == []
+
+
+async def test_publication_that_fails_is_tried_again_soon_and_then_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    instances, pauses = Instances(one=503), list[float]()
+
+    async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 6:
+            instances.broken = {}
+        if len(pauses) == 8:
+            instances.broken = {"one": 503}
+        await (asyncio.Event().wait() if len(pauses) == 10 else asyncio.sleep(0))
+
+    monkeypatch.setattr(tasks, "wait_at_most", wait_at_most)
+    publisher = AlertmanagerPublisher(channel(instances, "one"), Clock())
+    publisher.start(FIRING.states)
+    await until(lambda: len(pauses) == 10)
+    await publisher.stop()
+    assert pauses == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0, 60.0, 5.0, 10.0]

@@ -355,7 +355,7 @@ def test_a_homelab_from_an_expired_token_to_resolved(host: Machine) -> None:
     assert "Agents: main. Profiles: anthropic:default (expired)." in nothing["annotations"]["description"]
 
     firing = ("/phone", "firing", {"OpenClawAuthNoUsableCredential"})  # one cause, one notification
-    wait_for("a notification", lambda: notified(host) == [firing], 120)
+    wait_for("a notification", lambda: notified(host) == [firing], 60)
     assert held(host).keys() == expected
     assert held(host)["OpenClawAuthExpired"]["status"]["state"] == "suppressed"
 
@@ -417,7 +417,7 @@ def test_a_homelab_whose_exporter_alarms_itself(host: Machine) -> None:
     speed_up(host, "alertmanager.yml")
     host.systemctl("reload", "prometheus-alertmanager")
     firing = ("/phone", "firing", {"OpenClawAuthAvailability"})
-    wait_for("a notification", lambda: notified(host) == [firing], 120)
+    wait_for("a notification", lambda: notified(host) == [firing], 60)
     assert "OpenClawAuthAvailability" in recipe.paste("amtool")
     assert held(host).keys() == {"OpenClawAuthAvailability", "OpenClawAuthDeadline"}
     assert held(host)["OpenClawAuthDeadline"]["status"]["state"] == "suppressed"  # one cause, one notification

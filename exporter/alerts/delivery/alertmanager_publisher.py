@@ -24,6 +24,10 @@ from exporter.lib.supervisor import SupervisedTask, Supervisor
 
 log = logging.getLogger(__name__)
 
+#: How long after a publication that an instance did not accept the next one follows, in seconds; then twice as long
+#: each time. An Alertmanager that restarts must not hold an alert back for a minute.
+FIRST_RETRY_AFTER = 5.0
+
 
 class AlertmanagerPublisher:
     """Sends one Alertmanager every firing alert, and the ones that have ended."""
@@ -97,10 +101,12 @@ class AlertmanagerPublisher:
         if self._unassumed is not None:
             self._assume_published(self._unassumed)
             self._unassumed = None
+        retry_after = FIRST_RETRY_AFTER
         while True:
             self._wake.clear()
-            await self._publish(ENDS_AFTER)
-            await tasks.wait_at_most(self._wake, PUBLISH_EVERY)
+            is_accepted = await self._publish(ENDS_AFTER)
+            await tasks.wait_at_most(self._wake, PUBLISH_EVERY if is_accepted else min(retry_after, PUBLISH_EVERY))
+            retry_after = FIRST_RETRY_AFTER if is_accepted else min(2 * retry_after, PUBLISH_EVERY)
 
     async def _publish(self, ends_after: float) -> bool:
         states, now = self._states, self._now()
