@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, World, inherited, policy, world
-from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
-from exporter.alerts.values import Alert, AlertState, NotificationReason, ResolutionCause
+from alerts.worlds import DAY, HOUR, MINUTE, NOW, SPARE, Life, P, World, inherited, last, last_reasons, policy, world
+from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod
+from exporter.alerts.values import AlertState, NotificationReason, ResolutionCause
 from exporter.config import QuietHours
 from exporter.model import Condition, ConditionName, Severity
 
@@ -23,23 +23,11 @@ FIRST, ESCALATED, EASED, REMINDER, REPEAT, RESOLVED, RENEWED = (
     NotificationReason.RESOLVED,
     NotificationReason.RENEWED,
 )
-SPARE = P("anthropic:spare", ends=NOW + 300 * DAY, secret="spare")
 FAR = NOW + 300 * DAY
 PHONE = ChannelPolicy("phone", can_withdraw=True)
 ALL_NIGHT = QuietPeriod.of(QuietHours.model_validate({"from": "22:00", "to": "07:00", "timezone": "UTC"}))
 NIGHT = NOW + 13 * HOUR  # 23:00
 MORNING = NOW + 21 * HOUR  # 07:00
-
-
-def last(life: Life) -> Alert:
-    """The only alert of the last message."""
-    (alert,) = life.messages[-1].alerts
-    return alert
-
-
-def said(life: Life) -> list[tuple[NotificationReason, tuple[str, ...]]]:
-    """The reasons and agents of the last message."""
-    return [(alert.reason, alert.agents) for alert in life.messages[-1].alerts]
 
 
 def acknowledged(life: Life, at: float) -> dict[str, float]:
@@ -81,7 +69,7 @@ def test_logins_of_their_own_under_one_name_are_news_at_each_agent(broken: P) ->
     life = Life(policy())
     good, spare = P("openai:login", secret=None), P("openai:key", secret="key")
     life.at(NOW, World({"main": (broken, spare), "work": (good, spare)}))
-    assert said(life) == [(FIRST, ("main",))]
+    assert last_reasons(life) == [(FIRST, ("main",))]
     life.policy = replace(life.policy, acknowledged=acknowledged(life, NOW + MINUTE))
     life.at(NOW + HOUR, World({"main": (broken, spare), "work": (broken, spare)}))
     assert (last(life).reason, last(life).agents, last(life).new_agents) == (ESCALATED, ("main", "work"), ("work",))
@@ -100,7 +88,7 @@ def test_a_problem_that_openclaw_reports_of_a_second_agent_is_news() -> None:
 
     for at in (NOW, NOW + 5 * MINUTE):
         life.at(at, reported(at, "main"))
-    assert said(life) == [(FIRST, ("main",))]
+    assert last_reasons(life) == [(FIRST, ("main",))]
     for at in (NOW + HOUR, NOW + 65 * MINUTE):
         life.at(at, reported(at, "main", "work"))
     assert (last(life).reason, last(life).new_agents) == (ESCALATED, ("work",))
@@ -121,7 +109,7 @@ def test_a_short_rate_limit_of_an_agent_with_its_own_secret_never_escalates() ->
     life, broken = Life(policy()), P(down="auth")
     own = P(secret="own")
     life.at(NOW, World({"main": (broken,), "work": (own,)}))
-    assert said(life) == [(FIRST, ("main",))]
+    assert last_reasons(life) == [(FIRST, ("main",))]
     life.policy = replace(life.policy, acknowledged=acknowledged(life, NOW + MINUTE))
     for hour in range(1, 21):
         at = NOW + hour * HOUR
@@ -167,7 +155,7 @@ def test_a_resolution_that_waited_for_the_morning_says_what_holds_in_the_morning
 def test_a_removal_at_one_agent_is_not_renewed_there() -> None:
     life, old = Life(policy()), P(ends=NOW - HOUR)
     life.at(NOW, World({"main": (old, SPARE), "work": inherited(old, SPARE)}))
-    assert said(life) == [(FIRST, ("main", "work"))]
+    assert last_reasons(life) == [(FIRST, ("main", "work"))]
     new = P(ends=FAR, secret="new")
     life.at(NOW + 60, World({"main": (new, SPARE), "work": inherited(SPARE)}))
     renewed = [alert for m in life.messages for alert in m.alerts if alert.reason is RENEWED]
@@ -178,7 +166,7 @@ def test_the_removal_of_a_broken_profile_beside_one_that_recovered_is_not_renewe
     life = Life(policy())
     spare = P("anthropic:spare", secret="spare", ends=FAR)
     life.at(NOW, world(P(ends=NOW - HOUR), replace(spare, down="auth")))
-    assert said(life) == [(FIRST, ("main",))]
+    assert last_reasons(life) == [(FIRST, ("main",))]
     life.at(NOW + 60, world(spare))
     assert RENEWED not in {alert.reason for m in life.messages for alert in m.alerts}
     assert life.messages[-1].alerts[0].reason.ends
@@ -187,7 +175,7 @@ def test_the_removal_of_a_broken_profile_beside_one_that_recovered_is_not_renewe
 def test_an_agent_that_takes_its_own_secret_while_it_is_still_disabled_is_no_second_first() -> None:
     life, old = Life(policy()), P(down="auth")
     life.at(NOW, World({"main": (old, SPARE), "work": inherited(old, SPARE)}))
-    assert said(life) == [(FIRST, ("main", "work"))]
+    assert last_reasons(life) == [(FIRST, ("main", "work"))]
     pasted = P(secret="own", down="auth")
     forked = World({"main": (old, SPARE), "work": (pasted, *inherited(SPARE))})
     assert life.at(NOW + 60, forked) == []
@@ -207,7 +195,7 @@ def test_an_agent_that_loses_its_own_secret_again_is_no_news() -> None:
     life.at(NOW + 120, both)
     assert [alert.reason for m in life.messages for alert in m.alerts] == [FIRST]
     life.at(NOW + 180, World({"main": (P(secret="new"), SPARE), "work": inherited(P(secret="new"), SPARE)}))
-    assert said(life) == [(RENEWED, ("main", "work"))]
+    assert last_reasons(life) == [(RENEWED, ("main", "work"))]
     assert life.states == {} or all(not state.notified for state in life.states.values())
 
 
@@ -272,7 +260,7 @@ def test_an_outage_takes_over_what_it_inhibits_and_ends_it_in_one_message() -> N
 def test_an_inhibited_alert_stays_silent_while_another_agents_check_fails() -> None:
     life, broken = Life(policy()), P(ends=NOW - HOUR)
     life.at(NOW, World({"main": (broken,), "work": inherited(broken)}))
-    assert said(life) == [(FIRST, ("main", "work"))]
+    assert last_reasons(life) == [(FIRST, ("main", "work"))]
     for minutes in (5, 10):
         blind = World({"main": (broken,), "work": ()}, failing={"work": NOW + minutes * MINUTE})
         assert life.at(NOW + minutes * MINUTE, blind) == []
@@ -281,7 +269,7 @@ def test_an_inhibited_alert_stays_silent_while_another_agents_check_fails() -> N
 def test_what_was_reported_with_the_outage_did_not_come_and_go_unsent() -> None:
     life = Life(policy(ChannelPolicy("phone", quiet=ALL_NIGHT)))
     life.at(NOW, world(P(ends=NOW - HOUR)))
-    assert said(life) == [(FIRST, ("main",))]
+    assert last_reasons(life) == [(FIRST, ("main",))]
     fixed = world(P(ends=FAR, secret="new"))
     assert life.at(NIGHT, fixed) == []
     life.at(MORNING, fixed)
@@ -317,57 +305,7 @@ def test_two_exporters_do_not_share_an_alert_unless_they_share_a_name() -> None:
     assert not set(seen["one"]) & set(seen["two"])
 
 
-# --- silences and the order of escalation ---------------------------------------------------------
-
-
-def silence(until: float = NOW + DAY, **matchers: str) -> Silence:
-    return Silence("1", matchers, until)
-
-
-def test_a_silence_never_holds_back_the_end_of_what_was_sent() -> None:
-    life = Life(policy())
-    life.at(NOW, world(P(down="auth"), SPARE))
-    life.policy = replace(life.policy, silences=(silence(profile="anthropic:default"),))
-    assert life.at(NOW + HOUR, world(P(ends=NOW - 1, down="auth"), SPARE)) == []
-    life.at(NOW + 2 * HOUR, world(P(), SPARE))
-    assert [alert.reason for alert in life.messages[-1].alerts] == [RESOLVED]
-
-
-def test_a_silence_holds_back_reminders_and_what_gets_worse_until_it_ends() -> None:
-    life, ends = Life(policy()), NOW + 30 * HOUR
-    life.at(NOW, world(P(ends=ends), SPARE))
-    assert last(life).severity is INFO
-    life.policy = replace(life.policy, silences=(silence(ends + HOUR, target="home"),))
-    for at in (NOW + 7 * HOUR, ends - 6 * HOUR + 1, ends - HOUR + 1, ends):
-        assert life.at(at, world(P(ends=ends), SPARE)) == []
-    life.at(ends + HOUR, world(P(ends=ends), SPARE))
-    assert (last(life).reason, last(life).condition) == (ESCALATED, ConditionName.EXPIRED)
-
-
-@pytest.mark.parametrize(
-    "silences",
-    [
-        (silence(provider="anthropic"),),
-        (silence(profile="anthropic:default"), silence(profile="anthropic:spare")),
-        (silence(target="home"),),
-    ],
-    ids=["provider", "each profile", "target"],
-)
-def test_silences_of_every_profile_mute_the_outage(silences: tuple[Silence, ...]) -> None:
-    life = Life(policy(silences=silences))
-    assert life.at(NOW, world(P(down="auth"), replace(SPARE, down="auth"))) == []
-
-
-def test_a_silence_of_one_of_two_profiles_does_not_mute_the_outage() -> None:
-    life = Life(policy(silences=(silence(profile="anthropic:default"),)))
-    assert len(life.at(NOW, world(P(down="auth"), replace(SPARE, down="auth")))) == 1
-
-
-def test_a_silence_by_agent_matches_when_all_agents_do() -> None:
-    life, broken = Life(policy(silences=(silence(agent="main"),))), P(down="auth")
-    assert life.at(NOW, World({"main": (broken, SPARE), "work": (P(secret="own"), SPARE)})) == []
-    life.at(NOW + 60, World({"main": (broken, SPARE), "work": (replace(broken, owner="main"), SPARE)}))
-    assert said(life) == [(FIRST, ("main", "work"))]
+# --- the order of escalation -----------------------------------------------------------------------
 
 
 def test_reminders_stop_when_the_verdict_no_longer_warns() -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from alerts.worlds import DAY, HOUR, MINUTE, NOW, Life, P, World, policy, world
+from alerts.test_suppression import NIGHT, quiet
+from alerts.worlds import DAY, HOUR, MINUTE, NOW, SPARE, Life, P, World, expiring, notice, policy, world
 from exporter.alerts.lifecycle import advance, firing, next_event
 from exporter.alerts.lifecycle.forecast import forecast
-from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, QuietPeriod, Silence
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
 from exporter.alerts.values import AlertState, NotificationReason, ResolutionCause
 from exporter.config import Config, Policy, ProfilePolicy
-from exporter.config import QuietHours as Configured
 from exporter.lib.typed_json import dump, load
 from exporter.model import Condition, ConditionName, Failure, FailureReason, Report, Severity, TargetReport, command
 
@@ -27,11 +27,6 @@ FIRST, ESCALATED, EASED, REMINDER, REPEAT, RESOLVED, RENEWED = (
     NotificationReason.RESOLVED,
     NotificationReason.RENEWED,
 )
-SPARE = P("anthropic:spare", ends=NOW + 300 * DAY, secret="spare")
-
-
-def expiring(ends: float, **changes: Any) -> World:
-    return world(P(ends=ends), SPARE, **changes)
 
 
 def test_a_deadline_is_notified_step_by_step_and_renewed_with_its_new_date() -> None:
@@ -391,11 +386,6 @@ def test_each_channel_is_notified_of_its_severities() -> None:
     assert len({alert.fingerprint for message in life.messages for alert in message.alerts}) == 1
 
 
-def notice(severity: Severity) -> World:
-    condition = Condition(ConditionName.CLOCK, severity, summary="odd")
-    return World({"main": (SPARE,)}, extra={"main": (condition,)})
-
-
 def test_a_notified_channel_learns_that_the_alert_eased_below_its_severity() -> None:
     life = Life(policy(ChannelPolicy("team", WARNING)))
     assert life.at(NOW, notice(CRITICAL)) == [("team", FIRST, ConditionName.CLOCK, CRITICAL)]
@@ -411,127 +401,6 @@ def test_an_alert_that_was_not_notified_is_not_resolved() -> None:
     assert life.at(NOW, notice(WARNING)) == []
     assert life.at(NOW + 1, world(SPARE)) == []
     assert not any(state.firing or state.notified or state.suppressed for state in life.states.values())
-
-
-def test_an_alert_that_still_fires_is_notified_when_its_silence_ends() -> None:
-    silence = Silence("1", {"profile": "anthropic:default"}, until=NOW + HOUR)
-    life, it = Life(policy(silences=(silence,))), expiring(NOW + 5 * HOUR)
-    assert life.at(NOW, it) == []
-    assert next_event(life.states, Report(NOW), life.policy, NOW) == NOW + HOUR
-    assert life.at(NOW + HOUR, it) == [("hook", FIRST, ConditionName.EXPIRING, WARNING)]
-
-
-def test_a_silence_for_an_agent_does_not_cover_another() -> None:
-    silence = Silence("1", {"agent": "main"}, until=NOW + HOUR)
-    life, shared = Life(policy(silences=(silence,))), P(ends=NOW + 5 * HOUR)
-    assert life.at(NOW, World({"main": (shared, SPARE)})) == []
-    assert life.at(NOW + 1, World({"main": (shared, SPARE), "work": (shared, SPARE)})) == [
-        ("hook", FIRST, ConditionName.EXPIRING, WARNING)
-    ]
-
-
-def quiet(passes: str | None = None, zone: str = "UTC") -> ChannelPolicy:
-    hours = Configured.model_validate({"from": "22:00", "to": "07:00", "timezone": zone, "except": passes})
-    return ChannelPolicy("phone", quiet=QuietPeriod.of(hours))
-
-
-NIGHT = NOW + 13 * HOUR  # 23:00
-MORNING = NOW + 21 * HOUR  # 07:00
-
-
-def test_quiet_hours_hold_an_alert_back_until_the_morning() -> None:
-    life, it = Life(policy(quiet("critical"))), expiring(NIGHT + 12 * HOUR)
-    assert life.at(NIGHT, it) == []
-    assert next_event(life.states, Report(NIGHT), life.policy, NIGHT) == MORNING, "not at 05:00, when a step passes"
-    assert life.at(MORNING - 1, it) == []
-    assert next_event(life.states, Report(NIGHT), life.policy, MORNING - 1) == MORNING
-    assert life.at(MORNING, it) == [("phone", FIRST, ConditionName.EXPIRING, WARNING)]
-
-
-def test_an_alert_that_ended_in_the_night_is_one_line() -> None:
-    life = Life(policy(quiet("critical")))
-    for minutes in (0, 60):
-        assert life.at(NIGHT + minutes * MINUTE, notice(WARNING)) == []
-        assert life.at(NIGHT + (minutes + 5) * MINUTE, world(SPARE)) == []
-    assert life.at(MORNING, world(SPARE)) == []
-    (message,) = life.messages
-    assert message.alerts == ()
-    assert [(m.condition, m.times, m.began_at, m.ended_at) for m in message.suppressed] == [
-        (ConditionName.CLOCK, 2, NIGHT, NIGHT + 65 * MINUTE)
-    ]
-    assert not any(state.firing or state.notified or state.suppressed for state in life.states.values())
-
-
-def test_a_critical_alert_and_its_resolution_pass_quiet_hours() -> None:
-    life = Life(policy(quiet("critical")))
-    assert life.at(NIGHT, notice(CRITICAL)) == [("phone", FIRST, ConditionName.CLOCK, CRITICAL)]
-    assert life.at(NIGHT + 60, world(SPARE)) == [("phone", RESOLVED, ConditionName.CLOCK, CRITICAL)]
-
-
-def test_a_resolution_follows_the_severity_that_was_notified() -> None:
-    life = Life(policy(quiet("critical")))
-    assert life.at(NOW, notice(WARNING)) == [("phone", FIRST, ConditionName.CLOCK, WARNING)]
-    assert life.at(NIGHT, world(SPARE)) == []
-    assert life.at(NIGHT + HOUR, notice(WARNING)) == [], "firing again before its resolution was sent"
-    assert life.at(NIGHT + 2 * HOUR, world(SPARE)) == []
-    assert life.at(MORNING, world(SPARE)) == [("phone", RESOLVED, ConditionName.CLOCK, WARNING)]
-    assert life.messages[-1].suppressed == ()
-
-
-@pytest.mark.parametrize(
-    ("near", "severity", "steps"),
-    [
-        (27 * HOUR, WARNING, (14 * DAY,)),  # the verdict warns from 24 h on
-        (3 * DAY + 3 * HOUR, INFO, (14 * DAY, 3 * DAY)),  # the step at 3 days passes
-    ],
-)
-def test_a_renewal_that_comes_near_again_before_it_was_sent_is_not_sent(
-    near: float, severity: Severity, steps: tuple[float, ...]
-) -> None:
-    """A renewal acknowledges the reminder steps that have passed, and only these."""
-    life = Life(policy(quiet("critical"), remind_before=steps))
-    assert life.at(NOW, expiring(NOW)) == [("phone", FIRST, ConditionName.EXPIRED, WARNING)]
-    renewed = world(P(ends=NIGHT + near, secret="new"), SPARE)
-    assert life.at(NIGHT, renewed) == []
-    assert life.at(NIGHT + 4 * HOUR, renewed) == []
-    assert life.at(MORNING, renewed) == [("phone", EASED, ConditionName.EXPIRING, severity)]
-
-
-def test_a_renewal_is_sent_in_the_morning_if_its_date_is_still_far() -> None:
-    life = Life(policy(quiet("critical")))
-    life.at(NOW, expiring(NOW))
-    renewed = world(P(ends=NIGHT + 6 * DAY, secret="new"), SPARE)
-    assert life.at(NIGHT, renewed) == []
-    assert life.at(MORNING, renewed) == [("phone", RENEWED, ConditionName.EXPIRED, WARNING)]
-
-
-@pytest.mark.parametrize(
-    ("now", "holds", "ends"),
-    [
-        # Europe/Stockholm springs from 02:00 to 03:00 on 2026-03-29 and falls from 03:00 to 02:00 on 2026-10-25.
-        ("2026-03-28T20:59:59Z", False, None),
-        ("2026-03-28T21:00:00Z", True, "2026-03-29T05:00:00Z"),
-        ("2026-03-29T04:59:59Z", True, "2026-03-29T05:00:00Z"),
-        ("2026-03-29T05:00:00Z", False, None),
-        ("2026-10-24T20:00:00Z", True, "2026-10-25T06:00:00Z"),
-        ("2026-10-25T05:59:59Z", True, "2026-10-25T06:00:00Z"),
-    ],
-)
-def test_quiet_hours_follow_local_time_across_daylight_saving(now: str, holds: bool, ends: str | None) -> None:
-    from exporter.lib.durations import iso, parse_date
-
-    hours = quiet(zone="Europe/Stockholm").quiet
-    assert hours is not None
-    assert hours.is_active(parse_date(now)) is holds
-    if ends:
-        assert iso(hours.end(parse_date(now))) == ends
-
-
-def test_quiet_hours_end_at_the_spring_forward_if_their_end_is_skipped() -> None:
-    from exporter.lib.durations import iso, parse_date
-
-    hours = Configured.model_validate({"from": "22:00", "to": "02:30", "timezone": "Europe/Stockholm"})
-    assert iso(QuietPeriod.of(hours).end(parse_date("2026-03-28T23:00:00Z"))) == "2026-03-29T01:00:00Z"
 
 
 def test_acknowledging_stops_repeats_until_it_gets_worse() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from exporter.alerts.lifecycle import advance
 from exporter.alerts.lifecycle.invariants import Ledger, violations
 from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
-from exporter.alerts.values import AlertState, Message, NotificationReason
+from exporter.alerts.values import Alert, AlertState, Message, NotificationReason
 from exporter.model import (
     AgentReport,
     Basis,
@@ -196,6 +196,18 @@ def world(*profiles: P, agent: str = "main", **changes: Any) -> World:
     return World({agent: profiles}, **changes)
 
 
+SPARE = P("anthropic:spare", ends=NOW + 300 * DAY, secret="spare")
+
+
+def expiring(ends: float, **changes: Any) -> World:
+    return world(P(ends=ends), SPARE, **changes)
+
+
+def notice(severity: Severity) -> World:
+    condition = Condition(ConditionName.CLOCK, severity, summary="odd")
+    return World({"main": (SPARE,)}, extra={"main": (condition,)})
+
+
 def _arrived(state: AlertState) -> AlertState:
     """``state`` after its messages arrived."""
     notified = {name: replace(last, has_arrived=True, before=None) for name, last in state.notified.items()}
@@ -236,3 +248,14 @@ class Life:
         believe(messages, report, policy, self.ledger)
         self.messages += messages
         return [(m.channel, a.reason, a.condition, a.severity) for m in messages for a in m.alerts]
+
+
+def last(life: Life) -> Alert:
+    """The only alert of the last message."""
+    (alert,) = life.messages[-1].alerts
+    return alert
+
+
+def last_reasons(life: Life) -> list[tuple[NotificationReason, tuple[str, ...]]]:
+    """The reasons and agents of the last message."""
+    return [(alert.reason, alert.agents) for alert in life.messages[-1].alerts]
