@@ -335,25 +335,7 @@ def test_later_channels_of_the_order_get_only_what_escalated_to_them_and_its_end
     assert FIRST not in team[1:]
 
 
-# --- few -----------------------------------------------------------------------------------------
-
-
-def test_a_reboot_wakes_nobody() -> None:
-    life = Life(policy())
-    for night in range(5):
-        at = NIGHT + night * DAY
-        for minute in range(0, 14, 2):
-            assert life.at(at + minute * MINUTE, failing(at + minute * MINUTE, "main")) == []
-        assert life.at(at + 14 * MINUTE, failing(at)) == []
-
-
-@pytest.mark.parametrize(("confirm_checks", "after"), [(2, 15 * MINUTE), (2, 0.0), (4, 0.0)])
-def test_a_failing_check_is_confirmed_by_checks_and_by_time(confirm_checks: int, after: float) -> None:
-    life = Life(policy(confirm_checks=confirm_checks, check_failed_after=after))
-    at = [NOW + minute * 5 * MINUTE for minute in range(6)]
-    sent = [bool(life.at(moment, failing(moment, "main"))) for moment in at]
-    first = max(confirm_checks - 1, round(after / (5 * MINUTE)))
-    assert sent == [place == first for place in range(6)]
+# --- flapping, and ends that wait -----------------------------------------------------------------
 
 
 def flap(life: Life, at: float, *, broken: bool, **changes: Any) -> list[NotificationReason]:
