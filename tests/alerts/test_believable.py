@@ -305,7 +305,7 @@ def test_two_exporters_do_not_share_an_alert_unless_they_share_a_name() -> None:
     assert not set(seen["one"]) & set(seen["two"])
 
 
-# --- the order of escalation -----------------------------------------------------------------------
+# --- reminders -----------------------------------------------------------------------------------
 
 
 def test_reminders_stop_when_the_verdict_no_longer_warns() -> None:
@@ -315,24 +315,6 @@ def test_reminders_stop_when_the_verdict_no_longer_warns() -> None:
     assert life.at(NOW + DAY, world(P(ends=ends), SPARE)) == []
     life.at(ends - 2 * DAY + 1, world(P(ends=ends), SPARE))
     assert last(life).reason is REMINDER
-
-
-def test_later_channels_of_the_order_get_only_what_escalated_to_them_and_its_end() -> None:
-    order = (ChannelPolicy("phone"), ChannelPolicy("team", step=1))
-    life = Life(policy(*order, escalate_after=15 * MINUTE))
-    warning, down = world(P(down="auth"), SPARE), world(P(down="auth"))
-    life.at(NOW, warning)
-    life.at(NOW + HOUR, warning)
-    life.at(NOW + 2 * HOUR, world(P(), SPARE))
-    assert {message.channel for message in life.messages} == {"phone"}
-    life.at(NOW + 3 * HOUR, down)
-    life.at(NOW + 3 * HOUR + 15 * MINUTE, down)
-    life.at(NOW + 4 * HOUR, warning)
-    life.at(NOW + 5 * HOUR, world(P(), SPARE))
-    team = [alert.reason for m in life.messages if m.channel == "team" for alert in m.alerts]
-    assert team[0] is FIRST
-    assert team[-1].ends
-    assert FIRST not in team[1:]
 
 
 # --- flapping, and ends that wait -----------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -11,9 +10,9 @@ from alerts.test_suppression import NIGHT, quiet
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, SPARE, Life, P, World, expiring, notice, policy, world
 from exporter.alerts.lifecycle import advance, firing, next_event
 from exporter.alerts.lifecycle.forecast import forecast
-from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
+from exporter.alerts.lifecycle.policy import ChannelPolicy
 from exporter.alerts.values import AlertState, NotificationReason, ResolutionCause
-from exporter.config import Config, Policy, ProfilePolicy
+from exporter.config import Policy, ProfilePolicy
 from exporter.lib.typed_json import dump, load
 from exporter.model import Condition, ConditionName, Failure, FailureReason, Report, Severity, TargetReport, command
 
@@ -326,52 +325,6 @@ def test_an_alert_that_was_not_notified_is_not_resolved() -> None:
     assert life.at(NOW, notice(WARNING)) == []
     assert life.at(NOW + 1, world(SPARE)) == []
     assert not any(state.firing or state.notified or state.suppressed for state in life.states.values())
-
-
-def test_acknowledging_stops_repeats_until_it_gets_worse() -> None:
-    life = Life(policy())
-    life.at(NOW, notice(CRITICAL))
-    (state,) = life.states.values()
-    acknowledged = {state.fingerprint: NOW + 60}
-    assert life.at(NOW + 7 * HOUR, notice(CRITICAL), acknowledged=acknowledged) == []
-    assert life.at(NOW + 8 * HOUR, notice(WARNING), acknowledged=acknowledged) == [
-        ("hook", EASED, ConditionName.CLOCK, WARNING)
-    ]
-    assert life.at(NOW + 9 * HOUR, notice(CRITICAL), acknowledged=acknowledged) == [
-        ("hook", ESCALATED, ConditionName.CLOCK, CRITICAL)
-    ]
-    assert life.at(NOW + 15 * HOUR, notice(CRITICAL), acknowledged=acknowledged) == [
-        ("hook", REPEAT, ConditionName.CLOCK, CRITICAL)
-    ]
-
-
-def test_a_critical_alert_escalates_until_it_is_acknowledged() -> None:
-    escalating = policy(
-        ChannelPolicy("phone"), ChannelPolicy("team", step=1), ChannelPolicy("boss", step=2), escalate_after=15 * MINUTE
-    )
-    life, it = Life(escalating), notice(CRITICAL)
-    assert life.at(NOW, it) == [("phone", FIRST, ConditionName.CLOCK, CRITICAL)]
-    assert next_event(life.states, Report(NOW), escalating, NOW) == NOW + 15 * MINUTE
-    assert life.at(NOW + 15 * MINUTE, it) == [("team", FIRST, ConditionName.CLOCK, CRITICAL)]
-    acknowledged = {next(iter(life.states.values())).fingerprint: NOW + 16 * MINUTE}
-    assert life.at(NOW + HOUR, it, acknowledged=acknowledged) == []
-    assert life.at(NOW + 2 * HOUR, world(SPARE), acknowledged=acknowledged) == [
-        ("phone", RESOLVED, ConditionName.CLOCK, CRITICAL),
-        ("team", RESOLVED, ConditionName.CLOCK, CRITICAL),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("order", "steps"),
-    [([], {"phone": 0, "team": 1, "boss": 2}), (["boss", "phone"], {"phone": 1, "team": 0, "boss": 0})],
-)
-def test_without_an_order_an_alert_escalates_in_the_order_of_configuration(
-    order: list[str], steps: dict[str, int]
-) -> None:
-    channels: list[dict[str, Any]] = [{"name": name, "type": "termux"} for name in ("phone", "team", "boss")]
-    channels.insert(1, {"name": "am", "type": "alertmanager", "urls": ["http://am.test"]})
-    made = Config.model_validate({"channels": channels, "alerts": {"escalate_after": "15m", "order": order}})
-    assert {channel.name: channel.step for channel in AlertPolicy.of(made).channels} == steps
 
 
 def test_alerts_that_begin_together_share_a_message() -> None:
