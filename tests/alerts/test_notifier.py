@@ -3,217 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from waiting import until
 
-from alerts.fake_ntfy import FakeNtfy
-from alerts.test_worker import Fake
+from alerts.notifying import AM, FINE, HOOK, PHONE, House, counted, running
 from alerts.worlds import DAY, HOUR, NOW, P, World, world
 from exporter.alerts import lifecycle
-from exporter.alerts.channels import Channel, ChannelContext, Links, PermanentError, TemporaryError, no_links
-from exporter.alerts.channels.alertmanager import ENDS_AFTER, AlertmanagerSender
-from exporter.alerts.channels.ntfy import NtfySender
-from exporter.alerts.delivery import alertmanager_publisher, notifier, one_shot
-from exporter.alerts.delivery.delivery import Senders, settings_of
-from exporter.alerts.delivery.notifier import Notifier, ReportSource
-from exporter.alerts.delivery.one_shot import notify_once, send_tests
-from exporter.alerts.delivery.outbox import open_outbox
+from exporter.alerts.channels import Links, PermanentError, TemporaryError
+from exporter.alerts.channels.alertmanager import ENDS_AFTER
+from exporter.alerts.delivery import alertmanager_publisher, notifier
+from exporter.alerts.delivery.delivery import Senders
+from exporter.alerts.delivery.one_shot import send_tests
 from exporter.alerts.delivery.overview import overview
 from exporter.alerts.delivery.scheduled_messages import GRACE
 from exporter.alerts.delivery.statistics import ChannelStatistics
-from exporter.alerts.values import QueuedMessage, fingerprint_of_test
+from exporter.alerts.values import fingerprint_of_test
 from exporter.config import Config
-from exporter.config.channels.alertmanager import AlertmanagerChannel
-from exporter.config.channels.ntfy import NtfyChannel
-from exporter.model import FailureReason, Report
-
-SPARE = (P("anthropic:spare", ends=NOW + 300 * DAY, secret="spare"),)
-DOWN, FINE = world(P(ends=NOW - HOUR)), world(P(ends=NOW + 300 * DAY, secret="new"))
-
-
-class Manager:
-    """The instances of an Alertmanager by address: what each was sent, in order."""
-
-    def __init__(self) -> None:
-        self.notified: dict[str, list[list[dict[str, Any]]]] = {}
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        await self.gate.wait()
-        self.notified.setdefault(request.url.host, []).append(json.loads(request.content))
-        return httpx.Response(200)
-
-
-class House:
-    """A notifier, the world that it reports, and channels that record what they are sent."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path | None = None, **rest: Any) -> None:
-        self.now = NOW
-        self.world: World | None = DOWN
-        self.hook = Fake()
-        self.manager, self.ntfy = Manager(), FakeNtfy(now=NOW)
-        self.rest = {"targets": [{"name": "home"}], **rest}
-        self.directory = directory
-        for module in (notifier, one_shot):
-            monkeypatch.setattr(module, "build_senders", self.build_senders)
-        monkeypatch.setattr(notifier, "TURN_GAP", 0.0)
-        self.notifier = self.another()
-
-    def config(self, **rest: Any) -> Config:
-        made = {"alerts": {"group_wait": "0s"}, "channels": [HOOK], **self.rest, **rest}
-        return Config.model_validate(made)
-
-    def another(self, **rest: Any) -> Notifier:
-        outbox = open_outbox(self.directory, lambda: self.now)
-        return Notifier(self.config(**rest), outbox, ReportSource(self.report, self.as_of), lambda: self.now)
-
-    async def timer(self) -> bool | None:
-        """One run of ``check --notify``."""
-        outbox = open_outbox(self.directory, lambda: self.now)
-        try:
-            return await notify_once(self.config(), outbox, ReportSource(self.report, self.as_of), lambda: self.now)
-        finally:
-            outbox.close()
-
-    def report(self) -> Report:
-        return Report(self.now, (self.world.report(self.now),) if self.world else ())
-
-    def as_of(self, target: str, at: float) -> Report:
-        return Report(at, (self.world.report(at),) if self.world else ())
-
-    def build_senders(self, config: Config, links: Links = no_links) -> Senders:
-        context = ChannelContext(transport=httpx.MockTransport(self.manager), clock=lambda: self.now, links=links)
-        phone = ChannelContext(transport=self.ntfy.transport, clock=lambda: self.now, links=links)
-        channels: dict[str, Channel] = {}
-        managers = {}
-        for channel in config.channels:
-            match channel:
-                case AlertmanagerChannel():
-                    managers[channel.name] = AlertmanagerSender(channel, context)
-                case NtfyChannel():
-                    channels[channel.name] = NtfySender(channel, phone)
-                case _:
-                    channels[channel.name] = self.hook
-        return Senders(channels, managers, {c.name: settings_of(c) for c in config.channels if c.name in channels})
-
-
-HOOK = {"name": "hook", "type": "webhook", "url": "http://hook.test"}
-PHONE = {"name": "phone", "type": "ntfy", "url": "http://ntfy.test", "topic": "topic"}
-AM = {"name": "am", "type": "alertmanager", "urls": ["http://one", "http://two"]}
-
-
-def counted(notifying: Notifier) -> ChannelStatistics:
-    """The statistics of ``hook``, refreshed as the daemon does every second."""
-    notifying.poll_outbox()
-    return notifying.statistics().get("hook", ChannelStatistics())
-
-
-@asynccontextmanager
-async def running(house: House) -> AsyncIterator[Notifier]:
-    house.notifier.start()
-    try:
-        yield house.notifier
-    finally:
-        await house.notifier.stop()
-
-
-# --- what was not delivered was not sent --------------------------------------------------------------------
-
-
-class Refusing(Fake):
-    """A channel that refuses everything with ``error`` until it is mended."""
-
-    error: Exception | None = PermanentError(FailureReason.HTTP_ERROR, "404")
-
-    async def send(self, outgoing: QueuedMessage) -> None:
-        self.does = [self.error] if self.error is not None else []
-        await super().send(outgoing)
-
-
-async def refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[House, Refusing]:
-    """A warning whose first notification was refused for good."""
-    house = House(monkeypatch, tmp_path)
-    await house.notifier.stop()
-    house.hook = hook = Refusing()
-    house.world = world(P(ends=NOW + 20 * HOUR), *SPARE)
-    await house.timer()
-    assert len(hook.tried) == 1
-    return house, hook
-
-
-async def test_warning_whose_first_was_refused_is_sent_once_the_channel_works(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    house, hook = await refused(monkeypatch, tmp_path)
-    for minute in range(5, 350, 30):
-        house.now = NOW + 60 * minute
-        await house.timer()
-    assert len(hook.tried) == 1, "one try per repeat_every"
-    house.now = NOW + 6 * HOUR + 1
-    await house.timer()
-    assert len(hook.tried) == 2
-    hook.error, house.now = None, NOW + 12 * HOUR + 2
-    await house.timer()
-    assert len(hook.got) == 1
-    house.now, house.world = NOW + 13 * HOUR, FINE
-    await house.timer()
-    assert len(hook.got) == 2, "its end goes where it arrived"
-    outbox = open_outbox(tmp_path)
-    assert [one.at for one in outbox.outcomes().values()] == [house.now], "what the states follow is noted"
-    outbox.close()
-
-
-async def test_end_of_what_never_arrived_is_not_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    house, hook = await refused(monkeypatch, tmp_path)
-    hook.error, house.now, house.world = None, NOW + HOUR, FINE
-    await house.timer()
-    assert len(hook.tried) == 1
-
-
-async def test_new_settings_of_a_channel_try_again_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    house, hook = await refused(monkeypatch, tmp_path)
-    hook.error, house.now = None, NOW + HOUR
-    house.rest["channels"] = [{**HOOK, "url": "http://mended.test"}]
-    await house.timer()
-    assert len(hook.got) == 1
-
-
-async def test_first_that_waited_for_three_days_is_sent_when_the_channel_works(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    house, hook = await refused(monkeypatch, tmp_path)
-    hook.error = TemporaryError(FailureReason.HTTP_ERROR, "503")
-    house.world = world(P(ends=NOW + 30 * DAY, down="billing", down_since=NOW), *SPARE)
-    start = NOW + 7 * HOUR
-    for hours in range(0, 80, 4):
-        house.now = start + hours * HOUR
-        await house.timer()
-    outbox = open_outbox(tmp_path)
-    assert {(one.made_at, one.reason) for one in outbox.undeliverable()} == {(NOW, "http_error"), (start, "http_error")}
-    outbox.close()
-    hook.error, house.now = None, start + 82 * HOUR
-    await house.timer()
-    assert len(hook.got) == 1
-
-
-async def test_first_for_a_removed_channel_is_sent_when_it_is_added_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    house, hook = await refused(monkeypatch, tmp_path)
-    for hours, channels in ((1, []), (2, [HOOK])):
-        hook.error, house.now, house.rest["channels"] = None, NOW + hours * HOUR, channels
-        await house.timer()
-    assert len(hook.got) == 1
-
 
 # --- test notifications -------------------------------------------------------------------------------------
 
