@@ -8,20 +8,7 @@ from typing import Any
 
 import pytest
 
-from alerts.test_found_histories import (
-    Step,
-    acknowledged,
-    breaks,
-    dated,
-    down,
-    ends,
-    fails,
-    lived,
-    passes,
-    pasted,
-    recovers,
-    succeeds,
-)
+from alerts.lived import Step, acknowledged, breaks, dated, down, ends, fails, lived, passes, pasted, recovers, succeeds
 from alerts.worlds import DAY, HOUR, MINUTE
 from exporter.alerts.lifecycle import decisions, endings, pipeline, states
 from exporter.alerts.lifecycle.agents import agent_fact
