@@ -365,3 +365,20 @@ def test_states_have_no_trouble_left(limited: World) -> None:
         life.at(NOW + day * DAY, world(P(), SPARE))
     kept: list[AlertState] = list(life.states.values())
     assert kept == []
+
+
+def test_an_end_that_waits_is_about_the_whole_trouble_although_it_was_back_for_a_moment(limited: World) -> None:
+    life = Life(policy())
+    everywhere = World({"main": limited.agents["main"], "work": limited.agents["main"]})
+    fine = (P(), SPARE)
+    life.at(NOW, everywhere)
+    life.at(NOW + 15 * MINUTE, everywhere)
+    life.at(NOW + HOUR, replace(everywhere, agents={**everywhere.agents, "work": fine}))
+    works = World({"main": fine, "work": fine})
+    life.at(NOW + 2 * HOUR, works)
+    back = (P(down="rate_limit", down_since=NOW + 3 * HOUR), SPARE)
+    life.at(NOW + 3 * HOUR, World({"main": back, "work": fine}))
+    life.at(NOW + 3 * HOUR + MINUTE, works)
+    assert [reason for _, reason, _, _ in life.at(NOW + 2 * DAY, works)] == [RESOLVED]
+    end = last(life)
+    assert (sorted(end.agents), end.since, end.ended_at) == (["main", "work"], NOW, NOW + 2 * HOUR)

@@ -297,8 +297,8 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     changes: dict[str, Any] = {"dormant": False, "firing": True, "merged": False}
     if begins_again:
         changes |= {"started_at": now, "worsened_at": now, "acknowledged_step": None}
-        # An end that is still to be sent is about the agents of the earlier life.
-        earlier = state.facts if state.resolution is not None and state.notified else {}
+        # An end that is still to be sent is about the agents of the earlier life, also those that were well before it.
+        earlier = {**state.ended, **state.facts} if state.resolution is not None and state.notified else {}
         changes["ended"] = {agent: old for agent, old in earlier.items() if agent not in facts}
         changes |= {"held": {}, "lost": {}, "exporter": policy.exporter}
         if not new.confirmed:
@@ -403,14 +403,15 @@ def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
         return state if state.dormant else changed(state, dormant=True)
     if not state.confirmed and (state.resolution is not None or not state.notified):
         # It was never confirmed. The resolution of its earlier life may still have to be sent.
-        if state.resolution is None and not state.begun_at:
+        earlier = state.resolution
+        if earlier is None and not state.begun_at:
             return None
-        over = changed(state, firing=False, inhibited=False, confirmed=bool(state.resolution), facts={}, ended={})
-        if state.resolution is None:
-            return over
-        known = {**state.ended, **state.facts}
-        facts = {agent: fact for agent, fact in known.items() if agent in state.resolution.agents}
-        return _as_it_is_now(changed(over, facts=facts), index, policy, now)
+        # Whoever that one names had the trouble for certain.
+        known = {**state.ended, **{agent: replace(fact, confirmed=True) for agent, fact in state.facts.items()}}
+        facts = {agent: fact for agent, fact in known.items() if earlier is not None and agent in earlier.agents}
+        since = min((last.since for last in state.notified.values() if last.since is not None), default=state.since)
+        over = changed(state, firing=False, inhibited=False, confirmed=earlier is not None, facts=facts, ended={})
+        return _as_it_is_now(changed(over, since=min(since, state.since)), index, policy, now)
     end = resolution(state, index, policy, now)
     return changed(state, firing=False, resolution=end, acknowledged_step=None, dormant=False)
 
