@@ -195,7 +195,7 @@ class AlertState:
     suppressed: Mapping[str, SuppressedAlert] = field(default_factory=dict)  # by channel
     flapped: Mapping[str, float] = field(default_factory=dict)  # channel -> when it was notified that the alert flaps
     lost: Mapping[str, Loss] = field(default_factory=dict)  # by channel
-    labels: Mapping[str, str] = field(default_factory=dict)  # a person's, of the target
+    labels: Mapping[str, str] = field(default_factory=dict)  # a person's, of the target and the profile
 
     @property
     def family(self) -> Family:
@@ -300,7 +300,7 @@ class Alert:
     notes: tuple[AgentNote, ...] = ()
     new_agents: tuple[str, ...] = ()  # the agents that the trouble has reached since the last notification
     is_of_some: bool = False  # the target has agents that are not in ``agents``
-    labels: Mapping[str, str] = field(default_factory=dict)  # a person's, of the target
+    labels: Mapping[str, str] = field(default_factory=dict)  # a person's, of the target and the profile
 
 
 @dataclass(frozen=True, slots=True)
