@@ -65,7 +65,11 @@ class Browser:
         return self._send(step=step, arg=arg)
 
     def text(self, selector: str) -> str:
-        return " ".join(self.do("return await page.locator(arg).first().innerText()", selector).split())
+        """The text that has been drawn: a row that comes into view has none before the next frame."""
+        drawn = """const one = page.locator(arg).first();
+        await one.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+        return await one.innerText();"""
+        return " ".join(self.do(drawn, selector).split())
 
     def wait_for(self, condition: str, arg: Any = None) -> None:
         """Wait until an expression of the page is true."""

@@ -132,14 +132,23 @@ def test_page_is_read_used_and_follows(homes: Homes, tmp_path: Path) -> None:
         )
         assert copied == remedy
 
-        # Acknowledge; silence with a reason, and undo.
-        press(browser, "Acknowledge", "Acknowledged.")
-        browser.wait_for("document.querySelector('#cards>article').textContent.includes('Acknowledged')")
+        # Acknowledge; silence with a reason, and undo. What is pressed while an update arrives is clicked all the same.
         browser.do(
             """const card = page.locator('#cards>article').first();
-            await card.locator('summary').click();
-            await card.getByLabel('Reason').fill('on a train');"""
+            await card.locator('summary').hover();
+            await page.mouse.down();
+            const update = page.waitForResponse(/[?]q=/);
+            await card.getByRole('button', {name: 'Acknowledge'}).evaluate((button) => button.form.requestSubmit());
+            await (await update).finished();
+            await page.waitForTimeout(200);
+            await page.mouse.up();
+            await card.getByLabel('Reason').fill('on a train', {timeout: 2000});"""
         )
+        browser.wait_for("document.getElementById('said').textContent === 'Acknowledged.'")
+        reason = "const field = page.locator('#cards>article').first().getByLabel('Reason');"
+        browser.do(reason + "await field.fill(''); await field.blur();")
+        browser.wait_for("document.querySelector('#cards>article').textContent.includes('Acknowledged')")
+        browser.do(reason + "await field.fill('on a train')")
         press(browser, "8 h", "Silenced.")
         browser.wait_for("document.getElementById('silences').textContent.includes('on a train')")
         assert "on a train" in exporter.run("silence", "list").stdout

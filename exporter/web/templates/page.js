@@ -53,14 +53,24 @@ query.addEventListener('input', () => {
 
 // --- new reports replace what has changed, except what the reader has selected or types into ------
 
-const isBusy = (part) => {
+let latest, hasLeft = false;  // the last report, and whether a part was left as it was because the reader uses it
+const isUsed = (part) => {
   const selection = getSelection();
-  if (!selection.isCollapsed && selection.rangeCount && selection.getRangeAt(0).intersectsNode(part)) return true;
-  return all('input:not([type=hidden])', part).some((input) => input === document.activeElement || input.value);
+  const selected = !selection.isCollapsed && selection.rangeCount && selection.getRangeAt(0).intersectsNode(part);
+  return selected
+    || all('input:not([type=hidden])', part).some((input) => input === document.activeElement || input.value);
+};
+const isLeft = (part) => isUsed(part) && (hasLeft = true);
+let pressed = false;  // what is pressed and replaced before it is released is not clicked
+for (const [name, begins] of [['pointerdown', true], ['pointerup', false], ['pointercancel', false]]) {
+  document.addEventListener(name, (event) => { pressed = begins && event.button === 0; }, true);
+}
+const release = async () => {
+  while (pressed) await new Promise((done) => setTimeout(done, 50));
 };
 const CONTROLS = 'a,button,summary,input:not([type=hidden]),pre';
 const replace = (part, fresh) => {
-  if (sent.get(part.id) === fresh.outerHTML || isBusy(part)) return;
+  if (sent.get(part.id) === fresh.outerHTML || isLeft(part)) return;
   sent.set(part.id, fresh.outerHTML);
   const focused = all(CONTROLS, part).indexOf(document.activeElement);
   const open = all('details', part).map((details) => details.open);
@@ -71,7 +81,7 @@ const replace = (part, fresh) => {
   if (focused >= 0) all(CONTROLS, now)[focused]?.focus({preventScroll: true});
 };
 const end = (card, page) => {  // what needed someone does not any more
-  if (!sent.has(card.id) || isBusy(card)) return;
+  if (!sent.has(card.id) || isLeft(card)) return;
   sent.delete(card.id);
   const works = card.dataset.of.split(' ').some((id) => {
     const row = page.querySelector(`#rows a[href="explain?c=${id}"]`);
@@ -82,13 +92,16 @@ const end = (card, page) => {  // what needed someone does not any more
   card.className = `card over ${works ? 'ok' : 'info'}`;
   setTimeout(() => { if (!sent.has(card.id)) card.remove(); }, 600000);
 };
-const apply = (page) => {
+const apply = () => {
+  const page = latest;
+  hasLeft = false;
   document.title = page.title;
   byId('icon').href = byId('icon', page).href;
   for (const card of all('#cards>article')) if (!byId(card.id, page)) end(card, page);
   let place = byId('cards').firstElementChild;
   for (const fresh of all('#cards>article', page)) {
     let card = byId(fresh.id);
+    const inPlace = card === place;
     if (card) replace(card, fresh);
     else {
       sent.set(fresh.id, fresh.outerHTML);
@@ -97,8 +110,9 @@ const apply = (page) => {
       byId('cards').insertBefore(card, place);
     }
     card = byId(fresh.id);
+    if (inPlace) place = card;
     while (place && place !== card && !sent.has(place.id)) place = place.nextElementSibling;
-    if (place !== card && !isBusy(card)) byId('cards').insertBefore(card, place);
+    if (place !== card && !isLeft(card)) byId('cards').insertBefore(card, place);
     place = card.nextElementSibling;
   }
   for (const fresh of all(`${LIVE}:not(article)`, page)) {
@@ -109,28 +123,35 @@ const apply = (page) => {
 };
 
 let fetching = false, waiting = 0, took = 0, size = 0, ended = -1e9, contact = new Date();
+const ask = async () => {  // the status page of now, or nothing
+  const words = isCut() ? query.value : '';
+  try {
+    const answer = await fetch(`./?q=${encodeURIComponent(words)}`, {signal: AbortSignal.timeout(20000)});
+    if (!answer.ok) return null;
+    const text = await answer.text(), page = new DOMParser().parseFromString(text, 'text/html');
+    if (!byId('verdict', page)) return null;  // another page
+    asked = words;
+    size = text.length;
+    return page;
+  } catch {
+    return null;
+  }
+};
 const refresh = async () => {
   clearTimeout(waiting);
   waiting = 0;
   if (fetching) return soon();
   fetching = true;
-  const began = performance.now(), words = isCut() ? query.value : '';
-  try {
-    const answer = await fetch(`./?q=${encodeURIComponent(words)}`, {signal: AbortSignal.timeout(20000)});
-    if (!answer.ok) throw new Error(answer.status);
-    const text = await answer.text(), page = new DOMParser().parseFromString(text, 'text/html');
-    if (!byId('verdict', page)) throw new Error('another page');
-    asked = words;
-    contact = new Date();
-    size = text.length;
-    byId('contact').hidden = true;
-    apply(page);
-  } catch {
-    lose();
-  }
+  const began = performance.now(), page = await ask();
   fetching = false;
   ended = performance.now();
   took = ended - began;
+  if (!page) return lose();
+  contact = new Date();
+  byId('contact').hidden = true;
+  latest = page;
+  await release();
+  apply();
 };
 const soon = () => {  // not so often that reading the page keeps the exporter or the phone busy: at most 10 kB a second
   waiting ||= setTimeout(refresh, Math.max(0, ended + Math.max(1000, 20 * took, size / 10) - performance.now()));
@@ -172,6 +193,7 @@ setInterval(() => {
   if (events.readyState === EventSource.CLOSED || performance.now() - heard > 40000) listen();
   if (performance.now() - ended > 60000) soon();
 }, 5000);
+setInterval(() => { if (hasLeft && !pressed) apply(); }, 1000);
 
 // --- buttons -------------------------------------------------------------------------------------
 
