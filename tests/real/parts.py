@@ -129,6 +129,7 @@ class OpenClawHome:
             "TMPDIR": str(temporary),
             "PATH": f"{node.parent}:/usr/local/bin:/usr/bin:/bin",
             "NO_COLOR": "1",
+            "npm_config_fetch_retries": "0",  # for a plugin that is not there, doctor --fix asks npm for minutes
         }
 
     @property

@@ -34,8 +34,6 @@ CASES = {case.name: case for case in cases() if (case / "state").exists()}
 BUNDLED = {"anthropic", "claude-cli", "github-copilot", "minimax-portal", "ollama", "openai", "openai-codex", "xai"}
 #: The situations that the gateway is asked about by default: a disable, a login, a second agent.
 WITH_GATEWAY = {"copilot-order", "login-never-refreshed", "named-profile"}
-#: The situation whose conversion takes minutes: by default only with the newest release, and without one.
-SLOW = {"oauthref-with-sidecar"}
 #: condition, severity, provider, profile
 Found = tuple[str, str, str | None, str | None]
 
@@ -52,10 +50,7 @@ def layout(release: str) -> str:
 
 def runs() -> list[tuple[str, str]]:
     known = ((release, name) for release in RELEASES for name in CASES)
-    there = [(release, name) for release, name in known if (CASES[name] / f"status-{layout(release)}.json").exists()]
-    if os.environ.get("OAE_FIELD") == "all":
-        return there
-    return [(release, name) for release, name in there if name not in SLOW or release == CURRENT or reads_json(release)]
+    return [(release, name) for release, name in known if (CASES[name] / f"status-{layout(release)}.json").exists()]
 
 
 def needs_doctor(release: str, name: str) -> bool:
