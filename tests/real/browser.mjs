@@ -12,7 +12,9 @@ const browser = await chromium.launch({ executablePath: process.argv[2], args: f
 let page, said = [];
 const open = async (viewport) => {
   const permissions = ['clipboard-read', 'clipboard-write'];
-  const context = await browser.newContext({ viewport, timezoneId: 'Asia/Tokyo', locale: 'en-US', permissions });
+  const isPhone = viewport.width < 600;  // a finger instead of a mouse, and the width that the page asks for
+  const context = await browser.newContext({ viewport, timezoneId: 'Asia/Tokyo', locale: 'en-US', permissions,
+    isMobile: isPhone, hasTouch: isPhone });
   page = await context.newPage();
   page.setDefaultTimeout(30000);
   page.on('console', (line) => { if (['error', 'warning'].includes(line.type())) said.push(line.text()); });

@@ -57,7 +57,7 @@ class Browser:
         return answer.get("value")
 
     def open(self, viewport: dict[str, int]) -> None:
-        """Open a new window, without cookies."""
+        """Open a new window, without cookies. A narrow one is a phone's, with a finger instead of a mouse."""
         self._send(viewport=viewport)
 
     def do(self, step: str, arg: Any = None) -> Any:
@@ -82,7 +82,11 @@ class Browser:
             const {violations} = await page.evaluate(() => axe.run());
             return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`);"""
         )
-        wider = self.do("return await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)")
+        # A phone's window grows with a page that is too wide: ``innerWidth`` would be that of the page.
+        wider = self.do(
+            """const needed = await page.evaluate(() => document.documentElement.scrollWidth);
+            return needed - page.viewportSize().width;"""
+        )
         return [*found, *[f"{wider} pixels wider than the window"] * (wider > 0)]
 
     def picture(self, path: Path) -> None:

@@ -191,3 +191,73 @@ def test_page_is_read_used_and_follows(homes: Homes, tmp_path: Path) -> None:
         assert browser.faults() == []
         browser.picture(pictures / "page-phone.png")
         assert browser.said == []
+
+
+# --- a phone ------------------------------------------------------------------------------------------
+
+
+def tap(browser: Browser, name: str) -> None:
+    """Tap a button of the first card with a finger."""
+    browser.do("await page.locator('#cards>article').first().getByRole('button', {name: arg}).tap()", name)
+
+
+def check_the_page(browser: Browser, picture: Path) -> None:
+    """Nothing is wrong with the page as it is now, and it does not say that the exporter is gone."""
+    assert browser.do("return await page.locator('#contact').isHidden()"), picture.stem
+    assert browser.faults() == [], picture.stem
+    assert browser.said == [], picture.stem
+    browser.picture(picture)
+
+
+def test_page_is_used_with_a_finger_on_a_phone(homes: Homes, tmp_path: Path) -> None:
+    past, later = (int((time.time() + seconds) * 1000) for seconds in (-3600, 40 * DAY))
+    profiles: Profiles = {
+        "anthropic:default": {"type": "token", "provider": "anthropic", "token": OLD, "expires": past},
+        HOSTILE: {"type": "token", "provider": "openai", "token": "B" * 40, "expires": later},
+    }
+    world = homes.make(CURRENT, tmp_path / "openclaw", profiles)
+    messages, pictures = tmp_path / "messages", Path(PICTURES or tmp_path)
+    channels = [recording_channel(messages)]
+    desk = Desk(world, tmp_path / "desk", has_claude=False, channels=channels, alerts={"group_wait": "0s"})
+    desk.give_web_token(WEB_TOKEN)
+    exporter = desk.exporter
+    with Browser(tmp_path / "browser") as browser, running(exporter):
+        wait_for("the first notification", lambda: ("first", "anthropic") in notified(messages), 60)
+        browser.open(PHONE)
+        sign_in(browser, exporter.url)
+        assert browser.text(".verdict") == "1 now \u00b7 1 fine"
+        check_the_page(browser, pictures / "phone-1-alert.png")
+
+        tap(browser, "Acknowledge")
+        browser.wait_for("document.getElementById('said').textContent === 'Acknowledged.'")
+        browser.wait_for("document.querySelector('#cards>article').textContent.includes('Acknowledged')")
+        check_the_page(browser, pictures / "phone-2-acknowledged.png")
+
+        browser.do(
+            """const card = page.locator('#cards>article').first();
+            await card.locator('details.choices>summary').tap();
+            await card.getByLabel('Reason').fill('on a train');"""
+        )
+        check_the_page(browser, pictures / "phone-3-silence.png")
+        tap(browser, "8 h")
+        browser.wait_for("document.getElementById('said').textContent === 'Silenced.'")
+        browser.wait_for("document.getElementById('silences').textContent.includes('on a train')")
+        assert "on a train" in exporter.run("silence", "list").stdout
+        check_the_page(browser, pictures / "phone-4-silenced.png")
+
+        browser.do("await page.getByRole('button', {name: 'Undo'}).tap()")
+        browser.wait_for("document.getElementById('silences').textContent.trim() === ''")
+        assert "on a train" not in exporter.run("silence", "list").stdout
+        check_the_page(browser, pictures / "phone-5-undone.png")
+
+        tap(browser, "Check now")
+        browser.wait_for("document.getElementById('going').textContent.startsWith('Checking')")
+        check_the_page(browser, pictures / "phone-6-checking.png")
+        browser.wait_for("document.getElementById('said').textContent === 'Checked.'")
+        check_the_page(browser, pictures / "phone-7-checked.png")
+
+        world.paste_token("anthropic:default", "365d", token=TOKEN_PREFIX + "N" * 80)
+        browser.wait_for("document.querySelector('#cards>article.ok .lead')?.textContent === 'Works again.'")
+        assert browser.text(".verdict") == "Nothing needs you \u00b7 2 fine"
+        wait_for("the end of the alert", lambda: ("renewed", "anthropic") in notified(messages), 60)
+        check_the_page(browser, pictures / "phone-8-green.png")
