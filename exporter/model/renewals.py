@@ -56,10 +56,11 @@ class RenewalView:
     version: int = 0
     step: str = ""  # its number and title
     command: str = ""
-    status: str = ""  # WORKING: what it does
+    status: str = ""  # what it does, or waits for, while nobody has anything to enter
     sentences: tuple[str, ...] = ()  # what was said since the last check
     commands: tuple[str, ...] = ()  # those of ``sentences`` that are commands to copy
     links: tuple[str, ...] = ()  # to open in a browser
+    device_code: str = ""  # to enter there
     lines: tuple[str, ...] = ()  # what the program shows
     problem: str = ""  # what was wrong with the last input
     asks_code: bool = False  # TERMINAL: it waits for the code that the browser shows after the sign-in

@@ -38,6 +38,7 @@ ANSWER_LIMIT = 20.0
 #: What clack, OpenClaw's library for prompts, puts before the question that waits for an answer.
 _ASKS = "◆"
 MAX_SENTENCES = 100
+_SENT = "The code was sent. The program has not answered yet."
 
 #: Keys that a person can press on the page.
 KEYS = {"enter": "\r", "up": "\x1b[A", "down": "\x1b[B", "stop": "\x03"}
@@ -162,7 +163,7 @@ class PageScreen:
 
     def _wait_as(self, phase: RenewalPhase, **fields: Any) -> None:
         """Show that ``phase`` has begun, without what belonged to the phase before."""
-        empty: dict[str, Any] = {"links": (), "lines": (), "asks_code": False, "asks_secret": False}
+        empty: dict[str, Any] = {"links": (), "device_code": "", "lines": (), "asks_code": False, "asks_secret": False}
         empty |= {"noun": "", "status": ""}
         self._change(phase=phase, **{**empty, "question": "", "answers": (), **fields})
 
@@ -344,6 +345,8 @@ class PageScreen:
             self._audit("a sign-in link is shown")
         self._change(
             links=links,
+            device_code=reading.device_code(lines),
+            status=_SENT if program.makes and program.is_checking else "",
             lines=reading.shown(lines),
             problem=program.problem,
             asks_code=program.makes and bool(links) and not program.is_checking,
@@ -368,7 +371,7 @@ class PageScreen:
             text = "".join(char for char in entry.value if char.isprintable())
             if self._view.asks_code or self._view.asks_secret or any(map(str.isdigit, text)):
                 KNOWN.add(text)  # not a word that it chose
-            self._change(problem="", asks_code=False)
+            self._change(problem="", asks_code=False, status=_SENT if program.makes else "")
             program.typed(reading.failure(terminal.lines))
             terminal.type(text)
             self._settle(terminal)

@@ -1,4 +1,4 @@
-"""Reads a program's screen and what a person pastes: links, a token, what is wrong, what may be shown. Pure."""
+"""Reads a program's screen and what a person pastes: links, codes, a token, what is wrong, what may be shown. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from exporter.verdict.remedies import TOKEN_BEGINS, TOKEN_LENGTH
 MAX_LINES, MAX_WIDTH = 40, 2000
 #: What boxes, progress bars and pictures are made of.
 _DRAWING = re.compile(r"[\u2500-\u259f\u25a0-\u25ff]+")
+#: What stands before each entry of a list to choose from: whether it is the chosen one.
+_CHOICE = re.compile(r"[\s\u2500-\u257f]*([\u25cf\u25cb\u25fb\u25fc]) ")
 #: Input that a program shows covered. The end of it may be readable.
 _COVERED = re.compile(r"\*\*|▪▪|••|●●")
 _LINK = re.compile(r"https://[^\s\"'<>\u2500-\u259f]+")
+#: A code that a person enters at the address. OpenClaw's logins write "Code: X", "Enter code: X", "enter the code X".
+_DEVICE_CODE = re.compile(
+    r"(?:^|\b(?i:enter (?:the )?))(?i:code):? ([A-Z0-9]{4,16}(?:-[A-Z0-9]{3,16}){0,2})(?![A-Za-z0-9-])"
+)
 _TOKEN = re.compile(r"sk-ant-oat01-[A-Za-z0-9_-]*")  # TOKEN_BEGINS, and whatever follows
 _TOKEN_GOES_ON = re.compile(r"[A-Za-z0-9_-]+")
 #: What looks like a secret, and no link or device code does.
@@ -33,6 +39,12 @@ def links(lines: Sequence[str]) -> tuple[str, ...]:
     """The addresses on the screen, each once."""
     found = (match.rstrip(".,;:)") for line in lines for match in _LINK.findall(line))
     return tuple(dict.fromkeys(link for link in found if not _SECRET.search(link) and one_line(link) == link))
+
+
+def device_code(lines: Sequence[str]) -> str:
+    """The code that a person enters at the address on the screen; empty if there is none, or no address."""
+    found = [match for line in shown(lines) for match in _DEVICE_CODE.findall(line)]
+    return found[-1] if found and links(lines) else ""
 
 
 def token(lines: Sequence[str]) -> str | None:
@@ -62,6 +74,8 @@ def shown(lines: Sequence[str]) -> tuple[str, ...]:
         words = " ".join(_DRAWING.sub(" ", line).split())
         if not any(char.isalnum() for char in words) or _COVERED.search(line) or _LINK.fullmatch(words):
             continue
+        if choice := _CHOICE.match(line):
+            words = f"{choice[1]} {words}"
         safe = _SECRET.sub(REDACTED, KNOWN.redact(words))
         result.append(one_line(safe[:MAX_WIDTH]))
     return tuple(result[-MAX_LINES:])

@@ -1,7 +1,7 @@
 """The HTML pages: the status page, the sign-in form, and the page behind a notification's button.
 
-They show a Report and decide nothing. They load nothing from elsewhere, and work without their one script: the
-Content-Security-Policy allows only the hashes of the inline style sheet and of that script.
+They show a Report and decide nothing. They load nothing from elsewhere, and work without their scripts: the
+Content-Security-Policy allows only the hashes of the inline style sheet and of the page's script.
 """
 
 from __future__ import annotations
@@ -53,22 +53,29 @@ MAX_FILTER = 200
 _TEMPLATES = Path(__file__).parent / "templates"
 _BARS = "".join(f".b{percent}{{--w:{percent}%}}" for percent in range(101))
 _STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8") + _BARS
-_SCRIPT = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+_COPY = (_TEMPLATES / "copy.js").read_text(encoding="utf-8")
+_SCRIPT = (_TEMPLATES / "page.js").read_text(encoding="utf-8") + _COPY
+#: The script that follows a renewal.
+FOLLOW = (_TEMPLATES / "follow.js").read_text(encoding="utf-8") + _COPY
 
 
 def _hash(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
-_POLICY = (
-    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; connect-src 'self'; "
-    "manifest-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+@cache
+def _policy(script: str) -> str:
+    return (
+        f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(script)}; connect-src 'self'; "
+        "manifest-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
 
 
-def answer(html: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def answer(
+    html: str, status: int = 200, headers: Mapping[str, str] | None = None, *, script: str = _SCRIPT
+) -> Response:
     """A page as a response, with the policy that allows its style and its script."""
-    return HTMLResponse(html, status, {"Content-Security-Policy": _POLICY, **(headers or {})})
+    return HTMLResponse(html, status, {"Content-Security-Policy": _policy(script), **(headers or {})})
 
 
 #: Reads the letters of the last days of credentials.
@@ -359,6 +366,7 @@ def _environment() -> Environment:
     environment.globals.update(
         style=Markup(_STYLE),
         script=Markup(_SCRIPT),
+        follow=Markup(FOLLOW),
         actions_of=cards.actions_of,
         alert_actions=cards.alert_actions,
         bar=cards.bar,

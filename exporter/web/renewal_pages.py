@@ -1,4 +1,4 @@
-"""The HTML pages of renewals. They use no script: they reload themselves where a person has nothing to enter."""
+"""The HTML pages of renewals. Where a person has nothing to enter, a script follows; without one they reload."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from exporter.model.renewals import RenewalPhase, RenewalPreview, RenewalSubject, RenewalView
 from exporter.web import page
 
-#: How often a page without a field reloads, in seconds.
+#: How often a page without a field reloads in a browser without scripts, in seconds.
 _RELOAD = 2
 
 
@@ -37,6 +37,5 @@ def renewal_page(view: RenewalView, csrf: str, zone: dt.tzinfo, *, is_typing: bo
     is_typing = is_typing and view.phase is RenewalPhase.TERMINAL
     reloads = view.phase is not RenewalPhase.ENDED and not has_field and not is_typing
     reload = _RELOAD if reloads else None
-    return page.answer(
-        page.render("renewal.html", zone, view=view, csrf=csrf, reload=reload, is_typing=is_typing, home="../")
-    )
+    html = page.render("renewal.html", zone, view=view, csrf=csrf, reload=reload, is_typing=is_typing, home="../")
+    return page.answer(html, script=page.FOLLOW)

@@ -25,6 +25,7 @@ from .desk import (
     KEY,
     MARKS,
     MIDDLE,
+    MINIMAX,
     OLD,
     TOKEN,
     Desk,
@@ -131,56 +132,112 @@ def test_the_page_renews_a_token_and_a_key(homes: Homes, tmp_path: Path) -> None
         assert step in log
 
 
-def test_each_page_of_a_renewal_that_waits_for_a_person_can_be_read_on_a_phone(homes: Homes, tmp_path: Path) -> None:
-    """In a real Chromium, wide and as a phone. What reloads itself while a person waits is not looked at."""
-    desk = desk_of(homes, tmp_path, CURRENT)
-    stand_in_at(desk.folder / "bin", desk.folder / "token")
-    pictures = Path(os.environ.get("OAE_PICTURES") or tmp_path)
+class Looks:
+    """A person who looks at each page in a real Chromium, wide and as a phone."""
 
-    with Browser(tmp_path / "browser") as browser, running(desk.exporter):
-        desk.exporter.wait_for_check()
+    def __init__(self, browser: Browser, desk: Desk, pictures: Path) -> None:
+        self.browser = browser
+        self.url = desk.exporter.url
+        self.pictures = Path(os.environ.get("OAE_PICTURES") or pictures)
         browser.open(WIDE)
 
-        def look(name: str) -> None:
-            for window, kind in ((WIDE, "wide"), (PHONE, "phone")):
-                browser.do("await page.setViewportSize(arg)", window)
-                assert browser.faults() == [], name
-                browser.picture(pictures / f"renewal-{name}-{kind}.png")
+    def look(self, name: str) -> None:
+        for window, kind in ((PHONE, "phone"), (WIDE, "wide")):
+            self.browser.do("await page.setViewportSize(arg)", window)
+            assert self.browser.faults() == [], name
+            self.browser.picture(self.pictures / f"renewal-{name}-{kind}.png")
 
-        def press(name: str, field: str = "", text: str = "") -> None:
-            if field:
-                browser.do("await page.locator(`input[name=${arg[0]}]:visible`).fill(arg[1])", [field, text])
-            browser.do("await page.getByRole('button', {name: arg}).click()", name)
+    def press(self, name: str, field: str = "", text: str = "") -> None:
+        if field:
+            self.browser.do("await page.locator(`input[name=${arg[0]}]:visible`).fill(arg[1])", [field, text])
+        self.browser.do("await page.getByRole('button', {name: arg, exact: true}).click()", name)
 
-        def until(text: str) -> None:
-            browser.do("await page.getByText(arg).first().waitFor({timeout: 120000})", text)
+    def until(self, text: str) -> None:
+        self.browser.do("await page.getByText(arg).first().waitFor({timeout: 120000})", text)
 
-        def begin(profile: str) -> None:
-            link = f"{desk.exporter.url}/renew?target=home&agent=main&profile={profile}"
-            browser.do("await page.goto(arg)", link)
+    def begin(self, profile: str) -> None:
+        link = f"{self.url}/renew?target=home&agent=main&profile={profile}"
+        self.browser.do("await page.goto(arg)", link)
 
-        begin("anthropic:default")
-        look("sign-in")
-        press("Sign in", "token", WEB_TOKEN)
-        until("Renew anthropic:default")
-        look("preview")
-        press("Start")
-        until("Open this address")
-        look("code")
-        press("Send the code", "text", "wrong#code")
-        until("OAuth error")
-        look("wrong-code")
-        press("Send the code", "text", claude.RIGHT)
-        until("It works")
-        look("works")
-        begin("xai:api")
-        press("Start")
-        until("Paste the token or key")
-        look("secret")
-        press("Cancel")
-        until("Not everything is done")
-        look("cancelled")
+
+def test_each_page_of_a_renewal_can_be_read_on_a_phone(homes: Homes, tmp_path: Path) -> None:
+    """In a real Chromium, wide and as a phone, also while a program works and nobody has anything to enter."""
+    desk = desk_of(homes, tmp_path, CURRENT)
+    stand_in_at(desk.folder / "bin", desk.folder / "token")
+    with Browser(tmp_path / "browser") as browser, running(desk.exporter):
+        desk.exporter.wait_for_check()
+        person = Looks(browser, desk, tmp_path)
+        person.begin("anthropic:default")
+        person.look("sign-in")
+        person.press("Sign in", "token", WEB_TOKEN)
+        person.until("Renew anthropic:default")
+        person.look("preview")
+        person.press("Start")
+        person.look("works-on-it")
+        person.until("Open this address")
+        person.look("code")
+        person.press("Send the code", "text", "wrong#code")
+        person.until("OAuth error")
+        person.look("wrong-code")
+        person.press("Send the code", "text", claude.RIGHT)
+        person.look("stores")
+        person.until("It works")
+        person.look("works")
+        person.begin("xai:api")
+        person.press("Start")
+        person.until("Paste the token or key")
+        person.look("secret")
+        person.press("Cancel")
+        person.until("Not everything is done")
+        person.look("cancelled")
         assert browser.said == []
+
+
+def test_the_device_code_of_openclaw_s_own_login_is_shown_and_followed(homes: Homes, tmp_path: Path) -> None:
+    """``models auth login`` of the real release. Only the provider's server is a stand-in, which waits for the person.
+
+    The page changes by itself: it keeps its place and what is selected, and turns green.
+    """
+    approved, messages = tmp_path / "approved", tmp_path / "messages"
+    is_approved = f'(await import("node:fs")).existsSync("{approved}") ?'
+    server = MINIMAX.replace("asked++ ?", is_approved)
+    assert is_approved in server
+    (tmp_path / "minimax.mjs").write_text(server)
+    profiles: Profiles = {"xai:api": {"type": "api_key", "provider": "xai", "key": "B" * 40}}
+    world = homes.make(
+        CURRENT, tmp_path / "openclaw", profiles, fallbacks=["xai/grok-4", "minimax-portal/MiniMax-M2.1"]
+    )
+    world.env["NODE_OPTIONS"] = f"--import={tmp_path}/minimax.mjs"
+    desk = Desk(
+        world, tmp_path / "desk", has_claude=False, channels=[recording_channel(messages)], alerts={"group_wait": "0s"}
+    )
+    web = desk.exporter.config["web"]
+    assert isinstance(web, dict)
+    desk.exporter.config["web"] = {**web, "reauth": True}
+    desk.give_web_token(WEB_TOKEN)
+    with Leaks() as leaks, Browser(tmp_path / "browser") as browser, running(desk.exporter):
+        wait_for("the first notification", lambda: ("first", "minimax-portal") in notified(messages), 120)
+        person = Looks(browser, desk, tmp_path)
+        person.begin("minimax-portal:default")
+        person.press("Sign in", "token", WEB_TOKEN)
+        person.look("login-preview")
+        person.press("Start")
+        person.until("MiniMax OAuth (Global)")
+        person.look("login-choice")
+        person.press("Enter")
+        person.until("ABCD")
+        person.look("login-device-code")
+        assert browser.do("return await page.getByRole('link', {name: 'https://minimax.invalid/'}).count()") == 1
+        person.press("Copy")
+        assert browser.do("return await page.evaluate(() => navigator.clipboard.readText())") == "ABCD"
+        browser.do("await page.evaluate(() => { window.same = true; })")
+        approved.touch()
+        person.until("It works")
+        person.look("login-works")
+        assert browser.do("return await page.evaluate(() => window.same)"), "it was loaded again"
+        assert browser.said == []
+        wait_for("the notification", lambda: ("renewed", "minimax-portal") in notified(messages), 120)
+    desk.check_that_nothing_leaked(leaks)
 
 
 def test_over_ssh_the_page_ends_a_disable_and_renews(homes: Homes, box: Box, tmp_path: Path) -> None:

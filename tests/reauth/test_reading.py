@@ -83,6 +83,32 @@ def test_what_is_shown_has_no_boxes_no_covered_input_and_no_keys() -> None:
     assert reading.shown(screen) == ("Provider sign-in", "Key: <redacted>", "Code: ABCD-1234", "a\\u202eb")
 
 
+def test_a_list_to_choose_from_shows_what_is_chosen() -> None:
+    menu = ["◆  Auth method", "│  ○ OAuth (CN)", "│  ● OAuth (Global) (the usual one)", "│  ◻ Remember", "└"]
+    assert reading.shown(menu) == ("Auth method", "○ OAuth (CN)", "● OAuth (Global) (the usual one)", "◻ Remember")
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("│  Code: ABCD-1234   │", "ABCD-1234"),
+        ("│  If prompted, enter the code ABCD.", "ABCD"),
+        ("Enter code: WDJB-MJHT-QXYZ", "WDJB-MJHT-QXYZ"),
+        ("The program ended with exit code 1234", ""),
+        ("Error code: 40404", ""),
+        ("Code: see above", ""),
+        (f"Code: {'A' * 20}", ""),
+    ],
+)
+def test_a_device_code_is_what_a_person_enters_at_the_address(line: str, code: str) -> None:
+    assert reading.device_code(["Visit: https://github.com/login/device", line]) == code
+    assert reading.device_code([line]) == ""
+
+
+def test_the_latest_device_code_counts() -> None:
+    assert reading.device_code(["Visit https://x.example", "Code: OLD1-OLD1", "Code: NEW1-NEW1"]) == "NEW1-NEW1"
+
+
 def test_links_are_https_and_each_is_there_once() -> None:
     screen = ["│ https://a.example/x?y=1. │", "See https://a.example/x?y=1", "http://b.example", "javascript:alert(1)"]
     assert reading.links(screen) == ("https://a.example/x?y=1",)

@@ -157,6 +157,19 @@ def test_a_token_goes_from_the_screen_to_openclaw_s_standard_input(tmp_path: Pat
         assert step in log.getvalue()
 
 
+def test_a_code_that_waits_for_its_answer_is_said_to_be_sent(tmp_path: Path) -> None:
+    page, answered = expired(tmp_path), tmp_path / "answered"
+    wait = f"while [ ! -e {answered} ]; do sleep 0.05; done"
+    page.program("claude", f"echo https://x.example; printf 'Code: '; read -r code; {wait}; cat {tmp_path}/token")
+    page.start()
+    assert page.until(asks_code).status == ""
+    page.enter("text", claude.RIGHT)
+    view = page.until(lambda view: view.status.startswith("The code was sent."))
+    assert (view.phase, view.asks_code) == (RenewalPhase.TERMINAL, False)
+    answered.touch()
+    assert page.ended().succeeded
+
+
 def test_a_half_code_can_be_entered_again(tmp_path: Path) -> None:
     page = expired(tmp_path)
     page.start()
@@ -233,16 +246,17 @@ def test_a_login_shows_its_link_and_device_code_and_takes_keys(tmp_path: Path) -
     page.program(
         "openclaw",
         f'echo "$3" >>{done}; [ $3 = logout ] && exit\n'
-        f"echo 'Visit https://github.com/login/device and enter ABCD-1234'; read -r line; echo \"$line\" >>{done}",
+        f"echo 'Visit https://github.com/login/device'; echo 'Code: ABCD-1234'; read -r line; echo \"$line\" >>{done}",
     )
     page.start()
     view = page.until(lambda view: view.phase is RenewalPhase.QUESTION)
     assert "removes the old credential" in view.question
     assert not done.exists()
     page.enter("answer", "yes")
-    view = page.until(lambda view: view.links)
+    view = page.until(lambda view: view.device_code)
     assert view.links == ("https://github.com/login/device",)
-    assert view.lines == ("Visit https://github.com/login/device and enter ABCD-1234",)
+    assert view.device_code == "ABCD-1234"
+    assert view.lines == ("Visit https://github.com/login/device", "Code: ABCD-1234")
     page.world.change("github-copilot:github", status="ok", expires_at=page.world.check(None).checked_at + DAY)
     page.enter("text", "yes")
     page.ended()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime as dt
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -30,6 +32,11 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 PASSWORD = "PLANTED-SECRET-password"
 #: Its bcrypt hash at the least cost.
 HASHED = "$2b$04$IY5li8aO4/4m9ZrcPe.9OewFw0HuYxUYI1YqT4TdeWHyL./ETdUAO"
+
+
+def hashed(text: str) -> str:
+    """An inline script or style as a Content-Security-Policy names it."""
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
 SILENCE = {"id": "01J", "matchers": {"target": "home"}, "until": "2026-11-22T18:00:00Z", "reason": "moving"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import time
 from html.parser import HTMLParser
@@ -11,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from fake_daemon import TOKEN, FakeDaemon, ask
+from fake_daemon import TOKEN, FakeDaemon, ask, hashed
 from hypothesis import HealthCheck, given, settings
 from reports import DAY, EXAMPLES, HOUR, NOW, PASTE, SECRET, agent, profile, report, reports
 
@@ -287,10 +285,6 @@ async def test_every_example_has_a_page_without_a_secret(name: str) -> None:
 def test_any_report_has_a_page(shown: Report) -> None:
     answer = page.answer(page.status_page(shown, now=NOW))
     assert SECRET not in bytes(answer.body).decode()
-
-
-def hashed(text: str) -> str:
-    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_its_style_and_script_are_allowed() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_daemon import BEARER, TOKEN, FakeDaemon, Site, client, log_in, web
+from fake_daemon import BEARER, TOKEN, FakeDaemon, Site, client, hashed, log_in, web
 from reports import agent, profile, report
 
 from exporter.alerts.values import Alert, NotificationReason
@@ -292,6 +292,11 @@ async def test_a_refusal_says_why_and_when_to_come_back() -> None:
         ({"phase": RenewalPhase.TERMINAL}, True, "The program starts"),
         ({"phase": RenewalPhase.TERMINAL, "asks_code": True, "links": ("https://x.example/",)}, False, 'name="text"'),
         ({"phase": RenewalPhase.TERMINAL, "lines": ("Code: <ABCD>",)}, True, "Code: &lt;ABCD&gt;"),
+        (
+            {"phase": RenewalPhase.TERMINAL, "status": "The code was sent.", "links": ("https://x.example/",)},
+            True,
+            "sent",
+        ),
         ({"phase": RenewalPhase.SECRET, "noun": "token or key"}, False, 'type="password"'),
         ({"phase": RenewalPhase.SECRET, "problem": "Nothing was pasted."}, False, "Nothing was pasted."),
         ({"phase": RenewalPhase.QUESTION, "answers": (("yes", "Try again"),)}, False, 'value="yes">Try again'),
@@ -307,12 +312,28 @@ async def test_a_page_with_a_field_does_not_reload_under_the_person(
         await started(browser)
         site.renewals.shown = RenewalView("abc", SUBJECT, **view)
         page = (await browser.get("/renew/abc")).text
-        assert ('http-equiv="refresh"' in page) is reloads
+        assert ('<noscript><meta http-equiv="refresh"' in page, "data-follow" in page) == (reloads, reloads)
         assert contains in page
         assert ("Cancel" in page) is view.get("can_cancel", True)
         if view.get("lines"):
             typing = (await browser.get("/renew/abc?type=1")).text
             assert ('http-equiv="refresh"' in typing, 'name="text"' in typing) == (False, True)
+
+
+async def test_a_device_code_is_beside_its_link_until_the_code_was_sent() -> None:
+    site = RenewingSite()
+    async with site.browser() as browser:
+        await started(browser)
+        asks = RenewalView("abc", SUBJECT, RenewalPhase.TERMINAL, links=("https://x.example/",), device_code="AB-<1>")
+        site.renewals.shown = asks
+        page = (await browser.get("/renew/abc")).text
+        assert (
+            page.index('href="https://x.example/"') < page.index("Enter this code there") < page.index("AB-&lt;1&gt;")
+        )
+        site.renewals.shown = replace(asks, status="The code was sent.")
+        page = (await browser.get("/renew/abc")).text
+        assert "x.example" not in page
+        assert '<p role="status">The code was sent.</p>' in page
 
 
 async def test_a_step_that_is_advice_does_not_look_like_a_command() -> None:
@@ -369,5 +390,11 @@ async def test_hostile_text_of_a_program_is_text() -> None:
             links=('https://x.example/"><script>',),
         )
         page = await browser.get("/renew/abc")
-    assert "<script" not in page.text
-    assert "unsafe" not in page.headers["content-security-policy"]
+    before, _, script = page.text.partition("<script>")
+    assert "<script" not in before
+    script, _, after = script.partition("</script>")
+    assert "<script" not in after
+    assert evil not in script
+    policy = page.headers["content-security-policy"]
+    assert f"script-src {hashed(script)};" in policy
+    assert "unsafe" not in policy

@@ -24,7 +24,6 @@ const localize = (root) => {
 };
 
 const sent = new Map(all(LIVE).map((part) => [part.id, part.outerHTML]));  // as the server wrote it
-document.documentElement.classList.add('js');
 localize(document);
 if (!document.getElementById('q')) return;  // not the status page
 
@@ -244,26 +243,6 @@ document.addEventListener('submit', async (event) => {
   const choices = form.closest('details.choices');
   if (choices) choices.open = false;
   await refresh();
-});
-
-// Copying works without the clipboard's API too, which browsers offer only over TLS and on loopback.
-const copy = async (button) => {
-  const pre = button.parentElement.querySelector('pre');
-  try {
-    await navigator.clipboard.writeText(pre.textContent);
-  } catch {
-    const range = document.createRange(), selection = getSelection();
-    range.selectNodeContents(pre);
-    selection.removeAllRanges();
-    selection.addRange(range);
-    if (!document.execCommand('copy')) return;
-    selection.removeAllRanges();
-  }
-  button.textContent = 'Copied';
-  setTimeout(() => { button.textContent = 'Copy'; }, 2000);
-};
-document.addEventListener('click', (event) => {
-  if (event.target.matches('[data-copy]')) copy(event.target);
 });
 
 filter();
