@@ -197,6 +197,7 @@ class Observation:
     usage_error: str | None = None
     blind_to: frozenset[str] = frozenset()
     cache_settings: tuple[CacheSetting, ...] = ()
+    only_here: tuple[str, ...] = ()  # variables with a credential that no file of OpenClaw's service sets
     notes: tuple[str, ...] = ()  # how it was checked, for explain
 
     @property

@@ -21,7 +21,12 @@ def advice(inputs: VerdictInputs, providers: ProviderProfiles, serving: Mapping[
     """Sentences, each with what to do. ``serving``: the kind of credential that serves each provider in use."""
     if not inputs.was_observed:
         return ()
-    found = (*_about_caching(inputs, serving), *_about_order(inputs), *_about_dates(inputs, providers))
+    found = (
+        *_about_caching(inputs, serving),
+        *_about_order(inputs),
+        *_about_dates(inputs, providers),
+        *_about_shell(inputs),
+    )
     return tuple(dict.fromkeys(found))
 
 
@@ -67,6 +72,16 @@ def _about_dates(inputs: VerdictInputs, providers: ProviderProfiles) -> Iterator
                 f"{_names(sorted(dates, key=dates.__getitem__))}; renew one of them earlier, so that one works when "
                 "the others end"
             )
+
+
+def _about_shell(inputs: VerdictInputs) -> Iterator[str]:
+    """A key in a shell does not reach a gateway that runs as a service, whatever a check in that shell says."""
+    if names := inputs.observation.only_here:
+        verb, them = ("are", "them") if len(names) > 1 else ("is", "it")
+        yield (
+            f"{_names(list(names))} {verb} set in the environment of this check, but in no file of OpenClaw's service, "
+            f"so its gateway may work without {them}; write {them} into .env in OpenClaw's folder"
+        )
 
 
 def _names(ids: list[str]) -> str:

@@ -87,6 +87,24 @@ def test_check_follows_the_credential(openclaw: MakeHome, tmp_path: Path) -> Non
     assert one_profile(result)["expires_at"] == iso(expires(world) // 1000)
 
 
+@pytest.mark.parametrize("release", [CURRENT, RELEASES[-1]])
+def test_a_key_that_only_the_shell_has_is_advice(openclaw: MakeHome, tmp_path: Path, release: str) -> None:
+    """The unit is what ``openclaw gateway install`` leaves there; no systemd has to run for it."""
+    world = openclaw(release)
+    exporter = Exporter(world, tmp_path / "exporter")
+    shell = {"ANTHROPIC_API_KEY": "sk-ant-api03-" + "k" * 80}
+    said = "ANTHROPIC_API_KEY is set in the environment of this check, but in no file of OpenClaw's service"
+    assert said not in exporter.run("explain", env=shell).stdout  # nothing is known of a service
+    unit = world.home / ".config/systemd/user/openclaw-gateway.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("[Service]\nExecStart=/usr/bin/node openclaw gateway\nEnvironment=OPENCLAW_GATEWAY_PORT=18789\n")
+    explained = exporter.run("explain", env=shell)
+    assert f"  advice\n    - {said}" in explained.stdout
+    assert shell["ANTHROPIC_API_KEY"] not in explained.stdout + explained.stderr
+    (world.state / ".env").write_text(f"ANTHROPIC_API_KEY={shell['ANTHROPIC_API_KEY']}\n")
+    assert said not in exporter.run("explain", env=shell).stdout
+
+
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_pasted_token_is_read_on_every_release(openclaw: MakeHome, tmp_path: Path, release: str) -> None:
     world = openclaw(release)

@@ -133,3 +133,15 @@ def test_explain_shows_advice_before_how_it_was_checked() -> None:
         "  how it was checked",
     ]
     assert lines[lines.index("  advice") + 1].startswith("    - cacheRetention (agents.defaults) has no effect")
+
+
+def test_a_key_of_the_shell_may_not_reach_the_gateway() -> None:
+    seen = observed(replace(KEY, id="env:ANTHROPIC_API_KEY"))
+    assert advice(seen) == ()
+    assert advice(replace(seen, only_here=("ANTHROPIC_API_KEY",))) == (
+        "ANTHROPIC_API_KEY is set in the environment of this check, but in no file of OpenClaw's service, so its "
+        "gateway may work without it; write it into .env in OpenClaw's folder",
+    )
+    (sentence,) = advice(replace(seen, only_here=("A_KEY", "B_KEY")))
+    assert sentence.startswith("A_KEY, B_KEY are set in the environment")
+    assert verdict(replace(seen, only_here=("A_KEY",)), now=NOW).conditions == verdict(seen, now=NOW).conditions

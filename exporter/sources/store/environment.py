@@ -7,7 +7,7 @@ takes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +67,8 @@ class Environment:
     is_whole: bool = False
     #: Variables that the configuration names and nothing sets.
     unset: frozenset[str] = frozenset()
+    #: Whether OpenClaw takes what is missing from the user's shell.
+    asks_shell: bool = False
 
     def has(self, name: str) -> bool | None:
         """Whether the service has the variable; None if that is not known."""
@@ -97,9 +99,19 @@ def environment(
         if not absent and size <= room:
             room -= size
             found[name] = _TEMPLATE.sub(lambda match: known[match[1]], value)
-    # OpenClaw can also take what is missing from the user's shell.
-    is_whole = service is not None and mapping(settings, "shellEnv").get("enabled") is not True
-    return Environment(found, is_whole, frozenset(unset))
+    asks_shell = mapping(settings, "shellEnv").get("enabled") is True
+    return Environment(found, service is not None and not asks_shell, frozenset(unset), asks_shell)
+
+
+def only_here(names: Iterable[str], env: Environment, unit: Container[str] | None) -> tuple[str, ...]:
+    """Those of the variables ``names``, which this process has, that no file of the service sets.
+
+    ``unit``: the variables that the service's systemd unit sets, if there is one. Without it and without the service's
+    own file nothing is known of the service: then none.
+    """
+    if not env.is_whole and (unit is None or env.asks_shell):
+        return ()
+    return tuple(sorted(name for name in names if not env.has(name) and name not in (unit or ())))
 
 
 def credentials(env: Environment, provider: str, release: tuple[int, int] | None = None) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +12,7 @@ from exporter.lib.durations import format_duration
 from exporter.lib.env_file import read_env_file
 from exporter.lib.loose_json import mapping
 from exporter.lib.threads import IsolatedThread
-from exporter.model import CheckError, FailureReason, Observation
+from exporter.model import CheckError, FailureReason, Observation, ObservedProfile
 from exporter.sources import Fingerprint, SourceContext
 from exporter.sources.store.config import is_filled, roster
 from exporter.sources.store.paths import StorePaths
@@ -67,18 +68,28 @@ class LocalStore:
 
         self._paths[observation.agent] = paths
         try:
-            facts = await self._in_thread(lambda: self._read(paths, observation))
+            facts, only_here = await self._in_thread(lambda: self._read(paths, observation))
         except CheckError as error:
             is_empty = all(profile.id.startswith("env:") for profile in observation.profiles)
             if must_be_readable and is_empty and error.reason is FailureReason.PERMISSION:
                 raise CheckError(error.reason, f"{error.message}, so OpenClaw sees no credentials there") from None
             note = f"the store could not be read: {error.message}"
             return replace(observation, notes=(*observation.notes, note))
-        return complete(observation, facts)
+        return replace(complete(observation, facts), only_here=only_here)
 
-    def _read(self, paths: StorePaths, observation: Observation) -> StoreFacts:
+    def _read(self, paths: StorePaths, observation: Observation) -> tuple[StoreFacts, tuple[str, ...]]:
+        """The facts, and the variables with credentials that OpenClaw's service does not have."""
         service = read_env_file(self._env_file) if self._env_file else None
-        return self._reader.read(paths, observation.agent, service, observation.openclaw_version)
+        facts = self._reader.read(paths, observation.agent, service, observation.openclaw_version)
+        own = self._context.environ or os.environ
+        names = [name for profile in observation.profiles if (name := _variable(profile)) and is_filled(own.get(name))]
+        if not names:
+            return facts, ()
+        from exporter.sources.store import gateway_unit  # few have a key in the environment
+        from exporter.sources.store.environment import only_here
+
+        env = self._reader.environment(paths, service)
+        return facts, only_here(names, env, gateway_unit.variables(paths.state_dir))
 
     async def config(self, paths: StorePaths) -> Mapping[str, Any] | None:
         """``openclaw.json`` as an object; None if there is none or it cannot be read."""
@@ -113,3 +124,8 @@ class LocalStore:
             StorePaths.from_environment(environ, state_dir, agent, folder if is_filled(folder) else None)
             for agent, folder in folders.items()
         ]
+
+
+def _variable(profile: ObservedProfile) -> str:
+    """The variable that holds the credential; empty if none does."""
+    return profile.id.removeprefix("env:") if profile.id.startswith("env:") else ""
