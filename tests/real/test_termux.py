@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +23,8 @@ from termux.test_scripts import EXPIRED, Situations
 
 from . import parts
 from .conftest import need
+from .files import DAY, FilesHome, store_target
+from .test_ntfy import TOPIC, Ntfy
 
 pytestmark = pytest.mark.real
 
@@ -84,6 +88,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
+def ntfy(tmp_path: Path) -> Iterator[Ntfy]:
+    with Ntfy("ntfy", tmp_path / "ntfy").running() as server:
+        yield server
+
+
+@pytest.fixture
 def server() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -108,6 +118,54 @@ def test_real_curl(tmp_path: Path, server: str) -> None:
     assert len(answers) == 6
     assert set(answers.values()) == {""}
     assert 0 < Handler.endless < 100_000_000  # the server hangs up
+
+
+def test_kit_and_ntfy_on_one_phone_say_the_same(ntfy: Ntfy, tmp_path: Path) -> None:
+    """The exporter, ntfy and curl are real. The kit asks by HTTP, and by ssh, whose other end is the real command."""
+    world = FilesHome(tmp_path / "host")
+    world.write_tokens({"anthropic:default": time.time() - 3600})
+    channels = [{"name": "phone", "type": "ntfy", "url": ntfy.url, "topic": TOPIC}]
+    exporter = parts.Exporter(
+        world,
+        tmp_path / "exporter",
+        targets=[{**store_target(world), "interval": "1s"}],
+        channels=channels,
+        alerts={"group_wait": "0s"},
+    )
+    device = Phone(tmp_path / "phone", need("dash"))
+    binaries = device.prefix / "bin"
+    (binaries / "curl").unlink()
+    (binaries / "curl").symlink_to(need("curl"))
+    (binaries / "ssh").unlink()
+    environment = " ".join(f"{name}={shlex.quote(value)}" for name, value in world.env.items())
+    command = shlex.join(exporter._argv("check", "--line"))
+    (binaries / "ssh").write_text(
+        f'#!/bin/sh\nfor last; do :; done\n[ "$last" = "openclaw-auth-exporter check --line" ] ||'
+        f" exit 255\nexec /usr/bin/env -i {environment} {command}\n"
+    )
+    (binaries / "ssh").chmod(0o755)
+
+    def kit(way: str) -> tuple[str, list[list[str]]]:
+        """What the job says after an installation, and what both did with the notification."""
+        device.install(way)
+        said = device.do("job").stdout
+        calls = [call for call in device.calls() if call[0].startswith("termux-notification")]
+        return said, [call for call in calls if "openclaw-auth-test" not in call]
+
+    with parts.running(exporter):
+        parts.wait_for("the alert on ntfy", lambda: len(ntfy.titles()) == 1, 60)
+        (title,) = ntfy.titles()
+        assert title.startswith("No anthropic credential works on ")
+        for way in (f"URL={exporter.url}", "SSH=me@host"):
+            said, shown = kit(way)
+            assert said.startswith("EXPIRED anthropic:default"), way
+            assert {name for name, *_ in shown} == {"termux-notification"}, way
+            assert all("anthropic:default" in " ".join(call) for call in shown), way
+        world.write_tokens({"anthropic:default": time.time() + 90 * DAY})
+        parts.wait_for("its end on ntfy", lambda: "works again until" in ntfy.titles()[0], 60)
+        said, (removed,) = kit("SSH=me@host")
+        assert (said, removed) == ("OK\n", ["termux-notification-remove", "openclaw-auth"])
+        assert kit(f"URL={exporter.url}") == ("OK\n", [])
 
 
 def test_in_termux_s_paths(tmp_path: Path, shell: Path) -> None:
