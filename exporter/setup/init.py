@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from exporter.config import ConfigError, Web, find_credential, parse
@@ -24,6 +24,7 @@ from exporter.config.reading import read_text
 from exporter.lib.errors import ExpectedError
 from exporter.lib.files import MIB, read_regular
 from exporter.setup import assets, search_path
+from exporter.setup.homes import FoundHome
 
 SERVICE = "openclaw-auth-exporter.service"
 TIMER = "openclaw-auth-exporter-check.timer"
@@ -60,19 +61,33 @@ def _config_home(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"))
 
 
-def starting_config(env_file: str | None, topic_file: Path | None) -> str:
+def starting_config(
+    env_file: str | None, topic_file: Path | None, homes: Sequence[FoundHome] = (), *, checks_homes: bool = False
+) -> str:
     """The commented configuration, JSON5.
 
     ``env_file`` is the file from which OpenClaw's service reads its keys, if there is one. ``topic_file`` holds the
-    ntfy topic for notifications, if the user wants them.
+    ntfy topic for notifications, if the user wants them. ``homes`` are further homes of OpenClaw, commented out unless
+    ``checks_homes``.
     """
     text = _STARTING_CONFIG.read_text(encoding="utf-8")
+    if homes:
+        mark = "" if checks_homes else "// "
+        lines = [f"    {mark}{_as_json5(home.target)}," for home in homes]
+        known = '    { name: "local", source: "auto" },\n'
+        text = text.replace(
+            known, "\n".join([f"{known}    // OpenClaw homes that init found on this host:", *lines, ""])
+        )
     if env_file:
         text = text.replace('source: "auto"', f'source: "auto", env_file: {json.dumps(env_file)}')
     if topic_file:
         phone = f'name: "phone", type: "ntfy", url: "https://ntfy.sh", topic_file: {json.dumps(str(topic_file))}'
         text = re.sub(r'// \{ name: "phone".*', lambda _: f"{{ {phone} }},", text)
     return text
+
+
+def _as_json5(target: Mapping[str, object]) -> str:
+    return "{ " + ", ".join(f"{key}: {json.dumps(value)}" for key, value in target.items()) + " }"
 
 
 def topic_link(topic: str) -> str:

@@ -15,7 +15,7 @@ from exporter.alerts.delivery import one_shot
 from exporter.cli import main
 from exporter.config import Config, Web, default_config_file, load
 from exporter.config.reading import parse
-from exporter.setup import assets, init
+from exporter.setup import assets, homes, init
 
 
 class Home:
@@ -31,6 +31,7 @@ class Home:
         self.bin.mkdir(parents=True)
         self.env = {"HOME": str(home), "PATH": f"{self.bin}:/usr/bin:/bin", "USER": "alice"}
         self.systemctl("exit 0")
+        self.users: list[tuple[str, Path]] = []  # others whose homes this one may read, as root
 
     def systemctl(self, script: str) -> None:
         file = self.bin / "systemctl"
@@ -52,6 +53,7 @@ class Home:
                 patch.setenv(name, value)
             patch.setattr("sys.argv", ["openclaw-auth-exporter", "init", *args])
             patch.setattr("sys.stdin", file)
+            patch.setattr(homes, "other_users", lambda: self.users)
             with pytest.raises(SystemExit) as ended:
                 main()
         assert isinstance(ended.value.code, int)
@@ -119,6 +121,64 @@ def test_the_file_is_readable_by_its_owner_only_and_is_found(home: Home, monkeyp
     assert load(home.config).targets[0].name == "local"
     home.undo(done.stdout)
     assert home.files() == set()
+
+
+def test_further_homes_are_proposed_and_not_checked_unasked(home: Home, tmp_path: Path) -> None:
+    """A named home, and as root those of another user; not what only looks like one."""
+    alice = tmp_path / "alice"
+    for folder in (home.home / ".openclaw-work", alice / ".openclaw", alice / ".openclaw-lab"):
+        (folder / "agents").mkdir(parents=True)
+    for folder in (home.home / ".openclaw-old", home.home / ".openclaw.backup", tmp_path / "bob/.openclaw"):
+        folder.mkdir(parents=True)
+    home.users = [("alice", alice), ("bob", tmp_path / "bob")]
+    done = home()
+    assert f"OpenClaw is also in {alice}/.openclaw: target alice, `runuser -u alice -- env HOME={alice} openclaw`" in (
+        done.stdout
+    )
+    assert f"To check these homes too, remove the // before their targets in {home.config}." in done.stdout
+    assert [target.name for target in load(home.config).targets] == ["local"]
+    home.config.write_text(home.config.read_text().replace("// { name", "{ name", 3))
+    commands = {target.name: getattr(target, "command", None) for target in load(home.config).targets}
+    as_alice = ["runuser", "-u", "alice", "--", "env", f"HOME={alice}", "openclaw"]
+    assert commands == {
+        "local": None,
+        "work": ["openclaw", "--profile", "work"],
+        "alice": as_alice,
+        "alice-lab": [*as_alice, "--profile", "lab"],
+    }
+
+
+@pytest.mark.parametrize(("answer", "names"), [(b"\n\n", ["local", "work"]), (b"n\n\n", ["local"])])
+def test_a_user_at_a_terminal_is_asked_for_further_homes(home: Home, answer: bytes, names: list[str]) -> None:
+    (home.home / ".openclaw-work").mkdir()
+    (home.home / ".openclaw-work/openclaw.json").write_text("{}")
+    ours, theirs = pty.openpty()
+    os.write(ours, answer)
+    done = home(stdin=theirs)
+    os.close(ours)
+    os.close(theirs)
+    assert "Check these too?" in done.stdout
+    assert [target.name for target in load(home.config).targets] == names
+
+
+def test_a_program_that_only_its_user_has_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / ".npm-global/bin/openclaw"
+    for folder in (tmp_path / ".openclaw/agents", program.parent):
+        folder.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    (found,) = homes.find_homes(tmp_path / "root", [("alice", tmp_path)])
+    assert found.command[-2:] == (f"PATH={program.parent}:/usr/local/bin:/usr/bin:/bin", "openclaw")
+
+
+def test_only_root_looks_into_the_homes_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert homes.other_users() == []
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    found = dict(homes.other_users())
+    assert Path(os.path.expanduser("~")) not in found.values()
+    assert Path("/") not in found.values()
 
 
 def test_an_existing_env_file_of_openclaw_is_named(home: Home) -> None:

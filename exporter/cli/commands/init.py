@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from exporter.cli import runtime
 from exporter.cli.options import config_option, examples
 from exporter.cli.output import print_line, print_result
+
+if TYPE_CHECKING:
+    from exporter.setup.homes import FoundHome
 
 
 @click.command(epilog=examples("init", "init --systemd", "init --force"))
@@ -20,6 +26,8 @@ from exporter.cli.output import print_line, print_result
 @config_option
 def init(force: bool, systemd: bool, config_file: Path | None) -> None:
     """Write a commented starting configuration. With --systemd, also install and start the daemon.
+
+    Further OpenClaw homes are proposed as targets: named ones, and if you are root those of other users.
 
     On a terminal, it offers notifications on your phone, shows a QR code for them and sends a test. Asks nothing if
     standard input is not a terminal. Ends with the commands that undo it.
@@ -61,14 +69,28 @@ def _keep_config(path: Path) -> None:
 
 
 def _write_config(path: Path, force: bool, undo: list[str]) -> None:
+    from exporter.setup import homes
     from exporter.setup import init as setup
 
-    topic_file = _topic_file(path, undo) if force or not os.path.lexists(path) else None
-    kept = setup.write_config(path, setup.starting_config(setup.found_env_file(), topic_file), force)
+    is_new = force or not os.path.lexists(path)
+    found = homes.find_homes(Path(os.path.expanduser("~")), homes.other_users()) if is_new else []
+    checks_homes = _checks_too(found)
+    topic_file = _topic_file(path, undo) if is_new else None
+    text = setup.starting_config(setup.found_env_file(), topic_file, found, checks_homes=checks_homes)
+    kept = setup.write_config(path, text, force)
     undo.append(setup.undo_config(path, kept))
     print_line(f"{path}: written" + (f"; the old file is now {kept}" if kept else ""))
+    if found and not checks_homes:
+        print_line(f"To check these homes too, remove the // before their targets in {path}.")
     if topic_file is not None:
         _ring(path)
+
+
+def _checks_too(found: Sequence[FoundHome]) -> bool:
+    """Name the homes of OpenClaw that were found beside the user's own, and ask whether to check them."""
+    for home in found:
+        print_line(f"OpenClaw is also in {home.folder}: target {home.name}, `{shlex.join(home.command)}`")
+    return bool(found) and sys.stdin.isatty() and click.confirm("Check these too?", default=True)
 
 
 def _topic_file(config_file: Path, undo: list[str]) -> Path | None:
