@@ -228,6 +228,19 @@ def test_page_is_used_with_a_finger_on_a_phone(homes: Homes, tmp_path: Path) -> 
         assert browser.text(".verdict") == "1 now \u00b7 1 fine"
         check_the_page(browser, pictures / "phone-1-alert.png")
 
+        browser.do("await page.locator('#rest>summary').tap()")
+        assert HOSTILE in browser.text("#rows")
+        browser.do("await page.getByLabel('Filter').fill('openai')")
+        browser.wait_for("document.querySelector('#cards>article').hidden")
+        assert browser.do("return await page.locator('#rows>li:visible').count()") == 1
+        check_the_page(browser, pictures / "phone-1-filtered.png")
+        browser.do("await page.getByLabel('Filter').fill('')")
+        copied = browser.do(
+            """await page.locator('.command', {hasText: 'paste-token'}).getByRole('button').first().tap();
+            return await page.evaluate(() => navigator.clipboard.readText())"""
+        )
+        assert copied.endswith("--profile-id anthropic:default --expires-in 365d --agent main")
+
         tap(browser, "Acknowledge")
         browser.wait_for("document.getElementById('said').textContent === 'Acknowledged.'")
         browser.wait_for("document.querySelector('#cards>article').textContent.includes('Acknowledged')")
@@ -261,3 +274,14 @@ def test_page_is_used_with_a_finger_on_a_phone(homes: Homes, tmp_path: Path) -> 
         assert browser.text(".verdict") == "Nothing needs you \u00b7 2 fine"
         wait_for("the end of the alert", lambda: ("renewed", "anthropic") in notified(messages), 60)
         check_the_page(browser, pictures / "phone-8-green.png")
+
+        assert exporter.daemon is not None
+        exporter.send(signal.SIGKILL)
+        exporter.daemon.wait()
+        browser.wait_for("document.getElementById('contact').textContent.startsWith('No contact since ')")
+        assert browser.text(".verdict") == "Nothing needs you \u00b7 2 fine"
+        assert browser.faults() == []
+        browser.picture(pictures / "phone-9-no-contact.png")
+        exporter.start()
+        browser.wait_for("document.getElementById('contact').hidden")
+        assert {line.partition(":")[0] for line in browser.said} <= {"Failed to load resource"}
