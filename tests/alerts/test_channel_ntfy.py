@@ -60,6 +60,38 @@ async def test_one_alert_is_one_request_to_the_root(server: FakeNtfy) -> None:
     assert "openclaw models auth paste-token --provider anthropic" in body
 
 
+async def test_button_is_published_to_a_topic_of_its_own(server: FakeNtfy) -> None:
+    await channel(server).ask(outgoing(), "I see it")
+    (sent,) = server.published
+    assert sent["actions"] == [
+        {
+            "action": "http",
+            "label": "I see it",
+            "url": f"http://ntfy.test/{TOPIC}-pressed",
+            "method": "POST",
+            "body": ID,
+            "clear": True,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "was_pressed"), [(f'{{"message":"{ID}"}}', True), ('{"message":"other"}', False), ("", False)]
+)
+async def test_press_is_a_message_with_the_id(body: str, was_pressed: bool) -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.url.raw_path.decode()))
+        return httpx.Response(200, text=body)
+
+    config = NtfyChannel.model_validate({"name": "phone", "type": "ntfy", "url": "http://ntfy.test", "topic": TOPIC})
+    phone = build(config, ChannelContext(transport=httpx.MockTransport(answer)))
+    assert isinstance(phone, NtfySender)
+    assert await phone.was_pressed(outgoing()) is was_pressed
+    assert asked == [("GET", f"/{TOPIC}-pressed/json?poll=1&since=10m")]
+
+
 async def test_alert_keeps_one_notification(server: FakeNtfy) -> None:
     phone = channel(server)
     for alerts in (alert(reason=NotificationReason.FIRST), alert(reason=NotificationReason.REPEAT), ended()):

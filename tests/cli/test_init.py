@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -262,19 +263,25 @@ def test_a_user_at_a_terminal_is_asked_for_a_phone(home: Home, answer: bytes, wa
 
 
 @pytest.mark.parametrize(
-    ("problem", "said"),
+    ("problem", "was_pressed", "said"),
     [
-        (None, "phone: delivered to the server. If the phone stays silent, check the topic."),
-        ("HTTP 500", "phone: FAILED: HTTP 500. Try again: `openclaw-auth-exporter notify test`."),
+        (None, True, "phone: the phone has answered."),
+        (None, False, "phone: no answer. If the phone stayed silent, check the topic."),
+        ("HTTP 500", False, "phone: FAILED: HTTP 500. Try again: `openclaw-auth-exporter notify test`."),
+        (KeyboardInterrupt(), False, "To test it later: `openclaw-auth-exporter notify test`."),
     ],
 )
-def test_a_phone_that_has_subscribed_is_rung(
-    home: Home, monkeypatch: pytest.MonkeyPatch, problem: str | None, said: str
+def test_a_phone_that_has_subscribed_is_rung_until_it_answers(
+    home: Home, monkeypatch: pytest.MonkeyPatch, problem: str | BaseException | None, was_pressed: bool, said: str
 ) -> None:
-    async def send_tests(config: Config, names: list[str], now: float) -> list[tuple[str, str | None]]:
-        return [(name, problem) for name in names]
+    async def ring(config: Config, name: str, now: float, rung: Callable[[], None]) -> tuple[str | None, bool]:
+        if problem is None:
+            rung()
+        if isinstance(problem, BaseException):
+            raise problem
+        return problem, was_pressed
 
-    monkeypatch.setattr(one_shot, "send_tests", send_tests)
+    monkeypatch.setattr(one_shot, "ring", ring)
     terminal, its_end = pty.openpty()
     try:
         os.write(terminal, b"y\ny\n")
@@ -284,6 +291,7 @@ def test_a_phone_that_has_subscribed_is_rung(
         os.close(its_end)
     assert done.returncode == 0, done.stderr
     assert said in done.stdout + done.stderr
+    assert ("Press 'I see it' in the notification" in done.stdout) == (problem is None)
     home.undo(done.stdout)
     assert home.files() == set()
 

@@ -24,7 +24,7 @@ from exporter.alerts.channels.ntfy import NtfySender
 from exporter.alerts.delivery.outbox import Outbox
 from exporter.alerts.delivery.phone import END_STAYS
 from exporter.alerts.delivery.worker import ChannelWorker
-from exporter.alerts.values import Alert, AlertState, AlertSubject, Message, NotificationReason
+from exporter.alerts.values import Alert, AlertState, AlertSubject, Message, NotificationReason, QueuedMessage
 from exporter.config.channels.ntfy import NtfyChannel
 from exporter.model import ConditionName, Severity
 
@@ -95,8 +95,9 @@ class Home:
         self._first = first
         self.outbox = Outbox(path, lambda: self.now)
         config = NtfyChannel(name="phone", type="ntfy", url=SecretStr(url), topic=SecretStr(TOPIC))
-        self.channel = build(config, ChannelContext(clock=lambda: self.now))
-        assert isinstance(self.channel, NtfySender)
+        built = build(config, ChannelContext(clock=lambda: self.now))
+        assert isinstance(built, NtfySender)
+        self.channel = built
         self._worker = ChannelWorker(self.outbox, self.channel, lambda: self.now)
 
     def send(self, *alerts: Alert, withdrawn: Sequence[int] = ()) -> None:
@@ -158,6 +159,24 @@ def test_everything_is_withdrawn_when_nothing_holds(ntfy: Ntfy, tmp_path: Path) 
     home.now += END_STAYS
     home.deliver()
     assert ntfy.titles() == []
+
+
+def test_button_of_a_phone_is_answered_by_the_server(ntfy: Ntfy, tmp_path: Path) -> None:
+    """The phone's app publishes the press to a topic of its own, as the message says."""
+    home = Home(ntfy.url, tmp_path / "alerts.sqlite")
+    outgoing = QueuedMessage(f"01JD{0:022d}", Message("phone", NOW, (over(1),)))
+
+    async def asked() -> bool:
+        await home.channel.ask(outgoing, "I see it")
+        return await home.channel.was_pressed(outgoing)
+
+    assert asyncio.run(asked()) is False
+    (shown,) = after_polling(ntfy.events()).values()
+    (button,) = shown["actions"]
+    assert (button["action"], button["label"], button["method"], button["clear"]) == ("http", "I see it", "POST", True)
+    assert httpx.post(button["url"], content=button["body"], trust_env=False).is_success
+    assert asyncio.run(home.channel.was_pressed(outgoing)) is True
+    assert len(ntfy.titles()) == 1, "the press is no notification"
 
 
 def test_two_exporters_share_a_topic_without_touching_each_other(ntfy: Ntfy, tmp_path: Path) -> None:

@@ -30,9 +30,11 @@ async def send(
     content: bytes = b"",
     headers: Mapping[str, str] | None = None,
     pause: Callable[[Mapping[str, Any]], float] | None = None,
+    max_body: int = 0,
 ) -> http.Response:
     """The head of a 2xx answer to a request with a JSON body, within the sender's time limit.
 
+    With ``max_body``, also its body of at most so many bytes.
     ``pause`` makes the ``retry_after`` in seconds of a 429 that names none, from its JSON object. Raises
     TemporaryError (408, 425, 429, 5xx, timeouts, connections, certificates) and PermanentError (every other
     status, and a URL or header that no request can be made of).
@@ -41,7 +43,13 @@ async def send(
     try:
         async with http.Client(sender.context.transport) as client:
             answer = await client.send(
-                method, url, timeout=sender.timeout, content=content, headers=headers, excerpt=_EXCERPT
+                method,
+                url,
+                timeout=sender.timeout,
+                content=content,
+                headers=headers,
+                max_body=max_body,
+                excerpt=_EXCERPT,
             )
     except http.RequestError as error:
         if error.cause is http.Cause.BAD_REQUEST:

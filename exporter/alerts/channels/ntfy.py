@@ -36,6 +36,7 @@ from exporter.alerts.message.text import Text
 from exporter.alerts.values import Message, NotificationReason, QueuedMessage
 from exporter.config import ConfigError
 from exporter.config.channels.ntfy import NtfyChannel
+from exporter.lib.http import Response
 from exporter.model import FailureReason, Severity
 
 DEFAULT_URL = "https://ntfy.sh"
@@ -47,6 +48,9 @@ LOW = 2  # the priority of what makes no sound; 1 would also hide it below every
 PAUSE = 10.0  # seconds after a 429: the server allows two more messages by then
 #: The code of a 429 for the day's quota; the first pause after it and the longest, in seconds, each four times longer.
 DAILY_QUOTA, QUOTA_PAUSE, MAX_QUOTA_PAUSE = 42908, 60.0, 3600.0
+#: The end of the name of the topic to which a phone's app publishes that a button was pressed. Nobody subscribes to it.
+PRESSED = "-pressed"
+MAX_ANSWERS = 65536  # bytes of that topic
 MAX_DELAY = 3 * 86400.0 - 60.0  # seconds; slightly less than the server allows
 
 _ID = re.compile(r"[-_A-Za-z0-9]{1,64}")
@@ -99,6 +103,23 @@ class NtfySender(Sender[NtfyChannel]):
         }
         await self._publish(fields, lambda limit: self.context.render(self.config, message, limit=limit))
 
+    async def ask(self, outgoing: QueuedMessage, label: str) -> None:
+        """Publish a message with a button, for ``was_pressed``. Raises TemporaryError or PermanentError."""
+        server = (await self.secret("url") or DEFAULT_URL).rstrip("/")
+        button = {"action": "http", "label": label, "url": f"{server}/{await self._topic()}{PRESSED}"}
+        fields = {
+            "priority": priority(outgoing.message),
+            "tags": tags(outgoing.message),
+            "sequence_id": notification_of(outgoing),
+            "actions": [{**button, "method": "POST", "body": outgoing.id, "clear": True}],
+        }
+        await self._publish(fields, lambda limit: self.context.render(self.config, outgoing.message, limit=limit))
+
+    async def was_pressed(self, outgoing: QueuedMessage) -> bool:
+        """Whether the button of ``ask`` was pressed. Raises TemporaryError or PermanentError."""
+        path = f"{await self._topic()}{PRESSED}/json?poll=1&since=10m"
+        return outgoing.id.encode() in (await self._request("GET", path, "", max_body=MAX_ANSWERS)).body
+
     async def withdraw(self, notification: str) -> None:
         """Take a notification off the phones. Raises TemporaryError or PermanentError."""
         await self.cancel(notification)
@@ -145,7 +166,9 @@ class NtfySender(Sender[NtfyChannel]):
         content = await asyncio.to_thread(encoded, every, rendered)
         await self._request("POST", "", fields["sequence_id"], content)
 
-    async def _request(self, method: str, path: str, notification: str, content: bytes = b"") -> None:
+    async def _request(
+        self, method: str, path: str, notification: str, content: bytes = b"", *, max_body: int = 0
+    ) -> Response:
         """One request that changes ``notification``; ``path`` is below the server's address."""
         url = await self.secret("url") or DEFAULT_URL
         if problem := _url_problem(url, await self._topic()):
@@ -155,13 +178,16 @@ class NtfySender(Sender[NtfyChannel]):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         await self._wait_for_next_second(notification)
         try:
-            answer = await _http.send(self, method, address, content=content, headers=headers, pause=self._pause)
+            answer = await _http.send(
+                self, method, address, content=content, headers=headers, pause=self._pause, max_body=max_body
+            )
         finally:
             self._changed_at[notification] = time.monotonic()
         self._over_quota = 0
         if answer.is_web_page:
             why = "a web page answered, not ntfy: check the url, and whether a captive portal is in the way"
             raise TemporaryError(FailureReason.HTTP_ERROR, why)
+        return answer
 
     async def _wait_for_next_second(self, notification: str) -> None:
         """Wait until the last change of a notification is ``min_gap`` seconds ago."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from exporter.alerts.channels import Links, no_links
+from exporter.alerts.channels import DeliveryError, Links, no_links
 from exporter.alerts.channels.alertmanager import ENDS_AFTER
 from exporter.alerts.delivery.delivery import Delivery, Senders, build_senders
 from exporter.alerts.delivery.evaluation import Evaluator
@@ -20,6 +21,9 @@ from exporter.alerts.delivery.worker import attempt
 from exporter.alerts.lifecycle import test_message
 from exporter.alerts.values import Message, QueuedMessage
 from exporter.config import Config
+
+#: The button of the notification that rings a phone. How often the server is asked for it, and the pause in seconds.
+BUTTON, PRESS_TRIES, PRESS_PAUSE = "I see it", 20, 3.0
 
 
 async def notify_once(
@@ -57,6 +61,28 @@ async def send_tests(
     """
     senders = build_senders(config, links)
     return list(await asyncio.gather(*(_test(senders, test_message(name, now, exporter)) for name in names)))
+
+
+async def ring(config: Config, name: str, now: float, rung: Callable[[], None]) -> tuple[str | None, bool]:
+    """Send a test notification to an ntfy channel, and wait until its button is pressed.
+
+    Returns why it was not delivered, and whether the button was pressed. ``rung`` is called once the server has it.
+    Raises ConfigError for a channel that cannot be used.
+    """
+    from exporter.alerts.channels.ntfy import NtfySender
+
+    channel = build_senders(config).channels[name]
+    assert isinstance(channel, NtfySender)
+    outgoing = QueuedMessage(next_ulid(now, None), test_message(name, now, ""))
+    if error := await attempt(channel.ask(outgoing, BUTTON)):
+        return str(error), False
+    rung()
+    for _ in range(PRESS_TRIES):
+        await asyncio.sleep(PRESS_PAUSE)
+        with contextlib.suppress(DeliveryError):  # the next try may succeed
+            if await channel.was_pressed(outgoing):
+                return None, True
+    return None, False
 
 
 async def _test(senders: Senders, message: Message) -> tuple[str, str | None]:

@@ -114,23 +114,28 @@ def _topic_file(config_file: Path, undo: list[str]) -> Path | None:
 
 
 def _ring(path: Path) -> None:
-    """Send a test notification, once the phone has subscribed."""
-    from exporter.alerts.delivery.one_shot import send_tests
+    """Send a test notification, once the phone has subscribed, and wait until its button is pressed."""
+    from exporter.alerts.delivery.one_shot import BUTTON, ring
     from exporter.config import load
 
+    again = "`openclaw-auth-exporter notify test`"
+    (channel,) = load(path).channels
     try:
         if not click.confirm("Has the phone subscribed? Send it a test notification now?", default=True):
             raise click.Abort
-    except click.Abort:
-        print_line("To test it later: `openclaw-auth-exporter notify test`.")
+        waits = (
+            f"{channel.name}: delivered to the server. Press {BUTTON!r} in the notification (Ctrl-C goes on without)."
+        )
+        problem, was_pressed = runtime.run(ring(load(path), channel.name, time.time(), lambda: print_line(waits)))
+    except (click.Abort, KeyboardInterrupt):
+        print_line(f"To test it later: {again}.")
         return
-    config = load(path)
-    results = runtime.run(send_tests(config, [channel.name for channel in config.channels], time.time()))
-    for name, problem in results:
-        if problem is None:
-            print_line(f"{name}: delivered to the server. If the phone stays silent, check the topic.")
-        else:
-            print_line(f"{name}: FAILED: {problem}. Try again: `openclaw-auth-exporter notify test`.", err=True)
+    if problem is not None:
+        print_line(f"{channel.name}: FAILED: {problem}. Try again: {again}.", err=True)
+    elif was_pressed:
+        print_line(f"{channel.name}: the phone has answered.")
+    else:
+        print_line(f"{channel.name}: no answer. If the phone stayed silent, check the topic. Try again: {again}.")
 
 
 def _start(page: str) -> None:
