@@ -86,19 +86,23 @@ def painted_and_filtered(browser: Browser, url: str) -> tuple[float, float]:
     return browser.do(f"return await page.evaluate(() => {painted})"), filtered
 
 
-def test_page_is_read_used_and_follows(homes: Homes, tmp_path: Path) -> None:
+def desk_of(homes: Homes, folder: Path) -> Desk:
+    """A daemon beside a home with an expired token, and a good one whose name is hostile. It notifies a recorder."""
     past, later = (int((time.time() + seconds) * 1000) for seconds in (-3600, 40 * DAY))
     profiles: Profiles = {
         "anthropic:default": {"type": "token", "provider": "anthropic", "token": OLD, "expires": past},
         HOSTILE: {"type": "token", "provider": "openai", "token": "B" * 40, "expires": later},
     }
-    world = homes.make(CURRENT, tmp_path / "openclaw", profiles)
-    messages, pictures = tmp_path / "messages", Path(PICTURES or tmp_path)
-    desk = Desk(
-        world, tmp_path / "desk", has_claude=False, channels=[recording_channel(messages)], alerts={"group_wait": "0s"}
-    )
+    world = homes.make(CURRENT, folder / "openclaw", profiles)
+    channels = [recording_channel(folder / "messages")]
+    desk = Desk(world, folder / "desk", has_claude=False, channels=channels, alerts={"group_wait": "0s"})
     desk.give_web_token(WEB_TOKEN)
-    exporter = desk.exporter
+    return desk
+
+
+def test_page_is_read_used_and_follows(homes: Homes, tmp_path: Path) -> None:
+    desk, messages, pictures = desk_of(homes, tmp_path), tmp_path / "messages", Path(PICTURES or tmp_path)
+    world, exporter = desk.world, desk.exporter
     with Browser(tmp_path / "browser") as browser, running(exporter):
         wait_for("the first notification", lambda: ("first", "anthropic") in notified(messages), 60)
         browser.open(WIDE)
@@ -202,7 +206,7 @@ def tap(browser: Browser, name: str) -> None:
 
 
 def check_the_page(browser: Browser, picture: Path) -> None:
-    """Nothing is wrong with the page as it is now, and it does not say that the exporter is gone."""
+    """Check that nothing is wrong with the page as it is now, and that it does not say that the exporter is gone."""
     assert browser.do("return await page.locator('#contact').isHidden()"), picture.stem
     assert browser.faults() == [], picture.stem
     assert browser.said == [], picture.stem
@@ -210,17 +214,8 @@ def check_the_page(browser: Browser, picture: Path) -> None:
 
 
 def test_page_is_used_with_a_finger_on_a_phone(homes: Homes, tmp_path: Path) -> None:
-    past, later = (int((time.time() + seconds) * 1000) for seconds in (-3600, 40 * DAY))
-    profiles: Profiles = {
-        "anthropic:default": {"type": "token", "provider": "anthropic", "token": OLD, "expires": past},
-        HOSTILE: {"type": "token", "provider": "openai", "token": "B" * 40, "expires": later},
-    }
-    world = homes.make(CURRENT, tmp_path / "openclaw", profiles)
-    messages, pictures = tmp_path / "messages", Path(PICTURES or tmp_path)
-    channels = [recording_channel(messages)]
-    desk = Desk(world, tmp_path / "desk", has_claude=False, channels=channels, alerts={"group_wait": "0s"})
-    desk.give_web_token(WEB_TOKEN)
-    exporter = desk.exporter
+    desk, messages, pictures = desk_of(homes, tmp_path), tmp_path / "messages", Path(PICTURES or tmp_path)
+    world, exporter = desk.world, desk.exporter
     with Browser(tmp_path / "browser") as browser, running(exporter):
         wait_for("the first notification", lambda: ("first", "anthropic") in notified(messages), 60)
         browser.open(PHONE)
