@@ -21,7 +21,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -50,6 +50,13 @@ _BACKEND = "anyio._backends._asyncio"
 
 #: Node closes an idle connection after 5 s. Ours closes earlier, or a request would meet a closing one. Seconds.
 KEEP_ALIVE = 3.0
+
+_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "Connection": "keep-alive",
+    "User-Agent": f"openclaw-auth-exporter/{__version__}",
+}
 
 #: How long the start of an answer's body may take, seconds.
 EXCERPT_TIMEOUT = 2.0
@@ -120,8 +127,8 @@ class Client:
     ) -> None:
         self._ca_file = ca_file
         self._use_proxies = use_proxies
-        self._transport = transport  # tests pass their own
-        self._client: httpx.AsyncClient | None = None
+        self._given = transport  # tests pass their own
+        self._transport: httpx.AsyncBaseTransport | None = None
         self._verify: ssl.SSLContext | None = None
         self._thread = IsolatedThread("certificate authorities")
 
@@ -146,9 +153,8 @@ class Client:
         try:
             is_secure = _check(url, headers or {})
             async with asyncio.timeout(timeout):
-                client = await self._open(is_secure)
-                request = client.build_request(method, url, content=content, headers=dict(headers or {}))
-                response = await client.send(request, stream=True, auth=login or httpx.USE_CLIENT_DEFAULT)
+                transport = await self._open(is_secure)
+                response = await transport.handle_async_request(_request(method, url, content, headers or {}, login))
                 try:
                     body = await _read(response, max_body) if max_body else b""
                     if excerpt and not response.is_success:
@@ -164,9 +170,9 @@ class Client:
             raise _explained(error) from None
 
     async def aclose(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -174,8 +180,8 @@ class Client:
     async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
-    async def _open(self, is_secure: bool) -> httpx.AsyncClient:
-        """The client for a request; a new one when the CA file has changed."""
+    async def _open(self, is_secure: bool) -> httpx.AsyncBaseTransport:
+        """The connections for a request; new ones when the CA file has changed."""
         try:
             verify = (
                 await self._thread.run(functools.partial(_trusted, self._ca_file), CA_PATIENCE)
@@ -185,22 +191,47 @@ class Client:
         except OSError as error:  # ssl.SSLError is one
             why = "it contains no certificate" if isinstance(error, ssl.SSLError) else why_unusable(error)
             raise RequestError(Cause.CONNECTION, f"ca_file cannot be used: {why}") from None
-        if _BACKEND not in sys.modules:
+        if self._use_proxies and _BACKEND not in sys.modules:
             await asyncio.to_thread(_import_backend)
-        if self._client is None or self._verify is not verify:
-            previous, self._verify = self._client, verify
-            self._client = httpx.AsyncClient(
-                transport=self._transport or (None if self._use_proxies else DirectTransport(verify, KEEP_ALIVE)),
-                verify=verify,
-                timeout=None,  # noqa: S113 - asyncio.timeout covers the whole request
-                follow_redirects=False,
-                trust_env=self._use_proxies,
-                limits=httpx.Limits(max_keepalive_connections=2, keepalive_expiry=KEEP_ALIVE),
-                headers={"User-Agent": f"openclaw-auth-exporter/{__version__}", "Accept-Encoding": "identity"},
-            )
+        if self._transport is None or self._verify is not verify:
+            previous, self._verify = self._transport, verify
+            direct = DirectTransport if not self._use_proxies else _ByProxy
+            self._transport = self._given or direct(verify, KEEP_ALIVE)
             if previous is not None:
                 await previous.aclose()
-        return self._client
+        return self._transport
+
+
+class _ByProxy(httpx.AsyncBaseTransport):
+    """By way of the proxies that the environment names."""
+
+    def __init__(self, verify: ssl.SSLContext, keep_alive: float) -> None:
+        limits = httpx.Limits(max_keepalive_connections=2, keepalive_expiry=keep_alive)
+        self._client = httpx.AsyncClient(
+            verify=verify,
+            timeout=None,  # noqa: S113 - asyncio.timeout covers the whole request
+            trust_env=True,
+            limits=limits,
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._client.send(request, stream=True)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def _request(
+    method: str, url: str, content: bytes, headers: Mapping[str, str], login: tuple[str, str] | None
+) -> httpx.Request:
+    """Made without a client of httpx, which would cost as much as sending it: it merges, follows and remembers more."""
+    chosen = {name.lower() for name in headers}
+    defaults = {name: value for name, value in _HEADERS.items() if name.lower() not in chosen}
+    request = httpx.Request(method, url, headers={**defaults, **headers}, content=content)
+    name, password = login or (request.url.username, request.url.password)
+    if name or password:
+        next(httpx.BasicAuth(name, password).auth_flow(request))
+    return request
 
 
 def _import_backend() -> None:
@@ -273,11 +304,17 @@ async def _read(response: httpx.Response, limit: int) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
         raise RequestError(Cause.BAD_ANSWER, "the answer is compressed, which was not requested")
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in _stream(response):
         body += chunk
         if len(body) > limit:
             raise RequestError(Cause.BAD_ANSWER, f"the answer is larger than {limit >> 20} MiB")
     return bytes(body)
+
+
+def _stream(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it was sent: ``aiter_bytes`` would pass it through four generators."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return aiter(response.stream)
 
 
 async def _excerpt(response: httpx.Response, limit: int, timeout: float) -> bytes:
@@ -287,7 +324,7 @@ async def _excerpt(response: httpx.Response, limit: int, timeout: float) -> byte
         return b""
     with contextlib.suppress(TimeoutError, httpx.HTTPError):
         async with asyncio.timeout(timeout):
-            async for chunk in response.aiter_bytes():
+            async for chunk in _stream(response):
                 body += chunk
                 if len(body) >= limit:
                     break

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import shutil
 import socket
@@ -20,6 +21,7 @@ import pytest
 
 from exporter.lib import http
 from exporter.lib.http import Cause
+from exporter.lib.http_transport import DirectTransport
 
 SECRET = "PLANTED-SECRET"
 URL = f"https://user:{SECRET}@host.test/{SECRET}"
@@ -109,32 +111,72 @@ def test_web_page_is_recognised(content_type: str, body: bytes, is_page: bool) -
     assert http.Response(200, {"content-type": content_type}, body).is_web_page is is_page
 
 
+# --- what is sent ------------------------------------------------------------------------------
+
+
+def echo(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json=request.headers.multi_items(), headers={"Set-Cookie": "seen=1"})
+
+
+async def sent_headers(client: http.Client, url: str = "http://host.test/", **headers: str) -> list[list[str]]:
+    response = await client.send("GET", url, timeout=30, headers=headers, max_body=10_000)
+    sent: list[list[str]] = json.loads(response.body)
+    return sent
+
+
+async def test_callers_headers_replace_ours_however_they_are_written() -> None:
+    async with http.Client(httpx.MockTransport(echo)) as client:
+        assert ["accept-encoding", "identity"] in await sent_headers(client)
+        sent = await sent_headers(client, accept="text/plain")
+    assert [value for name, value in sent if name == "accept"] == ["text/plain"]
+
+
+async def test_login_comes_from_the_caller_or_the_url_and_replaces_a_header() -> None:
+    async with http.Client(httpx.MockTransport(echo)) as client:
+        by_url = await sent_headers(client, "http://me:w%20rd@host.test/", authorization="Bearer x")
+        answer = await client.send(
+            "GET", "http://me:word@host.test/", timeout=30, login=("you", "two"), max_body=10_000
+        )
+    assert [value for name, value in by_url if name == "authorization"] == ["Basic bWU6dyByZA=="]
+    assert ["authorization", "Basic eW91OnR3bw=="] in json.loads(answer.body)
+    assert ["host", "host.test"] in by_url
+
+
+async def test_no_cookie_is_kept() -> None:
+    async with http.Client(httpx.MockTransport(echo)) as client:
+        await sent_headers(client)
+        assert "cookie" not in dict(await sent_headers(client))
+
+
 # --- trust and proxies -------------------------------------------------------------------------
 
 
-async def opened(client: http.Client, url: str) -> httpx.AsyncClient:
-    """The httpx client that serves a request for ``url``."""
+async def opened(client: http.Client, url: str) -> httpx.AsyncBaseTransport:
+    """The connections that serve a request for ``url``."""
     await client.send("GET", url, timeout=30)
-    assert client._client is not None
-    return client._client
+    assert client._transport is not None
+    return client._transport
 
 
-def ok(request: httpx.Request) -> httpx.Response:
-    return httpx.Response(200)
+def connected(verify: ssl.SSLContext, keep_alive: float) -> httpx.AsyncBaseTransport:
+    """Connections that nobody makes."""
+    return httpx.MockTransport(lambda request: httpx.Response(200))
 
 
-async def test_connection_without_tls_is_not_reused_for_tls() -> None:
+async def test_connection_without_tls_is_not_reused_for_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was made without certificate authorities."""
-    async with http.Client(httpx.MockTransport(ok)) as client:
+    monkeypatch.setattr(http, "DirectTransport", connected)
+    async with http.Client() as client:
         plain = await opened(client, "http://host.test/")
         assert await opened(client, "http://host.test/") is plain
         assert await opened(client, "https://host.test/") is not plain
 
 
-async def test_changed_ca_file_is_used(tmp_path: Path) -> None:
+async def test_changed_ca_file_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "DirectTransport", connected)
     file = tmp_path / "ca.pem"
     shutil.copy(certifi.where(), file)
-    async with http.Client(httpx.MockTransport(ok), ca_file=file) as client:
+    async with http.Client(ca_file=file) as client:
         before = await opened(client, "https://host.test/")
         assert await opened(client, "https://host.test/") is before
         file.touch()
@@ -162,8 +204,9 @@ async def test_proxies_are_used_only_on_request(use_proxies: bool, monkeypatch: 
     async with http.Client(use_proxies=use_proxies) as client:
         with pytest.raises(http.RequestError):
             await client.send("GET", "http://127.0.0.1:1/", timeout=30)
-        assert client._client is not None
-        assert client._client.trust_env is use_proxies
+        assert isinstance(client._transport, http._ByProxy if use_proxies else DirectTransport)
+        if isinstance(client._transport, http._ByProxy):
+            assert client._transport._client.trust_env
 
 
 async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
