@@ -24,6 +24,11 @@ def each_line(text: str) -> str:
     return "\n".join(map(one_line, text.split("\n")))
 
 
+def without_surrogates(text: str) -> str:
+    """``text`` as UTF-8 and SQLite can store it: lone surrogates are backslash escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def json_text(text: str) -> str:
     """A JSON document in which unprintable characters are JSON's own escapes, so it is still the same document."""
     return _CANDIDATES.sub(_json_escape, text)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from exporter.lib.durations import iso
+from exporter.lib.printable import without_surrogates
 from exporter.model import AgentReport, Condition, Failure, ProfileReport, Report, Step, TargetReport
 
 SCHEMA_VERSION = 1
@@ -16,26 +19,37 @@ def to_json(report: Report) -> dict[str, Any]:
     Dates are ISO 8601 in UTC, or null beyond the year 9999. Lone surrogates, which UTF-8 cannot encode,
     become backslash escapes.
     """
-    result = {
+    return {**_head(report), "targets": [_target(target) for target in report.targets]}
+
+
+def to_text(report: Report, more: Mapping[str, Any]) -> Iterator[str]:
+    """``to_json`` as text, with ``more`` at its end. In pieces: those of a whole fleet at once would need much room."""
+    yield json.dumps(_head(report))[:-1] + ', "targets": ['
+    for number, target in enumerate(report.targets):
+        yield (", " if number else "") + json.dumps(_target(target), ensure_ascii=False)
+    yield "], " + json.dumps(encodable({**more}), ensure_ascii=False)[1:] if more else "]}"
+
+
+def _head(report: Report) -> dict[str, Any]:
+    return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": report.exit_code,
         "checked_at": iso(report.checked_at),
-        "targets": [_target(target) for target in report.targets],
     }
-    cleaned = encodable(result)
-    assert isinstance(cleaned, dict)
-    return cleaned
 
 
 def _target(target: TargetReport) -> dict[str, Any]:
     chosen = {} if target.chosen is None else {"chosen": target.chosen}
-    return {
+    result = {
         "name": target.target,
         "source": target.source,
         **chosen,
         "error": _error(target.failure),
         "agents": [_agent(agent) for agent in target.entries],
     }
+    cleaned = encodable(result)
+    assert isinstance(cleaned, dict)
+    return cleaned
 
 
 def _agent(agent: AgentReport) -> dict[str, Any]:
@@ -99,4 +113,4 @@ def encodable(value: Any) -> Any:
         return {key: encodable(item) for key, item in value.items()}
     if isinstance(value, list):
         return [encodable(item) for item in value]
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+    return without_surrogates(value) if isinstance(value, str) else value

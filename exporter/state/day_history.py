@@ -10,6 +10,7 @@ import enum
 import threading
 from collections.abc import Iterable, Iterator
 
+from exporter.lib.printable import without_surrogates
 from exporter.lib.sqlite import Database
 from exporter.model import ProfileReport, TargetReport
 from exporter.state.history import EARLIEST
@@ -122,7 +123,7 @@ def _states(reports: Iterable[TargetReport]) -> Iterator[tuple[Key, str]]:
 
 def _storable(key: Key) -> Key:
     """The key as SQLite can store it: without lone surrogates."""
-    target, provider, profile = (text.encode("utf-8", "backslashreplace").decode() for text in key)
+    target, provider, profile = map(without_surrogates, key)
     return target, provider, profile
 
 

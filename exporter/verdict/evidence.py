@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from exporter.lib.durations import iso
 from exporter.model import Dialect, in_list
@@ -32,7 +33,13 @@ def evidence(inputs: VerdictInputs, profile: ProfileVerdict) -> tuple[str, ...]:
     """The facts that the verdict rests on, ending with the status and the rule that decided it."""
     sentences = (*_observed(profile), *_unusable(profile), *_recorded(inputs, profile))
     disagreement = (profile.disagreement,) if profile.disagreement else ()
-    return (*sentences, *disagreement, f"{profile.status}: {profile.rule}")
+    return tuple(map(_shared, (*sentences, *disagreement, f"{profile.status}: {profile.rule}")))
+
+
+@lru_cache(maxsize=1024)
+def _shared(sentence: str) -> str:
+    """One copy of a sentence, which may be true of thousands of profiles."""
+    return sentence
 
 
 def use_notes(inputs: VerdictInputs) -> tuple[str, ...]:

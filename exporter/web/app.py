@@ -25,7 +25,7 @@ from exporter.lib.names import suggestion
 from exporter.lib.sqlite import StateError
 from exporter.model import ConditionName, Report
 from exporter.present import to_line
-from exporter.present.as_json import encodable, to_json
+from exporter.present.as_json import to_text
 from exporter.present.explanation import Alerts
 from exporter.state.day_history import Key
 from exporter.web import icons
@@ -341,8 +341,8 @@ class _Site:
 
     async def _status_json(self) -> Response:
         def render(report: Report, notifications: dict[str, Any] | None) -> bytes:
-            more = {} if notifications is None else {"notifications": encodable(notifications)}
-            return json.dumps({**to_json(report), **more}, ensure_ascii=False).encode(errors="replace")
+            more = {} if notifications is None else {"notifications": notifications}
+            return b"".join(piece.encode(errors="replace") for piece in to_text(report, more))
 
         # In a thread, so that scrapes do not wait: thousands of profiles take a while.
         body = await asyncio.to_thread(render, self._daemon.report(), await self._overview())

@@ -45,7 +45,8 @@ from exporter.model import (
     TargetReport,
     Unusable,
 )
-from exporter.present import Style, explain, to_json, to_line, to_nagios, to_table
+from exporter.present import Style, as_json, explain, to_json, to_line, to_nagios, to_table
+from exporter.present.as_json import to_text
 
 any_report = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
@@ -441,6 +442,9 @@ def test_any_report_is_json(subject: Report) -> None:
     text.encode()
     assert SECRET not in text
     assert json.loads(text)["exit_code"] == subject.exit_code
+    more = {"notifications": {"alerts": ["\ud800"]}}
+    assert "".join(to_text(subject, {})) == text
+    assert json.loads("".join(to_text(subject, more))) == {**to_json(subject), **as_json.encodable(more)}
 
 
 @any_report

@@ -120,7 +120,7 @@ async def test_status_is_check_as_json_and_as_a_line() -> None:
     daemon = FakeDaemon()
     answer = await ask(daemon, "GET", "/api/v1/status")
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == json.loads(json.dumps(to_json(daemon.shown)))
+    assert answer.text == json.dumps(to_json(daemon.shown), ensure_ascii=False)
     line = await ask(daemon, "GET", "/api/v1/status?format=line")
     assert (line.text, line.headers["content-type"]) == ("OK\n", "text/plain; charset=utf-8")
     other = await ask(daemon, "GET", "/api/v1/status?format=xml")
