@@ -61,6 +61,8 @@ CLOCK_STEP = 5.0
 REPEAT_LIMIT = 60.0
 #: How often the lists of targets are compared, in seconds.
 LISTS_EVERY = 5.0
+#: How many targets are scheduled, or their checks begun, in one turn of the loop: a whole fleet would hold up a scrape.
+AT_ONCE = 100
 #: How long each step of stopping may take, in seconds. systemd kills the process after 15.
 STOP_LIMIT = 6.0
 
@@ -200,8 +202,8 @@ class Daemon:
                 [(c.name, c.source.kind, c.expected_counters(recorded.get(c.name, ()))) for c in new]
             )
         for number, checker in enumerate(checkers):
-            if number % 100 == 0:
-                await asyncio.sleep(0)  # a whole fleet must not hold up a scrape
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
             if checker.target.schedule and self._monitor.is_current(checker):
                 self._jobs.add(checker)
 
@@ -361,8 +363,12 @@ class Daemon:
 
     async def check_now(self, target: str | None) -> None:
         """Check a target, or all. Raises KeyError for an unknown one."""
-        names = [self._monitor.checkers[target].name] if target is not None else self._monitor.checkers
-        await asyncio.gather(*(self._check(name, force=True) for name in names))
+        names = [self._monitor.checkers[target].name] if target is not None else list(self._monitor.checkers)
+        async with asyncio.TaskGroup() as checks:
+            for number, name in enumerate(names):
+                if number % AT_ONCE == AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                checks.create_task(self._check(name, force=True))
 
     def checking(self) -> int:
         return sum(checker.is_checking for checker in self._monitor.checkers.values())

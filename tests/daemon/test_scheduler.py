@@ -165,6 +165,29 @@ async def test_check_now_waits_for_a_check_that_began_after_the_call() -> None:
         await setting.daemon.stop()
 
 
+async def test_checks_of_a_whole_fleet_do_not_all_begin_in_one_turn_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """5,000 of them took 0.2 s, in which nothing was served."""
+    monkeypatch.setattr(module, "AT_ONCE", 3)
+    async with running(*(f"t{number}" for number in range(10))) as setting:
+        began, most, check = 0, 0, setting.daemon._check
+
+        async def counted(name: str, *, force: bool = False) -> None:
+            nonlocal began
+            began += 1
+            await check(name, force=force)
+
+        monkeypatch.setattr(setting.daemon, "_check", counted)
+        asked = asyncio.create_task(setting.daemon.check_now(None))
+        while not asked.done():
+            before = began
+            await asyncio.sleep(0)
+            most = max(most, began - before)
+        await asked
+        assert (began, most) == (10, 3)
+
+
 async def test_approaching_deadline_is_evaluated_without_a_check() -> None:
     import time
 
