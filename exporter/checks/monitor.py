@@ -66,6 +66,11 @@ class Monitor:
             checkers[target.name] = known
         return checkers
 
+    def metric_labels(self, name: str) -> dict[str, str]:
+        """The further labels of a target's series."""
+        checker = self.checkers.get(name)
+        return self.config.metric_labels(checker.target) if checker is not None else {}
+
     async def close_unused(self) -> None:
         """Cancel the checks of what is no longer configured, and close its sources."""
         await asyncio.gather(*(checker.aclose() for checker in self._unused))

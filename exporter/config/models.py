@@ -24,6 +24,7 @@ from exporter.config.values import (
     Flag,
     Labels,
     Lazily,
+    MetricLabels,
     Model,
     WithSecrets,
     WithUrl,
@@ -112,6 +113,7 @@ class Web(WithSecrets):
     tls: Tls = Tls.model_construct()
     users_file: str = ""
     config_file: str = ""
+    metric_labels: MetricLabels = Field((), description="the labels of targets that metrics have, too, like owner")
     reauth: bool = Field(False, description="whether a person who is signed in can renew credentials from the page")
     token: SecretStr | None = None
     token_file: str = ""
@@ -235,6 +237,10 @@ class Config(Model):
             return Path(environ["STATE_DIRECTORY"].split(":")[0])
         home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
         return Path(home) / "openclaw-auth-exporter"
+
+    def metric_labels(self, target: TargetBase) -> dict[str, str]:
+        """The labels of a target that its series have, too. Prometheus takes an empty one for none."""
+        return {name: target.labels[name] for name in self.web.metric_labels if target.labels.get(name)}
 
     def zone(self) -> ZoneInfo:
         """The time zone of times that people see."""

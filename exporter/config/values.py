@@ -129,6 +129,32 @@ def _labels(value: object) -> object:
 
 Labels = Annotated[dict[str, str], BeforeValidator(_labels)]
 
+#: Labels that series have, or get from Prometheus and the shipped scrape jobs, beside RESERVED_LABELS: no label of a
+#: person's may take their place.
+METRIC_LABELS = (
+    *("basis", "instance", "job", "kind", "le", "quantile", "refreshable", "source", "status", "task", "version"),
+    "window",
+)
+#: The most labels of a person's that series may have.
+MAX_METRIC_LABELS = 8
+
+
+def _metric_labels(value: object) -> object:
+    """The names of labels that the series of targets have, too."""
+    names = value if isinstance(value, list | tuple) else ()
+    for name in names:
+        if name in METRIC_LABELS or name in RESERVED_LABELS:
+            raise ValueError(f"{name!r} cannot be added to metrics: they, or Prometheus, have a label of that name")
+        _labels({name: ""})
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is there twice: write it once")
+    if len(names) > MAX_METRIC_LABELS:
+        raise ValueError(f"write at most {MAX_METRIC_LABELS} labels: each is repeated in every series")
+    return value
+
+
+MetricLabels = Annotated[tuple[str, ...], BeforeValidator(_metric_labels)]
+
 #: The facts of an alert that a channel can match on, beside labels.
 MATCHED_FACTS = ("target", "agent", "provider", "profile", "condition")
 

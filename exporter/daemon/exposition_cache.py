@@ -29,12 +29,16 @@ RENDER_LIMIT = 30.0
 class ExpositionCache:
     """The exposition of one daemon. To be used from its event loop."""
 
-    def __init__(self, state: Callable[[], ExporterState]) -> None:
+    def __init__(
+        self, state: Callable[[], ExporterState], labels_of: Callable[[str], Mapping[str, str]] = lambda target: {}
+    ) -> None:
+        """``labels_of`` gives the further labels of a target's series by its name."""
+        self._labels_of = labels_of
         self._exposition = Exposition(state)
         self._composing = asyncio.Lock()
         self._compose_at = 0.0  # not before this monotonic time
         self._thread = IsolatedThread("exposition")
-        self._rendered: dict[str, tuple[TargetReport, Fragment, Mapping[str, AgentCounters]]] = {}
+        self._rendered: dict[str, tuple[TargetReport, Fragment, Mapping[str, AgentCounters], Mapping[str, str]]] = {}
         self._problems: dict[str, str | None] = {}  # target -> why its last report could not be rendered
         #: Why the exposition lacks the latest reports, as a sentence. While it does, it must not be served.
         self.outdated: str | None = None
@@ -46,7 +50,8 @@ class ExpositionCache:
 
     async def expect(self, targets: Collection[tuple[str, str, Mapping[str, AgentCounters]]]) -> None:
         """Export the counters of targets (name, source, counters) before the first check, so that they start at 0."""
-        for target, fragment in await asyncio.to_thread(_expected, targets):
+        labelled = [(*target, self._labels_of(target[0])) for target in targets]
+        for target, fragment in await asyncio.to_thread(_expected, labelled):
             self._exposition.put(target, fragment)
 
     async def put(
@@ -56,7 +61,9 @@ class ExpositionCache:
 
         Returns its sample lines.
         """
-        known = self._rendered.get(report.target)
+        known, labels = self._rendered.get(report.target), self._labels_of(report.target)
+        if known is not None and known[3] != labels:
+            known = None
         if known is not None and known[0] is report and known[2] == counters:
             return known[1]
         before = (known[0], known[1]) if known is not None else None
@@ -64,7 +71,7 @@ class ExpositionCache:
         try:
             async with asyncio.timeout(RENDER_LIMIT):
                 size = sum(len(agent.profiles) for agent in report.agents)
-                fragment = await off_loop(size, partial(render_target, report, counters, before))
+                fragment = await off_loop(size, partial(render_target, report, counters, before, labels))
         except Exception as error:
             problem = internal_error(error, f"rendering the metrics of {report.target}")
             log.error("%s", problem)
@@ -74,7 +81,7 @@ class ExpositionCache:
             self._problems[report.target] = problem
             self._rendered.pop(report.target, None)
             if problem is None:
-                self._rendered[report.target] = report, fragment, counters
+                self._rendered[report.target] = report, fragment, counters, labels
         return fragment
 
     def remove(self, target: str) -> None:
@@ -123,15 +130,18 @@ class ExpositionCache:
                 log.log(level, "%s/%s: exit code %d: %s", *key, agent.exit_code, worst)
 
 
-def _expected(targets: Collection[tuple[str, str, Mapping[str, AgentCounters]]]) -> list[tuple[str, Fragment]]:
+def _expected(
+    targets: Collection[tuple[str, str, Mapping[str, AgentCounters], Mapping[str, str]]],
+) -> list[tuple[str, Fragment]]:
     """The fragments of targets before their first checks. Most of a fleet differ only by the target's name."""
-    plain: dict[str, tuple[str, Fragment]] = {}  # by source
+    plain: dict[tuple[object, ...], tuple[str, Fragment]] = {}  # by source and labels
     found = []
-    for target, source, counters in targets:
+    for target, source, counters, labels in targets:
         if counters.keys() != {"*"}:
-            found.append((target, render_target(TargetReport(target, source), counters)))
+            found.append((target, render_target(TargetReport(target, source), counters, None, labels)))
             continue
-        if source not in plain:
-            plain[source] = target, render_target(TargetReport(target, source), counters)
-        found.append((target, renamed(plain[source][1], plain[source][0], target)))
+        kind = (source, *labels.items())
+        if kind not in plain:
+            plain[kind] = target, render_target(TargetReport(target, source), counters, None, labels)
+        found.append((target, renamed(plain[kind][1], plain[kind][0], target)))
     return found

@@ -46,18 +46,18 @@ async def probe(
         except CheckerClosedError:  # a reload removed the target meanwhile
             raise KeyError(target) from None
         except TimeoutError:  # the check goes on: the next probe gets its result
-            return await asyncio.to_thread(lambda: _answer(_timed_out(checker, agent, timeout, now()), now()))
+            return await asyncio.to_thread(lambda: _answer(monitor, _timed_out(checker, agent, timeout, now()), now()))
         checked(checker)
     if agent is None:
         return gauges(await rendered(checker, report)), TEXT
     chosen = tuple(entry for entry in report.agents if entry.agent == agent)
     if not chosen and report.failure is None:
         raise KeyError(agent)
-    return await asyncio.to_thread(_answer, replace(report, agents=chosen), now())
+    return await asyncio.to_thread(_answer, monitor, replace(report, agents=chosen), now())
 
 
-def _answer(report: TargetReport, now: float) -> tuple[bytes, str]:
-    return one_shot(Report(now, (report,))), TEXT
+def _answer(monitor: Monitor, report: TargetReport, now: float) -> tuple[bytes, str]:
+    return one_shot(Report(now, (report,)), labels_of=monitor.metric_labels), TEXT
 
 
 def _timed_out(checker: TargetChecker, agent: str | None, timeout: float, now: float) -> TargetReport:

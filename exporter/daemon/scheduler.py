@@ -94,7 +94,7 @@ class Daemon:
         config = self._configuration.first
         self._now = now
         self._monitor = Monitor(config, ledger, now, make)
-        self._exposition = ExpositionCache(self._exporter_state)
+        self._exposition = ExpositionCache(self._exporter_state, self._monitor.metric_labels)
         self._stores = StoreWatch(now)
         self._overdue = OverdueWatch(now, self._schedule_inputs)
         self._faults = Faults()

@@ -11,7 +11,7 @@ import functools
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -78,6 +78,10 @@ class MetricDefinition(Generic[T]):
         pairs = ",".join(f'{label}="%s"' for label in sorted(self.labels))
         return f"{self.name}{{{pairs}}} %s\n" if pairs else f"{self.name} %s\n"
 
+    def with_labels(self, names: tuple[str, ...]) -> MetricDefinition[T]:
+        """The same metric about a target that has further labels, whose values come after the agent's."""
+        return _with_labels(self, names) if names else self
+
     def empty(self) -> Metric:
         """prometheus_client's metric family without samples."""
         family = CounterMetricFamily if self.type == "counter" else GaugeMetricFamily
@@ -89,6 +93,11 @@ class MetricDefinition(Generic[T]):
         registry = StaticRegistry(self.empty())
         om: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # not typed
         return {TEXT: generate_latest(registry), OPENMETRICS: om.removesuffix(b"# EOF\n")}
+
+
+@functools.lru_cache(maxsize=2048)
+def _with_labels(metric: MetricDefinition[T], names: tuple[str, ...]) -> MetricDefinition[T]:
+    return replace(metric, labels=(*metric.labels[: len(_AGENT)], *names, *metric.labels[len(_AGENT) :]))
 
 
 class StaticRegistry:

@@ -35,6 +35,7 @@ from exporter.model import AgentCounters, AgentReport, Report, TargetReport
 #: Sample lines by metric name. They are the same in both formats.
 Fragment = Mapping[str, bytes]
 T = TypeVar("T")
+_NO_LABELS: Mapping[str, str] = {}
 
 # --- rendering -------------------------------------------------------------------------------------
 
@@ -75,28 +76,31 @@ def render_target(
     report: TargetReport,
     counters: Mapping[str, AgentCounters] | None,
     before: tuple[TargetReport, Fragment] | None = None,
+    labels: Mapping[str, str] = _NO_LABELS,
 ) -> Fragment:
     """The sample lines of one target, by metric. Pure, so that a large target can be rendered in a thread.
 
     ``counters`` are the agents' by id; None leaves all counters out, as one-shots do. An agent with
     counters and without a report (not checked yet, or no longer listed) has only its counters. ``before`` is an
-    earlier report of the target with its fragment: what is the same in both is not rendered again.
+    earlier report of the target with its fragment: what is the same in both is not rendered again. ``labels`` are
+    further ones that every series has (``web.metric_labels``); ``before`` had the same.
     """
     if before is not None and _differ_only_in_time(before[0], report):
         metrics, fragment = TIMED_METRICS, dict(before[1])
     else:
         metrics, fragment = CHECK_METRICS, {}
     texts = _EscapedLabels()
-    target = texts[report.target]
+    target, names = texts[report.target], tuple(labels)
+    values = tuple(texts[text] for text in labels.values())
     reported = []
     for agent in report.entries:
         profiles = tuple(zip(profile_labels(agent), agent.profiles, strict=True))
         checked = CheckedAgent(agent, profiles, (counters or {}).get(agent.agent, AgentCounters()))
-        reported.append(((target, texts[agent.agent]), checked))
+        reported.append(((target, texts[agent.agent], *values), checked))
     counted = reported.copy()
     for id in sorted((counters or {}).keys() - {agent.agent for agent in report.entries}):
         unreported = AgentReport(report.target, id, report.source, 0.0, None, 0)
-        counted.append(((target, texts[id]), CheckedAgent(unreported, (), (counters or {})[id])))
+        counted.append(((target, texts[id], *values), CheckedAgent(unreported, (), (counters or {})[id])))
     # The agent "*" stands for the target: unlike others it is known from the start and is never removed.
     first = next((i for i, (_, checked) in enumerate(counted) if checked.agent.agent == "*"), 0)
     counted = [(common, checked._replace(stands_for_target=i == first)) for i, (common, checked) in enumerate(counted)]
@@ -105,8 +109,8 @@ def render_target(
         if is_counter and counters is None:
             continue
         seen: set[tuple[str, ...]] = set()
-        agents = counted if is_counter else reported
-        text = "".join(line for common, checked in agents for line in _lines(metric, checked, common, texts, seen))
+        agents, shown = counted if is_counter else reported, metric.with_labels(names)
+        text = "".join(line for common, checked in agents for line in _lines(shown, checked, common, texts, seen))
         if text:
             fragment[metric.name] = text.encode()
         else:
@@ -261,10 +265,18 @@ def _batches(pieces: list[bytes], size: int = 1 << 20) -> Iterator[bytes]:
     yield b"".join(batch)
 
 
-def one_shot(report: Report, state: ExporterState | None = None) -> bytes:
-    """A whole report in the text format without counters, for a textfile or a Pushgateway."""
+def one_shot(
+    report: Report, state: ExporterState | None = None, labels_of: Callable[[str], Mapping[str, str]] | None = None
+) -> bytes:
+    """A whole report in the text format without counters, for a textfile or a Pushgateway.
+
+    ``labels_of`` gives the further labels of a target's series by its name.
+    """
     targets = sorted(report.targets, key=lambda target: target.target)
-    fragments = [render_target(target, None) for target in targets]
+    fragments = [
+        render_target(target, None, labels=labels_of(target.target) if labels_of is not None else _NO_LABELS)
+        for target in targets
+    ]
     about_exporter = _render_exporter(state, TEXT) if state is not None else ()
     return b"".join([*_pieces(fragments, "gauge", TEXT), *about_exporter])
 

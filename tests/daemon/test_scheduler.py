@@ -564,3 +564,17 @@ async def test_acknowledged_disappearance_is_no_longer_reported() -> None:
         assert [agent.conditions for agent in setting.daemon.report().targets[0].agents] == [()]
         assert 'condition="vanished"' not in setting.metrics()
         await until(lambda: not any(state.firing for state in notifier.states().values()))
+
+
+async def test_scrapes_and_probes_have_the_labels_that_are_asked_for() -> None:
+    targets = [{"name": "home", "labels": {"owner": "ops", "team": "a"}}, {"name": "vps"}]
+    async with running(targets=targets, web={"metric_labels": ["owner"]}) as setting:
+        await until(lambda: setting.metrics().count("openclaw_auth_check_success{") == 2)
+        bodies = [setting.metrics()]
+        for target in ("home", "vps"):
+            bodies += [(await setting.daemon.probe(target, agent, 60.0))[0].decode() for agent in (None, "main")]
+    for body in bodies:
+        labels = [line for line in body.splitlines() if "target=" in line]
+        assert labels
+        assert all(('owner="ops"' in line) is ('target="home"' in line) for line in labels)
+        assert "team=" not in body

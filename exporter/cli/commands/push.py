@@ -26,5 +26,5 @@ def push(url: str, job: str, instance: str | None, config_file: Path | None) -> 
 
     if not is_gateway(url):
         raise click.UsageError("--url must be like http://push.example:9091")
-    report, _ = runtime.check_targets(runtime.read_targets(config_file))
-    push_to(url, job, instance or socket.gethostname(), one_shot(report))
+    report, monitor = runtime.check_targets(runtime.read_targets(config_file))
+    push_to(url, job, instance or socket.gethostname(), one_shot(report, labels_of=monitor.metric_labels))

@@ -26,5 +26,5 @@ def textfile(output: Path, config_file: Path | None) -> None:
 
     if output.suffix != ".prom":
         raise click.UsageError(f"--output: {str(output)!r} must end in .prom: node_exporter ignores other files")
-    report, _ = runtime.check_targets(runtime.read_targets(config_file))
-    write_textfile(output, one_shot(report))
+    report, monitor = runtime.check_targets(runtime.read_targets(config_file))
+    write_textfile(output, one_shot(report, labels_of=monitor.metric_labels))
