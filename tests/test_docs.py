@@ -36,6 +36,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
     "defaults": (targets.ListDefaults, None),
     "Policy": (models.Policy, None),
     "Profiles": (models.ProfilePolicy, None),
+    "Thresholds of targets": (models.TargetPolicy, None),
     "Providers": (models.ProviderPolicy, None),
     "Alerts": (models.Alerts, None),
     "Channels": (channels.ChannelBase, None),
@@ -74,7 +75,7 @@ def _plain(model: type[BaseModel]) -> set[str]:
 def _default(model: type[BaseModel], name: str, default: Any) -> str:
     if default is PydanticUndefined or isinstance(default, values.Model):
         return ""
-    if name == "targets":
+    if name == "targets" and model is models.Config:
         return "one `auto` target named `local`"
     instance = model.model_construct()
     shown = json.loads(instance.model_dump_json(include={name}, warnings=False))[name]

@@ -26,6 +26,7 @@ from exporter.config.values import (
     Lazily,
     MetricLabels,
     Model,
+    TargetName,
     WithSecrets,
     WithUrl,
     Zone,
@@ -35,17 +36,32 @@ from exporter.lib.names import suggestion
 from exporter.lib.zones import host_zone
 
 
-class ProfilePolicy(Model):
+class Thresholds(Model):
+    """What a person decides for some credentials instead of for all."""
+
+    expiring_within: Duration | None = Field(None, ge=0, description="default: the next wider one")
+
+
+class ProfilePolicy(Thresholds):
     issued_at: Date | None = None
     expires_at: Date | None = None
     alias: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     ignore: Flag = False
-    expiring_within: Duration | None = Field(None, ge=0, description="default: policy.expiring_within")
     labels: Labels = Field({}, description="like owner or team; they replace the target's of the same name")
 
 
-class ProviderPolicy(Model):
-    credential: Literal["none"] = Field(description="none: it needs no credential of OpenClaw's")
+class ProviderPolicy(Thresholds):
+    credential: Literal["none"] | None = Field(None, description="none: it needs no credential of OpenClaw's")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ProviderPolicy:
+        if not self.model_fields_set:
+            raise ValueError("it has no key: write credential or expiring_within")
+        return self
+
+
+class TargetPolicy(Thresholds):
+    """What a person decides for every credential of one target."""
 
 
 class Policy(Model):
@@ -53,6 +69,7 @@ class Policy(Model):
     setup_token_lifetime: Duration = Field(365 * 86400.0, gt=0)
     oauth_idle_after: Duration = Field(86400.0, ge=0)
     profiles: Annotated[dict[str, ProfilePolicy], Lazily()] = {}
+    targets: Annotated[dict[TargetName, TargetPolicy], Lazily()] = {}
     providers: Annotated[dict[Annotated[str, Field(min_length=1, pattern=r"^\S+$")], ProviderPolicy], Lazily()] = {}
 
     def of(self, target: str, agent: str, profile: str) -> ProfilePolicy:
@@ -64,7 +81,22 @@ class Policy(Model):
 
     def needs_credential(self, provider: str) -> bool:
         """False if the provider needs no credential of OpenClaw's: then nothing about it is reported."""
-        return provider not in self.providers
+        return provider not in self.providers or self.providers[provider].credential is None
+
+    def expiring_within_of(self, target: str, agent: str, provider: str, profile: str) -> tuple[float, str]:
+        """How near a deadline of a profile is a warning, in seconds, and the key that says so, for people.
+
+        The profile's own threshold wins, then the target's, then the provider's.
+        """
+        choices: tuple[tuple[str, Thresholds | None], ...] = (
+            ("the profile's expiring_within", self.of(target, agent, profile)),
+            ("the target's expiring_within", self.targets.get(target)),
+            ("the provider's expiring_within", self.providers.get(provider)),
+        )
+        for name, chosen in choices:
+            if chosen is not None and chosen.expiring_within is not None:
+                return chosen.expiring_within, name
+        return self.expiring_within, "policy.expiring_within"
 
 
 _NO_POLICY = ProfilePolicy.model_construct()

@@ -55,7 +55,7 @@ def unbounded_lists(config: Config) -> list[str]:
 
 def needless_credentials(config: Config) -> list[str]:
     """A sentence for each profile on this host whose provider needs no credential by ``policy.providers``."""
-    if not config.policy.providers:
+    if all(map(config.policy.needs_credential, config.policy.providers)):
         return []
     found = []
     for target in config.targets:

@@ -123,7 +123,7 @@ class ConditionName(enum.StrEnum):
         renewal_rank=4,
         runbook="OpenClawAuthExpiringVerySoon",
         runbook_note="Earlier: [OpenClawAuthExpiringSoon](#openclawauthexpiringsoon)",
-        when="The deadline is within `policy.expiring_within`.",
+        when="The deadline is within `policy.expiring_within`, or the profile's, target's or provider's own.",
         severity="warning; info if nothing in the configuration uses the provider",
         action="Run `claude setup-token`, then paste the new token.",
     )

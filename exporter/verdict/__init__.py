@@ -230,7 +230,7 @@ def _changes_at(inputs: VerdictInputs, providers: ProviderProfiles, conditions: 
     times: list[float] = []
     for profile in providers:
         if profile.deadline is not None:
-            within = inputs.expiring_within(profile.id)
+            within, _ = inputs.expiring_within(profile.provider, profile.id)
             times += [profile.deadline + offset for offset in (-within, 0.0, REMEMBER_GONE)]
         date = profile.observed.expires_at
         if profile.observed.kind == "oauth" and profile.refreshable is not False and date is not None:

@@ -113,6 +113,8 @@ def _recorded(inputs: VerdictInputs, profile: ProfileVerdict) -> Iterator[str]:
 def policy_notes(inputs: VerdictInputs) -> Iterator[str]:
     """What ``policy.providers`` keeps out of this report."""
     for provider in sorted(inputs.policy.providers):
+        if inputs.needs_credential(provider):
+            continue
         names = sorted(profile.id for profile in inputs.observation.profiles if profile.provider == provider)
         if names:
             shown = ", ".join(names[:_MAX_NAMED]) + (", …" if len(names) > _MAX_NAMED else "")

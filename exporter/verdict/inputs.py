@@ -85,10 +85,9 @@ class VerdictInputs:
     def profile_policy(self, profile: str) -> ProfilePolicy:
         return self.policy.of(self.subject.target, self.subject.agent, profile)
 
-    def expiring_within(self, profile: str) -> float:
-        """How near a deadline of the profile is a warning, in seconds."""
-        own = self.profile_policy(profile).expiring_within
-        return self.policy.expiring_within if own is None else own
+    def expiring_within(self, provider: str, profile: str) -> tuple[float, str]:
+        """How near a deadline of the profile is a warning, in seconds, and the key that decides it."""
+        return self.policy.expiring_within_of(self.subject.target, self.subject.agent, provider, profile)
 
     def record(self, profile: str) -> CredentialRecord | None:
         """What the history holds about a profile."""

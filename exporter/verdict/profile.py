@@ -232,9 +232,9 @@ def _status(
         return Status.EXPIRED, "the deadline has passed"
     if p.status == "expired" or p.reason_code == "expired":
         return Status.EXPIRED, "OpenClaw reports expired"
-    if left is not None and left <= inputs.expiring_within(p.id):
-        of = "the profile's " if inputs.profile_policy(p.id).expiring_within is not None else "policy."
-        return Status.EXPIRING, f"the deadline is within {of}expiring_within"
+    within, key = inputs.expiring_within(p.provider, p.id)
+    if left is not None and left <= within:
+        return Status.EXPIRING, f"the deadline is within {key}"
     if p.status == "expiring" and deadline is None:
         return Status.EXPIRING, "OpenClaw reports expiring, without a date"
     if p.status is not None and p.status not in _STATUSES:

@@ -152,6 +152,8 @@ def test_a_remote_target_is_checked_hourly_by_default() -> None:
         ),
         ("{web: {reauth: true}}", "web: reauth needs a token to sign in with: set token_file"),
         ('{web: {tls: {cert_file: "a"}}}', "web.tls: cert_file and key_file need each other"),
+        ("{policy: {providers: {zai: {}}}}", "policy.providers.zai: it has no key: write credential"),
+        ('{policy: {targets: {home: {credential: "none"}}}}', "policy.targets.home.credential: unknown key"),
         ('{policy: {profiles: {x: {alis: "y"}}}}', "policy.profiles.x.alis: unknown key; did you mean 'alias'?"),
         ('{policy: {profiles: {x: {expires_at: "soon"}}}}', "policy.profiles.x.expires_at: 'soon' is no date"),
         ('{targets: [{source: "gateway", token: "a", token_file: "b"}]}', "targets[0]: token and token_file are both"),
