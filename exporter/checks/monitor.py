@@ -66,6 +66,11 @@ class Monitor:
             checkers[target.name] = known
         return checkers
 
+    def remind_before(self, agent: AgentReport, profile: ProfileReport) -> list[float]:
+        """The reminders of a profile, in seconds before its deadline."""
+        own = self.config.policy.remind_before_of(agent.target, agent.agent, profile.provider, profile.id)
+        return self.config.alerts.remind_before if own is None else own
+
     def metric_labels(self, name: str) -> dict[str, str]:
         """The further labels of a target's series."""
         checker = self.checkers.get(name)

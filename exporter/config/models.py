@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -40,6 +40,7 @@ class Thresholds(Model):
     """What a person decides for some credentials instead of for all."""
 
     expiring_within: Duration | None = Field(None, ge=0, description="default: the next wider one")
+    remind_before: list[Duration] | None = Field(None, description="default: the next wider one")
 
 
 class ProfilePolicy(Thresholds):
@@ -56,7 +57,7 @@ class ProviderPolicy(Thresholds):
     @model_validator(mode="after")
     def _says_something(self) -> ProviderPolicy:
         if not self.model_fields_set:
-            raise ValueError("it has no key: write credential or expiring_within")
+            raise ValueError("it has no key: write credential, expiring_within or remind_before")
         return self
 
 
@@ -84,19 +85,30 @@ class Policy(Model):
         return provider not in self.providers or self.providers[provider].credential is None
 
     def expiring_within_of(self, target: str, agent: str, provider: str, profile: str) -> tuple[float, str]:
-        """How near a deadline of a profile is a warning, in seconds, and the key that says so, for people.
-
-        The profile's own threshold wins, then the target's, then the provider's.
-        """
-        choices: tuple[tuple[str, Thresholds | None], ...] = (
-            ("the profile's expiring_within", self.of(target, agent, profile)),
-            ("the target's expiring_within", self.targets.get(target)),
-            ("the provider's expiring_within", self.providers.get(provider)),
-        )
-        for name, chosen in choices:
-            if chosen is not None and chosen.expiring_within is not None:
-                return chosen.expiring_within, name
+        """How near a deadline of a profile is a warning, in seconds, and the key that says so, for people."""
+        for name, chosen in self._thresholds(target, agent, provider, profile):
+            if chosen.expiring_within is not None:
+                return chosen.expiring_within, f"the {name}'s expiring_within"
         return self.expiring_within, "policy.expiring_within"
+
+    def remind_before_of(self, target: str, agent: str, provider: str, profile: str) -> list[float] | None:
+        """The reminders that a profile has instead of ``alerts.remind_before``, in seconds; None if it has none."""
+        found = (chosen.remind_before for _, chosen in self._thresholds(target, agent, provider, profile))
+        return next((steps for steps in found if steps is not None), None)
+
+    @property
+    def has_reminders(self) -> bool:
+        """Whether any credential has reminders of its own."""
+        groups = (self.profiles, self.targets, self.providers)
+        return any(chosen.remind_before is not None for group in groups for chosen in group.values())
+
+    def _thresholds(self, target: str, agent: str, provider: str, profile: str) -> Iterator[tuple[str, Thresholds]]:
+        """What was decided for one profile: its own first, then its target's, then its provider's."""
+        yield "profile", self.of(target, agent, profile)
+        if target in self.targets:
+            yield "target", self.targets[target]
+        if provider in self.providers:
+            yield "provider", self.providers[provider]
 
 
 _NO_POLICY = ProfilePolicy.model_construct()

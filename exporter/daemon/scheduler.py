@@ -329,8 +329,7 @@ class Daemon:
         return self._monitor.full_report()
 
     def calendar(self) -> str:
-        remind_before = self._monitor.config.alerts.remind_before
-        return calendar(self.report(), remind_before, self._now(), self._monitor.renewal_steps)
+        return calendar(self.report(), self._monitor.remind_before, self._now(), self._monitor.renewal_steps)
 
     def alive(self) -> bool:
         """Whether checks are started and the time is kept. If not, systemd's watchdog restarts the exporter."""

@@ -14,13 +14,12 @@ from exporter.model import AgentReport, ProfileReport, Report, Step
 
 #: Returns the steps that renew a profile.
 Renew = Callable[[AgentReport, ProfileReport], Sequence[Step]]
+#: Returns the seconds before a profile's deadline at which the calendar rings.
+Alarms = Callable[[AgentReport, ProfileReport], Sequence[float]]
 
 
-def calendar(report: Report, alarms: Sequence[float], now: float, renew: Renew = lambda agent, profile: ()) -> str:
-    """All known deadlines as events, each with its steps from ``renew``.
-
-    ``alarms`` are the seconds before a deadline at which the calendar rings.
-    """
+def calendar(report: Report, alarms: Alarms, now: float, renew: Renew = lambda agent, profile: ()) -> str:
+    """All known deadlines as events, each with its steps from ``renew``, and its ``alarms``."""
     lines = [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",
@@ -33,7 +32,7 @@ def calendar(report: Report, alarms: Sequence[float], now: float, renew: Renew =
     return "".join(f"{folded}\r\n" for line in lines for folded in _fold(line))
 
 
-def _events(report: Report, alarms: Sequence[float], now: float, renew: Renew) -> Iterator[str]:
+def _events(report: Report, alarms: Alarms, now: float, renew: Renew) -> Iterator[str]:
     seen: set[str] = set()
     for agent, profile in report.profiles:
         deadline = profile.expires_at
@@ -56,7 +55,7 @@ def _events(report: Report, alarms: Sequence[float], now: float, renew: Renew) -
             f"SUMMARY:{_text(summary)}",
             "DESCRIPTION:" + "\\n".join(map(_text, description)),
         )
-        for before in alarms:
+        for before in alarms(agent, profile):
             yield from (
                 "BEGIN:VALARM",
                 "ACTION:DISPLAY",

@@ -43,10 +43,11 @@ def next_event(states: States, report: Report, policy: AlertPolicy, now: float) 
 
 def _first_reminders(report: Report, policy: AlertPolicy) -> Iterator[float]:
     """When the first reminder of each deadline is due."""
-    if policy.remind_before:
-        for _, profile in report.profiles:
-            if profile.expires_at is not None:
-                yield profile.expires_at - policy.remind_before[0] + EPSILON
+    for agent, profile in report.profiles:
+        if profile.expires_at is not None:
+            steps = policy.steps(agent.target, (agent.agent,), profile.provider, profile.id)
+            if steps:
+                yield profile.expires_at - steps[0] + EPSILON
 
 
 def firing(states: States, now: float) -> tuple[Alert, ...]:

@@ -11,7 +11,7 @@ from exporter.alerts.lifecycle.agents import new_agents
 from exporter.alerts.lifecycle.arrivals import retry_at
 from exporter.alerts.lifecycle.facts import rank
 from exporter.alerts.lifecycle.flapping import first_at, stable_at, times_today
-from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, passed_step
 from exporter.alerts.values import AlertState, LastNotification, NotificationReason
 from exporter.model import ConditionName, Severity
 
@@ -87,7 +87,7 @@ def _reminder_or_repeat(
     state: AlertState, last: LastNotification, policy: AlertPolicy, now: float
 ) -> NotificationReason | None:
     if state.condition is ConditionName.EXPIRING and state.deadline is not None:
-        step = policy.step_at(state.deadline, now)
+        step = passed_step(policy.steps_of(state), state.deadline, now)
         if step is not None and (last.step is None or step < last.step):
             return NotificationReason.REMINDER
     times = (repeat_at(state, last, policy), still_fails_at(state, last, now), shown_again_at(state, last, policy))
@@ -123,7 +123,7 @@ def _is_acknowledged_by_renewal(state: AlertState, policy: AlertPolicy, now: flo
     """Whether someone renewed the credential after the latest reminder step had already passed."""
     if state.acknowledged_step is None or state.severity is not Severity.INFO or state.deadline is None:
         return False
-    step = policy.step_at(state.deadline, now)
+    step = passed_step(policy.steps_of(state), state.deadline, now)
     return step is None or step >= state.acknowledged_step
 
 

@@ -180,9 +180,10 @@ def _reminder(
     ``reason`` is ``undated`` if the date is an assumption.
     """
     deadline = profile.expires_at
-    if deadline is None or not policy.remind_before or deadline <= now:
+    if deadline is None or deadline <= now:
         return None
-    if deadline - policy.remind_before[0] >= now or profile.status in (Status.EXPIRED, Status.MISSING):
+    steps = policy.steps(agent.target, (agent.agent,), profile.provider, profile.id)
+    if not steps or deadline - steps[0] >= now or profile.status in (Status.EXPIRED, Status.MISSING):
         return None
     if any(condition.name is ConditionName.CLOCK for condition in agent.conditions):
         return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from exporter.alerts.lifecycle.ledger import Ledger, Notified
 from exporter.alerts.lifecycle.message_invariants import about_message, ended_outages
 from exporter.alerts.lifecycle.moment import ROUNDING, SAME_DATE, Held, Moment, heals_itself, is_later
-from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, passed_step
 from exporter.alerts.values import Alert, Message, NotificationReason, ResolutionCause, States
 from exporter.model import Condition, ConditionName, Family, ProfileReport, Report, Severity
 
@@ -78,7 +78,8 @@ def _reminds_once(claim: _Claim) -> Iterator[str]:
     alert, last = claim.alert, claim.last
     if alert.reason is not NotificationReason.REMINDER or last is None or last.alert.condition is not alert.condition:
         return
-    step = claim.moment.policy.step_at(alert.deadline, claim.moment.now) if alert.deadline is not None else None
+    steps = claim.moment.policy.steps(alert.target, alert.agents, alert.provider, alert.profile)
+    step = passed_step(steps, alert.deadline, claim.moment.now) if alert.deadline is not None else None
     has_passed = last.step is not None and step is not None and step >= last.step
     if step is None or (has_passed and not is_later(alert.deadline, last.alert.deadline)):
         yield "is a reminder, but no further step has passed"

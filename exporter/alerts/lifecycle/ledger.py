@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from exporter.alerts.lifecycle.moment import Held, Moment, is_later
-from exporter.alerts.lifecycle.policy import AlertPolicy
+from exporter.alerts.lifecycle.policy import AlertPolicy, passed_step
 from exporter.alerts.values import Alert, AlertState, Message, NotificationReason, States
 from exporter.model import ConditionName, Family, Report
 
@@ -90,7 +90,8 @@ class Ledger:
                 continue
             is_news = alert.reason in (NotificationReason.FIRST, NotificationReason.ESCALATED)
             news_at = message.at if is_news or before is None else before.news_at
-            step = policy.step_at(alert.deadline, message.at) if alert.deadline is not None else None
+            steps = policy.steps(alert.target, alert.agents, alert.provider, alert.profile)
+            step = passed_step(steps, alert.deadline, message.at) if alert.deadline is not None else None
             if before is not None and before.step is not None and not is_later(alert.deadline, before.alert.deadline):
                 step = before.step if step is None else min(step, before.step)
             agents = frozenset(alert.agents)

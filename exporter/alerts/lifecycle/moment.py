@@ -97,13 +97,16 @@ class Moment:
     def facts(self, alert: Alert, agent: str, name: ConditionName) -> list[Condition]:
         """These, and an early reminder of a deadline, which the verdict does not have."""
         found = self.verdict(alert, agent, name)
-        if found or name is not ConditionName.EXPIRING or not self.policy.remind_before:
+        if found or name is not ConditionName.EXPIRING:
+            return found
+        steps = self.policy.steps(alert.target, (agent,), alert.provider, alert.profile)
+        if not steps:
             return found
         return [
             Condition(name, Severity.INFO, profile.provider, profile.id, deadline=profile.expires_at)
             for profile in self.profiles(alert, agent)
             if profile.expires_at is not None
-            and self.now < profile.expires_at < self.now + self.policy.remind_before[0] + ROUNDING
+            and self.now < profile.expires_at < self.now + steps[0] + ROUNDING
             and profile.status not in (Status.EXPIRED, Status.MISSING)
             and not self.policy.verdict.of(alert.target, agent, profile.id).ignore
         ]

@@ -119,7 +119,7 @@ def _scheduled(state: AlertState, channel: ChannelPolicy, policy: AlertPolicy, n
 def _next_step(state: AlertState, after: float | None, kind: EventKind, policy: AlertPolicy) -> Iterator[NextEvent]:
     """The reminder step that follows step ``after``."""
     if state.condition is ConditionName.EXPIRING and state.deadline is not None:
-        for step in policy.remind_before:
+        for step in policy.steps_of(state):
             if after is None or step < after:
                 yield state.deadline - step + EPSILON, kind
                 return

@@ -13,7 +13,7 @@ from exporter.alerts.lifecycle.compose import compose
 from exporter.alerts.lifecycle.decisions import Candidate, end_waits_until, reason_to_notify
 from exporter.alerts.lifecycle.flapping import DAY, times_today
 from exporter.alerts.lifecycle.grouping import Group, drop_stale_pending, group_is_due, mark_pending
-from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy
+from exporter.alerts.lifecycle.policy import AlertPolicy, ChannelPolicy, passed_step
 from exporter.alerts.lifecycle.suppression import (
     Suppression,
     allowed,
@@ -146,7 +146,7 @@ def mark_notified(
 def _notification(
     state: AlertState, reason: NotificationReason, last: LastNotification | None, policy: AlertPolicy, now: float
 ) -> LastNotification:
-    step = policy.step_at(state.deadline, now) if state.deadline is not None else None
+    step = passed_step(policy.steps_of(state), state.deadline, now) if state.deadline is not None else None
     if last is not None and last.step is not None:
         step = last.step if step is None else min(step, last.step)  # setting the clock back repeats no reminder
     agents = tuple(agent for agent, fact in state.facts.items() if fact.confirmed and not fact.inhibited)

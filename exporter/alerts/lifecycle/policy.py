@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
@@ -151,7 +151,7 @@ class AlertPolicy:
     channels: tuple[ChannelPolicy, ...] = ()  # without Alertmanager, which has policies of its own
     targets: frozenset[str] = frozenset()  # the targets that alert: those that are checked on a schedule
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # a person's, by target
-    remind_before: tuple[float, ...] = ()  # the longest first
+    remind_before: tuple[float, ...] = ()  # the longest first; ``steps`` are those of one credential
     repeat_every: float = 6 * 3600.0
     confirm_checks: int = 2
     check_failed_after: float = 900.0
@@ -163,6 +163,10 @@ class AlertPolicy:
     silences: tuple[Silence, ...] = ()
     acknowledged: Mapping[str, float] = field(default_factory=dict)  # fingerprint -> when
     renew: Renew = no_steps  # the steps in reminders of a profile that still works
+    has_own_steps: bool = field(init=False)  # whether any credential has reminders of its own
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "has_own_steps", self.verdict.has_reminders)
 
     @classmethod
     def of(
@@ -199,7 +203,7 @@ class AlertPolicy:
             channels=channels,
             targets=frozenset(target.name for target in config.targets if target.schedule),
             labels={target.name: target.labels for target in config.targets if target.labels},
-            remind_before=tuple(sorted(set(alerts.remind_before), reverse=True)),
+            remind_before=in_order(alerts.remind_before),
             repeat_every=alerts.repeat_every,
             confirm_checks=alerts.confirm_checks,
             check_failed_after=alerts.check_failed_after,
@@ -257,7 +261,31 @@ class AlertPolicy:
             at = before if at is None or (before is not None and before > at) else at
         return at if at is not None and at >= max(state.started_at, state.worsened_at) else None
 
-    def step_at(self, deadline: float, now: float) -> float | None:
-        """The latest reminder step that has passed, in seconds before ``deadline``; None before the first."""
-        passed = [step for step in self.remind_before if deadline - step < now]
-        return passed[-1] if passed else None
+    def steps(self, target: str, agents: Iterable[str], provider: str | None, profile: str | None) -> tuple[float, ...]:
+        """The reminder steps of a credential, in seconds before its deadline, the longest first.
+
+        Of agents that share it, the first one with steps of its own decides.
+        """
+        if not self.has_own_steps:
+            return self.remind_before
+        known = (self.verdict.remind_before_of(target, agent, provider or "", profile or "") for agent in agents)
+        own = next((steps for steps in known if steps is not None), None)
+        return self.remind_before if own is None else in_order(own)
+
+    def steps_of(self, state: AlertState) -> tuple[float, ...]:
+        """The reminder steps of an alert's credential."""
+        if not self.has_own_steps:
+            return self.remind_before
+        subject = state.subject
+        return self.steps(subject.target, state.agents, subject.provider, subject.profile)
+
+
+def in_order(steps: Iterable[float]) -> tuple[float, ...]:
+    """Reminder steps, the longest first."""
+    return tuple(sorted(set(steps), reverse=True))
+
+
+def passed_step(steps: Iterable[float], deadline: float, now: float) -> float | None:
+    """The latest of the reminder ``steps`` that has passed, in seconds before ``deadline``; None before the first."""
+    passed = [step for step in steps if deadline - step < now]
+    return passed[-1] if passed else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, Finding
-from exporter.alerts.lifecycle.policy import AlertPolicy
+from exporter.alerts.lifecycle.policy import AlertPolicy, passed_step
 from exporter.alerts.values import AgentFact, AlertState, NotificationReason, Resolution, ResolutionCause
 from exporter.model import ConditionName, Family, Severity
 
@@ -25,8 +25,9 @@ def is_renewed_to_near_date(state: AlertState, fact: Fact, policy: AlertPolicy, 
         return False
     if was_undated:
         return not worst.profile.assumed if worst.profile is not None else True
-    before = _stage(state.condition, state.deadline, policy, now)
-    return _stage(condition.name, condition.deadline, policy, now) < before
+    steps = policy.steps_of(state)
+    before = _stage(state.condition, state.deadline, steps, now)
+    return _stage(condition.name, condition.deadline, steps, now) < before
 
 
 def _has_moved(before: AgentFact | None, finding: Finding, was_undated: bool) -> bool:
@@ -62,12 +63,12 @@ def is_past_acknowledged_step(state: AlertState, new: AlertState, policy: AlertP
     if new.severity is not Severity.INFO:
         return True
     step = state.acknowledged_step
-    return step is not None and _stage(new.condition, new.deadline, policy, now) > (1, -step)
+    return step is not None and _stage(new.condition, new.deadline, policy.steps_of(new), now) > (1, -step)
 
 
-def _stage(name: ConditionName, deadline: float | None, policy: AlertPolicy, now: float) -> tuple[int, float]:
+def _stage(name: ConditionName, deadline: float | None, steps: tuple[float, ...], now: float) -> tuple[int, float]:
     """How near a deadline is, as a sort key: undated, then step by step, then expired."""
     if name is ConditionName.EXPIRING:
-        step = policy.step_at(deadline, now) if deadline is not None else None
+        step = passed_step(steps, deadline, now) if deadline is not None else None
         return (1, -step if step is not None else float("-inf"))
     return (0, 0.0) if name is ConditionName.UNDATED else (2, 0.0)

@@ -23,7 +23,7 @@ from exporter.alerts.lifecycle.endings import has_same_deadline, resolution
 from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, ReportIndex, gather, rank
 from exporter.alerts.lifecycle.matching import match
 from exporter.alerts.lifecycle.merging import merge, merged_into
-from exporter.alerts.lifecycle.policy import AlertPolicy
+from exporter.alerts.lifecycle.policy import AlertPolicy, passed_step
 from exporter.alerts.lifecycle.renewal import (
     end_by_renewal,
     is_past_acknowledged_step,
@@ -361,7 +361,7 @@ def _still_true(state: AlertState, new: AlertState, policy: AlertPolicy, now: fl
         result = known
     before, deadline = state.deadline, new.deadline
     if before is not None and deadline is not None and deadline > before + SAME_DATE:
-        step = policy.step_at(deadline, now)
+        step = passed_step(policy.steps_of(new), deadline, now)
         result = {name: replace(last, step=step) for name, last in result.items()}
     return result
 
@@ -369,7 +369,7 @@ def _still_true(state: AlertState, new: AlertState, policy: AlertPolicy, now: fl
 def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
     """Ends the alert as renewed and begins it again, silent until the next reminder step of the new date."""
     begun = _begin(state.key, fact, policy, now)
-    step = policy.step_at(begun.deadline, now) if begun.deadline is not None else None
+    step = passed_step(policy.steps_of(begun), begun.deadline, now) if begun.deadline is not None else None
     return changed(
         begun,
         fingerprint=state.fingerprint,
