@@ -91,12 +91,15 @@ class ExpositionCache:
         self._problems.pop(target, None)
 
     async def compose(self, *, at_once: bool = False) -> None:
-        """When this returns, everything that was put and removed is visible to scrapes; else ``outdated`` says why.
+        """When this returns, everything put and removed before is visible to scrapes; else ``outdated`` says why.
 
         ``at_once``: without the pause after the last time, for what a person waits for.
         """
-        async with self._composing:  # one at a time; those that waited find nothing left to do
-            if self._exposition.stale:
+        wanted = self._exposition.changes
+        # One at a time. Those that waited find theirs composed, although a fleet has put more since: if each waited for
+        # another turn, more would come than are served.
+        async with self._composing:
+            if not self._exposition.has_composed(wanted):
                 await asyncio.sleep(0.0 if at_once else max(self._compose_at - time.monotonic(), 0.0))
                 started = time.monotonic()
                 try:

@@ -207,9 +207,18 @@ class Exposition:
             self._changes += 1
 
     @property
+    def changes(self) -> int:
+        """How many times a fragment was put or removed so far."""
+        return self._changes
+
+    def has_composed(self, changes: int) -> bool:
+        """Whether so many changes are composed."""
+        return self._composed_changes >= changes
+
+    @property
     def stale(self) -> bool:
         """Whether a fragment was put or removed since the last ``compose``."""
-        return self._changes != self._composed_changes
+        return not self.has_composed(self._changes)
 
     def compose(self) -> None:
         """Group all fragments by metric, sort them by target, and compress them. Does nothing if not stale."""
