@@ -269,7 +269,7 @@ class ConditionName(enum.StrEnum):
         family=Family.NOTICE,
         wording=Wording(
             "{subject} has used over 90 % of its{window} quota",
-            "is below 90 % of its quota again",
+            "has its{window} quota back",
             "was above 90 % of its quota for",
             "is above 90 % of its quota",
         ),

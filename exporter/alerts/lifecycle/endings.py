@@ -79,6 +79,8 @@ def _end(
         return ended(ResolutionCause.TARGET_REMOVED)
     if index.agent(subject, agent) is None and agent != "*":
         return ended(ResolutionCause.PROFILE_REMOVED)
+    if state.condition is ConditionName.QUOTA and not _is_reported(state, agent, index):
+        return ended(ResolutionCause.NOT_NEEDED)  # nobody knows how much is used
     if state.family not in (Family.DEADLINE, Family.AVAILABILITY):
         is_ignored = bool(subject.profile) and policy.verdict.of(subject.target, agent, subject.profile).ignore
         return ended(ResolutionCause.IGNORED if is_ignored else ResolutionCause.OVER)
@@ -97,6 +99,13 @@ def _end(
     if profile.status in (Status.EXPIRED, Status.MISSING) or not profile.usable:
         return ended(ResolutionCause.REPLACED if is_new else ResolutionCause.OTHER_PROBLEM)
     return _renewed(profile, agent, now) if is_new else ended(ResolutionCause.OVER)
+
+
+def _is_reported(state: AlertState, agent: str, index: ReportIndex) -> bool:
+    """Whether an agent's report has the usage window that the alert is about."""
+    report = index.agent(state.subject, agent)
+    windows = report.usage if report is not None else ()
+    return any((usage.provider, usage.window) == (state.subject.provider, state.cause) for usage in windows)
 
 
 def _renewed(profile: ProfileReport, agent: str, now: float) -> Resolution:

@@ -239,7 +239,9 @@ def _when_it_ended(alert: Alert, now: float, zone: ZoneInfo) -> list[str]:
     lines, renewed = [], ""
     is_over = alert.resolution_cause is ResolutionCause.OVER
     is_credential = alert.family in (Family.DEADLINE, Family.AVAILABILITY)
-    if not is_over:
+    if alert.condition is ConditionName.QUOTA and alert.resolution_cause is ResolutionCause.NOT_NEEDED:
+        lines.append("How much of it is used is not known now.")
+    elif not is_over:
         lines.append(_OTHER_ENDS[alert.resolution_cause])
     elif is_credential and alert.deadline is not None and alert.deadline > now:
         latest = " at the latest" if alert.is_assumed else ""

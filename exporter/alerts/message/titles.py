@@ -171,12 +171,20 @@ def is_stable(alert: Alert, now: float) -> bool:
 
 def how_it_ended(alert: Alert) -> str:
     """The words for a resolution after its subject: "works again"."""
+    if alert.condition is ConditionName.QUOTA and alert.resolution_cause is ResolutionCause.NOT_NEEDED:
+        return f"no longer reports its{_window(alert)} quota"
     if alert.resolution_cause in _OTHER_ENDS:
         return _OTHER_ENDS[alert.resolution_cause]
     if alert.reason is NotificationReason.RENEWED:
         day, latest = iso(alert.deadline), " at the latest" if alert.is_assumed else ""
         return f"was renewed and works until {day}{latest}" if day else "was renewed and works"
-    return wording(alert).ended
+    return wording(alert).ended.format(window=_window(alert))
+
+
+def _window(alert: Alert) -> str:
+    """The name of a usage window, where it is short enough for a title."""
+    cause = visible(alert.cause or "", 100)
+    return f" {cause}" if cause and len(cause) <= _LONGEST_CAUSE else ""
 
 
 def wording(alert: Alert | SuppressedAlert) -> Wording:
