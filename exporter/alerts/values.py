@@ -91,7 +91,7 @@ class AgentFact:
     checks: int = 0  # checks in a row that found it
     checked_at: float | None = None  # the last of these
     is_assumed: bool = False  # the deadline is counted from when the credential was first seen
-    credentials: tuple[Credential, ...] = ()  # of a fact about a provider: its failing credentials
+    credentials: tuple[Credential, ...] = ()  # those that do not work, each with the latest date it had meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class AlertState:
     deadline: float | None = None
     seen_at: float | None = None  # when the condition was last seen, if checks have failed since
     secret: str | None = None  # keyed hash
-    credentials: tuple[Credential, ...] = ()  # of an alert about a provider: its failing credentials
+    credentials: tuple[Credential, ...] = ()  # those that do not work: of an outage, all of the provider
     until: float | None = None  # when an unusable credential recovers
     is_assumed: bool = False  # the deadline is counted from when the credential was first seen
     facts: Mapping[str, AgentFact] = field(default_factory=dict)  # by agent

@@ -234,6 +234,51 @@ def test_date_that_is_recorded_for_an_undated_token_is_one() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (
+            agent_comes_or_goes("lab"),
+            down("openai"),
+            recovers("main", "openai:c"),
+            dated("work", "openai:c", -HOUR),
+            agent_comes_or_goes("work"),
+            agent_comes_or_goes("work"),
+        ),
+        (
+            breaks("work", "anthropic:a", "auth"),
+            passes(MINUTE),
+            dated("work", "anthropic:a", -HOUR),
+            agent_comes_or_goes("work"),
+            agent_comes_or_goes("work"),
+        ),
+        (
+            breaks("work", "anthropic:a", "auth"),
+            passes(MINUTE),
+            recovers("work", "anthropic:a"),
+            dated("work", "anthropic:a", -HOUR),
+            breaks("work", "anthropic:a", "auth"),
+            agent_comes_or_goes("work"),
+            agent_comes_or_goes("work"),
+        ),
+    ],
+    ids=["an outage", "a credential", "while its end waits"],
+)
+def test_date_that_went_and_came_back_while_a_credential_failed_is_no_renewal(steps: tuple[Step, ...]) -> None:
+    lived(*steps, passes(MINUTE), group_wait=10.0)
+
+
+def test_end_without_an_agent_that_was_removed_is_whole_although_the_agents_cannot_be_listed() -> None:
+    lived(
+        down("anthropic"),
+        agent_comes_or_goes("work"),
+        recovers("lab", "anthropic:b", all_heirs=True),
+        unlisted,
+        a_day_passes,
+        group_wait=10.0,
+    )
+
+
 def test_what_cannot_be_checked_is_neither_confirmed_nor_over() -> None:
     lived(
         breaks("main", "anthropic:a", "rate_limit", all_heirs=True),

@@ -171,6 +171,16 @@ def test_what_became_too_mild_while_it_was_held_back_has_no_line_in_the_summary(
     history.goes_down_and_is_acknowledged("anthropic", 0.0)
 
 
+def test_what_was_held_back_and_then_part_of_an_outage_has_no_line_in_the_summary() -> None:
+    history = Histories()
+    history.begin(group_wait=0.0, escalate_after=None, start=298, hour=20)
+    down("anthropic")(history)
+    passes(7 * HOUR)(history)
+    recovers("lab", "anthropic:a", all_heirs=True)(history)
+    down("anthropic")(history)
+    recovers("main", "anthropic:b", all_heirs=True)(history)
+
+
 @pytest.mark.parametrize(
     "steps",
     [

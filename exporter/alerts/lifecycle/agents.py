@@ -14,15 +14,20 @@ from exporter.alerts.lifecycle.facts import (
     rank,
 )
 from exporter.alerts.lifecycle.policy import AlertPolicy
-from exporter.alerts.values import AgentFact, AlertState
+from exporter.alerts.values import AgentFact, AlertState, Credential
 from exporter.model import ConditionName, Family, Severity
 
 #: Checks that begin to fail within so many seconds of each other fail for one reason, and are confirmed together.
 SAME_FAILURE = 300.0
 
 
-def agent_fact(finding: Finding, before: AgentFact | None, policy: AlertPolicy, now: float) -> AgentFact:
-    """The agent's fact as of ``now``; ``before`` is its earlier one in the same alert."""
+def agent_fact(
+    finding: Finding, before: AgentFact | None, policy: AlertPolicy, now: float, earlier: AgentFact | None = None
+) -> AgentFact:
+    """The agent's fact as of ``now``; ``before`` is its earlier one in the same alert.
+
+    ``earlier`` is what it had before it lost the trouble for a while of whose end nobody was notified.
+    """
     condition, profile = finding.condition, finding.profile
     at = checked_at(finding)
     checks = 0 if at is None else 1
@@ -51,8 +56,23 @@ def agent_fact(finding: Finding, before: AgentFact | None, policy: AlertPolicy, 
         checks=checks,
         checked_at=at,
         is_assumed=profile.assumed if profile is not None else False,
-        credentials=() if profile is not None else failing_credentials(finding),
+        credentials=_with_latest_dates(failing_credentials(finding), before or earlier),
     )
+
+
+def _with_latest_dates(credentials: tuple[Credential, ...], before: AgentFact | None) -> tuple[Credential, ...]:
+    """A credential that fails is not renewed by a date that goes and comes back."""
+    if before is None or credentials == before.credentials:
+        return credentials
+    dates = {(known.profile, known.secret): known.deadline for known in before.credentials}
+    return tuple(
+        replace(c, deadline=_later(c.deadline, dates.get((c.profile, c.secret)))) if c.secret is not None else c
+        for c in credentials
+    )
+
+
+def _later(date: float | None, other: float | None) -> float | None:
+    return max((at for at in (date, other) if at is not None), default=None)
 
 
 def confirmed_at(fact: AgentFact, policy: AlertPolicy) -> float | None:

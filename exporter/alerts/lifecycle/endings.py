@@ -94,8 +94,8 @@ def _end(
     was_own = fact.owner == agent and profile.owner is not None
     if was_own and profile.owner != agent:
         return ended(ResolutionCause.PROFILE_REMOVED)  # it has the credential of another agent again
-    before = Credential(subject.profile, state.secret, fact.deadline)
-    is_new = is_renewed(before, profile, undated=fact.condition is ConditionName.UNDATED)
+    before = fact.credentials or (Credential(subject.profile, state.secret, fact.deadline),)
+    is_new = _is_another(before, profile, undated=fact.condition is ConditionName.UNDATED)
     if profile.status in (Status.EXPIRED, Status.MISSING) or not profile.usable:
         return ended(ResolutionCause.REPLACED if is_new else ResolutionCause.OTHER_PROBLEM)
     return _renewed(profile, agent, now) if is_new else ended(ResolutionCause.OVER)
@@ -126,9 +126,9 @@ def _provider_end(state: AlertState, agent: str, fact: AgentFact, index: ReportI
     return _renewed(last, agent, now)
 
 
-def _is_another(before: Iterable[Credential], profile: ProfileReport) -> bool:
+def _is_another(before: Iterable[Credential], profile: ProfileReport, *, undated: bool = False) -> bool:
     """Whether the profile holds none of the credentials that failed."""
-    return all(is_renewed(known, profile) for known in before if known.profile == profile.id)
+    return all(is_renewed(known, profile, undated=undated) for known in before if known.profile == profile.id)
 
 
 def has_same_deadline(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> bool:

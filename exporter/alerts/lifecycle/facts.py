@@ -261,10 +261,13 @@ def is_self_healing(finding: Finding) -> bool:
 
 
 def failing_credentials(finding: Finding) -> tuple[Credential, ...]:
-    """The agent's credentials of a provider that has none that works."""
+    """The agent's credentials that do not work: of a provider that has none that works, all."""
     subject = finding.subject
-    if subject.profile or subject.topic != Family.AVAILABILITY:
+    if subject.topic != Family.AVAILABILITY:
         return ()
+    if subject.profile:
+        profile = finding.profile
+        return (Credential(profile.id, profile.secret_hash, profile.expires_at),) if profile is not None else ()
     return tuple(
         Credential(profile.id, profile.secret_hash, profile.expires_at)
         for profile in finding.agent.profiles

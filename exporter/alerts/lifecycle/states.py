@@ -277,10 +277,13 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     if not begins_again and is_renewed_to_near_date(state, fact, policy, now):
         return _begin_renewed(state, fact, policy, now)
     before: Facts = {} if begins_again else state.facts
+    # An end that is still to be sent is about the agents of the earlier life, also those that were well before it.
+    is_owed = not begins_again or (state.resolution is not None and bool(state.notified))
+    earlier: Facts = {**state.ended, **state.facts} if is_owed and (begins_again or state.ended) else {}
     facts: dict[str, AgentFact] = {
         agent: replace(before[agent], inhibited=True)
         if agent in fact.waiting
-        else agent_fact(finding, before.get(agent), policy, now)
+        else agent_fact(finding, before.get(agent), policy, now, earlier.get(agent))
         for agent, finding in fact.findings.items()
     }
     gone: dict[str, AgentFact] = {}
@@ -297,8 +300,6 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     changes: dict[str, Any] = {"dormant": False, "firing": True, "merged": False}
     if begins_again:
         changes |= {"started_at": now, "worsened_at": now, "acknowledged_step": None}
-        # An end that is still to be sent is about the agents of the earlier life, also those that were well before it.
-        earlier = {**state.ended, **state.facts} if state.resolution is not None and state.notified else {}
         changes["ended"] = {agent: old for agent, old in earlier.items() if agent not in facts}
         changes |= {"held": {}, "lost": {}, "exporter": policy.exporter}
         if not new.confirmed:
