@@ -132,6 +132,17 @@ def test_renewal_that_waits_is_none_once_the_new_credential_fails() -> None:
     )
 
 
+def test_renewal_that_waits_names_the_agents_at_which_the_new_credential_works() -> None:
+    lived(
+        dated("work", "openai:c", 5 * HOUR),
+        passes(HOUR),
+        pasted("main", "openai:c", 5 * DAY),
+        dated("work", "openai:c", -HOUR),
+        passes(11.0),
+        group_wait=10.0,
+    )
+
+
 def test_end_that_waits_is_what_the_report_shows_although_the_check_of_one_agent_fails() -> None:
     lived(
         down("anthropic"),

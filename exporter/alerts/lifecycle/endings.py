@@ -44,7 +44,7 @@ def resolution(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: 
     if len(facts) == 1:
         ((agent, fact),) = facts.items()
         return _end(state, agent, fact, index, policy, now)
-    return _together([_end(state, agent, fact, index, policy, now) for agent, fact in facts.items()], now)
+    return together([_end(state, agent, fact, index, policy, now) for agent, fact in facts.items()], now)
 
 
 def _has_trouble(state: AlertState, agent: str, index: ReportIndex) -> bool:
@@ -55,7 +55,8 @@ def _has_trouble(state: AlertState, agent: str, index: ReportIndex) -> bool:
     )
 
 
-def _together(ends: Sequence[Resolution], now: float) -> Resolution:
+def together(ends: Sequence[Resolution], now: float) -> Resolution:
+    """The end that a message reports of the ends of all agents: the first in ``_ORDER``, and whose it is."""
     if not ends:
         return Resolution(now, NotificationReason.RESOLVED)
     kind = min(((end.reason, end.cause) for end in ends), key=_ORDER.index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.alerts.lifecycle.endings import together
 from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, Finding
 from exporter.alerts.lifecycle.policy import AlertPolicy, passed_step
 from exporter.alerts.values import AgentFact, AlertState, NotificationReason, Resolution, ResolutionCause
@@ -16,7 +17,7 @@ def is_renewed_to_near_date(state: AlertState, fact: Fact, policy: AlertPolicy, 
     condition = worst.condition
     if any(one.condition.name is not ConditionName.EXPIRING for one in fact.findings.values()):
         return False
-    if condition.severity is not Severity.INFO or not works(fact):
+    if condition.severity is not Severity.INFO or not all(map(_works, fact.findings.values())):
         return False
     was_undated = state.condition is ConditionName.UNDATED
     is_new = fact.secret is not None and state.secret is not None and fact.secret != state.secret
@@ -45,17 +46,21 @@ def _deadline_of(finding: Finding) -> float:
     return finding.condition.deadline if finding.condition.deadline is not None else float("inf")
 
 
-def works(fact: Fact) -> bool:
-    """Whether the credential works wherever it is."""
-    return all(found.profile is not None and found.profile.usable for found in fact.findings.values())
+def _works(finding: Finding) -> bool:
+    return finding.profile is not None and finding.profile.usable
 
 
-def end_by_renewal(begun: AlertState, is_working: bool, at: float) -> Resolution:
+def end_by_renewal(begun: AlertState, fact: Fact, at: float) -> Resolution:
     """How the alert about the old date ended, when it has begun again with the new one."""
-    agents = tuple(begun.facts)
-    if not is_working:
-        return Resolution(at, NotificationReason.RESOLVED, ResolutionCause.REPLACED, agents=agents)
-    return Resolution(at, NotificationReason.RENEWED, until=begun.deadline, is_assumed=begun.is_assumed, agents=agents)
+
+    def end(agent: str, now: AgentFact) -> Resolution:
+        found = fact.findings.get(agent)
+        if found is not None and not _works(found):
+            return Resolution(at, NotificationReason.RESOLVED, ResolutionCause.REPLACED, agents=(agent,))
+        is_assumed = now.is_assumed and now.deadline is not None
+        return Resolution(at, NotificationReason.RENEWED, until=now.deadline, is_assumed=is_assumed, agents=(agent,))
+
+    return together([end(agent, now) for agent, now in begun.facts.items()], at)
 
 
 def is_past_acknowledged_step(state: AlertState, new: AlertState, policy: AlertPolicy, now: float) -> bool:

@@ -28,7 +28,6 @@ from exporter.alerts.lifecycle.renewal import (
     end_by_renewal,
     is_past_acknowledged_step,
     is_renewed_to_near_date,
-    works,
 )
 from exporter.alerts.lifecycle.routing import labelled
 from exporter.alerts.lifecycle.takeover import take_over
@@ -324,7 +323,7 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
         new = changed(new, resolution=None)
     elif new.resolution is not None and new.acknowledged_step is not None:
         # The renewal has yet to be sent, and the date may have moved since, or the new credential may have failed.
-        new = changed(new, resolution=end_by_renewal(new, works(fact), new.resolution.at))
+        new = changed(new, resolution=end_by_renewal(new, fact, new.resolution.at))
     return new
 
 
@@ -375,7 +374,7 @@ def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: floa
         begun,
         fingerprint=state.fingerprint,
         acknowledged_step=step if step is not None else _BEFORE_FIRST_STEP,
-        resolution=end_by_renewal(begun, True, now) if state.notified else None,
+        resolution=end_by_renewal(begun, fact, now) if state.notified else None,
         notified=_still_true(state, begun, policy, now),
         pending=state.pending,
         suppressed=state.suppressed,
