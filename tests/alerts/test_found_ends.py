@@ -279,6 +279,16 @@ def test_date_that_went_and_came_back_while_a_credential_failed_is_no_renewal(st
     lived(*steps, passes(MINUTE), group_wait=10.0)
 
 
+def test_end_that_waits_names_an_agent_of_which_nothing_is_known_any_more() -> None:
+    lived(
+        down("anthropic"),
+        recovers("main", "anthropic:b", all_heirs=True),
+        fails("main", forgotten=True),
+        a_day_passes,
+        group_wait=10.0,
+    )
+
+
 def test_end_without_an_agent_that_was_removed_is_whole_although_the_agents_cannot_be_listed() -> None:
     lived(
         down("anthropic"),

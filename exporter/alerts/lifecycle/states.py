@@ -19,7 +19,7 @@ from exporter.alerts.lifecycle.agents import (
     worst_agent,
 )
 from exporter.alerts.lifecycle.clock_steps import not_in_the_future
-from exporter.alerts.lifecycle.endings import has_same_deadline, resolution
+from exporter.alerts.lifecycle.endings import has_same_deadline, resolution, together
 from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, ReportIndex, gather, rank
 from exporter.alerts.lifecycle.matching import match
 from exporter.alerts.lifecycle.merging import merge, merged_into
@@ -425,4 +425,6 @@ def _as_it_is_now(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
     if not facts:
         return state
     present = replace(resolution(changed(state, facts=facts), index, policy, now), at=end.at)
+    if unseen := tuple(agent for agent in end.agents if not index.has_seen(state, agent)):
+        present = together([replace(end, agents=unseen), present], end.at)
     return state if present == end else changed(state, resolution=present)
