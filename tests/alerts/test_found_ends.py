@@ -279,6 +279,17 @@ def test_date_that_went_and_came_back_while_a_credential_failed_is_no_renewal(st
     lived(*steps, passes(MINUTE), group_wait=10.0)
 
 
+def test_end_of_the_alert_that_an_agent_left_goes_with_the_first_of_its_own() -> None:
+    lived(
+        breaks("work", "anthropic:a", "overloaded"),
+        breaks("lab", "anthropic:a", "overloaded"),
+        acknowledged(20 * MINUTE),
+        pasted("work", "anthropic:a", YEAR, heals=False),
+        removed("main", "anthropic:a"),
+        a_day_passes,
+    )
+
+
 def test_end_that_waits_names_an_agent_of_which_nothing_is_known_any_more() -> None:
     lived(
         down("anthropic"),

@@ -31,7 +31,7 @@ from alerts.lived import (
     unlisted,
 )
 from alerts.test_histories import Histories
-from alerts.worlds import DAY, HOUR, MINUTE, NOW
+from alerts.worlds import DAY, HOUR, MINUTE, NOW, STEPS
 
 # --- agents that take a credential of their own ------------------------------------------------------
 
@@ -198,6 +198,19 @@ def test_agents_that_come_to_share_a_renewal_are_known_at_once(
     steps: tuple[Step, ...],
 ) -> None:
     lived(*steps, group_wait=10.0)
+
+
+def test_what_became_too_mild_for_a_phone_is_not_shown_again_once_an_outage_took_it_away() -> None:
+    lived(
+        a_day_passes,
+        dated("work", "anthropic:b", 5 * HOUR),
+        dated("main", "anthropic:b", 10 * DAY),
+        down("anthropic"),
+        a_day_passes,
+        a_day_passes,
+        lambda h: h.thresholds_are_edited(STEPS[1:]),
+        a_day_passes,
+    )
 
 
 def test_last_known_recovery_of_an_agent_that_cannot_be_checked_may_be_said() -> None:

@@ -6,20 +6,21 @@ Channels refuse messages, hang and work again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from alerts.receivers import Channel, Phone
 from alerts.worlds import DAY, HOUR, MINUTE, NOW, STEPS, P, World, believe, policy
 from exporter.alerts.lifecycle import advance, next_event
 from exporter.alerts.lifecycle.arrivals import Outcome, settle
 from exporter.alerts.lifecycle.compose import alert_of
 from exporter.alerts.lifecycle.invariants import Ledger, doubts
 from exporter.alerts.lifecycle.policy import ChannelPolicy, QuietPeriod, Silence
-from exporter.alerts.values import AlertState, Message, NotificationReason
+from exporter.alerts.values import AlertState, NotificationReason
 from exporter.config import QuietHours as Configured
 from exporter.lib.typed_json import dump, load
 from exporter.model import AgentReport, Condition, ConditionName, Report, Severity
@@ -41,15 +42,6 @@ REASONS = ("auth", "billing", "rate_limit", "overloaded")
 
 agents = st.sampled_from(AGENTS)
 ids = st.sampled_from(IDS)
-
-
-@dataclass
-class Channel:
-    """How a channel behaves, and what it has not delivered yet."""
-
-    mode: str = "works"  # or "refuses": every message is undeliverable; or "hangs"
-    queue: list[Message] = field(default_factory=list)
-    last_success: float | None = None
 
 
 class Histories(RuleBasedStateMachine):
@@ -74,7 +66,7 @@ class Histories(RuleBasedStateMachine):
         self.states: dict[str, AlertState] = {}
         self.ledger = Ledger()
         self.channels = {channel.name: Channel() for channel in CHANNELS}
-        self.shown: set[str] = set()  # on the phone, by fingerprint
+        self.phone = Phone()
         self.check()
 
     # --- the world ---------------------------------------------------------------------------
@@ -220,7 +212,7 @@ class Histories(RuleBasedStateMachine):
                     waiting.append(message)
                     continue
                 if name == "phone":
-                    self.show(message, arrives=not is_dead)
+                    self.phone.show(message, arrives=not is_dead)
                 if is_dead:
                     self.ledger.lose(message)
                 else:
@@ -233,16 +225,6 @@ class Histories(RuleBasedStateMachine):
         configured = tuple(replace(c, last_success=self.channels[c.name].last_success) for c in self.policy.channels)
         self.policy = replace(self.policy, channels=configured)
         return has_outcomes
-
-    def show(self, message: Message, arrives: bool) -> None:
-        """As a phone does: one notification per alert, replaced or taken away. An end is there for an hour at most.
-
-        What the delivery takes away, because no alert that fires is on it, needs no message that arrives.
-        """
-        if arrives:
-            self.shown |= {alert.fingerprint for alert in message.alerts if not alert.reason.ends}
-        self.shown -= {alert.fingerprint for alert in message.alerts if alert.reason.ends}
-        self.shown -= set(message.withdrawn)
 
     # --- us ----------------------------------------------------------------------------------
 
@@ -409,13 +391,18 @@ class Histories(RuleBasedStateMachine):
                 if channel.step and self.now < state.worsened_at + ESCALATE_AFTER and last is None:
                     continue  # it has not escalated yet
                 assert last is not None, f"{channel.name} was not notified of {state.condition}"
-                is_shown = not self.shown.isdisjoint({state.fingerprint, last.alert.fingerprint})
+                # The channel knows that it eased; of what is that mild it is sent no more than the end.
+                is_mild = not channel.accepts(state.severity) and not channel.accepts(last.alert.severity)
+                names = {state.fingerprint, last.alert.fingerprint}
+                is_shown = not self.phone.shown.isdisjoint(names) or (
+                    is_mild and not self.phone.taken.isdisjoint(names)
+                )
                 assert is_shown or channel.name != "phone", f"the phone does not show {state.condition}"
-                if not channel.accepts(state.severity) and not channel.accepts(last.alert.severity):
-                    continue  # the channel knows that it eased; of what is that mild it is sent no more than the end
+                if is_mild:
+                    continue
                 assert (last.alert.condition, last.alert.severity) == (state.condition, state.severity), channel.name
         still = {state.fingerprint for state in firing.values() if not state.inhibited} | unknown
-        assert self.shown <= still, "the phone shows what does not hold"
+        assert self.phone.shown <= still, "the phone shows what does not hold"
 
     def truth(self) -> list[tuple[str, Condition]]:
         """What holds at each agent: without inhibited conditions, with deadlines within the first step."""

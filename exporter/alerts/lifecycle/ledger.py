@@ -77,7 +77,8 @@ class Ledger:
     def note(self, message: Message, report: Report, policy: AlertPolicy) -> None:
         """Record that a message was sent."""
         moment = Moment.of(report, policy, message.at)
-        for alert in message.alerts:
+        # What a message says of an agent replaces what was known of it from an alert that the same message ends.
+        for alert in sorted(message.alerts, key=lambda alert: not alert.reason.ends):
             place = (message.channel, alert.fingerprint)
             self.sent_at.setdefault(place, {})[message.at] = message.at
             before = self.of_alert(message.channel, alert)
