@@ -87,6 +87,21 @@ def test_an_alert_that_ended_in_the_night_is_one_line() -> None:
     assert not any(state.firing or state.notified or state.suppressed for state in life.states.values())
 
 
+@pytest.mark.parametrize(("reason", "lines"), [("rate_limit", [ConditionName.UNUSABLE]), ("auth", [])])
+def test_what_was_held_back_is_no_line_once_an_outage_that_was_sent_has_it(
+    reason: str, lines: list[ConditionName]
+) -> None:
+    """An outage that may heal by itself, and does, is not sent: what was held back is the only one who says it."""
+    life = Life(policy(quiet("critical")))
+    down = P(ends=NOW + 300 * DAY, down="auth", down_since=NIGHT)
+    life.at(NIGHT, world(down, SPARE))
+    assert not life.messages
+    life.at(NIGHT + MINUTE, world(down, replace(SPARE, down=reason, down_since=NIGHT + MINUTE)))
+    life.at(NIGHT + 5 * MINUTE, world(replace(down, down=None), SPARE))
+    life.at(MORNING, world(replace(down, down=None), SPARE))
+    assert [line.condition for message in life.messages for line in message.suppressed] == lines
+
+
 def test_a_critical_alert_and_its_resolution_pass_quiet_hours() -> None:
     life = Life(policy(quiet("critical")))
     assert life.at(NIGHT, notice(CRITICAL)) == [("phone", FIRST, ConditionName.CLOCK, CRITICAL)]

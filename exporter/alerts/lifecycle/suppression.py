@@ -110,17 +110,13 @@ def note_held(
 
 
 def note_suppressed(states: States, channel: ChannelPolicy, now: float) -> States:
-    """Adds to the channel's summary each alert that ended while its first notification was held back.
-
-    One that ``no_usable_profile`` inhibits is part of that one's notification, and held back no more.
-    """
-    name = channel.name
-    over = {
-        key: changed(state, held=without(state.held, name)) if state.firing else _with_line(state, channel, now)
+    """Adds to the channel's summary each alert that ended while its first notification was held back."""
+    ended = {
+        key: _with_line(state, channel, now)
         for key, state in states.items()
-        if state.held and name in state.held and (state.inhibited or not state.firing)
+        if state.held and channel.name in state.held and not state.firing
     }
-    return with_changes(states, over)
+    return with_changes(states, ended)
 
 
 def _with_line(state: AlertState, channel: ChannelPolicy, now: float) -> AlertState:

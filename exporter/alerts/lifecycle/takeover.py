@@ -2,6 +2,7 @@
 
 It goes on with the life of one that was notified before: under its fingerprint, so that a phone shows one notification,
 and with what the channels know. If that one still fires when a credential works again, it goes on with its life.
+What was held back of those alerts is no longer: the outage says it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,12 @@ def take_over(states: States) -> dict[str, AlertState]:
         if not down[subject].notified:
             after |= _taken_over(down[subject], min(group, key=lambda state: (state.started_at, state.key)), group)
     for key, state in after.items():
-        if state.inhibited and not state.firing and not _has_agent_of(state, down.get(_provider(state))):
+        if not state.inhibited or not (state.held or not state.firing):
+            continue
+        is_part = _has_agent_of(state, down.get(_provider(state)))
+        if is_part and state.firing:
+            after[key] = changed(state, held={})
+        elif not is_part and not state.firing:
             after[key] = changed(state, inhibited=False)
     return after
 
