@@ -290,6 +290,16 @@ def test_end_of_the_alert_that_an_agent_left_goes_with_the_first_of_its_own() ->
     )
 
 
+def test_end_of_the_alert_that_an_agent_left_comes_after_the_first_of_its_own() -> None:
+    lived(
+        pasted("main", "anthropic:b", 5 * DAY),
+        away(HOUR),
+        pasted("work", "anthropic:b", 5 * DAY, undated=True),
+        pasted("main", "anthropic:b", MONTH),
+        a_day_passes,
+    )
+
+
 def test_end_that_waits_names_an_agent_of_which_nothing_is_known_any_more() -> None:
     lived(
         down("anthropic"),

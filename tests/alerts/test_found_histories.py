@@ -89,6 +89,27 @@ def test_agent_takes_a_credential_of_its_own_when_the_outage_has_just_ended() ->
     )
 
 
+def test_fork_is_notified_for_itself_once_an_outage_goes_on_with_the_life_of_its_origin() -> None:
+    lived(
+        down("anthropic"),
+        pasted("main", "anthropic:b", MONTH),
+        pasted("lab", "anthropic:a", MONTH, heals=False),
+        removed("main", "anthropic:b"),
+        pasted("lab", "anthropic:b", YEAR),
+        a_day_passes,
+    )
+
+
+def test_milder_trouble_that_an_agent_takes_with_it_is_no_trouble_of_the_others() -> None:
+    lived(
+        breaks("main", "anthropic:a", "auth", all_heirs=True),
+        passes(HOUR),
+        breaks("work", "anthropic:a", "rate_limit"),
+        pasted("work", "anthropic:a", 5 * DAY, heals=False),
+        a_day_passes,
+    )
+
+
 # --- what is news ------------------------------------------------------------------------------------
 
 

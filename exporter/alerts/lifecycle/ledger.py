@@ -101,11 +101,13 @@ class Ledger:
     def _keep_for_forks(self, place: tuple[str, str], last: Notified, ended: frozenset[str], moment: Moment) -> None:
         """Agents that took their own credential, with the same trouble, are still known from the alert that ends.
 
-        Not one that was removed before: that the agents cannot be listed now tells nothing of it.
+        Not one that was removed before: that the agents cannot be listed now tells nothing of it. Nor one of which
+        its own alert has been sent since.
         """
         target = last.alert.target
         known = {a for a in last.alert.agents if a in last.agents or (target, a) in moment.agents}
-        left = frozenset(a for a in known - ended if moment.has_trouble(last.alert, a))
+        since = (other.alert.agents for other in self.others(last.alert, place[0]) if other.at >= last.at)
+        left = frozenset(a for a in known - ended - set().union(*since) if moment.has_trouble(last.alert, a))
         if left:
             alert = replace(last.alert, agents=tuple(sorted(left)))
             self.notified[place[0], f"{_ORIGIN}{place[1]}"] = replace(last, alert=alert, agents=left)

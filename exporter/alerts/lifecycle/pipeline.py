@@ -80,8 +80,8 @@ def forget_origins(states: States, channel: ChannelPolicy) -> States:
     """Forgets what the channel was notified of by the alert that a fork comes from, once that one has ended.
 
     Its end says nothing of the fork, whose trouble goes on: the channel is notified of it. So it is where the
-    notification is taken away, because ``no_usable_profile`` inhibits the other alert. One that merged with the fork
-    has an end for programs alone.
+    notification is taken away, because ``no_usable_profile`` inhibits the other alert, or goes on with its life. One
+    that merged with the fork has an end for programs alone.
     """
     name = channel.name
     forks = {
@@ -95,10 +95,18 @@ def forget_origins(states: States, channel: ChannelPolicy) -> States:
     ended = {
         key: changed(fork, notified=without(fork.notified, name))
         for key, fork in forks.items()
-        if (origin := origins.get(fork.forked_from or "")) is not None
-        and (origin.inhibited and channel.can_withdraw if origin.firing else channel.for_machines or not origin.merged)
+        if (origin := origins.get(fork.forked_from or "")) is not None and not _says_it(origin, fork, channel)
     }
     return with_changes(states, ended)
+
+
+def _says_it(origin: AlertState, fork: AlertState, channel: ChannelPolicy) -> bool:
+    """Whether what the channel was notified of under the origin's fingerprint still stands for the fork."""
+    if origin.subject != fork.subject:
+        return False
+    return (
+        not (origin.inhibited and channel.can_withdraw) if origin.firing else origin.merged and not channel.for_machines
+    )
 
 
 def _may_wait(candidate: Candidate, channel: ChannelPolicy, now: float) -> bool:

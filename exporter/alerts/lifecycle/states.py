@@ -172,20 +172,21 @@ def _fork(parent: AlertState, key: str, fact: Fact, policy: AlertPolicy, now: fl
         )
         for agent, old in same.items()
     }
+    # Milder trouble than the others' is not what the channels were notified of.
+    is_known = begun.severity is parent.severity
     notified = {
         name: replace(
             last, agents=tuple(agent for agent in last.agents if agent in facts), is_inherited=True, before=None
         )
         for name, last in parent.notified.items()
-        # Milder trouble than the others' is not what the channel was notified of.
-        if not facts.keys().isdisjoint(last.agents) and begun.severity is parent.severity
+        if is_known and not facts.keys().isdisjoint(last.agents)
     }
     return changed(
         _as_shown(begun, facts, fact, now),
         started_at=parent.started_at,
         worsened_at=parent.worsened_at,
         begun_at=parent.begun_at,
-        forked_from=parent.fingerprint,
+        forked_from=parent.fingerprint if is_known else None,
         notified=notified,
         flapped=parent.flapped,
         lost=parent.lost,
