@@ -42,7 +42,7 @@ def gateways(count: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, max(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     sockets, apps = [], {}
     for _ in range(count):
-        # asyncio sets TCP_NODELAY only where the protocol is given. Without it each later answer waits 40 ms for an ACK.
+        # asyncio sets TCP_NODELAY only where the protocol is given. Without it, later answers wait 40 ms for an ACK.
         bound = socket.socket(proto=socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", 0))

@@ -363,11 +363,7 @@ class Daemon:
     async def check_now(self, target: str | None) -> None:
         """Check a target, or all. Raises KeyError for an unknown one."""
         names = [self._monitor.checkers[target].name] if target is not None else list(self._monitor.checkers)
-        async with asyncio.TaskGroup() as checks:
-            for number, name in enumerate(names):
-                if number % AT_ONCE == AT_ONCE - 1:
-                    await asyncio.sleep(0)
-                checks.create_task(self._check(name, force=True))
+        await tasks.run_all((self._check(name, force=True) for name in names), AT_ONCE)
 
     def checking(self) -> int:
         return sum(checker.is_checking for checker in self._monitor.checkers.values())

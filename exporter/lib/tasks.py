@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,18 @@ def begin(work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task
     task = asyncio.create_task(work, name=name or getattr(work, "__qualname__", None))
     task.add_done_callback(_retrieve)
     return task
+
+
+async def run_all(works: Iterable[Coroutine[Any, Any, None]], a_turn: int) -> None:
+    """Run ``works`` side by side. At most ``a_turn`` of them begin in one turn of the loop, which goes on meanwhile.
+
+    The first error ends the others, and is raised as an ExceptionGroup.
+    """
+    async with asyncio.TaskGroup() as group:
+        for number, work in enumerate(works, start=1):
+            group.create_task(work)
+            if number % a_turn == 0:
+                await asyncio.sleep(0)
 
 
 def _retrieve(ended: asyncio.Task[Any]) -> None:
