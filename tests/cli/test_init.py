@@ -127,15 +127,16 @@ def test_the_file_is_readable_by_its_owner_only_and_is_found(home: Home, monkeyp
 def test_further_homes_are_proposed_and_not_checked_unasked(home: Home, tmp_path: Path) -> None:
     """A named home, and as root those of another user; not what only looks like one."""
     alice = tmp_path / "alice"
-    for folder in (home.home / ".openclaw-work", alice / ".openclaw", alice / ".openclaw-lab"):
+    for folder in (home.home / ".openclaw-work", alice / ".openclaw", alice / ".openclaw-lab", alice / ".openclaw.bak"):
         (folder / "agents").mkdir(parents=True)
-    for folder in (home.home / ".openclaw-old", home.home / ".openclaw.backup", tmp_path / "bob/.openclaw"):
+    for folder in (home.home / ".openclaw-old", tmp_path / "bob/.openclaw"):
         folder.mkdir(parents=True)
     home.users = [("alice", alice), ("bob", tmp_path / "bob")]
     done = home()
     assert f"OpenClaw is also in {alice}/.openclaw: target alice, `runuser -u alice -- env HOME={alice} openclaw`" in (
         done.stdout
     )
+    assert done.stdout.count("OpenClaw is also in ") == 3
     assert f"To check these homes too, remove the // before their targets in {home.config}." in done.stdout
     assert [target.name for target in load(home.config).targets] == ["local"]
     home.config.write_text(home.config.read_text().replace("// { name", "{ name", 3))

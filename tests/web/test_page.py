@@ -363,6 +363,14 @@ async def test_each_credential_and_target_has_its_explanation() -> None:
     assert "openclaw is not there" in (await ask(failing, "GET", f"/{link}")).text
 
 
+async def test_advice_is_on_the_page_of_a_credential_and_alarms_nobody() -> None:
+    daemon = FakeDaemon(shown=report(agent(profile("anthropic:default"), advice=("write A_KEY into <.env>",))))
+    status = (await ask(daemon, "GET", "/")).text
+    assert "A_KEY" not in status
+    (link,) = re.findall(r'<a href="(explain[^"]+)"', status)
+    assert "advice - write A_KEY into <.env>" in Seen((await ask(daemon, "GET", f"/{link}")).text).words
+
+
 @pytest.mark.parametrize("query", ["", "?c=0123456789", "?target=nowhere", "?c=%00&target=home"])
 async def test_unknown_credential_has_no_explanation(query: str) -> None:
     answer = await ask(FakeDaemon(), "GET", f"/explain{query}")
