@@ -299,13 +299,22 @@ def _with_times(text: str, zone: dt.tzinfo) -> Markup:
 
 #: What a shell reads as one word, with the option before it.
 _WORD = re.compile(r"(?:--?[A-Za-z][\w-]* )?(?:'[^']*'|\"[^\"]*\"|[^\s'\"])+|['\"]")
+_OPTION = re.compile(r"(?<=\s)--[a-z][a-z-]*(?: [^\s-]\S*)?")  # with its value
 
 
 def _command(text: str) -> Markup:
     """A command whose words a browser does not break: an option stays with its value."""
-    text = visible(text, 2000)  # whole: a user copies it into a shell
+    return _unbroken(visible(text, 2000), _WORD)  # whole: a user copies it into a shell
+
+
+def _explained(text: str) -> Markup:
+    """An explanation in which a browser does not break the options of commands."""
+    return _unbroken(text, _OPTION)
+
+
+def _unbroken(text: str, pattern: re.Pattern[str]) -> Markup:
     parts, end = [], 0
-    for found in _WORD.finditer(text):
+    for found in pattern.finditer(text):
         parts += [escape(text[end : found.start()]), Markup("<span>{}</span>").format(found[0])]
         end = found.end()
     return Markup("").join([*parts, escape(text[end:])])
@@ -356,6 +365,7 @@ def _environment() -> Environment:
     environment.filters.update(
         plain=_plain,
         command=_command,
+        explained=_explained,
         when=_when,
         clock=_clock,
         left=_left,

@@ -76,11 +76,17 @@ class Browser:
         self.do(f"await page.waitForFunction((arg) => {condition}, arg)", arg)
 
     def faults(self) -> list[str]:
-        """What axe finds, and whether the page is wider than its window."""
+        """What axe finds in light and in dark colours, and whether the page is wider than its window."""
         found: list[str] = self.do(
             """await page.evaluate(axe + ';0');
-            const {violations} = await page.evaluate(() => axe.run());
-            return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`);"""
+            const found = [];
+            for (const colorScheme of ['dark', 'light']) {
+                await page.emulateMedia({colorScheme});
+                const {violations} = await page.evaluate(() => axe.run());
+                const place = (one) => one.nodes.map((node) => node.html).join(' ');
+                found.push(...violations.map((one) => `${colorScheme} ${one.id}: ${place(one)}`));
+            }
+            return found;"""
         )
         # A phone's window grows with a page that is too wide: ``innerWidth`` would be that of the page.
         wider = self.do(

@@ -236,6 +236,15 @@ def test_page_is_used_with_a_finger_on_a_phone(homes: Homes, tmp_path: Path) -> 
         )
         assert copied.endswith("--profile-id anthropic:default --expires-in 365d --agent main")
 
+        browser.do("await page.getByRole('link', {name: 'Explain and forecast'}).tap()")
+        for window, kind in ((WIDE, "wide"), (PHONE, "phone")):
+            browser.do("await page.setViewportSize(arg)", window)
+            assert "What will be sent" in browser.text("main")
+            assert browser.faults() == [], kind
+            browser.picture(pictures / f"explained-{kind}.png")
+        browser.do("await page.goBack()")
+        browser.wait_for("document.querySelector('#cards>article')")
+
         tap(browser, "Acknowledge")
         browser.wait_for("document.getElementById('said').textContent === 'Acknowledged.'")
         browser.wait_for("document.querySelector('#cards>article').textContent.includes('Acknowledged')")

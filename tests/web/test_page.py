@@ -363,6 +363,15 @@ async def test_each_credential_and_target_has_its_explanation() -> None:
     assert "openclaw is not there" in (await ask(failing, "GET", f"/{link}")).text
 
 
+async def test_options_of_commands_are_not_broken_in_an_explanation() -> None:
+    steps = (command("openclaw models auth paste-token --expires-in 365d --agent <b>"),)
+    spare = Condition(ConditionName.EXPIRED, Severity.WARNING, "anthropic", "anthropic:default", "over", steps=steps)
+    daemon = FakeDaemon(shown=report(agent(profile("anthropic:default"), conditions=(spare,), exit_code=2)))
+    link = re.findall(r'<a href="(explain[^"]+)"', (await ask(daemon, "GET", "/")).text)[0]
+    page = (await ask(daemon, "GET", f"/{link}")).text
+    assert "paste-token <span>--expires-in 365d</span> <span>--agent &lt;b&gt;</span>" in page
+
+
 async def test_advice_is_on_the_page_of_a_credential_and_alarms_nobody() -> None:
     daemon = FakeDaemon(shown=report(agent(profile("anthropic:default"), advice=("write A_KEY into <.env>",))))
     status = (await ask(daemon, "GET", "/")).text
