@@ -5,8 +5,8 @@ Dates are absolute, so an unchanged credential needs no new check to stay known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 #: Between checks of a target whose store can be compared, in seconds.
 HOURLY = 3600.0
@@ -29,8 +29,7 @@ class CheckTrigger(StrEnum):
     RETRY = "the last check failed"
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleInputs:
+class ScheduleInputs(NamedTuple):
     """The facts that the decision is based on. Times are Unix seconds."""
 
     interval: float  # as configured, in seconds

@@ -6,7 +6,6 @@ output and an exit code.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import gc
 import importlib
@@ -101,7 +100,7 @@ def _run() -> int:
     except click.UsageError as error:
         show_usage(error)
         return os.EX_USAGE
-    except (click.Abort, KeyboardInterrupt, asyncio.CancelledError):
+    except (click.Abort, KeyboardInterrupt):
         return 130
     except SystemExit:  # click exits by itself when the reader of its output has gone
         discard_output()

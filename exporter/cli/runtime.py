@@ -130,7 +130,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await work
 
-    return asyncio.run(guarded())
+    try:
+        return asyncio.run(guarded())
+    except asyncio.CancelledError:
+        raise click.Abort from None
 
 
 def run_daemon(config: Config, state_dir: Path | None, reread: Callable[[], Config], log: LogOptions) -> None:

@@ -6,7 +6,7 @@ It depends on none of that: the daemon's pulse asks it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from exporter.checks.schedule import ScheduleInputs, next_check, overdue, stale_after
 from exporter.checks.target_checker import TargetChecker
@@ -46,7 +46,7 @@ class OverdueWatch:
         self._overdue = {}
         now = self._now()
         for checker in checkers:
-            inputs = replace(self._inputs_of(checker), check_started_at=checker.completed_check_started_at)
+            inputs = self._inputs_of(checker)._replace(check_started_at=checker.completed_check_started_at)
             seconds = overdue(before.get(checker.name, 0.0), next_check(inputs)[0], now, step)
             if seconds > 0:
                 self._overdue[checker.name] = seconds

@@ -19,9 +19,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, TypeVarTuple
+from typing import Any, Literal, NamedTuple, TypeVar, TypeVarTuple
 
 from exporter.lib import sqlite_header
 from exporter.lib.errors import ExpectedError
@@ -55,8 +54,7 @@ class _DamagedError(Exception):
     """The file is damaged, or another program's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(NamedTuple):
     """One kind of database file."""
 
     title: str  # how messages call it, for example "the ledger"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.lib.durations import END_OF_DATES, in_words
 from exporter.model import AgentReport, Condition, ConditionName, LineWord, Report, Severity
@@ -14,8 +13,7 @@ from exporter.present.words import relative, visible
 _LINE_WORDS = tuple(LineWord)
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One critical or warning condition, in every agent of a target that has it."""
 
     word: LineWord
@@ -54,7 +52,7 @@ def problems_of(report: Report, now: float) -> list[Problem]:
                 known = found.get((target.target, *key))
                 agents = (*known.agents, agent.agent) if known else problem.agents
                 worst = min((known, problem), key=lambda either: either.rank) if known else problem
-                found[target.target, *key] = replace(worst, agents=agents, target=target.target)
+                found[target.target, *key] = worst._replace(agents=agents, target=target.target)
     return sorted(found.values(), key=lambda problem: problem.rank)
 
 

@@ -71,7 +71,7 @@ class AutoSource(Source):
             kind = choice.kind
             source = source or build(_target_of(kind, self._target, choice.program), self._context)
         found = source.fingerprint() if source else None
-        return found and replace(found, hash=self._context.keyed_hash(f"{kind} {found.hash}"))
+        return found and found._replace(hash=self._context.keyed_hash(f"{kind} {found.hash}"))
 
     def slot(self) -> AbstractAsyncContextManager[object]:
         """The chosen source's; one for a process before the first choice."""

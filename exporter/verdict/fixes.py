@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from exporter.model import Failure, Status, Step, command, note
 from exporter.state.history import CredentialRecord
@@ -104,4 +103,4 @@ def _credential(inputs: VerdictInputs, profile: ProfileVerdict) -> StoredCredent
     broken = credential.has_broken_reference or (gives_no_reason and seen.reference is not None)
     is_unexplained = gives_no_reason and seen.reference is None and seen.secret_hash is None
     owner = inputs.owner_of(seen)
-    return replace(credential, owner=owner, has_broken_reference=broken, is_unexplained=is_unexplained)
+    return credential._replace(owner=owner, has_broken_reference=broken, is_unexplained=is_unexplained)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from exporter.config import Policy, ProfilePolicy
 from exporter.lib.durations import format_duration
@@ -20,14 +21,13 @@ from exporter.verdict.remedies import CommandContext
 CLOCK_SLACK = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """The agent that a verdict is about, and how remedies call its programs."""
 
     target: str
     agent: str
     source: str
-    programs: Programs = field(default_factory=Programs)
+    programs: Programs = Programs()
     shared: tuple[ObservedProfile, ...] = ()  # what SHARED_AGENT has, if that is another agent
 
     @property

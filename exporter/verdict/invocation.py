@@ -6,8 +6,9 @@ Every name that comes from outside (an agent, a folder, a profile) is quoted for
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from exporter.lib.shell import quote, quote_again, quote_path
 from exporter.model import Place, Step, command
@@ -185,11 +186,10 @@ def _container(words: tuple[str, ...]) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Programs:
+class Programs(NamedTuple):
     """How a person at a shell on this host uses the programs of one target."""
 
-    openclaw: Invocation = field(default_factory=Invocation)
-    claude: Invocation = field(default_factory=lambda: Invocation(("claude",)))
+    openclaw: Invocation = Invocation()
+    claude: Invocation = Invocation(("claude",))
     #: The file with the variables that the service has and a shell has not, if one is configured.
     env_file: str | None = None

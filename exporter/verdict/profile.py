@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from exporter.model import Basis, Dialect, ObservedProfile, Status, Unusable, Use
 from exporter.state.history import DAY
@@ -32,8 +33,7 @@ NOT_ELIGIBLE = {
 _STATUSES = {"ok": Status.OK, "expiring": Status.EXPIRING, "static": Status.STATIC}
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileVerdict:
+class ProfileVerdict(NamedTuple):
     """The verdict on one profile by itself, without its neighbours. Times are Unix seconds."""
 
     observed: ObservedProfile
@@ -120,9 +120,8 @@ def unmasked(inputs: VerdictInputs, p: ObservedProfile) -> ObservedProfile:
 def as_not_eligible(profile: ProfileVerdict) -> ProfileVerdict:
     """The verdict on a profile that seems usable, although OpenClaw finds no credential for its provider."""
     if profile.assumed:
-        profile = replace(profile, deadline=None, basis=None, assumed=False)
-    return replace(
-        profile,
+        profile = profile._replace(deadline=None, basis=None, assumed=False)
+    return profile._replace(
         status=Status.MISSING,
         rule="OpenClaw finds no credential for the provider, so the profile is not eligible",
     )

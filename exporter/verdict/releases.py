@@ -7,7 +7,7 @@ the tried one before them, unless a change is known.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from exporter.model import Dialect
 from exporter.model.release import FIRST_WITH_AGENT_OPTION, Release
@@ -30,8 +30,7 @@ class EndOfDisable(enum.Enum):
     LOGOUT = "models auth logout, which removes the profile with it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandSet:
+class CommandSet(NamedTuple):
     """The commands of a range of releases."""
 
     agent_option: AgentOption
@@ -55,7 +54,7 @@ _2026_2 = CommandSet(
     inherits=False,
     echoes=True,
 )
-_2026_1 = replace(_2026_2, status_takes_agent=False)
+_2026_1 = _2026_2._replace(status_takes_agent=False)
 _2026_5 = CommandSet(
     agent_option=AgentOption.BEFORE,
     end_of_disable=EndOfDisable.LOGIN,
@@ -65,7 +64,7 @@ _2026_5 = CommandSet(
 )
 _2026_6 = CommandSet(agent_option=AgentOption.BEFORE, end_of_disable=EndOfDisable.LOGIN)
 _2026_8 = CommandSet(agent_option=AgentOption.AFTER, end_of_disable=EndOfDisable.STORED_LOGIN)
-NEWEST = replace(_2026_8, end_of_disable=EndOfDisable.LOGOUT)
+NEWEST = _2026_8._replace(end_of_disable=EndOfDisable.LOGOUT)
 
 #: The first version of each range.
 _RANGES = (

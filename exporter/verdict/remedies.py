@@ -8,7 +8,8 @@ the releases that ``releases`` names. ``recovery`` has the steps for a credentia
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from exporter.lib.shell import quote
 from exporter.model import (
@@ -59,8 +60,7 @@ _CLOUDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCredential:
+class StoredCredential(NamedTuple):
     """The credential that a remedy is about."""
 
     profile: str
@@ -87,13 +87,12 @@ class StoredCredential:
         return (self.kind, self.provider) == ("token", "anthropic")
 
 
-@dataclass(frozen=True, slots=True)
-class CommandContext:
+class CommandContext(NamedTuple):
     """What decides how the commands for one agent are spelled."""
 
     agent: str
     release: CommandSet
-    programs: Programs = field(default_factory=Programs)
+    programs: Programs = Programs()
     token_lifetime: str = TOKEN_LIFETIME  # as OpenClaw's ``--expires-in`` takes it
     agent_dir: str | None = None  # the agent's folder, if OpenClaw reported it
     is_claude_code: bool = False  # the target is Claude Code itself, without OpenClaw
@@ -118,7 +117,7 @@ class CommandContext:
         """The context of the agent whose store has the credential: renewed there, all its heirs have it."""
         if credential.owner in (None, self.agent) or not self.release.inherits:
             return self
-        return replace(self, agent=str(credential.owner), agent_dir=None)
+        return self._replace(agent=str(credential.owner), agent_dir=None)
 
     def run(self, title: str, *arguments: str, needs: Sequence[Need] = ()) -> Step:
         return command(self.openclaw.line(*arguments, tty=bool(needs)), self.place, *needs, title=title)
@@ -270,7 +269,7 @@ def login_step(credential: StoredCredential, context: CommandContext, method: st
 
     The ``models auth login`` of 2026.2 ignores OPENCLAW_AGENT_DIR.
     """
-    context = context if context.release.has_login else replace(context, agent="main")
+    context = context if context.release.has_login else context._replace(agent="main")
     chosen = ("--method", method) if method else ()
     profile = ("--profile-id", credential.profile) if context.release.login_takes_profile else ()
     needs = _SECRET if method else _LOGIN

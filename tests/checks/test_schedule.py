@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,12 +14,12 @@ WITHOUT = ScheduleInputs(interval=300, comparable=False, check_started_at=T)
 
 
 def test_first_check_is_due_at_once() -> None:
-    assert next_check(replace(WITH_STORE, check_started_at=None)) == (0.0, CheckTrigger.FIRST)
+    assert next_check(WITH_STORE._replace(check_started_at=None)) == (0.0, CheckTrigger.FIRST)
 
 
 def test_unchanged_store_is_checked_hourly() -> None:
     assert next_check(WITH_STORE) == (T + HOURLY, CheckTrigger.SCHEDULE)
-    assert next_check(replace(WITH_STORE, interval=7200)) == (T + 7200, CheckTrigger.SCHEDULE)
+    assert next_check(WITH_STORE._replace(interval=7200)) == (T + 7200, CheckTrigger.SCHEDULE)
 
 
 def test_target_without_store_is_checked_at_every_interval() -> None:
@@ -29,27 +27,27 @@ def test_target_without_store_is_checked_at_every_interval() -> None:
 
 
 def test_changed_store_is_checked_soon_but_not_too_often() -> None:
-    assert next_check(replace(WITH_STORE, changed_at=T + 100)) == (T + 100, CheckTrigger.STORE_CHANGED)
-    assert next_check(replace(WITH_STORE, changed_at=T + 3)) == (T + MIN_SPACING, CheckTrigger.STORE_CHANGED)
+    assert next_check(WITH_STORE._replace(changed_at=T + 100)) == (T + 100, CheckTrigger.STORE_CHANGED)
+    assert next_check(WITH_STORE._replace(changed_at=T + 3)) == (T + MIN_SPACING, CheckTrigger.STORE_CHANGED)
 
 
 def test_end_of_deadline_or_cooldown_is_checked() -> None:
-    assert next_check(replace(WITH_STORE, check_at=T + 30)) == (T + 32, CheckTrigger.DEADLINE)
-    assert next_check(replace(WITHOUT, check_at=T + 900)) == (T + 300, CheckTrigger.SCHEDULE)
+    assert next_check(WITH_STORE._replace(check_at=T + 30)) == (T + 32, CheckTrigger.DEADLINE)
+    assert next_check(WITHOUT._replace(check_at=T + 900)) == (T + 300, CheckTrigger.SCHEDULE)
 
 
 def test_end_that_passed_between_checks_is_checked_once_even_if_that_fails() -> None:
-    assert next_check(replace(WITH_STORE, check_at=T - 1.5)) == (T + 2, CheckTrigger.DEADLINE)
-    assert next_check(replace(WITH_STORE, check_at=T - 2)) == (T + HOURLY, CheckTrigger.SCHEDULE)
-    assert next_check(replace(WITH_STORE, check_at=T - 2, failed=True)) == (T + 300, CheckTrigger.RETRY)
+    assert next_check(WITH_STORE._replace(check_at=T - 1.5)) == (T + 2, CheckTrigger.DEADLINE)
+    assert next_check(WITH_STORE._replace(check_at=T - 2)) == (T + HOURLY, CheckTrigger.SCHEDULE)
+    assert next_check(WITH_STORE._replace(check_at=T - 2, failed=True)) == (T + 300, CheckTrigger.RETRY)
 
 
 def test_failed_check_is_repeated_after_the_interval_or_as_the_target_asked() -> None:
-    failed = replace(WITH_STORE, failed=True)
+    failed = WITH_STORE._replace(failed=True)
     assert next_check(failed) == (T + 300, CheckTrigger.RETRY)
-    assert next_check(replace(failed, retry_after=5.0)) == (T + 5, CheckTrigger.RETRY)
-    assert next_check(replace(failed, retry_after=0.0)) == (T + 1, CheckTrigger.RETRY)
-    assert next_check(replace(failed, retry_after=1e9)) == (T + 300, CheckTrigger.RETRY)
+    assert next_check(failed._replace(retry_after=5.0)) == (T + 5, CheckTrigger.RETRY)
+    assert next_check(failed._replace(retry_after=0.0)) == (T + 1, CheckTrigger.RETRY)
+    assert next_check(failed._replace(retry_after=1e9)) == (T + 300, CheckTrigger.RETRY)
 
 
 @given(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,19 +42,19 @@ FAULTS: dict[str, Make] = {
     "a token expired, expires, or has no date": renewal(TOKEN),
     "a token was revoked": recovered(TOKEN, "auth_permanent"),
     "a token is not paid for": recovered(TOKEN, "billing"),
-    "a token of another name was revoked": recovered(replace(TOKEN, profile="anthropic:work"), "auth_permanent"),
+    "a token of another name was revoked": recovered(TOKEN._replace(profile="anthropic:work"), "auth_permanent"),
     "a token has a rate limit": recovered(TOKEN, "rate_limit"),
-    "a token's reference is broken": renewal(replace(TOKEN, reference=VAULT, has_broken_reference=True)),
+    "a token's reference is broken": renewal(TOKEN._replace(reference=VAULT, has_broken_reference=True)),
     "anthropic is missing": first("anthropic"),
     "a key has no secret": renewal(KEY),
     "a key was revoked": recovered(KEY, "auth_permanent"),
     "a key is not paid for": recovered(KEY, "billing"),
-    "a key is not used, and nothing says why": renewal(replace(KEY, is_unexplained=True)),
-    "a key's reference is broken": renewal(replace(KEY, reference=VAULT, has_broken_reference=True)),
+    "a key is not used, and nothing says why": renewal(KEY._replace(is_unexplained=True)),
+    "a key's reference is broken": renewal(KEY._replace(reference=VAULT, has_broken_reference=True)),
     "a key of a provider without logins was revoked": recovered(
         StoredCredential("acme:api", "acme", "api_key"), "auth_permanent"
     ),
-    "an Anthropic key was revoked": recovered(replace(TOKEN, kind="api_key"), "auth_permanent"),
+    "an Anthropic key was revoked": recovered(TOKEN._replace(kind="api_key"), "auth_permanent"),
     "xai is missing": first("xai"),
     "openai is missing": first("openai"),
     "openai is missing, and had a login": first("openai", "oauth"),
@@ -64,7 +63,7 @@ FAULTS: dict[str, Make] = {
     "Copilot is missing": first("github-copilot"),
     "Copilot was revoked": recovered(COPILOT, "auth_permanent"),
     "Copilot was revoked, under another name": recovered(
-        replace(COPILOT, profile="github-copilot:backup2"), "auth_permanent"
+        COPILOT._replace(profile="github-copilot:backup2"), "auth_permanent"
     ),
     "Ollama is missing": first("ollama"),
     "Bedrock is missing": first("amazon-bedrock"),
@@ -112,7 +111,7 @@ def test_remedy_of_each_fault(release: str) -> None:
         lines += [fault, *shown(make(context(release=release))), ""]
     lines.append("Where an expired token is renewed")
     for place, (agent, owner, openclaw) in PLACES.items():
-        credential = replace(TOKEN, owner=owner)
+        credential = TOKEN._replace(owner=owner)
         _, paste = remedies.renewal_steps(credential, context(agent, release, openclaw))
         host, user, home = paste.where.host, paste.where.user, paste.where.home
         lines += [f"{place}: host {host}, user {user or '-'}, home {home or '-'}", *shown((paste,))]
@@ -160,7 +159,7 @@ def test_version_decides_the_spelling_and_where_it_is_unknown_the_dialect(
 
 
 def test_oldest_release_is_given_the_folder_that_it_reported() -> None:
-    reported = replace(context("ops", "2026.2.9"), agent_dir="/srv/o c/$(id)")
+    reported = context("ops", "2026.2.9")._replace(agent_dir="/srv/o c/$(id)")
     _, paste = remedies.renewal_steps(TOKEN, reported)
     assert paste.text.startswith("OPENCLAW_AGENT_DIR='/srv/o c/$(id)' openclaw models auth paste-token ")
 
@@ -181,7 +180,7 @@ def test_each_step_has_its_action() -> None:
     assert actions(TOKEN) == [StepAction.MAKE, StepAction.PASTE]
     assert actions(KEY) == [StepAction.PASTE]
     assert actions(LOGIN) == [StepAction.RUN]
-    assert actions(replace(KEY, profile="env:XAI_API_KEY")) == [StepAction.DO, StepAction.RUN]
+    assert actions(KEY._replace(profile="env:XAI_API_KEY")) == [StepAction.DO, StepAction.RUN]
 
 
 def test_only_the_oldest_releases_print_what_is_pasted() -> None:
@@ -202,13 +201,13 @@ def test_pasted_secret_is_piped_without_a_terminal() -> None:
 
 
 def test_token_lifetime_is_in_the_paste_command() -> None:
-    *_, paste = remedies.renewal_steps(TOKEN, replace(context(), token_lifetime="90d"))
+    *_, paste = remedies.renewal_steps(TOKEN, context()._replace(token_lifetime="90d"))
     assert paste.text.endswith("--expires-in 90d --agent main")
 
 
 def test_claude_login_runs_where_claude_code_is() -> None:
     programs = Programs(claude=Invocation(("docker", "exec", "box", "claude")))
-    claude_code = replace(context("claude-code"), programs=programs, is_claude_code=True)
+    claude_code = context("claude-code")._replace(programs=programs, is_claude_code=True)
     (step,) = remedies.renewal_steps(StoredCredential("claude-code:login", "anthropic", "oauth"), claude_code)
     assert (step.text, step.where.host) == ("docker exec -it box claude auth login", "box")
 
@@ -240,7 +239,7 @@ def test_golden_files_are_those_of_the_releases() -> None:
 
 
 def test_secret_that_is_kept_elsewhere_may_be_replaced_there() -> None:
-    kept = replace(KEY, reference="env:default:XAI_KEY")
+    kept = KEY._replace(reference="env:default:XAI_KEY")
     for steps in (
         remedies.renewal_steps(kept, context()),
         recovery.recovery_steps(kept, Unusable("disabled", "auth_permanent", NOW), context()),
@@ -248,7 +247,7 @@ def test_secret_that_is_kept_elsewhere_may_be_replaced_there() -> None:
         assert steps[0].text == (
             "xai:api takes its secret from env:default:XAI_KEY: put the new one there. Or give it to OpenClaw itself:"
         )
-    assert len(remedies.renewal_steps(replace(KEY, reference="store:default:X"), context())) == 1
+    assert len(remedies.renewal_steps(KEY._replace(reference="store:default:X"), context())) == 1
 
 
 def test_second_agent_of_a_release_that_signs_in_for_main_only() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.lib.loose_json import mapping, seconds
 from exporter.model import ObservedProfile
@@ -27,11 +27,10 @@ def unknown(name: object) -> bool | None:
     return None
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What OpenClaw finds around its store: where secrets that are not in it may be."""
 
-    environment: Environment = field(default_factory=Environment)
+    environment: Environment = Environment()
     state_dir: Path = Path("~/.openclaw")
     home: Path = Path("~")
     exists: Exists = unknown

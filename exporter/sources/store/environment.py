@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from exporter.lib.loose_json import mapping
 from exporter.sources.store.config import is_filled
@@ -58,11 +58,10 @@ _TEMPLATE = re.compile(r"(?<!\$)\$\{([A-Z_][A-Z0-9_]*)\}")
 WHOLE_TEMPLATE = re.compile(r"\s*\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))\s*")
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(NamedTuple):
     """The variables that the service has, with their values (secrets!)."""
 
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = MappingProxyType({})
     #: Whether a variable that is not here is surely not set: its service's file was read.
     is_whole: bool = False
     #: Variables that the configuration names and nothing sets.

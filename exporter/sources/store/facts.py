@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.lib.bounds import require_bounded
 from exporter.lib.known_secrets import remember
@@ -70,8 +70,7 @@ class StoreFacts:
     cache_settings: tuple[CacheSetting, ...] = ()
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """One store: its credentials as stored (with secrets!), order and usage."""
 
     profiles: Mapping[str, Mapping[str, Any]]

@@ -109,7 +109,7 @@ class LocalStore:
         if self._paths:
             return self._reader.fingerprint(list(self._paths.values()))
         found = self._reader.fingerprint(self._likely_paths(environ, state_dir, agents))
-        return found and replace(found, is_complete=False)
+        return found and found._replace(is_complete=False)
 
     def _likely_paths(
         self, environ: Mapping[str, str], state_dir: str | None, agents: Sequence[str] | None

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.lib.files import NotRegularError, TooLargeError, read_regular, stat_regular, why_unusable
 from exporter.model import CheckError, FailureReason
@@ -25,8 +24,7 @@ MAX_BYTES = 32 * 2**20
 Stamp = tuple[int, ...] | None
 
 
-@dataclass(frozen=True)
-class StorePaths:
+class StorePaths(NamedTuple):
     """The places of one agent's auth store. Nothing there need exist."""
 
     agent_dir: Path
