@@ -42,6 +42,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
     "Channels": (channels.ChannelBase, None),
     "quiet_hours": (channels.QuietHours, None),
     "Heartbeat": (models.Heartbeat, None),
+    "OpenTelemetry": (models.Otlp, None),
     "Web": (models.Web, None),
     "tls": (models.Tls, None),
     "A web configuration file": (BaseModel, None),

@@ -28,6 +28,7 @@ from exporter.config.values import (
     Model,
     TargetName,
     WithSecrets,
+    WithToken,
     WithUrl,
     Zone,
     expand,
@@ -134,6 +135,12 @@ class Alerts(Model):
 
 class Heartbeat(WithUrl):
     every: Duration = Field(300.0, ge=1)
+
+
+class Otlp(WithUrl, WithToken):
+    """An OpenTelemetry collector that is sent the metrics."""
+
+    every: Duration = Field(60.0, ge=1)
 
 
 class Tls(Model):
@@ -250,6 +257,7 @@ class Config(Model):
     alerts: Annotated[Alerts, Lazily()] = Alerts.model_construct()
     channels: list[Channel] = []
     heartbeat: Annotated[Heartbeat | None, Lazily()] = None
+    otlp: Annotated[Otlp | None, Lazily()] = None
     web: Annotated[Web, Lazily()] = Web.model_construct()
     state_dir: FilePath | None = Field(None, description="default: $STATE_DIRECTORY, else below ~/.local/state")
 

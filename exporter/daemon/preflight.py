@@ -15,6 +15,7 @@ from exporter.alerts.delivery import delivery
 from exporter.config import Config, ConfigError, GatewayTarget, StoreTarget, Target, unreadable_secrets
 from exporter.config.targets import HostTarget
 from exporter.lib import http
+from exporter.metrics import otlp
 from exporter.model import CheckError, ObservedProfile
 from exporter.sources import SourceContext
 from exporter.sources.openclaw.source import is_on_this_host
@@ -130,7 +131,23 @@ def _heartbeat(config: Config) -> None:
         raise ConfigError("heartbeat.url", ['is not valid: write it like "https://hc-ping.com/…"'])
 
 
-_CHECKS: tuple[Callable[[Config], object], ...] = (delivery.build_senders, _certificates, _users, _address, _heartbeat)
+def _otlp(config: Config) -> None:
+    if config.otlp is None:
+        return
+    if not otlp.is_installed():
+        raise ConfigError("otlp", ["needs OpenTelemetry: install it with pip install 'openclaw-auth-exporter[otlp]'"])
+    try:
+        url = config.otlp.read_secret("url")
+    except ConfigError:
+        return  # a warning: it is read again each time
+    if not http.is_url(url or ""):
+        raise ConfigError("otlp.url", ['is not valid: write it like "http://127.0.0.1:4318/v1/metrics"'])
+
+
+_CHECKS: tuple[Callable[[Config], object], ...] = (
+    *(delivery.build_senders, _certificates, _users, _address, _heartbeat),
+    _otlp,
+)
 
 
 def shared_state(directory: Path) -> str | None:

@@ -28,6 +28,7 @@ from exporter.daemon.exposition_cache import ExpositionCache
 from exporter.daemon.faults import Faults, failing_check
 from exporter.daemon.jobs import Jobs
 from exporter.daemon.ledger_watch import LedgerWatch
+from exporter.daemon.otlp import OtlpSender
 from exporter.daemon.overdue import OverdueCheck, OverdueWatch
 from exporter.daemon.probe import discovery_labels, probe
 from exporter.daemon.publishing import Publisher
@@ -158,6 +159,9 @@ class Daemon:
         # As a job of APScheduler it would cost twice as much.
         start("stores", partial(self._repeat, "comparing stores", COMPARE_EVERY, self._compare_stores))
         start("lists", partial(self._repeat, "comparing lists of targets", LISTS_EVERY, self._compare_lists))
+        config = self._monitor.config
+        if config.otlp is not None:
+            start("otlp", OtlpSender(config.otlp, config.name, lambda: self.exposition("", "")[0], self._now).run)
         if systemd.watchdog_interval() is not None:
             start("watchdog", partial(systemd.feed, self.alive))
         self._alerting.start()
@@ -390,7 +394,7 @@ class Daemon:
 
     async def _load_and_apply(self) -> None:
         loaded = await self._configuration.reread()
-        for name in ("web", "state_dir"):
+        for name in ("web", "otlp", "state_dir"):
             if getattr(self._monitor.config, name) != getattr(loaded.config, name):
                 log.warning("%s changed: this takes a restart", name)
         await self._use(loaded)

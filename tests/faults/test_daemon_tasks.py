@@ -18,6 +18,7 @@ from exporter.config import Config
 from exporter.daemon import pulse, scheduler
 from exporter.daemon.faults import Faults
 from exporter.daemon.heartbeat import HeartbeatSender
+from exporter.daemon.otlp import OtlpSender
 from exporter.daemon.pulse import Pulse
 from exporter.daemon.scheduler import Daemon
 from exporter.lib import supervisor
@@ -32,7 +33,8 @@ CHANNELS = [
     {"name": "hook", "type": "webhook", "url": NOWHERE},
     {"name": "am", "type": "alertmanager", "urls": [NOWHERE]},
 ]
-LONG_LIVED = {"pulse", "ledger", "stores", "lists", "heartbeat", "notifier", "channel hook", "channel am"}
+OTLP = {"url": NOWHERE + "/v1/metrics", "every": "1s"}
+LONG_LIVED = {"pulse", "ledger", "stores", "lists", "otlp", "heartbeat", "notifier", "channel hook", "channel am"}
 
 
 def raising(*_: object, **__: object) -> Any:
@@ -50,7 +52,7 @@ class Running:
 
     def __init__(self) -> None:
         self.fakes = Fakes()
-        self.config: Callable[[], Config] = lambda: config("home", heartbeat=HEARTBEAT, channels=CHANNELS)
+        self.config: Callable[[], Config] = lambda: config("home", heartbeat=HEARTBEAT, channels=CHANNELS, otlp=OTLP)
         self.daemon = Daemon(self.config(), CredentialDatabase(None), self.reread, time.time, self.fakes)
         for source in self.fakes.sources.values():
             source.profiles = (token(time.time() + 3e6),)
@@ -84,6 +86,7 @@ async def running() -> AsyncIterator[Running]:
         ("ledger", (Faults, "surviving"), raising_outside_of_its_defence("saving what was checked")),
         ("stores", (Faults, "surviving"), raising_outside_of_its_defence("comparing stores")),
         ("lists", (Faults, "surviving"), raising_outside_of_its_defence("comparing lists of targets")),
+        ("otlp", (OtlpSender, "send"), raising),
         ("heartbeat", (HeartbeatSender, "send"), raising),
         ("notifier", (Evaluator, "evaluate"), raising),
         ("channel hook", (ChannelWorker, "_send_due"), raising),
