@@ -1,8 +1,10 @@
 """The kill run: a fleet whose exporters, Prometheus shards and Alertmanagers are killed while credentials expire.
 
-Half of the gateways are probed: each of two Prometheus keeps the targets of ``/sd`` that hash to its number and probes
-them through an exporter of its own; rules raise their alerts. The other half is checked by both exporters, which share
-one ``name`` and each send their alerts to every Alertmanager. Both halves go through one cluster of three.
+Half of the gateways are probed: each of two shards keeps the targets of ``/sd`` that hash to its number and probes them
+through an exporter of its own; rules raise their alerts. A shard is two Prometheus: one that is killed forgets what
+fired, and Alertmanagers that are killed meanwhile forget it, too, so that nobody would be sent the end. The other half
+is checked by both exporters, which share one ``name`` and each send their alerts to every Alertmanager. Both halves go
+through one cluster of three.
 
 Three killers, one for each kind of program, SIGKILL one of theirs at random and start it again with what it kept.
 Meanwhile tokens expire; whoever renews one does so some seconds after the alert about it has arrived.
@@ -248,14 +250,14 @@ def started(directory: Path, form: Form) -> Iterator[Fleet]:
         urls = [part.url for part in cluster]
         targets = [f"http://127.0.0.1:{port}" for port in gateways.ports]
         config = exporter_config(directory, targets, urls, form)
-        free = ports(10)[6:]
+        free = ports(12)[6:]
         exporters = [exporter(f"exporter-{n}", directory, free[n], config) for n in (0, 1)]
         (directory / "openclaw-auth.rules.yml").write_text(rules(form))
-        shards = []
-        for n in (0, 1):
+        shards: list[Part] = []
+        for n, replica in ((0, "a"), (1, "a"), (0, "b"), (1, "b")):
             address = exporters[n].url.removeprefix("http://")
             scrapes = scrape_config(n, 2, address, [url.removeprefix("http://") for url in urls], form)
-            shards.append(prometheus(f"prometheus-{n}", directory, free[2 + n], scrapes))
+            shards.append(prometheus(f"prometheus-{n}{replica}", directory, free[2 + len(shards)], scrapes))
         for part in (*exporters, *shards):
             stack.callback(part.end)
             part.start()
@@ -338,7 +340,7 @@ def wait_until_all_are_seen(fleet: Fleet, form: Form) -> None:
     query = {"query": 'count(count by (target) (openclaw_auth_profile_info{job="openclaw_auth_probe"}))'}
     while time.monotonic() < ends:
         probed = 0
-        for shard in fleet.kinds["prometheus"]:
+        for shard in fleet.kinds["prometheus"][:2]:
             answer = httpx.get(f"{shard.url}/api/v1/query", params=query, trust_env=False, timeout=60).json()
             probed += sum(int(one["value"][1]) for one in answer["data"]["result"])
         checked = [
