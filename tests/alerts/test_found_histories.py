@@ -192,6 +192,18 @@ def test_what_became_too_mild_while_it_was_held_back_has_no_line_in_the_summary(
     history.goes_down_and_is_acknowledged("anthropic", 0.0)
 
 
+def test_agent_that_took_another_credential_while_it_could_not_be_checked_is_news_of_the_outage() -> None:
+    lived(
+        ends("main", "anthropic:b", 2 * DAY),
+        unlisted,
+        breaks("lab", "anthropic:b", "auth"),
+        away(9 * DAY),
+        removed("main", "anthropic:a"),
+        pasted("lab", "anthropic:b", 5 * DAY, heals=False),
+        succeeds,
+    )
+
+
 def test_what_was_held_back_and_then_part_of_an_outage_has_no_line_in_the_summary() -> None:
     history = Histories()
     history.begin(group_wait=0.0, escalate_after=None, start=298, hour=20)

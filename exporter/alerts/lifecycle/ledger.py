@@ -5,6 +5,7 @@ Pure. The alert states keep the same for themselves; the checker does not rely o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from exporter.alerts.lifecycle.moment import Held, Moment, is_later
@@ -14,6 +15,8 @@ from exporter.model import ConditionName, Family, Report
 
 #: The name of what agents are known by from an alert that is no longer theirs.
 _ORIGIN = "origin of "
+#: A profile with the keyed hash of its secret.
+Secret = tuple[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Notified:
     agents: frozenset[str] = frozenset()
     #: When a further agent was last seen to have it.
     spread_at: float | None = None
+    #: The profiles of each agent with the hashes of their secrets, where these are recorded.
+    secrets: Mapping[str, frozenset[Secret]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -54,7 +59,13 @@ class Ledger:
                 # What a fork inherited was sent by another alert, and is found by its agents.
                 name = f"{_ORIGIN}{state.fingerprint}" if last.is_inherited else state.fingerprint
                 ledger.notified[channel, name] = Notified(
-                    alert, last.at, news_at, last.step, agents=frozenset(last.agents), spread_at=state.worsened_at
+                    alert,
+                    last.at,
+                    news_at,
+                    last.step,
+                    agents=frozenset(last.agents),
+                    spread_at=state.worsened_at,
+                    secrets=_secrets_of(state),
                 )
         return ledger
 
@@ -96,7 +107,10 @@ class Ledger:
             if before is not None and before.step is not None and not is_later(alert.deadline, before.alert.deadline):
                 step = before.step if step is None else min(step, before.step)
             agents = frozenset(alert.agents)
-            self.notified[place] = Notified(alert, message.at, news_at, step, moment.held(alert), before, agents)
+            held = moment.held(alert)
+            self.notified[place] = Notified(
+                alert, message.at, news_at, step, held, before, agents, secrets=_secrets(held)
+            )
 
     def _keep_for_forks(self, place: tuple[str, str], last: Notified, ended: frozenset[str], moment: Moment) -> None:
         """Agents that took their own credential, with the same trouble, are still known from the alert that ends.
@@ -129,7 +143,7 @@ class Ledger:
         """
         moment = Moment.of(report, policy, now)
         for place, last in self.notified.items():
-            before, now_held = _secrets(last.held), _secrets(moment.held(last.alert))
+            before, now_held = last.secrets, _secrets(moment.held(last.alert))
             agents = frozenset(
                 agent
                 for agent in last.agents
@@ -176,12 +190,19 @@ def _naming(last: Notified | None, alert: Alert) -> Notified | None:
     return None
 
 
-def _secrets(held: frozenset[Held]) -> dict[str, set[tuple[str, str | None]]]:
-    """The credentials of each agent: profiles with the hashes of their secrets."""
-    found: dict[str, set[tuple[str, str | None]]] = {}
+def _secrets(held: frozenset[Held]) -> dict[str, frozenset[Secret]]:
+    """The credentials of each agent."""
+    found: dict[str, set[Secret]] = {}
     for agent, profile, secret, _ in held:
         found.setdefault(agent, set()).add((profile, secret))
-    return found
+    return {agent: frozenset(secrets) for agent, secrets in found.items()}
+
+
+def _secrets_of(state: AlertState) -> dict[str, frozenset[Secret]]:
+    """The credential that the agents of an alert about a profile have in common, if its secret is known."""
+    if not state.subject.profile or state.secret is None:
+        return {}
+    return dict.fromkeys(state.facts, frozenset({(state.subject.profile, state.secret)}))
 
 
 def _provider(alert: Alert) -> tuple[str, str | None, Family]:
