@@ -132,6 +132,18 @@ def test_renewal_that_waits_is_none_once_the_new_credential_fails() -> None:
     )
 
 
+def test_renewal_of_an_undated_token_that_waits_is_none_once_the_token_is_undated_again() -> None:
+    lived(
+        pasted("work", "anthropic:a", MONTH, undated=True),
+        passes(HOUR),
+        pasted("work", "anthropic:a", 5 * DAY),
+        pasted("work", "anthropic:a", 5 * DAY, undated=True),
+        away(HOUR),
+        a_day_passes,
+        group_wait=10.0,
+    )
+
+
 def test_renewal_that_waits_names_the_agents_at_which_the_new_credential_works() -> None:
     lived(
         dated("work", "openai:c", 5 * HOUR),

@@ -63,6 +63,14 @@ def end_by_renewal(begun: AlertState, fact: Fact, at: float) -> Resolution:
     return together([end(agent, now) for agent, now in begun.facts.items()], at)
 
 
+def is_undated_again(state: AlertState) -> bool:
+    """Whether the channels were notified of a missing date, and what has replaced the renewed credential has none."""
+    was_undated = any(last.condition is ConditionName.UNDATED for last in state.notified.values())
+    return was_undated and any(
+        fact.is_assumed or fact.condition is ConditionName.UNDATED for fact in state.facts.values()
+    )
+
+
 def is_past_acknowledged_step(state: AlertState, new: AlertState, policy: AlertPolicy, now: float) -> bool:
     """Whether the deadline has come closer than the step that a renewal acknowledged, or the verdict now warns."""
     if new.severity is not Severity.INFO:

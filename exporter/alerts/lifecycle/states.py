@@ -28,6 +28,7 @@ from exporter.alerts.lifecycle.renewal import (
     end_by_renewal,
     is_past_acknowledged_step,
     is_renewed_to_near_date,
+    is_undated_again,
 )
 from exporter.alerts.lifecycle.routing import labelled
 from exporter.alerts.lifecycle.takeover import take_over
@@ -319,9 +320,9 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     if notified is not state.notified:
         changes["notified"] = notified
     new = changed(new, **changes)
-    if new.resolution is not None and new.confirmed and new.acknowledged_step is None:
+    if new.resolution is not None and new.confirmed and (new.acknowledged_step is None or is_undated_again(new)):
         # What is confirmed again before a channel was notified of its resolution has not ended.
-        new = changed(new, resolution=None)
+        new = changed(new, resolution=None, acknowledged_step=None)
     elif new.resolution is not None and new.acknowledged_step is not None:
         # The renewal has yet to be sent, and the date may have moved since, or the new credential may have failed.
         new = changed(new, resolution=end_by_renewal(new, fact, new.resolution.at))
