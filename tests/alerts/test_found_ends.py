@@ -132,6 +132,16 @@ def test_renewal_that_waits_is_none_once_the_new_credential_fails() -> None:
     )
 
 
+def test_agent_that_inherits_again_joins_the_alert_of_the_credential_that_the_others_have_now() -> None:
+    lived(
+        pasted("work", "anthropic:b", MONTH, undated=True),
+        pasted("main", "anthropic:b", 5 * DAY),
+        pasted("main", "anthropic:b", 5 * DAY),
+        removed("work", "anthropic:b"),
+        a_day_passes,
+    )
+
+
 def test_renewal_of_an_undated_token_that_waits_is_none_once_the_token_is_undated_again() -> None:
     lived(
         pasted("work", "anthropic:a", MONTH, undated=True),

@@ -295,7 +295,8 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
                 (facts if may_have else gone)[agent] = old
     if len(facts) > 1:
         facts = dict(confirmed_together(facts))
-    if not begins_again and not gone and _is_settled(state) and facts == state.facts:
+    is_same = not begins_again and not gone and fact.secret in (None, state.secret)
+    if is_same and _is_settled(state) and facts == state.facts:
         return _with_texts(state, fact)
     new = _as_shown(changed(state, confirmed=False, since=now) if begins_again else state, facts, fact, now)
     changes: dict[str, Any] = {"dormant": False, "firing": True, "merged": False}
