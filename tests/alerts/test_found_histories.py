@@ -162,6 +162,17 @@ def test_agent_that_was_removed_and_is_added_again_is_news() -> None:
     )
 
 
+def test_reminder_of_an_agent_that_was_removed_and_is_added_again_is_no_second_one() -> None:
+    lived(
+        ends("main", "openai:c", 10 * DAY),
+        passes(8 * DAY),
+        dated("main", "openai:c", 10 * DAY),
+        agent_comes_or_goes("work"),
+        agent_comes_or_goes("lab"),
+        agent_comes_or_goes("work"),
+    )
+
+
 @pytest.mark.parametrize(
     "steps",
     [

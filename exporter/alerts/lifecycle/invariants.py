@@ -80,6 +80,8 @@ def _reminds_once(claim: _Claim) -> Iterator[str]:
         return
     steps = claim.moment.policy.steps(alert.target, alert.agents, alert.provider, alert.profile)
     step = passed_step(steps, alert.deadline, claim.moment.now) if alert.deadline is not None else None
+    if step is not None and last.agents.isdisjoint(alert.agents):
+        return  # it reminds of agents that had lost the trouble since, and have it again
     has_passed = last.step is not None and step is not None and step >= last.step
     if step is None or (has_passed and not is_later(alert.deadline, last.alert.deadline)):
         yield "is a reminder, but no further step has passed"
