@@ -178,6 +178,20 @@ def test_end_that_waits_is_what_the_report_shows_although_the_check_of_one_agent
     )
 
 
+def test_end_that_waits_has_no_agent_of_the_future_after_the_clock_was_set_back() -> None:
+    lived(
+        fails("lab"),
+        acknowledged(20 * MINUTE),
+        succeeds,
+        fails("lab"),
+        succeeds,
+        fails("main"),
+        lambda h: h.the_clock_is_set_back(HOUR),
+        succeeds,
+        group_wait=10.0,
+    )
+
+
 def test_failed_check_resolves_nothing_when_the_clock_is_set_back() -> None:
     lived(
         dated("main", "anthropic:b", -HOUR),
@@ -319,6 +333,17 @@ def test_end_of_the_alert_that_an_agent_left_comes_after_the_first_of_its_own() 
         pasted("work", "anthropic:b", 5 * DAY, undated=True),
         pasted("main", "anthropic:b", MONTH),
         a_day_passes,
+    )
+
+
+def test_end_is_whole_without_an_agent_that_was_seen_to_lose_the_trouble_in_another_way() -> None:
+    lived(
+        down("openai"),
+        removed("main", "openai:c"),
+        fails("main"),
+        pasted("main", "openai:c", YEAR),
+        a_day_passes,
+        group_wait=10.0,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from exporter.alerts.values import AlertState, changed
+from exporter.alerts.values import AgentFact, AlertState, changed
 
 
 def not_in_the_future(state: AlertState, now: float) -> AlertState:
@@ -17,7 +18,8 @@ def not_in_the_future(state: AlertState, now: float) -> AlertState:
         started_at=min(state.started_at, now),
         since=min(state.since, now),
         worsened_at=min(state.worsened_at, now),
-        facts={agent: replace(fact, began_at=min(fact.began_at, now)) for agent, fact in state.facts.items()},
+        facts=_begun(state.facts, now),
+        ended=_begun(state.ended, now),
         # The time of what has not arrived yet identifies its message.
         notified={
             name: replace(last, at=min(last.at, now) if last.has_arrived else last.at, since=_earlier(last.since, now))
@@ -31,6 +33,10 @@ def not_in_the_future(state: AlertState, now: float) -> AlertState:
     )
 
 
+def _begun(facts: Mapping[str, AgentFact], now: float) -> dict[str, AgentFact]:
+    return {agent: replace(fact, began_at=min(fact.began_at, now)) for agent, fact in facts.items()}
+
+
 def _earlier(at: float | None, now: float) -> float | None:
     return at if at is None else min(at, now)
 
@@ -41,6 +47,9 @@ def _is_past(state: AlertState, now: float) -> bool:
     if state.started_at > now or state.worsened_at > now or (ended is not None and ended.at > now):
         return False
     for fact in state.facts.values():
+        if fact.began_at > now:
+            return False
+    for fact in state.ended.values():
         if fact.began_at > now:
             return False
     for last in state.notified.values():

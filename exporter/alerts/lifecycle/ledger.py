@@ -31,6 +31,8 @@ class Notified:
     before: Notified | None = None
     #: The agents that have had the trouble ever since.
     agents: frozenset[str] = frozenset()
+    #: Those that were last seen without it.
+    well: frozenset[str] = frozenset()
     #: When a further agent was last seen to have it.
     spread_at: float | None = None
     #: The profiles of each agent with the hashes of their secrets, where these are recorded.
@@ -115,13 +117,12 @@ class Ledger:
     def _keep_for_forks(self, place: tuple[str, str], last: Notified, ended: frozenset[str], moment: Moment) -> None:
         """Agents that took their own credential, with the same trouble, are still known from the alert that ends.
 
-        Not one that was removed before: that the agents cannot be listed now tells nothing of it. Nor one of which
-        its own alert has been sent since.
+        Not one that was last seen without it: that it cannot be checked now tells nothing of it. Nor one of which its
+        own alert has been sent since.
         """
-        target = last.alert.target
-        known = {a for a in last.alert.agents if a in last.agents or (target, a) in moment.agents}
         since = (other.alert.agents for other in self.others(last.alert, place[0]) if other.at >= last.at)
-        left = frozenset(a for a in known - ended - set().union(*since) if moment.has_trouble(last.alert, a))
+        known = set(last.alert.agents) - last.well - ended - set().union(*since)
+        left = frozenset(a for a in known if moment.has_trouble(last.alert, a))
         if left:
             alert = replace(last.alert, agents=tuple(sorted(left)))
             self.notified[place[0], f"{_ORIGIN}{place[1]}"] = replace(last, alert=alert, agents=left)
@@ -151,9 +152,12 @@ class Ledger:
             )
             others = (agent.agent for agent in moment.of_target(last.alert.target) if agent.agent not in last.agents)
             has_spread = any(moment.has_trouble(last.alert, agent) for agent in others)
-            if has_spread or agents != last.agents:
+            seen = {a: moment.has_trouble(last.alert, a) for a in last.alert.agents}
+            seen = {a: has_it for a, has_it in seen.items() if not moment.is_unknown(last.alert, a)}
+            well = frozenset(a for a in last.alert.agents if not seen.get(a, a not in last.well))
+            if has_spread or agents != last.agents or well != last.well:
                 spread_at = now if has_spread else last.spread_at
-                self.notified[place] = replace(last, agents=agents, spread_at=spread_at)
+                self.notified[place] = replace(last, agents=agents, well=well, spread_at=spread_at)
 
     def lose(self, message: Message) -> None:
         """Record that a message never arrived: what was sent before counts again."""
