@@ -110,6 +110,16 @@ def test_milder_trouble_that_an_agent_takes_with_it_is_no_trouble_of_the_others(
     )
 
 
+def test_outage_of_an_agent_that_took_its_own_credential_is_worse_than_the_alert_that_it_left() -> None:
+    lived(
+        down("anthropic"),
+        recovers("main", "anthropic:b", all_heirs=True),
+        pasted("work", "anthropic:a", 5 * DAY, heals=False),
+        breaks("work", "anthropic:b", "auth"),
+        a_day_passes,
+    )
+
+
 # --- what is news ------------------------------------------------------------------------------------
 
 

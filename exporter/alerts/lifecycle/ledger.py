@@ -180,15 +180,14 @@ class Ledger:
 def _naming(last: Notified | None, alert: Alert) -> Notified | None:
     """The last notification that named one of the alert's agents, among ``last`` and those before.
 
-    It is of the alert's subject, or of the outage that the alert was part of when the agent took its own credential.
+    It is of the alert's subject, or one is an outage and the other is part of it: an agent that took its own credential
+    leaves an outage, or begins one.
     """
     while last is not None:
-        is_outage = last.alert.condition is ConditionName.NO_USABLE_PROFILE and _provider(last.alert) == _provider(
-            alert
-        )
-        if (is_outage or _subject(last.alert) == _subject(alert)) and not set(last.alert.agents).isdisjoint(
-            alert.agents
-        ):
+        conditions = (last.alert.condition, alert.condition)
+        is_part = ConditionName.NO_USABLE_PROFILE in conditions and _provider(last.alert) == _provider(alert)
+        is_same = is_part or _subject(last.alert) == _subject(alert)
+        if is_same and not set(last.alert.agents).isdisjoint(alert.agents):
             return last
         last = last.before
     return None

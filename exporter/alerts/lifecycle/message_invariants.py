@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from exporter.alerts.lifecycle.ledger import Ledger
 from exporter.alerts.lifecycle.moment import Moment
 from exporter.alerts.lifecycle.policy import ChannelPolicy
-from exporter.alerts.values import Message
+from exporter.alerts.values import Alert, Message
 from exporter.model import ConditionName
 
 
@@ -49,6 +49,8 @@ def _ends_together(message: Message, moment: Moment, before: Ledger) -> Iterator
             continue
         if (known.target, known.provider) not in ended:
             continue
+        if set(known.agents) <= _ended_agents(message, known):
+            continue  # they are known from an alert that they left, whose end names them
         holds = any(
             moment.is_unknown(known, agent.agent) or moment.facts(known, agent.agent, name)
             for agent in moment.of_target(known.target)
@@ -57,3 +59,14 @@ def _ends_together(message: Message, moment: Moment, before: Ledger) -> Iterator
         )
         if not holds and known.condition.definition.causes_outage:
             yield f"no_usable_profile of {known.provider} ends, but not {known.condition} of {known.profile} with it"
+
+
+def _ended_agents(message: Message, known: Alert) -> set[str]:
+    """The agents of which the message ends an alert about the same profile."""
+    place = (known.target, known.provider, known.profile, known.family)
+    return {
+        agent
+        for alert in message.alerts
+        if alert.reason.ends and (alert.target, alert.provider, alert.profile, alert.family) == place
+        for agent in alert.agents
+    }
