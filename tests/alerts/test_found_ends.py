@@ -142,6 +142,39 @@ def test_agent_that_inherits_again_joins_the_alert_of_the_credential_that_the_ot
     )
 
 
+def test_what_expired_unsent_and_is_undated_again_is_as_it_was_notified() -> None:
+    lived(
+        pasted("work", "anthropic:a", YEAR, undated=True),
+        away(HOUR),
+        dated("work", "anthropic:a", -HOUR),
+        pasted("work", "anthropic:a", 5 * DAY, undated=True),
+        a_day_passes,
+        group_wait=10.0,
+    )
+
+
+def test_end_of_an_outage_has_the_end_of_an_alert_for_the_agent_that_left_it() -> None:
+    lived(
+        pasted("work", "anthropic:b", 5 * DAY),
+        down("anthropic"),
+        away(9 * DAY),
+        pasted("lab", "anthropic:a", MONTH, heals=False),
+        recovers("work", "anthropic:a", all_heirs=True),
+        a_day_passes,
+    )
+
+
+def test_trouble_that_an_agent_keeps_with_its_own_credential_has_no_end_while_an_outage_waits() -> None:
+    lived(
+        breaks("lab", "anthropic:b", "rate_limit"),
+        away(HOUR),
+        removed("main", "anthropic:a"),
+        breaks("main", "anthropic:b", "overloaded"),
+        pasted("lab", "anthropic:b", 5 * DAY, heals=False),
+        a_day_passes,
+    )
+
+
 def test_renewal_of_an_undated_token_that_waits_is_none_once_the_token_is_undated_again() -> None:
     lived(
         pasted("work", "anthropic:a", MONTH, undated=True),

@@ -5,7 +5,7 @@ Here alerts begin, change, are confirmed, inhibited and resolved. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,11 +31,10 @@ from exporter.alerts.lifecycle.renewal import (
     is_undated_again,
 )
 from exporter.alerts.lifecycle.routing import labelled
-from exporter.alerts.lifecycle.takeover import take_over
+from exporter.alerts.lifecycle.takeover import take_over, without_waiting
 from exporter.alerts.values import (
     AgentFact,
     AlertState,
-    AlertSubject,
     LastNotification,
     ResolutionCause,
     States,
@@ -60,19 +59,14 @@ def update_states(states: States, report: Report, policy: AlertPolicy, now: floa
     index, facts = ReportIndex.of(report), gather(report, policy, now)
     before = {key: not_in_the_future(state, now) for key, state in states.items()}
     after: dict[str, AlertState] = {}
-    providers: dict[AlertSubject, AlertState] = {}
-    for fact, key, parent in match(before, facts):
-        state = before.get(key)
-        subject = fact.subject
-        if subject.profile:
-            provider = providers.get(AlertSubject(subject.target, subject.provider, "", Family.AVAILABILITY))
-            fact = _without_waiting(fact, state, provider)
-            if not fact.findings:
-                continue
-        next_state = _next(state, before.get(parent or ""), key, fact, index, policy, now)
-        after[key] = next_state
-        if not subject.profile:
-            providers[subject] = next_state
+
+    def go_on(facts: Iterable[Fact]) -> None:
+        for fact, key, parent in match(before, facts):
+            after[key] = _next(before.get(key), before.get(parent or ""), key, fact, index, policy, now)
+
+    go_on(fact for fact in facts if not fact.subject.profile)
+    outages = {state.subject: state for state in after.values()}
+    go_on(without_waiting([fact for fact in facts if fact.subject.profile], before, outages))
     gone = {key: state for key, state in before.items() if key not in after}
     merged = merged_into(gone, after)
     for key, state in gone.items():
@@ -102,25 +96,6 @@ def _with_fingerprints_of_their_own(after: States, before: States) -> States:
 def begin_states(states: States, report: Report, policy: AlertPolicy, now: float) -> list[AlertState]:
     """The facts of ``report`` as states that begin at ``now``, with the keys of the states they would continue."""
     return [_begin(key, fact, policy, now) for fact, key, _ in match(states, gather(report, policy, now))]
-
-
-def _without_waiting(fact: Fact, state: AlertState | None, provider: AlertState | None) -> Fact:
-    """The fact without what waits: until a provider's alert is confirmed, so do the alerts that it inhibits.
-
-    What an agent already has stays as it is.
-    """
-    if provider is None or not any(finding.inhibited for finding in fact.findings.values()):
-        return fact
-    waiting = {
-        agent
-        for agent, finding in fact.findings.items()
-        if finding.inhibited and not (agent in provider.facts and provider.facts[agent].confirmed)
-    }
-    if not waiting:
-        return fact
-    known = waiting & state.facts.keys() if state is not None and state.firing else set()
-    findings = {agent: found for agent, found in fact.findings.items() if agent not in waiting or agent in known}
-    return replace(fact, findings=findings, waiting=frozenset(known))
 
 
 def _next(
@@ -283,7 +258,7 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     earlier: Facts = {**state.ended, **state.facts} if is_owed and (begins_again or state.ended) else {}
     facts: dict[str, AgentFact] = {
         agent: replace(before[agent], inhibited=True)
-        if agent in fact.waiting
+        if agent in fact.waiting and agent in before
         else agent_fact(finding, before.get(agent), policy, now, earlier.get(agent))
         for agent, finding in fact.findings.items()
     }
@@ -321,13 +296,19 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     if notified is not state.notified:
         changes["notified"] = notified
     new = changed(new, **changes)
-    if new.resolution is not None and new.confirmed and (new.acknowledged_step is None or is_undated_again(new)):
+    if new.resolution is not None and new.confirmed and new.acknowledged_step is None:
         # What is confirmed again before a channel was notified of its resolution has not ended.
-        new = changed(new, resolution=None, acknowledged_step=None)
-    elif new.resolution is not None and new.acknowledged_step is not None:
-        # The renewal has yet to be sent, and the date may have moved since, or the new credential may have failed.
-        new = changed(new, resolution=end_by_renewal(new, fact, new.resolution.at))
-    return new
+        new = changed(new, resolution=None)
+    return _while_renewal_waits(new, fact)
+
+
+def _while_renewal_waits(state: AlertState, fact: Fact) -> AlertState:
+    """The state with the end by renewal as it is now: the date may have moved since, or the new credential failed."""
+    if state.resolution is None or state.acknowledged_step is None:
+        return state
+    if state.confirmed and is_undated_again(state):
+        return changed(state, resolution=None, acknowledged_step=None)
+    return changed(state, resolution=end_by_renewal(state, fact, state.resolution.at))
 
 
 def _is_settled(state: AlertState) -> bool:
@@ -373,7 +354,7 @@ def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: floa
     """Ends the alert as renewed and begins it again, silent until the next reminder step of the new date."""
     begun = _begin(state.key, fact, policy, now)
     step = passed_step(policy.steps_of(begun), begun.deadline, now) if begun.deadline is not None else None
-    return changed(
+    begun = changed(
         begun,
         fingerprint=state.fingerprint,
         acknowledged_step=step if step is not None else _BEFORE_FIRST_STEP,
@@ -386,6 +367,7 @@ def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: floa
         lost=state.lost,
         forked_from=state.forked_from,
     )
+    return _while_renewal_waits(begun, fact)
 
 
 def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState | None:

@@ -2,15 +2,17 @@
 
 It goes on with the life of one that was notified before: under its fingerprint, so that a phone shows one notification,
 and with what the channels know. If that one still fires when a credential works again, it goes on with its life.
-What was held back of those alerts is no longer: the outage says it.
+What was held back of those alerts is no longer: the outage says it. Until it is confirmed, further trouble of these
+profiles waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from exporter.alerts.lifecycle.agents import known_agents
+from exporter.alerts.lifecycle.facts import Fact
 from exporter.alerts.values import AlertState, AlertSubject, LastNotification, States, changed
 from exporter.model import ConditionName, Family
 
@@ -92,3 +94,40 @@ def _passed_on(giver: AlertState, taker: AlertState, others: Iterable[AlertState
         notified = {agent for other in others if name in other.notified for agent in other.notified[name].agents}
         passed[name] = replace(last, agents=known_agents(taker, {*last.agents, *notified}))
     return passed
+
+
+def without_waiting(
+    facts: Iterable[Fact], before: States, outages: Mapping[AlertSubject, AlertState]
+) -> Iterator[Fact]:
+    """The facts without what waits: until a provider's alert is confirmed, so do the alerts that it inhibits.
+
+    What an agent already has goes on as it is.
+    """
+    known: dict[AlertSubject, set[str]] | None = None
+    for fact in facts:
+        if not any(finding.inhibited for finding in fact.findings.values()):
+            yield fact
+            continue
+        subject = fact.subject
+        outage = outages.get(AlertSubject(subject.target, subject.provider, "", Family.AVAILABILITY))
+        waiting = {
+            agent
+            for agent, finding in fact.findings.items()
+            if outage is not None
+            and finding.inhibited
+            and not (agent in outage.facts and outage.facts[agent].confirmed)
+        }
+        if waiting and known is None:
+            known = _agents_with_trouble(before)
+        staying = waiting & known.get(subject, set()) if known else frozenset()
+        findings = {agent: found for agent, found in fact.findings.items() if agent not in waiting - staying}
+        if findings:
+            yield replace(fact, findings=findings, waiting=frozenset(staying))
+
+
+def _agents_with_trouble(states: States) -> dict[AlertSubject, set[str]]:
+    found: dict[AlertSubject, set[str]] = {}
+    for state in states.values():
+        if state.firing:
+            found.setdefault(state.subject, set()).update(state.facts)
+    return found
