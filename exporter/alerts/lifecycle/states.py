@@ -250,7 +250,7 @@ def _texts(fact: Fact, agent: str, agents: tuple[str, ...]) -> dict[str, Any]:
 def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState:
     """A state whose fact is still there, or is back after the alert ended."""
     begins_again = not state.firing
-    if not begins_again and is_renewed_to_near_date(state, fact, policy, now):
+    if not begins_again and is_renewed_to_near_date(state, fact, policy, now) and not _goes_on(state, fact, index):
         return _begin_renewed(state, fact, policy, now)
     before: Facts = {} if begins_again else state.facts
     # An end that is still to be sent is about the agents of the earlier life, also those that were well before it.
@@ -266,8 +266,7 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     if len(before) != len(facts) or before.keys() != facts.keys():
         for agent, old in before.items():
             if agent not in facts:
-                may_have = index.is_unknown(state, agent) and not index.is_last_seen_without(state, agent)
-                (facts if may_have else gone)[agent] = old
+                (facts if _may_have_it(state, agent, index) else gone)[agent] = old
     if len(facts) > 1:
         facts = dict(confirmed_together(facts))
     is_same = not begins_again and not gone and fact.secret in (None, state.secret)
@@ -300,6 +299,16 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
         # What is confirmed again before a channel was notified of its resolution has not ended.
         new = changed(new, resolution=None)
     return _while_renewal_waits(new, fact)
+
+
+def _goes_on(state: AlertState, fact: Fact, index: ReportIndex) -> bool:
+    """Whether an agent that cannot be checked may still have the trouble."""
+    return any(_may_have_it(state, agent, index) for agent in state.facts.keys() - fact.findings.keys())
+
+
+def _may_have_it(state: AlertState, agent: str, index: ReportIndex) -> bool:
+    """Whether an agent cannot be checked, and had the trouble when it was seen last."""
+    return index.is_unknown(state, agent) and not index.is_last_seen_without(state, agent)
 
 
 def _while_renewal_waits(state: AlertState, fact: Fact) -> AlertState:
