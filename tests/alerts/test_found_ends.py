@@ -153,6 +153,40 @@ def test_what_expired_unsent_and_is_undated_again_is_as_it_was_notified() -> Non
     )
 
 
+def test_renewal_to_a_near_date_leaves_the_alert_of_an_agent_that_cannot_be_checked() -> None:
+    lived(
+        ends("main", "anthropic:b", -DAY),
+        a_day_passes,
+        fails("main", forgotten=True),
+        a_day_passes,
+        pasted("main", "anthropic:b", 5 * DAY, another=False, heals=False),
+        a_day_passes,
+    )
+
+
+def test_what_came_and_went_unsent_is_summed_up_beside_an_outage_that_has_its_fingerprint() -> None:
+    lived(
+        away(12 * HOUR),
+        breaks("work", "anthropic:a", "auth"),
+        acknowledged(7 * HOUR),
+        pasted("main", "anthropic:a", YEAR),
+        down("anthropic"),
+        a_day_passes,
+    )
+
+
+def test_line_of_a_summary_does_not_end_in_the_future_of_a_clock_that_was_set_back() -> None:
+    lived(
+        away(12 * HOUR),
+        breaks("work", "anthropic:a", "auth"),
+        acknowledged(7 * HOUR),
+        pasted("main", "anthropic:a", YEAR),
+        lambda h: h.the_clock_is_set_back(HOUR),
+        down("anthropic"),
+        a_day_passes,
+    )
+
+
 def test_end_of_an_outage_has_the_end_of_an_alert_for_the_agent_that_left_it() -> None:
     lived(
         pasted("work", "anthropic:b", 5 * DAY),

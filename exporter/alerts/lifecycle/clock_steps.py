@@ -29,6 +29,10 @@ def not_in_the_future(state: AlertState, now: float) -> AlertState:
         begun_at=tuple(min(at, now) for at in state.begun_at),
         flapped={name: min(at, now) for name, at in state.flapped.items()},
         lost={name: replace(loss, at=min(loss.at, now)) for name, loss in state.lost.items()},
+        suppressed={
+            name: replace(line, began_at=min(line.began_at, now), ended_at=min(line.ended_at, now))
+            for name, line in state.suppressed.items()
+        },
         resolution=replace(ended, at=min(ended.at, now)) if ended is not None else None,
     )
 
@@ -57,6 +61,9 @@ def _is_past(state: AlertState, now: float) -> bool:
             return False
     for loss in state.lost.values():
         if loss.at > now:
+            return False
+    for line in state.suppressed.values():
+        if line.ended_at > now:
             return False
     times = (*state.pending.values(), *state.begun_at) if state.pending else state.begun_at
     return not times or max(times) <= now

@@ -21,8 +21,11 @@ def about_message(message: Message, channel: ChannelPolicy | None, moment: Momen
         yield "the channel cannot withdraw a notification"
     for line in message.suppressed:
         place = (message.channel, line.fingerprint)
-        sent_at = before.sent_at.get(place, {}).values()
-        if place in before.notified or any(line.began_at <= at <= line.ended_at for at in sent_at):
+        sent_at = before.sent_at.get(place, {})
+        last = before.notified.get(place)
+        # What was sent since is about what came later, such as an outage that goes on under this fingerprint.
+        is_known = last is not None and sent_at.get(last.at, last.at) < line.ended_at
+        if is_known or any(line.began_at <= at < line.ended_at for at in sent_at.values()):
             yield f"the summary says that {line.condition} came and went unsent, but it was sent"
         if channel is not None and not channel.accepts(line.severity):
             yield f"the summary has {line.condition} below min_severity"
