@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from exporter.alerts.lifecycle.facts import ReportIndex, is_renewed, subject_of
+from exporter.alerts.lifecycle.facts import ReportIndex, is_renewed, rank, subject_of
 from exporter.alerts.lifecycle.policy import AlertPolicy
 from exporter.alerts.values import (
     AgentFact,
@@ -36,7 +36,7 @@ def resolution(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: 
     left = {
         agent: fact
         for agent, fact in state.ended.items()
-        if index.has_seen(state, agent) and not _has_trouble(state, agent, index)
+        if index.has_seen(state, agent) and not _has_trouble(state, agent, fact, index)
     }
     facts = {**left, **state.facts} if left else state.facts
     # Whoever is notified of the end was notified of the confirmed ones.
@@ -47,11 +47,13 @@ def resolution(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: 
     return together([_end(state, agent, fact, index, policy, now) for agent, fact in facts.items()], now)
 
 
-def _has_trouble(state: AlertState, agent: str, index: ReportIndex) -> bool:
-    """Whether an agent has a condition of the alert's family and subject."""
+def _has_trouble(state: AlertState, agent: str, fact: AgentFact, index: ReportIndex) -> bool:
+    """Whether an agent has a condition of the alert's family and subject that is as bad as its own was."""
     report = index.agent(state.subject, agent)
     return report is not None and any(
-        subject_of(report.target, condition) == state.subject for condition in report.conditions
+        subject_of(report.target, condition) == state.subject
+        and rank(condition.severity, condition.name) >= rank(fact.severity, fact.condition)
+        for condition in report.conditions
     )
 
 
