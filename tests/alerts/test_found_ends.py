@@ -187,6 +187,30 @@ def test_line_of_a_summary_does_not_end_in_the_future_of_a_clock_that_was_set_ba
     )
 
 
+def test_end_names_an_agent_that_left_with_milder_trouble_of_its_own() -> None:
+    history = lived(
+        ends("main", "anthropic:b", -DAY),
+        pasted("lab", "anthropic:b", YEAR, undated=True),
+        pasted("main", "anthropic:b", YEAR),
+    )
+    (ended,) = [state for state in history.states.values() if state.resolution is not None]
+    assert ended.resolution is not None
+    assert set(ended.resolution.agents) == {"main", "work", "lab"}
+    a_day_passes(history)
+
+
+def test_end_of_an_own_credential_may_go_with_the_first_of_the_one_that_is_inherited_again() -> None:
+    lived(
+        pasted("work", "anthropic:a", YEAR, undated=True),
+        acknowledged(20 * MINUTE),
+        agent_comes_or_goes("work"),
+        pasted("main", "anthropic:a", MONTH, undated=True),
+        agent_comes_or_goes("work"),
+        acknowledged(20 * MINUTE),
+        group_wait=10.0,
+    )
+
+
 def test_end_of_an_outage_has_the_end_of_an_alert_for_the_agent_that_left_it() -> None:
     lived(
         pasted("work", "anthropic:b", 5 * DAY),

@@ -120,6 +120,16 @@ def test_outage_of_an_agent_that_took_its_own_credential_is_worse_than_the_alert
     )
 
 
+def test_agents_of_the_notes_are_notified_and_go_on_with_their_own_credential() -> None:
+    lived(
+        dated("main", "anthropic:b", -HOUR),
+        breaks("main", "anthropic:b", "auth", all_heirs=True),
+        fails("main"),
+        pasted("main", "anthropic:b", 5 * DAY, heals=False),
+        a_day_passes,
+    )
+
+
 # --- what is news ------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ class _Claim:
     channel: ChannelPolicy | None  # None: it is no longer configured
     moment: Moment
     ledger: Ledger
+    beside: tuple[Alert, ...] = ()  # all alerts of the message
     ends_with_outage: bool = False  # the message has the end of no_usable_profile too
 
     @property
@@ -239,8 +240,15 @@ def _end_is_true(claim: _Claim) -> Iterator[str]:
 
 
 def _goes_on(claim: _Claim, agent: str) -> bool:
-    """Whether the agent has the credential of another agent again, of whose trouble the channel is notified."""
+    """Whether the agent has another agent's credential again, of whose trouble the channel is or was notified."""
     alert = claim.alert
+    place = (alert.target, alert.profile, alert.family)
+    if any(
+        (one.target, one.profile, one.family) == place and agent in one.agents
+        for one in claim.beside
+        if not one.reason.ends
+    ):
+        return True
     secrets = {p.secret_hash for p in claim.moment.profiles(alert, agent) if p.owner not in (None, agent)} - {None}
     return any(
         not last.held or secrets & {secret for _, _, secret, _ in last.held}  # empty: not recorded
@@ -408,7 +416,8 @@ def violations(message: Message, report: Report, policy: AlertPolicy, before: Le
             continue
         is_outage = alert.condition is ConditionName.NO_USABLE_PROFILE
         ends_with_outage = alert.reason.ends and not is_outage and (alert.target, alert.provider) in ended
-        claim = _Claim(alert, before.of_alert(message.channel, alert), channel, moment, before, ends_with_outage)
+        last = before.of_alert(message.channel, alert)
+        claim = _Claim(alert, last, channel, moment, before, message.alerts, ends_with_outage)
         subject = alert.profile or alert.provider or alert.target
         where = f"{message.channel}: {alert.reason} {alert.condition} of {subject} ({', '.join(alert.agents)})"
         found += [f"{where} {sentence}" for rule in RULES for sentence in rule(claim)]

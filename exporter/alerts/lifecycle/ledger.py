@@ -187,10 +187,15 @@ def _naming(last: Notified | None, alert: Alert) -> Notified | None:
         conditions = (last.alert.condition, alert.condition)
         is_part = ConditionName.NO_USABLE_PROFILE in conditions and _provider(last.alert) == _provider(alert)
         is_same = is_part or _subject(last.alert) == _subject(alert)
-        if is_same and not set(last.alert.agents).isdisjoint(alert.agents):
+        if is_same and not _told_of(last.alert).isdisjoint(alert.agents):
             return last
         last = last.before
     return None
+
+
+def _told_of(alert: Alert) -> set[str]:
+    """The agents whose trouble a notification tells of: also those of its notes."""
+    return {*alert.agents, *(note.agent for note in alert.notes if note.condition is alert.condition)}
 
 
 def _secrets(held: frozenset[Held]) -> dict[str, frozenset[Secret]]:
