@@ -130,6 +130,19 @@ def test_agents_of_the_notes_are_notified_and_go_on_with_their_own_credential() 
     )
 
 
+def test_steps_of_a_later_date_are_news_after_an_outage_that_had_none() -> None:
+    lived(
+        dated("lab", "openai:c", 5 * HOUR),
+        a_day_passes,
+        ends("main", "openai:c", 2 * DAY),
+        pasted("lab", "openai:c", MONTH),
+        pasted("main", "openai:c", YEAR),
+        dated("work", "openai:c", 10 * DAY),
+        passes(8 * DAY),
+        group_wait=10.0,
+    )
+
+
 # --- what is news ------------------------------------------------------------------------------------
 
 
@@ -391,4 +404,17 @@ def test_agent_that_took_another_credential_and_fails_with_it_is_news_again() ->
         agent_comes_or_goes("lab"),
         succeeds,
         down("openai"),
+    )
+
+
+def test_alert_that_begins_again_after_its_end_was_sent_escalates_from_then_on() -> None:
+    lived(
+        dated("work", "openai:c", -HOUR),
+        lambda h: h.the_clock_is_set_back(1.0),
+        agent_comes_or_goes("lab"),
+        lambda h: h.the_clock_is_set_back(HOUR),
+        agent_comes_or_goes("lab"),
+        breaks("lab", "openai:c", "rate_limit"),
+        a_day_passes,
+        escalate_after=15 * MINUTE,
     )

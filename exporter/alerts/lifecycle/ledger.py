@@ -106,7 +106,7 @@ class Ledger:
             news_at = message.at if is_news or before is None else before.news_at
             steps = policy.steps(alert.target, alert.agents, alert.provider, alert.profile)
             step = passed_step(steps, alert.deadline, message.at) if alert.deadline is not None else None
-            if before is not None and before.step is not None and not is_later(alert.deadline, before.alert.deadline):
+            if before is not None and before.step is not None and not is_later(alert.deadline, _last_date(before)):
                 step = before.step if step is None else min(step, before.step)
             agents = frozenset(alert.agents)
             held = moment.held(alert)
@@ -191,6 +191,13 @@ def _naming(last: Notified | None, alert: Alert) -> Notified | None:
             return last
         last = last.before
     return None
+
+
+def _last_date(last: Notified | None) -> float | None:
+    """The deadline of the last notification that had one; that of an outage has none."""
+    while last is not None and last.alert.deadline is None:
+        last = last.before
+    return last.alert.deadline if last is not None else None
 
 
 def _told_of(alert: Alert) -> set[str]:

@@ -278,6 +278,8 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
         changes |= {"started_at": now, "worsened_at": now, "acknowledged_step": None}
         changes["ended"] = {agent: old for agent, old in earlier.items() if agent not in facts}
         changes |= {"held": {}, "lost": {}, "exporter": policy.exporter}
+        if not is_owed:
+            changes["resolution"] = None
         if not new.confirmed:
             changes["begun_at"] = state.begun_at
     else:
