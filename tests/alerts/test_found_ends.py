@@ -178,6 +178,19 @@ def test_end_of_an_own_credential_may_go_with_the_first_of_the_one_that_is_inher
     )
 
 
+def test_end_of_a_fork_leaves_the_others_to_the_alert_that_it_came_from() -> None:
+    lived(
+        dated("main", "anthropic:a", -HOUR),
+        agent_comes_or_goes("work"),
+        passes(HOUR),
+        agent_comes_or_goes("work"),
+        down("anthropic"),
+        pasted("work", "anthropic:a", 5 * DAY, heals=False),
+        agent_comes_or_goes("work"),
+        a_day_passes,
+    )
+
+
 def test_end_of_an_outage_has_the_end_of_an_alert_for_the_agent_that_left_it() -> None:
     lived(
         pasted("work", "anthropic:b", 5 * DAY),

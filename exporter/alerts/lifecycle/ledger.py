@@ -95,11 +95,11 @@ class Ledger:
             place = (message.channel, alert.fingerprint)
             self.sent_at.setdefault(place, {})[message.at] = message.at
             before = self.of_alert(message.channel, alert)
-            self.notified.pop(place, None)
+            own = self.notified.pop(place, None)
             if alert.reason is not NotificationReason.TEST:
                 self._forget_origins(message.channel, alert)
-            if alert.reason.ends and before is not None:
-                self._keep_for_forks(place, before, frozenset(alert.agents), moment)
+            if alert.reason.ends and own is not None:
+                self._keep_for_forks(place, own, frozenset(alert.agents), moment)
             if alert.reason.ends or alert.reason is NotificationReason.TEST:
                 continue
             is_news = alert.reason in (NotificationReason.FIRST, NotificationReason.ESCALATED)
