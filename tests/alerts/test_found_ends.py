@@ -166,6 +166,17 @@ def test_end_names_an_agent_that_left_with_milder_trouble_of_its_own() -> None:
     a_day_passes(history)
 
 
+def test_end_names_no_agent_whose_own_credential_has_the_trouble_that_the_alert_had_last() -> None:
+    lived(
+        agent_comes_or_goes("lab"),
+        pasted("main", "anthropic:a", 5 * DAY),
+        agent_comes_or_goes("lab"),
+        pasted("lab", "anthropic:a", 5 * DAY, undated=True),
+        pasted("main", "anthropic:a", MONTH, undated=True),
+        pasted("main", "anthropic:a", MONTH),
+    )
+
+
 def test_end_of_an_own_credential_may_go_with_the_first_of_the_one_that_is_inherited_again() -> None:
     lived(
         pasted("work", "anthropic:a", YEAR, undated=True),

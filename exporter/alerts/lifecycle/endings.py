@@ -48,11 +48,11 @@ def resolution(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: 
 
 
 def _has_trouble(state: AlertState, agent: str, fact: AgentFact, index: ReportIndex) -> bool:
-    """Whether an agent has a condition of the alert's family and subject that is as bad as its own was."""
+    """Whether an agent has a condition of the alert's subject that is as bad as its own was, or as the alert's is."""
     report = index.agent(state.subject, agent)
+    least = min(rank(fact.severity, fact.condition), rank(state.severity, state.condition))
     return report is not None and any(
-        subject_of(report.target, condition) == state.subject
-        and rank(condition.severity, condition.name) >= rank(fact.severity, fact.condition)
+        subject_of(report.target, condition) == state.subject and rank(condition.severity, condition.name) >= least
         for condition in report.conditions
     )
 
