@@ -198,7 +198,7 @@ def test_read_only_and_full_disks_delay_no_notification(
             world.write_tokens({f"anthropic:{number:03}": in_a_year() for number in range(200)})
             check_now(exporter)
             wait_for("the heartbeat's failure for the full disk", lambda: server.received("beat/fail") or None, 30)
-            assert server.received("beat/fail")[0].endswith("database or disk is full")
+            assert "database or disk is full" in server.received("beat/fail")[0]
             assert exporter.value("exporter_state_ok") == 0
             assert exporter.value("exit_code", target="home", agent="main") == 0, "checks continue"
             assert exporter.get("/-/healthy")
