@@ -104,6 +104,7 @@ class LastNotification:
     at: float  # also identifies the message: a channel gets one at a time
     step: float | None = None  # the latest reminder step that had passed, in seconds before the deadline
     agents: tuple[str, ...] = ()  # those whose trouble it reported
+    joined: tuple[str, ...] = ()  # those of ``agents`` that it did not name: they came to share the credential since
     since: float | None = None  # since when that condition held
     times: int = 0  # how often the alert had begun within a day, if it was flapping
     has_arrived: bool = False

@@ -120,6 +120,19 @@ def test_outage_of_an_agent_that_took_its_own_credential_is_worse_than_the_alert
     )
 
 
+@pytest.mark.parametrize("agent", ["work", "lab"])
+def test_agent_that_no_message_named_is_notified_for_its_own_credential(agent: str) -> None:
+    """It had shared a credential that was known to fail, which is no news."""
+    history = lived(
+        breaks("main", "anthropic:b", "auth"),
+        breaks("main", "anthropic:b", "auth", all_heirs=True),
+        pasted(agent, "anthropic:b", MONTH, another=False, heals=False),
+    )
+    told = {a for (channel, _), last in history.ledger.notified.items() if channel == "all" for a in last.alert.agents}
+    assert agent in told
+    a_day_passes(history)
+
+
 def test_agents_of_the_notes_are_notified_and_go_on_with_their_own_credential() -> None:
     lived(
         dated("main", "anthropic:b", -HOUR),

@@ -159,7 +159,9 @@ def _notification(
         step = last.step if step is None else min(step, last.step)  # setting the clock back repeats no reminder
     agents = tuple(agent for agent, fact in state.facts.items() if fact.confirmed and not fact.inhibited)
     times = times_today(state, now)
-    return LastNotification(state.severity, state.condition, reason, now, step, agents, state.since, times, before=last)
+    return LastNotification(
+        state.severity, state.condition, reason, now, step, agents, since=state.since, times=times, before=last
+    )
 
 
 def drop_finished(states: States, policy: AlertPolicy, now: float) -> dict[str, AlertState]:

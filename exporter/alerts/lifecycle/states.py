@@ -150,13 +150,12 @@ def _fork(parent: AlertState, key: str, fact: Fact, policy: AlertPolicy, now: fl
     }
     # Milder trouble than the others' is not what the channels were notified of.
     is_known = begun.severity is parent.severity
-    notified = {
-        name: replace(
-            last, agents=tuple(agent for agent in last.agents if agent in facts), is_inherited=True, before=None
-        )
-        for name, last in parent.notified.items()
-        if is_known and not facts.keys().isdisjoint(last.agents)
-    }
+    notified = {}
+    for name, last in parent.notified.items():
+        named = tuple(agent for agent in last.agents if agent in facts and agent not in last.joined)
+        if is_known and named:
+            notified[name] = replace(last, agents=named, joined=(), is_inherited=True, before=None)
+    is_known = is_known and (bool(notified) or not parent.notified)
     return changed(
         _as_shown(begun, facts, fact, now),
         started_at=parent.started_at,
@@ -352,7 +351,8 @@ def _still_true(state: AlertState, new: AlertState, policy: AlertPolicy, now: fl
         known = {}
         for name, last in result.items():
             agents = known_agents(new, last.agents)
-            known[name] = last if agents == last.agents else replace(last, agents=agents)
+            joined = tuple(a for a in agents if a in last.joined or a not in last.agents)
+            known[name] = last if agents == last.agents else replace(last, agents=agents, joined=joined)
         result = known
     before, deadline = state.deadline, new.deadline
     if before is not None and deadline is not None and deadline > before + SAME_DATE:
