@@ -393,3 +393,15 @@ def test_what_cannot_be_checked_is_neither_confirmed_nor_over() -> None:
         agent_comes_or_goes("work"),
         a_day_passes,
     )
+
+
+def test_removed_credential_ends_on_a_channel_that_is_not_sent_the_milder_trouble_that_is_inherited_then() -> None:
+    lived(
+        agent_comes_or_goes("work"),
+        removed("main", "anthropic:a"),
+        pasted("lab", "anthropic:b", 5 * DAY, another=False, heals=False),
+        passes(8 * DAY),
+        ends("main", "anthropic:b", -DAY),
+        pasted("main", "anthropic:a", MONTH, another=False, heals=False),
+        removed("lab", "anthropic:b"),
+    )

@@ -227,7 +227,8 @@ def _end_is_true(claim: _Claim) -> Iterator[str]:
             for c in moment.verdict(alert, agent, alert.condition)
             if c.name is not ConditionName.EXPIRING or _same_date_as_before(c, claim.last)
         ]
-        if still and not (cause in _UNSEEN or (cause is ResolutionCause.PROFILE_REMOVED and _goes_on(claim, agent))):
+        is_other = cause is ResolutionCause.PROFILE_REMOVED and (_is_mild(claim, still) or _goes_on(claim, agent))
+        if still and cause not in _UNSEEN and not is_other:
             yield f"ends, but {agent} is still {alert.condition}"
         yield from (f"{sentence} at {agent}" for sentence in _agent_end_is_true(claim, agent))
     if alert.reason is NotificationReason.RENEWED and not alert.agents:
@@ -237,6 +238,12 @@ def _end_is_true(claim: _Claim) -> Iterator[str]:
         dates = [p.expires_at for agent in alert.agents for p in moment.profiles(alert, agent) if p.usable]
         if not any(date is not None and abs(date - alert.deadline) <= SAME_DATE for date in dates):
             yield f"is renewed until {alert.deadline}, which no agent's report has"
+
+
+def _is_mild(claim: _Claim, conditions: Iterable[Condition]) -> bool:
+    """Whether the channel is not sent what is as mild as this, so that no alert goes on there."""
+    channel = claim.channel
+    return channel is not None and not any(channel.accepts(condition.severity) for condition in conditions)
 
 
 def _goes_on(claim: _Claim, agent: str) -> bool:
