@@ -9,6 +9,7 @@ from alerts.lived import (
     YEAR,
     Step,
     a_day_passes,
+    acknowledged,
     agent_comes_or_goes,
     away,
     breaks,
@@ -121,3 +122,13 @@ def test_date_that_is_recorded_for_an_undated_token_is_one() -> None:
 )
 def test_date_that_went_and_came_back_while_a_credential_failed_is_no_renewal(steps: tuple[Step, ...]) -> None:
     lived(*steps, passes(MINUTE), group_wait=10.0)
+
+
+def test_date_that_comes_back_after_the_credential_had_none_is_reminded_of_again() -> None:
+    lived(
+        ends("main", "openai:c", 13.9 * DAY),
+        acknowledged(7 * HOUR),
+        pasted("main", "openai:c", YEAR, another=False, undated=True),
+        dated("lab", "openai:c", 10 * DAY),
+        group_wait=10.0,
+    )
