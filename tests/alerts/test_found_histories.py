@@ -431,3 +431,15 @@ def test_alert_that_begins_again_after_its_end_was_sent_escalates_from_then_on()
         a_day_passes,
         escalate_after=15 * MINUTE,
     )
+
+
+def test_agent_that_left_before_its_trouble_was_confirmed_begins_when_it_is() -> None:
+    lived(
+        breaks("lab", "anthropic:b", "overloaded"),
+        fails("lab", forgotten=True),
+        pasted("lab", "anthropic:b", MONTH, heals=False),
+        unlisted,
+        down("anthropic"),
+        succeeds,
+        group_wait=10.0,
+    )

@@ -157,10 +157,9 @@ def _fork(parent: AlertState, key: str, fact: Fact, policy: AlertPolicy, now: fl
             notified[name] = replace(last, agents=named, joined=(), is_inherited=True, before=None)
     is_known = is_known and (bool(notified) or not parent.notified)
     return changed(
-        _as_shown(begun, facts, fact, now),
+        _as_shown(changed(begun, confirmed=parent.confirmed, begun_at=parent.begun_at), facts, fact, now),
         started_at=parent.started_at,
         worsened_at=parent.worsened_at,
-        begun_at=parent.begun_at,
         forked_from=parent.fingerprint if is_known else None,
         notified=notified,
         flapped=parent.flapped,
