@@ -132,3 +132,13 @@ def test_date_that_comes_back_after_the_credential_had_none_is_reminded_of_again
         dated("lab", "openai:c", 10 * DAY),
         group_wait=10.0,
     )
+
+
+def test_renewal_to_a_near_date_names_an_agent_that_took_a_credential_of_its_own_before() -> None:
+    lived(
+        pasted("lab", "anthropic:a", YEAR),
+        ends("main", "anthropic:a", 30 * MINUTE),
+        pasted("work", "anthropic:a", MONTH, undated=True),
+        dated("main", "anthropic:a", 10 * DAY),
+        a_day_passes,
+    )

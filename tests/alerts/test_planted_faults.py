@@ -20,12 +20,12 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def everything_is_renewed(patch: pytest.MonkeyPatch) -> None:
-    original = endings._end
+    original = endings.end_of_agent
 
     def end(*args: Any) -> Resolution:
         return replace(original(*args), reason=NotificationReason.RENEWED)
 
-    patch.setattr(endings, "_end", end)
+    patch.setattr(endings, "end_of_agent", end)
 
 
 def one_agent_stands_for_all(patch: pytest.MonkeyPatch) -> None:

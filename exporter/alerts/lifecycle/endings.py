@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from exporter.alerts.lifecycle.facts import ReportIndex, is_renewed, rank, subject_of
 from exporter.alerts.lifecycle.policy import AlertPolicy
@@ -32,25 +32,34 @@ _ORDER = (
 
 def resolution(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> Resolution:
     """How an alert ended that none of its agents has any more."""
-    # An agent that took a credential of its own may have left this alert, and not the trouble.
-    left = {
-        agent: fact
-        for agent, fact in state.ended.items()
-        if index.has_seen(state, agent) and not _has_trouble(state, agent, fact, index)
-    }
+    worst = rank(state.severity, state.condition)
+    left = left_well(state, index, lambda fact: min(rank(fact.severity, fact.condition), worst))
     facts = {**left, **state.facts} if left else state.facts
     # Whoever is notified of the end was notified of the confirmed ones.
     facts = {agent: fact for agent, fact in facts.items() if fact.confirmed} or facts
     if len(facts) == 1:
         ((agent, fact),) = facts.items()
-        return _end(state, agent, fact, index, policy, now)
-    return together([_end(state, agent, fact, index, policy, now) for agent, fact in facts.items()], now)
+        return end_of_agent(state, agent, fact, index, policy, now)
+    return together([end_of_agent(state, agent, fact, index, policy, now) for agent, fact in facts.items()], now)
 
 
-def _has_trouble(state: AlertState, agent: str, fact: AgentFact, index: ReportIndex) -> bool:
-    """Whether an agent has a condition of the alert's subject that is as bad as its own was, or as the alert's is."""
+def left_well(
+    state: AlertState, index: ReportIndex, least: Callable[[AgentFact], tuple[int, int]]
+) -> dict[str, AgentFact]:
+    """The agents that lost the trouble earlier, and have none that is as bad as ``least`` says.
+
+    An agent that took a credential of its own may have left the alert, and not the trouble.
+    """
+    return {
+        agent: fact
+        for agent, fact in state.ended.items()
+        if index.has_seen(state, agent) and not _has_trouble(state, agent, least(fact), index)
+    }
+
+
+def _has_trouble(state: AlertState, agent: str, least: tuple[int, int], index: ReportIndex) -> bool:
+    """Whether an agent has a condition of the alert's subject that is as bad as ``least``."""
     report = index.agent(state.subject, agent)
-    least = min(rank(fact.severity, fact.condition), rank(state.severity, state.condition))
     return report is not None and any(
         subject_of(report.target, condition) == state.subject and rank(condition.severity, condition.name) >= least
         for condition in report.conditions
@@ -69,7 +78,7 @@ def together(ends: Sequence[Resolution], now: float) -> Resolution:
     return Resolution(now, *kind, until, is_assumed, tuple(agent for end in alike for agent in end.agents))
 
 
-def _end(
+def end_of_agent(
     state: AlertState, agent: str, fact: AgentFact, index: ReportIndex, policy: AlertPolicy, now: float
 ) -> Resolution:
     """How the trouble of one agent ended."""

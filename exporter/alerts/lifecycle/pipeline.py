@@ -133,19 +133,20 @@ def mark_notified(
     for candidate, reason in candidates:
         state = states[candidate.key]
         notified = without(state.notified, name) if state.notified else {}
-        resolution, flapped = state.resolution, state.flapped
+        resolution, ended, flapped = state.resolution, state.ended, state.flapped
         if not reason.ends:
             notified[name] = last = _notification(state, reason, state.notified.get(name), policy, now)
             if last.times and reason is NotificationReason.FIRST:
                 flapped = {**flapped, name: now}
         elif state.firing and not notified:
-            resolution = None  # every channel has it, and the alert fires again
+            resolution, ended = None, {}  # every channel has it, and the alert fires again
         changes[state.key] = changed(
             state,
             notified=notified,
             pending=without(state.pending, name) if state.pending else state.pending,
             held=without(state.held, name) if state.held else state.held,
             resolution=resolution,
+            ended=ended,
             flapped=flapped,
         )
     return with_changes(states, changes)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.alerts.lifecycle.endings import together
-from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, Finding
+from exporter.alerts.lifecycle.endings import end_of_agent, left_well, together
+from exporter.alerts.lifecycle.facts import SAME_DATE, Fact, Finding, ReportIndex, rank
 from exporter.alerts.lifecycle.policy import AlertPolicy, passed_step
 from exporter.alerts.values import AgentFact, AlertState, NotificationReason, Resolution, ResolutionCause
 from exporter.model import ConditionName, Family, Severity
@@ -50,7 +50,7 @@ def _works(finding: Finding) -> bool:
     return finding.profile is not None and finding.profile.usable
 
 
-def end_by_renewal(begun: AlertState, fact: Fact, at: float) -> Resolution:
+def end_by_renewal(begun: AlertState, fact: Fact, index: ReportIndex, policy: AlertPolicy, at: float) -> Resolution:
     """How the alert about the old date ended, when it has begun again with the new one."""
 
     def end(agent: str, now: AgentFact) -> Resolution:
@@ -60,7 +60,9 @@ def end_by_renewal(begun: AlertState, fact: Fact, at: float) -> Resolution:
         is_assumed = now.is_assumed and now.deadline is not None
         return Resolution(at, NotificationReason.RENEWED, until=now.deadline, is_assumed=is_assumed, agents=(agent,))
 
-    return together([end(agent, now) for agent, now in begun.facts.items()], at)
+    left = left_well(begun, index, lambda earlier: rank(earlier.severity, earlier.condition))
+    ends = [end_of_agent(begun, agent, earlier, index, policy, at) for agent, earlier in left.items()]
+    return together([*ends, *(end(agent, now) for agent, now in begun.facts.items())], at)
 
 
 def is_undated_again(state: AlertState) -> bool:

@@ -249,7 +249,7 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     """A state whose fact is still there, or is back after the alert ended."""
     begins_again = not state.firing
     if not begins_again and is_renewed_to_near_date(state, fact, policy, now) and not _goes_on(state, fact, index):
-        return _begin_renewed(state, fact, policy, now)
+        return _begin_renewed(state, fact, index, policy, now)
     before: Facts = {} if begins_again else state.facts
     # An end that is still to be sent is about the agents of the earlier life, also those that were well before it.
     is_owed = not begins_again or (state.resolution is not None and bool(state.notified))
@@ -298,7 +298,7 @@ def _continue(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPo
     if new.resolution is not None and new.confirmed and new.acknowledged_step is None:
         # What is confirmed again before a channel was notified of its resolution has not ended.
         new = changed(new, resolution=None)
-    return _while_renewal_waits(new, fact)
+    return _while_renewal_waits(new, fact, index, policy)
 
 
 def _goes_on(state: AlertState, fact: Fact, index: ReportIndex) -> bool:
@@ -311,13 +311,13 @@ def _may_have_it(state: AlertState, agent: str, index: ReportIndex) -> bool:
     return index.is_unknown(state, agent) and not index.is_last_seen_without(state, agent)
 
 
-def _while_renewal_waits(state: AlertState, fact: Fact) -> AlertState:
+def _while_renewal_waits(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPolicy) -> AlertState:
     """The state with the end by renewal as it is now: the date may have moved since, or the new credential failed."""
     if state.resolution is None or state.acknowledged_step is None:
         return state
     if state.confirmed and is_undated_again(state):
         return changed(state, resolution=None, acknowledged_step=None)
-    return changed(state, resolution=end_by_renewal(state, fact, state.resolution.at))
+    return changed(state, resolution=end_by_renewal(state, fact, index, policy, state.resolution.at))
 
 
 def _is_settled(state: AlertState) -> bool:
@@ -360,7 +360,7 @@ def _still_true(state: AlertState, new: AlertState, policy: AlertPolicy, now: fl
     return result
 
 
-def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: float) -> AlertState:
+def _begin_renewed(state: AlertState, fact: Fact, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState:
     """Ends the alert as renewed and begins it again, silent until the next reminder step of the new date."""
     begun = _begin(state.key, fact, policy, now)
     step = passed_step(policy.steps_of(begun), begun.deadline, now) if begun.deadline is not None else None
@@ -368,7 +368,7 @@ def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: floa
         begun,
         fingerprint=state.fingerprint,
         acknowledged_step=step if step is not None else _BEFORE_FIRST_STEP,
-        resolution=end_by_renewal(begun, fact, now) if state.notified else None,
+        ended={agent: old for agent, old in {**state.ended, **state.facts}.items() if agent not in begun.facts},
         notified=_still_true(state, begun, policy, now),
         pending=state.pending,
         suppressed=state.suppressed,
@@ -377,7 +377,10 @@ def _begin_renewed(state: AlertState, fact: Fact, policy: AlertPolicy, now: floa
         lost=state.lost,
         forked_from=state.forked_from,
     )
-    return _while_renewal_waits(begun, fact)
+    if not state.notified:
+        return begun
+    end = end_by_renewal(begun, fact, index, policy, now)
+    return _while_renewal_waits(changed(begun, resolution=end), fact, index, policy)
 
 
 def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, now: float) -> AlertState | None:
