@@ -375,6 +375,8 @@ class Histories(RuleBasedStateMachine):
                 for s in self.states.values()
                 if s.inhibited and not s.firing and s.subject.provider in outages
             }
+            # So does what was said of an agent that has left with a credential of its own: it is part of the outage.
+            waiting |= {f"origin of {s.forked_from}" for s in firing.values() if s.inhibited and s.forked_from}
             assert set(notified) <= set(firing) | waiting | unknown, (
                 f"{channel.name} was not notified of the resolution"
             )
