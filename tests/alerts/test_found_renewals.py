@@ -13,6 +13,7 @@ from alerts.lived import (
     agent_comes_or_goes,
     away,
     breaks,
+    channel_fails,
     dated,
     down,
     ends,
@@ -141,4 +142,15 @@ def test_renewal_to_a_near_date_names_an_agent_that_took_a_credential_of_its_own
         pasted("work", "anthropic:a", MONTH, undated=True),
         dated("main", "anthropic:a", 10 * DAY),
         a_day_passes,
+    )
+
+
+def test_expired_credential_is_new_where_a_clock_that_was_set_back_made_it_one_that_works() -> None:
+    lived(
+        dated("work", "openai:c", -HOUR),
+        fails("work"),
+        channel_fails("second", "refuses"),
+        lambda history: history.the_clock_is_set_back(HOUR),
+        lambda history: history.the_clock_is_set_back(HOUR),
+        down("openai"),
     )

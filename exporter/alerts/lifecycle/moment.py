@@ -112,9 +112,14 @@ class Moment:
         ]
 
     def has_trouble(self, alert: Alert, agent: str) -> bool:
-        """Whether an agent has, or was last seen to have, a condition of the alert's family and subject."""
+        """Whether an agent has, or was last seen to have, a condition of the alert's family and subject.
+
+        One of which nothing is known may have it.
+        """
         names = (name for name in ConditionName if name.family is alert.family)
-        return self.is_unknown(alert, agent) or any(self.facts(alert, agent, name) for name in names)
+        if any(self.facts(alert, agent, name) for name in names):
+            return True
+        return self.is_unknown(alert, agent) and not self.profiles(alert, agent)
 
     def is_down(self, target: str, agent: str, provider: str | None) -> bool:
         """Whether no credential of the provider works at the agent."""
