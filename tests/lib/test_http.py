@@ -1,6 +1,6 @@
 """Outbound HTTP: the reason when there is no answer, limits, trust, proxies and Retry-After.
 
-``tests/alerts/test_channel_http.py`` and ``tests/sources/test_gateway.py`` send requests to real bad servers.
+``tests/alerts/test_channel_http.py`` and ``tests/sources/test_gateway_failures.py`` send requests to real bad servers.
 """
 
 from __future__ import annotations
