@@ -25,7 +25,10 @@ case "$*" in
   --version) echo {version};;
   "agents list"*) cat {here}/agents.json;;
   *--agent*) echo "error: unknown option '--agent'" >&2; exit 1;;
-  *) case "$OPENCLAW_AGENT_DIR" in */work/agent) cat {here}/work.json; exit 1;; *) cat {here}/main.json; exit 2;; esac;;
+  *) case "$OPENCLAW_AGENT_DIR" in
+       *agents/work/agent) cat {here}/work.json; exit 1;;
+       *) cat {here}/main.json; exit 2;;
+     esac;;
 esac
 """
 NEW = """#!/bin/sh
