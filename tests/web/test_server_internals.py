@@ -5,7 +5,7 @@ own server fails for a reason that is hard to see. pyproject.toml bounds uvicorn
 
 Undocumented behaviour of other libraries is tested through ours: pydantic's kinds of errors in the tests of the
 configuration's sentences, prometheus_client's number format against its own exposition in the tests of the metrics, and
-that asyncio calls ``SSLContext.wrap_bio`` for each connection in the TLS tests of test_server.py.
+that asyncio calls ``SSLContext.wrap_bio`` for each connection in test_server_tls.py.
 """
 
 from __future__ import annotations
