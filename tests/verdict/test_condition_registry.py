@@ -10,19 +10,10 @@ from pathlib import Path
 
 import pytest
 from captured import verdict
-from test_conditions import DAY, EXPIRED, HOUR, LOGIN, NOW, SPARE, TOKEN, observation
+from profiles import DAY, EXPIRED, HOUR, LOGIN, NOW, SPARE, TOKEN, observation
 
 from exporter.config import Policy
-from exporter.model import (
-    AgentReport,
-    ConditionName,
-    Dialect,
-    Failure,
-    FailureReason,
-    Severity,
-    Unusable,
-    UsageWindow,
-)
+from exporter.model import AgentReport, ConditionName, Dialect, Failure, FailureReason, Severity, Unusable, UsageWindow
 from exporter.state.history import CredentialChange, CredentialHistory, CredentialRecord
 from exporter.verdict import Subject, evaluate
 
