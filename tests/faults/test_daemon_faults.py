@@ -5,126 +5,24 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from apscheduler.events import EVENT_JOB_EXECUTED, JobExecutionEvent
-from fakes import Fakes, FakeSource, config, token
+from fakes import FakeSource, config, token
 from waiting import LoopClock, until
 
 from exporter.checks import target_checker
-from exporter.config import Config
 from exporter.daemon import exposition_cache, jobs, pulse, store_watch
 from exporter.daemon import scheduler as module
 from exporter.daemon.alerting import Alerting
 from exporter.daemon.exposition_cache import ExpositionCache
 from exporter.daemon.ledger_watch import LedgerWatch
-from exporter.daemon.overdue import WATCH_EVERY
-from exporter.daemon.scheduler import Daemon
-from exporter.metrics.render import Exposition, render_target
+from exporter.metrics.render import Exposition
 from exporter.model import CheckError, FailureReason
-from exporter.present import to_line
 from exporter.state.credentials_db import CredentialDatabase
-from exporter.web.daemon_api import OutdatedError
 
-DAY = 86400.0
-SECRET = "PLANTED-SECRET"
-
-
-class Running:
-    """A daemon that watches ``home`` and ``vps``. Only a test makes it check again after the first checks."""
-
-    def __init__(self) -> None:
-        self.fakes = Fakes()
-        made = config("home", "vps", interval="1h")
-        self.daemon = Daemon(made, CredentialDatabase(None), lambda: made, time.time, self.fakes)
-        for source in self.fakes.sources.values():
-            source.profiles = (token(time.time() + 30 * DAY),)
-
-    async def check(self) -> None:
-        await self.daemon.check_now("home")
-
-    def beat(self, seconds: float = WATCH_EVERY) -> None:
-        """Let the daemon find that ``seconds`` have passed."""
-        self.daemon._beat(time.time(), seconds, seconds)
-
-    def metrics(self) -> str | None:
-        """None if the scrape fails."""
-        try:
-            return self.daemon.exposition("", "")[0].decode()
-        except OutdatedError:
-            return None
-
-    def signs(self, target: str) -> list[bool]:
-        """Whether the status and the metrics say that all is well with a target."""
-        (report,) = [found for found in self.daemon.report().targets if found.target == target]
-        samples = {line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in (self.metrics() or "").splitlines()}
-        exported = [
-            value == "1.0"
-            for name, value in samples.items()
-            if name.startswith("openclaw_auth_check_success") and f'target="{target}"' in name
-        ]
-        return [report.exit_code == 0, bool(exported) and all(exported)]
-
-    def is_ok(self, target: str = "home") -> bool:
-        return all(self.signs(target))
-
-    def is_nothing_ok(self, target: str = "home") -> bool:
-        return not any(self.signs(target)) and to_line(self.daemon.report()) != "OK"
-
-    def reasons(self, target: str = "home") -> set[str | None]:
-        (report,) = [found for found in self.daemon.report().targets if found.target == target]
-        return {entry.failure.reason.value if entry.failure else None for entry in report.entries}
-
-    @property
-    def heartbeat_problem(self) -> str | None:
-        return self.daemon.problem()
-
-
-@asynccontextmanager
-async def running() -> AsyncIterator[Running]:
-    world = Running()
-    await world.daemon.start()
-    try:
-        await until(lambda: world.is_ok("home") and world.is_ok("vps") and world.heartbeat_problem is None)
-        yield world
-    finally:
-        await world.daemon.stop()
-
-
-def raising(*_: object, **__: object) -> Any:
-    raise RuntimeError(SECRET)
-
-
-async def cancelling(*_: object) -> Any:
-    raise asyncio.CancelledError
-
-
-class HangingThread:
-    """Stands for something that blocks its thread until the test lets it go."""
-
-    def __init__(self) -> None:
-        self.go_on = threading.Event()
-        self.began = threading.Event()
-
-    def __call__(self, *_: object) -> Any:
-        self.began.set()
-        self.go_on.wait(30)
-        raise OSError("let go")
-
-
-def exported(*reports: str) -> Callable[..., Any]:
-    """The rendering of the reports of these targets fails."""
-
-    def render(report: Any, counters: Any) -> Any:
-        if report.target in reports:
-            raise RuntimeError(SECRET)
-        return render_target(report, counters)
-
-    return render
+from .watched import DAY, SECRET, HangingThread, cancelling, exported, raising, running
 
 
 @pytest.mark.parametrize(
@@ -322,109 +220,6 @@ async def test_temporary_trouble_with_a_fingerprint_changes_nothing() -> None:
         await world.daemon._compare_stores()
         assert stores.is_comparable("home")
         assert stores.changed_at("home") is None
-
-
-# --- checks that do not come -------------------------------------------------------------------------
-
-
-def _is_overdue(world: Running) -> None:
-    world.daemon._monitor.checkers["home"].completed_check_started_at = 0.0
-
-
-async def test_target_whose_job_was_lost_is_stale_until_its_job_is_added_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with running() as world:
-        _is_overdue(world)
-        with monkeypatch.context() as patch:
-            patch.setattr(world.daemon._jobs._scheduler, "add_job", lambda *_, **__: None)
-            world.daemon._jobs._scheduler.remove_job("check:home")
-            for _ in range(15):  # 225 s: the check may still come
-                world.beat()
-            assert world.is_ok()
-            for _ in range(20):
-                world.beat()
-            await until(world.is_nothing_ok)
-            assert world.reasons() == {"stale"}
-            assert "UNKNOWN" in to_line(world.daemon.report())
-            assert world.is_ok("vps")
-            assert "a check has been due for" in str(world.heartbeat_problem)
-            assert 'check_failures_total{agent="main",reason="stale",target="home"} 1.0' in (world.metrics() or "")
-        world.beat()
-        await until(world.is_ok)
-        assert world.heartbeat_problem is None
-    assert "its job was lost" in caplog.text
-
-
-async def test_evaluation_that_became_due_during_the_last_one_is_not_lost() -> None:
-    async with running() as world:
-        scheduler = world.daemon._jobs._scheduler
-        scheduler.remove_job("evaluate:home")  # as APScheduler does with a run that it skips
-        now = datetime.now(UTC)
-        world.daemon._jobs._ended(JobExecutionEvent(EVENT_JOB_EXECUTED, "evaluate:home", "default", now))
-        assert scheduler.get_job("evaluate:home") is not None
-
-
-async def test_stale_target_is_reported_again_so_that_alerting_sees_it_more_than_once() -> None:
-    async with running() as world:
-        world.fakes["home"].gate.clear()
-        checking = asyncio.create_task(world.check())
-        await until(lambda: len(world.fakes["home"].checks) == 2)
-        _is_overdue(world)
-        times = set()
-        for _ in range(60):
-            world.beat()
-            for _ in range(5):  # let the evaluation run
-                await asyncio.sleep(0)
-            times |= {
-                entry.failure.at
-                for target in world.daemon.report().targets
-                for entry in target.entries
-                if entry.failure is not None
-            }
-        assert len(times) > 3
-        world.fakes["home"].gate.set()
-        await checking
-        await until(world.is_ok)
-
-
-async def test_check_that_hangs_is_ended_and_the_next_one_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running() as world:
-        clock, home = LoopClock(monkeypatch), world.fakes["home"]
-        home.gate.clear()
-        checking = asyncio.create_task(world.check())
-        await until(lambda: home.running)
-        clock.advance(151.0)
-        await checking
-        assert world.reasons() == {"timeout"}
-        assert world.is_nothing_ok()
-        assert home.running == 0
-        home.gate.set()
-        await world.check()
-        assert world.is_ok()
-
-
-async def test_host_that_was_asleep_gives_the_due_checks_their_chance_first() -> None:
-    async with running() as world:
-        _is_overdue(world)
-        world.daemon._beat(time.time(), 8 * 3600.0, 1.0)  # the clock of the process did not run
-        world.beat(8 * 3600.0)  # or it did, and the process was stopped
-        await world.daemon._evaluate("home")
-        assert world.is_ok()
-
-
-async def test_target_without_schedule_is_never_stale() -> None:
-    made = Config.model_validate({"targets": [{"name": "home", "schedule": False}]})
-    fakes = Fakes()
-    daemon = Daemon(made, CredentialDatabase(None), lambda: made, time.time, fakes)
-    await daemon.start()
-    try:
-        for _ in range(100):
-            daemon._beat(time.time(), WATCH_EVERY, WATCH_EVERY)
-        assert daemon.report().targets == ()
-        assert daemon.problem() is None
-    finally:
-        await daemon.stop()
 
 
 async def test_pulse_that_fails_makes_the_daemon_unhealthy_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
