@@ -15,7 +15,7 @@ import pytest
 from .conftest import need
 from .machine import ROOT, Machine
 from .parts import wait_for
-from .test_systemd import state_key
+from .units import state_key
 
 pytestmark = pytest.mark.real
 

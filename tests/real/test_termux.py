@@ -19,7 +19,10 @@ from pathlib import Path
 
 import pytest
 from termux.phone import SCRIPTS, Phone
-from termux.test_scripts import EXPIRED, Situations
+from termux.situations import EXPIRED
+from termux.test_buttons import ButtonSituations
+from termux.test_installing import InstallSituations
+from termux.test_job import JobSituations
 
 from . import parts
 from .conftest import need
@@ -40,7 +43,7 @@ def shell(request: pytest.FixtureRequest) -> Path:
     return need(request.param).resolve()
 
 
-class TestShells(Situations):
+class TestShells(JobSituations, ButtonSituations, InstallSituations):
     """Each situation with each shell."""
 
 
