@@ -54,9 +54,10 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _BARS = "".join(f".b{percent}{{--w:{percent}%}}" for percent in range(101))
 _STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8") + _BARS
 _COPY = (_TEMPLATES / "copy.js").read_text(encoding="utf-8")
-_SCRIPT = (_TEMPLATES / "page.js").read_text(encoding="utf-8") + _COPY
+_PRESS = (_TEMPLATES / "press.js").read_text(encoding="utf-8")
+_SCRIPT = _PRESS + (_TEMPLATES / "page.js").read_text(encoding="utf-8") + _COPY
 #: The script that follows a renewal.
-FOLLOW = (_TEMPLATES / "follow.js").read_text(encoding="utf-8") + _COPY
+FOLLOW = _PRESS + (_TEMPLATES / "follow.js").read_text(encoding="utf-8") + _COPY
 
 
 def _hash(text: str) -> str:

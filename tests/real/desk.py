@@ -271,11 +271,6 @@ class Desk:
         logs = [temporary, Path("/tmp/openclaw")]  # noqa: S108 - where OpenClaw writes its log
         assert files_with_a_secret(self.began, self.world.home, self.folder, *logs, *folders) == []
 
-    def give_web_token(self, token: str) -> None:
-        """Give the daemon and ``reauth`` the token for requests that change something."""
-        self.exporter.config["web"] = {**self.exporter.config["web"], "token": token}
-        self.exporter.config_file.write_text(json.dumps(self.exporter.config))
-
 
 def notified(file: Path) -> set[tuple[str, str]]:
     """Return reason and provider of each alert that reached the channel of ``recording_channel``."""

@@ -327,6 +327,11 @@ class Exporter:
         self.url = f"http://127.0.0.1:{self.port}"
         self.daemon: subprocess.Popen[bytes] | None = None
 
+    def give_web_token(self, token: str) -> None:
+        """Give the daemon and ``reauth`` the token for requests that change something."""
+        self.config["web"] = {**self.config["web"], "token": token}
+        self.config_file.write_text(json.dumps(self.config))
+
     def _argv(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "exporter.cli", *args, "--config", str(self.config_file)]
 

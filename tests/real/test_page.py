@@ -10,9 +10,12 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from .browser import PHONE, WIDE, Browser
@@ -25,6 +28,16 @@ WEB_TOKEN = "a-token-that-is-long-enough-for-a-daemon"
 HOSTILE = "openai:<img src=x onerror=alert(1)>"
 #: Pictures to look at are kept here, if it is set.
 PICTURES = os.environ.get("OAE_PICTURES")
+
+
+#: What a page sees in place of a release: of a menu, of a drag, of another window, and of a release outside its own.
+LOST_RELEASES = (
+    "document.body.dispatchEvent(new MouseEvent('contextmenu', {bubbles: true, buttons: 1}))",
+    "document.body.dispatchEvent(new DragEvent('dragend', {bubbles: true}))",
+    "document.body.dispatchEvent(new PointerEvent('pointercancel', {bubbles: true}))",
+    "window.dispatchEvent(new FocusEvent('blur'))",
+    "document.body.dispatchEvent(new PointerEvent('pointermove', {bubbles: true}))",
+)
 
 
 def sign_in(browser: Browser, url: str) -> None:
@@ -44,14 +57,19 @@ def press(browser: Browser, name: str, expect: str) -> None:
     browser.wait_for("document.getElementById('said').textContent === arg", expect)
 
 
-def test_thousand_targets_are_painted_and_filtered_at_once(tmp_path: Path) -> None:
-    names = [f"gateway-{number:04d}" for number in range(1000)]
+@contextmanager
+def simulated(folder: Path, *names: str, **config: object) -> Iterator[tuple[Browser, Exporter]]:
+    """A browser, and a daemon with simulated targets that are fine. ``WEB_TOKEN`` changes something in it."""
     targets = [{"name": name, "source": "simulated", "scenario": "healthy", "interval": "1h"} for name in names]
-    home = SimpleNamespace(env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, home=tmp_path, command="openclaw")
-    with (
-        Browser(tmp_path / "browser") as browser,
-        running(Exporter(home, tmp_path / "exporter", targets=targets)) as exporter,  # type: ignore[arg-type]  # all that it uses of a home
-    ):
+    home = SimpleNamespace(env={"HOME": str(folder), "PATH": "/usr/bin:/bin"}, home=folder, command="openclaw")
+    exporter = Exporter(home, folder / "exporter", targets=targets, **config)  # type: ignore[arg-type]  # all that it uses of a home
+    exporter.give_web_token(WEB_TOKEN)
+    with Browser(folder / "browser") as browser, running(exporter):
+        yield browser, exporter
+
+
+def test_thousand_targets_are_painted_and_filtered_at_once(tmp_path: Path) -> None:
+    with simulated(tmp_path, *(f"gateway-{number:04d}" for number in range(1000))) as (browser, exporter):
         wait_for("all checks", lambda: "1000 fine" in exporter.get("/"), 60)
         assert len(exporter.get("/").encode()) < 300_000
         for window in (WIDE, PHONE):
@@ -86,6 +104,38 @@ def painted_and_filtered(browser: Browser, url: str) -> tuple[float, float]:
     return browser.do(f"return await page.evaluate(() => {painted})"), filtered
 
 
+def test_page_follows_again_after_a_press_whose_release_it_does_not_see(tmp_path: Path) -> None:
+    with simulated(tmp_path, "home", channels=[recording_channel(tmp_path / "messages")]) as (browser, exporter):
+
+        def silence(reason: str) -> None:
+            """Change what the page shows."""
+            fields = {"target": "home", "for": "8h", "reason": reason}
+            headers = {"Authorization": f"Bearer {WEB_TOKEN}"}
+            url = f"{exporter.url}/api/v1/silences"
+            assert httpx.post(url, data=fields, headers=headers, trust_env=False).status_code == 200
+
+        browser.open(WIDE)
+        browser.do("await page.goto(arg)", f"{exporter.url}/")
+        has = "document.getElementById('silences').textContent.includes(arg)"
+        at = "(await page.locator('h1').boundingBox())"
+
+        # What is held is not replaced, also while it is moved.
+        browser.do(f"const {{x, y}} = {at}; await page.mouse.move(x + 5, y + 5); await page.mouse.down();")
+        browser.do("const update = page.waitForResponse(/[?]q=/); globalThis.update = update;")
+        silence("held")
+        browser.do("await (await globalThis.update).finished(); await page.waitForTimeout(200);")
+        browser.do(f"const {{x, y}} = {at}; await page.mouse.move(x + 9, y + 9); await page.waitForTimeout(200);")
+        assert not browser.do(f"return await page.evaluate((arg) => {has}, 'held')")
+        browser.do("await page.mouse.up()")
+        browser.wait_for(has, "held")
+
+        for end in LOST_RELEASES:
+            pressed = "document.body.dispatchEvent(new PointerEvent('pointerdown', {bubbles: true, buttons: 1}));"
+            browser.do("await page.evaluate(arg)", pressed + end)
+            silence(end)
+            browser.wait_for(has, end)
+
+
 def desk_of(homes: Homes, folder: Path) -> Desk:
     """A daemon beside a home with an expired token, and a good one whose name is hostile. It notifies a recorder."""
     past, later = (int((time.time() + seconds) * 1000) for seconds in (-3600, 40 * DAY))
@@ -96,7 +146,7 @@ def desk_of(homes: Homes, folder: Path) -> Desk:
     world = homes.make(CURRENT, folder / "openclaw", profiles)
     channels = [recording_channel(folder / "messages")]
     desk = Desk(world, folder / "desk", has_claude=False, channels=channels, alerts={"group_wait": "0s"})
-    desk.give_web_token(WEB_TOKEN)
+    desk.exporter.give_web_token(WEB_TOKEN)
     return desk
 
 

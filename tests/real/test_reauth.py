@@ -62,7 +62,7 @@ def test_renewal_on_each_release(homes: Homes, tmp_path: Path, release: str) -> 
     before = world.stored_profiles()
     with Leaks() as leaks, ExitStack() as daemon:
         if release == CURRENT:
-            desk.give_web_token("a-token-that-is-long-enough-for-a-daemon")
+            desk.exporter.give_web_token("a-token-that-is-long-enough-for-a-daemon")
             daemon.enter_context(running(desk.exporter))
             wait_for("the first notification", lambda: ("first", "anthropic") in notified(messages), 120)
         else:

@@ -71,7 +71,7 @@ def desk_of(homes: Homes, folder: Path, release: str, *, is_disabled: bool = Fal
     web = desk.exporter.config["web"]
     assert isinstance(web, dict)
     desk.exporter.config["web"] = {**web, "reauth": True}
-    desk.give_web_token(WEB_TOKEN)
+    desk.exporter.give_web_token(WEB_TOKEN)
     world.env["PATH"] = desk.path
     return desk
 
@@ -214,7 +214,7 @@ def test_the_device_code_of_openclaw_s_own_login_is_shown_and_followed(homes: Ho
     web = desk.exporter.config["web"]
     assert isinstance(web, dict)
     desk.exporter.config["web"] = {**web, "reauth": True}
-    desk.give_web_token(WEB_TOKEN)
+    desk.exporter.give_web_token(WEB_TOKEN)
     with Leaks() as leaks, Browser(tmp_path / "browser") as browser, running(desk.exporter):
         wait_for("the first notification", lambda: ("first", "minimax-portal") in notified(messages), 120)
         person = Looks(browser, desk, tmp_path)

@@ -1,14 +1,11 @@
 (() => {
 'use strict';
 // Shows how a renewal goes on where nobody has anything to enter. A reload would take away what is being read or pressed.
-let pressed = false, asking = false;
-for (const [name, begins] of [['pointerdown', true], ['pointerup', false], ['pointercancel', false]]) {
-  document.addEventListener(name, () => { pressed = begins; }, true);
-}
+let asking = false;
 const main = () => document.querySelector('main');
 const isRead = () => {
   const selection = getSelection();
-  return pressed || (!selection.isCollapsed && selection.getRangeAt(0).intersectsNode(main()));
+  return press.held || (!selection.isCollapsed && selection.getRangeAt(0).intersectsNode(main()));
 };
 const show = (page) => {
   const fresh = page.querySelector('main');

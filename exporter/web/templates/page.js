@@ -60,12 +60,8 @@ const isUsed = (part) => {
     || all('input:not([type=hidden])', part).some((input) => input === document.activeElement || input.value);
 };
 const isLeft = (part) => isUsed(part) && (hasLeft = true);
-let pressed = false;  // what is pressed and replaced before it is released is not clicked
-for (const [name, begins] of [['pointerdown', true], ['pointerup', false], ['pointercancel', false]]) {
-  document.addEventListener(name, (event) => { pressed = begins && event.button === 0; }, true);
-}
 const release = async () => {
-  while (pressed) await new Promise((done) => setTimeout(done, 50));
+  while (press.held) await new Promise((done) => setTimeout(done, 50));
 };
 const CONTROLS = 'a,button,summary,input:not([type=hidden]),pre';
 const replace = (part, fresh) => {
@@ -192,7 +188,7 @@ setInterval(() => {
   if (events.readyState === EventSource.CLOSED || performance.now() - heard > 40000) listen();
   if (performance.now() - ended > 60000) soon();
 }, 5000);
-setInterval(() => { if (hasLeft && !pressed) apply(); }, 1000);
+setInterval(() => { if (hasLeft && !press.held) apply(); }, 1000);
 
 // --- buttons -------------------------------------------------------------------------------------
 
