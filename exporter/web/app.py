@@ -313,7 +313,7 @@ class _Site:
         try:
             return await self._daemon.alert_actions.overview(limit)
         except StateError as error:
-            return {"problem": str(error), "channels": [], "firing": 0, "alerts": []}
+            return {"problem": str(error), "channels": [], "firing": 0, "inhibited": 0, "alerts": []}
 
     async def _messages_about(self, wanted: MessageFilter) -> tuple[list[SentAlert], list[str]] | None:
         try:

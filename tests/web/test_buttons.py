@@ -248,6 +248,7 @@ async def test_the_pages_buttons_acknowledge_and_silence(alarm: Alarm) -> None:
         status = (await http.get("/api/v1/status")).json()
     assert [one["name"] for one in status["notifications"]["channels"]] == ["hook", "phone"]
     assert status["notifications"]["firing"] == len(status["notifications"]["alerts"]) == 2
+    assert status["notifications"]["inhibited"] == 1
     assert status["notifications"]["alerts"][0]["notified"][0]["channel"] == "hook"
 
 
@@ -267,7 +268,7 @@ async def test_the_page_shows_the_worst_and_counts_the_rest(alarm: Alarm, monkey
     monkeypatch.setattr(page, "MAX_OTHER_ALERTS", 1)
     async with client(create_app(WithActions(alarm.actions), web())) as http:
         shown = (await http.get("/")).text
-    assert "2 firing" in shown
+    assert "Notifications: 2 firing, 1 of them as part of another" in shown
     assert "1 more alerts are in " in shown
     assert shown.count('<b class="badge">no_usable_profile</b>') == 1
     assert "anthropic:default has expired on home" not in shown

@@ -237,7 +237,7 @@ def test_a_thousand_targets_weigh_less_than_300_kb(failing: int) -> None:
         return {**subject, **words, **status, "family": "deadline", "agents": ["main"], "matchers": subject}
 
     alerts = [alert(number) for number in range(min(failing, page.MAX_ALERTS))]
-    known = {"problem": None, "channels": [], "firing": failing, "alerts": alerts}
+    known = {"problem": None, "channels": [], "firing": failing, "inhibited": 0, "alerts": alerts}
     shown = Report(NOW, tuple(map(target, range(1000))))
     signed_in: dict[str, Any] = {"csrf": "c" * 43, "notifications": known}
     html = page.status_page(shown, now=NOW, days=lambda keys: dict.fromkeys(keys, "wc" * 45), **signed_in)

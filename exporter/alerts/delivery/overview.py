@@ -210,6 +210,7 @@ def overview(status: NotifierStatus, now: float, limit: int | None = None) -> di
             if statistics is not None
         ],
         "firing": sum(state.firing for state in status.states.values()),
+        "inhibited": sum(state.firing and state.inhibited for state in status.states.values()),
         "alerts": [
             _alert(alert) for alert in alert_statuses(status.states, status.policy, now, status.undelivered, limit)
         ],
