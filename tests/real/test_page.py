@@ -20,7 +20,7 @@ import pytest
 
 from .browser import PHONE, WIDE, Browser
 from .desk import CURRENT, DAY, OLD, Desk, Homes, Profiles, notified, recording_channel
-from .parts import TOKEN_PREFIX, Exporter, running, wait_for
+from .parts import TOKEN_PREFIX, Exporter, OpenClawHome, running, wait_for
 
 pytestmark = pytest.mark.real
 
@@ -136,30 +136,65 @@ def test_page_follows_again_after_a_press_whose_release_it_does_not_see(tmp_path
             browser.wait_for(has, end)
 
 
-def desk_of(homes: Homes, folder: Path) -> Desk:
-    """A daemon beside a home with an expired token, and a good one whose name is hostile. It notifies a recorder."""
+@contextmanager
+def visited(homes: Homes, folder: Path, window: dict[str, int]) -> Iterator[tuple[Browser, OpenClawHome, Exporter]]:
+    """A signed-in person's window on the page of a daemon that has notified of the trouble.
+
+    The daemon is beside a home with an expired token, and a good one whose name is hostile. It notifies a recorder,
+    which keeps ``messages``.
+    """
     past, later = (int((time.time() + seconds) * 1000) for seconds in (-3600, 40 * DAY))
     profiles: Profiles = {
         "anthropic:default": {"type": "token", "provider": "anthropic", "token": OLD, "expires": past},
         HOSTILE: {"type": "token", "provider": "openai", "token": "B" * 40, "expires": later},
     }
-    world = homes.make(CURRENT, folder / "openclaw", profiles)
-    channels = [recording_channel(folder / "messages")]
+    world, messages = homes.make(CURRENT, folder / "openclaw", profiles), folder / "messages"
+    channels = [recording_channel(messages)]
     desk = Desk(world, folder / "desk", has_claude=False, channels=channels, alerts={"group_wait": "0s"})
     desk.exporter.give_web_token(WEB_TOKEN)
-    return desk
+    with Browser(folder / "browser") as browser, running(desk.exporter):
+        wait_for("the first notification", lambda: ("first", "anthropic") in notified(messages), 60)
+        browser.open(window)
+        sign_in(browser, desk.exporter.url)
+        assert browser.text(".verdict") == "1 now \u00b7 1 fine"
+        yield browser, world, desk.exporter
+
+
+def wait_for_silence(browser: Browser, exporter: Exporter) -> None:
+    browser.wait_for("document.getElementById('silences').textContent.includes('on a train')")
+    assert "on a train" in exporter.run("silence", "list").stdout
+
+
+def wait_for_no_silence(browser: Browser, exporter: Exporter) -> None:
+    browser.wait_for("document.getElementById('silences').textContent.trim() === ''")
+    assert "on a train" not in exporter.run("silence", "list").stdout
+
+
+def paste_a_token(browser: Browser, world: OpenClawHome) -> None:
+    """Renew the credential in OpenClaw: the same card turns green without a reload."""
+    world.paste_token("anthropic:default", "365d", token=TOKEN_PREFIX + "N" * 80)
+    browser.wait_for("document.querySelector('#cards>article.ok .lead')?.textContent === 'Works again.'")
+    assert browser.text(".verdict") == "Nothing needs you \u00b7 2 fine"
+
+
+def kill_and_start(browser: Browser, exporter: Exporter, picture: Path) -> None:
+    """Kill the daemon and start it again: the page keeps the last known state and says that there is no contact."""
+    assert exporter.daemon is not None
+    exporter.send(signal.SIGKILL)
+    exporter.daemon.wait()
+    browser.wait_for("document.getElementById('contact').textContent.startsWith('No contact since ')")
+    assert browser.text(".verdict") == "Nothing needs you \u00b7 2 fine"
+    assert browser.faults() == []
+    browser.picture(picture)
+    exporter.start()
+    browser.wait_for("document.getElementById('contact').hidden")
+    assert {line.partition(":")[0] for line in browser.said} <= {"Failed to load resource"}
 
 
 def test_page_is_read_used_and_follows(homes: Homes, tmp_path: Path) -> None:
-    desk, messages, pictures = desk_of(homes, tmp_path), tmp_path / "messages", Path(PICTURES or tmp_path)
-    world, exporter = desk.world, desk.exporter
-    with Browser(tmp_path / "browser") as browser, running(exporter):
-        wait_for("the first notification", lambda: ("first", "anthropic") in notified(messages), 60)
-        browser.open(WIDE)
-        sign_in(browser, exporter.url)
-
+    pictures = Path(PICTURES or tmp_path)
+    with visited(homes, tmp_path, WIDE) as (browser, world, exporter):
         # Read: what needs someone first, and nothing that a profile's name contains is markup.
-        assert browser.text(".verdict") == "1 now \u00b7 1 fine"
         assert browser.text("#cards h3") == "anthropic"
         browser.do("await page.locator('#rest>summary').click()")
         assert HOSTILE in browser.text("#rows")
@@ -204,11 +239,9 @@ def test_page_is_read_used_and_follows(homes: Homes, tmp_path: Path) -> None:
         browser.wait_for("document.querySelector('#cards>article').textContent.includes('Acknowledged')")
         browser.do(reason + "await field.fill('on a train')")
         press(browser, "8 h", "Silenced.")
-        browser.wait_for("document.getElementById('silences').textContent.includes('on a train')")
-        assert "on a train" in exporter.run("silence", "list").stdout
+        wait_for_silence(browser, exporter)
         browser.do("await page.getByRole('button', {name: 'Undo'}).click()")
-        browser.wait_for("document.getElementById('silences').textContent.trim() === ''")
-        assert "on a train" not in exporter.run("silence", "list").stdout
+        wait_for_no_silence(browser, exporter)
 
         # Check now, with progress that can be seen.
         browser.do("await page.locator('#cards>article').first().getByRole('button', {name: 'Check now'}).click()")
@@ -217,23 +250,13 @@ def test_page_is_read_used_and_follows(homes: Homes, tmp_path: Path) -> None:
 
         # A pasted token turns the same card green without a reload, and leaves a selection alone.
         browser.do("await page.evaluate(() => getSelection().selectAllChildren(document.querySelector('h1')))")
-        world.paste_token("anthropic:default", "365d", token=TOKEN_PREFIX + "N" * 80)
-        browser.wait_for("document.querySelector('#cards>article.ok .lead')?.textContent === 'Works again.'")
-        assert browser.text(".verdict") == "Nothing needs you \u00b7 2 fine"
+        paste_a_token(browser, world)
         assert browser.do("return await page.evaluate(() => getSelection().toString())") == "OpenClaw credentials"
         assert browser.do("return await page.title()").startswith("Nothing to do")
         assert browser.said == []
         browser.picture(pictures / "page-green.png")
 
-        # The daemon is killed, and back.
-        assert exporter.daemon is not None
-        exporter.send(signal.SIGKILL)
-        exporter.daemon.wait()
-        browser.wait_for("document.getElementById('contact').textContent.startsWith('No contact since ')")
-        assert browser.text(".verdict") == "Nothing needs you \u00b7 2 fine"
-        exporter.start()
-        browser.wait_for("document.getElementById('contact').hidden")
-        assert {line.partition(":")[0] for line in browser.said} <= {"Failed to load resource"}
+        kill_and_start(browser, exporter, pictures / "page-no-contact.png")
 
         # As a phone.
         browser.said.clear()
@@ -264,13 +287,8 @@ def check_the_page(browser: Browser, picture: Path) -> None:
 
 
 def test_page_is_used_with_a_finger_on_a_phone(homes: Homes, tmp_path: Path) -> None:
-    desk, messages, pictures = desk_of(homes, tmp_path), tmp_path / "messages", Path(PICTURES or tmp_path)
-    world, exporter = desk.world, desk.exporter
-    with Browser(tmp_path / "browser") as browser, running(exporter):
-        wait_for("the first notification", lambda: ("first", "anthropic") in notified(messages), 60)
-        browser.open(PHONE)
-        sign_in(browser, exporter.url)
-        assert browser.text(".verdict") == "1 now \u00b7 1 fine"
+    pictures = Path(PICTURES or tmp_path)
+    with visited(homes, tmp_path, PHONE) as (browser, world, exporter):
         check_the_page(browser, pictures / "phone-1-alert.png")
 
         browser.do("await page.locator('#rest>summary').tap()")
@@ -308,13 +326,11 @@ def test_page_is_used_with_a_finger_on_a_phone(homes: Homes, tmp_path: Path) -> 
         check_the_page(browser, pictures / "phone-3-silence.png")
         tap(browser, "8 h")
         browser.wait_for("document.getElementById('said').textContent === 'Silenced.'")
-        browser.wait_for("document.getElementById('silences').textContent.includes('on a train')")
-        assert "on a train" in exporter.run("silence", "list").stdout
+        wait_for_silence(browser, exporter)
         check_the_page(browser, pictures / "phone-4-silenced.png")
 
         browser.do("await page.getByRole('button', {name: 'Undo'}).tap()")
-        browser.wait_for("document.getElementById('silences').textContent.trim() === ''")
-        assert "on a train" not in exporter.run("silence", "list").stdout
+        wait_for_no_silence(browser, exporter)
         check_the_page(browser, pictures / "phone-5-undone.png")
 
         tap(browser, "Check now")
@@ -323,19 +339,8 @@ def test_page_is_used_with_a_finger_on_a_phone(homes: Homes, tmp_path: Path) -> 
         browser.wait_for("document.getElementById('said').textContent === 'Checked.'")
         check_the_page(browser, pictures / "phone-7-checked.png")
 
-        world.paste_token("anthropic:default", "365d", token=TOKEN_PREFIX + "N" * 80)
-        browser.wait_for("document.querySelector('#cards>article.ok .lead')?.textContent === 'Works again.'")
-        assert browser.text(".verdict") == "Nothing needs you \u00b7 2 fine"
-        wait_for("the end of the alert", lambda: ("renewed", "anthropic") in notified(messages), 60)
+        paste_a_token(browser, world)
+        wait_for("the end of the alert", lambda: ("renewed", "anthropic") in notified(tmp_path / "messages"), 60)
         check_the_page(browser, pictures / "phone-8-green.png")
 
-        assert exporter.daemon is not None
-        exporter.send(signal.SIGKILL)
-        exporter.daemon.wait()
-        browser.wait_for("document.getElementById('contact').textContent.startsWith('No contact since ')")
-        assert browser.text(".verdict") == "Nothing needs you \u00b7 2 fine"
-        assert browser.faults() == []
-        browser.picture(pictures / "phone-9-no-contact.png")
-        exporter.start()
-        browser.wait_for("document.getElementById('contact').hidden")
-        assert {line.partition(":")[0] for line in browser.said} <= {"Failed to load resource"}
+        kill_and_start(browser, exporter, pictures / "phone-9-no-contact.png")
