@@ -45,7 +45,7 @@ HOSTILE = "import sys; sys.stderr.write('token=a.b-' * 6554); sys.stdout.write('
 def serve(config: str, into: str) -> None:
     """Run ``serve``, and write the longest callbacks of its loop to the file ``into`` when it ends."""
     sys.path.insert(0, str(REPOSITORY))
-    from exporter.cli import main
+    from exporter.cli import program
 
     took: dict[str, tuple[float, int, float]] = {}
     run = asyncio.events.Handle._run
@@ -75,7 +75,7 @@ def serve(config: str, into: str) -> None:
     asyncio.events.Handle._run = measured  # type: ignore[method-assign]  # every callback passes here
     sys.argv = ["openclaw-auth-exporter", "serve", "--config", config]
     try:
-        main()
+        program.run()
     finally:
         rows = sorted(
             ((seconds, count, collected, name) for name, (seconds, count, collected) in took.items()), reverse=True

@@ -15,7 +15,7 @@ import programs
 from click.testing import CliRunner
 from stand_ins import COMMAND
 
-from exporter.cli import cli
+from exporter.cli.program import cli
 from exporter.lib.errors import ExpectedError
 from exporter.simulator.world import World
 

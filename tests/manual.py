@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from exporter.cli import cli
 from exporter.cli.options import PROGRAM
+from exporter.cli.program import cli
 
 PAGE = Path(__file__).parent.parent / "deploy/man/openclaw-auth-exporter.1"
 _EXIT_CODES = (

@@ -18,7 +18,7 @@ from pathlib import Path
 _TIMEOUT = 60.0  # seconds
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["exporter.cli", "exporter.config", "exporter.present", "exporter.alerts.delivery.notifier"]
+    ["exporter.cli.program", "exporter.config", "exporter.present", "exporter.alerts.delivery.notifier"]
 )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
-from exporter.cli import cli
+from exporter.cli.program import cli
 from exporter.config.reading import parse
 
 ROOT = Path(__file__).parent.parent

@@ -34,7 +34,6 @@ from exporter.config.values import (
     expand,
 )
 from exporter.lib.names import suggestion
-from exporter.lib.zones import host_zone
 
 
 class Thresholds(Model):
@@ -296,6 +295,8 @@ class Config(Model):
 
     def zone(self) -> ZoneInfo:
         """The time zone of times that people see."""
+        from exporter.lib.zones import host_zone  # only where people see times
+
         return ZoneInfo(self.timezone) if self.timezone else host_zone()
 
     def interval_of(self, target: TargetBase) -> float:

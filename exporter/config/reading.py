@@ -18,7 +18,7 @@ from pydantic import SecretStr, ValidationError
 from exporter.config.models import Config, Web
 from exporter.config.targets import FileLists, HttpList, ListDefaults
 from exporter.config.values import WRITTEN, ConfigError, Model, WithSecrets, expand
-from exporter.lib.files import MIB, TooLargeError, read_regular
+from exporter.lib.files import MIB, TooLargeError, read_regular, text_of
 
 
 def default_config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -86,7 +86,7 @@ def with_web(config: Config, changes: Mapping[str, Any]) -> Config:
 def read_text(path: Path, limit: int, role: str) -> str:
     """The text of a file of at most ``limit`` MiB that a person wrote as ``role``. Raises ConfigError."""
     try:
-        return read_regular(path, limit * MIB).decode("utf-8-sig")
+        return text_of(read_regular(path, limit * MIB))
     except TooLargeError:
         raise ConfigError(str(path), [f"is larger than {limit} MiB: it cannot be {role}"]) from None
     except OSError as error:

@@ -24,7 +24,7 @@ from exporter.config.models import Config
 from exporter.config.target_list import MAX_LIST, targets_of
 from exporter.config.targets import GatewayTarget, HttpList, ListDefaults
 from exporter.config.values import ConfigError, expand
-from exporter.lib.files import MIB, read_regular, why_unusable
+from exporter.lib.files import MIB, read_regular, text_of, why_unusable
 
 #: The file of the last good versions.
 FILE = "target-lists.json"
@@ -226,7 +226,7 @@ def _state(path: Path) -> _Identity | None:
 
 def _read(path: Path) -> str:
     try:
-        return read_regular(path, MAX_LIST * MIB).decode("utf-8-sig")
+        return text_of(read_regular(path, MAX_LIST * MIB))
     except OSError as error:
         raise ConfigError("", [why_unusable(error)]) from None
     except UnicodeDecodeError as error:
@@ -251,6 +251,6 @@ def _request(entry: HttpList) -> str:
     if not response.is_success:
         raise ConfigError("", [http.status_text(response.status)])
     try:
-        return response.body.decode("utf-8-sig")
+        return text_of(response.body)
     except UnicodeDecodeError:
         raise ConfigError("", ["the answer is not UTF-8 text"]) from None

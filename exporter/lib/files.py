@@ -72,6 +72,11 @@ def read_regular(path: Path, limit: int) -> bytes:
     return bytes(content)
 
 
+def text_of(content: bytes) -> str:
+    """UTF-8 text without the mark that some editors put in front of it. Raises UnicodeDecodeError."""
+    return content.decode().removeprefix("\ufeff")  # the codec utf-8-sig would have to be imported
+
+
 def why_unusable(error: OSError) -> str:
     """The reason of an error, to follow the path of a file in a sentence."""
     why = error.strerror or "cannot be read"

@@ -160,3 +160,8 @@ def build(target: Target, context: SourceContext) -> Source:
     """The source of a configured target. Only its module is imported: a timer's ``check`` pays for no other."""
     make: Callable[[Any, SourceContext], Source] = source_class(target.source)
     return make(target, context)
+
+
+def kind_of_variable(name: str) -> str:
+    """The kind of credential that an environment variable holds, by its name."""
+    return "token" if "OAUTH" in name or "TOKEN" in name else "api_key"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import main
+from exporter.cli import program
 from exporter.setup import homes
 
 
@@ -48,10 +48,8 @@ class Home:
             patch.setattr("sys.argv", ["openclaw-auth-exporter", "init", *args])
             patch.setattr("sys.stdin", file)
             patch.setattr(homes, "other_users", lambda: self.users)
-            with pytest.raises(SystemExit) as ended:
-                main()
-        assert isinstance(ended.value.code, int)
-        return subprocess.CompletedProcess(args, ended.value.code, *self._capsys.readouterr())
+            code = program.run()
+        return subprocess.CompletedProcess(args, code, *self._capsys.readouterr())
 
     def files(self) -> set[str]:
         """Every file below the home except the fake systemctl and its record."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import main
+from exporter.cli import program
 from exporter.setup import assets
 
 ROOT = Path(__file__).parents[2]
@@ -27,9 +27,7 @@ def run_assets(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixtu
 
     def run(*args: str) -> tuple[object, bytes, bytes]:
         monkeypatch.setattr("sys.argv", ["openclaw-auth-exporter", "assets", *args])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, *capfdbinary.readouterr()
+        return program.run(), *capfdbinary.readouterr()
 
     return run
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from exporter.cli import cli
 from exporter.cli.options import PROGRAM
+from exporter.cli.program import cli
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])

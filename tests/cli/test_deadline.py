@@ -10,7 +10,7 @@ import click
 import pytest
 from command_line import CommandLine, run
 
-from exporter.cli import cli as program
+from exporter.cli.program import cli as program
 from exporter.lib.sqlite import StateError
 from exporter.state.credentials_db import CredentialDatabase
 

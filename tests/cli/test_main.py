@@ -10,8 +10,8 @@ import click
 import pytest
 from command_line import DAY, CommandLine
 
-from exporter import cli as program
 from exporter.checks.monitor import Monitor
+from exporter.cli import program
 from exporter.lib import logs
 
 
@@ -61,9 +61,7 @@ def test_an_internal_error_is_70_and_quotes_nothing(
 
     monkeypatch.setattr(program.cli, "main", fail)
     monkeypatch.setattr(logs, "install", lambda: None)  # pytest has its own hooks
-    with pytest.raises(SystemExit) as caught:
-        program.main()
-    assert caught.value.code == 70
+    assert program.run() == 70
     printed = capsys.readouterr().err
     assert printed.startswith(f"Internal error ({type(error).__name__} at test_main.py:")
     assert "PLANTED" not in printed
@@ -106,8 +104,8 @@ def test_characters_outside_the_locale_are_escaped(cli: CommandLine) -> None:
 
 
 def imported_by(cli: CommandLine, *words: str) -> set[str]:
-    script = f"import sys, atexit; from exporter.cli import main; sys.argv = ['x', *{words!r}]\n" + (
-        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
+    script = f"import sys; from exporter.cli import program; sys.argv = ['x', *{words!r}]\n" + (
+        "program.run(); print(*sys.modules, file=sys.stderr)"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=cli.env)
     return set(ran.stderr.split())

@@ -26,7 +26,8 @@ from exporter.model import (
     Use,
     most_important_first,
 )
-from exporter.sources.openclaw.status import kind_of_variable, merged, profile_of
+from exporter.sources import kind_of_variable
+from exporter.sources.openclaw.status import merged, profile_of
 from exporter.verdict.logins import LENDERS, PROGRAMS
 
 _MAX_WINDOWS = 200

@@ -35,6 +35,7 @@ from exporter.model.release import (
     Release,
     newer_than_known,
 )
+from exporter.sources import kind_of_variable
 
 _ATTEMPTS = 20_000  # positions at which a JSON value may begin before the search stops
 _EFFORT = 8  # how many times the whole text may be read in vain
@@ -436,11 +437,6 @@ def _environment_credentials(auth: Mapping[str, Any], in_use: Sequence[str]) -> 
             kind = kind_of_variable(names[-1])
             found[provider, names[-1]] = ObservedProfile(f"env:{names[-1]}", provider, kind, status="static")
     return list(found.values())
-
-
-def kind_of_variable(name: str) -> str:
-    """The kind of credential that an environment variable holds, by its name."""
-    return "token" if "OAUTH" in name or "TOKEN" in name else "api_key"
 
 
 def _word(value: Any) -> str | None:

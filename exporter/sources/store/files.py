@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from exporter.lib.files import text_of
 from exporter.lib.loose_json import parse
 from exporter.model import CheckError, FailureReason
 from exporter.sources.store.paths import MAX_BYTES, Stamp, read_file, regular_size, stamp, unreadable
@@ -44,7 +45,7 @@ def parse_json(content: bytes | str, path: Path) -> Any:
 
 
 def _json(content: bytes | str) -> Any:
-    return parse(content if isinstance(content, str) else content.decode("utf-8-sig"))
+    return parse(content if isinstance(content, str) else text_of(content))
 
 
 def read_config(path: Path) -> Mapping[str, Any] | None:
@@ -67,7 +68,7 @@ def _parse_json5(content: bytes, path: Path) -> Any:
     if len(content) > _MAX_JSON5:
         raise unreadable(path, "is not JSON, and too large for JSON5")
     try:
-        return json5.loads(content.decode("utf-8-sig"))
+        return json5.loads(text_of(content))
     except (ValueError, RecursionError):
         raise unreadable(path, "is not JSON5, or it is cut off") from None
 

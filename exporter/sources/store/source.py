@@ -15,8 +15,7 @@ from exporter.lib.loose_json import mapping
 from exporter.lib.redact import safe_text
 from exporter.lib.threads import IsolatedThread
 from exporter.model import CheckError, Dialect, FailureReason, Observation, ObservedProfile
-from exporter.sources import Fingerprint, Source, SourceContext
-from exporter.sources.openclaw.status import kind_of_variable
+from exporter.sources import Fingerprint, Source, SourceContext, kind_of_variable
 from exporter.sources.store.config import agent_id, is_filled, roster
 from exporter.sources.store.credentials import Surroundings, configured_key, own_provider, release_of
 from exporter.sources.store.environment import credentials, rotation_keys
