@@ -64,7 +64,7 @@ class AgentFacts:
             return None
         if not still_holds(report, seen, now):
             return None
-        return replace(report, evaluated_at=now, checked_at=seen.observed_at, duration=self.duration)
+        return report._replace(evaluated_at=now, checked_at=seen.observed_at, duration=self.duration)
 
 
 class Evaluated(NamedTuple):

@@ -334,7 +334,7 @@ class TargetChecker:
     def _failed_report(self, name: str, agent: AgentFacts, error: Exception, now: float) -> AgentReport:
         """The report of an agent whose verdict failed. It is tried again soon, although nothing changes."""
         report = failed_report(self.name, name, self.source.kind, self._failure_of(error), agent.report)
-        return replace(report, changes_at=now + EVALUATE_AGAIN)
+        return report._replace(changes_at=now + EVALUATE_AGAIN)
 
     def as_of(self, policy: Policy, now: float) -> TargetReport:
         """The report as it would be at ``now`` if no fact changed. Records nothing."""
@@ -413,13 +413,13 @@ class TargetChecker:
 
 
 def _counted(counters: AgentCounters, failure: Failure | None) -> AgentCounters:
-    counters = replace(counters, checks=counters.checks + 1)
+    counters = counters._replace(checks=counters.checks + 1)
     return counters if failure is None else _with_failure(counters, failure)
 
 
 def _with_failure(counters: AgentCounters, failure: Failure) -> AgentCounters:
     failures = {**counters.failures, failure.reason: counters.failures.get(failure.reason, 0) + 1}
-    return replace(counters, failures=failures)
+    return counters._replace(failures=failures)
 
 
 def _count_unusable(agent: AgentFacts, report: AgentReport, now: float) -> None:
@@ -429,7 +429,7 @@ def _count_unusable(agent: AgentFacts, report: AgentReport, now: float) -> None:
         for provider, usable in agent.report.providers_usable.items():
             if not usable:
                 seconds[provider] = seconds.get(provider, 0.0) + now - agent.counted_at
-    agent.counters = replace(agent.counters, unusable_seconds=seconds)
+    agent.counters = agent.counters._replace(unusable_seconds=seconds)
     agent.counted_at = now
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any
 
 from exporter.checks.monitor import Monitor
@@ -53,7 +52,7 @@ async def probe(
     chosen = tuple(entry for entry in report.agents if entry.agent == agent)
     if not chosen and report.failure is None:
         raise KeyError(agent)
-    return await asyncio.to_thread(_answer, monitor, replace(report, agents=chosen), now())
+    return await asyncio.to_thread(_answer, monitor, report._replace(agents=chosen), now())
 
 
 def _answer(monitor: Monitor, report: TargetReport, now: float) -> tuple[bytes, str]:

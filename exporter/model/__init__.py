@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from exporter.model.conditions import RUNBOOK as RUNBOOK
 from exporter.model.conditions import ConditionName as ConditionName
@@ -239,8 +240,7 @@ class Basis(enum.StrEnum):
     LEDGER = "ledger"  # reported earlier, or counted from when the credential was first seen
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """A named fact with a severity. ``summary`` and ``steps`` are for the person who is notified."""
 
     name: ConditionName
@@ -265,8 +265,7 @@ class Condition:
         return tuple(step.text for step in self.steps)
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileReport:
+class ProfileReport(NamedTuple):
     """The verdict about one profile."""
 
     id: str
@@ -294,8 +293,7 @@ class ProfileReport:
     assumed: bool = False  # ``expires_at`` is counted from when the credential was first seen
 
 
-@dataclass(frozen=True, slots=True)
-class AgentReport:
+class AgentReport(NamedTuple):
     """The verdict about one agent of one target."""
 
     target: str
@@ -306,9 +304,9 @@ class AgentReport:
     exit_code: int
     profiles: tuple[ProfileReport, ...] = ()
     conditions: tuple[Condition, ...] = ()
-    providers_usable: Mapping[str, bool] = field(default_factory=dict)  # only of providers in use
+    providers_usable: Mapping[str, bool] = {}  # only of providers in use
     unusable_counts: Mapping[str, int] | None = None  # per provider; None: not reported
-    serving: Mapping[str, str] = field(default_factory=dict)  # provider in use -> kind of credential that serves it
+    serving: Mapping[str, str] = {}  # provider in use -> kind of credential that serves it
     usage: tuple[UsageWindow, ...] = ()
     openclaw_exit_code: int | None = None
     openclaw_version: str | None = None
@@ -343,11 +341,10 @@ def failed_report(
     if known is None:
         return AgentReport(target, agent, source, failure.at, None, 1, conditions=(condition,), failure=failure)
     others = (other for other in known.conditions if other.name is not ConditionName.CHECK_FAILED)
-    return replace(known, evaluated_at=failure.at, exit_code=1, conditions=(condition, *others), failure=failure)
+    return known._replace(evaluated_at=failure.at, exit_code=1, conditions=(condition, *others), failure=failure)
 
 
-@dataclass(frozen=True, slots=True)
-class AgentCounters:
+class AgentCounters(NamedTuple):
     """The counters of one agent since the daemon started.
 
     ``failures`` are failed checks by reason, ``unusable_seconds`` the seconds that each provider in use
@@ -355,12 +352,11 @@ class AgentCounters:
     """
 
     checks: int = 0
-    failures: Mapping[FailureReason, int] = field(default_factory=dict)
-    unusable_seconds: Mapping[str, float] = field(default_factory=dict)
+    failures: Mapping[FailureReason, int] = {}
+    unusable_seconds: Mapping[str, float] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class TargetReport:
+class TargetReport(NamedTuple):
     """All agents of one target. ``failure`` is set when the agents could not be listed."""
 
     target: str
@@ -383,8 +379,7 @@ class TargetReport:
         return worst_exit_code(agent.exit_code for agent in self.entries) if self.entries else 1
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """All results: one TargetReport per configured target, in the configured order."""
 
     checked_at: float

@@ -57,9 +57,9 @@ class Wording(NamedTuple):
         return self.duration.removesuffix(" for")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ConditionDefinition:
-    """One row of the catalogue.
+    """One row of the catalogue, equal to nothing but itself.
 
     ``provider_wording`` replaces ``wording`` if no profile is involved.
     ``when``, ``severity``, ``action`` and ``runbook_note`` are Markdown; ``explain`` also prints ``when``.

@@ -10,7 +10,6 @@ of profiles never matters, and a fact that was not seen is never reported as 0 o
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from exporter.config import Policy
 from exporter.lib.durations import iso
@@ -132,13 +131,13 @@ def _with_age(inputs: VerdictInputs, condition: Condition) -> Condition:
     """The condition with the time it began; after a failed check also with the time it was last seen."""
     if condition.since is None:
         key = condition_key(condition.name, condition.provider, condition.profile)
-        condition = replace(condition, since=min(inputs.history.since.get(key, inputs.now), inputs.now))
+        condition = condition._replace(since=min(inputs.history.since.get(key, inputs.now), inputs.now))
     is_current = inputs.failure is None or not inputs.was_observed
     if is_current or condition.family not in (Family.DEADLINE, Family.AVAILABILITY):
         return condition
     # Somebody may have fixed it since.
     summary = f"{condition.summary}, as last seen at {iso(inputs.observed_at)}"
-    return replace(condition, summary=summary, seen_at=inputs.observed_at)
+    return condition._replace(summary=summary, seen_at=inputs.observed_at)
 
 
 def _with_place(inputs: VerdictInputs, condition: Condition) -> Condition:
@@ -146,7 +145,7 @@ def _with_place(inputs: VerdictInputs, condition: Condition) -> Condition:
     host = inputs.subject.openclaw.host
     if host is None or not any(step.kind is StepKind.COMMAND for step in condition.steps):
         return condition
-    return replace(condition, steps=(note(f"On {host}, as the user that runs the gateway:"), *condition.steps))
+    return condition._replace(steps=(note(f"On {host}, as the user that runs the gateway:"), *condition.steps))
 
 
 def _worst_first(condition: Condition) -> tuple[int, bool, str, str, str]:

@@ -186,8 +186,8 @@ def test_alert_has_the_steps_of_every_agent_once() -> None:
         return Condition(ConditionName.EXPIRED, CRITICAL, "anthropic", "anthropic:default", steps=steps)
 
     target = World({"main": (P(ends=NOW - HOUR),), "work": (P(ends=NOW - HOUR),)}).report(NOW)
-    agents = tuple(replace(a, conditions=(step(f"paste for {a.agent}"),)) for a in target.agents)
-    _, (message,) = advance({}, Report(NOW, (replace(target, agents=agents),)), policy(), NOW)
+    agents = tuple(a._replace(conditions=(step(f"paste for {a.agent}"),)) for a in target.agents)
+    _, (message,) = advance({}, Report(NOW, (target._replace(agents=agents),)), policy(), NOW)
     assert [alert.remedy for alert in message.alerts] == [("claude setup-token", "paste for main", "paste for work")]
 
 
@@ -381,9 +381,9 @@ def test_forecast_is_the_lifecycle_run_forward() -> None:
         report = it.report(at)
         changes = [ends - DAY + 0.001, ends + 0.001]
         agents = tuple(
-            replace(agent, changes_at=min((c for c in changes if c > at), default=None)) for agent in report.agents
+            agent._replace(changes_at=min((c for c in changes if c > at), default=None)) for agent in report.agents
         )
-        return Report(at, (replace(report, agents=agents),))
+        return Report(at, (report._replace(agents=agents),))
 
     sent = forecast({}, evaluate_at(NOW), policy(), NOW, NOW + 200 * DAY, evaluate_at)
     assert [(round(at - ends), a.reason, a.condition) for at, m, _ in sent for a in m.alerts] == [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from alerts.worlds import HOUR, NOW, Life, P, World, policy
@@ -22,7 +20,7 @@ def seen(now: float, used: float | None, *others: UsageWindow) -> Report:
     conditions = (ABOVE,) if used is not None and used > 0.9 else ()
     report = World({"main": (P(ends=NOW + 90 * 86400),)}, extra={"main": conditions}).report(now)
     windows = () if used is None else (UsageWindow("anthropic", "5h", used),)
-    agents = tuple(replace(agent, usage=(*others, *windows)) for agent in report.agents)
+    agents = tuple(agent._replace(usage=(*others, *windows)) for agent in report.agents)
     return Report(now, (TargetReport(report.target, report.source, agents),))
 
 

@@ -25,10 +25,10 @@ def report(now: float, *worlds: World) -> Report:
     for one in worlds or (FINE,):
         target = one.report(now)
         agents = tuple(
-            replace(a, exit_code=1 if any(c.severity is Severity.CRITICAL for c in a.conditions) else 0)
+            a._replace(exit_code=1 if any(c.severity is Severity.CRITICAL for c in a.conditions) else 0)
             for a in target.agents
         )
-        targets.append(replace(target, agents=agents))
+        targets.append(target._replace(agents=agents))
     return Report(now, tuple(targets))
 
 
@@ -111,8 +111,8 @@ def test_its_content_is_true() -> None:
         "Something is wrong: 1 alert firing, 1 critical;"
     )
     # Nor is what only the exit code knows.
-    odd = replace(report(NOW).targets[0].agents[0], exit_code=1)
-    strange = Report(NOW, (replace(report(NOW).targets[0], agents=(odd,)),))
+    odd = report(NOW).targets[0].agents[0]._replace(exit_code=1)
+    strange = Report(NOW, (report(NOW).targets[0]._replace(agents=(odd,)),))
     assert status_alert("hook", {}, strange, RULES, NOW).summary.startswith(
         "Something is wrong: a check reports it; 2 profiles"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -60,7 +59,7 @@ async def test_unchanged_facts_are_neither_evaluated_nor_recorded_again(world: W
     assert (world.evaluations, world.records) == (1, 1)
     assert (again.checked_at, again.evaluated_at) == (world.now, world.now)
     assert (
-        replace(again, checked_at=first.checked_at, evaluated_at=first.evaluated_at, duration=first.duration) == first
+        again._replace(checked_at=first.checked_at, evaluated_at=first.evaluated_at, duration=first.duration) == first
     )
     assert world.checker.counters["main"].checks == 2
 
@@ -129,6 +128,6 @@ async def test_what_is_rendered_of_an_unchanged_report_is_what_a_new_rendering_h
     assert rendered == render_target(of(again), world.checker.counters) != fragment
     values: dict[str, Any] = {"exit_code": 1, "profiles": (), "openclaw_exit_code": 2, "openclaw_version": "1"}
     values |= {"providers_usable": {"x": False}, "unusable_counts": {"x": 2}, "conditions": ()}
-    for name in (field.name for field in fields(AgentReport) if field.name in values):
-        changed = replace(again, **{name: values[name]})
+    for name in (name for name in AgentReport._fields if name in values):
+        changed = again._replace(**{name: values[name]})
         assert render_target(of(changed), {}, (of(first), fragment)) == render_target(of(changed), {}), name

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import re
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from expositions import PROMETHEUS, STATE, exposition, series_of, values_of
@@ -186,7 +185,7 @@ def test_agent_without_a_report_keeps_its_counters() -> None:
 
 def test_failure_reasons_with_0_stand_once_per_target() -> None:
     """At ``*``, which is known before the agents are and is never removed; the agents show what failed."""
-    subject = report(agent(profile()), replace(agent(profile()), agent="work"))
+    subject = report(agent(profile()), agent(profile())._replace(agent="work"))
     counted = {"main": AgentCounters(5, {FailureReason.TIMEOUT: 2}), "work": AgentCounters(5), "*": AgentCounters()}
     lines = render_target(subject.targets[0], counted)["openclaw_auth_check_failures_total"].decode().splitlines()
     assert sum('agent="*"' in line and line.endswith(" 0.0") for line in lines) == len(FailureReason)

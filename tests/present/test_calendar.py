@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 from reports import agent, profile, report
@@ -57,7 +55,7 @@ def test_profile_without_a_deadline_has_no_event() -> None:
 
 
 def test_shared_credential_is_one_event_that_moves_when_renewed() -> None:
-    shared = replace(profile(expires_at=NOW + 86400), secret_hash="h")
+    shared = profile(expires_at=NOW + 86400)._replace(secret_hash="h")
     text = calendar(report(agent(shared), agent(shared, agent="work")), none, NOW)
     assert text.count("BEGIN:VEVENT") == 1
 

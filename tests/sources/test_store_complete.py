@@ -141,7 +141,7 @@ def test_uses_that_were_not_reported_are_added_with_their_providers() -> None:
     assert done.uses == (chat, stored[1], images)
     assert done.providers_in_use == ("anthropic", "xai", "zai")
     assert done.blind_to == frozenset()
-    assert complete(before, replace(facts, sees_uses=False)).blind_to == {"uses"}
+    assert complete(before, facts._replace(sees_uses=False)).blind_to == {"uses"}
 
 
 DATES = st.none() | st.sampled_from([NOW - 60, NOW + 60])

@@ -126,7 +126,7 @@ def test_other_dates_need_no_advice(
 
 
 def test_explain_shows_advice_before_how_it_was_checked() -> None:
-    agent = replace(verdict(observed(TOKEN, settings=(LONG,)), now=NOW), notes=("a note",))
+    agent = verdict(observed(TOKEN, settings=(LONG,)), now=NOW)._replace(notes=("a note",))
     lines = explain(Report(NOW, (TargetReport("home", "store", (agent,)),)), now=NOW).splitlines()
     assert [line for line in lines if line.startswith("  ") and not line.startswith("    ")][1:] == [
         "  advice",

@@ -31,7 +31,7 @@ def test_kept_report_is_the_report_of_a_new_evaluation(seen: Observation, second
         return
     event("kept")
     fresh = evaluate(SUBJECT, same, None, record_observation(history, same, now), policy, now, 1.0)
-    assert replace(report, evaluated_at=now, checked_at=same.observed_at) == fresh
+    assert report._replace(evaluated_at=now, checked_at=same.observed_at) == fresh
 
 
 def test_report_of_dates_far_away_is_kept_and_of_dates_that_pass_is_not() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from exporter.lib.bounds import require_bounded
@@ -50,18 +50,17 @@ _SECRETS = frozenset({"key", "token", "access", "refresh", "idToken"})
 NO_SECRETS = frozenset({"ollama-local", "custom-local", "secretref-managed", "minimax-oauth", "qwen-oauth", "aws-sdk"})
 
 
-@dataclass(frozen=True)
-class StoreFacts:
+class StoreFacts(NamedTuple):
     """The facts about one agent in the store. No secrets. Times are Unix seconds."""
 
     profiles: tuple[ObservedProfile, ...] = ()
     #: The profiles that may serve each provider, if something restricts them.
-    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    order: Mapping[str, tuple[str, ...]] = {}
     providers_in_use: tuple[str, ...] | None = None  # None: no configuration names a model
     uses: tuple[Use, ...] = ()
     notes: tuple[str, ...] = ()
     sees_uses: bool = False  # every use is known: the configuration and the cron jobs could be read
-    served_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # provider -> whose logins serve its models
+    served_by: Mapping[str, tuple[str, ...]] = {}  # provider -> whose logins serve its models
     borrowed_logins: frozenset[str] = frozenset()  # providers whose login another program keeps
     keyless_providers: frozenset[str] = frozenset()  # need no credential of OpenClaw's
     #: Providers in use whose only profiles are in a store that this OpenClaw no longer reads.

@@ -154,7 +154,7 @@ class StoreReader:
         names = own.profiles if own is not None else {}
         owners = (agent if profile.id in names else SHARED_AGENT for profile in found.profiles)
         profiles = (replace(profile, owner=owner) for profile, owner in zip(found.profiles, owners, strict=True))
-        return replace(found, profiles=tuple(profiles))
+        return found._replace(profiles=tuple(profiles))
 
     def fingerprint(self, paths: Sequence[StorePaths]) -> Fingerprint | None:
         """Of what matters in the stores at ``paths``; None if there are no stores.
