@@ -157,7 +157,11 @@ class _Connection:
     def close(self) -> None:
         """At once: nothing waits to be sent, and the farewell of TLS would wait for the server's."""
         self.wake()
-        self._writer.transport.abort()
+        transport = self._writer.transport
+        transport.abort()
+        # asyncio's transport holds a method of its own, so that only a garbage collection would free it, which is rare
+        # in a daemon: every sweep of 1,000 gateways would leave 2 MB until then.
+        vars(transport).pop("_read_ready_cb", None)
 
 
 class _Body(httpx.AsyncByteStream):

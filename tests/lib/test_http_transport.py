@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -12,6 +14,7 @@ from waiting import LoopClock, until
 
 from exporter.lib import http
 from exporter.lib.http import KEEP_ALIVE, Cause, Client
+from exporter.lib.http_transport import DirectTransport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -55,6 +58,22 @@ async def serving() -> AsyncIterator[tuple[Server, Client]]:
 
 async def body(server: Server, client: Client) -> bytes:
     return (await client.send("POST", server.url, timeout=30, content=b"four", max_body=100)).body
+
+
+async def test_closed_connection_is_freed_without_garbage_collection() -> None:
+    """A daemon collects every ten minutes, and a fleet has a connection for each check."""
+    async with serving() as (server, client):
+        gc.disable()
+        try:
+            await body(server, client)
+            assert isinstance(client._transport, DirectTransport)
+            ((connection,),) = client._transport._idle.values()
+            transport = weakref.ref(connection._writer.transport)
+            del connection
+            await client.aclose()
+            await until(lambda: transport() is None)
+        finally:
+            gc.enable()
 
 
 async def test_connection_is_used_again_and_closed_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
