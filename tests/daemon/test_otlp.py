@@ -12,11 +12,16 @@ from typing import Any
 
 import pytest
 from fakes import Fakes, config
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsPartialSuccess,
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from prometheus_client.parser import text_string_to_metric_families
 from waiting import until
 
 from exporter.config import Config, ConfigError
+from exporter.daemon import otlp as module
 from exporter.daemon import preflight
 from exporter.daemon.otlp import OtlpSender
 from exporter.daemon.scheduler import Daemon
@@ -35,11 +40,13 @@ b{target="vps"} 2.0
 
 
 class Collector:
-    """Keeps the requests. It answers with ``status``, once ``is_open``."""
+    """Keeps the requests. It answers with ``status``, ``headers`` and ``answer``, once ``is_open``."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str | None, ExportMetricsServiceRequest]] = []
         self.status = 200
+        self.headers: dict[str, str] = {}
+        self.answer = ExportMetricsServiceResponse().SerializeToString()
         self.is_open = threading.Event()
         self.is_open.set()
         self.asked = 0
@@ -60,8 +67,10 @@ class Collector:
                 message = ExportMetricsServiceRequest.FromString(body)
                 collector.requests.append((self.path, self.headers["Authorization"], message))
                 self.send_response(collector.status)
-                self.send_header("Content-Length", "0")
+                for name, value in {"Content-Length": str(len(collector.answer)), **collector.headers}.items():
+                    self.send_header(name, value)
                 self.end_headers()
+                self.wfile.write(collector.answer)
 
         with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -130,19 +139,100 @@ async def test_samples_arrive_with_their_names_labels_and_types(collector: Colle
     assert (about["service.name"], about["service.instance.id"]) == ("openclaw-auth-exporter", "rack7")
 
 
-async def test_refusal_is_logged_once_and_so_is_its_end(collector: Collector, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "exporter.daemon.otlp")
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    caplog.set_level(logging.INFO)
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+DID_NOT = "the OpenTelemetry collector did not accept the metrics: "
+
+
+async def test_refusal_is_logged_once_and_so_is_its_end(collector: Collector, logged: Callable[[], list[str]]) -> None:
     with collector.listening() as url:
-        sender = sender_of(to(url))
+        sender = sender_of(to(url, token=TOKEN))
         collector.status = 400
         assert [await sender.send() for _ in range(2)] == [False, False]
         collector.status = 200
         assert [await sender.send() for _ in range(2)] == [True, True]
-    ours = [record.getMessage() for record in caplog.records if record.name == "exporter.daemon.otlp"]
-    assert ours == [
-        "the OpenTelemetry collector was not sent the metrics: the lines before say why",
-        "the OpenTelemetry collector accepts the metrics again",
+    assert logged() == [DID_NOT + "answered 400: bad request", "the OpenTelemetry collector accepts the metrics again"]
+
+
+@pytest.mark.parametrize(("asked", "pause"), [("120", 120.0), ("5", 60.0), ("1000000", 3600.0), ("soon", 60.0)])
+async def test_next_request_waits_as_long_as_the_collector_asks_for(
+    collector: Collector, asked: str, pause: float
+) -> None:
+    with collector.listening() as url:
+        sender = sender_of(to(url))
+        collector.status, collector.headers = 503, {"Retry-After": asked}
+        assert not await sender.send()
+        assert sender.pause == pause
+        collector.status = 200
+        assert await sender.send()
+        assert sender.pause == 60.0
+
+
+@pytest.mark.parametrize(
+    ("rejected", "text", "sentence"),
+    [
+        (2, f"out of order; token: {TOKEN}", "it rejected 2 samples: out of order; token: <redacted>"),
+        (1, "", "it rejected 1 sample"),
+        (0, "a warning", None),
+    ],
+)
+async def test_samples_that_the_collector_rejects_are_no_success(
+    collector: Collector, logged: Callable[[], list[str]], rejected: int, text: str, sentence: str | None
+) -> None:
+    partial = ExportMetricsPartialSuccess(rejected_data_points=rejected, error_message=text)
+    collector.answer = ExportMetricsServiceResponse(partial_success=partial).SerializeToString()
+    with collector.listening() as url:
+        assert await sender_of(to(url, token=TOKEN)).send() is (sentence is None)
+    assert logged() == ([] if sentence is None else [DID_NOT + sentence])
+
+
+async def test_answer_of_something_else_is_no_success(collector: Collector, logged: Callable[[], list[str]]) -> None:
+    collector.answer = b"<html>Sign in to this network</html>"
+    with collector.listening() as url:
+        assert not await sender_of(to(url)).send()
+    assert logged() == [DID_NOT + "the answer is not an OpenTelemetry collector's; check the url"]
+
+
+async def test_redirect_is_not_followed(collector: Collector, logged: Callable[[], list[str]]) -> None:
+    other = Collector()
+    with collector.listening() as url, other.listening() as elsewhere:
+        collector.status, collector.headers = 307, {"Location": elsewhere}
+        assert not await sender_of(to(url, token=TOKEN)).send()
+    assert (collector.asked, other.asked) == (1, 0)
+    assert logged() == [
+        DID_NOT + "answered 307: the server redirects; configure the address that it redirects to",
     ]
+
+
+async def test_no_connection_and_no_answer_are_told_apart_without_a_secret(
+    collector: Collector, logged: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TIMEOUT", 0.2)
+    collector.is_open.clear()
+    with collector.listening() as url:
+        secret = url.replace("//", "//user:a-password-in-the-url@")
+        assert not await sender_of(to(secret, token=TOKEN)).send()
+    assert not await sender_of(to(secret, token=TOKEN)).send()
+    assert logged() == [DID_NOT + "no answer within 0.2 s", DID_NOT + "cannot connect: connection refused"]
+
+
+async def test_environment_adds_attributes_and_an_authority(
+    collector: Collector, logged: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=a%2Cb, broken,service.name=other,=x,site = rack 7 ")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such/authority.pem")
+    with collector.listening() as url:
+        assert await sender_of(to(url)).send()
+        assert not await sender_of(to(url.replace("http:", "https:"))).send()
+    resource = collector.requests[0][2].resource_metrics[0].resource
+    about = {one.key: one.value.string_value for one in resource.attributes}
+    assert (about["team"], about["site"], about["service.name"]) == ("a,b", "rack 7", "openclaw-auth-exporter")
+    assert set(about) == {"team", "site", "service.name", "service.version", "service.instance.id"}
+    assert logged() == [DID_NOT + "ca_file cannot be used: no such file or directory"]
 
 
 async def test_nothing_is_sent_while_there_is_no_exposition(collector: Collector) -> None:
