@@ -161,7 +161,7 @@ class _Connection:
         transport.abort()
         # asyncio's transport holds a method of its own, so that only a garbage collection would free it, which is rare
         # in a daemon: every sweep of 1,000 gateways would leave 2 MB until then.
-        vars(transport).pop("_read_ready_cb", None)
+        getattr(transport, "__dict__", {}).pop("_read_ready_cb", None)
 
 
 class _Body(httpx.AsyncByteStream):
