@@ -211,6 +211,15 @@ def test_changed_severity_ends_the_old_label_set() -> None:
     ]
 
 
+def test_alert_that_nothing_works_comes_before_those_that_it_inhibits() -> None:
+    """So that they are in no request before it: an Alertmanager that was started again would notify of them."""
+    nothing = alert(condition=ConditionName.NO_USABLE_PROFILE, profile="", key="f" * 32)
+    fires = next_publication(Publication(), [alert(), nothing], [], NOW)
+    assert [one.alert for one in fires.at(NOW)] == [nothing, alert()]
+    over = next_publication(fires, [], [], NOW + MINUTE)
+    assert ["profile" in dict(one.labels) for one in over.at(NOW + MINUTE)] == [False, True]
+
+
 def test_end_of_a_superseded_label_set_says_that_it_is_not_over() -> None:
     soon = alert(condition=ConditionName.EXPIRING, severity=Severity.WARNING)
     last = next_publication(next_publication(Publication(), [soon], [], NOW), [alert()], [], NOW + 1)

@@ -70,7 +70,7 @@ class Publication:
         return [one for one in self.alerts.values() if one.ended_at is None]
 
     def at(self, now: float) -> list[PublishedAlert]:
-        """What to send at ``now``. A label set comes after the one that supersedes it, which inhibits its end."""
+        """What to send at ``now``, each alert after those that inhibit it: see ``_order``."""
         # After the clock was set back an end would lie ahead, and the alert would fire until then.
         shown = [
             one if one.ended_at is None else replace(one, ended_at=min(one.ended_at, now))
@@ -78,7 +78,17 @@ class Publication:
             if one.repeat_until > now
         ]
         place = {_identity(one.labels): number for number, one in enumerate(shown) if one.ended_at is None}
-        return sorted(shown, key=lambda one: (place.get(_identity(one.labels), len(shown)), one.ended_at is not None))
+        return sorted(shown, key=lambda one: _order(one, place.get(_identity(one.labels), len(shown))))
+
+
+def _order(one: PublishedAlert, place: int) -> tuple[bool, int, bool]:
+    """Where to publish this one, if its alert has this place among those that fire.
+
+    An Alertmanager that was started again notifies of what began earlier as soon as it has read a request. So an alert
+    without a profile (nothing works) comes before those of single credentials, which it inhibits, and a label set after
+    the one that supersedes it.
+    """
+    return (any(name == "profile" for name, _ in one.labels), place, one.ended_at is not None)
 
 
 def labels(alert: Alert) -> Labels:
