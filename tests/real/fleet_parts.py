@@ -50,6 +50,8 @@ class Part:
         self._env = {"HOME": str(directory), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
         self.process: subprocess.Popen[bytes] | None = None
         self.kills = 0
+        self.shard: int | None = None  # of a Prometheus
+        self.ready_at: float | None = None  # monotonic seconds: since when it has been ready; None while it is not
         self.cpu = 0.0  # seconds of CPU of the processes that are over
         self.memory = 0.0  # the most that one process had, in megabytes
 
@@ -61,6 +63,7 @@ class Part:
 
     def wait_until_ready(self) -> None:
         wait_for(f"{self.name} to be ready", self.is_ready, 120)
+        self.ready_at = time.monotonic()
 
     def is_ready(self) -> bool:
         assert self.process is not None
@@ -74,6 +77,7 @@ class Part:
         assert self.process is not None
         assert self.process.poll() is None, f"{self.name} ended by itself:\n{self.log.read_text()[-4000:]}"
         self.measure()
+        self.ready_at = None
         self.process.kill()
         self.process.wait()
         self.cpu += self._cpu_now

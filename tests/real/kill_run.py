@@ -6,7 +6,10 @@ fired, and Alertmanagers that are killed meanwhile forget it, too, so that nobod
 is checked by both exporters, which share one ``name`` and each send their alerts to every Alertmanager. Both halves go
 through one cluster of three.
 
-Three killers, one for each kind of program, SIGKILL one of theirs at random and start it again with what it kept.
+Three killers, one for each kind of program, SIGKILL one of theirs at random and start it again with what it kept. In a
+long run, a killer spares a Prometheus until its twin has caught up after its start, and an Alertmanager until the
+others have: what they forget one after the other, nobody knows any more. ``HARSH`` does not wait for that.
+
 Meanwhile tokens expire; whoever renews one does so some seconds after the alert about it has arrived.
 """
 
@@ -19,7 +22,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -51,6 +54,7 @@ class Form:
     group_wait: int
     group_interval: int
     peer_timeout: int
+    is_gentle: bool  # a killer waits until those that stand in for its victim have caught up
     renewed_after: tuple[float, float]  # from the alert to the new token
     patience: float  # after which an alert is lost, and what did not end never will
 
@@ -60,9 +64,24 @@ class Form:
         grouped = self.group_wait + 5.0
         return {True: self.interval + 2 * self.evaluation + (self.held or 30) + grouped, False: grouped}
 
+    @property
+    def caught_up_after(self) -> Mapping[str, float]:
+        """For how many seconds a program of each kind has been ready when it knows again what it forgot."""
+        if not self.is_gentle:
+            return {}
+        return {
+            # What it forgot fires again after three evaluations and the rules' `for`. If a token is renewed just before
+            # that, only the twin knows the end, and sends it after a scrape (or two: the exporter may be gone).
+            "prometheus": (self.held or 30) + 3 * self.evaluation + 2 * self.interval,
+            # Prometheus (at an evaluation) and our exporter send everything again each minute.
+            "alertmanager": 60.0 + self.evaluation + self.group_wait,
+        }
 
-SHORT = Form(100, 20, 25, 1, (1, 12), (1, 4), 2, 1, 5, 1, 5, 2, (0, 5), 120)
-LONG = Form(2000, 500, 600, 10**6, (5, 40), (1, 30), 30, 15, None, 10, 30, 15, (10, 60), 900)
+
+SHORT = Form(100, 20, 25, 1, (1, 12), (1, 4), 2, 1, 5, 1, 5, 2, False, (0, 5), 120)
+LONG = Form(2000, 500, 600, 10**6, (5, 40), (1, 30), 30, 15, None, 10, 30, 15, True, (10, 60), 900)
+#: More than the recipe promises: all that know of an alert may be killed within minutes, and then its end is lost.
+HARSH = replace(LONG, is_gentle=False)
 
 
 @dataclass
@@ -226,6 +245,14 @@ class Fleet:
     def parts(self) -> list[Part]:
         return [part for parts in self.kinds.values() for part in parts]
 
+    def may_be_killed(self, part: Part, form: Form) -> bool:
+        """Whether those that know the same have caught up: its shard's other Prometheus, the other Alertmanagers."""
+        kind, parts = next((kind, parts) for kind, parts in self.kinds.items() if part in parts)
+        since = time.monotonic() - form.caught_up_after.get(kind, 0.0)
+        others = [one for one in parts if one is not part and one.shard == part.shard]
+        # None while it is down. Before the first kill, none has anything to catch up.
+        return all(one.kills == 0 or (one.ready_at is not None and one.ready_at <= since) for one in others)
+
     def firing(self) -> set[str]:
         """What the Alertmanagers consider firing, about targets."""
         found = set()
@@ -258,6 +285,7 @@ def started(directory: Path, form: Form) -> Iterator[Fleet]:
             address = exporters[n].url.removeprefix("http://")
             scrapes = scrape_config(n, 2, address, [url.removeprefix("http://") for url in urls], form)
             shards.append(prometheus(f"prometheus-{n}{replica}", directory, free[2 + len(shards)], scrapes))
+            shards[-1].shard = n
         for part in (*exporters, *shards):
             stack.callback(part.end)
             part.start()
@@ -271,7 +299,8 @@ class Killers:
     """One thread for each kind of program, inside a ``with`` block."""
 
     def __init__(self, fleet: Fleet, form: Form, chance: random.Random) -> None:
-        self._form, self._over, self.errors = form, threading.Event(), list[BaseException]()
+        self._fleet, self._form = fleet, form
+        self._over, self.errors = threading.Event(), list[BaseException]()
         self._threads = [
             threading.Thread(target=self._work, args=(parts, random.Random(chance.random())))
             for parts in fleet.kinds.values()
@@ -282,7 +311,10 @@ class Killers:
         try:
             for _ in range(form.kills):
                 pause, part, down = chance.uniform(*form.between), chance.choice(parts), chance.uniform(*form.down)
-                if self._over.wait(pause) or time.monotonic() > ends:
+                self._over.wait(pause)
+                while not self._over.is_set() and not self._fleet.may_be_killed(part, form):
+                    self._over.wait(0.5)
+                if self._over.is_set() or time.monotonic() > ends:
                     return
                 part.kill()
                 self._over.wait(down)
