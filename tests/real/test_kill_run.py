@@ -14,18 +14,19 @@ from pathlib import Path
 import pytest
 
 from . import kill_run
+from .kill_run_forms import HARSH, LONG, SHORT
 
 pytestmark = pytest.mark.real
 
 
 def test_kills_lose_no_alert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    form = {"all": kill_run.LONG, "harsh": kill_run.HARSH}.get(os.environ.get("OAE_KILL_RUN", ""), kill_run.SHORT)
+    form = {"all": LONG, "harsh": HARSH}.get(os.environ.get("OAE_KILL_RUN", ""), SHORT)
     seed = int(os.environ.get("OAE_KILL_SEED") or random.SystemRandom().randrange(10**6))
     result = kill_run.run(tmp_path, form, seed)
     with capsys.disabled():
         print(f"\n{result}")
     assert all(result.kills.values()), result
     assert result.lost == [], result
-    assert list(result.unresolved) == [] or form is kill_run.HARSH, result
+    assert list(result.unresolved) == [] or form is HARSH, result
     assert (result.false_ends, result.twins) == (0, 0), result
     assert (list(result.strangers), result.unowned) == ([], 0), result
