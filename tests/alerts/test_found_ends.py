@@ -405,3 +405,18 @@ def test_removed_credential_ends_on_a_channel_that_is_not_sent_the_milder_troubl
         pasted("main", "anthropic:a", MONTH, another=False, heals=False),
         removed("lab", "anthropic:b"),
     )
+
+
+def test_line_of_a_summary_begins_when_the_alert_was_held_back_and_not_when_it_was_sent_as_part_of_an_outage() -> None:
+    lived(
+        down("openai"),
+        down("anthropic"),
+        down("anthropic"),
+        recovers("lab", "anthropic:a", all_heirs=True),
+        down("openai"),
+        down("anthropic"),
+        down("anthropic"),
+        recovers("lab", "anthropic:a"),
+        recovers("main", "anthropic:b", all_heirs=True),
+        down("openai"),
+    )

@@ -136,7 +136,8 @@ def _with_line(state: AlertState, channel: ChannelPolicy, now: float) -> AlertSt
         agents=state.agents,
         provider=subject.provider or None,
         profile=subject.profile or None,
-        began_at=earlier.began_at if earlier else state.since,
+        # Before it was held back, it may have been sent as part of an outage.
+        began_at=earlier.began_at if earlier else max(state.since, state.held[channel.name]),
         ended_at=state.resolution.at if state.resolution is not None else now,
         times=earlier.times + 1 if earlier else 1,
     )
