@@ -39,7 +39,8 @@ class LedgerWatch:
     async def round(self) -> None:
         """``sync``, and save the history of the days."""
         await self.sync()
-        with contextlib.suppress(StateError):  # the problem of the ledger
-            await self._ledger.run(self._days.save)
+        if self._days.has_noted:
+            with contextlib.suppress(StateError):  # the problem of the ledger
+                await self._ledger.run(self._days.save)
         if self._ledger.problem is not None:
             await asyncio.sleep(SAVE_RETRY)

@@ -52,6 +52,11 @@ class DayHistory:
             with self._lock:
                 self._noted[report.target] = int(now // _DAY), report
 
+    @property
+    def has_noted(self) -> bool:
+        """Whether anything was noted since ``save``."""
+        return bool(self._noted)
+
     def save(self) -> None:
         """Write what was noted, where it says more than the ledger does. Raises StateError; then it stays noted."""
         with self._lock:

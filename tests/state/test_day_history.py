@@ -122,10 +122,13 @@ def test_what_says_nothing_new_is_not_written() -> None:
 def test_what_cannot_be_written_is_written_later() -> None:
     kept = Kept()
     kept.ledger.connection.execute("PRAGMA query_only = 1")
+    assert not kept.history.has_noted
     with pytest.raises(StateError):
         kept.see(0, EXPIRED)
     kept.ledger.connection.execute("PRAGMA query_only = 0")
+    assert kept.history.has_noted
     kept.history.save()
+    assert not kept.history.has_noted
     assert kept.letters(0) == "u"
 
 
