@@ -420,3 +420,14 @@ def test_line_of_a_summary_begins_when_the_alert_was_held_back_and_not_when_it_w
         recovers("main", "anthropic:b", all_heirs=True),
         down("openai"),
     )
+
+
+def test_alert_that_waits_names_no_agent_that_was_last_seen_without_the_trouble() -> None:
+    lived(
+        lambda history: history.is_silenced(("profile", "anthropic:a"), 5 * MINUTE),
+        ends("main", "anthropic:a", 13.9 * DAY),
+        unlisted,
+        fails("main", forgotten=True),
+        lambda history: history.thresholds_are_edited(STEPS[1:]),
+        a_day_passes,
+    )

@@ -154,3 +154,22 @@ def test_expired_credential_is_new_where_a_clock_that_was_set_back_made_it_one_t
         lambda history: history.the_clock_is_set_back(HOUR),
         down("openai"),
     )
+
+
+def test_renewal_to_a_near_date_does_not_name_an_agent_that_has_what_was_notified_last() -> None:
+    lived(
+        pasted("main", "anthropic:a", 5 * DAY),
+        pasted("lab", "anthropic:a", 5 * DAY, undated=True),
+        pasted("main", "anthropic:a", YEAR, undated=True),
+        pasted("main", "anthropic:a", 5 * DAY),
+    )
+
+
+def test_agent_that_left_with_milder_trouble_is_not_known_from_the_alert_that_it_left() -> None:
+    lived(
+        ends("main", "openai:c", 30 * MINUTE),
+        down("openai"),
+        pasted("work", "openai:c", YEAR, undated=True, heals=False),
+        pasted("main", "openai:c", YEAR),
+        a_day_passes,
+    )

@@ -120,12 +120,12 @@ class Ledger:
     def _keep_for_forks(self, place: tuple[str, str], last: Notified, ended: frozenset[str], moment: Moment) -> None:
         """Agents that took their own credential, with the same trouble, are still known from the alert that ends.
 
-        Not one that was last seen without it: that it cannot be checked now tells nothing of it. Nor one of which its
-        own alert has been sent since.
+        Not one that was last seen without it: that it cannot be checked now tells nothing of it. Nor one whose
+        trouble is milder now, or of which its own alert has been sent since.
         """
         since = (other.alert.agents for other in self.others(last.alert, place[0]) if other.at >= last.at)
         known = set(last.alert.agents) - last.well - ended - set().union(*since)
-        left = frozenset(a for a in known if moment.has_trouble(last.alert, a))
+        left = frozenset(a for a in known if moment.has_trouble(last.alert, a, last.alert.severity))
         if left:
             alert = replace(last.alert, agents=tuple(sorted(left)))
             self.notified[place[0], f"{_ORIGIN}{place[1]}"] = replace(last, alert=alert, agents=left)

@@ -111,13 +111,13 @@ class Moment:
             and not self.policy.verdict.of(alert.target, agent, profile.id).ignore
         ]
 
-    def has_trouble(self, alert: Alert, agent: str) -> bool:
+    def has_trouble(self, alert: Alert, agent: str, least: Severity = Severity.INFO) -> bool:
         """Whether an agent has, or was last seen to have, a condition of the alert's family and subject.
 
-        One of which nothing is known may have it.
+        Milder ones than ``least`` do not count. An agent of which nothing is known may have it.
         """
         names = (name for name in ConditionName if name.family is alert.family)
-        if any(self.facts(alert, agent, name) for name in names):
+        if any(one.severity.rank >= least.rank for name in names for one in self.facts(alert, agent, name)):
             return True
         return self.is_unknown(alert, agent) and not self.profiles(alert, agent)
 

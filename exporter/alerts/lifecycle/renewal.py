@@ -60,7 +60,9 @@ def end_by_renewal(begun: AlertState, fact: Fact, index: ReportIndex, policy: Al
         is_assumed = now.is_assumed and now.deadline is not None
         return Resolution(at, NotificationReason.RENEWED, until=now.deadline, is_assumed=is_assumed, agents=(agent,))
 
-    left = left_well(begun, index, lambda earlier: rank(earlier.severity, earlier.condition))
+    # Whoever has what the channels were last notified of has not lost it.
+    told = [rank(last.severity, last.condition) for last in begun.notified.values()]
+    left = left_well(begun, index, lambda earlier: min([rank(earlier.severity, earlier.condition), *told]))
     ends = [end_of_agent(begun, agent, earlier, index, policy, at) for agent, earlier in left.items()]
     return together([*ends, *(end(agent, now) for agent, now in begun.facts.items())], at)
 

@@ -390,11 +390,13 @@ def _without_fact(state: AlertState, index: ReportIndex, policy: AlertPolicy, no
     if not state.firing:
         return _as_it_is_now(state, index, policy, now)
     if unknown:
-        is_dormant = state.dormant or all(index.is_last_seen_without(state, agent) for agent in unknown)
-        if len(unknown) == len(state.facts):
+        may_have_it = tuple(agent for agent in unknown if not index.is_last_seen_without(state, agent))
+        is_dormant = state.dormant or not may_have_it
+        staying = unknown if is_dormant else may_have_it
+        if len(staying) == len(state.facts):
             return state if is_dormant == state.dormant else changed(state, dormant=True)
-        gone = {agent: fact for agent, fact in state.facts.items() if agent not in unknown}
-        facts = {agent: state.facts[agent] for agent in unknown}
+        gone = {agent: fact for agent, fact in state.facts.items() if agent not in staying}
+        facts = {agent: state.facts[agent] for agent in staying}
         new = changed(_as_shown(state, facts, None, now), ended={**state.ended, **gone}, dormant=is_dormant)
         return changed(new, notified=_still_true(state, new, policy, now))
     if not is_removed and has_same_deadline(state, index, policy, now):
