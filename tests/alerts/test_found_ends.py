@@ -431,3 +431,18 @@ def test_alert_that_waits_names_no_agent_that_was_last_seen_without_the_trouble(
         lambda history: history.thresholds_are_edited(STEPS[1:]),
         a_day_passes,
     )
+
+
+def test_line_of_a_summary_may_begin_when_the_end_before_was_sent() -> None:
+    lived(
+        down("anthropic"),
+        pasted("work", "anthropic:b", MONTH),
+        down("anthropic"),
+        down("openai"),
+        down("anthropic"),
+        down("anthropic"),
+        recovers("lab", "anthropic:a", all_heirs=True),
+        down("anthropic"),
+        recovers("lab", "anthropic:a", all_heirs=True),
+        down("anthropic"),
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from exporter.alerts.lifecycle.moment import Held, Moment, is_later
 from exporter.alerts.lifecycle.policy import AlertPolicy, passed_step
@@ -41,13 +42,20 @@ class Notified:
     secrets: Mapping[str, frozenset[Secret]] = field(default_factory=dict)
 
 
+class Sent(NamedTuple):
+    """That an alert was notified."""
+
+    at: float
+    is_end: bool
+
+
 @dataclass(slots=True)
 class Ledger:
     """The last notifications of the alerts that have not ended there."""
 
     notified: dict[tuple[str, str], Notified] = field(default_factory=dict)  # by channel and fingerprint
     #: When an alert was notified, ends too, by ``Message.at``. What never arrived is not among them.
-    sent_at: dict[tuple[str, str], dict[float, float]] = field(default_factory=dict)
+    sent_at: dict[tuple[str, str], dict[float, Sent]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, states: States) -> Ledger:
@@ -95,7 +103,7 @@ class Ledger:
         # What a message says of an agent replaces what was known of it from an alert that the same message ends.
         for alert in sorted(message.alerts, key=lambda alert: not alert.reason.ends):
             place = (message.channel, alert.fingerprint)
-            self.sent_at.setdefault(place, {})[message.at] = message.at
+            self.sent_at.setdefault(place, {})[message.at] = Sent(message.at, alert.reason.ends)
             before = self.of_alert(message.channel, alert)
             own = self.notified.pop(place, None)
             if alert.reason is not NotificationReason.TEST:
@@ -178,7 +186,7 @@ class Ledger:
         """After the clock was set back nothing was sent in the future. ``Notified.at`` still identifies a message."""
         self.notified = {place: replace(last, news_at=min(last.news_at, now)) for place, last in self.notified.items()}
         for times in self.sent_at.values():
-            times |= {made: min(at, now) for made, at in times.items()}
+            times |= {made: sent._replace(at=min(sent.at, now)) for made, sent in times.items()}
 
 
 def _naming(last: Notified | None, alert: Alert) -> Notified | None:

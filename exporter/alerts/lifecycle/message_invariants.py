@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exporter.alerts.lifecycle.ledger import Ledger
+from exporter.alerts.lifecycle.ledger import Ledger, Sent
 from exporter.alerts.lifecycle.moment import Moment
 from exporter.alerts.lifecycle.policy import ChannelPolicy
-from exporter.alerts.values import Alert, Message
+from exporter.alerts.values import Alert, Message, SuppressedAlert
 from exporter.model import ConditionName
 
 
@@ -24,14 +24,19 @@ def about_message(message: Message, channel: ChannelPolicy | None, moment: Momen
         sent_at = before.sent_at.get(place, {})
         last = before.notified.get(place)
         # What was sent since is about what came later, such as an outage that goes on under this fingerprint.
-        is_known = last is not None and sent_at.get(last.at, last.at) < line.ended_at
-        if is_known or any(line.began_at <= at < line.ended_at for at in sent_at.values()):
+        is_known = last is not None and sent_at.get(last.at, Sent(last.at, is_end=False)).at < line.ended_at
+        if is_known or any(_is_within(sent, line) for sent in sent_at.values()):
             yield f"the summary says that {line.condition} came and went unsent, but it was sent"
         if channel is not None and not channel.accepts(line.severity):
             yield f"the summary has {line.condition} below min_severity"
         if channel is not None and channel.is_quiet_for(line.severity, moment.now):
             yield f"the summary of {line.condition} is sent in quiet hours"
     yield from _ends_together(message, moment, before)
+
+
+def _is_within(sent: Sent, line: SuppressedAlert) -> bool:
+    """Whether an alert was sent while it lasted. The end of its life before may be sent when it begins again."""
+    return line.began_at <= sent.at < line.ended_at and not (sent.is_end and sent.at == line.began_at)
 
 
 def ended_outages(message: Message) -> frozenset[tuple[str, str | None]]:
