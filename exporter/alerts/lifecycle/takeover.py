@@ -101,7 +101,7 @@ def without_waiting(
 ) -> Iterator[Fact]:
     """The facts without what waits: until a provider's alert is confirmed, so do the alerts that it inhibits.
 
-    What an agent already has goes on as it is.
+    What an agent already has goes on as it is. So does what it had, if its end is still to be sent: it is back.
     """
     known: dict[AlertSubject, set[str]] | None = None
     for fact in facts:
@@ -128,6 +128,6 @@ def without_waiting(
 def _agents_with_trouble(states: States) -> dict[AlertSubject, set[str]]:
     found: dict[AlertSubject, set[str]] = {}
     for state in states.values():
-        if state.firing:
+        if state.firing or (state.resolution is not None and state.notified):
             found.setdefault(state.subject, set()).update(state.facts)
     return found
