@@ -6,6 +6,7 @@ from alerts.lived import (
     MONTH,
     a_day_passes,
     agent_comes_or_goes,
+    away,
     breaks,
     down,
     ends,
@@ -75,4 +76,23 @@ def test_line_of_a_summary_may_begin_when_the_end_before_was_sent() -> None:
         down("anthropic"),
         recovers("lab", "anthropic:a", all_heirs=True),
         down("anthropic"),
+    )
+
+
+def test_outage_that_was_over_for_a_moment_of_which_nobody_was_notified_stays_acknowledged() -> None:
+    lived(
+        ends("main", "anthropic:a", -DAY),
+        unlisted,
+        down("anthropic"),
+        agent_comes_or_goes("work"),
+        agent_comes_or_goes("lab"),
+        succeeds,
+        away(HOUR),
+        recovers("main", "anthropic:b"),
+        breaks("main", "anthropic:b", "rate_limit"),
+        unlisted,
+        down("anthropic"),
+        succeeds,
+        passes(30 * HOUR),
+        group_wait=10.0,
     )

@@ -63,11 +63,15 @@ def _inhibited(states: States, down: Mapping[AlertSubject, AlertState]) -> dict[
 
 
 def _taken_over(outage: AlertState, former: AlertState, group: Iterable[AlertState]) -> dict[str, AlertState]:
+    notified = _passed_on(former, outage, group)
+    # That it was over for a moment is no news to channels that were not notified of it.
+    goes_on = all(last.condition is outage.condition for last in notified.values())
     return {
         outage.key: changed(
             outage,
             fingerprint=former.fingerprint,
-            notified=_passed_on(former, outage, group),
+            worsened_at=outage.started_at if goes_on else outage.worsened_at,
+            notified=notified,
             lost=former.lost,
             pending={},
             took_over=former.key,
