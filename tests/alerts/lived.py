@@ -13,9 +13,9 @@ MONTH, YEAR = 30 * DAY, 365 * DAY
 Step = Callable[[Histories], None]
 
 
-def lived(*steps: Step, group_wait: float = 0.0, escalate_after: float | None = None) -> Histories:
+def lived(*steps: Step, group_wait: float = 0.0, escalate_after: float | None = None, start: int = 0) -> Histories:
     history = Histories()
-    history.begin(group_wait=group_wait, escalate_after=escalate_after, start=0, hour=0)
+    history.begin(group_wait=group_wait, escalate_after=escalate_after, start=start, hour=0)
     for step in steps:
         step(history)
         history.the_same_moment_twice_sends_nothing()

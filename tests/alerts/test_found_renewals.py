@@ -173,3 +173,19 @@ def test_agent_that_left_with_milder_trouble_is_not_known_from_the_alert_that_it
         pasted("main", "openai:c", YEAR),
         a_day_passes,
     )
+
+
+def test_what_was_part_of_an_outage_may_be_reminded_of_again_after_the_clock_was_set_back() -> None:
+    lived(
+        lambda history: history.the_clock_is_set_back(HOUR),
+        lambda history: history.the_clock_is_set_back(HOUR),
+        down("anthropic"),
+        lambda history: history.is_removed("main", "anthropic:a"),
+        pasted("main", "anthropic:a", MONTH, undated=True),
+        dated("main", "anthropic:a", 5 * HOUR),
+        lambda history: history.the_clock_is_set_back(HOUR),
+        down("anthropic"),
+        lambda history: history.the_clock_is_set_back(HOUR),
+        lambda history: history.the_clock_is_set_back(HOUR),
+        start=126,
+    )

@@ -84,7 +84,7 @@ def _reminds_once(claim: _Claim) -> Iterator[str]:
     if step is not None and last.agents.isdisjoint(alert.agents):
         return  # it reminds of agents that had lost the trouble since, and have it again
     has_passed = last.step is not None and step is not None and step >= last.step
-    if step is None or (has_passed and not last.was_later and not is_later(alert.deadline, last.alert.deadline)):
+    if step is None or (has_passed and not last.may_remind_again and not is_later(alert.deadline, last.alert.deadline)):
         yield "is a reminder, but no further step has passed"
 
 

@@ -36,8 +36,8 @@ class Notified:
     well: frozenset[str] = frozenset()
     #: When a further agent was last seen to have it.
     spread_at: float | None = None
-    #: Whether the credential has been seen with a later date since, or with none.
-    was_later: bool = False
+    #: Whether the credential has been seen with a later date since, or with none, or as part of an outage.
+    may_remind_again: bool = False
     #: The profiles of each agent with the hashes of their secrets, where these are recorded.
     secrets: Mapping[str, frozenset[Secret]] = field(default_factory=dict)
 
@@ -116,8 +116,10 @@ class Ledger:
             news_at = message.at if is_news or before is None else before.news_at
             steps = policy.steps(alert.target, alert.agents, alert.provider, alert.profile)
             step = passed_step(steps, alert.deadline, message.at) if alert.deadline is not None else None
-            was_later = before is not None and (before.was_later or is_later(alert.deadline, _last_date(before)))
-            if before is not None and before.step is not None and not was_later:
+            may_remind_again = before is not None and (
+                before.may_remind_again or is_later(alert.deadline, _last_date(before))
+            )
+            if before is not None and before.step is not None and not may_remind_again:
                 step = before.step if step is None else min(step, before.step)
             agents = frozenset(alert.agents)
             held = moment.held(alert)
@@ -151,7 +153,7 @@ class Ledger:
     def observe(self, report: Report, policy: AlertPolicy, now: float) -> None:
         """Record which agents lost their trouble or took another credential, so that it is news when they have it.
 
-        Also where it spread, and whether the date was a later one.
+        Also where it spread, and whether a reminder may be sent again.
         """
         moment = Moment.of(report, policy, now)
         for place, last in self.notified.items():
@@ -166,10 +168,14 @@ class Ledger:
             seen = {a: moment.has_trouble(last.alert, a) for a in last.alert.agents}
             seen = {a: has_it for a, has_it in seen.items() if not moment.is_unknown(last.alert, a)}
             well = frozenset(a for a in last.alert.agents if not seen.get(a, a not in last.well))
-            was_later = last.was_later or _has_later_date(last.alert, moment)
-            if has_spread or (agents, well, was_later) != (last.agents, last.well, last.was_later):
+            may_remind_again = (
+                last.may_remind_again or _has_later_date(last.alert, moment) or _is_down(last.alert, moment)
+            )
+            if has_spread or (agents, well, may_remind_again) != (last.agents, last.well, last.may_remind_again):
                 spread_at = now if has_spread else last.spread_at
-                self.notified[place] = replace(last, agents=agents, well=well, spread_at=spread_at, was_later=was_later)
+                self.notified[place] = replace(
+                    last, agents=agents, well=well, spread_at=spread_at, may_remind_again=may_remind_again
+                )
 
     def lose(self, message: Message) -> None:
         """Record that a message never arrived: what was sent before counts again."""
@@ -211,6 +217,11 @@ def _has_later_date(alert: Alert, moment: Moment) -> bool:
     dates = [profile.expires_at for agent in seen for profile in moment.profiles(alert, agent)]
     is_later_everywhere = all(date is None or is_later(date, alert.deadline) for date in dates)
     return alert.deadline is not None and bool(dates) and is_later_everywhere
+
+
+def _is_down(alert: Alert, moment: Moment) -> bool:
+    """Whether the alert is about a profile whose provider is down at all of its agents."""
+    return alert.profile is not None and all(moment.is_down(alert.target, a, alert.provider) for a in alert.agents)
 
 
 def _last_date(last: Notified | None) -> float | None:
