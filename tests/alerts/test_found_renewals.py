@@ -24,6 +24,7 @@ from alerts.lived import (
     recovers,
 )
 from alerts.worlds import DAY, HOUR, MINUTE
+from exporter.alerts.values import NotificationReason
 
 
 def test_renewal_that_waits_is_none_once_the_new_credential_fails() -> None:
@@ -189,3 +190,17 @@ def test_what_was_part_of_an_outage_may_be_reminded_of_again_after_the_clock_was
         lambda history: history.the_clock_is_set_back(HOUR),
         start=126,
     )
+
+
+def test_second_renewal_does_not_name_an_agent_whose_renewal_was_sent_with_the_first() -> None:
+    history = lived(
+        pasted("lab", "anthropic:a", YEAR),
+        ends("main", "anthropic:a", 30 * MINUTE),
+        pasted("work", "anthropic:a", MONTH, undated=True),
+        dated("main", "anthropic:a", 10 * DAY),
+        dated("main", "anthropic:a", 5 * HOUR),
+        channel_fails("all", "hangs"),
+        dated("main", "anthropic:a", 10 * DAY),
+    )
+    (message,) = history.channels["all"].queue
+    assert [(alert.reason, alert.agents) for alert in message.alerts] == [(NotificationReason.RENEWED, ("main",))]
